@@ -1,0 +1,3 @@
+"""openami: an open Advanced Metering Infrastructure, whole."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Errors, clocks, units and identifiers that every room shares."""

@@ -1,0 +1,1 @@
+"""DLMS/COSEM (IEC 62056): a sans-IO protocol stack."""

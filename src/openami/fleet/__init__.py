@@ -1,0 +1,1 @@
+"""Devices, schedules, jobs and the ports of their stores."""

@@ -1,0 +1,1 @@
+"""Meter data: columns, intervals, validation."""

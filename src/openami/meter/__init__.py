@@ -1,0 +1,1 @@
+"""The smart meter and the street of meters."""

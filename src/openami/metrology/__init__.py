@@ -1,0 +1,1 @@
+"""From energy sources to registers: pure measurement."""

@@ -1,0 +1,1 @@
+"""The only sockets, serial lines, HTTP, TLS and timers."""

@@ -1,0 +1,1 @@
+"""REST API, device API and console."""
