@@ -1,0 +1,83 @@
+"""The ``openami`` command: a group whose commands are imported only when they are used."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any, Final
+
+import click
+
+from openami import __version__
+from openami.core.errors import OpenAmiError
+
+INTERRUPTED: Final = 130  # what a shell gives for SIGINT
+
+COMMANDS: Final[dict[str, str]] = {
+    "demo": "openami.cli.demo:demo",
+    "meter": "openami.cli.meter:meter",
+    "street": "openami.cli.street:street",
+    "dcu": "openami.cli.dcu:dcu",
+    "headend": "openami.cli.headend:headend",
+    "read": "openami.cli.read:read",
+    "scan": "openami.cli.scan:scan",
+    "decode": "openami.cli.decode:decode",
+    "readings": "openami.cli.readings:readings",
+    "device": "openami.cli.device:device",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and loads the one that is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*COMMANDS, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        where = COMMANDS.get(cmd_name)
+        if where is None:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = where.partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="openami")
+def cli() -> None:
+    """An open Advanced Metering Infrastructure: meters, DCUs, a head-end and its console.
+
+    Start with `openami demo`. Data goes to stdout, logs and progress to stderr; commands that
+    print data take --json. Errors read `error[code]: what happened`, with a hint where there is
+    one, and set the exit status.
+    """
+
+
+def report(error: OpenAmiError) -> int:
+    """Print ``error`` on stderr; return the exit status for it."""
+    click.echo(f"error[{error.code}]: {error.message}", err=True)
+    if error.hint:
+        click.echo(f"  hint: {error.hint}", err=True)
+    return error.exit_status
+
+
+def main(arguments: list[str] | None = None, **extra: Any) -> int:
+    """Run the command; return its exit status."""
+    try:
+        status = cli.main(arguments, prog_name="openami", standalone_mode=False, **extra)
+    except OpenAmiError as error:
+        return report(error)
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone (as with `| head`): say nothing, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status if isinstance(status, int) else 0

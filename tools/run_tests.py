@@ -1,0 +1,71 @@
+"""Install what the tests want from Debian, run them all, and say what was missing.
+
+Arguments go to pytest. With CI=true in the environment a missing part is a failure: a run that
+left something out must not look like one that did not.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+PARTS = {  # command: (Debian package, what stays untested without it)
+    "chromium": ("chromium", "the console in a browser"),
+    "tshark": ("tshark", "our frames before an independent judge"),
+    "wbxml2xml": ("libwbxml2-utils", "WBXML before an independent judge"),
+}
+
+
+def missing() -> list[str]:
+    """Return the commands of PARTS that are not on this machine."""
+    return [command for command in PARTS if shutil.which(command) is None]
+
+
+def install(commands: list[str]) -> None:
+    """Try Debian's packages, as root or through a sudo that asks nothing."""
+    if shutil.which("apt-get") is None:
+        return
+    if os.geteuid() == 0:
+        prefix = []
+    elif shutil.which("sudo") and not subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode:  # fmt: skip
+        prefix = ["sudo", "-n"]
+    else:
+        return
+    packages = [PARTS[command][0] for command in commands]
+    print(f"tests: installing {', '.join(packages)}", file=sys.stderr, flush=True)
+    environment = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive"]
+    for arguments in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *packages]):  # fmt: skip
+        subprocess.run(
+            [*environment, "apt-get", *arguments], stdout=subprocess.DEVNULL, check=False
+        )
+
+
+def main() -> int:
+    """Run pytest; return its status, or 1 in CI when a part is missing."""
+    if absent := missing():
+        install(absent)
+    arguments = sys.argv[1:]
+    selected = any(not argument.startswith("-") for argument in arguments)
+    whole = [] if selected else ["--cov", "--cov-report=term", "--cov-fail-under=95"]
+    status = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", *whole, *arguments],
+        cwd=ROOT,
+        check=False,
+    ).returncode
+    absent = missing()
+    for command in absent:
+        package, what = PARTS[command]
+        print(f"missing: {command} (Debian package {package}): not tested: {what}")
+    if absent and os.environ.get("CI", "").lower() in {"1", "true", "yes"}:
+        print("error[tests.missing]: CI allows no missing part")
+        return status or 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
