@@ -1,0 +1,204 @@
+"""The head-end's settings: a TOML file, and environment variables that win over it.
+
+A setting ``commit_window_ms`` is ``commit_window_ms = 5`` in the file and
+``OPENAMI_HEADEND_COMMIT_WINDOW_MS=5`` in the environment.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Final, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from openami.core.errors import ConfigError
+
+PREFIX: Final = "OPENAMI_HEADEND_"
+
+
+def address(text: str) -> tuple[str, int]:
+    """Return the host and port of ``host:port``, ``[::1]:port`` or ``:port`` (every address).
+
+    Raises:
+        ValueError: the text has another form.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or not int(port) <= 0xFFFF:
+        raise ValueError(f"{text!r} is not HOST:PORT")
+    return host.removeprefix("[").removesuffix("]") or "0.0.0.0", int(port)  # noqa: S104 - ":port" asks for it
+
+
+class HeadendSettings(BaseSettings):
+    """Everything about a head-end that its operator decides."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    state: Path = Field(
+        default=Path("openami-headend"),
+        description="Folder of the installation: certificates, database, lake, vault.",
+    )
+    listen: str = Field(
+        default="127.0.0.1:8443",
+        description="HOST:PORT for operators: console, REST API, health, metrics. Port 0: any.",
+    )
+    device_listen: str = Field(
+        default="127.0.0.1:8444",
+        description="HOST:PORT for DCUs, with mutual TLS. Port 0 picks one.",
+    )
+    names: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Host names and addresses for the servers' certificates, beside localhost, "
+        "127.0.0.1 and ::1. In the environment: separated by commas.",
+    )
+    public_url: str | None = Field(
+        default=None,
+        description="Address that operators' browsers use, when a proxy stands in front.",
+    )
+    admin_name: str = Field(
+        default="admin",
+        min_length=1,
+        max_length=64,
+        description="Name of the first account of a new installation.",
+    )
+    admin_password: SecretStr | None = Field(
+        default=None,
+        description="Password of that account; made by chance if neither this nor a file is given.",
+    )
+    admin_password_file: Path | None = Field(
+        default=None, description="File whose first line is the password of the first account."
+    )
+    commit_window_ms: float = Field(
+        default=5.0,
+        ge=0,
+        le=1000,
+        description="How long an upload waits for others, to be committed in one transaction.",
+    )
+    commit_batches: int = Field(
+        default=64, ge=1, le=4096, description="Most uploads that one transaction commits."
+    )
+    queue_batches: int = Field(
+        default=256,
+        ge=1,
+        le=65536,
+        description="Most uploads that wait to be committed; more are told to come back.",
+    )
+    queue_octets: int = Field(
+        default=256 * 2**20,
+        ge=2**20,
+        description="Most octets of uploads in memory; more are told to come back.",
+    )
+    batch_octets: int = Field(
+        default=16 * 2**20,
+        ge=1024,
+        le=2**30,
+        description="Largest upload; a DCU's day of 200 meters is well under 1 MiB.",
+    )
+    batch_rows: int = Field(
+        default=2_000_000, ge=1, description="Most readings or events in one upload."
+    )
+    retry_after_s: int = Field(
+        default=5, ge=1, le=3600, description="When a DCU that was told to come back should."
+    )
+    long_poll_s: float = Field(
+        default=25.0, ge=0, le=300, description="Longest that a DCU's request for work is held."
+    )
+    job_expiry_s: float = Field(
+        default=300.0, gt=0, description="How long an on-demand read may take before it expires."
+    )
+    job_keep_days: float = Field(
+        default=30.0, gt=0, description="How long finished on-demand reads are kept."
+    )
+    session_hours: float = Field(
+        default=12.0, gt=0, le=24 * 30, description="Longest that a log-in lasts."
+    )
+    token_days: float = Field(
+        default=365.0, gt=0, description="Longest that an API token may be valid."
+    )
+    login_attempts: int = Field(
+        default=5, ge=1, description="Wrong passwords for one name or address before it must wait."
+    )
+    login_window_s: float = Field(
+        default=300.0, gt=0, description="How long a name or an address then waits."
+    )
+    request_octets: int = Field(
+        default=2**20,
+        ge=1024,
+        le=2**30,
+        description="Largest body of an operator's request, meter shipments included.",
+    )
+    page_rows: int = Field(
+        default=10_000, ge=10, le=1_000_000, description="Most rows of readings in one page."
+    )
+    open_metrics: bool = Field(
+        default=False, description="Whether /metrics may be read without an account."
+    )
+    overdue_s: float = Field(
+        default=3 * 3600.0,
+        gt=0,
+        description="A DCU that has not reported for this long is shown as overdue.",
+    )
+    compact_every_s: float = Field(
+        default=900.0, gt=0, description="How often small files of the lake are merged."
+    )
+    drain_s: float = Field(
+        default=10.0, ge=0, description="How long a stopping head-end finishes what it has begun."
+    )
+
+    @field_validator("listen", "device_listen")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        address(value)
+        return value
+
+    @field_validator("names", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(name.strip() for name in value.split(",") if name.strip())
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what the constructor is given: ``load`` gathers it from where it stands."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+    @classmethod
+    def load(cls, file: Path | None = None, **options: Any) -> Self:
+        """Return the settings of ``file``, under the environment, under ``options`` not None.
+
+        Raises:
+            ConfigError: a setting is unknown or has a value that it can not have.
+        """
+        given = {name: value for name, value in options.items() if value is not None}
+        try:
+            base = tomllib.loads(file.read_text("utf-8")) if file else {}
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{file}: {error}", code="config.file") from error
+        try:
+            return cls(**{**base, **EnvSettingsSource(cls)(), **given})
+        except ValidationError as error:
+            raise ConfigError(_explain(error), code="config.setting") from error
+
+
+def _explain(error: ValidationError) -> str:
+    """Return what is wrong with which setting, without the values: one may be a password."""
+    return "; ".join(
+        f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+        for problem in error.errors(include_input=False, include_url=False, include_context=False)
+    )
