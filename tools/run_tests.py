@@ -30,16 +30,18 @@ def install(commands: list[str]) -> None:
     """Try Debian's packages, as root or through a sudo that asks nothing."""
     if shutil.which("apt-get") is None:
         return
-    if os.geteuid() == 0:
-        prefix = []
-    elif shutil.which("sudo") and not subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode:  # fmt: skip
+    prefix: list[str] = []
+    if os.geteuid() != 0:
         prefix = ["sudo", "-n"]
-    else:
-        return
+        if shutil.which("sudo") is None:
+            return
+        if subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode:
+            return
     packages = [PARTS[command][0] for command in commands]
     print(f"tests: installing {', '.join(packages)}", file=sys.stderr, flush=True)
     environment = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive"]
-    for arguments in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *packages]):  # fmt: skip
+    install = ["install", "-y", "-qq", "--no-install-recommends", *packages]
+    for arguments in (["update", "-qq"], install):
         subprocess.run(
             [*environment, "apt-get", *arguments], stdout=subprocess.DEVNULL, check=False
         )
@@ -53,7 +55,18 @@ def main() -> int:
     selected = any(not argument.startswith("-") for argument in arguments)
     whole = [] if selected else ["--cov", "--cov-report=term", "--cov-fail-under=95"]
     status = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", *whole, *arguments],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-n",
+            "2",
+            "--dist",
+            "worksteal",
+            *whole,
+            *arguments,
+        ],
         cwd=ROOT,
         check=False,
     ).returncode

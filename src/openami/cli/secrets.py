@@ -1,0 +1,132 @@
+"""Keys and passwords for the command line: options, environment or file, never echoed."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from openami.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+KEY_NAMES: Final = ("guek", "gak", "dedicated", "gbek")
+KEY_OCTETS: Final = 16  # security suite 0: AES-128
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What proves and protects: keys by name, and the password or HLS secret."""
+
+    keys: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    password: bytes | None = field(default=None, repr=False)
+    system_title: bytes | None = None
+
+
+def _key(name: str, text: object, where: str) -> bytes:
+    """Return one key; the error names the key and the place, never the value."""
+    if name not in KEY_NAMES:
+        raise ConfigError(
+            f"{where}: there is no key {name!r}", hint=f"one of {', '.join(KEY_NAMES)}"
+        )
+    try:
+        raw = bytes.fromhex(str(text))
+    except ValueError:
+        raw = b""
+    if len(raw) != KEY_OCTETS:
+        raise ConfigError(f"{where}: {name} is not {2 * KEY_OCTETS} hexadecimal digits")
+    return raw
+
+
+def _from_options(pairs: Iterable[str]) -> dict[str, bytes]:
+    keys = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ConfigError("--key wants NAME=HEX", hint="such as --key guek=000102…0F")
+        keys[name.lower()] = _key(name.lower(), value, "--key")
+    return keys
+
+
+def _from_environment() -> dict[str, bytes]:
+    return {
+        name: _key(name, value, f"OPENAMI_{name.upper()}")
+        for name in KEY_NAMES
+        if (value := os.environ.get(f"OPENAMI_{name.upper()}"))
+    }
+
+
+def _from_file(path: Path) -> Secrets:
+    """Read a TOML file with guek, gak, dedicated, gbek, password, system_title; all optional."""
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        # The parser's own message may quote the line, which holds a key.
+        raise ConfigError(f"{path} is not TOML", hint='a line such as guek = "0001…0F"') from None
+    password = content.pop("password", None)
+    title = content.pop("system_title", None)
+    return Secrets(
+        keys={name: _key(name, value, str(path)) for name, value in content.items()},
+        password=None if password is None else str(password).encode(),
+        system_title=None if title is None else parse_title(str(title)),
+    )
+
+
+def parse_title(text: str) -> bytes:
+    """Return the eight octets of a system title given in hexadecimal."""
+    try:
+        raw = bytes.fromhex(text)
+    except ValueError:
+        raw = b""
+    if len(raw) != 8:
+        raise ConfigError("a system title is 16 hexadecimal digits")
+    return raw
+
+
+def gather(
+    keys: Iterable[str] = (),
+    key_file: Path | None = None,
+    password_file: Path | None = None,
+    system_title: str | None = None,
+) -> Secrets:
+    """Return the secrets: options over the environment over the file.
+
+    Raises:
+        ConfigError: a key has the wrong form, or a file can not be read. Values are never named.
+    """
+    base = _from_file(key_file) if key_file else Secrets()
+    password = base.password
+    if (text := os.environ.get("OPENAMI_PASSWORD")) is not None:
+        password = text.encode()
+    if password_file:
+        try:
+            password = password_file.read_bytes().rstrip(b"\r\n")
+        except OSError as error:
+            raise ConfigError(f"{password_file}: {error.strerror}") from error
+    return Secrets(
+        keys={**base.keys, **_from_environment(), **_from_options(keys)},
+        password=password,
+        system_title=parse_title(system_title) if system_title else base.system_title,
+    )
+
+
+key_option = click.option(
+    "--key", "keys", multiple=True, metavar="NAME=HEX",
+    help="A key: guek, gak, dedicated or gbek. Repeatable. Better in the environment"
+    " (OPENAMI_GUEK, …) or a file: other users of a machine can see options.",
+)  # fmt: skip
+key_file_option = click.option(
+    "--key-file", type=click.Path(path_type=Path, dir_okay=False),
+    help="A TOML file with guek, gak, dedicated, gbek, password, system_title.",
+)  # fmt: skip
+password_file_option = click.option(
+    "--password-file", type=click.Path(path_type=Path, dir_okay=False),
+    help="A file that holds the LLS password (or OPENAMI_PASSWORD).",
+)  # fmt: skip
