@@ -10,7 +10,7 @@ _SERIAL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 
 
 def check_serial(text: str) -> str:
-    """Return ``text`` if it can be a serial number: 1 to 32 of letters, digits, ``.``, ``_``, ``-``.
+    """Return ``text`` if it is a serial number: 1 to 32 letters, digits, ``.``, ``_`` and ``-``.
 
     Raises:
         ValueError: it can not.
