@@ -1,0 +1,232 @@
+"""TCP connections as channels."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, Self, cast
+
+from openami.core.errors import TransportError
+from openami.transport.channel import Channel
+from openami.transport.failures import transport_error
+
+if TYPE_CHECKING:
+    import ssl
+
+CONNECT_TIMEOUT_S: Final = 10.0
+"""Longer than a SYN repeated twice on a bad radio link."""
+
+MAX_CONNECTIONS: Final = 1024
+"""Connections that one listener holds: descriptors are a process's scarce good."""
+
+_WRITE_LIMIT: Final = 256 * 1024
+"""Octets unsent before the peer's questions are held up: a few of the largest APDUs."""
+
+_KEEPALIVE: Final = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
+"""A peer that lost its power is noticed after two minutes."""
+
+Handler = Callable[[Channel], Awaitable[None]]
+
+
+class TcpChannel(Channel, asyncio.Protocol):
+    """One TCP connection; made by ``open_tcp`` and ``listen_tcp``."""
+
+    def __init__(self, on_open: Callable[[TcpChannel], None] | None = None) -> None:
+        super().__init__("tcp", answers=on_open is not None)
+        self._on_open = on_open
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=_WRITE_LIMIT)
+        self.name = f"tcp {endpoint(transport.get_extra_info('peername'))}"
+        _tune(transport.get_extra_info("socket"))
+        if self._on_open is not None:
+            self._on_open(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._feed(data)
+
+    def eof_received(self) -> None:
+        self._finish(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._finish(None if exc is None else transport_error(exc, self.name))
+
+    def pause_writing(self) -> None:
+        self._stall()
+
+    def resume_writing(self) -> None:
+        self._flow()
+
+    def abort(self) -> None:
+        """Close at once; octets on their way out are lost."""
+        if self._transport is not None:
+            self._transport.abort()
+        self._finish(None)
+
+    def _send(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def _close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def _pause(self) -> None:
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+
+async def open_tcp(
+    host: str,
+    port: int,
+    *,
+    timeout_s: float = CONNECT_TIMEOUT_S,
+    tls: ssl.SSLContext | None = None,
+) -> TcpChannel:
+    """Connect to a TCP server.
+
+    Raises:
+        TransportError: ``transport.refused``, ``transport.unreachable``, ``transport.timeout``,
+            ``transport.unknown-host``, ``transport.tls``.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(timeout_s):
+            _, channel = await loop.create_connection(
+                TcpChannel, host, port, ssl=tls, server_hostname=host if tls else None
+            )
+    except OSError as exc:
+        raise transport_error(exc, f"connecting to {host}:{port}") from exc
+    return channel
+
+
+class TcpServer:
+    """A listener; made by ``listen_tcp``. As a context manager it closes on leaving."""
+
+    def __init__(self, handler: Handler, *, max_connections: int) -> None:
+        self._handler = handler
+        self._max = max_connections
+        self._server: asyncio.Server | None = None
+        self._tasks: dict[asyncio.Task[None], TcpChannel] = {}
+        self._failure: BaseException | None = None
+        self._failed = asyncio.Event()
+        self.refused = 0
+        self.host = ""
+        self.port = 0
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._tasks)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop listening, close every connection, and wait for their handlers.
+
+        Raises:
+            Exception: what a handler raised that is not a ``TransportError``: a bug of ours.
+        """
+        if self._server is not None:
+            self._server.close()
+        tasks = list(self._tasks)
+        for channel in list(self._tasks.values()):
+            channel.close()
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+
+    async def failed(self) -> BaseException:
+        """Return what a handler raised, when one does: a bug of ours that must not stay unseen."""
+        await self._failed.wait()
+        assert self._failure is not None
+        return self._failure
+
+    async def _start(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            self._server = await loop.create_server(self._protocol, host, port, ssl=tls)
+        except OSError as exc:
+            raise transport_error(exc, f"listening on {host}:{port}") from exc
+        self.host, self.port = self._server.sockets[0].getsockname()[:2]
+
+    def _protocol(self) -> TcpChannel:
+        return TcpChannel(self._opened)
+
+    def _opened(self, channel: TcpChannel) -> None:
+        if len(self._tasks) >= self._max:
+            self.refused += 1
+            channel.abort()
+            return
+        task = asyncio.ensure_future(self._handle(channel))
+        self._tasks[task] = channel
+        task.add_done_callback(self._done)
+
+    async def _handle(self, channel: TcpChannel) -> None:
+        try:
+            with contextlib.suppress(TransportError):  # the peer has gone; the channel tells why
+                await self._handler(channel)
+        finally:
+            channel.close()
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(task, None)
+        failure = None if task.cancelled() else task.exception()
+        if failure is not None and self._failure is None:
+            self._failure = failure
+            self._failed.set()
+
+
+async def listen_tcp(
+    host: str,
+    port: int,
+    handler: Handler,
+    *,
+    max_connections: int = MAX_CONNECTIONS,
+    tls: ssl.SSLContext | None = None,
+) -> TcpServer:
+    """Listen at ``host`` and ``port`` (0: any free one), running ``handler`` for each connection.
+
+    The handler's return closes its connection; closing the server cancels it. Connections beyond
+    ``max_connections`` are closed at once.
+
+    Raises:
+        TransportError: ``transport.in-use``, ``transport.denied``, ``transport.unreachable``.
+    """
+    server = TcpServer(handler, max_connections=max_connections)
+    await server._start(host, port, tls)  # noqa: SLF001 - the class's own maker
+    return server
+
+
+def endpoint(address: Any) -> str:
+    """Return a socket's address as ``host:port``."""
+    if not isinstance(address, tuple):
+        return "?"
+    host = f"[{address[0]}]" if ":" in address[0] else address[0]
+    return f"{host}:{address[1]}"
+
+
+def _tune(sock: socket.socket | None) -> None:
+    if sock is None:
+        return
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE:
+        if hasattr(socket, name):  # not every system has all three
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
