@@ -1,0 +1,31 @@
+"""``python -m bench [NAME …]``: run all benchmarks, or those that are named."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from bench.machine import describe
+
+BENCHMARKS = {
+    "columns": "load profiles to columns, against gurux-dlms",
+    "street": "whole reads of meters from one street, against gurux-dlms",
+    "store": "uploads, pipeline, octets a reading, queries",
+}
+
+
+def main(names: list[str]) -> int:
+    """Run the named benchmarks, or all; return the exit status."""
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        print(f"error[bench.unknown]: {', '.join(unknown)}; there are: {', '.join(BENCHMARKS)}")
+        return 2
+    print(describe())
+    for name in names or BENCHMARKS:
+        print(f"\n== {name}: {BENCHMARKS[name]}", flush=True)
+        importlib.import_module(f"bench.{name}").main()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
