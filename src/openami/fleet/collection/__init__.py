@@ -1,0 +1,70 @@
+"""What a concentrator reads next on a line that many meters share, as functions of time.
+
+``plans`` says when a kind of data is due, ``line`` which meter is visited or which address is
+probed next, ``windows`` which part of a profile is asked for and what to make of what came,
+``discipline`` when a meter's clock is set.
+"""
+
+from openami.fleet.collection.discipline import (
+    ClockAction,
+    ClockDecision,
+    ClockReading,
+    ClockRule,
+    decide,
+    measure,
+)
+from openami.fleet.collection.line import (
+    Line,
+    MeterStatus,
+    Moment,
+    Outcome,
+    Policy,
+    Probe,
+    Rest,
+    Step,
+    Visit,
+    backoff,
+)
+from openami.fleet.collection.plans import Cadence, Plan, Progress, due_at, edges
+from openami.fleet.collection.windows import (
+    Known,
+    Sifted,
+    Window,
+    gaps,
+    next_window,
+    rewound,
+    sift,
+    start_of,
+)
+
+__all__ = [
+    "Cadence",
+    "ClockAction",
+    "ClockDecision",
+    "ClockReading",
+    "ClockRule",
+    "Known",
+    "Line",
+    "MeterStatus",
+    "Moment",
+    "Outcome",
+    "Plan",
+    "Policy",
+    "Probe",
+    "Progress",
+    "Rest",
+    "Sifted",
+    "Step",
+    "Visit",
+    "Window",
+    "backoff",
+    "decide",
+    "due_at",
+    "edges",
+    "gaps",
+    "measure",
+    "next_window",
+    "rewound",
+    "sift",
+    "start_of",
+]

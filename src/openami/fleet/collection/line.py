@@ -1,0 +1,397 @@
+"""Which meter of a line is visited next, and which address is probed.
+
+One line carries one conversation at a time, so the order is all there is to decide:
+
+1. on-demand reads, first come first served, but after ``demand_burst`` of them one due visit;
+2. the meter that has waited longest: since its oldest subject is due, or since it last failed,
+   so that meters that do not answer take no more turns than others;
+3. a probe of an address at which no meter is known, one after every ``visits_per_probe`` visits,
+   or at once while nothing is due; after the first sweep with a rest between two probes.
+
+A meter that fails is left alone for a growing, bounded time, and tried again for ever. Due times
+are by the concentrator's clock (``wall``); waits are by one that never jumps (``tick``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from openami.fleet.collection.plans import Edges, Plan, Progress, due_at, edges
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+# 2 ** 40 of any delay is beyond every bound; a larger exponent would only overflow.
+_EXPONENT_MAX = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Now, by two clocks, in seconds: ``wall`` is UTC and may jump, ``tick`` only goes on."""
+
+    wall: float
+    tick: float
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How a line is shared.
+
+    Attributes:
+        backoff_first_s: how long a meter is left alone after its first failure.
+        backoff_most_s: the most it is left alone, however often it failed.
+        unreachable_after: failures in a row after which a meter is called unreachable.
+        demand_burst: on-demand reads in a row before a due visit gets its turn.
+        visits_per_probe: visits between two probes while meters are due.
+        probe_rest_s: rest between two probes once every address was probed.
+    """
+
+    backoff_first_s: float = 30.0
+    backoff_most_s: float = 3600.0
+    unreachable_after: int = 3
+    demand_burst: int = 4
+    visits_per_probe: int = 2
+    probe_rest_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.backoff_first_s <= self.backoff_most_s:
+            raise ValueError("the first backoff is more than 0 and at most the longest")
+        if min(self.unreachable_after, self.demand_burst, self.visits_per_probe) < 1:
+            raise ValueError("a policy's counts are at least 1")
+
+
+class MeterStatus(StrEnum):
+    """What a report says of a meter."""
+
+    DISCOVERED = "discovered"
+    READING = "reading"
+    OK = "ok"
+    UNREACHABLE = "unreachable"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Associate with this meter and read these subjects; ``jobs`` are on-demand reads."""
+
+    serial: str
+    address: int
+    subjects: tuple[str, ...]
+    jobs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """See whether a meter answers at this address."""
+
+    address: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Nothing to do until the first of these moments, or until something is told."""
+
+    wall: float | None = None
+    tick: float | None = None
+
+
+Step = Visit | Probe | Rest
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one subject of a visit came out.
+
+    Attributes:
+        cursor: time of the last entry now kept; None leaves it as it was.
+        again: when the subject wants another visit before it is due (concentrator's time).
+    """
+
+    cursor: int | None = None
+    again: float | None = None
+
+
+def backoff(failures: int, *, first: float, most: float, jitter: float) -> float:
+    """Return how long to wait after ``failures`` in a row (at least 1).
+
+    Doubles from ``first`` to ``most``; ``jitter`` (0 to 1) takes off up to a half, so that what
+    failed together does not come back together.
+    """
+    whole = min(first * 2.0 ** min(failures - 1, _EXPONENT_MAX), most)
+    return whole * (1 - jitter / 2)
+
+
+@dataclass(slots=True)
+class _Track:
+    serial: str
+    address: int
+    jitter: float
+    progress: dict[str, Progress] = field(default_factory=dict)
+    failures: int = 0
+    free_at: float = 0.0
+    failed_at: float = 0.0
+    refused: bool = False
+    met: bool = False
+
+    def move(self, subject: str, moment: Moment, outcome: Outcome) -> None:
+        old = self.progress.get(subject, Progress())
+        cursor = old.cursor if outcome.cursor is None else outcome.cursor
+        self.progress[subject] = Progress(cursor, moment.wall, outcome.again)
+
+
+@dataclass(slots=True)
+class _Sweep:
+    """Goes round the addresses at which no meter is known."""
+
+    addresses: tuple[int, ...]
+    place: int = 0
+    laps: int = 0
+    next_at: float = 0.0
+
+    def find(self, taken: frozenset[int]) -> int | None:
+        for step in range(len(self.addresses)):
+            address = self.addresses[(self.place + step) % len(self.addresses)]
+            if address not in taken:
+                return address
+        return None
+
+    def probed(self, address: int, moment: Moment, rest: float) -> None:
+        if address in self.addresses:
+            place = self.addresses.index(address)
+            if place < self.place or place + 1 == len(self.addresses):
+                self.laps += 1
+            self.place = (place + 1) % len(self.addresses)
+        self.next_at = moment.tick + (rest if self.laps else 0.0)
+
+
+class Line:
+    """The order of visits and probes on one line.
+
+    Args:
+        plans: what is read of every meter.
+        policy: how the line is shared.
+        addresses: where meters may be found.
+        tz: where the line's midnights are.
+    """
+
+    def __init__(
+        self,
+        plans: Iterable[Plan],
+        *,
+        policy: Policy | None = None,
+        addresses: Iterable[int] = (),
+        tz: tzinfo = UTC,
+    ) -> None:
+        self._plans = tuple(plans)
+        self._policy = policy or Policy()
+        self._tz = tz
+        self._meters: dict[str, _Track] = {}
+        self._sweep = _Sweep(tuple(sorted(set(addresses))))
+        self._jobs: dict[str, str] = {}
+        self._burst = 0
+        self._since_probe = 0
+
+    # What the line is told
+
+    def add(
+        self,
+        serial: str,
+        address: int,
+        *,
+        jitter: float,
+        progress: Mapping[str, Progress] | None = None,
+    ) -> None:
+        """Take note of a meter at ``address``; a known one moves there and is due at once.
+
+        Whichever meter was known at that address is forgotten.
+        """
+        for other in [m for m in self._meters.values() if m.address == address]:
+            if other.serial != serial:
+                self.forget(other.serial)
+        old = self._meters.get(serial)
+        kept = dict(progress or {}) if old is None else old.progress
+        self._meters[serial] = _Track(serial, address, jitter, kept)
+
+    def forget(self, serial: str) -> None:
+        """Drop a meter that is no longer where it was; its address is probed again."""
+        self._meters.pop(serial, None)
+
+    def demand(self, job: str, serial: str) -> bool:
+        """Queue an on-demand read; False if no such meter is known."""
+        if serial not in self._meters:
+            return False
+        self._jobs.setdefault(job, serial)
+        return True
+
+    def withdraw(self, job: str) -> None:
+        """Take an on-demand read off the queue: it is done, failed or no longer wanted."""
+        self._jobs.pop(job, None)
+
+    def wake(self, serial: str) -> None:
+        """Let a meter be tried at once: what it was refused for may have changed."""
+        track = self._meters.get(serial)
+        if track:
+            track.free_at = 0.0
+
+    def visited(self, visit: Visit, moment: Moment, outcomes: Mapping[str, Outcome]) -> None:
+        """Take note of a visit that went well; a subject without an outcome had nothing new."""
+        track = self._meters.get(visit.serial)
+        if track is None:
+            return
+        track.failures, track.free_at, track.refused, track.met = 0, 0.0, False, True
+        for subject in visit.subjects:
+            track.move(subject, moment, outcomes.get(subject, Outcome()))
+
+    def failed(
+        self,
+        serial: str,
+        moment: Moment,
+        *,
+        jitter: float,
+        refused: bool = False,
+        outcomes: Mapping[str, Outcome] | None = None,
+    ) -> float:
+        """Take note of a visit that failed; return how long the meter is now left alone.
+
+        Args:
+            serial: the meter.
+            moment: now.
+            jitter: takes off up to half of the delay.
+            refused: the meter answered, but would not let us in.
+            outcomes: of the subjects that were read whole before the failure.
+        """
+        track = self._meters.get(serial)
+        if track is None:
+            return 0.0
+        for subject, outcome in (outcomes or {}).items():
+            track.move(subject, moment, outcome)
+        track.failures += 1
+        track.refused = refused
+        policy = self._policy
+        delay = backoff(
+            track.failures, first=policy.backoff_first_s, most=policy.backoff_most_s, jitter=jitter
+        )
+        track.free_at = moment.tick + delay
+        track.failed_at = moment.wall
+        return delay
+
+    def probed(self, address: int, moment: Moment) -> None:
+        """Take note that ``address`` was probed, whatever came of it."""
+        self._sweep.probed(address, moment, self._policy.probe_rest_s)
+        self._since_probe = 0
+
+    # What the line tells
+
+    def meters(self) -> tuple[str, ...]:
+        """Return the serials of the known meters, in order of address."""
+        return tuple(t.serial for t in sorted(self._meters.values(), key=lambda t: t.address))
+
+    def address(self, serial: str) -> int | None:
+        """Return where a meter is, None if it is not known."""
+        track = self._meters.get(serial)
+        return track.address if track else None
+
+    def progress(self, serial: str) -> dict[str, Progress]:
+        """Return how far a meter was read, by subject."""
+        track = self._meters.get(serial)
+        return dict(track.progress) if track else {}
+
+    def status(self, serial: str) -> MeterStatus:
+        """Return what a report says of a known meter.
+
+        Raises:
+            KeyError: no such meter is known.
+        """
+        track = self._meters[serial]
+        if track.refused:
+            return MeterStatus.REFUSED
+        if track.failures >= self._policy.unreachable_after:
+            return MeterStatus.UNREACHABLE
+        if not track.met:
+            return MeterStatus.DISCOVERED
+        behind = any(p.again is not None for p in track.progress.values())
+        return MeterStatus.READING if behind else MeterStatus.OK
+
+    @property
+    def swept(self) -> bool:
+        """Whether every address was probed at least once."""
+        return self._sweep.laps > 0 or self._unknown_address() is None
+
+    def next(self, moment: Moment) -> Step:
+        """Return what to do now; asking changes nothing but the turns of the queues."""
+        around = {plan.subject: edges(plan, moment.wall, self._tz) for plan in self._plans}
+        due = self._most_overdue(moment, around)
+        job = self._next_job()
+        if job and (due is None or self._burst < self._policy.demand_burst):
+            self._burst += 1
+            return self._visit(self._meters[self._jobs[job]], moment, around)
+        if due and not self._probe_turn(moment):
+            self._burst = 0
+            self._since_probe += 1
+            return self._visit(due, moment, around)
+        address = self._probe_address(moment)
+        if address is not None:
+            return Probe(address)
+        return self._rest(moment, around)
+
+    def _next_job(self) -> str | None:
+        for job, serial in list(self._jobs.items()):
+            if serial in self._meters:
+                return job
+            del self._jobs[job]
+        return None
+
+    def _visit(self, track: _Track, moment: Moment, around: Mapping[str, Edges]) -> Visit:
+        jobs = tuple(job for job, serial in self._jobs.items() if serial == track.serial)
+        subjects = tuple(
+            plan.subject
+            for plan in self._plans
+            if self._due(track, plan, moment, around) <= moment.wall
+        )
+        return Visit(track.serial, track.address, subjects, jobs)
+
+    def _due(self, track: _Track, plan: Plan, moment: Moment, around: Mapping[str, Edges]) -> float:
+        progress = track.progress.get(plan.subject, Progress())
+        return due_at(
+            plan, progress, wall=moment.wall, around=around[plan.subject], jitter=track.jitter
+        )
+
+    def _first_due(self, track: _Track, moment: Moment, around: Mapping[str, Edges]) -> float:
+        return min(self._due(track, plan, moment, around) for plan in self._plans)
+
+    def _most_overdue(self, moment: Moment, around: Mapping[str, Edges]) -> _Track | None:
+        if not self._plans:
+            return None
+        ready = [
+            (max(due, min(track.failed_at, moment.wall)), track.serial)
+            for track in self._meters.values()
+            if track.free_at <= moment.tick
+            and (due := self._first_due(track, moment, around)) <= moment.wall
+        ]
+        return self._meters[min(ready)[1]] if ready else None
+
+    def _probe_turn(self, moment: Moment) -> bool:
+        return (
+            self._since_probe >= self._policy.visits_per_probe
+            and self._probe_address(moment) is not None
+        )
+
+    def _probe_address(self, moment: Moment) -> int | None:
+        return None if self._sweep.next_at > moment.tick else self._unknown_address()
+
+    def _unknown_address(self) -> int | None:
+        return self._sweep.find(frozenset(t.address for t in self._meters.values()))
+
+    def _rest(self, moment: Moment, around: Mapping[str, Edges]) -> Rest:
+        walls = [
+            self._first_due(track, moment, around)
+            for track in self._meters.values()
+            if self._plans and track.free_at <= moment.tick
+        ]
+        ticks = [t.free_at for t in self._meters.values() if t.free_at > moment.tick]
+        if self._unknown_address() is not None:
+            ticks.append(self._sweep.next_at)
+        return Rest(min(walls, default=None), min(ticks, default=None))
