@@ -1,1 +1,1 @@
-"""From energy sources to registers: pure measurement."""
+"""From samples to measurements: energy, demand, profiles, billing and events of a meter, pure."""

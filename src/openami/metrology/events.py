@@ -1,0 +1,124 @@
+"""What a meter writes down: event codes, the log each belongs to, and status bits of a row.
+
+The codes are those that IDIS and DSMR meters use; from 200 on they are our own.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class RowStatus(IntFlag):
+    """The profile status of one row (AMR profile status, 0.0.96.10.1.255)."""
+
+    CRITICAL_ERROR = 0x01
+    CLOCK_INVALID = 0x02
+    DATA_NOT_VALID = 0x04
+    DAYLIGHT_SAVING = 0x08
+    CLOCK_ADJUSTED = 0x20
+    POWER_DOWN = 0x80
+
+
+class Alarm(IntFlag):
+    """Bits of the alarm register (0.0.97.98.0.255)."""
+
+    CLOCK_INVALID = 0x00000001
+    POWER_UP = 0x00000004
+    MEMORY_ERROR = 0x00000200
+    FRAUD_ATTEMPT = 0x00001000
+    AUTHENTICATION_FAILURE = 0x00002000
+    DISCONNECTED = 0x00010000
+
+
+class Ring(IntEnum):
+    """The rings of rows that a meter keeps."""
+
+    LOAD_PROFILE = 1
+    DAILY = 2
+    BILLING = 3
+    STANDARD_LOG = 16
+    FRAUD_LOG = 17
+    DISCONNECT_LOG = 18
+    COMMUNICATION_LOG = 20
+    QUALITY_LOG = 21
+    POWER_FAILURE_LOG = 22
+
+
+class Event(IntEnum):
+    """What happened."""
+
+    POWER_DOWN = 1
+    POWER_UP = 2
+    DAYLIGHT_SAVING_SWITCHED = 3
+    CLOCK_OLD = 4
+    CLOCK_NEW = 5
+    CLOCK_INVALID = 6
+    ERROR_CLEARED = 10
+    ALARM_CLEARED = 11
+    MEMORY_ERROR = 14
+    TERMINAL_COVER_OPENED = 40
+    TERMINAL_COVER_CLOSED = 41
+    MAGNET_DETECTED = 42
+    MAGNET_GONE = 43
+    METER_COVER_OPENED = 44
+    METER_COVER_CLOSED = 45
+    AUTHENTICATION_FAILED = 46
+    PARAMETERS_CHANGED = 47
+    KEYS_CHANGED = 48
+    DECIPHERING_FAILED = 49
+    REPLAY_DETECTED = 50
+    MANUAL_RECONNECT_READY = 59
+    MANUALLY_DISCONNECTED = 60
+    MANUALLY_CONNECTED = 61
+    REMOTELY_DISCONNECTED = 62
+    REMOTELY_CONNECTED = 63
+    LOCALLY_DISCONNECTED = 64
+    LIMIT_EXCEEDED = 65
+    LIMIT_KEPT = 66
+    UNDERVOLTAGE_L1 = 76
+    UNDERVOLTAGE_L2 = 77
+    UNDERVOLTAGE_L3 = 78
+    OVERVOLTAGE_L1 = 79
+    OVERVOLTAGE_L2 = 80
+    OVERVOLTAGE_L3 = 81
+    ASSOCIATION_OPENED = 200
+    ASSOCIATION_REFUSED = 201
+    LOAD_PROFILE_CLEARED = 254
+    LOG_CLEARED = 255
+
+
+_STANDARD: Final = (1, 2, 3, 4, 5, 6, 10, 11, 14, 47, 48, 254, 255)
+_FRAUD: Final = (40, 41, 42, 43, 44, 45, 46, 49, 50)
+_DISCONNECT: Final = (59, 60, 61, 62, 63, 64, 65, 66)
+_QUALITY: Final = (76, 77, 78, 79, 80, 81)
+_COMMUNICATION: Final = (200, 201)
+
+LOGS: Final[Mapping[Event, Ring]] = {
+    Event(code): ring
+    for ring, codes in (
+        (Ring.STANDARD_LOG, _STANDARD),
+        (Ring.FRAUD_LOG, _FRAUD),
+        (Ring.DISCONNECT_LOG, _DISCONNECT),
+        (Ring.QUALITY_LOG, _QUALITY),
+        (Ring.COMMUNICATION_LOG, _COMMUNICATION),
+    )
+    for code in codes
+}
+"""The log that each event is written to."""
+
+CAPACITY: Final[Mapping[Ring, int]] = {
+    Ring.LOAD_PROFILE: 96 * 60,  # sixty days of quarter hours
+    Ring.DAILY: 180,
+    Ring.BILLING: 24,
+    Ring.STANDARD_LOG: 200,
+    Ring.FRAUD_LOG: 100,
+    Ring.DISCONNECT_LOG: 100,
+    Ring.COMMUNICATION_LOG: 100,
+    Ring.QUALITY_LOG: 100,
+    Ring.POWER_FAILURE_LOG: 50,
+}
+"""How many rows each ring keeps; the oldest go first."""

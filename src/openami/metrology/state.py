@@ -1,0 +1,129 @@
+"""All of a meter that must survive a power cut, apart from its rows."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from openami.core.errors import StoreError
+from openami.metrology.clock import MeterClock
+from openami.metrology.demand import Demand, Maximum
+from openami.metrology.energy import Energy
+from openami.metrology.zone import SwitchRule, Zone
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+VERSION: Final = 1
+
+
+@dataclass(slots=True)
+class Counts:
+    """How often something happened."""
+
+    power_failures: int = 0
+    long_power_failures: int = 0
+    last_power_failure: int = 0
+    """Seconds that the last long one took."""
+    sags: list[int] = field(default_factory=lambda: [0, 0, 0])
+    swells: list[int] = field(default_factory=lambda: [0, 0, 0])
+    billings: int = 0
+    tampers: int = 0
+    clock_sets: int = 0
+
+
+@dataclass(slots=True)
+class State:
+    """The state of a ``MeterEngine``.
+
+    Args:
+        world: world microseconds up to which energy has been counted.
+        clock: the meter's clock.
+        zone: local time.
+        energy: the counters.
+        base: the counters at the last capture of the load profile.
+        elapsed: microseconds since that capture, by the world.
+        flags: status bits of the row that is being collected.
+        rate: the rate in force.
+        day: the local day that is under way.
+        month: the local month that is under way: years times 12 plus months.
+    """
+
+    world: int
+    clock: MeterClock
+    zone: Zone
+    energy: Energy = field(default_factory=Energy)
+    base: Energy = field(default_factory=Energy)
+    elapsed: int = 0
+    flags: int = 0
+    rate: int = 1
+    day: int = 0
+    month: int = 0
+    daylight: bool = False
+    clock_valid: bool = True
+    connected: bool = True
+    ready: bool = False
+    """Disconnected, and a person may reconnect at the meter (class 70, state 2)."""
+    alarms: int = 0
+    errors: int = 0
+    demand: Demand = field(default_factory=Demand)
+    counts: Counts = field(default_factory=Counts)
+    lasts: dict[int, int] = field(default_factory=dict)
+    """The newest sequence number of each ring."""
+
+    def dump(self) -> dict[str, Any]:
+        """Return the state as what JSON can hold."""
+        return {
+            "version": VERSION,
+            "world": self.world,
+            "clock": [self.clock.world, self.clock.meter, self.clock.ppb],
+            "zone": asdict(self.zone),
+            "energy": self.energy.cells,
+            "base": self.base.cells,
+            "demand": [self.demand.last, [[m.watts, m.at] for m in self.demand.maximum]],
+            "counts": asdict(self.counts),
+            "lasts": {str(ring): last for ring, last in self.lasts.items()},
+            **{name: getattr(self, name) for name in _PLAIN},
+        }
+
+    @classmethod
+    def load(cls, data: Mapping[str, Any]) -> Self:
+        """Return the state that ``dump`` gave.
+
+        Raises:
+            StoreError: it is not that, or of a version that this program does not know.
+        """
+        if data.get("version") != VERSION:
+            raise StoreError("a meter's memory is of another version", code="memory.version")
+        try:
+            return cls._load(data)
+        except (KeyError, TypeError, ValueError) as error:
+            raise StoreError("a meter's memory is damaged", code="memory.damaged") from error
+
+    @classmethod
+    def _load(cls, data: Mapping[str, Any]) -> Self:
+        last, maximum = data["demand"]
+        return cls(
+            world=data["world"],
+            clock=MeterClock(*data["clock"]),
+            zone=_zone(data["zone"]),
+            energy=Energy(data["energy"]),
+            base=Energy(data["base"]),
+            demand=Demand(list(last), [Maximum(*pair) for pair in maximum]),
+            counts=Counts(**data["counts"]),
+            lasts={int(ring): last for ring, last in data["lasts"].items()},
+            **{name: data[name] for name in _PLAIN},
+        )
+
+
+_PLAIN: Final = (
+    "elapsed", "flags", "rate", "day", "month", "daylight", "clock_valid", "connected", "ready",
+    "alarms", "errors",
+)  # fmt: skip
+
+
+def _zone(data: Mapping[str, Any]) -> Zone:
+    rules = {
+        name: None if data[name] is None else SwitchRule(**data[name]) for name in ("begin", "end")
+    }
+    return Zone(**{**data, **rules})
