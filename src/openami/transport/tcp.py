@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from openami.core.errors import TransportError
 from openami.transport.channel import Channel
 from openami.transport.failures import transport_error
+from openami.transport.server import Handler, Server
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
 
 CONNECT_TIMEOUT_S: Final = 10.0
 """Longer than a SYN repeated twice on a bad radio link."""
@@ -26,8 +25,6 @@ _WRITE_LIMIT: Final = 256 * 1024
 
 _KEEPALIVE: Final = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 """A peer that lost its power is noticed after two minutes."""
-
-Handler = Callable[[Channel], Awaitable[None]]
 
 
 class TcpChannel(Channel, asyncio.Protocol):
@@ -108,57 +105,15 @@ async def open_tcp(
     return channel
 
 
-class TcpServer:
-    """A listener; made by ``listen_tcp``. As a context manager it closes on leaving."""
+class TcpServer(Server):
+    """A TCP listener; made by ``listen_tcp``."""
 
-    def __init__(self, handler: Handler, *, max_connections: int) -> None:
-        self._handler = handler
-        self._max = max_connections
+    def __init__(self, handler: Handler, *, max_peers: int) -> None:
+        super().__init__(handler, max_peers=max_peers)
         self._server: asyncio.Server | None = None
-        self._tasks: dict[asyncio.Task[None], TcpChannel] = {}
-        self._failure: BaseException | None = None
-        self._failed = asyncio.Event()
-        self.refused = 0
-        self.host = ""
-        self.port = 0
 
-    @property
-    def connections(self) -> int:
-        """How many are open."""
-        return len(self._tasks)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Stop listening, close every connection, and wait for their handlers.
-
-        Raises:
-            Exception: what a handler raised that is not a ``TransportError``: a bug of ours.
-        """
-        if self._server is not None:
-            self._server.close()
-        tasks = list(self._tasks)
-        for channel in list(self._tasks.values()):
-            channel.close()
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-        if self._failure is not None:
-            failure, self._failure = self._failure, None
-            raise failure
-
-    async def failed(self) -> BaseException:
-        """Return what a handler raised, when one does: a bug of ours that must not stay unseen."""
-        await self._failed.wait()
-        assert self._failure is not None
-        return self._failure
-
-    async def _start(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
+    async def start(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
+        """Listen; see ``listen_tcp``."""
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(self._protocol, host, port, ssl=tls)
@@ -166,31 +121,16 @@ class TcpServer:
             raise transport_error(exc, f"listening on {host}:{port}") from exc
         self.host, self.port = self._server.sockets[0].getsockname()[:2]
 
+    def _stop_listening(self) -> None:
+        if self._server is not None:
+            self._server.close()
+
     def _protocol(self) -> TcpChannel:
         return TcpChannel(self._opened)
 
     def _opened(self, channel: TcpChannel) -> None:
-        if len(self._tasks) >= self._max:
-            self.refused += 1
+        if not self._serve(channel):
             channel.abort()
-            return
-        task = asyncio.ensure_future(self._handle(channel))
-        self._tasks[task] = channel
-        task.add_done_callback(self._done)
-
-    async def _handle(self, channel: TcpChannel) -> None:
-        try:
-            with contextlib.suppress(TransportError):  # the peer has gone; the channel tells why
-                await self._handler(channel)
-        finally:
-            channel.close()
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.pop(task, None)
-        failure = None if task.cancelled() else task.exception()
-        if failure is not None and self._failure is None:
-            self._failure = failure
-            self._failed.set()
 
 
 async def listen_tcp(
@@ -209,8 +149,8 @@ async def listen_tcp(
     Raises:
         TransportError: ``transport.in-use``, ``transport.denied``, ``transport.unreachable``.
     """
-    server = TcpServer(handler, max_connections=max_connections)
-    await server._start(host, port, tls)  # noqa: SLF001 - the class's own maker
+    server = TcpServer(handler, max_peers=max_connections)
+    await server.start(host, port, tls)
     return server
 
 
