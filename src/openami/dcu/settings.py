@@ -1,0 +1,369 @@
+"""The DCU's settings: a TOML file, and environment variables that win over it.
+
+A setting ``report_every_s`` is ``report_every_s = 60`` in the file and
+``OPENAMI_DCU_REPORT_EVERY_S=60`` in the environment. Times are by the DCU's clock unless their
+description says real time, which differs only where a scaled clock is used.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Final, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import AnyHttpUrl, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from openami.core.errors import ConfigError
+from openami.core.identifiers import check_serial
+from openami.core.obis import Obis
+from openami.transport.clock import ClockSettings
+from openami.transport.url import LinkKind, MeterUrl
+
+PREFIX: Final = "OPENAMI_DCU_"
+
+# Addresses below are reserved (IEC 62056-46, table 3), those above are "calling" and "all".
+FIRST_STATION: Final = 0x10
+LAST_STATION: Final = {1: 0, 2: 0x7D, 4: 0x3FFD}
+# More would be a sweep of hours; a segment of a power line carries some hundred meters.
+MAX_ADDRESSES: Final = 4096
+
+
+def addresses(text: str) -> tuple[int, ...]:
+    """Return the station addresses in ``16-125,200``, in order.
+
+    Raises:
+        ValueError: the text has another form, or names too many.
+    """
+    found: set[int] = set()
+    for part in filter(None, map(str.strip, text.split(","))):
+        first, dash, last = part.partition("-")
+        if not first.strip().isdecimal() or (dash and not last.strip().isdecimal()):
+            raise ValueError(f"{part!r} is not an address or a range such as 16-125")
+        low, high = int(first), int(last) if dash else int(first)
+        if not FIRST_STATION <= low <= high <= LAST_STATION[4]:
+            raise ValueError(f"{part!r}: stations are {FIRST_STATION} to {LAST_STATION[4]}")
+        if high - low >= MAX_ADDRESSES:
+            raise ValueError(f"{part!r} has over {MAX_ADDRESSES} addresses")
+        found.update(range(low, high + 1))
+    if len(found) > MAX_ADDRESSES:
+        raise ValueError(f"over {MAX_ADDRESSES} addresses")
+    return tuple(sorted(found))
+
+
+class DcuSettings(BaseSettings):
+    """Everything about a DCU that its operator decides."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    id: str = Field(description="The DCU's identifier, the one in its certificate.")
+    state: Path = Field(
+        default=Path("openami-dcu"),
+        description="Folder of what must outlive a restart: spool, cursors, known meters, vault.",
+    )
+
+    modem: str = Field(
+        description="The line: hdlc+tcp://HOST:PORT or hdlc+serial:/dev/ttyUSB0?baud=9600."
+    )
+    addresses: str = Field(
+        default="16-125",
+        description="HDLC stations at which meters may be found: ranges and single ones, with "
+        "commas between.",
+    )
+    address_octets: int = Field(
+        default=4, description="Octets of a meter's HDLC address on this line: 2 or 4."
+    )
+    logical_device: int = Field(
+        default=1, ge=1, le=0x3FFD, description="Upper HDLC address: the management device."
+    )
+    management_client: int = Field(
+        default=1, ge=1, le=0x7F, description="SAP of the client that reads and sets."
+    )
+    public_client: int = Field(
+        default=16, ge=1, le=0x7F, description="SAP of the client that needs no credentials."
+    )
+    response_timeout_s: float = Field(
+        default=3.0,
+        gt=0,
+        le=60,
+        description="How long a meter may be silent before it is asked again (real time).",
+    )
+    retries: int = Field(
+        default=3, ge=0, le=20, description="How often a frame without an answer is repeated."
+    )
+    probe_timeout_s: float = Field(
+        default=1.0,
+        gt=0,
+        le=60,
+        description="How long an address may be silent before it counts as empty (real time).",
+    )
+    visit_timeout_s: float = Field(
+        default=120.0,
+        gt=0,
+        description="Longest that one visit to a meter holds the line (real time).",
+    )
+    frame_octets: int = Field(
+        default=1024, ge=32, le=2030, description="Largest HDLC information field to propose."
+    )
+    window: int = Field(default=1, ge=1, le=7, description="Largest HDLC window to propose.")
+    pdu_octets: int = Field(
+        default=8192, ge=64, le=0xFFFF, description="Largest APDU to propose to a meter."
+    )
+    reconnect_first_s: float = Field(
+        default=1.0, gt=0, description="Wait before a lost line is opened again (real time)."
+    )
+    reconnect_most_s: float = Field(
+        default=60.0, gt=0, description="Longest such wait, which doubles (real time)."
+    )
+    probe_rest_s: float = Field(
+        default=30.0,
+        ge=0,
+        description="Rest between two probes once every address was probed (real time).",
+    )
+
+    load_profile: str = Field(
+        default="1.0.99.1.0.255", description="Logical name of the load profile; empty: none."
+    )
+    load_period_s: int = Field(
+        default=900, ge=1, description="How often the load profile is read, on whole multiples."
+    )
+    daily_profile: str = Field(
+        default="1.0.99.2.0.255", description="Logical name of the daily profile; empty: none."
+    )
+    billing_profile: str = Field(
+        default="0.0.98.1.0.255", description="Logical name of the monthly billing; empty: none."
+    )
+    event_logs: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("0.0.99.98.0.255", "0.0.99.98.1.255", "0.0.99.98.2.255", "1.0.99.97.0.255"),
+        description="Logical names of the event logs. In the environment: separated by commas.",
+    )
+    log_period_s: int = Field(default=3600, ge=1, description="How often event logs are read.")
+    settle_s: float = Field(
+        default=20.0, ge=0, description="How long after a capture a meter is given to make it."
+    )
+    spread_s: float = Field(
+        default=120.0, ge=0, description="Time over which a line's meters are spread."
+    )
+    repeat_s: float = Field(
+        default=300.0,
+        gt=0,
+        description="When a meter that had not made its entry is asked again.",
+    )
+    history_days: float = Field(
+        default=60.0,
+        gt=0,
+        description="How far back a profile is read that cannot say where it begins.",
+    )
+    window_days: float = Field(
+        default=4.0, gt=0, description="Longest stretch of a load profile in one request."
+    )
+    visit_rows: int = Field(
+        default=1000,
+        ge=1,
+        description="Rows after which a visit ends, so that a meter far behind does not keep "
+        "others waiting.",
+    )
+    timezone: str = Field(default="UTC", description="Time zone of the line's midnights.")
+    backoff_first_s: float = Field(
+        default=30.0,
+        gt=0,
+        description="Wait before a meter that failed is tried again (real time).",
+    )
+    backoff_most_s: float = Field(
+        default=3600.0, gt=0, description="Longest such wait, which doubles (real time)."
+    )
+    unreachable_after: int = Field(
+        default=3, ge=1, description="Failures in a row after which a meter is unreachable."
+    )
+
+    set_clocks: bool = Field(default=True, description="Whether meters' clocks are set.")
+    clock_threshold_s: float = Field(
+        default=10.0, gt=0, description="Offset up to which a meter's clock is left alone."
+    )
+    clock_max_step_s: float = Field(
+        default=3600.0,
+        gt=0,
+        description="Offset beyond which a clock is reported instead of set, unless the meter "
+        "itself calls it invalid.",
+    )
+    clock_margin_s: float = Field(
+        default=15.0, ge=0, description="Distance from a capture in which no clock is set."
+    )
+    clock: str | None = Field(
+        default=None,
+        description="A scaled clock START,FACTOR[,ORIGIN] as in 2024-07-01T00:00:00Z,600.",
+    )
+
+    headend: AnyHttpUrl = Field(description="The head-end's device listener: https://HOST:PORT.")
+    certificate: Path = Field(description="The DCU's certificate and its chain, PEM.")
+    key: Path = Field(description="The certificate's private key, PEM.")
+    authority: Path = Field(description="Certificates that the head-end's is checked by, PEM.")
+    upload_timeout_s: float = Field(
+        default=60.0, gt=0, description="Longest that an upload may take (real time)."
+    )
+    retry_first_s: float = Field(
+        default=1.0, gt=0, description="Wait before a failed request is repeated (real time)."
+    )
+    retry_most_s: float = Field(
+        default=300.0, gt=0, description="Longest such wait, which doubles (real time)."
+    )
+    report_every_s: float = Field(
+        default=60.0, gt=0, description="How often the DCU reports (real time)."
+    )
+    long_poll_s: float = Field(
+        default=20.0, ge=0, le=300, description="How long a request for work waits (real time)."
+    )
+    spool_octets: int = Field(
+        default=1024 * 2**20,
+        ge=2**16,
+        description="Room on disk for readings that the head-end does not have; when it is full "
+        "no meter is read.",
+    )
+    batch_rows: int = Field(
+        default=20_000, ge=1, le=1_000_000, description="Readings after which a batch is closed."
+    )
+    batch_age_s: float = Field(
+        default=5.0,
+        ge=0,
+        description="How long readings wait for others to fill a batch (real time).",
+    )
+    stop_s: float = Field(
+        default=10.0,
+        ge=0,
+        description="How long a stopping DCU finishes what it has in hand (real time).",
+    )
+
+    @field_validator("id")
+    @classmethod
+    def _id(cls, value: str) -> str:
+        return check_serial(value)
+
+    @field_validator("addresses")
+    @classmethod
+    def _addresses(cls, value: str) -> str:
+        addresses(value)
+        return value
+
+    @field_validator("address_octets")
+    @classmethod
+    def _octets(cls, value: int) -> int:
+        if value not in (2, 4):
+            raise ValueError("an address with a station has 2 or 4 octets")
+        return value
+
+    @field_validator("event_logs", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(name.strip() for name in value.split(",") if name.strip())
+        return value
+
+    @field_validator("load_profile", "daily_profile", "billing_profile")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        return str(Obis.parse(value)) if value else value
+
+    @field_validator("event_logs")
+    @classmethod
+    def _names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(Obis.parse(name)) for name in value)
+
+    @field_validator("modem")
+    @classmethod
+    def _modem(cls, value: str) -> str:
+        try:
+            url = MeterUrl.parse(value)
+        except ConfigError as error:
+            raise ValueError(error.message) from error
+        if url.link is not LinkKind.HDLC:
+            raise ValueError("a line of many meters is hdlc+tcp or hdlc+serial")
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{value!r} is no time zone") from error
+        return value
+
+    @field_validator("clock")
+    @classmethod
+    def _clock(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                ClockSettings.parse(value)
+            except ConfigError as error:
+                raise ValueError(error.message) from error
+        return value
+
+    @field_validator("headend")
+    @classmethod
+    def _secure(cls, value: AnyHttpUrl) -> AnyHttpUrl:
+        if value.scheme != "https":
+            raise ValueError("the head-end is reached by https only")
+        return value
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        stations = addresses(self.addresses)
+        if stations and stations[-1] > LAST_STATION[self.address_octets]:
+            raise ValueError(f"addresses: {stations[-1]} needs address_octets = 4")
+        if self.clock_threshold_s > self.clock_max_step_s:
+            raise ValueError("clock_threshold_s is at most clock_max_step_s")
+        if 4 * self.clock_margin_s >= self.load_period_s:
+            raise ValueError("clock_margin_s is less than a quarter of load_period_s")
+        for first, most in (
+            (self.backoff_first_s, self.backoff_most_s),
+            (self.reconnect_first_s, self.reconnect_most_s),
+            (self.retry_first_s, self.retry_most_s),
+        ):
+            if first > most:
+                raise ValueError("a first wait is at most the longest")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what the constructor is given: ``load`` gathers it from where it stands."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+    @classmethod
+    def load(cls, file: Path | None = None, **options: Any) -> Self:
+        """Return the settings of ``file``, under the environment, under ``options`` not None.
+
+        Raises:
+            ConfigError: a setting is missing, unknown or has a value that it can not have.
+        """
+        given = {name: value for name, value in options.items() if value is not None}
+        try:
+            base = tomllib.loads(file.read_text("utf-8")) if file else {}
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{file}: {error}", code="config.file") from error
+        try:
+            return cls(**{**base, **EnvSettingsSource(cls)(), **given})
+        except ValidationError as error:
+            raise ConfigError(_explain(error), code="config.setting") from error
+
+
+def _explain(error: ValidationError) -> str:
+    """Return what is wrong with which setting."""
+    return "; ".join(
+        f"{'.'.join(map(str, problem['loc'])) or 'settings'}: {problem['msg']}"
+        for problem in error.errors(include_input=False, include_url=False, include_context=False)
+    )
