@@ -1,0 +1,45 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from openami.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+config_option = click.option(
+    "--config", type=click.Path(path_type=Path, dir_okay=False), help="Settings in a TOML file."
+)
+set_option = click.option(
+    "--set", "assignments", multiple=True, metavar="NAME=VALUE",
+    help="Any setting of the configuration reference; repeatable.",
+)  # fmt: skip
+clock_option = click.option(
+    "--clock", metavar="START,FACTOR[,ORIGIN]",
+    help="A simulated clock: what it shows, how many of its seconds pass in a real one, and the"
+    " wall time at which it showed START (now if left out). For demos and tests.",
+)  # fmt: skip
+log_option = click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info",
+    show_default=True, envvar="OPENAMI_LOG_LEVEL", help="The least severe log line on stderr.",
+)  # fmt: skip
+
+
+def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
+    """Return ``NAME=VALUE`` pairs as a mapping; ``-`` in a name counts as ``_``.
+
+    Raises:
+        ConfigError: a pair has no ``=``.
+    """
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise ConfigError("--set wants NAME=VALUE", hint="such as --set page_rows=500")
+        values[name.strip().replace("-", "_")] = value
+    return values
