@@ -1,1 +1,1 @@
-"""Cryptographic primitives: octets in, octets out."""
+"""Ciphers, key wrap, envelopes: octets in, octets out, ``SecurityError`` for all that fails."""
