@@ -1,7 +1,7 @@
 """Ciphering of APDUs with AES-GCM, and HLS with GMAC (Green Book 9.2.3 to 9.2.7).
 
-Suites 0 and 1 cipher with AES-128, suite 2 with AES-256. Nothing here keeps state but the two
-counters at the end; whoever persists them must do so as they say.
+Suites 0 and 1 cipher with AES-128, suite 2 with AES-256. Nothing here keeps state; invocation
+counters are those of ``openami.dlms.invocation``.
 """
 
 from __future__ import annotations
@@ -13,13 +13,32 @@ from openami.core.errors import LocalProtocolError, SecurityError
 from openami.crypto.compare import equal
 from openami.crypto.gcm import TAG_SIZE, Gcm
 from openami.dlms.apdu.ciphered import CipheredApdu, Form, ciphered_tag
+from openami.dlms.invocation import CounterAllocator, ReplayGuard
 from openami.wire.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+__all__ = [
+    "AUTHENTICATED",
+    "BOTH",
+    "ENCRYPTED",
+    "NOTHING",
+    "TITLE_SIZE",
+    "CounterAllocator",
+    "Keys",
+    "ReplayGuard",
+    "SecurityControl",
+    "Unprotected",
+    "check_hls_pass",
+    "check_policy",
+    "hls_pass",
+    "protect",
+    "required_control",
+    "unprotect",
+]
+
 TITLE_SIZE: Final = 8
-MAX_COUNTER: Final = 0xFFFF_FFFF
 _KEY_SIZES: Final[Mapping[int, int]] = {0: 16, 1: 16, 2: 32}
 
 _SUITE: Final = 0x0F
@@ -331,71 +350,3 @@ def check_hls_pass(answer: bytes, challenge: bytes, keys: Keys, *, title: bytes)
     if not equal(_pass_tag(keys, control, _nonce(title, counter), challenge), tag):
         raise SecurityError("the peer does not hold the keys", code="security.hls")
     return counter
-
-
-# -- invocation counters --------------------------------------------------------------------------
-
-
-class ReplayGuard:
-    """Refuses an invocation counter that is not above all that its key and sender have used.
-
-    Counters belong to a key: give each pair of key and sender its own guard.
-
-    Args:
-        last: the highest counter accepted so far; -1 if none. Persist ``last`` before the APDU
-            that moved it takes effect.
-    """
-
-    __slots__ = ("last",)
-
-    def __init__(self, last: int = -1) -> None:
-        self.last = last
-
-    def accept(self, counter: int) -> None:
-        """Take note of the counter of an APDU whose tag was right.
-
-        Raises:
-            SecurityError: it was used before (``security.replay``).
-        """
-        if counter <= self.last:
-            raise SecurityError(
-                f"invocation counter {counter} is not above {self.last}", code="security.replay"
-            )
-        self.last = counter
-
-
-class CounterAllocator:
-    """Gives out own invocation counters, none twice, also when the power fails.
-
-    Counters are reserved in batches: persist ``reserved`` whenever ``reserve`` has moved it, before
-    the next ``take``; after a restart begin at the persisted value.
-
-    Args:
-        start: the first counter to give out.
-    """
-
-    __slots__ = ("next", "reserved")
-
-    def __init__(self, start: int = 0) -> None:
-        self.next = start
-        self.reserved = start
-
-    def reserve(self, count: int) -> int:
-        """Reserve up to ``count`` counters from ``next`` on; return the limit to persist."""
-        self.reserved = max(self.reserved, min(self.next + count, MAX_COUNTER + 1))
-        return self.reserved
-
-    def take(self) -> int:
-        """Return a counter that was never returned before.
-
-        Raises:
-            SecurityError: the key has no counters left and must be changed (``security.counter``).
-            LocalProtocolError: nothing is reserved.
-        """
-        counter = self.next
-        if counter > MAX_COUNTER:
-            raise SecurityError("no invocation counters are left", code="security.counter")
-        if counter >= self.reserved:
-            raise LocalProtocolError("an invocation counter that was not reserved")
-        self.next = counter + 1
-        return counter
