@@ -112,7 +112,9 @@ class MeterEngine:
             StoreError: the state is damaged or of another version.
         """
         loaded = State.load(state)
-        loaded.clock = MeterClock(loaded.world, loaded.clock.at(loaded.world), config.drift_ppb)
+        if loaded.clock.ppb != config.drift_ppb:
+            shown = loaded.clock.at(loaded.world)
+            loaded.clock = MeterClock(loaded.world, shown, config.drift_ppb)
         return cls(config, loaded, Recorder(loaded.lasts, kept, config.capacity))
 
     def dump(self) -> dict[str, Any]:

@@ -91,7 +91,8 @@ class Zone:
         if self.begin is None or self.end is None or not self.enabled:
             return False
         year = _date(at + self.minutes * 60).year
-        begin, end = _switches(self, year)
+        begin = _switch(self.begin, year) - 60 * self.minutes
+        end = _switch(self.end, year) - 60 * (self.minutes + self.dst_minutes)
         return begin <= at < end if begin < end else not end <= at < begin
 
     def offset(self, at: int) -> int:
@@ -140,12 +141,9 @@ def _date(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-@lru_cache(maxsize=256)
-def _switches(zone: Zone, year: int) -> tuple[int, int]:
-    if zone.begin is None or zone.end is None:
-        raise ValueError("a zone without daylight saving has no switches")
-    begin = zone.begin.in_year(year) - 60 * zone.minutes
-    return begin, zone.end.in_year(year) - 60 * (zone.minutes + zone.dst_minutes)
+@lru_cache(maxsize=256)  # a year's switches are asked for at every row of that year
+def _switch(rule: SwitchRule, year: int) -> int:
+    return rule.in_year(year)
 
 
 _EU_BEGIN: Final = SwitchRule(3, LAST, 7, 2)
