@@ -1,0 +1,198 @@
+"""An HTTP client that says what went wrong in our own terms, and bounds what it takes."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import httpx
+
+from openami.core.errors import (
+    DecodeError,
+    RemoteProtocolError,
+    TransportError,
+    TransportTimeoutError,
+)
+from openami.transport.failures import transport_error
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping
+
+CONNECT_TIMEOUT_S: Final = 10.0
+"""Longer than a SYN repeated twice and a TLS handshake on a bad radio link."""
+
+ANSWER_TIMEOUT_S: Final = 60.0
+"""Longer than a head-end takes to make a batch durable when it is busy."""
+
+MAX_ANSWER_OCTETS: Final = 16 * 1024 * 1024
+"""The largest answer taken: the cursors of 10,000 meters have a few MiB."""
+
+_CUT_OFF: Final = re.compile("disconnected|closed connection")
+"""How h11 and httpcore say that an answer ended early; they have no class of error for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """What a server answered.
+
+    Attributes:
+        status: the HTTP status.
+        headers: names in lower case.
+        body: whole.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is 2xx."""
+        return 200 <= self.status < 300
+
+    def json(self) -> Any:
+        """Return the body as JSON.
+
+        Raises:
+            DecodeError: it is none.
+        """
+        try:
+            return json.loads(self.body)
+        except RecursionError:
+            raise DecodeError("JSON nested too deeply", code="http.json") from None
+        except ValueError as exc:
+            raise DecodeError(f"no JSON: {exc}", code="http.json") from None
+
+    @property
+    def retry_after_s(self) -> float | None:
+        """The seconds that the server asks to wait (RFC 9110 10.2.3), its date form not read."""
+        text = self.headers.get("retry-after", "")
+        return float(text) if text.isascii() and text.isdigit() and len(text) < 7 else None
+
+
+class HttpClient:
+    """A client of one server, its connections kept; as a context manager it closes them.
+
+    Args:
+        base_url: as in ``https://headend:8443``.
+        tls: with ``https``: see ``tls.client_context``.
+        headers: sent with each request.
+        timeout_s: how long the server may be silent, unless a request says otherwise.
+        max_connections: to this server at a time.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        tls: ssl.SSLContext | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = ANSWER_TIMEOUT_S,
+        max_connections: int = 8,
+    ) -> None:
+        self.base_url = base_url
+        self._timeout_s = timeout_s
+        self._client = httpx.AsyncClient(
+            base_url=base_url,
+            verify=tls if tls is not None else True,
+            headers=headers,
+            limits=httpx.Limits(max_connections=max_connections),
+            trust_env=False,  # a device's way to its server is configured here, nowhere else
+            follow_redirects=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._client.aclose()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        content: bytes | None = None,
+        json_body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+        max_octets: int = MAX_ANSWER_OCTETS,
+    ) -> HttpAnswer:
+        """Ask, and return the whole answer, whatever its status.
+
+        Raises:
+            TransportError: the answer did not come: ``transport.refused``, ``transport.closed``,
+                ``transport.tls``, ``transport.timeout``, …; whether the server did what was asked
+                is not known.
+            RemoteProtocolError: ``http.too-large``, or what came is not HTTP.
+        """
+        what = f"{method} {self.base_url}{path}"
+        wait = self._timeout_s if timeout_s is None else timeout_s
+        request = self._client.build_request(
+            method,
+            path,
+            content=content,
+            json=json_body,
+            headers=headers,
+            params=params,
+            timeout=httpx.Timeout(wait, connect=CONNECT_TIMEOUT_S),
+        )
+        try:
+            response = await self._client.send(request, stream=True)
+            try:
+                body = await _body(response, max_octets, what)
+            finally:
+                await response.aclose()
+        except httpx.HTTPError as exc:
+            raise _error(exc, what) from exc
+        return HttpAnswer(response.status_code, dict(response.headers), body)
+
+    async def get(self, path: str, **options: Any) -> HttpAnswer:
+        """See ``request``."""
+        return await self.request("GET", path, **options)
+
+    async def post(self, path: str, **options: Any) -> HttpAnswer:
+        """See ``request``."""
+        return await self.request("POST", path, **options)
+
+
+async def _body(response: httpx.Response, most: int, what: str) -> bytes:
+    """Return the body, its size bounded after decompression too."""
+    body = bytearray()
+    async for piece in response.aiter_bytes():
+        body += piece
+        if len(body) > most:
+            raise RemoteProtocolError(
+                f"{what}: the answer has more than {most} octets", code="http.too-large"
+            )
+    return bytes(body)
+
+
+def _error(exc: httpx.HTTPError, what: str) -> TransportError | RemoteProtocolError:
+    if isinstance(exc, httpx.TimeoutException):
+        return TransportTimeoutError(f"{what}: no answer in time")
+    if isinstance(exc, httpx.RemoteProtocolError) and _CUT_OFF.search(str(exc)):
+        return TransportError(f"{what}: the server closed", code="transport.closed")
+    if isinstance(exc, httpx.RemoteProtocolError | httpx.DecodingError):
+        return RemoteProtocolError(f"{what}: {exc}", code="http")
+    return transport_error(_cause(exc), what)
+
+
+def _cause(exc: BaseException) -> BaseException:
+    """Return the error of the system below an error of the library's."""
+    below: BaseException | None = exc
+    for _ in range(8):  # httpx over httpcore over anyio over asyncio: four or five
+        if isinstance(below, BaseExceptionGroup):
+            below = below.exceptions[0]
+        if below is None or (isinstance(below, OSError) and below.errno is not None):
+            break
+        below = below.__cause__ or below.__context__
+    return exc if below is None else below

@@ -1,0 +1,124 @@
+"""TLS contexts from PEM files: TLS 1.2 with forward secrecy and AEAD ciphers only, or TLS 1.3."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+
+from cryptography import x509
+
+from openami.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""For TLS 1.2 (RFC 9325 4.2); TLS 1.3 has none but good ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerCertificate:
+    """The certificate of a peer, whose chain TLS has verified.
+
+    Attributes:
+        der: the certificate.
+        uris: the URIs among its subject's alternative names.
+    """
+
+    der: bytes
+    uris: tuple[str, ...]
+
+    @classmethod
+    def from_der(cls, der: bytes) -> Self:
+        """Read a certificate; one whose extensions cannot be read has no URIs."""
+        try:
+            certificate = x509.load_der_x509_certificate(der)
+            names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+            return cls(der, ())
+        return cls(der, tuple(names.value.get_values_for_type(x509.UniformResourceIdentifier)))
+
+
+def server_context(
+    certificate: Path, key: Path, *, client_authority: Path | None = None
+) -> ssl.SSLContext:
+    """Return a server's context.
+
+    Args:
+        certificate: its chain in PEM.
+        key: its private key in PEM, not encrypted.
+        client_authority: mutual TLS: clients must show a certificate that these authorities signed.
+
+    Raises:
+        ConfigError: ``config.tls``: a file is missing or is not what it should be.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _harden(context)
+    _load_identity(context, certificate, key)
+    if client_authority is not None:
+        _load_authority(context, client_authority)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def client_context(
+    authority: Path | None = None, *, certificate: Path | None = None, key: Path | None = None
+) -> ssl.SSLContext:
+    """Return a client's context; the server's name is always checked.
+
+    Args:
+        authority: who signs the servers' certificates, in PEM; None: whom this machine trusts.
+        certificate: the client's own chain in PEM.
+        key: its private key in PEM, not encrypted.
+
+    Raises:
+        ConfigError: ``config.tls``: a file is missing or is not what it should be.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    _harden(context)
+    if authority is None:
+        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+    else:
+        _load_authority(context, authority)
+    if certificate is not None and key is not None:
+        _load_identity(context, certificate, key)
+    elif certificate is not None or key is not None:
+        raise ConfigError("a client certificate needs its key, and a key its certificate",
+                          code="config.tls")  # fmt: skip
+    return context
+
+
+def _harden(context: ssl.SSLContext) -> None:
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(_CIPHERS)
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+
+
+def _load_identity(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    try:
+        context.load_cert_chain(certificate, key, password=_no_password)
+    except (OSError, ValueError) as exc:
+        raise ConfigError(
+            f"{certificate} and {key} are no certificate and key in PEM: {_reason(exc)}",
+            hint="the key must belong to the certificate and must not be encrypted",
+            code="config.tls",
+        ) from exc
+
+
+def _load_authority(context: ssl.SSLContext, authority: Path) -> None:
+    try:
+        context.load_verify_locations(authority)
+    except OSError as exc:
+        raise ConfigError(
+            f"{authority} holds no certificates in PEM: {_reason(exc)}", code="config.tls"
+        ) from exc
+
+
+def _no_password() -> str:
+    """Keep OpenSSL from asking on the terminal."""
+    raise ValueError("the key is encrypted")
+
+
+def _reason(exc: Exception) -> str:
+    return str(getattr(exc, "strerror", None) or exc)

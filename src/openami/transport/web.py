@@ -1,0 +1,292 @@
+"""An HTTP server for ASGI applications, run inside the caller's event loop.
+
+Beyond what uvicorn does: it binds before it serves (so that port 0 works and errors are ours),
+bounds headers, bodies and slow senders, and tells the application who the TLS peer is, as
+``scope["state"]["peer_certificate"]``: a ``PeerCertificate``, or None.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from openami.core.errors import TransportError
+from openami.transport.failures import transport_error
+from openami.transport.tls import PeerCertificate
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class HttpLimits:
+    """What a client may ask of the server.
+
+    Attributes:
+        header_octets: of one request, its target among them.
+        body_octets: of one request.
+        connections: at a time; more are answered with 503.
+        silence_s: how long a client may take over a request's headers, and over each piece of its
+            body.
+        idle_s: how long a connection is kept open for the next request.
+        drain_s: how long requests under way may take when the server stops.
+    """
+
+    header_octets: int = 32 * 1024
+    body_octets: int = 64 * 1024 * 1024
+    connections: int = 4096
+    silence_s: float = 30.0
+    idle_s: float = 75.0
+    drain_s: float = 10.0
+
+
+DEFAULT_LIMITS: Final = HttpLimits()
+
+_REFUSALS: Final = {
+    413: (b"Content Too Large", b"the body is too large"),
+    431: (b"Request Header Fields Too Large", b"the headers are too large"),
+}
+
+
+class _RefusedError(Exception):
+    """A request is beyond the limits; ends the parser's work on it."""
+
+
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's protocol with limits and the peer's certificate."""
+
+    limits: HttpLimits = DEFAULT_LIMITS
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
+        tls = transport.get_extra_info("ssl_object")
+        der = None if tls is None else tls.getpeercert(binary_form=True)
+        peer = None if der is None else PeerCertificate.from_der(der)
+        self.app_state = {**self.app_state, "peer_certificate": peer}
+        self._refusal = 0
+        self._header_octets = 0
+        self._body_octets = 0
+        self._in_headers = True
+        self._silence: asyncio.TimerHandle | None = None
+        super().connection_made(transport)
+        self._await_octets()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refusal:
+            return
+        if self._silence is not None and not self._in_headers:
+            self._await_octets()
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        self._header_octets = self._body_octets = 0
+        self._in_headers = True
+        self._await_octets()
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        self._count_header(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count_header(len(name) + len(value) + len(b": \r\n"))
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._in_headers = False
+        for name, value in self.headers:
+            if name == b"content-length" and int(value) > self.limits.body_octets:
+                self._refuse(413)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._body_octets += len(body)
+        if self._body_octets > self.limits.body_octets:
+            self._refuse(413)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._stop_waiting()
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what the parser gave up on, unless an answer is under way."""
+        if self.cycle is not None and self.cycle.response_started:
+            self.transport.close()
+        elif self._refusal:
+            reason, text = _REFUSALS[self._refusal]
+            self.transport.write(
+                b"HTTP/1.1 %d %b\r\ncontent-type: text/plain\r\ncontent-length: %d\r\n"
+                b"connection: close\r\n\r\n%b" % (self._refusal, reason, len(text), text)
+            )
+            self.transport.close()
+        else:
+            super().send_400_response(msg)
+
+    def _count_header(self, octets: int) -> None:
+        self._header_octets += octets
+        if self._header_octets > self.limits.header_octets:
+            self._refuse(431)
+
+    def _refuse(self, status: int) -> None:
+        self._refusal = status
+        raise _RefusedError
+
+    def _await_octets(self) -> None:
+        """Give the client its time for the next piece; while reading is held up, it has all."""
+        self._stop_waiting()
+        self._silence = self.loop.call_later(self.limits.silence_s, self._too_slow)
+
+    def _too_slow(self) -> None:
+        self._silence = None
+        if self.flow.read_paused:
+            self._await_octets()
+        elif not self.transport.is_closing():
+            self.transport.close()
+
+    def _stop_waiting(self) -> None:
+        if self._silence is not None:
+            self._silence.cancel()
+            self._silence = None
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn's server as a guest in somebody else's loop: signals are the host's."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.tried = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets)
+        except SystemExit as exc:
+            raise TransportError(
+                "the application did not start", code="transport.application"
+            ) from exc
+        finally:
+            self.tried.set()
+
+
+class HttpServer:
+    """A server; made by ``serve``. As a context manager it stops on leaving.
+
+    Attributes:
+        host: where it listens.
+        port: as bound: never 0.
+        url: as in ``https://127.0.0.1:8443``.
+    """
+
+    def __init__(self, server: _Uvicorn, listener: socket.socket, *, tls: bool) -> None:
+        self._server = server
+        self._listener = listener
+        self.host, self.port = listener.getsockname()[:2]
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        self.url = f"{'https' if tls else 'http'}://{host}:{self.port}"
+        self._task = asyncio.ensure_future(server.serve([listener]))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def wait(self) -> None:
+        """Return when the server has stopped.
+
+        Raises:
+            TransportError: ``transport.application``: its start-up failed.
+        """
+        await asyncio.shield(self._task)
+
+    async def started(self) -> None:
+        """Return when requests are being taken.
+
+        Raises:
+            TransportError: ``transport.application``: the application's start-up failed.
+        """
+        await self._server.tried.wait()
+        if not self._server.started:
+            self._listener.close()
+            await self._task
+
+    async def stop(self) -> None:
+        """Take no more connections, let requests under way finish, and end. May be called again."""
+        self._server.should_exit = True
+        await asyncio.wait([self._task])
+        self._listener.close()
+        self._task.result()
+
+
+async def serve(
+    app: Any,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    tls: ssl.SSLContext | None = None,
+    limits: HttpLimits = DEFAULT_LIMITS,
+) -> HttpServer:
+    """Serve an ASGI application and return when it takes requests.
+
+    Args:
+        app: the application; its lifespan is run.
+        host: where to listen.
+        port: 0: any free one.
+        tls: see ``tls.server_context``; None: plain HTTP.
+        limits: of each client.
+
+    Raises:
+        TransportError: ``transport.in-use``, ``transport.denied``, ``transport.application``, ….
+    """
+    listener = _bind(host, port)
+    config = uvicorn.Config(
+        app,
+        http=type("Protocol", (_Protocol,), {"limits": limits}),
+        ws="none",
+        loop="none",
+        lifespan="auto",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=limits.connections,
+        timeout_keep_alive=int(limits.idle_s),
+        timeout_graceful_shutdown=int(limits.drain_s),
+        ssl_context_factory=None if tls is None else lambda _config, _default: tls,
+    )
+    server = HttpServer(_Uvicorn(config), listener, tls=tls is not None)
+    await server.started()
+    return server
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    what = f"listening on {host}:{port}"
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as exc:
+        raise transport_error(exc, what) from exc
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.setblocking(False)
+    except OSError as exc:
+        listener.close()
+        raise transport_error(exc, what) from exc
+    return listener
