@@ -1,1 +1,1 @@
-"""The smart meter and the street of meters."""
+"""The smart meter as an application: a COSEM server over an exact measurement."""

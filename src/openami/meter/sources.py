@@ -1,0 +1,140 @@
+"""What a meter measures, as a text: ``--source household:H03*1.2@3600``.
+
+============================  =======================================================
+``constant:500``, ``500,120``  500 W, and 120 var
+``household:H03``              one of eight homes, half-hourly, a year
+``solar``                      a home with a roof of solar cells, half-hourly, a year
+``minute``                     a home, every minute, two days
+``file:PATH``                  a CSV file (see ``openami.meter.recordings``)
+``script:PATH``                a Python file that prints ``W [var]`` lines as it runs
+``command:LINE``               any program that does so
+============================  =======================================================
+
+A ``*FACTOR`` after it scales the power, an ``@SECONDS`` plays it ahead of time.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from openami.core.errors import ConfigError
+from openami.meter.recordings import from_file, recording
+from openami.metrology.sources import (
+    ConstantSource,
+    LiveSource,
+    Sample,
+    ScaledSource,
+    ShiftedSource,
+    Source,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_FORM: Final = re.compile(
+    r"(?P<what>.+?)(?:\*(?P<factor>\d+(?:\.\d+)?|\d+/[1-9]\d*))?(?:@(?P<shift>-?\d+))?"
+)
+_HINT: Final = "such as constant:500, household:H01, solar, minute, file:PATH, script:PATH"
+
+POWER_LIMIT: Final = 1_000_000_000_000
+"""Milliwatts that a sample may have, a gigawatt: no meter's register rolls over in an interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSpec:
+    """A source, and the program that feeds it if there is one.
+
+    Args:
+        source: what the engine asks.
+        live: what the program's lines are pushed into.
+        command: the program and its arguments.
+    """
+
+    source: Source
+    live: LiveSource | None = None
+    command: tuple[str, ...] = ()
+
+
+def parse_source(text: str, *, offset: int = 0) -> SourceSpec:
+    """Return the source that ``text`` names, in a place ``offset`` seconds ahead of UTC.
+
+    Raises:
+        ConfigError: it names none.
+    """
+    match = _FORM.fullmatch(text.strip())
+    if match is None:
+        raise ConfigError(f"{text!r} is not a source", hint=_HINT)
+    kind, _, rest = match["what"].partition(":")
+    make = _KINDS.get(kind)
+    spec = _constant(kind) if make is None else make(rest, offset)
+    source = spec.source
+    if match["factor"]:
+        source = ScaledSource(source, Fraction(match["factor"]))
+    if match["shift"]:
+        source = ShiftedSource(source, int(match["shift"]))
+    return SourceSpec(source, spec.live, spec.command)
+
+
+def parse_sample(text: str) -> Sample:
+    """Return the sample of ``W`` or ``W var`` (or with a comma between them).
+
+    Raises:
+        ConfigError: it is not one or two numbers, or too large.
+    """
+    parts = text.replace(",", " ").split()
+    try:
+        numbers = [round(Fraction(part) * 1000) for part in parts]
+    except (ValueError, ZeroDivisionError):
+        numbers = []
+    if not 1 <= len(numbers) <= 2 or any(abs(number) > POWER_LIMIT for number in numbers):
+        raise ConfigError(f"{text[:40]!r} is not a power in W, or in W and var")
+    return Sample(*numbers)
+
+
+def _constant(text: str, _: int = 0) -> SourceSpec:
+    try:
+        return SourceSpec(ConstantSource(parse_sample(text)))
+    except ConfigError as error:
+        raise ConfigError(f"{text!r} is not a source", hint=_HINT) from error
+
+
+def _file(text: str, offset: int) -> SourceSpec:
+    return SourceSpec(from_file(Path(text)).source(offset))
+
+
+def _live(*command: str) -> SourceSpec:
+    live = LiveSource()
+    return SourceSpec(live, live, command)
+
+
+def _script(text: str, _: int) -> SourceSpec:
+    if not Path(text).is_file():
+        raise ConfigError(f"there is no script {text}")
+    return _live(sys.executable, "-u", text)
+
+
+def _command(text: str, _: int) -> SourceSpec:
+    try:
+        parts = shlex.split(text)
+    except ValueError as error:
+        raise ConfigError(f"{text!r} is not a command line: {error}") from error
+    if not parts:
+        raise ConfigError("a command has no name")
+    return _live(*parts)
+
+
+_KINDS: Final[Mapping[str, Callable[[str, int], SourceSpec]]] = {
+    "constant": _constant,
+    "household": lambda text, offset: SourceSpec(recording("household", text).source(offset)),
+    "solar": lambda _, offset: SourceSpec(recording("solar").source(offset)),
+    "minute": lambda _, offset: SourceSpec(recording("minute").source(offset)),
+    "file": _file,
+    "script": _script,
+    "command": _command,
+}
