@@ -291,13 +291,12 @@ class ReadingFilter:
 class StoreCounts:
     """The figures of a store of readings.
 
-    ``readings`` counts the latest version of each (meter, channel, profile, time); ``duplicates``
-    counts rows that repeat both key and value of another; ``octets`` is what the files take.
+    ``readings`` counts the latest version of each (meter, channel, profile, time), ``versions``
+    all of them; ``octets`` is what the files take.
     """
 
     readings: int
     versions: int
-    duplicates: int
     meters: int
     batches: int
     octets: int
@@ -341,6 +340,16 @@ class ReadingStore(Protocol):
         self, *, start: int, end: int, period: int, profile: str, meters: Sequence[str]
     ) -> pa.Table:
         """Return the intervals that should be there and are not: meter, channel, first, last."""
+        ...
+
+    def coverage(
+        self, *, start: int, end: int, period: int, profile: str, meters: Sequence[str]
+    ) -> pa.Table:
+        """Return per meter and channel how many intervals are ``expected`` and ``present``."""
+        ...
+
+    def duplicates(self, *, start: int | None = None, end: int | None = None) -> int:
+        """Return how many rows repeat both the key and the value of another; looks at them all."""
         ...
 
     def counts(self) -> StoreCounts: ...

@@ -1,0 +1,57 @@
+"""State in a relational database: SQLite embedded, PostgreSQL when outgrown."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Self
+
+from openami.store.relational.audit import AuditRepository
+from openami.store.relational.devices import DeviceRepository
+from openami.store.relational.engine import Transactions, open_engine, upgrade
+from openami.store.relational.events import EventRepository
+from openami.store.relational.jobs import JobRepository
+from openami.store.relational.operators import OperatorRepository
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from argon2 import PasswordHasher
+    from sqlalchemy.engine import Engine
+
+__all__ = ["RelationalStore", "open_engine", "upgrade"]
+
+
+class RelationalStore:
+    """The repositories of one database.
+
+    Args:
+        engine: of a database that ``upgrade`` has brought up to date.
+        now: seconds since 1970-01-01T00:00:00Z, for what the ledger notes.
+        hasher: of passwords; argon2's recommended settings if not given.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        now: Callable[[], float] = time.time,
+        hasher: PasswordHasher | None = None,
+    ) -> None:
+        self._engine = engine
+        transactions = Transactions(engine)
+        self.devices = DeviceRepository(transactions)
+        self.jobs = JobRepository(transactions)
+        self.events = EventRepository(transactions, now)
+        self.operators = OperatorRepository(transactions, hasher)
+        self.audit = AuditRepository(transactions)
+
+    @classmethod
+    def open(cls, where: Path | str, *, now: Callable[[], float] = time.time) -> Self:
+        """Open a SQLite file or a database URL, and bring it up to date."""
+        engine = open_engine(where)
+        upgrade(engine)
+        return cls(engine, now=now)
+
+    def close(self) -> None:
+        self._engine.dispose()

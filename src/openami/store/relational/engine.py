@@ -1,0 +1,126 @@
+"""Engines, transactions and errors of the relational store."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import create_engine, event
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from openami.core.errors import ConflictError, StoreError
+from openami.store.sqlite import BUSY_SECONDS, store_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy.engine import Connection, Engine
+
+_MIGRATIONS: Final = Path(__file__).with_name("migrations")
+_READ_ONLY: Final = "openami_read_only"
+
+
+def open_engine(where: Path | str) -> Engine:
+    """Return an engine for a SQLite file or a database URL; nothing is read or written yet."""
+    url = f"sqlite:///{where}" if isinstance(where, Path) else where
+    engine = create_engine(url)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    # SQLAlchemy's own "begin" is made by _begin_sqlite, so the driver must not make one too.
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and writes later fails at once where another has written in
+    # between, whatever the timeout; so whoever may write takes the write lock from the start.
+    read_only = connection.get_execution_options().get(_READ_ONLY, False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def upgrade(engine: Engine) -> None:
+    """Bring a database to the present schema; does nothing where it is there already.
+
+    Raises:
+        StoreError: the database cannot be used, or was written by a newer version.
+    """
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    try:
+        with normalised(), engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except CommandError as error:
+        raise StoreError(f"the database cannot be upgraded: {error}") from error
+
+
+@contextmanager
+def normalised() -> Iterator[None]:
+    """Raise what SQLAlchemy raises as our errors."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise ConflictError(f"the database refused it: {error.orig}") from error
+    except SQLAlchemyError as error:
+        cause = getattr(error, "orig", None)
+        if isinstance(cause, sqlite3.Error):
+            raise store_error(cause, "the database") from error
+        raise StoreError(f"the database: {cause or error}") from error
+
+
+class Transactions:
+    """Makes the transactions of one engine's repositories."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._reader = engine.execution_options(**{_READ_ONLY: True})
+
+    @property
+    def dialect(self) -> str:
+        """The name of the database's dialect."""
+        return self._engine.dialect.name
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """Commit what the block did, or nothing if it raises."""
+        with (
+            normalised(),
+            Session(self._engine, expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            yield session
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """See one moment of the database."""
+        with (
+            normalised(),
+            Session(self._reader, expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            yield session
+
+
+def insert_ignoring(dialect: str, table: Any) -> Any:
+    """Return an INSERT that leaves rows alone which are there already."""
+    if dialect == "postgresql":
+        from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - only where it is used
+
+        return postgresql.insert(table).on_conflict_do_nothing()
+    from sqlalchemy.dialects import sqlite  # noqa: PLC0415 - only where it is used
+
+    return sqlite.insert(table).on_conflict_do_nothing()

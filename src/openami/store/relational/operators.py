@@ -1,0 +1,192 @@
+"""Operators, their passwords, sessions and tokens."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import TYPE_CHECKING, Final
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import delete, select
+
+from openami.core.errors import ConflictError, NotFoundError
+from openami.fleet.devices import AuditEntry
+from openami.fleet.operators import Operator, Role, Session, SessionKind
+from openami.store.relational.audit import audit_row
+from openami.store.relational.models import OperatorRow, SessionRow
+from openami.store.relational.paging import bounded, decode_cursor, page
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.orm import Session as DbSession
+
+    from openami.fleet.ports import Page
+    from openami.store.relational.engine import Transactions
+
+# NIST SP 800-63B 5.1.1.2: at least 8 characters, and no composition rules.
+MIN_PASSWORD: Final = 8
+# Hashing takes time in proportion; nobody types this much.
+MAX_PASSWORD: Final = 1024
+# 256 bits: a secret that cannot be guessed needs no slow hash.
+_SECRET_OCTETS: Final = 32
+
+
+class OperatorRepository:
+    """Implements ``OperatorStore``."""
+
+    def __init__(self, transactions: Transactions, hasher: PasswordHasher | None = None) -> None:
+        self._transactions = transactions
+        self._hasher = hasher or PasswordHasher()
+        # What a wrong name is checked against, so that it takes as long as a wrong password.
+        self._nobody = self._hasher.hash(secrets.token_hex(16))
+
+    def add(self, name: str, password: str, role: Role, *, who: str, when: float) -> Operator:
+        operator = Operator(name, role, when)
+        password_hash = self._hash(password)
+        with self._transactions.writing() as session:
+            if session.get(OperatorRow, name) is not None:
+                raise ConflictError(f"there is an operator {name} already")
+            session.add(
+                OperatorRow(
+                    name=name,
+                    role=role.value,
+                    password_hash=password_hash,
+                    created=when,
+                    disabled=False,
+                )
+            )
+            _note(session, who, when, f"operator.added as {role}", name)
+        return operator
+
+    def get(self, name: str) -> Operator:
+        with self._transactions.reading() as session:
+            return _operator(_found(session, name))
+
+    def verify(self, name: str, password: str, *, now: float) -> Operator | None:
+        with self._transactions.reading() as session:
+            row = session.get(OperatorRow, name)
+            expected = self._nobody if row is None else row.password_hash
+        right = len(password) <= MAX_PASSWORD and self._matches(expected, password)
+        if row is None or not right or row.disabled:
+            return None
+        with self._transactions.writing() as session:
+            row = _found(session, name)
+            row.last_login = now
+            if self._hasher.check_needs_rehash(row.password_hash):
+                row.password_hash = self._hasher.hash(password)
+            return _operator(row)
+
+    def set_password(self, name: str, password: str, *, who: str, when: float) -> None:
+        password_hash = self._hash(password)
+        with self._transactions.writing() as session:
+            _found(session, name).password_hash = password_hash
+            session.execute(delete(SessionRow).where(SessionRow.operator == name))
+            _note(session, who, when, "operator.password", name)
+
+    def set_role(self, name: str, role: Role, *, who: str, when: float) -> Operator:
+        with self._transactions.writing() as session:
+            row = _found(session, name)
+            _note(session, who, when, f"operator.role {row.role} to {role}", name)
+            row.role = role.value
+            return _operator(row)
+
+    def set_disabled(self, name: str, disabled: bool, *, who: str, when: float) -> Operator:
+        with self._transactions.writing() as session:
+            row = _found(session, name)
+            row.disabled = disabled
+            if disabled:
+                session.execute(delete(SessionRow).where(SessionRow.operator == name))
+            _note(session, who, when, f"operator.{'disabled' if disabled else 'enabled'}", name)
+            return _operator(row)
+
+    def list(self, *, after: str | None = None, limit: int = 100) -> Page[Operator]:
+        limit = bounded(limit)
+        query = select(OperatorRow).order_by(OperatorRow.name).limit(limit + 1)
+        if after is not None:
+            query = query.where(OperatorRow.name > decode_cursor(after, str)[0])
+        with self._transactions.reading() as session:
+            rows = session.scalars(query).all()
+            return page(rows, limit, _operator, lambda row: (row.name,))
+
+    def open_session(
+        self, name: str, kind: SessionKind, *, now: float, lifetime: float, label: str = ""
+    ) -> tuple[str, Session]:
+        secret = secrets.token_urlsafe(_SECRET_OCTETS)
+        with self._transactions.writing() as session:
+            operator = _operator(_found(session, name))
+            session.execute(delete(SessionRow).where(SessionRow.expires <= now))
+            row = SessionRow(
+                secret_digest=_digest(secret),
+                operator=name,
+                kind=kind.value,
+                label=label,
+                created=now,
+                expires=now + lifetime,
+            )
+            session.add(row)
+            session.flush()
+            return secret, _session(row, operator)
+
+    def session(self, secret: str, *, now: float) -> Session | None:
+        query = (
+            select(SessionRow, OperatorRow)
+            .join(OperatorRow, OperatorRow.name == SessionRow.operator)
+            .where(
+                SessionRow.secret_digest == _digest(secret),
+                SessionRow.expires > now,
+                OperatorRow.disabled.is_(False),
+            )
+        )
+        with self._transactions.reading() as session:
+            found = session.execute(query).one_or_none()
+            return None if found is None else _session(found[0], _operator(found[1]))
+
+    def sessions(self, name: str, *, now: float) -> Sequence[Session]:
+        query = (
+            select(SessionRow)
+            .where(SessionRow.operator == name, SessionRow.expires > now)
+            .order_by(SessionRow.id)
+        )
+        with self._transactions.reading() as session:
+            operator = _operator(_found(session, name))
+            return tuple(_session(row, operator) for row in session.scalars(query))
+
+    def close_session(self, session_id: int) -> None:
+        with self._transactions.writing() as session:
+            session.execute(delete(SessionRow).where(SessionRow.id == session_id))
+
+    def _hash(self, password: str) -> str:
+        if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
+            raise ValueError(f"a password has {MIN_PASSWORD} to {MAX_PASSWORD} characters")
+        return self._hasher.hash(password)
+
+    def _matches(self, expected: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(expected, password)
+        except (VerificationError, InvalidHashError):
+            return False
+
+
+def _found(session: DbSession, name: str) -> OperatorRow:
+    row = session.get(OperatorRow, name, with_for_update=True)
+    if row is None:
+        raise NotFoundError(f"no operator {name}")
+    return row
+
+
+def _note(session: DbSession, who: str, when: float, what: str, name: str) -> None:
+    session.add(audit_row(AuditEntry(who, when, what, f"operator-{name}")))
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _operator(row: OperatorRow) -> Operator:
+    return Operator(row.name, Role(row.role), row.created, row.last_login, row.disabled)
+
+
+def _session(row: SessionRow, operator: Operator) -> Session:
+    return Session(row.id, operator, SessionKind(row.kind), row.created, row.expires, row.label)
