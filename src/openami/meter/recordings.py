@@ -64,7 +64,7 @@ def homes() -> tuple[str, ...]:
 
 @lru_cache(maxsize=16)
 def recording(name: str, part: str = "") -> Recording:
-    """Return a recording of this package: ``household`` with the home's name, ``solar``, ``minute``.
+    """Return a recording of this package: ``household`` and its home, ``solar``, ``minute``.
 
     Raises:
         ConfigError: there is none of that name.

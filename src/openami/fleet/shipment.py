@@ -1,0 +1,160 @@
+"""A shipment: the meters that a maker delivers, with the keys that were put into them.
+
+A JSON file, kept as a secret (mode 0600) until the head-end has taken it::
+
+    {
+      "format": "openami-shipment-1",
+      "made": "2026-03-02T08:00:00Z",
+      "meters": [
+        {
+          "serial": "OAM00000001",
+          "system_title": "4F414D0000000001",
+          "logical_device_name": "OAM1000000000001",
+          "model": "OA1-100",
+          "firmware": "openami-0.1.0",
+          "phases": 1,
+          "address": 17,
+          "keys": {"master": "…", "guek": "…", "gak": "…", "gbek": "…", "lls": "…"}
+        }
+      ]
+    }
+
+``address`` is the station's HDLC address, null where it is given on site. Keys are hexadecimal:
+``guek`` and ``gak`` are needed, each of 16 octets; other names are taken as they are.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from openami.core.clock import isoformat
+from openami.core.errors import ConfigError
+from openami.core.identifiers import SystemTitle, check_serial
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FORMAT: Final = "openami-shipment-1"
+
+METERS: Final = 200_000
+"""Meters in one file: more than a factory ships in a day, and about 100 MB of JSON."""
+
+KEYS: Final = 16  # names of keys that a meter may have; there are five
+_KEY_OCTETS: Final = 64
+_TEXT: Final = 128  # characters of a model or a firmware id
+_ADDRESSES: Final = range(0x10, 0x3FFE)  # IEC 62056-46 6.4.2.3: others are reserved
+_NEEDED: Final = ("guek", "gak")
+
+
+@dataclass(frozen=True, slots=True)
+class ShippedMeter:
+    """One meter of a shipment."""
+
+    serial: str
+    system_title: SystemTitle
+    logical_device_name: str
+    model: str
+    firmware: str
+    phases: int
+    address: int | None
+    keys: Mapping[str, bytes] = field(repr=False)
+
+    def data(self) -> dict[str, Any]:
+        """Return what JSON holds of it, keys included."""
+        return {
+            "serial": self.serial,
+            "system_title": str(self.system_title),
+            "logical_device_name": self.logical_device_name,
+            "model": self.model,
+            "firmware": self.firmware,
+            "phases": self.phases,
+            "address": self.address,
+            "keys": {name: key.hex().upper() for name, key in self.keys.items()},
+        }
+
+    @classmethod
+    def of(cls, data: Any) -> Self:
+        """Read what ``data`` gave; raises ``ValueError``, ``KeyError`` or ``TypeError``."""
+        keys = {str(name): bytes.fromhex(key) for name, key in data["keys"].items()}
+        if any(len(keys[name]) != 16 for name in _NEEDED):
+            raise ValueError("a key of 16 octets wanted")
+        if len(keys) > KEYS or any(not 0 < len(key) <= _KEY_OCTETS for key in keys.values()):
+            raise ValueError("too many keys, or too long")
+        phases, address = data["phases"], data.get("address")
+        if phases not in {1, 3} or not (address is None or address in _ADDRESSES):
+            raise ValueError("1 or 3 phases and a station address wanted")
+        return cls(
+            serial=check_serial(data["serial"]),
+            system_title=SystemTitle.parse(data["system_title"]),
+            logical_device_name=_text(data["logical_device_name"]),
+            model=_text(data["model"]),
+            firmware=_text(data["firmware"]),
+            phases=phases,
+            address=address,
+            keys=keys,
+        )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > _TEXT:
+        raise ValueError("a short text wanted")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """The meters of one file, no serial number and no system title twice."""
+
+    meters: tuple[ShippedMeter, ...]
+    made: str = ""
+
+    @classmethod
+    def made_at(cls, meters: tuple[ShippedMeter, ...], now: float) -> Self:
+        """Return a shipment made at ``now`` (UTC seconds)."""
+        return cls(meters, isoformat(now))
+
+    def encode(self) -> bytes:
+        """Return the file's octets; they hold keys."""
+        data = {
+            "format": FORMAT,
+            "made": self.made,
+            "meters": [meter.data() for meter in self.meters],
+        }
+        return json.dumps(data, indent=1).encode()
+
+    @classmethod
+    def decode(cls, octets: bytes) -> Self:
+        """Read a file's octets.
+
+        Raises:
+            ConfigError: it is no shipment (``request.shipment``); the message names the place,
+                never a key.
+        """
+        try:
+            data = json.loads(octets)
+        except (ValueError, RecursionError) as error:
+            raise _error("JSON wanted") from error
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            raise _error(f"format {FORMAT} wanted")
+        found = data.get("meters")
+        if not isinstance(found, list) or len(found) > METERS:
+            raise _error(f"a list of at most {METERS} meters wanted")
+        meters = tuple(_meter(place, item) for place, item in enumerate(found))
+        for name in ("serial", "system_title"):
+            if len({getattr(meter, name) for meter in meters}) != len(meters):
+                raise _error(f"a {name} is there twice")
+        return cls(meters, str(data.get("made", ""))[:_TEXT])
+
+
+def _meter(place: int, item: Any) -> ShippedMeter:
+    try:
+        return ShippedMeter.of(item)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        # What was found may be a key: neither the message nor the cause goes out.
+        raise _error(f"meter {place + 1} is incomplete or wrong") from None
+
+
+def _error(message: str) -> ConfigError:
+    return ConfigError(f"not a shipment file: {message}", code="request.shipment")
