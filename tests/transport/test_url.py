@@ -24,12 +24,13 @@ CASES = {
         HDLC, TCP, "host", client=1, server=1, station=0x3FFD, address_size=4
     ),
     "hdlc+serial:/dev/ttyUSB0": MeterUrl(HDLC, SERIAL, device="/dev/ttyUSB0"),
-    "hdlc+serial:/dev/ttyUSB0?baud=300&frame=7e1&server=0x90": MeterUrl(
+    "hdlc+serial:/dev/ttyUSB0?baud=300&frame=7e1&server=0x90:17": MeterUrl(
         HDLC,
         SERIAL,
         device="/dev/ttyUSB0",
         mode=SerialMode(300, 7, "E", 1),
         server=0x90,
+        station=17,
         address_size=4,
     ),
 }
@@ -60,7 +61,10 @@ WRONG = [
     "hdlc+tcp://meter?client=128",
     "hdlc+tcp://meter?server=1:",
     "hdlc+tcp://meter?server=16384",
+    "hdlc+tcp://meter?server=128",
     "hdlc+tcp://meter?address_size=3",
+    "hdlc+tcp://meter?address_size=4",
+    "hdlc+tcp://meter?server=1:128&address_size=2",
     "hdlc+tcp://meter?server=1:17&address_size=1",
     "hdlc+serial:",
     "hdlc+serial://dev/ttyUSB0",

@@ -47,6 +47,7 @@ class Channel(ABC):
         error: why the channel closed; None while it is open or when it was closed in good order.
         received_octets: how many have come.
         sent_octets: how many were handed to the system.
+        served: a receiver has been attached and detached: what comes now is meant for nobody.
     """
 
     datagrams: ClassVar[bool] = False
@@ -58,6 +59,7 @@ class Channel(ABC):
         self.error: TransportError | None = None
         self.received_octets = 0
         self.sent_octets = 0
+        self.served = False
         self._receiver: Receiver | None = None
         self._pieces: deque[bytes] = deque()
         self._held = 0
@@ -137,6 +139,7 @@ class Channel(ABC):
         """Stop giving octets to ``receiver``; does nothing if it is not attached."""
         if self._receiver is receiver:
             self._receiver = None
+            self.served = True
 
     def hold(self, reason: str) -> None:
         """Stop reading from the peer until each reason given was released."""

@@ -39,7 +39,8 @@ class Driver(Generic[E]):
     without it, wait for ``next_event`` and ``async for``. As a context manager it starts and stops.
 
     Args:
-        machine: what is run.
+        machine: what is run; one that has an attribute ``finished`` and sets it wants the channel
+            closed.
         channel: where its octets go and come from; stays open when the driver stops.
         on_event: takes each event.
         now: the monotonic clock that the machine's timers follow.
@@ -73,8 +74,9 @@ class Driver(Generic[E]):
         self.stop()
 
     def start(self) -> None:
-        """Take the channel, throwing away what came for nobody, and do what the machine wants."""
-        self.channel.discard()
+        """Take the channel; what came since its last driver stopped is thrown away."""
+        if self.channel.served:
+            self.channel.discard()
         self.channel.attach(self)
         self.pump()
 
@@ -188,6 +190,8 @@ class Driver(Generic[E]):
             while (event := machine.next_event()) is not None:
                 busy = True
                 self._deliver(event)
+        if getattr(machine, "finished", False):
+            self.channel.close()
         self._arm()
 
     def _deliver(self, event: E) -> None:

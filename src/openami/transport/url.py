@@ -187,13 +187,21 @@ def _hdlc_addresses(given: Mapping[str, str]) -> dict[str, Any]:
     upper, colon, lower = given.get("server", "1").partition(":")
     server = _number("server", upper, 0, 0x3FFF)
     station = _number("station", lower, 0, 0x3FFF) if colon else None
-    largest = max(server, station or 0)
-    least = 1 if station is None and largest <= 0x7F else 2 if largest <= 0x7F else 4
-    size = _number("address_size", given.get("address_size", str(least)), 1, 4)
-    if size not in {1, 2, 4} or size < least:
-        raise ValueError(f"address_size {size} cannot hold this address (1, 2 or 4 octets)")
+    fits = [size for size in (1, 2, 4) if _fits(server, station, size)]
+    if not fits:
+        raise ValueError("a server above 127 needs a station too, as in server=128:17")
+    size = _number("address_size", given.get("address_size", str(fits[0])), 1, 4)
+    if size not in fits:
+        raise ValueError(f"address_size {size} does not fit this address; {fits} would")
     client = _number("client", given.get("client", "16"), 1, 0x7F)
     return {"client": client, "server": server, "station": station, "address_size": size}
+
+
+def _fits(server: int, station: int | None, size: int) -> bool:
+    """IEC 62056-46, 6.4.2: one octet without a station, two or four with one."""
+    if station is None or size == 1:
+        return station is None and size == 1 and server <= 0x7F
+    return size == 4 or max(server, station) <= 0x7F
 
 
 def _mode(given: Mapping[str, str]) -> SerialMode:
