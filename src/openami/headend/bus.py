@@ -30,6 +30,7 @@ class Topic(StrEnum):
     READINGS = "readings"
     EVENTS = "events"
     DEVICE = "device"
+    REPORT = "report"
     JOB = "job"
     BATCH = "batch"
 
@@ -43,6 +44,7 @@ class LiveEvent:
         time: when, in seconds UTC.
         data: what, ready to be JSON.
         dcu: the DCU that it came from or that it is about.
+        meters: the meters that it is about, if there are several.
     """
 
     topic: Topic
@@ -50,6 +52,7 @@ class LiveEvent:
     time: float
     data: Mapping[str, Any] = field(default_factory=dict)
     dcu: str | None = None
+    meters: frozenset[str] = frozenset()
 
 
 Wanted = Callable[[LiveEvent], bool]

@@ -1,0 +1,198 @@
+"""On-demand reads: asked for by operators, offered to DCUs that wait for work, followed to the end.
+
+A job lives in the database and moves only by ``openami.fleet.jobs.next_state``; what is in memory
+here is who is waiting. After a restart the DCUs ask again, and get what is queued. Times are the
+machine's: an operator does not wait by a scaled clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final
+
+from openami.core.errors import ConflictError, NotFoundError
+from openami.fleet.devices import LifecycleState
+from openami.fleet.jobs import MAX_ATTRIBUTES, Job, JobChanged, TimePassed, WakeDcu, created
+from openami.headend.bus import LiveEvent, Topic
+from openami.headend.errors import RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from openami.core.clock import Clock
+    from openami.fleet.jobs import Effect, JobEvent, Target
+    from openami.fleet.ports import JobStore, Page
+    from openami.headend.bus import Bus
+    from openami.headend.metrics import Metrics
+    from openami.headend.registry import Registry
+    from openami.headend.settings import HeadendSettings
+
+ID_OCTETS: Final = 10
+LEASE_S: Final = 60.0  # a DCU that took a job and said nothing for this long has lost it
+POLLS: Final = 4  # of one DCU at once: it has one, and some that a proxy still holds
+
+
+class Jobs:
+    """Creates, offers and follows jobs."""
+
+    def __init__(
+        self,
+        jobs: JobStore,
+        registry: Registry,
+        *,
+        bus: Bus,
+        wall: Clock,
+        metrics: Metrics,
+        settings: HeadendSettings,
+    ) -> None:
+        self._jobs = jobs
+        self._registry = registry
+        self._bus = bus
+        self._wall = wall
+        self._metrics = metrics
+        self._settings = settings
+        self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._stopping = False
+
+    async def read(self, meter: str, targets: Sequence[Target], *, who: str) -> Job:
+        """Ask for some attributes of a meter.
+
+        Raises:
+            NotFoundError: there is no such meter.
+            ConflictError: ``job.no-dcu`` or ``job.retired``, nobody can read it.
+            RequestError: ``request.job``, nothing or too much is asked for.
+        """
+        if not 0 < len(targets) <= MAX_ATTRIBUTES:
+            raise RequestError(f"ask for 1 to {MAX_ATTRIBUTES} attributes", code="request.job")
+        device = await asyncio.to_thread(self._registry.meter, meter)
+        if device.state is LifecycleState.RETIRED:
+            raise ConflictError(f"meter {meter} is retired", code="job.retired")
+        if device.dcu is None:
+            raise ConflictError(f"no DCU looks after meter {meter}", code="job.no-dcu")
+        now = self._wall.now()
+        job = Job(
+            id=secrets.token_hex(ID_OCTETS),
+            meter=meter,
+            dcu=device.dcu,
+            who=who,
+            created=now,
+            updated=now,
+            expires=now + self._settings.job_expiry_s,
+            targets=tuple(dict.fromkeys(targets)),
+        )
+        stored = await asyncio.to_thread(self._jobs.add, job)
+        self._do(created(stored))
+        return stored
+
+    async def get(self, job_id: str) -> Job:
+        """Return a job; NotFoundError."""
+        return await asyncio.to_thread(self._jobs.get, job_id)
+
+    async def list(
+        self, *, meter: str | None = None, after: str | None = None, limit: int = 100
+    ) -> Page[Job]:
+        """Return jobs, newest first."""
+        return await asyncio.to_thread(self._jobs.list, meter=meter, after=after, limit=limit)
+
+    async def work(self, dcu: str, *, wait: float) -> Sequence[Job]:
+        """Return what a DCU is to do, waiting up to ``wait`` seconds for there to be something.
+
+        Raises:
+            ConflictError: ``job.polls``, it waits too often at once.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + max(0.0, min(wait, self._settings.long_poll_s))
+        woken = asyncio.Event()
+        with _Waiter(self._waiting, dcu, woken):
+            while True:
+                woken.clear()
+                offered = await asyncio.to_thread(
+                    self._jobs.offer, dcu, now=self._wall.now(), lease=LEASE_S
+                )
+                if offered or self._stopping or loop.time() >= deadline:
+                    self._do(JobChanged(job) for job in offered)
+                    return offered
+                try:
+                    async with asyncio.timeout_at(deadline):
+                        await woken.wait()
+                except TimeoutError:
+                    return ()
+
+    async def report(self, dcu: str, job_id: str, event: JobEvent) -> Job:
+        """Take what a DCU says of one of its jobs; a repeat changes nothing.
+
+        Raises:
+            NotFoundError: it has no such job.
+        """
+        job = await self.get(job_id)
+        if job.dcu != dcu:
+            raise NotFoundError(f"no job {job_id}", code="job.unknown")
+        job, effects = await asyncio.to_thread(self._jobs.apply, job_id, event)
+        self._do(effects)
+        return job
+
+    async def pass_time(self) -> None:
+        """Take back offers that nobody took up, expire jobs that nobody waits for any more."""
+        event = TimePassed(self._wall.now())
+        self._do(await asyncio.to_thread(self._jobs.pass_time, now=event.now))
+
+    def lease(self) -> float:
+        """Return until when a DCU that reports now has to report again."""
+        return self._wall.now() + LEASE_S
+
+    def now(self) -> float:
+        """Return the time that jobs go by."""
+        return self._wall.now()
+
+    def stop(self) -> None:
+        """Answer every DCU that is waiting."""
+        self._stopping = True
+        for events in self._waiting.values():
+            for event in events:
+                event.set()
+
+    def _do(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case WakeDcu(dcu):
+                    for event in self._waiting.get(dcu, ()):
+                        event.set()
+                case JobChanged(job):
+                    self._metrics.job(job.state.value)
+                    self._bus.publish(job_news(job))
+
+
+class _Waiter:
+    """Stands in the list of those to be woken for a DCU."""
+
+    def __init__(
+        self, waiting: defaultdict[str, set[asyncio.Event]], dcu: str, event: asyncio.Event
+    ) -> None:
+        self._waiting = waiting
+        self._dcu = dcu
+        self._event = event
+
+    def __enter__(self) -> None:
+        if len(self._waiting.get(self._dcu, ())) >= POLLS:
+            raise ConflictError(f"at most {POLLS} requests for work at once", code="job.polls")
+        self._waiting[self._dcu].add(self._event)
+
+    def __exit__(self, *_: object) -> None:
+        self._waiting[self._dcu].discard(self._event)
+        if not self._waiting[self._dcu]:
+            del self._waiting[self._dcu]
+
+
+def job_news(job: Job) -> LiveEvent:
+    """Return the live event for a job that has changed."""
+    data = {
+        "id": job.id,
+        "meter": job.meter,
+        "state": job.state.value,
+        "progress": job.progress,
+        "results": len(job.results),
+        "error": job.error_code,
+    }
+    return LiveEvent(Topic.JOB, job.id, job.updated, data, dcu=job.dcu)

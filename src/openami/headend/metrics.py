@@ -1,0 +1,114 @@
+"""Figures for Prometheus, of one head-end process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client.core import Metric
+
+    from openami.fleet.ports import BatchResult
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+DeviceCounts = Callable[[], Mapping[tuple[str, str], int]]
+
+
+class Metrics:
+    """The figures; each instance has a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry: Final = CollectorRegistry()
+        self._batches = self._counter("batches", "Uploads by what became of them", "kind", "status")
+        self._rows = self._counter("rows_stored", "Rows made durable", "kind")
+        self._octets = self._counter("batch_octets", "Octets of uploads as they came", "kind")
+        self._refusals = self._counter("refusals", "Requests refused, by error code", "code")
+        self._logins = self._counter("logins", "Log-ins by outcome", "outcome")
+        self._jobs = self._counter("jobs", "On-demand reads by the state they came to", "state")
+        self._requests = self._counter("requests", "HTTP requests", "listener", "method", "status")
+        self._groups = Histogram(
+            "openami_commit_seconds", "Time of one group commit", registry=self.registry
+        )
+        self._group_batches = Histogram(
+            "openami_commit_batches",
+            "Uploads in one group commit",
+            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
+            registry=self.registry,
+        )
+        self._queue = Gauge(
+            "openami_uploads_waiting", "Uploads being taken", registry=self.registry
+        )
+        self._listeners = Gauge(
+            "openami_live_listeners", "Subscribers to live events", registry=self.registry
+        )
+
+    def _counter(self, name: str, words: str, *labels: str) -> Counter:
+        return Counter(f"openami_{name}", words, labels, registry=self.registry)
+
+    def watch_queue(self, waiting: Callable[[], int]) -> None:
+        """Ask ``waiting`` how many uploads there are whenever the figures are read."""
+        self._queue.set_function(waiting)
+
+    def watch_listeners(self, listeners: Callable[[], int]) -> None:
+        """Ask ``listeners`` how many there are whenever the figures are read."""
+        self._listeners.set_function(listeners)
+
+    def watch_devices(self, counts: DeviceCounts) -> None:
+        """Ask ``counts`` for the devices by kind and state whenever the figures are read."""
+        self.registry.register(_Devices(counts))
+
+    def group(self, batches: int, seconds: float) -> None:
+        """Count one group commit."""
+        self._groups.observe(seconds)
+        self._group_batches.observe(batches)
+
+    def batch(self, kind: str, result: BatchResult, octets: int) -> None:
+        """Count one upload that was answered."""
+        self._batches.labels(kind, result.status.value).inc()
+        self._octets.labels(kind).inc(octets)
+        if result.status.value == "stored":
+            self._rows.labels(kind).inc(result.rows)
+
+    def refused(self, code: str) -> None:
+        """Count one request that was refused."""
+        self._refusals.labels(code).inc()
+
+    def login(self, outcome: str) -> None:
+        """Count one log-in: ``ok``, ``wrong`` or ``throttled``."""
+        self._logins.labels(outcome).inc()
+
+    def job(self, state: str) -> None:
+        """Count one on-demand read that came to ``state``."""
+        self._jobs.labels(state).inc()
+
+    def request(self, listener: str, method: str, status: int) -> None:
+        """Count one answered HTTP request."""
+        self._requests.labels(listener, method, str(status)).inc()
+
+    def exposition(self) -> bytes:
+        """Return the figures in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+class _Devices:
+    """Devices by kind and state, counted when asked."""
+
+    def __init__(self, counts: DeviceCounts) -> None:
+        self._counts = counts
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily(
+            "openami_devices", "Devices of the registry", labels=["kind", "state"]
+        )
+        for (kind, state), count in self._counts().items():
+            family.add_metric([kind, state], count)
+        yield family

@@ -1,0 +1,109 @@
+"""Reports of DCUs: what each says of itself and of the meters on its line."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from openami.fleet.devices import Contact, DeviceKind, LifecycleState, Sighting
+from openami.headend.bus import LiveEvent, Topic
+from openami.headend.registry import device_news
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from openami.core.clock import Clock
+    from openami.fleet.devices import Device
+    from openami.fleet.ports import DeviceStore
+    from openami.headend.bus import Bus
+    from openami.headend.credentials import Credentials
+    from openami.headend.ownership import Ownership
+
+WHO: Final = "head-end"
+
+# What happens by itself once a device works: no operator need confirm what the readings show.
+_ONWARD: Final[Mapping[LifecycleState, LifecycleState]] = {
+    LifecycleState.MANUFACTURED: LifecycleState.REGISTERED,
+    LifecycleState.REGISTERED: LifecycleState.COMMISSIONED,
+    LifecycleState.COMMISSIONED: LifecycleState.IN_SERVICE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DcuFigures:
+    """What a DCU last said of itself."""
+
+    received: float
+    version: str = ""
+    uptime_s: float = 0.0
+    spool_batches: int = 0
+    spool_octets: int = 0
+    frames: int = 0
+    errors: int = 0
+
+
+class Reports:
+    """Takes reports. The figures of DCUs are kept in memory: the next report brings them again."""
+
+    def __init__(
+        self,
+        devices: DeviceStore,
+        ownership: Ownership,
+        credentials: Credentials,
+        *,
+        bus: Bus,
+        clock: Clock,
+    ) -> None:
+        self._devices = devices
+        self._ownership = ownership
+        self._credentials = credentials
+        self._bus = bus
+        self._clock = clock
+        self._figures: dict[str, DcuFigures] = {}
+
+    def take(
+        self, dcu: str, figures: DcuFigures, meters: Sequence[Sighting]
+    ) -> tuple[float, frozenset[str]]:
+        """Bring the registry up to date with a report.
+
+        Meters that belong to another DCU are passed over: a report takes no meter away.
+
+        Returns:
+            The time, and the serial numbers that were passed over.
+        """
+        now = self._clock.now()
+        found = self._ownership.sort(dcu, [meter.serial for meter in meters])
+        itself = Sighting(DeviceKind.DCU, dcu, firmware=figures.version, contact=Contact.OK)
+        told = [replace(meter, dcu=dcu) for meter in meters if meter.serial not in found.foreign]
+        seen = self._devices.sight([itself, *told], now=now)
+        if found.unknown:
+            self._ownership.forget(dcu)
+        self._figures[dcu] = replace(figures, received=now)
+        for device in seen:
+            self._onward(device, now)
+        self._bus.publish(_news(dcu, seen, now))
+        return now, found.foreign
+
+    def figures(self, dcu: str) -> DcuFigures | None:
+        """Return what a DCU said of itself since this process began."""
+        return self._figures.get(dcu)
+
+    def _onward(self, device: Device, now: float) -> None:
+        """Move a device that works to "in service", step by step, if it may be."""
+        if device.contact is not Contact.OK or device.state not in _ONWARD:
+            return
+        if device.kind is DeviceKind.METER and not self._credentials.known(device.serial):
+            return  # nobody expected it: an operator decides
+        while (onward := _ONWARD.get(device.state)) is not None:
+            device = self._devices.move(
+                device.id, onward, who=WHO, when=now, why="it works: its DCU reads it"
+            )
+        self._bus.publish(device_news(device, now))
+
+
+def _news(dcu: str, seen: Sequence[Device], now: float) -> LiveEvent:
+    meters = [device for device in seen if device.kind is DeviceKind.METER]
+    data = {"meters": len(meters), "contact": Counter(m.contact.value for m in meters)}
+    serials = frozenset(meter.serial for meter in meters)
+    return LiveEvent(Topic.REPORT, dcu, now, data, dcu=dcu, meters=serials)

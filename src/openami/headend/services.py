@@ -1,0 +1,149 @@
+"""The services of one head-end, wired to its stores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from openami.fleet.devices import ReadSchedule
+from openami.headend.credentials import Credentials
+from openami.headend.health import Health, disk_probe
+from openami.headend.ingest import Ingest
+from openami.headend.jobs import Jobs
+from openami.headend.operators import Operators
+from openami.headend.ownership import Ownership
+from openami.headend.readings import Readings
+from openami.headend.registry import Registry
+from openami.headend.reports import Reports
+from openami.headend.shipments import Shipments
+from openami.headend.statistics import Statistics
+
+if TYPE_CHECKING:
+    from openami.core.clock import Clock
+    from openami.fleet.ports import (
+        AuditLog,
+        DeviceStore,
+        EventStore,
+        JobStore,
+        OperatorStore,
+        ReadingStore,
+        Vault,
+    )
+    from openami.headend.bus import Bus
+    from openami.headend.installation import Installation
+    from openami.headend.metrics import Metrics
+    from openami.headend.settings import HeadendSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What the services keep things in."""
+
+    devices: DeviceStore
+    jobs: JobStore
+    events: EventStore
+    operators: OperatorStore
+    audit: AuditLog
+    vault: Vault = field(repr=False)
+    readings: ReadingStore
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the services share.
+
+    Attributes:
+        clock: the time of meters and readings; a demonstration scales it.
+        wall: the time of the machine, which people and certificates go by.
+    """
+
+    settings: HeadendSettings
+    home: Installation
+    clock: Clock
+    wall: Clock
+    bus: Bus
+    metrics: Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a head-end can do."""
+
+    settings: HeadendSettings
+    clock: Clock
+    wall: Clock
+    bus: Bus
+    metrics: Metrics
+    home: Installation
+    ownership: Ownership
+    registry: Registry
+    credentials: Credentials
+    shipments: Shipments
+    reports: Reports
+    ingest: Ingest
+    readings: Readings
+    jobs: Jobs
+    operators: Operators
+    statistics: Statistics
+    health: Health
+
+
+def build(context: Context, stores: Stores) -> Services:
+    """Return the services over ``stores``; nothing runs yet."""
+    settings, clock, wall = context.settings, context.clock, context.wall
+    bus, metrics, home = context.bus, context.metrics, context.home
+    devices, audit, vault = stores.devices, stores.audit, stores.vault
+    ownership = Ownership(devices, clock=clock)
+    registry = Registry(devices, audit, ownership, bus=bus, clock=clock, wall=wall, home=home)
+    credentials = Credentials(devices, vault, audit, ownership, wall=wall)
+    reports = Reports(devices, ownership, credentials, bus=bus, clock=clock)
+    statistics = Statistics(
+        devices,
+        stores.readings,
+        stores.events,
+        reports,
+        clock=clock,
+        wall=wall,
+        schedule=ReadSchedule(),
+    )
+    metrics.watch_devices(statistics.device_counts)
+    metrics.watch_listeners(bus.listeners)
+    return Services(
+        settings=settings,
+        clock=clock,
+        wall=wall,
+        bus=bus,
+        metrics=metrics,
+        home=home,
+        ownership=ownership,
+        registry=registry,
+        credentials=credentials,
+        shipments=Shipments(devices, vault, audit, clock=clock, wall=wall),
+        reports=reports,
+        ingest=_ingest(context, stores, ownership),
+        readings=Readings(stores.readings, stores.events, registry, page_rows=settings.page_rows),
+        jobs=Jobs(stores.jobs, registry, bus=bus, wall=wall, metrics=metrics, settings=settings),
+        operators=Operators(
+            stores.operators, audit, wall=wall, metrics=metrics, settings=settings, home=home
+        ),
+        statistics=statistics,
+        health=Health(
+            {
+                "database": lambda: f"{len(devices.list(limit=1).items)} row read",
+                "lake": lambda: f"{statistics.overview().store.readings} readings",
+                "disk": disk_probe(home.root),
+            }
+        ),
+    )
+
+
+def _ingest(context: Context, stores: Stores, ownership: Ownership) -> Ingest:
+    return Ingest(
+        stores.readings,
+        stores.events,
+        ownership,
+        bus=context.bus,
+        clock=context.clock,
+        metrics=context.metrics,
+        settings=context.settings,
+    )

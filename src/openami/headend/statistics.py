@@ -1,0 +1,190 @@
+"""The figures of the overview."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from openami.fleet.devices import Contact, DeviceKind, Health, ReadSchedule, health
+from openami.fleet.ports import MAX_PAGE, DeviceFilter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from openami.core.clock import Clock
+    from openami.fleet.devices import Device
+    from openami.fleet.ports import DeviceStore, EventStore, FleetCounts, ReadingStore, StoreCounts
+    from openami.headend.reports import DcuFigures, Reports
+
+T = TypeVar("T")
+
+HOUR: Final = 3600
+DAY: Final = 24 * HOUR
+CHANNEL: Final = "1.0.1.29.0.255"  # active energy imported in the interval: every meter has it
+PERIOD_S: Final = 900
+FRESH_S: Final = 2.0  # many screens ask for the same figures; counting a lake takes its time
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRate:
+    """How many intervals of a stretch of time are stored, of how many that should be."""
+
+    stored: int
+    expected: int
+
+    @property
+    def share(self) -> float:
+        """0 to 1; 1 if nothing was to be expected."""
+        return min(1.0, self.stored / self.expected) if self.expected else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The state of the whole fleet at ``time``.
+
+    ``hour`` and ``day`` are the read rates of the last whole hour and of the 24 before it ended.
+    """
+
+    time: float
+    meters: FleetCounts
+    dcus: FleetCounts
+    hour: ReadRate
+    day: ReadRate
+    store: StoreCounts
+    events_day: int
+
+
+@dataclass(frozen=True, slots=True)
+class DcuOverview:
+    """The state of one DCU and its meters; ``figures`` is what it last said of itself."""
+
+    device: Device
+    meters: int
+    by_contact: dict[str, int]
+    by_health: dict[str, int]
+    read_hour: int
+    read_day: int
+    figures: DcuFigures | None
+
+
+class Statistics:
+    """Counts, and remembers for a moment what it counted."""
+
+    def __init__(
+        self,
+        devices: DeviceStore,
+        readings: ReadingStore,
+        events: EventStore,
+        reports: Reports,
+        *,
+        clock: Clock,
+        wall: Clock,
+        schedule: ReadSchedule,
+    ) -> None:
+        self._devices = devices
+        self._readings = readings
+        self._events = events
+        self._reports = reports
+        self._clock = clock
+        self._schedule = schedule
+        self._overview = Fresh(self._count, wall)
+
+    @property
+    def schedule(self) -> ReadSchedule:
+        """How often readings are expected."""
+        return self._schedule
+
+    def overview(self) -> Overview:
+        """Return the figures of the fleet, at most some seconds old."""
+        return self._overview.get()
+
+    def dcu(self, device: Device) -> DcuOverview:
+        """Return the figures of one DCU."""
+        now = self._clock.now()
+        by_contact = dict.fromkeys((contact.value for contact in Contact), 0)
+        by_health = dict.fromkeys((health.value for health in Health), 0)
+        meters = hour = day = 0
+        for meter in self._meters(device.serial):
+            meters += 1
+            by_contact[meter.contact.value] += 1
+            by_health[self.health(meter, now).value] += 1
+            age = now - meter.last_read if meter.last_read is not None else float("inf")
+            hour += age <= HOUR
+            day += age <= DAY
+        return DcuOverview(
+            device,
+            meters,
+            by_contact,
+            by_health,
+            hour,
+            day,
+            self._reports.figures(device.serial),
+        )
+
+    def health(self, device: Device, now: float | None = None) -> Health:
+        """Return how well a device is in contact: a meter by its readings, a DCU by its reports."""
+        return health(
+            device.last_read if device.kind is DeviceKind.METER else device.last_seen,
+            schedule=self._schedule,
+            now=self._clock.now() if now is None else now,
+            first_seen=device.first_seen,
+        )
+
+    def device_counts(self) -> dict[tuple[str, str], int]:
+        """Return the devices by kind and state."""
+        now = self._clock.now()
+        return {
+            (kind.value, state): count
+            for kind in (DeviceKind.DCU, DeviceKind.METER)
+            for state, count in self._devices.counts(
+                kind, schedule=self._schedule, now=now
+            ).by_state.items()
+        }
+
+    def _count(self) -> Overview:
+        now = self._clock.now()
+        meters = self._devices.counts(DeviceKind.METER, schedule=self._schedule, now=now)
+        whole = int(now) // HOUR * HOUR
+        hour, day = self._stored(whole - HOUR, whole), self._stored(whole - DAY, whole)
+        return Overview(
+            time=now,
+            meters=meters,
+            dcus=self._devices.counts(DeviceKind.DCU, schedule=self._schedule, now=now),
+            hour=ReadRate(hour, meters.total * (HOUR // PERIOD_S)),
+            day=ReadRate(day, meters.total * (DAY // PERIOD_S)),
+            store=self._readings.counts(),
+            events_day=self._events.count(since=int(now) - DAY),
+        )
+
+    def _stored(self, start: int, end: int) -> int:
+        table = self._readings.hourly(CHANNEL, start=start, end=end)
+        return sum(count for count in table["count"].to_pylist() if count)
+
+    def _meters(self, dcu: str) -> Iterator[Device]:
+        which, after = DeviceFilter(kind=DeviceKind.METER, dcu=dcu), None
+        while True:
+            page = self._devices.list(which, after=after, limit=MAX_PAGE)
+            yield from page.items
+            if page.next is None:
+                return
+            after = page.next
+
+
+class Fresh(Generic[T]):
+    """A value that is made again when it is asked for and no longer fresh; one maker at a time."""
+
+    def __init__(self, make: Callable[[], T], clock: Clock, *, for_s: float = FRESH_S) -> None:
+        self._make = make
+        self._clock = clock
+        self._for = for_s
+        self._lock = threading.Lock()
+        self._made: tuple[float, T] | None = None
+
+    def get(self) -> T:
+        """Return the value."""
+        with self._lock:
+            now = self._clock.now()
+            if self._made is None or not 0 <= now - self._made[0] < self._for:
+                self._made = (now, self._make())
+            return self._made[1]

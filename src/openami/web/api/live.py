@@ -1,0 +1,105 @@
+"""Live events, as a stream of server-sent events (HTML standard, section 9.2)."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request, Response
+from starlette.responses import StreamingResponse
+
+from openami.core.clock import isoformat
+from openami.headend.bus import LiveEvent, Subscription, Topic, Wanted
+from openami.web.api.dependencies import Head, Viewer, errors
+from openami.web.auth import Caller, services_of
+
+router = APIRouter(tags=["live"])
+
+# Often enough for proxies that cut silent connections at 30 s, and to notice an ended session.
+HEARTBEAT_S: Final = 15.0
+RETRY_MS: Final = 2000
+
+
+@router.get(
+    "/live",
+    response_class=StreamingResponse,
+    responses={
+        200: {"description": "Events named by their topic.", "content": {"text/event-stream": {}}},
+        **errors(503),
+    },
+)
+async def live(
+    request: Request,
+    head: Head,
+    caller: Viewer,
+    *,
+    topics: Annotated[list[Topic] | None, Query(alias="topic", max_length=16)] = None,
+    meter: Annotated[str | None, Query(max_length=32)] = None,
+    dcu: Annotated[str | None, Query(max_length=32)] = None,
+    job: Annotated[str | None, Query(max_length=64)] = None,
+) -> Response:
+    """Stream what happens, from now on; `dropped` events say what a slow reader missed."""
+    subscription = head.bus.subscribe(_wanted(topics, meter, dcu, job))
+    return StreamingResponse(
+        _stream(request, caller, subscription),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+def _wanted(
+    topics: list[Topic] | None, meter: str | None, dcu: str | None, job: str | None
+) -> Wanted:
+    chosen = frozenset(topics or Topic)
+
+    def wanted(event: LiveEvent) -> bool:
+        return (
+            event.topic in chosen
+            and (dcu is None or event.dcu == dcu)
+            and (meter is None or _about(event, meter))
+            and (job is None or (event.topic is Topic.JOB and event.subject == job))
+        )
+
+    return wanted
+
+
+def _about(event: LiveEvent, meter: str) -> bool:
+    if event.topic is Topic.JOB:
+        return event.data.get("meter") == meter
+    return meter in event.meters or (event.subject == meter and event.topic is not Topic.BATCH)
+
+
+async def _stream(
+    request: Request, caller: Caller, subscription: Subscription
+) -> AsyncIterator[bytes]:
+    with subscription:
+        yield b"retry: %d\n\n" % RETRY_MS
+        while not subscription.closed:
+            event = await subscription.next(HEARTBEAT_S)
+            dropped = subscription.dropped()
+            if dropped:
+                yield _event("dropped", {"events": dropped})
+            if event is not None:
+                yield _event(event.topic.value, _json(event))
+            elif not await _still_open(request, caller):
+                return
+            else:
+                yield b": \n\n"
+
+
+async def _still_open(request: Request, caller: Caller) -> bool:
+    operators = services_of(request).operators
+    return await asyncio.to_thread(operators.authenticate, caller.secret) is not None
+
+
+def _json(event: LiveEvent) -> dict[str, Any]:
+    return {
+        "subject": event.subject,
+        "dcu": event.dcu,
+        "time": isoformat(event.time),
+        **event.data,
+    }
+
+
+def _event(name: str, data: dict[str, Any]) -> bytes:
+    return f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode()

@@ -1,0 +1,210 @@
+"""What DCUs ask of the head-end, over mutual TLS.
+
+A DCU is known by the URI ``urn:openami:dcu:<id>`` in its certificate and by nothing that it says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from openami.core.clock import isoformat
+from openami.core.errors import SecurityError
+from openami.core.identifiers import SystemTitle, check_serial
+from openami.headend.errors import RequestError
+from openami.headend.ingest import BATCH_ID, BatchKind, Upload
+from openami.headend.pki import DCU_URN
+from openami.mdm.readings import CONTENT_TYPE
+from openami.web.auth import services_of
+from openami.web.device_models import JobReport, Report
+from openami.web.errors import install
+from openami.web.middleware import Guarded
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from openami.fleet.jobs import Job
+    from openami.headend.services import Services
+
+BATCH_S: Final = 120.0  # a day's batch over the slowest mobile line takes seconds
+REPORT_OCTETS: Final = 4 * 2**20  # METERS of the report, each under 1 KiB
+JSON_S: Final = 30.0
+DIGEST_OCTETS: Final = 32
+
+_BATCH_ID: Final = re.compile(rf"[A-Za-z0-9._-]{{1,{BATCH_ID}}}")
+_SECONDS: Final = re.compile(r"[0-9]{1,4}(\.[0-9]{1,6})?")
+_TITLE: Final = re.compile(r"[0-9A-Fa-f]{16}")
+
+
+def create(services: Services) -> Starlette:
+    """Return the application of the device listener."""
+    app = Starlette(
+        routes=[
+            Route("/device/v1/batches/{batch}", _batch, methods=["POST"]),
+            Route("/device/v1/report", _report, methods=["POST"]),
+            Route("/device/v1/cursors", _cursors, methods=["GET"]),
+            Route("/device/v1/meters/{title}/credentials", _credentials, methods=["GET"]),
+            Route("/device/v1/work", _work, methods=["GET"]),
+            Route("/device/v1/jobs/{job}", _job, methods=["POST"]),
+        ],
+        middleware=[Middleware(Guarded, metrics=services.metrics, listener="device")],
+    )
+    app.state.services = services
+    install(app)
+    return app
+
+
+async def _batch(request: Request) -> JSONResponse:
+    services = services_of(request)
+    dcu = await _admitted(request)
+    batch = request.path_params["batch"]
+    if not _BATCH_ID.fullmatch(batch):
+        raise RequestError("a batch id is letters, digits, '.', '_', '-'", code="request.batch")
+    if request.headers.get("content-type", "").partition(";")[0].strip() != CONTENT_TYPE:
+        raise RequestError(f"a batch is {CONTENT_TYPE}", code="request.type")
+    kind = _kind(request.headers.get("openami-kind", ""))
+    digest = _digest(request.headers.get("content-digest", ""))
+    limit = services.settings.batch_octets
+    with services.ingest.room(_declared(request, limit)):
+        body = await _body(request, limit, BATCH_S)
+        result = await services.ingest.submit(Upload(dcu, batch, kind, digest, body))
+    return JSONResponse({"status": result.status.value, "rows": result.rows})
+
+
+async def _report(request: Request) -> JSONResponse:
+    services = services_of(request)
+    dcu = await _admitted(request)
+    report = Report.model_validate_json(await _body(request, REPORT_OCTETS, JSON_S))
+    figures = report.figures(now=services.clock.now())
+    sightings = [meter.sighting(dcu) for meter in report.meters]
+    time, passed_over = await asyncio.to_thread(services.reports.take, dcu, figures, sightings)
+    return JSONResponse({"time": isoformat(time), "not_yours": sorted(passed_over)})
+
+
+async def _cursors(request: Request) -> JSONResponse:
+    dcu = await _admitted(request)
+    return JSONResponse({"meters": await asyncio.to_thread(_find_cursors, request, dcu)})
+
+
+def _find_cursors(request: Request, dcu: str) -> dict[str, dict[str, str]]:
+    services = services_of(request)
+    meters = sorted(services.ownership.meters(dcu))
+    return services.readings.cursors(meters) if meters else {}
+
+
+async def _credentials(request: Request) -> JSONResponse:
+    dcu = await _admitted(request)
+    title = request.path_params["title"]
+    if not _TITLE.fullmatch(title):
+        raise RequestError("a system title has 16 hexadecimal digits", code="request.title")
+    found = await asyncio.to_thread(
+        services_of(request).credentials.for_dcu, dcu, SystemTitle.parse(title)
+    )
+    keys = {name: key.hex() for name, key in found.keys.items()}
+    return JSONResponse({"client": found.client, "mechanism": found.mechanism, **keys})
+
+
+async def _work(request: Request) -> JSONResponse:
+    dcu = await _admitted(request)
+    wait = request.query_params.get("wait", "0")
+    if not _SECONDS.fullmatch(wait):
+        raise RequestError("wait is in seconds", code="request.wait")
+    jobs = await services_of(request).jobs.work(dcu, wait=float(wait))
+    return JSONResponse({"jobs": [_offer(job) for job in jobs]})
+
+
+async def _job(request: Request) -> JSONResponse:
+    services = services_of(request)
+    dcu = await _admitted(request)
+    report = JobReport.model_validate_json(await _body(request, REPORT_OCTETS, JSON_S))
+    event = report.event(now=services.jobs.now(), lease=services.jobs.lease())
+    job = await services.jobs.report(dcu, request.path_params["job"], event)
+    return JSONResponse({"state": job.state.value})
+
+
+def _offer(job: Job) -> dict[str, Any]:
+    attributes = [
+        {"class_id": target.class_id, "obis": str(target.obis), "attribute": target.attribute}
+        for target in job.targets
+    ]
+    return {"id": job.id, "kind": job.kind.value, "meter": job.meter, "attributes": attributes}
+
+
+def dcu_of(request: Request) -> str:
+    """Return the id of the DCU whose certificate the connection has.
+
+    Raises:
+        SecurityError: ``security.certificate``, it is not a DCU's.
+    """
+    peer = request.scope.get("state", {}).get("peer_certificate")
+    names = [] if peer is None else [uri for uri in peer.uris if uri.startswith(DCU_URN)]
+    if len(names) != 1:
+        raise SecurityError("the certificate is not a DCU's", code="security.certificate")
+    try:
+        return check_serial(names[0].removeprefix(DCU_URN))
+    except ValueError as error:
+        raise SecurityError(
+            "the certificate is not a DCU's", code="security.certificate"
+        ) from error
+
+
+async def _admitted(request: Request) -> str:
+    dcu = dcu_of(request)
+    await asyncio.to_thread(services_of(request).registry.admitted, dcu)
+    return dcu
+
+
+def _kind(text: str) -> BatchKind:
+    try:
+        return BatchKind(text)
+    except ValueError as error:
+        kinds = " or ".join(BatchKind)
+        raise RequestError(f"OpenAMI-Kind is {kinds}", code="request.kind") from error
+
+
+def _digest(header: str) -> bytes:
+    """Return the SHA-256 of a ``Content-Digest`` header (RFC 9530, section 2)."""
+    for item in header.split(","):
+        name, _, value = item.strip().partition("=")
+        if name == "sha-256" and value.startswith(":") and value.endswith(":"):
+            try:
+                digest = base64.b64decode(value[1:-1], validate=True)
+            except binascii.Error:
+                continue
+            if len(digest) == DIGEST_OCTETS:
+                return digest
+    raise RequestError("Content-Digest has no sha-256", code="upload.digest")
+
+
+def _declared(request: Request, limit: int) -> int:
+    """Return how many octets a body may have: what the request says, else the limit."""
+    declared = int(request.headers.get("content-length", limit))
+    if declared > limit:
+        raise _too_large(limit)
+    return declared
+
+
+async def _body(request: Request, limit: int, seconds: float) -> bytes:
+    _declared(request, limit)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(seconds):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > limit:
+                    raise _too_large(limit)
+    except TimeoutError as error:
+        raise RequestError("the body came too slowly", code="request.slow") from error
+    return bytes(body)
+
+
+def _too_large(limit: int) -> RequestError:
+    return RequestError(f"the body has more than {limit} octets", code="request.too-large")

@@ -1,0 +1,126 @@
+"""What holds for every request, whatever it asks for: its size, its time, the answer's headers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from starlette.datastructures import Headers, MutableHeaders
+
+from openami.headend.errors import RequestError
+from openami.web.errors import respond
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from openami.headend.metrics import Metrics
+
+BODY_S: Final = 30.0  # an operator's request is small: a body that takes longer holds a slot
+
+# No script, style or frame that is not ours, nothing guessed, nothing told to other sites.
+SECURITY_HEADERS: Final[Mapping[str, str]] = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "font-src 'self'; connect-src 'self'; manifest-src 'self'; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Strict-Transport-Security": "max-age=31536000",
+}
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class Guarded:
+    """Adds the security headers to every answer, and counts it.
+
+    What is not said to be kept must not be: an answer without ``Cache-Control`` is stored nowhere.
+    """
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, listener: str) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._listener = listener
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def guard(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("Cache-Control", "no-store")
+                method = scope["method"] if scope["method"] in METHODS else "other"
+                self._metrics.request(self._listener, method, message["status"])
+            await send(message)
+
+        await self._app(scope, receive, guard)
+
+
+class BoundedBody:
+    """Receives a request's body before the application sees it, up to a size and for a time."""
+
+    def __init__(self, app: ASGIApp, *, octets: int, seconds: float = BODY_S) -> None:
+        self._app = app
+        self._octets = octets
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not _has_body(Headers(scope=scope)):
+            await self._app(scope, receive, send)
+            return
+        try:
+            async with asyncio.timeout(self._seconds):
+                body = await self._collect(Headers(scope=scope), receive)
+        except TimeoutError:
+            slow = RequestError("the body came too slowly", code="request.slow")
+            await respond(slow)(scope, receive, send)
+            return
+        except RequestError as error:
+            await respond(error)(scope, receive, send)
+            return
+        if body is not None:
+            await self._app(scope, _replay(body, receive), send)
+
+    async def _collect(self, headers: Headers, receive: Receive) -> bytes | None:
+        """Return the body, None if the client has gone."""
+        declared = headers.get("content-length")
+        if declared is not None and int(declared) > self._octets:
+            raise self._too_large()
+        collected = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            collected += message.get("body", b"")
+            if len(collected) > self._octets:
+                raise self._too_large()
+            if not message.get("more_body", False):
+                return bytes(collected)
+
+    def _too_large(self) -> RequestError:
+        return RequestError(
+            f"the body has more than {self._octets} octets", code="request.too-large"
+        )
+
+
+def _has_body(headers: Headers) -> bool:
+    return "content-length" in headers or "transfer-encoding" in headers
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return replay
