@@ -1,0 +1,77 @@
+"""The tree that an inspection gives, as text and as JSON-able dicts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SHOWN_OCTETS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One element of a message.
+
+    Attributes:
+        name: the standard's name of the element.
+        value: what it says: None for an element that only holds others.
+        offset: where it begins, in octets from the start of the message; in what was deciphered,
+            from the start of that.
+        octets: all its octets; empty for a secret. Those of its parents hold it still.
+        children: the elements inside.
+        note: the value in words.
+    """
+
+    name: str
+    value: int | float | str | bool | None
+    offset: int
+    octets: bytes
+    children: tuple[Node, ...] = ()
+    note: str = ""
+
+
+def _headline(node: Node) -> str:
+    text = node.name if node.value is None else f"{node.name}: {node.value}"
+    return f"{text} ({node.note})" if node.note else text
+
+
+def _shown(node: Node) -> str:
+    if node.children:
+        return ""
+    text = node.octets[:_SHOWN_OCTETS].hex(" ").upper()
+    return text + "…" if len(node.octets) > _SHOWN_OCTETS else text
+
+
+def _rows(node: Node, depth: int) -> Iterator[tuple[int, str, str]]:
+    yield node.offset, _shown(node), "  " * depth + _headline(node)
+    for child in node.children:
+        yield from _rows(child, depth + 1)
+
+
+def to_text(node: Node) -> str:
+    """Return one line for each element: offset, first octets, and the indented name and value."""
+    rows = list(_rows(node, 0))
+    digits = max(4, len(str(max(offset for offset, _, _ in rows))))
+    width = max(len(shown) for _, shown, _ in rows)
+    return "\n".join(
+        f"{offset:{digits}d}  {shown:<{width}}  {text}".rstrip() for offset, shown, text in rows
+    )
+
+
+def to_dict(node: Node) -> dict[str, Any]:
+    """Return what JSON can have.
+
+    ``note`` is there if there is one; an element has either ``octets`` or ``children``, so that a
+    secret is not in the octets of what holds it.
+    """
+    result: dict[str, Any] = {"name": node.name, "value": node.value, "offset": node.offset}
+    if node.note:
+        result["note"] = node.note
+    if node.children:
+        result["children"] = [to_dict(child) for child in node.children]
+    else:
+        result["octets"] = node.octets.hex().upper()
+    return result
