@@ -1,0 +1,199 @@
+"""A head-end for a DCU's tests: the device listener over real TLS, with faults on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from openami.core.clock import Clock, isoformat
+from openami.core.errors import DecodeError
+from openami.headend.installation import open_installation
+from openami.mdm.readings import EVENTS_SCHEMA, READINGS_SCHEMA, from_ipc
+from openami.transport.clock import SystemClock
+from openami.transport.http import HttpClient
+from openami.transport.tls import client_context, server_context
+from openami.transport.web import HttpLimits, HttpServer, serve
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pyarrow as pa
+
+SCHEMAS = {"readings": READINGS_SCHEMA, "events": EVENTS_SCHEMA}
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """Files of one installation with one enrolled DCU."""
+
+    server: Path
+    clients: Path
+    certificate: Path
+    key: Path
+    authority: Path
+
+
+def make_certificates(folder: Path, dcu: str = "dcu-1") -> Certificates:
+    home = open_installation(folder / "headend", now=time.time())
+    issued = home.enroll_dcu(dcu, now=time.time())
+    files = {}
+    for name, content in zip(("certificate", "key", "authority"), issued, strict=True):
+        files[name] = folder / f"{name}.pem"
+        files[name].write_bytes(content)
+    return Certificates(server=home.server, clients=home.clients, **files)
+
+
+Fault = Callable[[Request], Response | None]
+
+
+@dataclass
+class FakeHeadEnd:
+    """Takes what a DCU sends and keeps it.
+
+    ``fault`` may answer a request instead; ``lose_answers`` batches are stored and their answer
+    is lost; ``judge`` may refuse a table with a status and a code.
+    """
+
+    certificates: Certificates
+    clock: Clock = field(default_factory=SystemClock)
+    ledger: dict[str, bytes] = field(default_factory=dict)
+    tables: list[tuple[str, pa.Table]] = field(default_factory=list)
+    reports: list[dict[str, Any]] = field(default_factory=list)
+    credentials: dict[str, dict[str, Any]] = field(default_factory=dict)
+    cursors: dict[str, dict[str, str]] = field(default_factory=dict)
+    jobs: list[dict[str, Any]] = field(default_factory=list)
+    updates: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    fault: Fault | None = None
+    judge: Callable[[pa.Table], tuple[int, str] | None] | None = None
+    lose_answers: int = 0
+    repeated: int = 0
+    port: int = 0
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _server: HttpServer | None = None
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        """Listen, on the same port as before if there was one."""
+        files = self.certificates
+        tls = server_context(files.server, files.server, client_authority=files.clients)
+        # A client that keeps its connection for later would hold a server up that drains.
+        limits = HttpLimits(drain_s=0)
+        self._server = await serve(self._app(), port=self.port, tls=tls, limits=limits)
+        self.port = self._server.port
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            await self._server.stop()
+            self._server = None
+
+    async def until(self, reached: Callable[[], bool], timeout: float = 60.0) -> None:
+        """Return when ``reached`` is true, looking after every request."""
+        async with asyncio.timeout(timeout):
+            while not reached():
+                self.changed.clear()
+                await self.changed.wait()
+
+    def rows(self, kind: str = "readings") -> list[dict[str, Any]]:
+        """Return every row ever stored."""
+        return [row for k, table in self.tables if k == kind for row in table.to_pylist()]
+
+    def client(self) -> HttpClient:
+        files = self.certificates
+        tls = client_context(files.authority, certificate=files.certificate, key=files.key)
+        return HttpClient(self.url, tls=tls)
+
+    def _app(self) -> Starlette:
+        return Starlette(
+            routes=[
+                Route("/device/v1/batches/{id}", self._guard(self._batch), methods=["POST"]),
+                Route("/device/v1/report", self._guard(self._report), methods=["POST"]),
+                Route("/device/v1/cursors", self._guard(self._cursors)),
+                Route("/device/v1/meters/{title}/credentials", self._guard(self._credentials)),
+                Route("/device/v1/work", self._guard(self._work)),
+                Route("/device/v1/jobs/{id}", self._guard(self._job), methods=["POST"]),
+            ]
+        )
+
+    def _guard(self, handler: Callable[[Request], Any]) -> Callable[[Request], Any]:
+        async def guarded(request: Request) -> Response:
+            self.requests.append(f"{request.method} {request.url.path}")
+            try:
+                answer = self.fault(request) if self.fault else None
+                return answer or await handler(request)
+            finally:
+                self.changed.set()
+
+        return guarded
+
+    async def _batch(self, request: Request) -> Response:
+        body = await request.body()
+        digest = hashlib.sha256(body).digest()
+        assert request.headers["content-digest"] == f"sha-256=:{base64.b64encode(digest).decode()}:"
+        name, kind = request.path_params["id"], request.headers["openami-kind"]
+        if name in self.ledger:
+            self.repeated += 1
+            if self.ledger[name] != digest:
+                return refusal(409, "upload.conflict")
+            return JSONResponse({"status": "repeated", "rows": 0})
+        try:
+            table = from_ipc(body, schema=SCHEMAS[kind])
+        except DecodeError as error:
+            return refusal(422, error.code)
+        if self.judge and (verdict := self.judge(table)):
+            return refusal(*verdict)
+        self.ledger[name] = digest
+        self.tables.append((kind, table))
+        if self.lose_answers:
+            self.lose_answers -= 1
+            return Response(status_code=502)
+        return JSONResponse({"status": "stored", "rows": table.num_rows})
+
+    async def _report(self, request: Request) -> Response:
+        self.reports.append(await request.json())
+        return JSONResponse({"time": isoformat(self.clock.now())})
+
+    async def _cursors(self, request: Request) -> Response:
+        return JSONResponse({"meters": self.cursors})
+
+    async def _credentials(self, request: Request) -> Response:
+        found = self.credentials.get(request.path_params["title"])
+        return JSONResponse(found) if found else refusal(404, "credentials.unknown")
+
+    async def _work(self, request: Request) -> Response:
+        jobs, self.jobs = self.jobs, []
+        if not jobs:
+            await asyncio.sleep(min(float(request.query_params["wait"]), 0.05))
+        return JSONResponse({"jobs": jobs})
+
+    async def _job(self, request: Request) -> Response:
+        self.updates.append((request.path_params["id"], await request.json()))
+        return JSONResponse({})
+
+
+def refusal(status: int, code: str, **headers: str) -> Response:
+    error = {"error": {"code": code, "message": "as asked by the test"}}
+    return JSONResponse(error, status, headers={k.replace("_", "-"): v for k, v in headers.items()})
+
+
+@asynccontextmanager
+async def running(headend: FakeHeadEnd) -> AsyncIterator[FakeHeadEnd]:
+    await headend.start()
+    try:
+        yield headend
+    finally:
+        await headend.stop()
