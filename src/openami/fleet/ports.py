@@ -67,6 +67,7 @@ class FleetCounts:
     total: int
     by_state: Mapping[str, int]
     by_health: Mapping[str, int]
+    by_contact: Mapping[str, int] = field(default_factory=dict)
 
 
 class DeviceStore(Protocol):
@@ -300,6 +301,7 @@ class StoreCounts:
     meters: int
     batches: int
     octets: int
+    newest: int | None = None
 
 
 class ReadingStore(Protocol):

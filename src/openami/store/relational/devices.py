@@ -129,17 +129,19 @@ class DeviceRepository:
             else_=Health.UNREACHABLE.value,
         )
         query = (
-            select(DeviceRow.state, health, func.count())
+            select(DeviceRow.state, health, DeviceRow.contact, func.count())
             .where(DeviceRow.kind == kind.value)
-            .group_by(DeviceRow.state, health)
+            .group_by(DeviceRow.state, health, DeviceRow.contact)
         )
         by_state: dict[str, int] = {}
         by_health = dict.fromkeys((value.value for value in Health), 0)
+        by_contact: dict[str, int] = {}
         with self._transactions.reading() as session:
-            for state, how, count in session.execute(query):
+            for state, how, contact, count in session.execute(query):
                 by_state[state] = by_state.get(state, 0) + count
                 by_health[how] += count
-        return FleetCounts(sum(by_state.values()), by_state, by_health)
+                by_contact[contact] = by_contact.get(contact, 0) + count
+        return FleetCounts(sum(by_state.values()), by_state, by_health, by_contact)
 
 
 def _found(session: Session, key: str) -> DeviceRow:
