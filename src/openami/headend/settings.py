@@ -9,6 +9,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -61,6 +62,9 @@ class HeadendSettings(BaseSettings):
     public_url: str | None = Field(
         default=None,
         description="Address that operators' browsers use, when a proxy stands in front.",
+    )
+    timezone: str = Field(
+        default="UTC", description="Time zone of the console's pages, such as Asia/Seoul."
     )
     admin_name: str = Field(
         default="admin",
@@ -151,6 +155,15 @@ class HeadendSettings(BaseSettings):
     drain_s: float = Field(
         default=10.0, ge=0, description="How long a stopping head-end finishes what it has begun."
     )
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{value!r} is no time zone") from error
+        return value
 
     @field_validator("listen", "device_listen")
     @classmethod

@@ -1,0 +1,110 @@
+"""How values look on a page."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from openami.core.clock import isoformat, utc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from zoneinfo import ZoneInfo
+
+    from openami.core.clock import Clock
+
+NOTHING: Final = "–"
+THIN: Final = "\u202f"  # a narrow space that does not break: between digits and before units
+
+_STEPS: Final = ((60, "s"), (60, "min"), (24, "h"), (math.inf, "d"))
+_OCTETS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def thousands(value: int | None) -> str:
+    """Return a whole number in groups of three digits."""
+    return NOTHING if value is None else f"{value:,}".replace(",", THIN)
+
+
+def percent(share: float | None) -> str:
+    """Return a share of 1 in percent; less than all never rounds to 100 %."""
+    if share is None:
+        return NOTHING
+    shown = math.floor(share * 1000) / 10
+    return f"{shown:g}{THIN}%"
+
+
+def duration(seconds: float | None) -> str:
+    """Return a duration in its largest fitting unit."""
+    if seconds is None:
+        return NOTHING
+    value: float = max(seconds, 0.0)
+    for step, unit in _STEPS:
+        if value < step:
+            return f"{value:.0f}{THIN}{unit}"
+        value /= step
+    return NOTHING
+
+
+def octets(value: int | None) -> str:
+    """Return a size with a binary unit."""
+    if value is None:
+        return NOTHING
+    size = float(value)
+    for unit in _OCTETS:
+        if size < 1024 or unit == _OCTETS[-1]:
+            return f"{size:.0f}{THIN}{unit}" if unit == "B" else f"{size:.1f}{THIN}{unit}"
+        size /= 1024
+    return NOTHING
+
+
+def offset(seconds: float | None) -> str:
+    """Return how far a clock is ahead, with its sign."""
+    return NOTHING if seconds is None else f"{seconds:+.1f}{THIN}s"
+
+
+def number(value: Decimal) -> str:
+    """Return an exact number in groups of three digits."""
+    return f"{value:,f}".replace(",", THIN)
+
+
+def kwh(watt_hours: int | None) -> str:
+    """Return an energy in kilowatt-hours, exact to the watt-hour."""
+    return NOTHING if watt_hours is None else f"{number(Decimal(watt_hours).scaleb(-3))}{THIN}kWh"
+
+
+def wh(watt_hours: int | None) -> str:
+    """Return an energy in watt-hours."""
+    return NOTHING if watt_hours is None else f"{thousands(watt_hours)}{THIN}Wh"
+
+
+def watt(power: float | None) -> str:
+    """Return a power."""
+    if power is None:
+        return NOTHING
+    return f"{power / 1000:.2f}{THIN}kW" if abs(power) >= 1000 else f"{power:.0f}{THIN}W"
+
+
+def for_clock(clock: Clock, zone: ZoneInfo) -> dict[str, Callable[..., str]]:
+    """Return every filter; those that need the time take it from ``clock`` and ``zone``."""
+
+    def ago(at: float) -> str:
+        age = clock.now() - at
+        return "just now" if age < 1 else f"{duration(age)} ago"
+
+    def local(at: float) -> str:
+        return utc(at).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+
+    return {
+        "thousands": thousands,
+        "percent": percent,
+        "duration": duration,
+        "octets": octets,
+        "offset": offset,
+        "kwh": kwh,
+        "wh": wh,
+        "watt": watt,
+        "iso": isoformat,
+        "ago": ago,
+        "local": local,
+    }
