@@ -35,7 +35,9 @@ async def answer(channel: Channel, link: ServerLink) -> None:
         if isinstance(event, PeerApduReceived):
             link.send(event.peer, event.apdu[::-1], now=driver.now())
 
-    driver = Driver(link, channel, on_event=on_event)
+    driver = Driver(
+        link, channel, on_event=on_event, finished=lambda: getattr(link, "finished", False)
+    )
     await driver.run()
 
 

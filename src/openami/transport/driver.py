@@ -39,10 +39,10 @@ class Driver(Generic[E]):
     without it, wait for ``next_event`` and ``async for``. As a context manager it starts and stops.
 
     Args:
-        machine: what is run; one that has an attribute ``finished`` and sets it wants the channel
-            closed.
+        machine: what is run.
         channel: where its octets go and come from; stays open when the driver stops.
         on_event: takes each event.
+        finished: tells, after each step, that the channel is of no use any more and shall close.
         now: the monotonic clock that the machine's timers follow.
     """
 
@@ -52,12 +52,14 @@ class Driver(Generic[E]):
         channel: Channel,
         *,
         on_event: Callable[[E], None] | None = None,
+        finished: Callable[[], bool] | None = None,
         now: Callable[[], float] = monotonic,
     ) -> None:
         self.machine = machine
         self.channel = channel
         self.now = now
         self._on_event = on_event
+        self._finished = finished
         self._events: deque[E] = deque()
         self._wake = asyncio.Event()
         self._ended = asyncio.Event()
@@ -190,7 +192,7 @@ class Driver(Generic[E]):
             while (event := machine.next_event()) is not None:
                 busy = True
                 self._deliver(event)
-        if getattr(machine, "finished", False):
+        if self._finished is not None and self._finished():
             self.channel.close()
         self._arm()
 

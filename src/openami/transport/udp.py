@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from openami.transport.channel import Channel
 from openami.transport.failures import transport_error
 from openami.transport.server import Handler, Server
+from openami.transport.sockets import bind
 from openami.transport.tcp import endpoint
 
 if TYPE_CHECKING:
@@ -102,11 +104,8 @@ class UdpServer(Server, asyncio.DatagramProtocol):
 
     async def start(self, host: str, port: int) -> None:
         """Listen; see ``listen_udp``."""
-        loop = asyncio.get_running_loop()
-        try:
-            await loop.create_datagram_endpoint(lambda: self, local_addr=(host, port))
-        except OSError as exc:
-            raise transport_error(exc, f"listening on {host}:{port}") from exc
+        bound = bind(host, port, socket.SOCK_DGRAM)
+        await asyncio.get_running_loop().create_datagram_endpoint(lambda: self, sock=bound)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.DatagramTransport", transport)

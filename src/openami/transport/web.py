@@ -17,7 +17,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from openami.core.errors import TransportError
-from openami.transport.failures import transport_error
+from openami.transport.sockets import bind
 from openami.transport.tls import PeerCertificate
 
 if TYPE_CHECKING:
@@ -252,7 +252,7 @@ async def serve(
     Raises:
         TransportError: ``transport.in-use``, ``transport.denied``, ``transport.application``, ….
     """
-    listener = _bind(host, port)
+    listener = bind(host, port, socket.SOCK_STREAM)
     config = uvicorn.Config(
         app,
         http=type("Protocol", (_Protocol,), {"limits": limits}),
@@ -271,22 +271,3 @@ async def serve(
     server = HttpServer(_Uvicorn(config), listener, tls=tls is not None)
     await server.started()
     return server
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    what = f"listening on {host}:{port}"
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-    except OSError as exc:
-        raise transport_error(exc, what) from exc
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.setblocking(False)
-    except OSError as exc:
-        listener.close()
-        raise transport_error(exc, what) from exc
-    return listener

@@ -1,0 +1,37 @@
+"""Sockets that are bound before anything is built on them."""
+
+from __future__ import annotations
+
+import socket
+
+from openami.transport.failures import transport_error
+
+
+def bind(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
+    """Return a non-blocking socket bound to the first address of ``host``.
+
+    Args:
+        host: a name or an address.
+        port: 0: any free one.
+        kind: ``SOCK_STREAM`` or ``SOCK_DGRAM``.
+
+    Raises:
+        TransportError: ``transport.in-use``, ``transport.denied``, ``transport.unknown-host``, ….
+    """
+    what = f"listening on {host}:{port}"
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=kind, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, kind, protocol)
+    except OSError as exc:
+        raise transport_error(exc, what) from exc
+    try:
+        if kind is socket.SOCK_STREAM:  # a restart need not wait for old connections to fade
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+        bound.setblocking(False)
+    except OSError as exc:
+        bound.close()
+        raise transport_error(exc, what) from exc
+    return bound
