@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from openami.cli.decode import messages
+from openami.cli.main import main
+from openami.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GET = "C001C100080000010000FF0200"
+CIPHERED = "C81E3001234567411312FF935A47566827C467BC7D825C3BE4A77C3FCC056B6B"
+KEYS = [
+    "--key", "guek=000102030405060708090A0B0C0D0E0F",
+    "--key", "gak=D0D1D2D3D4D5D6D7D8D9DADBDCDDDEDF",
+    "--title", "4D4D4D0000BC614E",
+]  # fmt: skip
+
+
+def names(node: dict) -> set[str]:
+    return {node["name"]}.union(*(names(child) for child in node.get("children", [])))
+
+
+def test_an_apdu_becomes_a_tree(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["decode", "dlms", GET]) == 0
+    out = capsys.readouterr().out
+    assert "get-request-normal" in out
+    assert "0.0.1.0.0.255 clock" in out
+
+
+def test_json_deciphers_and_holds_no_key(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["decode", "dlms", CIPHERED, "--json", *KEYS]) == 0
+    out = capsys.readouterr().out
+    assert {"glo-get-request", "deciphered", "get-request-normal"} <= names(json.loads(out))
+    assert "000102030405060708090A0B0C0D0E0F" not in out.upper()
+
+
+def test_without_keys_it_stays_closed_and_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["decode", "dlms", CIPHERED]) == 0
+    out = capsys.readouterr().out
+    assert "security.key" in out
+    assert "get-request-normal" not in out
+
+
+def test_a_file_of_lines_goes_on_after_a_bad_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "capture.txt"
+    file.write_text(f"# a comment\n\nC0 01 C1\n{GET}  # good\n")
+    assert main(["decode", "dlms", str(file)]) == 3
+    captured = capsys.readouterr()
+    assert "error[protocol.decode]: message 1" in captured.err
+    assert "get-request-normal" in captured.out
+
+
+def test_binary_content_is_taken_as_it_is() -> None:
+    raw = bytes.fromhex("7EA0FF80")
+    assert list(messages(raw, join=False)) == [raw]
+
+
+def test_lines_can_be_one_run() -> None:
+    assert list(messages(b"0x01 0x02\n03:04\n", join=True)) == [b"\x01\x02\x03\x04"]
+    assert list(messages(b"01-02\n\n03,04", join=False)) == [b"\x01\x02", b"\x03\x04"]
+
+
+def test_text_that_is_not_hexadecimal_is_refused() -> None:
+    with pytest.raises(ConfigError) as caught:
+        list(messages(b"hello\n", join=False))
+    assert caught.value.code == "decode.input"
+
+
+@pytest.mark.parametrize("source", ["no such file", "GG"])
+def test_a_missing_input_is_an_error(source: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["decode", "hdlc", source]) == 2
+    assert "error[decode.input]" in capsys.readouterr().err
