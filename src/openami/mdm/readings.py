@@ -49,6 +49,8 @@ READINGS_SCHEMA: Final = pa.schema(
         ("status", pa.uint8()),
     ]
 )
+# What a store answers with: the higher the version, the later it came.
+STORED_SCHEMA: Final = READINGS_SCHEMA.append(pa.field("version", pa.int64()))
 EVENTS_SCHEMA: Final = pa.schema(
     [
         ("meter", _NAMES_32),

@@ -1,0 +1,397 @@
+"""The one writer of a lake: many batches in one durable transaction.
+
+The Parquet files of a commit are written and synced first and then made part of the lake in the
+transaction that also writes the ledger, the new series and the superseded versions. Files that no
+transaction took up are orphans, and go when the lake is next opened.
+"""
+
+# ruff: noqa: S608 - SQL is built from our own names and from integers
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from openami.fleet.ports import BatchResult, BatchStatus
+from openami.store.lake.catalogue import INLINED_ROWS, normalised, quoted, sync
+from openami.store.lake.versions import Longs, Rows, key_of, number_versions, resolve, split
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from openami.fleet.ports import Batch
+    from openami.store.lake.series import SeriesIndex
+
+_FILE_SCHEMA: Final = pa.schema(
+    [
+        ("series", pa.int32()),
+        ("time", pa.timestamp("us")),
+        ("value", pa.int64()),
+        ("status", pa.uint8()),
+        ("version", pa.int64()),
+    ]
+)
+_SUPERSEDED_SCHEMA: Final = pa.schema(
+    [("series", pa.int32()), ("time", pa.timestamp("us")), ("version", pa.int64())]
+)
+_LEDGER_SCHEMA: Final = pa.schema(
+    [
+        ("dcu", pa.utf8()),
+        ("id", pa.utf8()),
+        ("digest", pa.binary()),
+        ("rows", pa.int64()),
+        ("version", pa.int64()),
+        ("versions", pa.int64()),
+        ("committed", pa.timestamp("us")),
+    ]
+)
+# Files over this size are left alone: what they hold was written anew often enough.
+_LARGE_OCTETS: Final = 32 * 1024 * 1024
+_COMPACTION: Final = (
+    "SELECT count(*) FROM ducklake_flush_inlined_data('lake')",
+    f"SELECT count(*) FROM ducklake_merge_adjacent_files('lake', max_file_size => {_LARGE_OCTETS})",
+    "SELECT count(*) FROM ducklake_expire_snapshots('lake', older_than => now())",
+)
+_UNKNOWN: Final = -1
+_MONTHS_TO_1970: Final = 1970 * 12
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What one commit is about to write."""
+
+    results: list[BatchResult] = field(default_factory=list)
+    rows: list[Rows] = field(default_factory=list)
+    ledger: list[tuple[Any, ...]] = field(default_factory=list)
+    next_version: int = 0
+
+
+class Writer:
+    """Commits batches; one at a time, whichever thread calls.
+
+    Args:
+        connection: with the lake attached; used by the writer alone.
+        data: the lake's data folder.
+        index: every series of the lake; extended with what is committed.
+        now: seconds since 1970-01-01T00:00:00Z, for the ledger.
+    """
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        data: Path,
+        index: SeriesIndex,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.lock = threading.RLock()
+        self.corrected = False
+        self._connection = connection
+        self._folder = data / "main" / "readings"
+        self._index = index
+        self._now = now
+        # By point: no stored reading is later than this; _UNKNOWN until the lake has been asked.
+        self._high = np.full(0, _UNKNOWN, np.int64)
+        self._next_version = 1
+        with normalised("the lake"):
+            self._load()
+            self.sweep()
+
+    def _load(self) -> None:
+        self._index.load(
+            self._rows(
+                "SELECT meter, profile, channel, scaler, unit FROM lake.series ORDER BY series"
+            )
+        )
+        last = self._rows("SELECT max(version + versions) FROM lake.batch")[0][0]
+        self._next_version = 1 if last is None else last
+        self.corrected = bool(self._rows("SELECT 1 FROM lake.superseded LIMIT 1"))
+
+    def sweep(self) -> None:
+        """Delete files that no transaction took up."""
+        self._connection.execute(
+            "SELECT count(*) FROM ducklake_delete_orphaned_files('lake', cleanup_all => true)"
+        ).fetchall()
+
+    def compact(self) -> None:
+        """Write small files anew as large ones, sorted, and forget all but the present snapshot."""
+        with self.lock, normalised("the lake"):
+            for step in _COMPACTION:
+                with self.transaction(), _syncing(self._folder.parent):
+                    self._rows(step)
+
+    def delete_unused(self) -> None:
+        """Delete the files that compaction has replaced; nobody may be reading them any more."""
+        with self.lock, normalised("the lake"):
+            self._rows(
+                "SELECT count(*) FROM ducklake_cleanup_old_files('lake', cleanup_all => true)"
+            )
+            self.sweep()
+
+    def commit(self, batches: Sequence[Batch]) -> Sequence[BatchResult]:
+        """Make batches durable; see ``ReadingStore.commit``."""
+        if not batches:
+            return ()
+        with self.lock, normalised("the lake"):
+            known = len(self._index)
+            try:
+                with self.transaction():
+                    plan = self._write(batches, known)
+            except BaseException:
+                self._index.forget_from(known)
+                raise
+            self._raise_high(plan.rows)
+            self._next_version = plan.next_version
+            return tuple(plan.results)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Run statements that all count, durably, or none of them; files left over are deleted."""
+        self._connection.execute("BEGIN")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            # A failed COMMIT has ended the transaction already.
+            with contextlib.suppress(duckdb.Error):
+                self._connection.execute("ROLLBACK")
+            # On a full disk even this may fail; the next opening sweeps again.
+            with contextlib.suppress(duckdb.Error):
+                self.sweep()
+            raise
+
+    def _write(self, batches: Sequence[Batch], known: int) -> _Plan:
+        plan = self._plan(batches)
+        if not plan.ledger:
+            return plan
+        rows, superseded = self._resolve(Rows.join(plan.rows))
+        for file in self._write_files(rows):
+            self._connection.execute(
+                "SELECT * FROM ducklake_add_data_files("
+                f"'lake', 'readings', {quoted(file)}, hive_partitioning => true)"
+            ).fetchall()
+        self._insert("series", self._index.table(known))
+        self._insert("superseded", _superseded_table(superseded))
+        self._insert("batch", _table(list(zip(*plan.ledger, strict=True)), _LEDGER_SCHEMA))
+        self.corrected = self.corrected or len(superseded) > 0
+        return plan
+
+    def _plan(self, batches: Sequence[Batch]) -> _Plan:
+        plan = _Plan(next_version=self._next_version)
+        ledger = self._known_batches(batches)
+        for batch in batches:
+            seen = ledger.get((batch.dcu, batch.id))
+            if seen is not None:
+                same = seen[0] == batch.digest
+                status = BatchStatus.REPEATED if same else BatchStatus.CONFLICT
+                plan.results.append(BatchResult(status, seen[1]))
+                continue
+            count = batch.table.num_rows
+            rows, span = number_versions(self._encode(batch.table), plan.next_version)
+            ledger[batch.dcu, batch.id] = (batch.digest, count)
+            plan.rows.append(rows)
+            plan.ledger.append(
+                (
+                    batch.dcu,
+                    batch.id,
+                    batch.digest,
+                    count,
+                    plan.next_version,
+                    span,
+                    int(self._now() * 1e6),
+                )
+            )
+            plan.next_version += span
+            plan.results.append(BatchResult(BatchStatus.STORED, count))
+        return plan
+
+    def _known_batches(self, batches: Sequence[Batch]) -> dict[tuple[str, str], tuple[bytes, int]]:
+        wanted = pa.table(
+            {"dcu": [batch.dcu for batch in batches], "id": [batch.id for batch in batches]}
+        )
+        found = self._query(
+            "SELECT dcu, id, digest, rows FROM lake.batch SEMI JOIN wanted USING (dcu, id)",
+            wanted=wanted,
+        )
+        return {(row["dcu"], row["id"]): (row["digest"], row["rows"]) for row in found.to_pylist()}
+
+    def _encode(self, table: pa.Table) -> Rows:
+        series = self._index.encode(table)
+        points = np.asarray(self._index.points, np.int64)
+        time_ = table["time"].cast(pa.int64()).to_numpy()
+        return Rows(
+            key_of(points[series], time_),
+            series,
+            table["value"].to_numpy(),
+            table["status"].to_numpy(),
+            series,  # number_versions puts the versions here
+        )
+
+    def _resolve(self, rows: Rows) -> tuple[Rows, Rows]:
+        """Return the rows to write and the versions that they supersede."""
+        point, time_ = split(rows.key)
+        self._learn_high(point, time_)
+        suspect = time_ <= self._high[point]
+        ascending = bool((rows.key[1:] > rows.key[:-1]).all())
+        if ascending and not suspect.any():
+            return rows, rows.take(np.empty(0, np.int64))
+        if not ascending:
+            suspect |= _shared(rows.key)
+        doubtful = rows.take(suspect)
+        keep, superseded = resolve(doubtful, self._latest(np.unique(doubtful.key)))
+        wanted = np.ones(len(rows), np.bool_)
+        wanted[np.flatnonzero(suspect)[~keep]] = False
+        return rows.take(wanted), superseded
+
+    def _learn_high(self, point: Longs, time_: Longs) -> None:
+        """Ask the lake how far the points go of which nothing is known."""
+        size = len(self._high)
+        if size < len(self._index):
+            self._high = np.append(self._high, np.full(len(self._index) - size, _UNKNOWN))
+        unknown = np.flatnonzero(np.bincount(point, minlength=1)[: len(self._high)])
+        unknown = unknown[self._high[unknown] == _UNKNOWN]
+        if not len(unknown):
+            return
+        first = int(time_.min())
+        self._high[unknown] = first - 1
+        found = self._query(
+            "SELECT series, epoch(max(time))::BIGINT AS last FROM lake.readings"
+            f" SEMI JOIN wanted USING (series) WHERE time >= make_timestamp({first * 1_000_000})"
+            " GROUP BY series",
+            wanted=self._series_table(unknown),
+        )
+        points = np.asarray(self._index.points, np.int64)[found["series"].to_numpy()]
+        np.maximum.at(self._high, points, found["last"].to_numpy())
+
+    def _latest(self, key: Longs) -> Rows:
+        """Return the latest stored versions of keys."""
+        point, time_ = split(key)
+        keys = pa.table({"point": point, "time": (time_ * 1_000_000).view("datetime64[us]")})
+        first, last = int(time_.min()), int(time_.max())
+        found = self._query(
+            "SELECT r.series, epoch(r.time)::BIGINT AS time, r.value, r.status, r.version"
+            f" FROM {self.latest()} r JOIN owners o ON r.series = o.series"
+            " SEMI JOIN keys k ON k.point = o.point AND k.time = r.time"
+            f" WHERE r.time BETWEEN make_timestamp({first * 1_000_000})"
+            f" AND make_timestamp({last * 1_000_000})",
+            owners=self._series_table(np.unique(point)),
+            keys=keys,
+        )
+        series = found["series"].to_numpy().astype(np.int64)
+        return Rows(
+            key_of(np.asarray(self._index.points, np.int64)[series], found["time"].to_numpy()),
+            series,
+            found["value"].to_numpy(),
+            found["status"].to_numpy(),
+            found["version"].to_numpy(),
+        )
+
+    def latest(self) -> str:
+        """Return the SQL of a relation with the latest versions only."""
+        if not self.corrected:
+            return "lake.readings"
+        return "(FROM lake.readings ANTI JOIN lake.superseded USING (series, time, version))"
+
+    def _series_table(self, points: Longs) -> pa.Table:
+        """Return every series of some points, with its point."""
+        pairs = [(s, p) for p in points.tolist() for s in self._index.siblings(p)]
+        return _table(
+            list(zip(*pairs, strict=True)),
+            pa.schema([("series", pa.int32()), ("point", pa.int64())]),
+        )
+
+    def _write_files(self, rows: Rows) -> Iterator[Path]:
+        """Write one file for each month, and yield it once it is durable."""
+        if not len(rows):
+            return
+        point_time = split(rows.key)[1]
+        months = point_time.view("datetime64[s]").astype("datetime64[M]").astype(np.int64)
+        months += _MONTHS_TO_1970
+        name = f"commit-{uuid.uuid4()}.parquet"
+        first, last = int(months.min()), int(months.max())
+        for month in [first] if first == last else np.unique(months).tolist():
+            some = slice(None) if first == last else months == month
+            folder = self._folder / f"month={month}"
+            if not folder.exists():
+                folder.mkdir(parents=True)
+                sync(folder.parent)
+            columns = [
+                pa.array(rows.series[some].astype(np.int32)),
+                pa.array((point_time[some] * 1_000_000).view("datetime64[us]")),
+                pa.array(rows.value[some]),
+                pa.array(rows.status[some]),
+                pa.array(rows.version[some]),
+            ]
+            table = pa.Table.from_arrays(columns, schema=_FILE_SCHEMA)
+            pq.write_table(table, folder / name, compression="zstd")
+            sync(folder / name)
+            sync(folder)
+            yield folder / name
+
+    def _insert(self, name: str, table: pa.Table) -> None:
+        if not table.num_rows:
+            return
+        in_file = table.num_rows > INLINED_ROWS
+        folder = self._folder.with_name(name)
+        with _syncing(folder) if in_file else contextlib.nullcontext():
+            self._query(f"INSERT INTO lake.{name} SELECT * FROM new_rows", new_rows=table)
+
+    def _query(self, sql: str, **tables: pa.Table) -> pa.Table:
+        for name, table in tables.items():
+            self._connection.register(name, table)
+        try:
+            return self._connection.execute(sql).to_arrow_table()
+        finally:
+            for name in tables:
+                self._connection.unregister(name)
+
+    def _rows(self, sql: str) -> list[Any]:
+        return self._connection.execute(sql).fetchall()
+
+    def _raise_high(self, parts: Sequence[Rows]) -> None:
+        for rows in parts:
+            point, time_ = split(rows.key)
+            ends = np.flatnonzero(np.append(point[1:] != point[:-1], len(point) > 0))
+            self._high[point[ends]] = np.maximum(self._high[point[ends]], time_[ends])
+
+
+@contextlib.contextmanager
+def _syncing(folder: Path) -> Iterator[None]:
+    """Make the files that DuckDB writes into a folder durable: it does not."""
+    before = set(folder.rglob("*.parquet"))
+    yield
+    new = set(folder.rglob("*.parquet")) - before
+    for path in sorted(new | {parent for file in new for parent in file.parents[:3]}):
+        sync(path)
+
+
+def _shared(key: Longs) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Return which rows share their key with another."""
+    order = np.argsort(key, kind="stable")
+    same = key[order[1:]] == key[order[:-1]]
+    shared = np.zeros(len(key), np.bool_)
+    shared[order[1:]] |= same
+    shared[order[:-1]] |= same
+    return shared
+
+
+def _superseded_table(rows: Rows) -> pa.Table:
+    time_ = (split(rows.key)[1] * 1_000_000).view("datetime64[us]")
+    columns = [pa.array(rows.series.astype(np.int32)), pa.array(time_), pa.array(rows.version)]
+    return pa.Table.from_arrays(columns, schema=_SUPERSEDED_SCHEMA)
+
+
+def _table(columns: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
+    parts = columns or [()] * len(schema)
+    return pa.Table.from_arrays(
+        [pa.array(c, f.type) for c, f in zip(parts, schema, strict=True)], schema=schema
+    )
