@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -65,7 +66,7 @@ def read_input(source: str | None) -> bytes:
         ConfigError: ``decode.input``, it is nothing of these, or too long.
     """
     if source is None or source == "-":
-        content = click.get_binary_stream("stdin").read(MAX_INPUT + 1)
+        content: bytes = sys.stdin.buffer.read(MAX_INPUT + 1)
     elif _HEX_LINE.fullmatch(source.strip()):
         content = source.encode()
     else:
