@@ -25,6 +25,7 @@ COMMANDS: Final[dict[str, str]] = {
     "decode": "openami.cli.decode:decode",
     "readings": "openami.cli.readings:readings",
     "device": "openami.cli.device:device",
+    "login": "openami.cli.login:login",
 }
 
 

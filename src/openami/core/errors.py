@@ -20,8 +20,6 @@ carry a ``hint`` that says what to do next. Neither ever holds a key or a passwo
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 
 class OpenAmiError(Exception):
     """Root of the tree.
@@ -33,7 +31,7 @@ class OpenAmiError(Exception):
     """
 
     code: str = "error"
-    exit_status: ClassVar[int] = 1
+    exit_status: int = 1
 
     def __init__(self, message: str, *, hint: str | None = None, code: str | None = None) -> None:
         super().__init__(message)

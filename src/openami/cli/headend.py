@@ -1,0 +1,197 @@
+"""``openami headend``: run a head-end, and look after its installation."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from openami.cli.options import (
+    clock_option,
+    config_option,
+    log_option,
+    parse_assignments,
+    set_option,
+)
+from openami.cli.output import emit_json, json_option, note
+from openami.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from openami.headend.server import Running
+    from openami.headend.settings import HeadendSettings
+
+state_option = click.option(
+    "--state", type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the installation; made at the first start.",
+)  # fmt: skip
+
+
+@click.group()
+def headend() -> None:
+    """Run a head-end: registry, uploads, readings, REST API and console."""
+
+
+def load(config: Path | None, assignments: tuple[str, ...], **options: Any) -> HeadendSettings:
+    """Return the settings of a head-end from file, environment and options."""
+    from openami.headend.settings import HeadendSettings
+
+    return HeadendSettings.load(config, **{**parse_assignments(assignments), **options})
+
+
+@headend.command()
+@config_option
+@state_option
+@click.option("--listen", metavar="HOST:PORT", help="For operators: console and REST API.")
+@click.option("--device-listen", metavar="HOST:PORT", help="For DCUs, with mutual TLS.")
+@click.option("--timezone", metavar="ZONE", help="Time zone of the pages, such as Asia/Seoul.")
+@set_option
+@clock_option
+@log_option
+@json_option
+def run(
+    config: Path | None,
+    state: Path | None,
+    listen: str | None,
+    device_listen: str | None,
+    timezone: str | None,
+    assignments: tuple[str, ...],
+    clock: str | None,
+    log_level: str,
+    as_json: bool,
+) -> None:
+    """Run a head-end until SIGTERM or Ctrl-C.
+
+    The first start makes certificates, a database, a lake and an account `admin`, whose password
+    it puts into the file admin-password of the state folder.
+    """
+    from openami.cli.run import run_server
+    from openami.headend import server
+    from openami.transport.clock import ClockSettings, make_clock
+
+    settings = load(
+        config,
+        assignments,
+        state=state,
+        listen=listen,
+        device_listen=device_listen,
+        timezone=timezone,
+    )
+
+    def announce(running: Running) -> None:
+        facts = {
+            "console": running.url,
+            "devices": running.device_url,
+            "ca": str(running.home.authority),
+            "admin_password": str(running.home.admin_password),
+        }
+        if as_json:
+            emit_json(facts)
+            return
+        note(f"console   {running.url}")
+        note(f"devices   {running.device_url}")
+        if running.first_password is not None:
+            note(f"account   {settings.admin_name}, password in {running.home.admin_password}")
+        note("Ctrl-C stops it.")
+
+    work = server.run(
+        settings,
+        clock=make_clock(ClockSettings.parse(clock)) if clock else None,
+        announce=announce,
+    )
+    run_server(work, log_level=log_level)
+
+
+@headend.command()
+@click.argument("dcu")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True,
+    help="Folder that gets certificate.pem, key.pem and authority.pem.",
+)  # fmt: skip
+@config_option
+@state_option
+@set_option
+def enroll(
+    dcu: str, out: Path, config: Path | None, state: Path | None, assignments: tuple[str, ...]
+) -> None:
+    """Make the credentials of a DCU, and register it.
+
+    The private key is written to OUT and kept nowhere else.
+    """
+    from openami.headend.offline import open_offline
+
+    with open_offline(load(config, assignments, state=state)) as home:
+        made = home.registry.enroll_dcu(dcu, who=who(), why="enrolled from the command line")
+    out.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name, content in (
+        ("certificate.pem", made.certificate),
+        ("authority.pem", made.authority),
+        ("key.pem", made.key),
+    ):
+        _write_private(out / name, content)
+    note(f"{dcu}: credentials in {out}")
+
+
+@headend.command("import")
+@click.argument("shipment", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@config_option
+@state_option
+@set_option
+@json_option
+def import_shipment(
+    shipment: Path,
+    config: Path | None,
+    state: Path | None,
+    assignments: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Take a maker's shipment file: its meters are expected, their keys go into the vault."""
+    from openami.headend.offline import open_offline
+
+    with open_offline(load(config, assignments, state=state)) as home:
+        taken = home.shipments.take(shipment.read_bytes(), who=who())
+    if as_json:
+        emit_json({"added": taken.added, "known": taken.known})
+    else:
+        note(f"{taken.added} meters added, {taken.known} were known")
+
+
+@headend.command()
+@click.argument("name")
+@click.option(
+    "--role", type=click.Choice(["viewer", "operator", "admin"]), default="operator",
+    show_default=True, help="What a new account may do.",
+)  # fmt: skip
+@config_option
+@state_option
+@set_option
+def account(
+    name: str, role: str, config: Path | None, state: Path | None, assignments: tuple[str, ...]
+) -> None:
+    """Add an operator; asks for the password, or takes it from OPENAMI_PASSWORD."""
+    from openami.fleet.operators import Role
+    from openami.headend.offline import open_offline
+
+    settings = load(config, assignments, state=state)
+    password = os.environ.get("OPENAMI_PASSWORD") or click.prompt(
+        "Password", hide_input=True, confirmation_prompt=True, err=True
+    )
+    with open_offline(settings) as home:
+        home.operators.add(name, password, Role(role), who=who())
+    note(f"{name} may sign in as {role}")
+
+
+def who() -> str:
+    """Return who is at the command line, for the audit log."""
+    user = os.environ.get("SUDO_USER") or os.environ.get("USER") or f"uid {os.getuid()}"
+    return f"{user}@command-line"
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error

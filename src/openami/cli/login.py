@@ -1,0 +1,58 @@
+"""``openami login``: an API token for the commands that follow."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from openami.cli.api import PREFIX, Target, ask, checked, save_profile
+from openami.cli.output import note
+from openami.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from openami.transport.http import HttpClient
+
+DAYS = 30
+
+
+@click.command()
+@click.argument("url")
+@click.option("--ca", type=click.Path(path_type=Path, dir_okay=False), help="Its root certificate.")
+@click.option("--name", default="admin", show_default=True, help="The account.")
+@click.option(
+    "--password-file", type=click.Path(path_type=Path, dir_okay=False),
+    help="A file that holds the password (or OPENAMI_PASSWORD; else it is asked for).",
+)  # fmt: skip
+def login(url: str, ca: Path | None, name: str, password_file: Path | None) -> None:
+    """Sign in to the head-end at URL and keep an API token for `device` and `readings`."""
+    password = os.environ.get("OPENAMI_PASSWORD")
+    if password_file is not None:
+        try:
+            password = password_file.read_text("utf-8").strip("\r\n")
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{password_file} can not be read") from error
+    if password is None:
+        password = click.prompt("Password", hide_input=True, err=True)
+    where = Target(url.rstrip("/"), None, ca.resolve() if ca else None)
+
+    async def work(client: HttpClient) -> str:
+        answer = checked(
+            await client.post(f"{PREFIX}/login", json_body={"name": name, "password": password})
+        )
+        label = f"openami on {platform.node()}"[:100]
+        made = checked(
+            await client.post(
+                f"{PREFIX}/tokens",
+                json_body={"label": label, "days": DAYS},
+                headers={"X-CSRF-Token": answer.json()["csrf_token"]},
+            )
+        )
+        token: str = made.json()["token"]
+        return token
+
+    path = save_profile(Target(where.url, ask(where, work), where.ca))
+    note(f"signed in to {where.url} as {name}; the token is in {path}")

@@ -1,0 +1,178 @@
+"""``openami readings``: what the head-end has stored, over the REST API."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from urllib.parse import quote
+
+import click
+
+from openami.cli.api import (
+    EXPORT_OCTETS,
+    PREFIX,
+    ask,
+    checked,
+    find_target,
+    get_json,
+    pages,
+    target_options,
+)
+from openami.cli.output import emit_json, json_option, table
+from openami.core.errors import ConfigError
+from openami.core.units import Quantity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from openami.transport.http import HttpClient
+
+NEXT_HEADER: Final = "openami-next"
+HEADER: Final = ["time", "channel", "value", "unit", "status"]
+
+
+@click.command()
+@click.argument("serial")
+@click.option("--from", "start", metavar="TIME", help="After this time (ISO 8601; else UTC).")
+@click.option("--to", "end", metavar="TIME", help="Up to and with this time.")
+@click.option("--channel", "channels", multiple=True, help="Only this OBIS code; repeatable.")
+@click.option("--profile", help="Only what came from this profile.")
+@click.option("--all-versions", is_flag=True, help="Also values that later ones have replaced.")
+@click.option("--latest", is_flag=True, help="Only the newest reading of each channel.")
+@click.option(
+    "--format", "form", type=click.Choice(["table", "json", "csv", "arrow"]), default="table",
+    show_default=True, help="How they are written; arrow is an IPC stream.",
+)  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="A file, else stdout.")
+@click.option("--most", type=click.IntRange(1), help="At most so many (table and json).")
+@target_options
+@json_option
+def readings(
+    serial: str,
+    start: str | None,
+    end: str | None,
+    channels: tuple[str, ...],
+    profile: str | None,
+    all_versions: bool,
+    latest: bool,
+    form: str,
+    out: Path | None,
+    most: int | None,
+    url: str | None,
+    ca: Path | None,
+    token_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Print the stored readings of a meter, all pages of them.
+
+    Times are UTC and name the end of an interval. With --json or --format json: one object for
+    each line.
+    """
+    target = find_target(url, ca, token_file)
+    path = f"/meters/{quote(serial, safe='')}"
+    query: dict[str, Any] = {
+        "start": start,
+        "end": end,
+        "profile": profile,
+        "version": "all" if all_versions else None,
+    }
+    if form in {"csv", "arrow"} and not as_json:
+        with _sink(out) as sink:
+            ask(target, lambda client: _export(client, path, query, channels, form, sink))
+        return
+    if out is not None:
+        raise ConfigError("--out goes with --format csv or arrow")
+    items = ask(target, lambda client: _items(client, path, query, channels, latest, most))
+    if as_json or form == "json":
+        for item in items:
+            emit_json(item)
+    else:
+        table(HEADER, [_row(item) for item in items])
+
+
+@contextmanager
+def _sink(out: Path | None) -> Iterator[BinaryIO]:
+    if out is None:
+        yield sys.stdout.buffer
+        return
+    try:
+        with out.open("wb") as file:
+            yield file
+    except OSError as error:
+        raise ConfigError(f"{out}: {error.strerror}") from error
+
+
+async def _items(
+    client: HttpClient,
+    path: str,
+    query: Mapping[str, Any],
+    channels: tuple[str, ...],
+    latest: bool,
+    most: int | None,
+) -> list[dict[str, Any]]:
+    if latest:
+        found: list[dict[str, Any]] = (await get_json(client, f"{path}/registers"))["items"]
+        return [item for item in found if not channels or item["channel"] in channels]
+    chosen = _with_channels(f"{path}/readings", channels)
+    return [item async for item in pages(client, chosen, most=most, **query)]
+
+
+async def _export(
+    client: HttpClient,
+    path: str,
+    query: Mapping[str, Any],
+    channels: tuple[str, ...],
+    form: str,
+    sink: BinaryIO,
+) -> None:
+    writer: Any = None
+    after: str | None = None
+    first = True
+    while True:
+        params = {name: value for name, value in query.items() if value is not None}
+        params["format"] = form
+        if after is not None:
+            params["after"] = after
+        answer = checked(
+            await client.get(
+                PREFIX + _with_channels(f"{path}/readings", channels),
+                params=params,
+                max_octets=EXPORT_OCTETS,
+            )
+        )
+        if form == "csv":
+            # Every page begins with the header line; the export has it once.
+            sink.write(answer.body if first else answer.body.partition(b"\n")[2])
+        else:
+            writer = _append(writer, answer.body, sink)
+        first = False
+        after = answer.headers.get(NEXT_HEADER)
+        if after is None:
+            break
+    if writer is not None:
+        writer.close()
+
+
+def _append(writer: Any, body: bytes, sink: BinaryIO) -> Any:
+    """Add the batches of one page to the one stream of the export."""
+    import pyarrow as pa
+
+    with pa.ipc.open_stream(body) as reader:
+        page = reader.read_all()
+    if writer is None:
+        writer = pa.ipc.new_stream(sink, page.schema)
+    writer.write_table(page)
+    return writer
+
+
+def _with_channels(path: str, channels: tuple[str, ...]) -> str:
+    if not channels:
+        return path
+    return path + "?" + "&".join(f"channel={quote(channel)}" for channel in channels)
+
+
+def _row(item: Mapping[str, Any]) -> list[object]:
+    value = Quantity(item["value"], item["scaler"], item["unit"]).decimal()
+    return [item["time"], item["channel"], f"{value:f}", item["symbol"], item["status"]]
