@@ -1,0 +1,46 @@
+"""Tables of readings for tests."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pyarrow as pa
+
+from openami.fleet.ports import Batch
+from openami.mdm.readings import ChannelValues, join, profile_table, to_ipc
+
+LOAD = "1.0.99.1.0.255"
+CHANNELS = tuple(f"1.0.{c}.29.0.255" for c in (1, 2, 3, 4))
+MIDNIGHT = 1_699_920_000  # 2023-11-14T00:00:00Z
+
+
+def profile(
+    meter: str,
+    *,
+    start: int = MIDNIGHT,
+    rows: int = 96,
+    seed: int = 0,
+    add: int = 0,
+    channels: tuple[str, ...] = CHANNELS,
+    scaler: int = 0,
+    name: str = LOAD,
+) -> pa.Table:
+    """Return a load profile of 15 minutes that begins after ``start``."""
+    random = np.random.default_rng(seed)
+    return profile_table(
+        meter,
+        name,
+        time=start + 900 * np.arange(1, rows + 1),
+        status=np.zeros(rows, np.uint8),
+        channels=[
+            ChannelValues(channel, scaler, 30, random.poisson(150, rows) + add)
+            for channel in channels
+        ],
+    )
+
+
+def batch(name: str, *tables: pa.Table, dcu: str = "D1") -> Batch:
+    """Return an upload of some tables; its digest follows from its content."""
+    table = join(tables)
+    return Batch(dcu, name, hashlib.sha256(to_ipc(table)).digest(), table)
