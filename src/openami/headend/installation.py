@@ -8,9 +8,11 @@
       pki/server.pem    key and certificate of both listeners
       ca.pem            the root's certificate: what DCUs and browsers are to trust
       clients.pem       what the device listener trusts
-      kek               the key-encryption key of the vault
+      kek               the key-encryption key of the vault: keep its backup apart from the rest
       admin-password    of the first account, while nobody has changed it
-      openami.sqlite, lake/
+      openami.sqlite    devices, jobs, events, operators, audit log
+      vault.sqlite      meters' keys, sealed
+      lake/             readings
 
 Each file appears whole or not at all, and a missing one is made: a start that was killed is
 finished by the next one. All but the two public ones are readable by their owner only.
@@ -72,6 +74,10 @@ class Installation:
     def kek(self) -> Path:
         """The vault's key-encryption key."""
         return self.root / "kek"
+
+    @property
+    def vault(self) -> Path:
+        return self.root / "vault.sqlite"
 
     @property
     def database(self) -> Path:

@@ -16,7 +16,7 @@ from openami.core.errors import ConflictError, NotFoundError
 from openami.fleet.devices import LifecycleState
 from openami.fleet.jobs import MAX_ATTRIBUTES, Job, JobChanged, TimePassed, WakeDcu, created
 from openami.headend.bus import LiveEvent, Topic
-from openami.headend.errors import RequestError
+from openami.headend.errors import BusyError, RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -100,7 +100,7 @@ class Jobs:
         """Return what a DCU is to do, waiting up to ``wait`` seconds for there to be something.
 
         Raises:
-            ConflictError: ``job.polls``, it waits too often at once.
+            BusyError: ``busy.polls``, it waits too often at once.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + max(0.0, min(wait, self._settings.long_poll_s))
@@ -176,7 +176,9 @@ class _Waiter:
 
     def __enter__(self) -> None:
         if len(self._waiting.get(self._dcu, ())) >= POLLS:
-            raise ConflictError(f"at most {POLLS} requests for work at once", code="job.polls")
+            raise BusyError(
+                f"at most {POLLS} requests for work at once", retry_after=1.0, code="busy.polls"
+            )
         self._waiting[self._dcu].add(self._event)
 
     def __exit__(self, *_: object) -> None:

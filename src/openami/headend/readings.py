@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from openami.fleet.events import MeterEvent
-    from openami.fleet.ports import EventStore, Page, ReadingStore
+    from openami.fleet.ports import EventStore, Page, ReadingStore, StoreCounts
     from openami.headend.registry import Registry
 
 PERIOD_S: Final = 900
@@ -61,6 +62,25 @@ class Readings:
         rows = self._page_rows if limit is None else max(1, min(limit, self._page_rows))
         page = self._readings.readings(which, after=after, limit=rows)
         return (page.items[0] if page.items else pa.table({})), page.next
+
+    @property
+    def period(self) -> int:
+        """Seconds of an interval of the load profile."""
+        return PERIOD_S
+
+    def sums(self, meters: Sequence[str] | None = None) -> pa.Table:
+        """Return per meter, profile and channel: count, sum, first and last time."""
+        return self._readings.sums(meters)
+
+    def counts(self, span: Span) -> tuple[StoreCounts, int]:
+        """Return the store's figures, and the duplicates in a time range: it looks at every row."""
+        return self._readings.counts(), self._readings.duplicates(start=span.start, end=span.end)
+
+    def hourly(self, channel: str, span: Span, *, meters: Sequence[str] | None = None) -> pa.Table:
+        """Return per hour the sum and count of a channel; RequestError without both ends."""
+        if span.start is None or span.end is None:
+            raise RequestError("give both ends of the time range", code="request.range")
+        return self._readings.hourly(channel, start=span.start, end=span.end, meters=meters)
 
     def latest(self, meter: str) -> pa.Table:
         """Return the newest reading of each of a meter's channels; NotFoundError."""
@@ -143,8 +163,11 @@ def as_arrow(table: pa.Table) -> bytes:
 
 
 def _row(row: dict[str, Any], times: Sequence[str]) -> dict[str, Any]:
-    for name in times:
-        row[name] = None if row[name] is None else isoformat(row[name])
+    for name, value in row.items():
+        if name in times and value is not None:
+            row[name] = isoformat(value)
+        elif isinstance(value, Decimal):
+            row[name] = int(value)  # sums are whole: the scaler stands beside them
     if "unit" in row:
         row["symbol"] = symbol(row["unit"])
     return row

@@ -74,7 +74,10 @@ class Reports:
         """
         now = self._clock.now()
         found = self._ownership.sort(dcu, [meter.serial for meter in meters])
-        itself = Sighting(DeviceKind.DCU, dcu, firmware=figures.version, contact=Contact.OK)
+        # What a DCU gives are reports: its health goes by them as a meter's does by readings.
+        itself = Sighting(
+            DeviceKind.DCU, dcu, firmware=figures.version, contact=Contact.OK, last_read=now
+        )
         told = [replace(meter, dcu=dcu) for meter in meters if meter.serial not in found.foreign]
         seen = self._devices.sight([itself, *told], now=now)
         if found.unknown:

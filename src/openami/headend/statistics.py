@@ -99,6 +99,14 @@ class Statistics:
         """Return the figures of the fleet, at most some seconds old."""
         return self._overview.get()
 
+    def contacts(self) -> dict[Contact, int]:
+        """Return how many meters there are by what their DCU last said of them."""
+        return {Contact(name): n for name, n in self.overview().meters.by_contact.items()}
+
+    def newest(self) -> int | None:
+        """Return the time of the newest stored reading."""
+        return self.overview().store.newest
+
     def dcu(self, device: Device) -> DcuOverview:
         """Return the figures of one DCU."""
         now = self._clock.now()
@@ -123,9 +131,9 @@ class Statistics:
         )
 
     def health(self, device: Device, now: float | None = None) -> Health:
-        """Return how well a device is in contact: a meter by its readings, a DCU by its reports."""
+        """Return how well a device is in contact: a meter by readings, a DCU by its reports."""
         return health(
-            device.last_read if device.kind is DeviceKind.METER else device.last_seen,
+            device.last_read,
             schedule=self._schedule,
             now=self._clock.now() if now is None else now,
             first_seen=device.first_seen,

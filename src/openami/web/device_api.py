@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
@@ -117,8 +118,21 @@ async def _work(request: Request) -> JSONResponse:
     wait = request.query_params.get("wait", "0")
     if not _SECONDS.fullmatch(wait):
         raise RequestError("wait is in seconds", code="request.wait")
-    jobs = await services_of(request).jobs.work(dcu, wait=float(wait))
-    return JSONResponse({"jobs": [_offer(job) for job in jobs]})
+    work = asyncio.ensure_future(services_of(request).jobs.work(dcu, wait=float(wait)))
+    gone = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait([work, gone], return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise ClientDisconnect  # a job offered now would wait for its lease to end
+    finally:
+        gone.cancel()
+        work.cancel()
+    return JSONResponse({"jobs": [_offer(job) for job in work.result()]})
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        continue
 
 
 async def _job(request: Request) -> JSONResponse:

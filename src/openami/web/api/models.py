@@ -20,7 +20,7 @@ from openami.fleet.devices import (
 from openami.fleet.events import MeterEvent
 from openami.fleet.jobs import MAX_ATTRIBUTES, Job, JobState, TargetResult
 from openami.fleet.operators import Operator, Role, Session, SessionKind
-from openami.fleet.ports import FleetCounts
+from openami.fleet.ports import FleetCounts, StoreCounts
 from openami.headend.statistics import DcuOverview, Overview, ReadRate
 
 Cursor = Annotated[str | None, Field(description="`after` for the next page; null at the end.")]
@@ -185,12 +185,16 @@ class CountsModel(Model):
     total: int
     by_state: dict[str, int]
     by_health: dict[str, int]
+    by_contact: dict[str, int]
 
     @classmethod
     def of(cls, counts: FleetCounts) -> Self:
         """Return the model of counts."""
         return cls(
-            total=counts.total, by_state=dict(counts.by_state), by_health=dict(counts.by_health)
+            total=counts.total,
+            by_state=dict(counts.by_state),
+            by_health=dict(counts.by_health),
+            by_contact=dict(counts.by_contact),
         )
 
 
@@ -210,12 +214,28 @@ class RateModel(Model):
 class StoreModel(Model):
     """The figures of the store of readings."""
 
-    readings: int
-    versions: int
-    duplicates: int
+    readings: int = Field(description="Latest versions.")
+    versions: int = Field(description="All versions.")
     meters: int
     batches: int
-    octets: int
+    octets: int = Field(description="What the files take.")
+    newest: datetime | None = Field(description="The last time of any reading.")
+    duplicates: int | None = Field(
+        description="Rows that repeat key and value of another; null where it was not looked for."
+    )
+
+    @classmethod
+    def of(cls, counts: StoreCounts, duplicates: int | None = None) -> Self:
+        """Return the model of a store's figures."""
+        return cls(
+            readings=counts.readings,
+            versions=counts.versions,
+            meters=counts.meters,
+            batches=counts.batches,
+            octets=counts.octets,
+            newest=moment(counts.newest),
+            duplicates=duplicates,
+        )
 
 
 class OverviewModel(Model):
@@ -232,14 +252,13 @@ class OverviewModel(Model):
     @classmethod
     def of(cls, overview: Overview) -> Self:
         """Return the model of an overview."""
-        store = overview.store
         return cls(
             time=utc(overview.time),
             meters=CountsModel.of(overview.meters),
             dcus=CountsModel.of(overview.dcus),
             read_rate_hour=RateModel.of(overview.hour),
             read_rate_day=RateModel.of(overview.day),
-            store=StoreModel(**{name: getattr(store, name) for name in StoreModel.model_fields}),
+            store=StoreModel.of(overview.store),
             events_day=overview.events_day,
         )
 
@@ -315,6 +334,7 @@ class ReadingModel(Model):
     unit: int
     symbol: str = Field(examples=["Wh"])
     status: int
+    version: int = Field(description="Higher is newer.")
 
 
 class ReadingPage(Model):
@@ -328,6 +348,27 @@ class RegisterPage(Model):
     """The newest reading of each of a meter's channels."""
 
     items: list[ReadingModel]
+
+
+class SumModel(Model):
+    """What a meter's stored readings of one channel add up to."""
+
+    meter: str
+    profile: str
+    channel: str
+    scaler: int
+    unit: int
+    symbol: str
+    count: int
+    sum: int = Field(description="Times ten to the power of `scaler`, in `unit`; exact.")
+    first: datetime
+    last: datetime
+
+
+class SumPage(Model):
+    """Sums by meter, profile and channel."""
+
+    items: list[SumModel]
 
 
 class GapModel(Model):

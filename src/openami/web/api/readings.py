@@ -13,7 +13,15 @@ from openami.fleet.ports import ReadingFilter
 from openami.headend.readings import PERIOD_S, PROFILE, as_arrow, as_csv, as_rows
 from openami.mdm.readings import CONTENT_TYPE
 from openami.web.api.dependencies import After, Head, Limit, Range, Viewer, errors
-from openami.web.api.models import EventModel, EventPage, GapPage, ReadingPage, RegisterPage
+from openami.web.api.models import (
+    EventModel,
+    EventPage,
+    GapPage,
+    ReadingPage,
+    RegisterPage,
+    StoreModel,
+    SumPage,
+)
 
 router = APIRouter(tags=["readings"])
 
@@ -90,6 +98,26 @@ def registers(head: Head, caller: Viewer, serial: str) -> Response:
     """Return the newest stored reading of each of a meter's channels."""
     del caller
     return JSONResponse({"items": as_rows(head.readings.latest(serial))})
+
+
+@router.get("/store", responses=errors(400))
+def store(head: Head, caller: Viewer, span: Range) -> StoreModel:
+    """Return the figures of the store; it counts its duplicates row by row, in a time range."""
+    del caller
+    counts, duplicates = head.readings.counts(span)
+    return StoreModel.of(counts, duplicates)
+
+
+@router.get("/sums", responses=errors(), response_model=SumPage)
+def sums(
+    head: Head,
+    caller: Viewer,
+    *,
+    meters: Annotated[list[str], Query(alias="meter", max_length=1000)],
+) -> Response:
+    """Return per meter, profile and channel: count, sum, first and last time."""
+    del caller
+    return JSONResponse({"items": as_rows(head.readings.sums(meters))})
 
 
 @router.get("/gaps", responses=errors(400), response_model=GapPage)

@@ -1,0 +1,80 @@
+"""What a head-end does by itself: expiring jobs, compacting the lake, looking after its health."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from openami.core.errors import OpenAmiError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from openami.fleet.ports import ReadingStore
+    from openami.headend.services import Services
+
+log = structlog.get_logger(__name__)
+
+JOBS_EVERY_S: Final = 1.0  # an operator watches: an expired job should say so
+HEALTH_EVERY_S: Final = 10.0
+
+
+class Chores:
+    """Tasks that come round; one that fails is noted in the health and tried again."""
+
+    def __init__(self, services: Services, readings: ReadingStore) -> None:
+        self._services = services
+        self._readings = readings
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin, in the running loop."""
+        settings = self._services.settings
+        rounds: tuple[tuple[str, float, Callable[[], Awaitable[object]]], ...] = (
+            ("jobs", JOBS_EVERY_S, self._services.jobs.pass_time),
+            ("health", HEALTH_EVERY_S, self._look),
+            ("compaction", settings.compact_every_s, self._compact),
+        )
+        self._tasks = [
+            asyncio.create_task(self._round(name, every, work), name=name)
+            for name, every, work in rounds
+        ]
+
+    async def stop(self) -> None:
+        """End; what runs in a thread is waited for."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+
+    async def _round(self, name: str, every: float, work: Callable[[], Awaitable[object]]) -> None:
+        health = self._services.health
+        while True:
+            await asyncio.sleep(every)
+            try:
+                await work()
+            except OpenAmiError as error:
+                log.warning("chore failed", chore=name, code=error.code, message=error.message)
+                health.note(name, ok=False, detail=error.message)
+            except Exception:
+                log.exception("chore failed", chore=name)
+                health.note(name, ok=False, detail="see the log")
+            else:
+                health.note(name, ok=True, detail="done")
+
+    async def _look(self) -> None:
+        self._services.health.note(
+            "ingest", ok=self._services.ingest.running(), detail="commits uploads"
+        )
+        await asyncio.to_thread(self._services.health.look)
+
+    async def _compact(self) -> None:
+        # Shielded: the lake must not be closed under a compaction that was not waited for.
+        work = asyncio.ensure_future(asyncio.to_thread(self._readings.compact))
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            await work
+            raise

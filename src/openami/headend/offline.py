@@ -1,0 +1,68 @@
+"""What an operator does to an installation from its own machine, with or without it running."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from openami.headend.bus import LocalBus
+from openami.headend.installation import open_installation
+from openami.headend.metrics import Metrics
+from openami.headend.operators import Operators
+from openami.headend.ownership import Ownership
+from openami.headend.registry import Registry
+from openami.headend.shipments import Shipments
+from openami.headend.stores import open_records
+from openami.transport.clock import SystemClock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from openami.headend.installation import Installation
+    from openami.headend.settings import HeadendSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Offline:
+    """The services that need neither listeners nor the lake."""
+
+    home: Installation
+    registry: Registry
+    shipments: Shipments
+    operators: Operators
+
+
+@contextmanager
+def open_offline(settings: HeadendSettings) -> Iterator[Offline]:
+    """Open an installation, making it if it is not there, beside a head-end that may be running.
+
+    Raises:
+        ConfigError: a file of it can not be used.
+        StoreError: the database can not be used.
+    """
+    wall = SystemClock()
+    home = open_installation(settings.state, names=settings.names, now=wall.now())
+    with open_records(home) as records:
+        ownership = Ownership(records.devices, clock=wall)
+        yield Offline(
+            home,
+            Registry(
+                records.devices,
+                records.audit,
+                ownership,
+                bus=LocalBus(),
+                clock=wall,
+                wall=wall,
+                home=home,
+            ),
+            Shipments(records.devices, records.vault, records.audit, clock=wall, wall=wall),
+            Operators(
+                records.operators,
+                records.audit,
+                wall=wall,
+                metrics=Metrics(),
+                settings=settings,
+                home=home,
+            ),
+        )

@@ -1,0 +1,182 @@
+"""The head-end as a process: two listeners and the chores, over one set of services."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import signal
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import structlog
+
+from openami.core.errors import ConfigError
+from openami.headend.bus import LocalBus
+from openami.headend.chores import Chores
+from openami.headend.installation import open_installation
+from openami.headend.metrics import Metrics
+from openami.headend.services import Context, build
+from openami.headend.settings import address
+from openami.headend.stores import open_stores
+from openami.transport.clock import SystemClock
+from openami.transport.tls import server_context
+from openami.transport.web import HttpLimits, serve
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from openami.core.clock import Clock
+    from openami.headend.installation import Installation
+    from openami.headend.services import Services
+    from openami.headend.settings import HeadendSettings
+    from openami.transport.web import HttpServer
+
+log = structlog.get_logger(__name__)
+
+WEB: Final = "openami.web.app:create_apps"
+
+WebFactory: TypeAlias = "Callable[[Services], tuple[Any, Any]]"
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A head-end that answers.
+
+    Attributes:
+        url: of the operators' listener.
+        device_url: of the DCUs'.
+        first_password: of the first account, if it was made by chance just now.
+    """
+
+    url: str
+    device_url: str
+    home: Installation
+    services: Services
+    first_password: str | None = field(repr=False)
+
+
+async def run(
+    settings: HeadendSettings,
+    *,
+    web: str = WEB,
+    clock: Clock | None = None,
+    announce: Callable[[Running], None] | None = None,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Run a head-end until SIGTERM, SIGINT or ``stop``; uploads that were begun are finished.
+
+    Args:
+        settings: of this head-end.
+        web: ``module:function`` that makes the two ASGI applications out of the services.
+        clock: the time of meters and readings; the machine's if not given.
+        announce: called when both listeners answer; without it, the addresses are logged.
+        stop: ends the head-end when it is set.
+
+    Raises:
+        ConfigError: a file, an address or ``web`` can not be used.
+        StoreError: a store can not be opened, ``store.busy`` for a folder in use.
+        TransportError: an address can not be listened on.
+    """
+    ending = stop or asyncio.Event()
+    with _signals(ending):
+        async with headend(settings, web=web, clock=clock) as running:
+            (announce or _log_start)(running)
+            await ending.wait()
+            log.info("head-end stops")
+    log.info("head-end has stopped")
+
+
+@asynccontextmanager
+async def headend(
+    settings: HeadendSettings, *, web: str = WEB, clock: Clock | None = None
+) -> AsyncIterator[Running]:
+    """Run a head-end for as long as the block lasts; see ``run``."""
+    factory = load_web(web)
+    wall = SystemClock()
+    home = open_installation(settings.state, names=settings.names, now=wall.now())
+    async with AsyncExitStack() as stack:
+        stores = stack.enter_context(open_stores(home))
+        context = Context(
+            settings=settings,
+            home=home,
+            clock=clock or wall,
+            wall=wall,
+            bus=LocalBus(),
+            metrics=Metrics(),
+        )
+        services = build(context, stores)
+        password = await asyncio.to_thread(services.operators.ensure_first)
+        services.ingest.start()
+        stack.push_async_callback(services.ingest.stop)
+        chores = Chores(services, stores.readings)
+        chores.start()
+        stack.push_async_callback(chores.stop)
+        servers = await _listen(stack, services, factory)
+        stack.callback(_let_go, services)
+        yield Running(servers[0].url, servers[1].url, home, services, password)
+
+
+def load_web(name: str) -> WebFactory:
+    """Return the function that ``module:function`` names.
+
+    Raises:
+        ConfigError: there is no such function.
+    """
+    module, _, function = name.partition(":")
+    try:
+        factory: WebFactory = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"{name} is no web application: {error}", code="config.web") from error
+    return factory
+
+
+async def _listen(
+    stack: AsyncExitStack, services: Services, factory: WebFactory
+) -> tuple[HttpServer, HttpServer]:
+    settings, home = services.settings, services.home
+    operator_app, device_app = factory(services)
+    host, port = address(settings.listen)
+    operators = await serve(
+        operator_app,
+        host=host,
+        port=port,
+        tls=server_context(home.server, home.server),
+        limits=HttpLimits(body_octets=settings.request_octets, drain_s=settings.drain_s),
+    )
+    stack.push_async_callback(operators.stop)
+    host, port = address(settings.device_listen)
+    devices = await serve(
+        device_app,
+        host=host,
+        port=port,
+        tls=server_context(home.server, home.server, client_authority=home.clients),
+        limits=HttpLimits(body_octets=settings.batch_octets, drain_s=settings.drain_s),
+    )
+    stack.push_async_callback(devices.stop)
+    return operators, devices
+
+
+def _let_go(services: Services) -> None:
+    """End what would hold a connection open: live streams and requests for work."""
+    services.bus.close()
+    services.jobs.stop()
+
+
+def _log_start(running: Running) -> None:
+    log.info("head-end runs", console=running.url, devices=running.device_url)
+    if running.first_password is not None:
+        log.info("first account made", password_in=str(running.home.admin_password))
+
+
+@contextmanager
+def _signals(ending: asyncio.Event) -> Iterator[None]:
+    """Set ``ending`` on SIGTERM and SIGINT while the block lasts."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ending.set)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)

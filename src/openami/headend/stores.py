@@ -1,0 +1,67 @@
+"""Opening the stores of an installation."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from openami.headend.services import Stores
+from openami.store.lake import Lake
+from openami.store.relational import RelationalStore
+from openami.store.vault import FileVault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from openami.fleet.ports import AuditLog, DeviceStore, OperatorStore, Vault
+    from openami.headend.installation import Installation
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The stores that several processes may use at once."""
+
+    devices: DeviceStore
+    operators: OperatorStore
+    audit: AuditLog
+    vault: Vault = field(repr=False)
+
+
+@contextmanager
+def open_stores(home: Installation) -> Iterator[Stores]:
+    """Open every store, for this process alone.
+
+    Raises:
+        StoreError: one can not be used; ``store.busy``, another head-end has the lake.
+        ConfigError: ``vault.kek``, or a part of DuckDB is missing.
+    """
+    with ExitStack() as stack:
+        # First, since it tells whether another head-end runs here.
+        lake = stack.enter_context(closing(Lake(home.lake)))
+        relational = stack.enter_context(closing(RelationalStore.open(home.database)))
+        vault = stack.enter_context(closing(FileVault(home.vault, kek=home.kek)))
+        yield Stores(
+            devices=relational.devices,
+            jobs=relational.jobs,
+            events=relational.events,
+            operators=relational.operators,
+            audit=relational.audit,
+            vault=vault,
+            readings=lake,
+        )
+
+
+@contextmanager
+def open_records(home: Installation) -> Iterator[Records]:
+    """Open the stores that need no head-end to stop.
+
+    Raises:
+        StoreError: one can not be used.
+        ConfigError: ``vault.kek``.
+    """
+    with (
+        closing(RelationalStore.open(home.database)) as relational,
+        closing(FileVault(home.vault, kek=home.kek)) as vault,
+    ):
+        yield Records(relational.devices, relational.operators, relational.audit, vault)
