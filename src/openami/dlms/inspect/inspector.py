@@ -102,18 +102,18 @@ class Inspector:
             u32("invocation-counter")(scan),
         ]
         at = scan.r.offset
-        payload = scan.r.rest()
-        children.append(Node("payload", payload.hex().upper(), at, payload))
-        children.append(self._deciphered(apdu, at, depth))
+        scan.r.rest()
+        children.append(self._content(apdu, at, depth))
         name = f"{apdu.form.value}-ciphering" if apdu.form.general else _ciphered_name(apdu)
         return Node(name, None, start, scan.since(start), tuple(children))
 
-    def _deciphered(self, apdu: CipheredApdu, offset: int, depth: int) -> Node:
-        """Return the plain APDU as an element; offsets inside count from its own start."""
+    def _content(self, apdu: CipheredApdu, offset: int, depth: int) -> Node:
+        """Return the plain APDU, offsets inside from its own start, or the ciphertext and why."""
         try:
             plain, note = self._open(apdu)
         except SecurityError as error:
-            return Node("deciphered", None, offset, b"", (), f"{error.code}: {error.message}")
+            note = f"{error.code}: {error.message}"
+            return Node("ciphertext", apdu.payload.hex().upper(), offset, apdu.payload, (), note)
         inner = self._apdu_or_error(plain, 0, depth + 1)
         return Node("deciphered", None, offset, plain, (inner,), note)
 
