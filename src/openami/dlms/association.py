@@ -152,10 +152,10 @@ class Channel:
         if kept and found.control.authenticated:
             self._counters.accept(found.counter)
 
-    @property
-    def expected(self) -> int:
-        """The lowest counter that is accepted from the peer with the global keys."""
-        return self._global.last + 1
+    def expected(self, message: CipheredApdu) -> int:
+        """Return the lowest counter that is accepted from the peer with the key of ``message``."""
+        guard = self._dedicated if message.form.dedicated else self._global
+        return guard.last + 1
 
     def hls_answer(self, challenge: bytes) -> bytes:
         """Return f(challenge) of HLS-5 for the peer's challenge.

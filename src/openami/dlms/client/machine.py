@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import (
@@ -18,6 +17,7 @@ from openami.dlms.apdu.common import CONFIRMED, HIGH_PRIORITY, Tag
 from openami.dlms.apdu.exception import ExceptionResponse, ServiceError
 from openami.dlms.apdu.notification import DataNotification, EventNotification
 from openami.dlms.association import MAX_APDU
+from openami.dlms.client.blocks import Terms, TooLongError
 from openami.dlms.client.events import (
     Agreement,
     Answered,
@@ -27,69 +27,23 @@ from openami.dlms.client.events import (
     Opened,
     Progress,
 )
-from openami.dlms.client.exchange import Terms, TooLongError, exchange
-from openami.dlms.client.opening import Opening, RefusedError
+from openami.dlms.client.exchange import exchange
+from openami.dlms.client.opening import Opening, RefusedError, exception_text
+from openami.dlms.client.state import TRANSITIONS, State, Step
 from openami.dlms.link import ApduReceived, LinkDown, LinkUp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
+    from openami.dlms.client.blocks import Exchange
     from openami.dlms.client.config import ClientConfig
     from openami.dlms.client.events import ClientEvent
-    from openami.dlms.client.exchange import Exchange
     from openami.dlms.client.requests import Request
     from openami.dlms.cosem.security import InvocationCounters
     from openami.dlms.link import ClientLink, LinkEvent
 
 
-class State(Enum):
-    """Where the client stands."""
-
-    IDLE = auto()
-    CONNECTING = auto()
-    ASSOCIATING = auto()
-    PROVING = auto()
-    READY = auto()
-    REQUESTING = auto()
-    RELEASING = auto()
-    DISCONNECTING = auto()
-    CLOSED = auto()
-
-
-class Step(Enum):
-    """What moves it."""
-
-    OPEN = auto()
-    LINK = auto()
-    CHALLENGE = auto()
-    ACCEPT = auto()
-    REQUEST = auto()
-    ANSWER = auto()
-    RELEASE = auto()
-    DISCONNECT = auto()
-    END = auto()
-
-
-# Green Book 9.4.1, client side. A client opens once; everything that goes wrong disconnects.
-TRANSITIONS: Final[Mapping[tuple[State, Step], State]] = {
-    (State.IDLE, Step.OPEN): State.CONNECTING,
-    (State.CONNECTING, Step.LINK): State.ASSOCIATING,
-    (State.ASSOCIATING, Step.ACCEPT): State.READY,
-    (State.ASSOCIATING, Step.CHALLENGE): State.PROVING,
-    (State.PROVING, Step.ACCEPT): State.READY,
-    (State.READY, Step.REQUEST): State.REQUESTING,
-    (State.REQUESTING, Step.ANSWER): State.READY,
-    (State.READY, Step.RELEASE): State.RELEASING,
-    **{
-        (state, Step.DISCONNECT): State.DISCONNECTING
-        for state in State
-        if state not in (State.IDLE, State.DISCONNECTING, State.CLOSED)
-    },
-    **{(state, Step.END): State.CLOSED for state in State if state is not State.CLOSED},
-}
-_AWAITING: Final = frozenset(
-    {State.ASSOCIATING, State.PROVING, State.REQUESTING, State.RELEASING, State.CONNECTING}
-)
+_AWAITING: Final = frozenset({State.ASSOCIATING, State.PROVING, State.REQUESTING, State.RELEASING})
 _NOTIFICATIONS: Final = frozenset({Tag.DATA_NOTIFICATION, Tag.EVENT_NOTIFICATION})
 # After these the meter and we no longer agree on keys or counters.
 _FATAL: Final = frozenset({ServiceError.DECIPHERING_ERROR, ServiceError.INVOCATION_COUNTER_ERROR})
@@ -190,7 +144,7 @@ class DlmsClient:
             self._events.append(Answered(request, done.value))
             return
         self._step(Step.REQUEST)
-        self._send(first, now)
+        self._guarded(lambda: self._send(first, now), now)
         self._pump(now)
 
     def close(self, *, now: float) -> None:
@@ -201,7 +155,7 @@ class DlmsClient:
             self._pump(now)
         elif self._state is State.IDLE:
             self._finish()
-        elif (self._state, Step.DISCONNECT) in TRANSITIONS:
+        else:
             self._disconnect(Closed("closed"), now)
 
     # -- the machine -----------------------------------------------------------------------
@@ -244,7 +198,7 @@ class DlmsClient:
             case LinkUp(limit) if self._state is State.CONNECTING:
                 self._link_limit = limit
                 self._step(Step.LINK)
-                self._transmit(self._opening.aarq(limit), now)
+                self._guarded(lambda: self._transmit(self._opening.aarq(limit), now), now)
             case ApduReceived(apdu):
                 self._received(apdu, now)
             case LinkDown(code, message):
@@ -262,14 +216,18 @@ class DlmsClient:
             return
         if self._state not in _AWAITING:
             return  # late, after the disconnection was asked for
+        self._guarded(lambda: self._answered(octets, now), now)
+
+    def _guarded(self, action: Callable[[], None], now: float) -> None:
+        """Do ``action``; what goes wrong in it ends the association."""
         try:
-            self._answered(octets, now)
-        except RefusedError as error:
+            action()
+        except (RefusedError, SecurityError) as error:
             self._disconnect(Closed(error.code, error.message), now)
-        except SecurityError as error:
-            self._disconnect(Closed(error.code, error.message), now)
-        except (ProtocolError, StoreError) as error:
+        except ProtocolError as error:
             self._disconnect(Closed("protocol", error.message), now)
+        except StoreError as error:
+            self._disconnect(Closed("store", error.message), now)
 
     def _notified(self, octets: bytes) -> None:
         try:
@@ -374,6 +332,8 @@ class DlmsClient:
         self._deadline = now + self.config.timeout
 
     def _disconnect(self, reason: Closed, now: float) -> None:
+        if (self._state, Step.DISCONNECT) not in TRANSITIONS:
+            return  # that is under way
         self._reason = reason
         self._step(Step.DISCONNECT)
         self._deadline = None
@@ -391,12 +351,3 @@ class DlmsClient:
         if following is None:
             raise LocalProtocolError(f"cannot {step.name.lower()} while {self._state.name.lower()}")
         self._state = following
-
-
-def exception_text(found: ExceptionResponse) -> tuple[str, str]:
-    """Return the code and the message of an exception-response."""
-    name = found.service.name.lower().replace("_", "-")
-    message = f"the meter refuses: {name}"
-    if found.service is ServiceError.INVOCATION_COUNTER_ERROR:
-        message = f"{message}, it expects {found.invocation_counter}"
-    return f"exception.{name}", message

@@ -10,7 +10,7 @@ from openami.dlms.apdu.acse import Aare, Aarq, AssociationResult, Diagnostic, Me
 from openami.dlms.apdu.action import ActionRequestNormal, ActionResponseNormal
 from openami.dlms.apdu.ciphered import CIPHERED_TAGS, CipheredApdu, Form
 from openami.dlms.apdu.common import CONFIRMED, HIGH_PRIORITY
-from openami.dlms.apdu.exception import ExceptionResponse
+from openami.dlms.apdu.exception import ExceptionResponse, ServiceError
 from openami.dlms.apdu.initiate import (
     VERSION,
     ConfirmedServiceError,
@@ -126,8 +126,7 @@ class Opening:
         """
         aare = decode_apdu(answer)
         if isinstance(aare, ExceptionResponse):
-            name = aare.service.name.lower().replace("_", "-")
-            raise RefusedError(f"exception.{name}", f"the meter refuses the association: {name}")
+            raise RefusedError(*exception_text(aare))
         if not isinstance(aare, Aare):
             raise DecodeError("an AARE wanted")
         if aare.result is not AssociationResult.ACCEPTED:
@@ -264,3 +263,12 @@ def _service_error(found: ConfirmedServiceError) -> RefusedError:
         known = {error.value: error.name.lower().replace("_", "-") for error in InitiateError}
         name = known.get(found.value, name)
     return RefusedError(f"association.{name}", f"the meter refuses the association: {name}")
+
+
+def exception_text(found: ExceptionResponse) -> tuple[str, str]:
+    """Return the code and the message of an exception-response."""
+    name = found.service.name.lower().replace("_", "-")
+    message = f"the meter refuses: {name}"
+    if found.service is ServiceError.INVOCATION_COUNTER_ERROR:
+        message = f"{message}, it expects {found.invocation_counter}"
+    return f"exception.{name}", message

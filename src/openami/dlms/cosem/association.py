@@ -90,6 +90,13 @@ DEFAULT_ACCESS: Final[AccessTable] = {
 }
 
 
+def _usual(kind: ClientKind, mechanism: Mechanism) -> Conformance:
+    """Return what the server does for a client if it is not told otherwise."""
+    if kind is ClientKind.MANAGEMENT:
+        return EVERYTHING
+    return READING | Conformance.ACTION if mechanism is Mechanism.HLS_GMAC else READING
+
+
 class AssociationLn(CosemObject):
     """Class 15, version 1: what a client must show to associate, and what it then may do.
 
@@ -137,8 +144,7 @@ class AssociationLn(CosemObject):
         self.secret = secret
         self.contexts = frozenset(contexts)
         self.security = security
-        reader = EVERYTHING if kind is ClientKind.MANAGEMENT else READING | Conformance.ACTION
-        self.conformance = reader if conformance is None else conformance
+        self.conformance = _usual(kind, mechanism) if conformance is None else conformance
         self.max_pdu = max_pdu
         self.server = server
         self._on_secret = on_secret or (lambda _: None)

@@ -128,6 +128,9 @@ class Method:
     types: tuple[DataType, ...] = ()
 
 
+LOGICAL_NAME: Final = Attribute("logical_name", lambda o, _: octets(o.obis.raw))
+
+
 class CosemObject:
     """The base of all COSEM objects.
 
@@ -143,6 +146,10 @@ class CosemObject:
     VERSION: ClassVar[int] = 0
     ATTRIBUTES: ClassVar[Mapping[int, Attribute]] = {}
     METHODS: ClassVar[Mapping[int, Method]] = {}
+    _ALL: ClassVar[Mapping[int, Attribute]] = {}
+
+    def __init_subclass__(cls) -> None:
+        cls._ALL = {1: LOGICAL_NAME, **cls.ATTRIBUTES}
 
     def __init__(self, obis: Obis | str, *, access: AccessTable = FOR_READERS) -> None:
         self.obis = obis if isinstance(obis, Obis) else Obis.parse(obis)
@@ -159,7 +166,7 @@ class CosemObject:
 
     def attributes(self) -> Mapping[int, Attribute]:
         """Return all attributes, the logical name with them, by index."""
-        return {1: LOGICAL_NAME, **self.ATTRIBUTES}
+        return self._ALL
 
     def methods(self) -> Mapping[int, Method]:
         """Return all methods by index."""
@@ -243,6 +250,3 @@ class CosemObject:
             return method.call(self, parameter, context)
         except DecodeError as error:
             raise ActionError(ActionResult.TYPE_UNMATCHED, error.message) from error
-
-
-LOGICAL_NAME: Final = Attribute("logical_name", lambda o, _: octets(o.obis.raw))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import DecodeError, SecurityError, StoreError
+from openami.core.identifiers import SystemTitle
 from openami.crypto.compare import equal
 from openami.dlms.apdu import decode_apdu
 from openami.dlms.apdu.acse import (
@@ -108,6 +109,8 @@ class Admission:
         proposal = self._proposal(aarq, association, context, channel)
         self._authenticate(aarq, association, now=now)
         negotiated = self._negotiate(proposal, association, context, channel)
+        if channel is not None and association.security and channel.peer:
+            association.security.client_title = SystemTitle(channel.peer)
         self._session.negotiated = negotiated
         return self._accept(aarq, association, negotiated, proposal.protection)
 

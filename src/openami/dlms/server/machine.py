@@ -3,98 +3,26 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from openami.core.errors import DecodeError, SecurityError, StoreError
-from openami.dlms.apdu import action, decode_apdu, get
-from openami.dlms.apdu import set as set_
-from openami.dlms.apdu.acse import Aarq, Mechanism, ReleaseResponseReason, Rlre, Rlrq
-from openami.dlms.apdu.ciphered import CipheredApdu
-from openami.dlms.apdu.common import CONFIRMED
-from openami.dlms.apdu.exception import ExceptionResponse, ServiceError, StateError
-from openami.dlms.apdu.initiate import InitiateRequest, InitiateResponse
-from openami.dlms.association import PLAIN, Protection
-from openami.dlms.conformance import Conformance
-from openami.dlms.cosem.access import ClientKind
-from openami.dlms.cosem.association import CURRENT
-from openami.dlms.cosem.base import Context
 from openami.dlms.link import Peer, PeerApduReceived, PeerConnected, PeerDisconnected
-from openami.dlms.references import MethodRef
-from openami.dlms.server import actions, services
-from openami.dlms.server.admission import Admission, RefusalError, refusal
 from openami.dlms.server.device import LogicalDevice
+from openami.dlms.server.dispatch import NOT_ALLOWED, Dispatcher
 from openami.dlms.server.events import (
     ApduRefused,
-    AssociationFailed,
-    AssociationOpened,
-    AssociationReleased,
-    DecipheringFailed,
-    ReplayRefused,
 )
-from openami.dlms.server.session import Call, Session, State, Step
+from openami.dlms.server.session import Session, State
 from openami.dlms.server.throttle import FailureThrottle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from openami.dlms.link import ServerLink, ServerLinkEvent
-    from openami.dlms.security import SecurityControl
     from openami.dlms.server.events import ServerEvent
     from openami.dlms.server.throttle import Throttle
 
 # HDLC has 127 clients and a meter few devices; a peer over this many waits for another to leave.
 MAX_SESSIONS: Final = 256
-
-NOT_ALLOWED: Final = ExceptionResponse(
-    StateError.SERVICE_NOT_ALLOWED, ServiceError.OPERATION_NOT_POSSIBLE
-)
-NOT_SUPPORTED: Final = ExceptionResponse(
-    StateError.SERVICE_UNKNOWN, ServiceError.SERVICE_NOT_SUPPORTED
-)
-NOT_NEGOTIATED: Final = ExceptionResponse(
-    StateError.SERVICE_NOT_ALLOWED, ServiceError.SERVICE_NOT_SUPPORTED
-)
-MALFORMED: Final = ExceptionResponse(StateError.SERVICE_NOT_ALLOWED, ServiceError.OTHER_REASON)
-UNDECIPHERED: Final = ExceptionResponse(
-    StateError.SERVICE_NOT_ALLOWED, ServiceError.DECIPHERING_ERROR
-)
-
-_LISTS: Final = Conformance.MULTIPLE_REFERENCES
-_SET_BLOCKS: Final = Conformance.SET | Conformance.BLOCK_TRANSFER_WITH_SET
-_ACTION_BLOCKS: Final = Conformance.ACTION | Conformance.BLOCK_TRANSFER_WITH_ACTION
-
-# What is done for each request, and what must have been negotiated for it.
-SERVICES: Final[Mapping[type, tuple[Callable[[Call, Any], Any], Conformance]]] = {
-    get.GetRequestNormal: (services.get_normal, Conformance.GET),
-    get.GetRequestNext: (services.get_next, Conformance.GET | Conformance.BLOCK_TRANSFER_WITH_GET),
-    get.GetRequestWithList: (services.get_with_list, Conformance.GET | _LISTS),
-    set_.SetRequestNormal: (services.set_normal, Conformance.SET),
-    set_.SetRequestFirstBlock: (services.set_first_block, _SET_BLOCKS),
-    set_.SetRequestBlock: (services.set_block, _SET_BLOCKS),
-    set_.SetRequestWithList: (services.set_with_list, Conformance.SET | _LISTS),
-    set_.SetRequestWithListFirstBlock: (services.set_list_first_block, _SET_BLOCKS | _LISTS),
-    action.ActionRequestNormal: (actions.action_normal, Conformance.ACTION),
-    action.ActionRequestNext: (actions.action_next, _ACTION_BLOCKS),
-    action.ActionRequestWithList: (actions.action_with_list, Conformance.ACTION | _LISTS),
-    action.ActionRequestFirstBlock: (actions.action_first_block, _ACTION_BLOCKS),
-    action.ActionRequestWithListFirstBlock: (
-        actions.action_list_first_block,
-        _ACTION_BLOCKS | _LISTS,
-    ),
-    action.ActionRequestBlock: (actions.action_block, _ACTION_BLOCKS),
-}
-_CONTINUATIONS: Final = (
-    get.GetRequestNext,
-    set_.SetRequestBlock,
-    action.ActionRequestNext,
-    action.ActionRequestBlock,
-)
-# A GET without the confirmed bit is answered all the same: old clients never set it, and a GET
-# that is not answered would make no sense.
-_UNCONFIRMABLE: Final = tuple(
-    kind for kind, (_, needed) in SERVICES.items() if Conformance.GET not in needed
-)
 
 
 class DlmsServer:
@@ -121,10 +49,13 @@ class DlmsServer:
         several = (devices,) if isinstance(devices, LogicalDevice) else tuple(devices)
         self._devices: dict[int, LogicalDevice] = {device.sap: device for device in several}
         self._link = link
-        self._random = random_octets
-        self._throttle: Throttle = FailureThrottle() if throttle is None else throttle
         self._sessions: dict[Peer, Session] = {}
         self._events: deque[ServerEvent] = deque()
+        self._dispatcher = Dispatcher(
+            self._events.append,
+            random_octets,
+            FailureThrottle() if throttle is None else throttle,
+        )
 
     # -- the machine -----------------------------------------------------------------------
 
@@ -173,11 +104,8 @@ class DlmsServer:
 
     def _end(self, peer: Peer, code: str) -> None:
         session = self._sessions.get(peer)
-        if session is None:
-            return
-        if session.state is State.ASSOCIATED:
-            self._events.append(AssociationReleased(peer, code))
-        session.step(Step.END)
+        if session is not None:
+            self._dispatcher.end(session, code)
 
     def _session(self, peer: Peer) -> Session | None:
         """Return the client's session; None if its device is not here, or too many are."""
@@ -201,235 +129,12 @@ class DlmsServer:
             self._events.append(ApduRefused(peer, "no-device"))
             answer = NOT_ALLOWED.encode()
         else:
-            answer = self._answer(session, octets, now)
+            answer = self._dispatcher.answer(session, octets, now)
         if answer:
             self._link.send(peer, answer, now=now)
 
-    def _answer(self, session: Session, octets: bytes, now: float) -> bytes:
-        """Return what goes back: nothing for an unconfirmed request."""
-        try:
-            apdu = decode_apdu(octets)
-            match apdu:
-                case Aarq():
-                    return self._associate(session, apdu, now)
-                case Rlrq():
-                    return self._release(session, apdu)
-                case CipheredApdu():
-                    return self._ciphered(session, apdu, now)
-            return self._plain(session, apdu, now)
-        except DecodeError as error:
-            self._events.append(ApduRefused(session.peer, error.code))
-            unknown = error.code == "protocol.decode.tag"
-            return (NOT_SUPPORTED if unknown else MALFORMED).encode()
-        except (SecurityError, StoreError) as error:  # our counters are used up, or not to be kept
-            self._events.append(ApduRefused(session.peer, error.code))
-            return NOT_ALLOWED.encode()
-
-    # -- association -----------------------------------------------------------------------
-
-    def _associate(self, session: Session, aarq: Aarq, now: float) -> bytes:
-        self._end(session.peer, "replaced")
-        admission = Admission(session, self._throttle, self._random)
-        try:
-            aare, step = admission.admit(aarq, now=now)
-        except RefusalError as error:
-            mechanism = aarq.mechanism if isinstance(aarq.mechanism, Mechanism) else Mechanism.NONE
-            self._events.append(AssociationFailed(session.peer, mechanism, error.code))
-            session.step(Step.END)
-            return refusal(aarq, error).encode()
-        session.step(step)
-        if step is Step.ACCEPT:
-            self._opened(session)
-        return aare.encode()
-
-    def _opened(self, session: Session) -> None:
-        if session.association is None or session.negotiated is None:
-            return
-        session.negotiated = replace(session.negotiated, established=True)
-        self._events.append(AssociationOpened(session.peer, session.association.mechanism))
-
-    def _release(self, session: Session, rlrq: Rlrq) -> bytes:
-        """End the association (Green Book 9.4.3); a ciphered InitiateRequest must be ours."""
-        information = None
-        if session.channel is not None and rlrq.user_information is not None:
-            apdu = decode_apdu(rlrq.user_information)
-            if isinstance(apdu, CipheredApdu):
-                try:
-                    protection, inner = self._decipher(session, apdu)
-                except SecurityError:
-                    return Rlre(ReleaseResponseReason.NOT_FINISHED).encode()
-                if isinstance(decode_apdu(inner), InitiateRequest) and session.negotiated:
-                    response = InitiateResponse(
-                        session.negotiated.conformance, session.negotiated.max_receive
-                    )
-                    information = session.channel.protect(response.encode(), protection)
-        self._end(session.peer, "released")
-        return Rlre(user_information=information).encode()
-
-    # -- services --------------------------------------------------------------------------
-
-    def _decipher(self, session: Session, apdu: CipheredApdu) -> tuple[Protection, bytes]:
-        """Return how ``apdu`` was protected and what it says.
-
-        Raises:
-            SecurityError: it is not right, and an event tells of it.
-        """
-        association, channel = session.association, session.channel
-        if association is None or association.security is None or channel is None:
-            raise SecurityError("no ciphered association", code="security.context")
-        try:
-            found = channel.unprotect(apdu, newer=association.security.keys)
-        except SecurityError as error:
-            self._events.append(
-                ReplayRefused(session.peer, apdu.invocation_counter)
-                if error.code == "security.replay"
-                else DecipheringFailed(session.peer, error.code)
-            )
-            raise
-        return Protection(found.control, found.form), found.apdu
-
-    def _ciphered(self, session: Session, message: CipheredApdu, now: float) -> bytes:
-        if session.state is State.IDLE or not _is_ciphered(session):
-            self._events.append(ApduRefused(session.peer, "state"))
-            return NOT_ALLOWED.encode()
-        try:
-            protection, inner = self._decipher(session, message)
-        except SecurityError as error:
-            if error.code == "security.replay" and session.channel is not None:
-                # Green Book 9.5, ExceptionResponse: the counter that would have been accepted.
-                return ExceptionResponse(
-                    StateError.SERVICE_NOT_ALLOWED,
-                    ServiceError.INVOCATION_COUNTER_ERROR,
-                    session.channel.expected,
-                ).encode()
-            return UNDECIPHERED.encode()
-        return self._plain(session, decode_apdu(inner), now, protection)
-
-    def _plain(
-        self, session: Session, apdu: Any, now: float, protection: Protection = PLAIN
-    ) -> bytes:
-        """Do what a request asks for, if it may be asked, and return the protected answer."""
-        service = SERVICES.get(type(apdu))
-        refused = self._refusal(session, apdu, protection.control)
-        if service is None or refused is not None:
-            self._events.append(ApduRefused(session.peer, "service" if not service else "state"))
-            return (refused or NOT_SUPPORTED).encode()
-        if not isinstance(apdu, _CONTINUATIONS):  # a new request ends a transfer under way
-            session.outgoing = session.incoming = None
-        back = self._answering(session, protection)
-        answer = service[0](self._call(session, protection, back, now), apdu)
-        silent = type(apdu) in _UNCONFIRMABLE and not apdu.invoke_id & CONFIRMED
-        octets = b"" if silent else self._protected(session, answer, back)
-        self._proved(session)
-        return octets
-
-    def _refusal(
-        self, session: Session, apdu: Any, control: SecurityControl
-    ) -> ExceptionResponse | None:
-        """Return why a request is not even looked at; None if it is."""
-        service = SERVICES.get(type(apdu))
-        association, negotiated = session.association, session.negotiated
-        if service is None:
-            return NOT_SUPPORTED
-        if association is None or negotiated is None:
-            return NOT_ALLOWED
-        if session.state is State.PENDING and not _is_pass_3(session, apdu):
-            return NOT_ALLOWED  # Green Book 9.2.2.2.3: only pass 3 is let through
-        if service[1] not in negotiated.conformance and session.state is not State.PENDING:
-            return NOT_NEGOTIATED
-        if _is_ciphered(session) and association.security is not None:
-            wanted = association.security.request_control
-            if not control.covers(wanted):
-                self._events.append(DecipheringFailed(session.peer, "security.policy"))
-                return NOT_ALLOWED
-        return None
-
-    def _answering(self, session: Session, protection: Protection) -> Protection:
-        """Return how the answer is protected: as the request, and as the policy wants."""
-        association = session.association
-        if association is None or association.security is None or not _is_ciphered(session):
-            return protection
-        return protection.stronger(association.security.response_control)
-
-    def _call(self, session: Session, protection: Protection, back: Protection, now: float) -> Call:
-        association = session.association
-        context = Context(
-            session.peer.client,
-            ClientKind.PUBLIC if association is None else association.kind,
-            now,
-            authenticated=protection.control.authenticated,
-            encrypted=protection.control.encrypted,
-            association=None if association is None else association.obis,
-            negotiated=session.negotiated,
-            hls=self._hls(session) if session.state is State.PENDING else None,
-        )
-        return Call(session, context, self._events.append, back)
-
-    def _hls(self, session: Session) -> Callable[[bytes], bytes | None]:
-        """Return what checks pass 3 and makes pass 4 (Green Book 9.2.7.4)."""
-
-        def check(answer: bytes) -> bytes | None:
-            channel = session.channel
-            challenge, session.challenge = session.challenge, b""  # one attempt for each challenge
-            if channel is None or not challenge:
-                return None
-            try:
-                channel.hls_check(answer, challenge)
-            except SecurityError:
-                return None
-            session.proved = True
-            return channel.hls_answer(session.challenged)
-
-        return check
-
-    def _protected(self, session: Session, answer: Any, back: Protection) -> bytes:
-        octets: bytes = answer.encode()
-        if isinstance(answer, ExceptionResponse) or session.channel is None:
-            return octets
-        return session.channel.protect(octets, back)
-
-    def _proved(self, session: Session) -> None:
-        """Move on after pass 3: one wrong answer ends the association."""
-        if session.state is not State.PENDING:
-            return
-        if session.proved:
-            session.step(Step.PROVE)
-            self._opened(session)
-        else:
-            self._events.append(AssociationFailed(session.peer, Mechanism.HLS_GMAC, "hls"))
-            session.step(Step.END)
-
-    # -- broadcast -------------------------------------------------------------------------
-
     def _broadcast(self, peer: Peer, octets: bytes, now: float) -> None:
-        """Execute a request to all stations for each association of its client; no answers.
-
-        Only unconfirmed SET and ACTION make sense there (Green Book 9.3.2).
-        """
+        """Execute a request to all stations for each association of its client."""
         for session in tuple(self._sessions.values()):
             if session.peer.client == peer.client and session.state is State.ASSOCIATED:
-                self._answer_nobody(session, octets, now)
-
-    def _answer_nobody(self, session: Session, octets: bytes, now: float) -> None:
-        try:
-            apdu = decode_apdu(octets)
-        except DecodeError as error:
-            self._events.append(ApduRefused(session.peer, error.code))
-            return
-        if type(apdu) in (CipheredApdu, *_UNCONFIRMABLE):
-            self._answer(session, octets, now)
-
-
-def _is_ciphered(session: Session) -> bool:
-    negotiated = session.negotiated
-    return negotiated is not None and negotiated.context in _CIPHERED_CONTEXTS
-
-
-_CIPHERED_CONTEXTS: Final = frozenset({3})
-
-
-def _is_pass_3(session: Session, apdu: Any) -> bool:
-    if not isinstance(apdu, action.ActionRequestNormal) or session.association is None:
-        return False
-    names = (CURRENT, session.association.obis)
-    return apdu.ref in [MethodRef(15, name, 1) for name in names]
+                self._dispatcher.answer_nobody(session, octets, now)

@@ -71,7 +71,9 @@ def _read(call: Call, *item: Any) -> bytes | DataAccessResult:
     conformance = call.session.negotiated.conformance if call.session.negotiated else 0
     if selection is not None and not conformance & Conformance.SELECTIVE_ACCESS:
         return DataAccessResult.SCOPE_OF_ACCESS_VIOLATED
-    return read_encoded(call.session.device, ref, selection, call.context)
+    found = read_encoded(call.session.device, ref, selection, call.context)
+    too_long = isinstance(found, bytes) and len(found) > MAX_ANSWER
+    return DataAccessResult.OTHER_REASON if too_long else found
 
 
 def get_with_list(call: Call, request: GetRequestWithList) -> GetResponse | ExceptionResponse:
