@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -168,7 +169,8 @@ class Spool:
         except StoreFullError:
             self._reserve.unlink(missing_ok=True)
             self._delete(ids)
-        self._database.give_back_space(_VACUUM_PAGES)
+        with suppress(StoreFullError):  # the next acknowledgement tries again
+            self._database.give_back_space(_VACUUM_PAGES)
         self._set_reserve_aside()
 
     def _delete(self, ids: Sequence[str]) -> None:

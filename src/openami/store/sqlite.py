@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import sqlite3
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import ConflictError, StoreError, StoreFullError
@@ -19,6 +19,10 @@ BUSY_SECONDS: Final = 10.0
 # What ENOSPC, a quota and a file size limit have in common: there is no room.
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
+# Pages of 4 KiB after which the log is written back: it stays near 1 MiB, so that little room is
+# enough for a transaction on a disk that is nearly full.
+LOG_PAGES: Final = 256
+
 # SQLITE_IOERR_WRITE is what a file size limit gives; a full disk gives SQLITE_FULL.
 _FULL_CODES: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE})
 _PRAGMAS: Final = (
@@ -26,6 +30,7 @@ _PRAGMAS: Final = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
+    f"PRAGMA wal_autocheckpoint = {LOG_PAGES}",
 )
 
 
@@ -88,7 +93,9 @@ class Database:
         with self._lock, self._normalised():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
-                yield self._connection.cursor()
+                # A cursor left open, by an error's traceback say, would keep the file open too.
+                with closing(self._connection.cursor()) as cursor:
+                    yield cursor
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:
@@ -98,13 +105,14 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Cursor]:
         """Run statements that only read, one after another as of different moments."""
-        with self._lock, self._normalised():
-            yield self._connection.cursor()
+        with self._lock, self._normalised(), closing(self._connection.cursor()) as cursor:
+            yield cursor
 
     def give_back_space(self, pages: int) -> None:
-        """Return up to ``pages`` unused pages to the file system."""
+        """Return up to ``pages`` unused pages and the log to the file system, as far as it goes."""
         with self.reading() as cursor:
             cursor.execute(f"PRAGMA incremental_vacuum({int(pages)})").fetchall()
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def close(self) -> None:
         with self._lock:
