@@ -25,8 +25,8 @@ from openami.core.units import Quantity, symbol
 from openami.dlms.obis_names import describe
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Mapping
+    from pathlib import Path
 
     from openami.transport.http import HttpClient
 

@@ -15,7 +15,7 @@ from openami.core.errors import OpenAmiError
 INTERRUPTED: Final = 130  # what a shell gives for SIGINT
 
 COMMANDS: Final[dict[str, str]] = {
-    # "demo": "openami.cli.demo:demo",
+    "demo": "openami.cli.demo:demo",
     "meter": "openami.cli.meter:meter",
     "street": "openami.cli.street:street",
     "dcu": "openami.cli.dcu:dcu",
