@@ -38,7 +38,8 @@ class MeterCommit:
 
     Args:
         meter: its serial number.
-        snapshot: replaces the snapshot kept before; may hold counters, never keys.
+        snapshot: replaces the snapshot kept before; holds keys only wrapped by one that is not in
+            it.
         rows: appended to their rings, oldest first within a ring.
         first: for the rings named, the first sequence number still wanted: rows before it go.
     """

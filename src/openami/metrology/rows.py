@@ -30,3 +30,17 @@ def u8(value: int) -> bytes:
 def u32(value: int) -> bytes:
     """Return a double-long-unsigned; a value beyond its range gives the largest."""
     return _U32 + min(value, _U32_MAX).to_bytes(4, "big")
+
+
+def cells(row: bytes) -> list[bytes]:
+    """Return the encoded elements of a structure that these functions made."""
+    found: list[bytes] = []
+    offset = 2
+    while offset < len(row):
+        size = 2 + row[offset + 1] if row[offset] == _OCTETS_12[0] else _SIZES[row[offset]]
+        found.append(row[offset : offset + size])
+        offset += size
+    return found
+
+
+_SIZES: Final = {_U32[0]: 5, _U8[0]: 2}

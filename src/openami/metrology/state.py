@@ -30,6 +30,7 @@ class Counts:
     billings: int = 0
     tampers: int = 0
     clock_sets: int = 0
+    settings: int = 0
 
 
 @dataclass(slots=True)

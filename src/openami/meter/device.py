@@ -1,0 +1,294 @@
+"""A meter: measurement, objects and memory put together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from openami.core.errors import StoreError
+from openami.core.obis import Obis
+from openami.dlms.cosem import AccessError, Command, LimiterAction
+from openami.dlms.data import decode_data
+from openami.dlms.server import FailureThrottle, LogicalDevice
+from openami.meter.calendar import ScheduleWatch
+from openami.meter.counters import AssociationCounters, OwnCounter
+from openami.meter.kept import Kept, decode, encode
+from openami.meter.objects import Hooks, build_objects
+from openami.meter.objects.control import DISCONNECT
+from openami.meter.objects.rights import rights
+from openami.metrology.clock import SECOND, micros
+from openami.metrology.engine import MeterEngine
+from openami.metrology.events import Alarm, Event
+from openami.metrology.memory import MeterCommit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from openami.dlms.cosem import Context, SecurityState
+    from openami.dlms.data import Data, Encodable
+    from openami.dlms.references import AttributeRef, MethodRef, Selection
+    from openami.meter.settings import MeterConfig
+    from openami.metrology.energy import Channel
+    from openami.metrology.memory import MeterMemory
+    from openami.metrology.sources import Source
+
+SETTABLE_CLASSES: Final = frozenset({22, 23, 41, 70, 71})
+"""Classes whose attributes, once written, are kept as they were written."""
+
+_MESSAGES: Final = Obis.parse("0.0.96.13.0.255").raw[:4]
+SETTING_OCTETS: Final = 4096  # of one written attribute: a schedule of 96 executions has 2 KiB
+
+
+class MeterDevice(LogicalDevice):
+    """The logical device of a meter, up to date and committed whenever it is looked at."""
+
+    def __init__(self, meter: Meter) -> None:
+        super().__init__(meter.model.every)
+        self._meter = meter
+
+    def get(self, ref: AttributeRef, selection: Selection | None, context: Context) -> Encodable:
+        self._meter.refresh()
+        return super().get(ref, selection, context)
+
+    def set(self, ref: AttributeRef, value: Data, context: Context) -> None:
+        self._meter.refresh()
+        super().set(ref, value, context)
+        self._meter.written(ref, value)
+
+    def invoke(self, ref: MethodRef, parameter: Data | None, context: Context) -> Encodable | None:
+        self._meter.refresh()
+        answer = super().invoke(ref, parameter, context)
+        self._meter.commit()
+        return answer
+
+
+class Meter:
+    """One meter. It does nothing by itself: call ``tick``, or ``tick_all`` for many.
+
+    Args:
+        config: who it is and how it is set up.
+        memory: its non-volatile memory; what it holds of this meter is taken up.
+        source: what flows through it.
+        clock: tells the world's time in UTC seconds.
+
+    Raises:
+        StoreError: the memory cannot be read, or what it holds is damaged.
+        ConfigError: the settings do not fit together.
+    """
+
+    def __init__(
+        self,
+        config: MeterConfig,
+        *,
+        memory: MeterMemory,
+        source: Source,
+        clock: Callable[[], float],
+    ) -> None:
+        self.config = config
+        self.source = source
+        self.throttle = FailureThrottle()
+        self._memory = memory
+        self._clock = clock
+        self._urgent = False
+        self._factory = config.identity.keys.master
+        self.engine, self._kept = self._load(clock())
+        self._secrets = self._kept.secrets(self._factory)
+        self._committed_at = self.engine.state.world
+        self._own = OwnCounter(self._kept.counter, self.commit)
+        management, reader = self._kept.accepted
+        self._management = AssociationCounters(self._own, management)
+        self._reader = AssociationCounters(self._own, reader)
+        self.model = build_objects(self._hooks())
+        self._disconnects = ScheduleWatch(self.model.disconnect_schedule)
+        self.device = MeterDevice(self)
+        self._restore_settings()
+
+    def _load(self, now: float) -> tuple[MeterEngine, Kept]:
+        config = self.config.engine()
+        image = self._memory.load(self.serial)
+        if image is None:
+            began = self.config.started
+            start = now if began is None else min(began, now)
+            return MeterEngine.create(config, start), Kept.new(self.config.identity.keys)
+        state, kept = decode(image.snapshot, self._factory)
+        engine = MeterEngine.restore(config, state, image.rows)
+        engine.power_up(now)
+        return engine, kept
+
+    def _hooks(self) -> Hooks:
+        return Hooks(
+            config=self.config,
+            engine=self.engine,
+            access=rights(public=self.config.public_reads),
+            management=self._management,
+            reader=self._reader,
+            security=self._kept.security,
+            password=self._kept.password,
+            keep_security=self._keep_security,
+            keep_password=self._keep_password,
+        )
+
+    @property
+    def serial(self) -> str:
+        """The serial number."""
+        return self.config.identity.serial
+
+    @property
+    def station(self) -> int:
+        """The HDLC station address in force."""
+        return self.model.hdlc.device_address
+
+    def captured(self, channel: Channel) -> int:
+        """Return what the load profile's rows since the meter's birth add up to, in Wh."""
+        return self.engine.state.base.whole(channel)
+
+    # Time passes.
+
+    def tick(self, now: float) -> None:
+        """Measure up to ``now`` and commit what must be committed.
+
+        Raises:
+            StoreError: it could not be; the meter goes on, and tries again at the next call.
+        """
+        self.measure(now)
+        if self.due:
+            self.commit()
+
+    def refresh(self) -> None:
+        """Do what ``tick`` does, at the present time."""
+        self.tick(self._clock())
+
+    def measure(self, now: float) -> None:
+        """Measure up to ``now``, and do what limit and schedule want; commits nothing."""
+        self.engine.advance(now, self.source)
+        self._limit()
+        self._follow_schedule()
+
+    def _limit(self) -> None:
+        engine, disconnector = self.engine, self.model.disconnector
+        watts = max(engine.sample.active, 0) // 1000
+        action = self.model.limiter.step(watts, engine.time / SECOND)
+        if action is LimiterAction.OVER:
+            disconnector.command(Command.LOCAL_DISCONNECT)
+        elif action is LimiterAction.UNDER:
+            disconnector.command(Command.LOCAL_RECONNECT)
+
+    def _follow_schedule(self) -> None:
+        engine, schedule = self.engine, self.model.disconnect_schedule
+        if not schedule.executions:
+            return
+        local = engine.state.zone.local(engine.seconds)
+        if self._disconnects.due(local, engine.state.counts.clock_sets):
+            cut = schedule.script.selector == DISCONNECT
+            command = Command.REMOTE_DISCONNECT if cut else Command.REMOTE_RECONNECT
+            self.model.disconnector.command(command)
+
+    # Memory.
+
+    @property
+    def due(self) -> bool:
+        """Tell whether something must be committed now."""
+        passed = self.engine.state.world - self._committed_at
+        late = passed >= micros(self.config.persist_s) or passed < 0
+        return self._urgent or late or self.engine.rows.dirty
+
+    def change(self) -> MeterCommit:
+        """Return all that a commit must hold."""
+        rows = self.engine.rows
+        counters = (self._own.limit, self._management.last, self._reader.last)
+        snapshot = encode(self.engine.dump(), self._kept, self._secrets, counters)
+        return MeterCommit(self.serial, snapshot, rows.pending, rows.firsts)
+
+    def committed(self) -> None:
+        """Take note that what ``change`` returned is durable."""
+        self.engine.rows.committed()
+        self._committed_at = self.engine.state.world
+        self._urgent = False
+
+    def commit(self) -> None:
+        """Commit now.
+
+        Raises:
+            StoreError: nothing was committed.
+        """
+        try:
+            self._memory.commit([self.change()])
+        except StoreError:
+            self.engine.state.alarms |= Alarm.MEMORY_ERROR
+            raise
+        self.committed()
+
+    def urge(self) -> None:
+        """Let the next ``tick`` commit, whatever the interval says."""
+        self._urgent = True
+
+    def _keep_security(self, state: SecurityState) -> None:
+        old, renewed = self._kept.security, state.keys.guek != self._kept.security.keys.guek
+        self._kept.security = state
+        self._secrets = self._kept.secrets(self._factory)
+        try:
+            self.engine.record(Event.KEYS_CHANGED)
+            self.commit()
+        except StoreError:
+            self._kept.security = old
+            self._secrets = self._kept.secrets(self._factory)
+            raise
+        self.model.reader.state = replace(self.model.reader.state, keys=state.keys)
+        if renewed:
+            self._reader.renew()
+
+    def _keep_password(self, password: bytes) -> None:
+        old, self._kept.password = self._kept.password, password
+        self._secrets = self._kept.secrets(self._factory)
+        try:
+            self.commit()
+        except StoreError:
+            self._kept.password = old
+            self._secrets = self._kept.secrets(self._factory)
+            raise
+
+    # What clients set.
+
+    def written(self, ref: AttributeRef, value: Data) -> None:
+        """Keep an attribute that a client has written.
+
+        Raises:
+            StoreError: it could not be kept for good.
+        """
+        octets = value.encode()
+        settable = ref.class_id in SETTABLE_CLASSES or ref.obis.raw.startswith(_MESSAGES)
+        if settable and len(octets) <= SETTING_OCTETS:
+            self._kept.settings[str(ref)] = octets
+        if (ref.class_id, ref.attribute) != (8, 2):  # the clock has events of its own
+            self.engine.state.counts.settings += 1
+            self.engine.record(Event.PARAMETERS_CHANGED)
+        self.commit()
+
+    def _restore_settings(self) -> None:
+        objects = {(item.CLASS_ID, str(item.obis)): item for item in self.model.every}
+        for name, octets in tuple(self._kept.settings.items()):
+            class_id, obis, attribute = name.split("/")
+            item = objects.get((int(class_id), obis))
+            try:
+                if item is not None:
+                    item.write(int(attribute), decode_data(octets))
+            except AccessError:  # an older firmware took it: it is forgotten, and that is told
+                del self._kept.settings[name]
+                self.engine.record(Event.PARAMETERS_CHANGED)
+
+
+def tick_all(meters: Iterable[Meter], memory: MeterMemory, now: float) -> None:
+    """Let many meters of one memory measure up to ``now``, and commit what is due at once.
+
+    Raises:
+        StoreError: nothing was committed; the meters go on, and try again at the next call.
+    """
+    due: list[Meter] = []
+    for meter in meters:
+        meter.measure(now)
+        if meter.due:
+            due.append(meter)
+    if due:
+        memory.commit([meter.change() for meter in due])
+        for meter in due:
+            meter.committed()

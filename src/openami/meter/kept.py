@@ -1,0 +1,119 @@
+"""What a meter's memory holds besides its measurement: counters, keys, and what clients set.
+
+Keys and the password are wrapped by the key that its maker put in (RFC 3394), which is not in the
+memory but in the meter's own file: whoever has the one without the other has no key.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from openami.core.errors import SecurityError, StoreError
+from openami.crypto.keywrap import unwrap, wrap
+from openami.dlms.cosem import SecurityState
+from openami.dlms.security import Keys
+
+if TYPE_CHECKING:
+    from openami.meter.identity import MeterKeys
+
+POLICY: Final = 3
+"""Authenticated and encrypted (class 64 version 0): what a new meter wants of its managers."""
+
+_BLOCK: Final = 8  # of the key wrap, which takes at least two
+
+
+@dataclass(slots=True)
+class Kept:
+    """The part of a meter's state that is not its engine's.
+
+    Args:
+        security: the management client's keys and policy.
+        password: the reading client's.
+        counter: from where the meter's own invocation counter goes on.
+        accepted: the highest counter accepted of the management and of the reading client.
+        settings: attributes that clients have written, as ``class/obis/attribute``, encoded.
+    """
+
+    security: SecurityState = field(repr=False)
+    password: bytes = field(repr=False)
+    counter: int = 0
+    accepted: tuple[int, int] = (-1, -1)
+    settings: dict[str, bytes] = field(default_factory=dict)
+
+    @classmethod
+    def new(cls, keys: MeterKeys) -> Self:
+        """Return the state of a meter as it leaves the factory."""
+        known = Keys(guek=keys.guek, gak=keys.gak, gbek=keys.gbek)
+        return cls(SecurityState(POLICY, known, keys.master), keys.lls)
+
+    def secrets(self, factory: bytes) -> dict[str, Any]:
+        """Return keys, policy and password as JSON holds them, wrapped by the key ``factory``."""
+        keys = self.security.keys
+        every = {
+            "guek": keys.guek,
+            "gak": keys.gak,
+            "gbek": keys.gbek,
+            "master": self.security.master,
+            "lls": self.password,
+        }
+        wrapped = {
+            name: wrap(factory, _padded(key)).hex()
+            for name, key in every.items()
+            if key is not None
+        }
+        return {"policy": self.security.policy, "keys": wrapped}
+
+
+def encode(
+    engine: dict[str, Any], kept: Kept, secrets: dict[str, Any], counters: tuple[int, int, int]
+) -> bytes:
+    """Return a snapshot.
+
+    Args:
+        engine: the engine's state.
+        kept: the rest.
+        secrets: what ``kept.secrets`` gave: wrapping is not for every snapshot.
+        counters: the limit of the own counter, and the two accepted.
+    """
+    data = {
+        "engine": engine,
+        "secrets": secrets,
+        "counters": counters,
+        "settings": {name: value.hex() for name, value in kept.settings.items()},
+    }
+    return json.dumps(data, separators=(",", ":")).encode()
+
+
+def decode(snapshot: bytes, factory: bytes) -> tuple[dict[str, Any], Kept]:
+    """Return the engine's state and the rest of what ``encode`` gave.
+
+    Raises:
+        StoreError: the snapshot is damaged, or of another meter (``memory.damaged``).
+    """
+    try:
+        data = json.loads(snapshot)
+        secrets = {
+            name: _unpadded(unwrap(factory, bytes.fromhex(text)))
+            for name, text in data["secrets"]["keys"].items()
+        }
+        password, master = secrets.pop("lls"), secrets.pop("master", None)
+        security = SecurityState(data["secrets"]["policy"], Keys(**secrets), master)
+        counter, management, reader = data["counters"]
+        settings = {name: bytes.fromhex(text) for name, text in data["settings"].items()}
+        kept = Kept(security, password, counter, (management, reader), settings)
+        return data["engine"], kept
+    except (ValueError, KeyError, TypeError, AttributeError, SecurityError):
+        # The cause may show a key: it is not handed on.
+        raise StoreError("a meter's memory is damaged", code="memory.damaged") from None
+
+
+def _padded(secret: bytes) -> bytes:
+    text = bytes((len(secret),)) + secret
+    size = max(-(-len(text) // _BLOCK) * _BLOCK, 2 * _BLOCK)
+    return text.ljust(size, b"\0")
+
+
+def _unpadded(text: bytes) -> bytes:
+    return text[1 : 1 + text[0]]

@@ -1,0 +1,6 @@
+"""A meter's COSEM objects, bound to its engine."""
+
+from openami.meter.objects.build import ObjectModel, build_objects
+from openami.meter.objects.hooks import Hooks
+
+__all__ = ["Hooks", "ObjectModel", "build_objects"]

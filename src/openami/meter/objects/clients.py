@@ -1,0 +1,119 @@
+"""The associations, their security and what a client must know before it has keys."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from openami.dlms.apdu.acse import ApplicationContext, Mechanism
+from openami.dlms.cosem import (
+    FOR_ALL,
+    AssociationLn,
+    AttributeMode,
+    ClientKind,
+    DataObject,
+    HdlcSetup,
+    Rights,
+    SapAssignment,
+    SecuritySetup,
+    TcpUdpSetup,
+)
+from openami.dlms.datatypes import DataType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from openami.dlms.cosem import AccessTable, CosemObject, InvocationCounters
+    from openami.meter.objects.hooks import Hooks
+
+MANAGEMENT_CLIENT: Final = 1
+READING_CLIENT: Final = 2
+PUBLIC_CLIENT: Final = 16
+
+MAX_APDU: Final = 4096
+"""Octets of an APDU that the meter takes: a firmware block and its cipher, with room."""
+
+INFO_OCTETS: Final = 512  # of a frame: half a second at 9600 bit/s
+WINDOW: Final = 3
+
+_PLAIN_AND_CIPHERED: Final = (ApplicationContext.LN, ApplicationContext.LN_CIPHERED)
+_SEEN_BY_MANAGEMENT: Final[AccessTable] = {ClientKind.MANAGEMENT: Rights(AttributeMode.READ)}
+
+
+def security_setups(hooks: Hooks) -> tuple[SecuritySetup, SecuritySetup]:
+    """Return the management client's security and the reading client's.
+
+    Keys are transferred through the first; the second has the same ones, without a policy, so
+    that a reader may talk in the clear or ciphered, as its application context says.
+    """
+    title = hooks.config.identity.system_title
+    reader = SecuritySetup(
+        "0.0.43.0.2.255",
+        keys=hooks.security.keys,
+        title=title,
+        counters=hooks.reader,
+        access=_SEEN_BY_MANAGEMENT,
+    )
+    management = SecuritySetup(
+        keys=hooks.security.keys,
+        title=title,
+        master=hooks.security.master,
+        policy=hooks.security.policy,
+        counters=hooks.management,
+        keep=hooks.keep_security,
+    )
+    return management, reader
+
+
+def client_objects(
+    hooks: Hooks, management: SecuritySetup, reader: SecuritySetup
+) -> Iterator[CosemObject]:
+    """Yield associations, security setups and invocation counters."""
+    yield from (management, reader)
+    plain = hooks.config.plain_management
+    yield AssociationLn(
+        "0.0.40.0.1.255", client=PUBLIC_CLIENT, kind=ClientKind.PUBLIC, max_pdu=MAX_APDU
+    )
+    yield AssociationLn(
+        "0.0.40.0.2.255",
+        client=READING_CLIENT,
+        kind=ClientKind.READER,
+        mechanism=Mechanism.LLS,
+        secret=hooks.password,
+        contexts=_PLAIN_AND_CIPHERED,
+        security=reader,
+        max_pdu=MAX_APDU,
+        on_secret=hooks.keep_password,
+    )
+    yield AssociationLn(
+        "0.0.40.0.3.255",
+        client=MANAGEMENT_CLIENT,
+        kind=ClientKind.MANAGEMENT,
+        mechanism=Mechanism.HLS_GMAC,
+        contexts=_PLAIN_AND_CIPHERED if plain else (ApplicationContext.LN_CIPHERED,),
+        security=management,
+        max_pdu=MAX_APDU,
+    )
+    yield _invocation_counter("0.0.43.1.0.255", hooks.management)
+    yield _invocation_counter("0.0.43.1.2.255", hooks.reader)
+
+
+def _invocation_counter(name: str, counters: InvocationCounters) -> DataObject:
+    """Return the object that shows the highest counter accepted: a client goes on above it."""
+    return DataObject(name, lambda: max(counters.last, 0), DataType.UINT32, access=FOR_ALL)
+
+
+def link_objects(hooks: Hooks) -> tuple[SapAssignment, HdlcSetup, TcpUdpSetup]:
+    """Return the setups of the links."""
+    who = hooks.config.identity
+    return (
+        SapAssignment({1: who.logical_device_name}, access=FOR_ALL),
+        HdlcSetup(
+            device_address=who.address,
+            max_info_transmit=INFO_OCTETS,
+            max_info_receive=INFO_OCTETS,
+            window_transmit=WINDOW,
+            window_receive=WINDOW,
+            access=hooks.access,
+        ),
+        TcpUdpSetup(access=hooks.access),
+    )

@@ -1,0 +1,40 @@
+"""What objects ask of the meter that they belong to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from openami.dlms.cosem import AccessTable, InvocationCounters, SecurityState
+    from openami.meter.settings import MeterConfig
+    from openami.metrology.engine import MeterEngine
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """The meter, as its objects see it.
+
+    Args:
+        config: its settings.
+        engine: its measurement.
+        access: rights to what is measured.
+        management: invocation counters of the management client.
+        reader: invocation counters of the reading client.
+        security: keys and policy as they are kept.
+        password: the reading client's password as it is kept.
+        keep_security: keeps new keys before they take effect.
+        keep_password: keeps a new password before it takes effect.
+    """
+
+    config: MeterConfig
+    engine: MeterEngine
+    access: AccessTable
+    management: InvocationCounters
+    reader: InvocationCounters
+    security: SecurityState = field(repr=False)
+    password: bytes = field(repr=False)
+    keep_security: Callable[[SecurityState], None]
+    keep_password: Callable[[bytes], None]

@@ -1,0 +1,130 @@
+"""A meter on one link: the DLMS server, and what the meter writes down of its clients."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from openami.core.errors import StoreError
+from openami.dlms.server import (
+    AssociationFailed,
+    AssociationOpened,
+    DecipheringFailed,
+    DlmsServer,
+    ReplayRefused,
+    ServerEvent,
+)
+from openami.meter.objects.clients import PUBLIC_CLIENT
+from openami.metrology.events import Alarm, Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from openami.dlms.link import ServerLink
+    from openami.meter.device import Meter
+
+REPEAT_S: Final = 60
+"""Seconds of the meter's clock within which an event of the same kind is written down once: who
+floods a meter with wrong passwords neither empties its logs nor wears out its memory."""
+
+_FRAUD: Final = {
+    "password": Event.AUTHENTICATION_FAILED,
+    "hls": Event.AUTHENTICATION_FAILED,
+    "deciphering": Event.DECIPHERING_FAILED,
+    "replay": Event.REPLAY_DETECTED,
+}
+
+
+class MeterServer:
+    """A ``Machine[ServerEvent]`` that serves one meter over one link.
+
+    What a client's request changed is committed before its answer can be sent; where that fails,
+    the answer is dropped, and the client asks again.
+
+    Args:
+        meter: the meter, which may be served over several links at once.
+        link: an ``HdlcServerLink`` or a ``WrapperServerLink``.
+        random_octets: returns octets from a cryptographic source.
+        on_error: told of a memory that could not be written.
+    """
+
+    def __init__(
+        self,
+        meter: Meter,
+        link: ServerLink,
+        *,
+        random_octets: Callable[[int], bytes],
+        on_error: Callable[[StoreError], None] | None = None,
+    ) -> None:
+        self.meter = meter
+        self.link = link
+        self._server = DlmsServer(
+            meter.device, link, random_octets=random_octets, throttle=meter.throttle
+        )
+        self._on_error = on_error or (lambda _: None)
+        self._events: list[ServerEvent] = []
+        self._out: list[bytes] = []
+        self._noted: dict[Event, int] = {}
+
+    @property
+    def finished(self) -> bool:
+        """Whether the link is of no use any more."""
+        return bool(getattr(self.link, "finished", False))
+
+    def receive_data(self, data: bytes, *, now: float) -> None:
+        self._server.receive_data(data, now=now)
+        self._settle()
+
+    def receive_eof(self, *, now: float) -> None:
+        self._server.receive_eof(now=now)
+        self._settle()
+
+    def data_to_send(self) -> tuple[bytes, ...]:
+        out, self._out = tuple(self._out), []
+        return out
+
+    def next_event(self) -> ServerEvent | None:
+        return self._events.pop(0) if self._events else None
+
+    def next_timer(self) -> float | None:
+        return self._server.next_timer()
+
+    def handle_timer(self, *, now: float) -> None:
+        self._server.handle_timer(now=now)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Write down what happened, commit it, and only then let the answers go."""
+        while (event := self._server.next_event()) is not None:
+            self._note(event)
+            self._events.append(event)
+        out = self._server.data_to_send()
+        try:
+            if self.meter.due:
+                self.meter.commit()
+        except StoreError as error:
+            self._on_error(error)
+        else:
+            self._out += out
+
+    def _note(self, event: ServerEvent) -> None:
+        match event:
+            case AssociationOpened(peer):
+                self.meter.urge()  # its invocation counter must be kept
+                if peer.client != PUBLIC_CLIENT:
+                    self._record(Event.ASSOCIATION_OPENED)
+            case AssociationFailed(code=code):
+                self._record(_FRAUD.get(code, Event.ASSOCIATION_REFUSED))
+            case DecipheringFailed():
+                self._record(Event.DECIPHERING_FAILED)
+            case ReplayRefused():
+                self._record(Event.REPLAY_DETECTED)
+
+    def _record(self, event: Event) -> None:
+        engine = self.meter.engine
+        last = self._noted.get(event)
+        if last is not None and 0 <= engine.seconds - last < REPEAT_S:
+            return
+        self._noted[event] = engine.seconds
+        if event in _FRAUD.values():
+            engine.state.alarms |= Alarm.AUTHENTICATION_FAILURE
+        engine.record(event)
