@@ -36,10 +36,9 @@ class OwnCounter:
         """From where to go on after the power failed: above all that may have been used."""
         return self._allocator.reserved
 
-    @property
-    def next(self) -> int:
-        """From where to go on after an orderly stop."""
-        return self._allocator.next
+    def give_back(self) -> None:
+        """Give back what was reserved and not used: the next snapshot goes on without a gap."""
+        self._allocator.reserved = self._allocator.next
 
     def take(self) -> int:
         """Return a counter never returned before.

@@ -218,6 +218,16 @@ class Meter:
             raise
         self.committed()
 
+    def stop(self, now: float) -> None:
+        """Measure up to ``now`` and commit before the power goes in good order.
+
+        Raises:
+            StoreError: nothing was committed.
+        """
+        self.measure(now)
+        self._own.give_back()
+        self.commit()
+
     def urge(self) -> None:
         """Let the next ``tick`` commit, whatever the interval says."""
         self._urgent = True

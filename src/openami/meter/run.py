@@ -1,0 +1,317 @@
+"""Runs one meter on its links until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import signal
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import structlog
+
+from openami.core.errors import ConfigError, StoreError, TransportError
+from openami.dlms.hdlc import HdlcParameters, HdlcServerLink
+from openami.dlms.server import ServerEvent
+from openami.dlms.wrapper import WrapperParameters, WrapperServerLink
+from openami.meter.device import Meter
+from openami.meter.identity import generate_identity, load_identity, save_identity
+from openami.meter.live import LiveFeed
+from openami.meter.server import MeterServer
+from openami.metrology.memory import VolatileMemory
+from openami.store.nvm import SqliteMemory
+from openami.transport.clock import SystemClock, monotonic, speed_of
+from openami.transport.driver import Driver
+from openami.transport.serial import open_pty, open_serial
+from openami.transport.tcp import listen_tcp
+from openami.transport.udp import listen_udp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+    from pathlib import Path
+
+    from openami.core.clock import Clock
+    from openami.meter.identity import MeterIdentity
+    from openami.meter.settings import MeterConfig
+    from openami.meter.sources import SourceSpec
+    from openami.metrology.memory import MeterMemory
+    from openami.transport.channel import Channel
+    from openami.transport.server import Server
+
+PORT: Final = 4059
+"""The wrapper's port, TCP and UDP (IANA dlms-cosem)."""
+
+MEMORY_FILE: Final = "meter.db"
+IDENTITY_FILE: Final = "meter.json"
+TICK_S: Final = 1.0
+"""Real seconds between two looks at the source: what a meter's display changes in."""
+
+log = structlog.get_logger()
+
+Endpoint = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What a meter runs with.
+
+    Args:
+        config: who it is and how it is set up.
+        source: what it measures.
+        state: the folder of its memory; without one it forgets all when it stops.
+        wrapper: where it listens for the TCP and UDP wrapper; port 0 for any free one.
+        hdlc: where it listens for HDLC over TCP.
+        serial: serial devices on which it speaks HDLC.
+        pty: whether it makes a pseudo terminal to speak HDLC on.
+        baud: of the serial devices.
+        clock: the world's.
+    """
+
+    config: MeterConfig
+    source: SourceSpec
+    state: Path | None = None
+    wrapper: tuple[Endpoint, ...] = ()
+    hdlc: tuple[Endpoint, ...] = ()
+    serial: tuple[str, ...] = ()
+    pty: bool = False
+    baud: int = 9600
+    clock: Clock = field(default_factory=SystemClock)
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where a meter can be reached, with the ports that it was given."""
+
+    wrapper: tuple[Endpoint, ...] = ()
+    hdlc: tuple[Endpoint, ...] = ()
+    serial: tuple[str, ...] = ()
+
+
+class MeterRunner:
+    """A meter on its links; as a context manager.
+
+    Args:
+        settings: what it runs with.
+
+    Raises:
+        ConfigError: it has no link.
+    """
+
+    def __init__(self, settings: RunSettings) -> None:
+        if not (settings.wrapper or settings.hdlc or settings.serial or settings.pty):
+            raise ConfigError("a meter wants a link", hint="wrapper, HDLC over TCP, serial or pty")
+        self._settings = settings
+        self._stack = AsyncExitStack()
+        self._failed = asyncio.Event()
+        self._failure: BaseException | None = None
+        self.listening = Listening()
+        self.meter: Meter
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            memory = self._open_memory(stack)
+            settings = self._settings
+            self.meter = Meter(
+                settings.config,
+                memory=memory,
+                source=settings.source.source,
+                clock=settings.clock.now,
+            )
+            stack.callback(self._last_commit)
+            self.meter.refresh()
+            live = settings.source
+            if live.live is not None:
+                await stack.enter_async_context(LiveFeed(live.command, live.live, settings.clock))
+            self.listening = await self._listen(stack)
+            self._watch(stack, self._tick())
+            self._stack = stack.pop_all()
+        log.info("meter serves", serial=self.meter.serial, listening=self.listening)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+        log.info("meter stopped", serial=self.meter.serial)
+
+    async def failed(self) -> None:
+        """Return never, unless one of the meter's tasks fails: then raise what it raised."""
+        await self._failed.wait()
+        assert self._failure is not None
+        raise self._failure
+
+    def _open_memory(self, stack: AsyncExitStack) -> MeterMemory:
+        if self._settings.state is None:
+            return VolatileMemory()
+        memory = SqliteMemory(self._settings.state / MEMORY_FILE)
+        stack.callback(memory.close)
+        return memory
+
+    def _last_commit(self) -> None:
+        with _logged():
+            self.meter.stop(self._settings.clock.now())
+
+    async def _tick(self) -> None:
+        pause = min(TICK_S, self._settings.config.persist_s / speed_of(self._settings.clock))
+        while True:
+            await asyncio.sleep(max(pause, 0.01))
+            with _logged():
+                self.meter.refresh()
+
+    def _watch(self, stack: AsyncExitStack, work: Coroutine[Any, Any, object]) -> None:
+        """Do ``work`` as long as the meter runs; its failure, or its end, is the meter's."""
+
+        def done(task: asyncio.Task[object]) -> None:
+            if not task.cancelled():
+                self._failure = task.exception() or TransportError("a line is gone")
+                self._failed.set()
+
+        task = asyncio.create_task(work)
+        task.add_done_callback(done)
+        stack.callback(task.cancel)
+
+    # Links.
+
+    async def _listen(self, stack: AsyncExitStack) -> Listening:
+        settings = self._settings
+        wrapper, hdlc = [], []
+        for host, port in settings.wrapper:
+            stream = await listen_tcp(host, port, self._wrapper)
+            await self._keep(stack, stream)
+            await self._keep(stack, await listen_udp(host, stream.port, self._datagrams))
+            wrapper.append((host, stream.port))
+        for host, port in settings.hdlc:
+            server = await listen_tcp(host, port, self._hdlc)
+            await self._keep(stack, server)
+            hdlc.append((host, server.port))
+        lines = list(settings.serial)
+        channels = [open_serial(device, baud=settings.baud) for device in lines]
+        if settings.pty:
+            channel, path = open_pty()
+            channels.append(channel)
+            lines.append(path)
+        for channel in channels:
+            self._serve_line(stack, channel)
+        return Listening(tuple(wrapper), tuple(hdlc), tuple(lines))
+
+    async def _keep(self, stack: AsyncExitStack, server: Server) -> None:
+        await stack.enter_async_context(server)
+        self._watch(stack, _raise(server))
+
+    def _serve_line(self, stack: AsyncExitStack, channel: Channel) -> None:
+        stack.callback(channel.close)
+        self._watch(stack, self._hdlc(channel))
+
+    async def _wrapper(self, channel: Channel) -> None:
+        await self._serve(channel, WrapperServerLink(opened_at=monotonic()))
+
+    async def _datagrams(self, channel: Channel) -> None:
+        parameters = WrapperParameters(datagrams=True)
+        await self._serve(channel, WrapperServerLink(parameters=parameters, opened_at=monotonic()))
+
+    async def _hdlc(self, channel: Channel) -> None:
+        await self._serve(channel, hdlc_link(self.meter, alone=True))
+
+    async def _serve(self, channel: Channel, link: HdlcServerLink | WrapperServerLink) -> None:
+        server = MeterServer(
+            self.meter, link, random_octets=secrets.token_bytes, on_error=_store_failed
+        )
+        log.debug("link opened", channel=channel.name)
+        await Driver[ServerEvent](
+            server, channel, on_event=_log_event, finished=lambda: server.finished
+        ).run()
+        log.debug("link closed", channel=channel.name)
+
+
+async def _raise(server: Server) -> None:
+    """Raise what a handler of ``server`` raised, when it does."""
+    raise await server.failed()
+
+
+def hdlc_link(meter: Meter, *, alone: bool = False) -> HdlcServerLink:
+    """Return a station on an HDLC line, set up as the meter's HDLC setup object says.
+
+    Args:
+        meter: the meter.
+        alone: the only one on its line.
+    """
+    hdlc = meter.model.hdlc
+    parameters = HdlcParameters(
+        max_info_tx=hdlc.max_info_transmit,
+        max_info_rx=hdlc.max_info_receive,
+        window_tx=hdlc.window_transmit,
+        window_rx=hdlc.window_receive,
+        inactivity_timeout=float(hdlc.inactivity_timeout),
+        inter_frame=max(hdlc.inter_octet_timeout / 1000, 0.5),
+    )
+    return HdlcServerLink(meter.station, (1,), parameters, alone=alone)
+
+
+@contextmanager
+def _logged() -> Iterator[None]:
+    """Log a memory that cannot be written: the meter measures on, and tries again."""
+    try:
+        yield
+    except StoreError as error:
+        _store_failed(error)
+
+
+def _store_failed(error: StoreError) -> None:
+    log.error("memory not written", code=error.code, reason=error.message)
+
+
+def _log_event(event: ServerEvent) -> None:
+    log.debug("client", what=type(event).__name__, detail=event)
+
+
+def ensure_identity(
+    state: Path, *, number: int | None = None, phases: int = 1, address: int | None = None
+) -> MeterIdentity:
+    """Return the identity in the folder ``state``, made at random and kept there if it has none.
+
+    Args:
+        state: the meter's folder.
+        number: the maker's running number of a new meter; at random if not given.
+        phases: of a new meter.
+        address: the station address of a new meter; from its number if not given.
+
+    Raises:
+        ConfigError: the file cannot be read or written, or is no meter's.
+    """
+    path = state / IDENTITY_FILE
+    if path.exists():
+        return load_identity(path)
+    chosen = secrets.randbelow(100_000_000) if number is None else number
+    identity = generate_identity(chosen, secrets.token_bytes, phases=phases, address=address)
+    save_identity(path, identity)
+    return identity
+
+
+async def run_meter(
+    settings: RunSettings, *, ready: Callable[[MeterRunner], None] | None = None
+) -> None:
+    """Run a meter until SIGTERM or SIGINT; then commit and return.
+
+    Args:
+        settings: what it runs with.
+        ready: called once it can be reached.
+
+    Raises:
+        ConfigError: the settings do not fit together.
+        TransportError: a link cannot be opened.
+        StoreError: its memory cannot be read.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with MeterRunner(settings) as runner:
+        if ready is not None:
+            ready(runner)
+        waits = [asyncio.create_task(stop.wait()), asyncio.create_task(runner.failed())]
+        try:
+            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in waits:
+                task.cancel()
