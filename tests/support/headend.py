@@ -183,7 +183,7 @@ def meter_status(serial: str, **changes: Any) -> dict[str, Any]:
         "model": "OA1",
         "firmware": "1.0",
         "state": "ok",
-        "last_read": "2026-05-28T12:00:00Z",
+        "last_read": "2026-05-29T20:15:00Z",
         "clock_offset_s": 0.5,
         "error": None,
         **changes,

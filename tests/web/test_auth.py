@@ -114,48 +114,52 @@ async def test_nobody_ends_anothers_session(
     assert (await admin.get("/api/v1/session")).status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body", "needed"),
-    [
-        ("GET", "/api/v1/overview", None, Role.VIEWER),
-        ("GET", "/api/v1/devices", None, Role.VIEWER),
-        ("GET", "/api/v1/store", None, Role.VIEWER),
-        ("GET", "/api/v1/jobs", None, Role.VIEWER),
-        ("GET", "/api/v1/events", None, Role.VIEWER),
-        ("GET", "/metrics", None, Role.VIEWER),
-        (
-            "POST",
-            "/api/v1/devices/dcu-D9/state",
-            {"to": "suspended", "why": "test"},
-            Role.OPERATOR,
-        ),
-        ("PATCH", "/api/v1/devices/dcu-D9", {"label": "x"}, Role.OPERATOR),
-        (
-            "POST",
-            "/api/v1/meters/M9/reads",
-            {"attributes": [{"class_id": 3, "obis": "1.0.1.8.0.255"}]},
-            Role.OPERATOR,
-        ),
-        ("POST", "/api/v1/meters/M9/dcu", {"dcu": "D9", "why": "test"}, Role.ADMIN),
-        ("POST", "/api/v1/dcus", {"dcu": "D8"}, Role.ADMIN),
-        ("POST", "/api/v1/shipments", {}, Role.ADMIN),
-        ("GET", "/api/v1/audit", None, Role.ADMIN),
-        ("GET", "/api/v1/operators", None, Role.ADMIN),
-        ("POST", "/api/v1/operators", {"name": "x", "password": PASSWORD}, Role.ADMIN),
-        ("PATCH", "/api/v1/operators/viewer-1", {"role": "viewer"}, Role.ADMIN),
-    ],
-)
-async def test_roles(running: Running, method: str, path: str, body: object, needed: Role) -> None:
+NEEDS: list[tuple[str, str, object, Role]] = [
+    ("GET", "/api/v1/overview", None, Role.VIEWER),
+    ("GET", "/api/v1/devices", None, Role.VIEWER),
+    ("GET", "/api/v1/store", None, Role.VIEWER),
+    ("GET", "/api/v1/jobs", None, Role.VIEWER),
+    ("GET", "/api/v1/events", None, Role.VIEWER),
+    ("GET", "/metrics", None, Role.VIEWER),
+    (
+        "POST",
+        "/api/v1/devices/dcu-D9/state",
+        {"to": "suspended", "why": "test"},
+        Role.OPERATOR,
+    ),
+    ("PATCH", "/api/v1/devices/dcu-D9", {"label": "x"}, Role.OPERATOR),
+    (
+        "POST",
+        "/api/v1/meters/M9/reads",
+        {"attributes": [{"class_id": 3, "obis": "1.0.1.8.0.255"}]},
+        Role.OPERATOR,
+    ),
+    ("POST", "/api/v1/meters/M9/dcu", {"dcu": "D9", "why": "test"}, Role.ADMIN),
+    ("POST", "/api/v1/dcus", {"dcu": "D8"}, Role.ADMIN),
+    ("POST", "/api/v1/shipments", {}, Role.ADMIN),
+    ("GET", "/api/v1/audit", None, Role.ADMIN),
+    ("GET", "/api/v1/operators", None, Role.ADMIN),
+    ("POST", "/api/v1/operators", {"name": "x", "password": PASSWORD}, Role.ADMIN),
+    ("PATCH", "/api/v1/operators/viewer-1", {"role": "viewer"}, Role.ADMIN),
+]
+
+
+async def test_roles(running: Running) -> None:
     for role in Role:
         async with token_client(running, role) as client:
-            answer = await client.request(method, path, json=body)
-        if role.includes(needed):
-            assert answer.status_code not in {401, 403}, (role, answer.text)
-        else:
-            assert (answer.status_code, code(answer)) == (403, "security.role"), role
-    async with operator_client(running) as nobody:
-        answer = await nobody.request(method, path, json=body)
-        assert (answer.status_code, code(answer)) == (401, "security.session")
+            for method, path, body, needed in NEEDS:
+                answer = await client.request(method, path, json=body)
+                if role.includes(needed):
+                    assert answer.status_code not in {401, 403}, (role, path, answer.text)
+                else:
+                    found = (answer.status_code, code(answer))
+                    assert found == (403, "security.role"), (role, path)
+
+
+async def test_nobody_is_told_to_log_in(browser: httpx.AsyncClient) -> None:
+    for method, path, body, _ in NEEDS:
+        answer = await browser.request(method, path, json=body)
+        assert (answer.status_code, code(answer)) == (401, "security.session"), path
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
 

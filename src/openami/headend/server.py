@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+# The application refuses what is too large in JSON; only what is absurd does the transport.
+BACKSTOP: Final = 64 * 2**20
+
 WEB: Final = "openami.web.app:create_apps"
 
 WebFactory: TypeAlias = "Callable[[Services], tuple[Any, Any]]"
@@ -142,7 +145,7 @@ async def _listen(
         host=host,
         port=port,
         tls=server_context(home.server, home.server),
-        limits=HttpLimits(body_octets=settings.request_octets, drain_s=settings.drain_s),
+        limits=_limits(settings.request_octets, settings),
     )
     stack.push_async_callback(operators.stop)
     host, port = address(settings.device_listen)
@@ -151,10 +154,21 @@ async def _listen(
         host=host,
         port=port,
         tls=server_context(home.server, home.server, client_authority=home.clients),
-        limits=HttpLimits(body_octets=settings.batch_octets, drain_s=settings.drain_s),
+        limits=_limits(settings.batch_octets, settings),
     )
     stack.push_async_callback(devices.stop)
+    stack.push_async_callback(_stop_both, operators, devices)
     return operators, devices
+
+
+async def _stop_both(*servers: HttpServer) -> None:
+    """Stop servers at the same time; stopping them again later does nothing."""
+    await asyncio.gather(*(server.stop() for server in servers))
+
+
+def _limits(octets: int, settings: HeadendSettings) -> HttpLimits:
+    """Return the transport's limits: those of a body lie behind the application's own."""
+    return HttpLimits(body_octets=octets + BACKSTOP, drain_s=settings.drain_s)
 
 
 def _let_go(services: Services) -> None:

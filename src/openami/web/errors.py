@@ -59,6 +59,7 @@ STATUSES: Final[Mapping[str, int]] = {
     "store": 503,
     "store.not-found": 404,
     "store.conflict": 409,
+    "store.cursor": 400,
     "busy": 503,
 }
 
