@@ -65,12 +65,12 @@ def read(
     openami read dlms+tcp://127.0.0.1:4059 --client 1 --auth hls5-gmac --key-file keys.toml \
         --profile 1.0.99.1.0.255 --from 2026-01-01 --to 2026-01-02
     """
-    from openami.cli.profile import Wanted, read_profile
-
     if bool(names) == bool(profile):
         raise click.UsageError("give logical names, or --profile")
     access = make_access(url, **options)
     if profile:
+        from openami.cli.profile import Wanted, read_profile
+
         wanted = Wanted.of(profile, start=start, end=end, entries=entries)
 
         async def rows() -> Sequence[dict[str, Any]]:

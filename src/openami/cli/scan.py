@@ -41,7 +41,7 @@ def scan(url: str, as_json: bool, **options: Any) -> None:
 
     entries = run(work)
     version = association_version(entries)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "class_id": entry.class_id,
             "version": entry.version,

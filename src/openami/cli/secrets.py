@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from dataclasses import dataclass, field
@@ -62,14 +63,25 @@ def _from_environment() -> dict[str, bytes]:
 
 
 def _from_file(path: Path) -> Secrets:
-    """Read a TOML file with guek, gak, dedicated, gbek, password, system_title; all optional."""
+    """Read a TOML file with guek, gak, dedicated, gbek, password, system_title; all optional.
+
+    The file of a meter of ours (meter.json) will do too.
+    """
     try:
-        content = tomllib.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        own = text.lstrip().startswith("{")
+        content = json.loads(text)["keys"] if own else tomllib.loads(text)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+    except (ValueError, KeyError, TypeError):
         # The parser's own message may quote the line, which holds a key.
-        raise ConfigError(f"{path} is not TOML", hint='a line such as guek = "0001…0F"') from None
+        raise ConfigError(
+            f"{path} is neither TOML nor a meter's file", hint='a line such as guek = "0001…0F"'
+        ) from None
+    if own:
+        names = [name for name in KEY_NAMES if name in content]
+        password = bytes.fromhex(str(content.get("lls", "")))
+        return Secrets({n: _key(n, content[n], str(path)) for n in names}, password or None)
     password = content.pop("password", None)
     title = content.pop("system_title", None)
     return Secrets(
@@ -124,7 +136,7 @@ key_option = click.option(
 )  # fmt: skip
 key_file_option = click.option(
     "--key-file", type=click.Path(path_type=Path, dir_okay=False),
-    help="A TOML file with guek, gak, dedicated, gbek, password, system_title.",
+    help="A TOML file with guek, gak, dedicated, gbek, password, system_title; or meter.json of a meter of ours.",
 )  # fmt: skip
 password_file_option = click.option(
     "--password-file", type=click.Path(path_type=Path, dir_okay=False),
