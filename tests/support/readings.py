@@ -44,3 +44,14 @@ def batch(name: str, *tables: pa.Table, dcu: str = "D1") -> Batch:
     """Return an upload of some tables; its digest follows from its content."""
     table = join(tables)
     return Batch(dcu, name, hashlib.sha256(to_ipc(table)).digest(), table)
+
+
+def day_batch(number: int) -> Batch:
+    """Return the upload of day ``number``: always the same, with a correction of the day before."""
+    day = MIDNIGHT + 86_400 * number
+    return batch(
+        f"b{number}",
+        profile("A1", start=day, seed=number),
+        profile("A2", start=day, seed=number, channels=CHANNELS[:1]),
+        profile("A1", start=day - 900, rows=1, seed=number, add=1000),
+    )

@@ -74,10 +74,10 @@ def normalised(what: str) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        text = str(error).partition("\n")[0]
+        text = str(error)
         if any(sign in text for sign in _FULL_TEXTS):
             raise StoreFullError(f"{what}: no room left", hint="nothing was lost") from error
-        raise StoreError(f"{what}: {text}") from error
+        raise StoreError(f"{what}: {' '.join(text.split())[:300]}") from error
     except OSError as error:
         if error.errno in NO_ROOM:
             raise StoreFullError(f"{what}: no room left", hint="nothing was lost") from error

@@ -180,12 +180,11 @@ class Queries:
         found = self._run(
             "WITH repeated AS (SELECT series, time FROM lake.readings"
             f"{where} GROUP BY ALL HAVING count(*) > 1),"
-            " neighbours AS (SELECT value, status, lag(value) OVER w AS value_before,"
-            " lag(status) OVER w AS status_before"
-            " FROM lake.readings SEMI JOIN repeated USING (series, time)"
-            " WINDOW w AS (PARTITION BY series, time ORDER BY version))"
-            " SELECT count(*) AS n FROM neighbours"
-            " WHERE value = value_before AND status = status_before"
+            " keys AS (SELECT DISTINCT point, time FROM repeated JOIN lake.series USING (series)),"
+            " neighbours AS (SELECT (series, value, status) AS said, lag(said) OVER w AS before"
+            " FROM lake.readings JOIN lake.series USING (series) SEMI JOIN keys USING (point, time)"
+            " WINDOW w AS (PARTITION BY point, time ORDER BY version))"
+            " SELECT count(*) AS n FROM neighbours WHERE said = before"
         )
         return int(found["n"][0].as_py())
 

@@ -92,6 +92,21 @@ def _with_version(rows: Rows, version: Longs) -> Rows:
     return Rows(rows.key, rows.series, rows.value, rows.status, version)
 
 
+def shared_keys(key: Longs) -> npt.NDArray[np.bool_]:
+    """Return which rows share their key with another."""
+    shared = np.zeros(len(key), np.bool_)
+    if bool((key[1:] > key[:-1]).all()):
+        return shared
+    ordered = np.sort(key)  # several times as fast as sorting places
+    if not bool((ordered[1:] == ordered[:-1]).any()):
+        return shared
+    order = np.argsort(key, kind="stable")
+    same = key[order[1:]] == key[order[:-1]]
+    shared[order[1:]] |= same
+    shared[order[:-1]] |= same
+    return shared
+
+
 class Resolved(NamedTuple):
     """Which of the new rows to keep (a mask), and the versions that are not the latest any more."""
 

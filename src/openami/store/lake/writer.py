@@ -23,7 +23,15 @@ import pyarrow.parquet as pq
 
 from openami.fleet.ports import BatchResult, BatchStatus
 from openami.store.lake.catalogue import INLINED_ROWS, normalised, quoted, sync
-from openami.store.lake.versions import Longs, Rows, key_of, number_versions, resolve, split
+from openami.store.lake.versions import (
+    Longs,
+    Rows,
+    key_of,
+    number_versions,
+    resolve,
+    shared_keys,
+    split,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -241,11 +249,9 @@ class Writer:
         point, time_ = split(rows.key)
         self._learn_high(point, time_)
         suspect = time_ <= self._high[point]
-        ascending = bool((rows.key[1:] > rows.key[:-1]).all())
-        if ascending and not suspect.any():
+        suspect |= shared_keys(rows.key)
+        if not suspect.any():
             return rows, rows.take(np.empty(0, np.int64))
-        if not ascending:
-            suspect |= _shared(rows.key)
         doubtful = rows.take(suspect)
         keep, superseded = resolve(doubtful, self._latest(np.unique(doubtful.key)))
         wanted = np.ones(len(rows), np.bool_)
@@ -372,16 +378,6 @@ def _syncing(folder: Path) -> Iterator[None]:
     new = set(folder.rglob("*.parquet")) - before
     for path in sorted(new | {parent for file in new for parent in file.parents[:3]}):
         sync(path)
-
-
-def _shared(key: Longs) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Return which rows share their key with another."""
-    order = np.argsort(key, kind="stable")
-    same = key[order[1:]] == key[order[:-1]]
-    shared = np.zeros(len(key), np.bool_)
-    shared[order[1:]] |= same
-    shared[order[:-1]] |= same
-    return shared
 
 
 def _superseded_table(rows: Rows) -> pa.Table:
