@@ -81,7 +81,7 @@ async def _stream(
                 yield _event("dropped", {"events": dropped})
             if event is not None:
                 yield _event(event.topic.value, _json(event))
-            elif not await _still_open(request, caller):
+            elif subscription.closed or not await _still_open(request, caller):
                 return
             else:
                 yield b": \n\n"

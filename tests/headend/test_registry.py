@@ -1,0 +1,157 @@
+"""Who may speak of which meter, what becomes of devices, and who gets their keys."""
+
+import pytest
+from tests.support.headend import shipment, shipped
+
+from openami.core.clock import ManualClock
+from openami.core.errors import ConfigError, ConflictError, NotFoundError, SecurityError
+from openami.fleet.devices import Contact, DeviceKind, Health, LifecycleState, Sighting
+from openami.headend.bus import LiveEvent, Topic
+from openami.headend.errors import RequestError
+from openami.headend.registry import Description
+from openami.headend.reports import DcuFigures
+from openami.headend.services import Services
+
+
+def take(services: Services, dcu: str, *meters: str, contact: Contact = Contact.OK) -> None:
+    sightings = [Sighting(DeviceKind.METER, meter, contact=contact) for meter in meters]
+    services.reports.take(dcu, DcuFigures(0.0), sightings)
+
+
+@pytest.fixture
+def street(services: Services) -> Services:
+    for dcu in ("D1", "D2"):
+        services.registry.enroll_dcu(dcu, who="test")
+    take(services, "D1", "M1", "M2")
+    take(services, "D2", "M3")
+    return services
+
+
+def test_meters_are_sorted_by_whose_they_are(street: Services) -> None:
+    found = street.ownership.sort("D1", ["M1", "M3", "M9"])
+    assert tuple(map(set, found)) == ({"M1"}, {"M9"}, {"M3"})
+    assert street.ownership.meters("D1") == {"M1", "M2"}
+
+
+def test_a_claim_takes_what_is_nobodys_and_nothing_else(street: Services) -> None:
+    street.ownership.claim("D1", ["M1", "M9"])
+    assert street.registry.meter("M9").dcu == "D1"
+    with pytest.raises(SecurityError) as caught:
+        street.ownership.claim("D1", ["M8", "M3"])
+    assert caught.value.code == "fleet.not-yours"
+    with pytest.raises(NotFoundError):
+        street.registry.meter("M8")
+
+
+def test_a_retired_dcus_meters_are_free(street: Services) -> None:
+    street.registry.move("dcu-D2", LifecycleState.RETIRED, who="test", why="flooded")
+    street.ownership.claim("D1", ["M3"])
+    assert street.registry.meter("M3").dcu == "D1"
+
+
+def test_a_report_takes_no_meter_away(street: Services) -> None:
+    sighting = Sighting(DeviceKind.METER, "M3", model="stolen", contact=Contact.OK)
+    _, passed_over = street.reports.take("D1", DcuFigures(0.0), [sighting])
+    assert passed_over == {"M3"}
+    assert (street.registry.meter("M3").dcu, street.registry.meter("M3").model) == ("D2", "")
+
+
+def test_an_unexpected_meter_waits_for_an_operator(street: Services) -> None:
+    assert street.registry.meter("M1").state is LifecycleState.REGISTERED
+
+
+def test_assigning_needs_a_dcu_that_is_in_use(street: Services) -> None:
+    with pytest.raises(NotFoundError):
+        street.registry.assign("M1", "D9", who="test", why="x")
+    street.registry.move("dcu-D2", LifecycleState.SUSPENDED, who="test", why="x")
+    with pytest.raises(ConflictError) as caught:
+        street.registry.assign("M1", "D2", who="test", why="x")
+    assert caught.value.code == "device.shut-out"
+    street.registry.move("dcu-D2", LifecycleState.IN_SERVICE, who="test", why="x")
+    street.registry.assign("M1", "D2", who="test", why="x")
+    assert street.ownership.meters("D2") == {"M1", "M3"}
+    assert street.ownership.meters("D1") == {"M2"}
+
+
+@pytest.mark.parametrize("why", ["", "  \n ", "x" * 501])
+def test_a_change_needs_a_reason(street: Services, why: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        street.registry.move("dcu-D1", LifecycleState.SUSPENDED, who="test", why=why)
+    assert caught.value.code == "request.why"
+    assert street.registry.dcu("D1").state is LifecycleState.IN_SERVICE
+
+
+def test_a_new_meter_of_a_dcu_that_is_shut_out(street: Services) -> None:
+    street.registry.move("dcu-D1", LifecycleState.SUSPENDED, who="test", why="x")
+    with pytest.raises(SecurityError) as caught:
+        street.registry.admitted("D1")
+    assert caught.value.code == "fleet.shut-out"
+    with pytest.raises(SecurityError) as caught:
+        street.registry.admitted("D9")
+    assert caught.value.code == "fleet.unknown-dcu"
+
+
+async def test_changes_are_news(street: Services) -> None:
+    heard: list[LiveEvent] = []
+    with street.bus.subscribe(lambda _: True) as listening:
+        street.registry.move("dcu-D1", LifecycleState.SUSPENDED, who="test", why="x")
+        street.registry.describe("meter-M1", Description(label="Attic"), who="test")
+        while (event := await listening.next(0)) is not None:
+            heard.append(event)
+    assert [(e.topic, e.subject, e.dcu) for e in heard] == [
+        (Topic.DEVICE, "D1", "D1"),
+        (Topic.DEVICE, "M1", "D1"),
+    ]
+    assert heard[0].data["state"] == "suspended"
+
+
+def test_health_goes_by_the_clock_of_the_meters(street: Services, clock: ManualClock) -> None:
+    take(street, "D1")
+    device = street.registry.dcu("D1")
+    assert street.statistics.health(device) is Health.OK
+    clock.advance(4 * 900)
+    assert street.statistics.health(device) is Health.LATE
+    clock.advance(86_400)
+    assert street.statistics.health(device) is Health.UNREACHABLE
+    found = street.statistics.dcu(device)
+    assert found.by_health == {"ok": 0, "late": 0, "unreachable": 2}
+
+
+class TestShipments:
+    def test_a_file_that_is_none_takes_nothing(self, services: Services) -> None:
+        with pytest.raises(ConfigError) as caught:
+            services.shipments.take(b"[]", who="test")
+        assert caught.value.code == "request.shipment"
+        assert services.registry.devices().items == ()
+
+    def test_a_meter_that_was_found_before_its_shipment_came(self, street: Services) -> None:
+        taken = street.shipments.take(shipment(shipped(1), shipped(5)), who="test")
+        assert (taken.added, taken.known) == (1, 1)
+        meter = street.registry.meter("M1")
+        assert (meter.system_title, meter.dcu) == (shipped(1).system_title, "D1")
+        keys = street.credentials.for_dcu("D1", shipped(1).system_title).keys
+        assert set(keys) == {"guek", "gak", "hls"}
+        with pytest.raises(NotFoundError):
+            street.credentials.for_dcu("D2", shipped(1).system_title)
+
+    def test_other_keys_or_another_title_are_a_conflict(self, services: Services) -> None:
+        services.shipments.take(shipment(shipped(1)), who="test")
+        changed = {**shipped(1).keys, "guek": bytes(16)}
+        with pytest.raises(ConflictError) as caught:
+            services.shipments.take(shipment(shipped(1, keys=changed)), who="test")
+        assert caught.value.code == "device.keys"
+        other = shipped(1, system_title=shipped(2).system_title)
+        with pytest.raises(ConflictError) as caught:
+            services.shipments.take(shipment(other), who="test")
+        assert caught.value.code == "device.title"
+        found = services.credentials.for_dcu("D1", shipped(1).system_title).keys
+        assert found["guek"] == shipped(1).keys["guek"]
+
+    def test_keys_show_nowhere(self, services: Services) -> None:
+        services.shipments.take(shipment(shipped(1)), who="test")
+        given = services.credentials.for_dcu("D1", shipped(1).system_title)
+        assert "guek" not in repr(given)
+        audit = str(services.registry.audit().items)
+        assert shipped(1).keys["guek"].hex() not in audit.lower()
+        files = (services.home.root / "vault.sqlite", services.home.database)
+        assert all(shipped(1).keys["guek"] not in file.read_bytes() for file in files)

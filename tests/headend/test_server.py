@@ -1,0 +1,172 @@
+"""A head-end as a process: started, stopped, killed, started again."""
+
+import asyncio
+import ssl
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.support.headend import (
+    PASSWORD,
+    START,
+    day,
+    login,
+    operator_client,
+    running_headend,
+    settings_in,
+    upload,
+)
+from tests.support.headend_process import Process, process
+
+from openami.core.errors import ConfigError, StoreError, TransportError
+from openami.fleet.operators import Role
+from openami.headend.offline import open_offline
+from openami.headend.readings import Span
+from openami.headend.server import Running, headend, load_web, run
+from openami.mdm.readings import to_ipc
+
+
+def enrolled(folder: Path, dcu: str = "D1") -> Path:
+    """Enroll a DCU beside the head-end, and return the file of its certificate and key."""
+    with open_offline(settings_in(folder)) as offline:
+        issued = offline.registry.enroll_dcu(dcu, who="test")
+    chain = folder / f"{dcu}.pem"
+    chain.write_bytes(issued.key + issued.certificate)
+    return chain
+
+
+def dcu_of(running: Process, chain: Path) -> httpx.AsyncClient:
+    context = ssl.create_default_context(cafile=str(running.authority))
+    context.load_cert_chain(chain)
+    return httpx.AsyncClient(
+        base_url=running.device_url, verify=context, trust_env=False, timeout=60
+    )
+
+
+async def test_a_killed_head_end_has_all_it_acknowledged_and_nothing_twice(tmp_path: Path) -> None:
+    chain = enrolled(tmp_path)
+    bodies = {f"b{n}": to_ipc(day([f"M{n % 5}"], start=START + n * 86_400)) for n in range(60)}
+    acknowledged: set[str] = set()
+    for round_ in range(3):
+        async with process(tmp_path) as running, dcu_of(running, chain) as dcu:
+
+            async def send(name: str, dcu: httpx.AsyncClient = dcu) -> None:
+                try:
+                    answer = await upload(dcu, name, bodies[name])
+                except httpx.TransportError:
+                    return
+                assert answer.status_code == 200
+                if name in acknowledged:
+                    assert answer.json()["status"] == "repeated"
+                acknowledged.add(name)
+
+            sending = [asyncio.create_task(send(name)) for name in bodies]
+            if round_ < 2:
+                target = len(acknowledged) + 5
+                while len(acknowledged) < target and not all(task.done() for task in sending):
+                    await asyncio.sleep(0)
+                await running.kill()
+            await asyncio.gather(*sending)
+    assert acknowledged == set(bodies)
+    async with running_headend(tmp_path) as again:
+        counts, duplicates = again.services.readings.counts(Span())
+        assert (counts.readings, counts.versions, counts.batches) == (60 * 96, 60 * 96, 60)
+        assert duplicates == 0
+
+
+async def test_sigterm_stops_it_cleanly_with_open_connections(tmp_path: Path) -> None:
+    chain = enrolled(tmp_path)
+    async with process(tmp_path) as running, dcu_of(running, chain) as dcu:
+        context = ssl.create_default_context(cafile=str(running.authority))
+        async with httpx.AsyncClient(
+            base_url=running.url, verify=context, trust_env=False, timeout=60
+        ) as browser:
+            await login(browser)
+            poll = asyncio.create_task(dcu.get("/device/v1/work", params={"wait": "25"}))
+            stored = await upload(dcu, "b1", day(["M1"]))
+            assert stored.json()["status"] == "stored"
+            async with browser.stream("GET", "/api/v1/live") as live:
+                assert await running.terminate() == 0
+                assert [line async for line in live.aiter_lines()][:1] == ["retry: 2000"]
+            assert (await poll).json() == {"jobs": []}
+    async with running_headend(tmp_path) as again:
+        assert again.services.statistics.overview().store.readings == 96
+
+
+async def test_an_installation_is_used_by_one_head_end(tmp_path: Path) -> None:
+    async with running_headend(tmp_path):
+        with pytest.raises(StoreError) as caught:
+            async with running_headend(tmp_path):
+                pass
+        assert caught.value.code == "store.busy"
+        with open_offline(settings_in(tmp_path)) as offline:
+            assert offline.registry.enroll_dcu("D5", who="test").key.startswith(b"-----BEGIN")
+
+
+async def test_an_address_in_use_is_said(tmp_path: Path) -> None:
+    async with running_headend(tmp_path / "one") as first:
+        listen = first.url.removeprefix("https://")
+        with pytest.raises(TransportError) as caught:
+            async with running_headend(tmp_path / "two", listen=listen):
+                pass
+        assert caught.value.code == "transport.in-use"
+    async with running_headend(tmp_path / "two", listen=listen) as second:
+        assert second.url == first.url
+
+
+@pytest.mark.parametrize("name", ["", "openami", "openami.nowhere:x", "openami.web.app:nothing"])
+def test_a_web_application_that_is_none(name: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_web(name)
+    assert caught.value.code == "config.web"
+
+
+async def test_the_first_password_is_made_once(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path, admin_password=None)
+    async with headend(settings) as first:
+        assert first.first_password == first.home.admin_password.read_text().strip()
+        assert first.first_password not in repr(first)
+        async with operator_client(first) as browser:
+            await login(browser, password=first.first_password)
+            change = {"old": first.first_password, "new": PASSWORD}
+            assert (await browser.post("/api/v1/password", json=change)).status_code == 204
+        assert not first.home.admin_password.exists()
+    async with headend(settings) as second:
+        assert second.first_password is None
+        async with operator_client(second) as browser:
+            await login(browser)
+
+
+async def test_the_first_password_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("from the deployment\n")
+    settings = settings_in(
+        tmp_path, admin_password=None, admin_password_file=file, admin_name="root"
+    )
+    async with headend(settings) as running, operator_client(running) as browser:
+        assert running.first_password is None
+        await login(browser, "root", "from the deployment")
+        assert not running.home.admin_password.exists()
+
+
+async def test_an_account_made_offline_is_there(tmp_path: Path) -> None:
+    with open_offline(settings_in(tmp_path)) as offline:
+        offline.operators.ensure_first()
+        offline.operators.add("eve", PASSWORD, Role.VIEWER, who="test")
+    async with running_headend(tmp_path) as running, operator_client(running) as browser:
+        await login(browser, "eve")
+
+
+async def test_run_announces_and_ends(tmp_path: Path) -> None:
+    stop = asyncio.Event()
+    seen: list[Running] = []
+
+    def announce(running: Running) -> None:
+        seen.append(running)
+        stop.set()
+
+    await run(settings_in(tmp_path), announce=announce, stop=stop)
+    assert seen[0].url.startswith("https://127.0.0.1:")
+    stop.clear()
+    asyncio.get_running_loop().call_soon(stop.set)
+    await run(settings_in(tmp_path), stop=stop)
