@@ -154,8 +154,9 @@ class Channel:
 
     def expected(self, message: CipheredApdu) -> int:
         """Return the lowest counter that is accepted from the peer with the key of ``message``."""
-        guard = self._dedicated if message.form.dedicated else self._global
-        return guard.last + 1
+        if message.form.dedicated:
+            return self._dedicated.last + 1
+        return max(self._global.last, self._counters.last) + 1
 
     def hls_answer(self, challenge: bytes) -> bytes:
         """Return f(challenge) of HLS-5 for the peer's challenge.

@@ -83,11 +83,12 @@ _MANAGED: Final = Rights(
     method={1: MethodMode.ACCESS, 2: MethodMode.AUTHENTICATED},
     attribute={7: AttributeMode.WRITE},
 )
-DEFAULT_ACCESS: Final[AccessTable] = {
-    ClientKind.PUBLIC: _OWN,
-    ClientKind.READER: _OWN_HLS,
-    ClientKind.MANAGEMENT: _MANAGED,
-}
+
+
+def _usual_access(kind: ClientKind, mechanism: Mechanism) -> AccessTable:
+    """Return who sees an association object: its own client, and the management client."""
+    own = _OWN_HLS if mechanism is Mechanism.HLS_GMAC else _OWN
+    return {kind: own, ClientKind.MANAGEMENT: _MANAGED}
 
 
 def _usual(kind: ClientKind, mechanism: Mechanism) -> Conformance:
@@ -112,7 +113,8 @@ class AssociationLn(CosemObject):
         max_pdu: octets of the longest APDU that the server takes, 0 for no limit.
         server: SAP of the logical device.
         on_secret: called with a new secret, before the client is answered: keep it.
-        access: what each kind of client may do with this object itself.
+        access: what each kind of client may do with this object itself; by default its own kind
+            reads it, and the management client manages it.
 
     Raises:
         ConfigError: the parts do not fit together.
@@ -135,9 +137,10 @@ class AssociationLn(CosemObject):
         max_pdu: int = 1024,
         server: int = 1,
         on_secret: Callable[[bytes], None] | None = None,
-        access: AccessTable = DEFAULT_ACCESS,
+        access: AccessTable | None = None,
     ) -> None:
-        super().__init__(obis, access=access)
+        usual = _usual_access(kind, mechanism)
+        super().__init__(obis, access=usual if access is None else access)
         self.client = client
         self.kind = kind
         self.mechanism = mechanism
