@@ -18,7 +18,7 @@ from openami.meter.objects.control import DISCONNECT
 from openami.meter.objects.rights import rights
 from openami.metrology.clock import SECOND, micros
 from openami.metrology.engine import MeterEngine
-from openami.metrology.events import Alarm, Event
+from openami.metrology.events import LOGS, Alarm, Event, Ring
 from openami.metrology.memory import MeterCommit
 
 if TYPE_CHECKING:
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 
 SETTABLE_CLASSES: Final = frozenset({22, 23, 41, 70, 71})
 """Classes whose attributes, once written, are kept as they were written."""
+
+REPEAT_S: Final = 60
+"""Seconds of the meter's clock within which an event of the same kind is written down once: who
+floods a meter with wrong passwords neither empties its logs nor wears out its memory."""
 
 _MESSAGES: Final = Obis.parse("0.0.96.13.0.255").raw[:4]
 SETTING_OCTETS: Final = 4096  # of one written attribute: a schedule of 96 executions has 2 KiB
@@ -90,6 +94,7 @@ class Meter:
         self._memory = memory
         self._clock = clock
         self._urgent = False
+        self._noted: dict[Event, int] = {}
         self._factory = config.identity.keys.master
         self.engine, self._kept = self._load(clock())
         self._secrets = self._kept.secrets(self._factory)
@@ -228,13 +233,30 @@ class Meter:
         self._own.give_back()
         self.commit()
 
-    def urge(self) -> None:
-        """Let the next ``tick`` commit, whatever the interval says."""
+    @property
+    def urgent(self) -> bool:
+        """Tell whether a client must not be answered before the next commit."""
+        return self._urgent
+
+    def opened(self) -> None:
+        """Take note that an association was opened: its invocation counter must be kept."""
         self._urgent = True
+
+    def note(self, event: Event) -> None:
+        """Write down what a client did, the same event once a minute."""
+        engine = self.engine
+        last = self._noted.get(event)
+        if last is not None and 0 <= engine.seconds - last < REPEAT_S:
+            return
+        self._noted[event] = engine.seconds
+        if LOGS[event] is Ring.FRAUD_LOG:
+            engine.state.alarms |= Alarm.AUTHENTICATION_FAILURE
+        engine.record(event)
 
     def _keep_security(self, state: SecurityState) -> None:
         old, renewed = self._kept.security, state.keys.guek != self._kept.security.keys.guek
-        self._kept.security = state
+        lenient = self.config.plain_management  # then the policy in force is not the meter's own
+        self._kept.security = replace(state, policy=old.policy) if lenient else state
         self._secrets = self._kept.secrets(self._factory)
         try:
             self.engine.record(Event.KEYS_CHANGED)

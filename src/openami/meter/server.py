@@ -14,17 +14,13 @@ from openami.dlms.server import (
     ServerEvent,
 )
 from openami.meter.objects.clients import PUBLIC_CLIENT
-from openami.metrology.events import Alarm, Event
+from openami.metrology.events import Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from openami.dlms.link import ServerLink
     from openami.meter.device import Meter
-
-REPEAT_S: Final = 60
-"""Seconds of the meter's clock within which an event of the same kind is written down once: who
-floods a meter with wrong passwords neither empties its logs nor wears out its memory."""
 
 _FRAUD: Final = {
     "password": Event.AUTHENTICATION_FAILED,
@@ -37,8 +33,9 @@ _FRAUD: Final = {
 class MeterServer:
     """A ``Machine[ServerEvent]`` that serves one meter over one link.
 
-    What a client's request changed is committed before its answer can be sent; where that fails,
-    the answer is dropped, and the client asks again.
+    The device commits what a request changes before it is answered. An association is only
+    answered once its invocation counter is kept: without that the answer is dropped, and the
+    client asks again.
 
     Args:
         meter: the meter, which may be served over several links at once.
@@ -63,7 +60,6 @@ class MeterServer:
         self._on_error = on_error or (lambda _: None)
         self._events: list[ServerEvent] = []
         self._out: list[bytes] = []
-        self._noted: dict[Event, int] = {}
 
     @property
     def finished(self) -> bool:
@@ -103,28 +99,18 @@ class MeterServer:
                 self.meter.commit()
         except StoreError as error:
             self._on_error(error)
-        else:
+        if not self.meter.urgent:
             self._out += out
 
     def _note(self, event: ServerEvent) -> None:
         match event:
             case AssociationOpened(peer):
-                self.meter.urge()  # its invocation counter must be kept
+                self.meter.opened()
                 if peer.client != PUBLIC_CLIENT:
-                    self._record(Event.ASSOCIATION_OPENED)
+                    self.meter.note(Event.ASSOCIATION_OPENED)
             case AssociationFailed(code=code):
-                self._record(_FRAUD.get(code, Event.ASSOCIATION_REFUSED))
+                self.meter.note(_FRAUD.get(code, Event.ASSOCIATION_REFUSED))
             case DecipheringFailed():
-                self._record(Event.DECIPHERING_FAILED)
+                self.meter.note(Event.DECIPHERING_FAILED)
             case ReplayRefused():
-                self._record(Event.REPLAY_DETECTED)
-
-    def _record(self, event: Event) -> None:
-        engine = self.meter.engine
-        last = self._noted.get(event)
-        if last is not None and 0 <= engine.seconds - last < REPEAT_S:
-            return
-        self._noted[event] = engine.seconds
-        if event in _FRAUD.values():
-            engine.state.alarms |= Alarm.AUTHENTICATION_FAILURE
-        engine.record(event)
+                self.meter.note(Event.REPLAY_DETECTED)

@@ -28,6 +28,7 @@ from openami.metrology.zone import STATUS_INVALID, Zone
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from openami.metrology.energy import Channel
     from openami.metrology.memory import Row
 
 FILL_LIMIT: Final = 30 * 86_400
@@ -252,6 +253,10 @@ class MeterEngine:
             second=self.seconds,
         )
 
+    def register(self, channel: Channel, rate: int = 0) -> int:
+        """Return what a register shows: whole watt-hours, with rollover."""
+        return self.state.energy.register(channel, rate)
+
     def demand_so_far(self) -> list[int]:
         """Return the average demand of the period under way, in watts, over its whole length."""
         return averages(self.state.energy, self.state.base, self.config.period * SECOND)
@@ -326,7 +331,7 @@ class MeterEngine:
 
     def _close_day(self, at: int) -> None:
         state, daily = self.state, self.rows[Ring.DAILY]
-        month = self._month(at)
+        month = state.zone.month(at)
         if at not in daily:
             row = capture.register_row(self.stamp(at), self.row_status, state.energy)
             daily.append(at, row)
@@ -358,13 +363,9 @@ class MeterEngine:
         self._set_rate()
         self._schedule()
 
-    def _month(self, at: int) -> int:
-        local = self.state.zone.local(at)
-        return local.year * 12 + local.month
-
     def _set_day(self) -> None:
         self.state.day = self.state.zone.day(self.seconds)
-        self.state.month = self._month(self.seconds)
+        self.state.month = self.state.zone.month(self.seconds)
 
     def _set_rate(self) -> None:
         self.state.rate = self.config.tariff.rate(self.state.zone.local(self.seconds))

@@ -107,6 +107,11 @@ class Zone:
         """Return the number of the local day that ``at`` is in."""
         return (at + self.offset(at)) // DAY
 
+    def month(self, at: int) -> int:
+        """Return the number of the local month that ``at`` is in: years times 12 plus months."""
+        local = self.local(at)
+        return local.year * 12 + local.month
+
     def midnight_after(self, at: int) -> int:
         """Return when the next local day begins, strictly after ``at``."""
         ends = (self.day(at) + 1) * DAY

@@ -57,7 +57,7 @@ def security_setups(hooks: Hooks) -> tuple[SecuritySetup, SecuritySetup]:
         keys=hooks.security.keys,
         title=title,
         master=hooks.security.master,
-        policy=hooks.security.policy,
+        policy=0 if hooks.config.plain_management else hooks.security.policy,
         counters=hooks.management,
         keep=hooks.keep_security,
     )

@@ -17,7 +17,7 @@ from openami.metrology.zone import DAY
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from openami.dlms.cosem import Context, CosemObject
+    from openami.dlms.cosem import CosemObject
     from openami.dlms.data import Data
     from openami.meter.objects.hooks import Hooks
     from openami.metrology.engine import MeterEngine
@@ -28,15 +28,6 @@ _U32: Final = DataType.UINT32
 MAKER: Final = b"openami"
 MESSAGE_OCTETS: Final = 160  # of a consumer message: what a display shows, as an SMS has
 _MAX_CURRENT: Final = {1: 60, 3: 100}
-
-
-class Message(DataObject):
-    """A text for the customer's display."""
-
-    def set_value(self, value: Data, context: Context) -> None:
-        if len(value.octets()) > MESSAGE_OCTETS:
-            raise AccessError(DataAccessResult.OTHER_REASON, f"at most {MESSAGE_OCTETS} octets")
-        super().set_value(value, context)
 
 
 def identity_objects(hooks: Hooks) -> Iterator[CosemObject]:
@@ -131,5 +122,18 @@ def _alarm_objects(hooks: Hooks) -> Iterator[CosemObject]:
 
 
 def _message_objects(hooks: Hooks) -> Iterator[CosemObject]:
+    """Yield texts for the customer's display."""
     for number in (0, 1):
-        yield Message(f"0.0.96.13.{number}.255", b"", writable=True, access=hooks.access)
+        yield _message(f"0.0.96.13.{number}.255", hooks)
+
+
+def _message(name: str, hooks: Hooks) -> DataObject:
+    shown = b""
+
+    def write(value: Data) -> None:
+        nonlocal shown
+        if len(value.octets()) > MESSAGE_OCTETS:
+            raise AccessError(DataAccessResult.OTHER_REASON, f"at most {MESSAGE_OCTETS} octets")
+        shown = value.octets()
+
+    return DataObject(name, lambda: shown, write=write, access=hooks.access)
