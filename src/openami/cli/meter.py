@@ -1,4 +1,4 @@
-"""``openami meter``: run a smart meter, and make shipments of them."""
+"""``openami meter``: run a smart meter."""
 
 from __future__ import annotations
 
@@ -179,60 +179,3 @@ def run(
                 note(f"  {name.replace('_', ' ')}  {where}")
 
     run_server(run_meter(settings, ready=ready), log_level=log_level)
-
-
-@meter.command()
-@click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
-@click.option(
-    "--count",
-    type=click.IntRange(1, 10_000),
-    default=10,
-    show_default=True,
-    help="How many meters.",
-)
-@click.option(
-    "--first",
-    type=click.IntRange(0, 99_999_999),
-    default=1,
-    show_default=True,
-    help="Running number of the first.",
-)
-@click.option(
-    "--first-address",
-    type=click.IntRange(16, 0x3FFD),
-    default=16,
-    show_default=True,
-    help="Station address of the first; the others follow.",
-)
-@click.option(
-    "--three-phase-every",
-    type=click.IntRange(0),
-    default=5,
-    show_default=True,
-    help="Every so many-th meter has three phases; 0: none.",
-)
-@click.option("--seed", help="Keys from this text instead of chance: for tests only.")
-def ship(
-    out: Path, count: int, first: int, first_address: int, three_phase_every: int, seed: str | None
-) -> None:
-    """Make new meters and write their shipment file OUT, with their keys, mode 0600.
-
-    `openami street run` runs the meters of a shipment; `openami headend import` expects them.
-    """
-    import secrets
-
-    from openami.meter.identity import generate_identity, save_shipment, seeded
-    from openami.transport.clock import SystemClock
-
-    octets = seeded(seed) if seed else secrets.token_bytes
-    identities = [
-        generate_identity(
-            first + index,
-            octets,
-            phases=3 if three_phase_every and index % three_phase_every == 0 else 1,
-            address=first_address + index,
-        )
-        for index in range(count)
-    ]
-    save_shipment(out, identities, SystemClock().now())
-    note(f"{count} meters in {out}")

@@ -1,0 +1,242 @@
+"""The command of the demo: options, progress, result."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+import tempfile
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from openami.cli.output import emit_json, json_option, note
+from openami.core.errors import ConfigError, OpenAmiError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from openami.cli.demo.chain import Chain
+    from openami.core.clock import Clock
+    from openami.transport.http import HttpClient
+
+SPEED: Final = 720.0
+ZONE_OFFSET_S: Final = 9 * 3600  # the demo's meters live in Korea, which has no daylight saving
+DAY_S: Final = 86_400
+BACK_DAYS: Final = 7
+_UNITS: Final = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
+_LENGTH: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h)?")
+
+
+class DemoError(OpenAmiError):
+    """The demo ended with figures that do not agree."""
+
+    code = "demo.disagree"
+
+
+def length(text: str) -> float:
+    """Return the seconds of ``90``, ``120s``, ``2m`` or ``1h``.
+
+    Raises:
+        ConfigError: the text is none of them.
+    """
+    match = _LENGTH.fullmatch(text.strip())
+    if match is None or float(match[1]) <= 0:
+        raise ConfigError(f"{text!r} is no length of time", hint="such as 120s, 5m or 1h")
+    return float(match[1]) * _UNITS[match[2] or ""]
+
+
+@click.command()
+@click.option(
+    "--for",
+    "duration",
+    metavar="LENGTH",
+    help="Real time to run for, such as 120s; else until Ctrl-C.",
+)
+@click.option(
+    "--speed",
+    type=click.FloatRange(1, 3600),
+    default=SPEED,
+    show_default=True,
+    help="How many seconds of the demo's clock pass in a real one: 720 is a day in two minutes.",
+)
+@click.option(
+    "--meters", type=click.IntRange(1, 200), default=20, show_default=True, help="How many meters."
+)
+@click.option(
+    "--dcus",
+    type=click.IntRange(1, 8),
+    default=2,
+    show_default=True,
+    help="How many DCUs, each with a street.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8443,
+    show_default=True,
+    help="Of the console; 0: any.",
+)
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for everything, kept at the end; else a temporary one.",
+)
+@json_option
+def demo(
+    duration: str | None,
+    speed: float,
+    meters: int,
+    dcus: int,
+    port: int,
+    state: Path | None,
+    as_json: bool,
+) -> None:
+    """Run the whole chain: 20 meters on two streets, 2 DCUs, a head-end with its console.
+
+    Every part is a process of its own on real sockets; the meters play recorded consumption of
+    real homes, and the clock runs fast. At the end all supplies are switched off, the last
+    intervals are collected, and the meters' registers are compared with what the store holds.
+    """
+    seconds = length(duration) if duration else None
+    with ExitStack() as stack:
+        if state is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="openami-demo-")))
+        else:
+            folder = state
+            folder.mkdir(parents=True, exist_ok=True)
+            if any(folder.iterdir()):
+                raise ConfigError(
+                    f"{folder} is not empty", hint="name a new folder: the demo's clock starts anew"
+                )
+        result = asyncio.run(_run(folder, seconds, speed, meters, dcus, port))
+    if as_json:
+        emit_json(result)
+    if not result["agrees"]:
+        raise DemoError("the store and the meters do not agree")
+
+
+async def _run(
+    folder: Path, seconds: float | None, speed: float, meters: int, dcus: int, port: int
+) -> dict[str, Any]:
+    from openami.cli.demo.chain import Chain, Plan
+    from openami.cli.demo.processes import Processes
+    from openami.transport.clock import ClockSettings, SystemClock
+
+    wall = SystemClock().now()
+    start = (wall + ZONE_OFFSET_S) // DAY_S * DAY_S - ZONE_OFFSET_S - BACK_DAYS * DAY_S
+    settings = ClockSettings(start=start, factor=speed, origin=wall)
+    plan = Plan(dcus, meters, str(settings), speed, port)
+    clock = settings.clock()
+    stop = asyncio.Event()
+    with _interrupts(stop):
+        async with Processes(folder / "logs") as processes:
+            chain = Chain(plan, folder, processes, note)
+            await chain.start()
+            _greet(chain, folder)
+            await _watch(chain, clock, stop, seconds)
+            outcome = await _finish(chain, clock, start)
+            note("stopping")
+    note("stopped cleanly" if outcome["agrees"] else "stopped")
+    return outcome
+
+
+@contextmanager
+def _interrupts(stop: asyncio.Event) -> Iterator[None]:
+    """Let the first Ctrl-C end the demo in good order, the second one at once."""
+    loop = asyncio.get_running_loop()
+
+    def first() -> None:
+        stop.set()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, first)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+def _greet(chain: Chain, folder: Path) -> None:
+    password = Path(chain.headend["admin_password"]).read_text("utf-8").strip()
+    note("")
+    note(
+        f"  console   {chain.headend['console']}   (a certificate of its own: {chain.headend['ca']})"
+    )
+    note(f"  sign in   admin / {password}")
+    note(f"  state     {folder}")
+    note("")
+
+
+async def _watch(chain: Chain, clock: Clock, stop: asyncio.Event, seconds: float | None) -> None:
+    """Show how it goes until it is time to end."""
+    from openami.cli.api import connected
+
+    assert chain.target is not None
+    loop = asyncio.get_running_loop()
+    deadline = None if seconds is None else loop.time() + seconds
+    async with connected(chain.target) as client:
+        while not stop.is_set() and (deadline is None or loop.time() < deadline):
+            chain.processes.check()
+            note(await _line(client, clock))
+            wait = 2.0 if deadline is None else min(2.0, max(0.0, deadline - loop.time()))
+            try:
+                await asyncio.wait_for(stop.wait(), wait)
+            except TimeoutError:
+                continue
+
+
+async def _line(client: HttpClient, clock: Clock) -> str:
+    """Return one line of progress."""
+    from openami.cli.api import get_json
+    from openami.core.clock import utc
+
+    found = await get_json(client, "/overview")
+    sums = await get_json(client, "/sums", profile="1.0.99.1.0.255", channel="1.0.1.29.0.255")
+    energy = sum(int(row["sum"]) for row in sums["items"])
+    contact = found["meters"]["by_contact"]
+    read = contact.get("ok", 0) + contact.get("reading", 0)
+    local = utc(clock.now() + ZONE_OFFSET_S).strftime("%a %d %b %H:%M")
+    return (
+        f"  {local}   {read:>3} of {found['meters']['total']} meters read"
+        f"   {found['store']['readings']:>7,} readings   {energy / 1000:>9,.3f} kWh stored"
+    )
+
+
+async def _finish(chain: Chain, clock: Clock, start: float) -> dict[str, Any]:
+    """Switch off, collect the rest, compare."""
+    from openami.cli.demo import audit
+
+    note("switching every supply off over DLMS, so that the registers stand still")
+    await audit.switch_off(chain)
+    period = audit.PERIOD_S
+    # One whole interval later every meter has closed the one in which it was switched off,
+    # however wrong its clock is within the DCU's threshold.
+    until = (clock.now() // period + 2) * period
+    note("collecting the last intervals")
+    await audit.collected(chain, until)
+    outcome = await audit.audit(chain, start=start, until=until)
+    days = (until - start) / DAY_S
+    note("")
+    note(
+        f"  {outcome.meters_read} of {outcome.meters} meters read over {days:.2f} days of the demo's clock"
+    )
+    note(f"  the meters counted   {outcome.metered_wh:>12,} Wh")
+    note(
+        f"  the store holds      {outcome.stored_wh:>12,} Wh in {outcome.readings:,} readings, {outcome.duplicates} twice, {outcome.gaps} gaps"
+    )
+    note("  they agree to the watt-hour" if outcome.agrees else "  THEY DO NOT AGREE")
+    note("")
+    return {
+        **asdict(outcome),
+        "agrees": outcome.agrees,
+        "dcus": chain.plan.dcus,
+        "days": round(days, 3),
+        "console": chain.headend["console"],
+    }
