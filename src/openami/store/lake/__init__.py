@@ -64,7 +64,7 @@ class Lake:
         except BaseException:
             self._lock.release()
             raise
-        self._queries = Queries(self._run, self._writer.latest, self._index)
+        self._queries = Queries(self._run, self._index)
 
     def commit(self, batches: Sequence[Batch]) -> Sequence[BatchResult]:
         return self._writer.commit(batches)
@@ -134,7 +134,7 @@ class Lake:
 
     def compact(self) -> None:
         self._writer.compact()
-        with self._gate.alone():
+        with self._writer.lock, self._gate.alone():
             self._writer.delete_unused()
 
     def close(self) -> None:
@@ -144,6 +144,15 @@ class Lake:
             self._lock.release()
 
     def _run(self, sql: str, parameters: Mapping[str, str] | None = None) -> pa.Table:
+        while True:
+            corrected = self._writer.corrected
+            # Most lakes have never had a second version: then there is nothing to leave out.
+            relation = "lake.latest" if corrected else "lake.readings"
+            found = self._ask(sql.replace("lake.latest", relation), parameters)
+            if corrected == self._writer.corrected:
+                return found
+
+    def _ask(self, sql: str, parameters: Mapping[str, str] | None) -> pa.Table:
         with (
             self._gate.reading(),
             normalised("the lake"),

@@ -36,7 +36,7 @@ _ATTACH: Final = (
 
 # ``point`` is the first series of the same meter, profile and channel: a meter whose scaler or
 # unit changes goes on in a new series of the same point. ``month`` counts from year 0, and is only
-# in the files' paths. ``superseded`` names the versions that are not the latest.
+# in the files' paths. ``superseded`` names the versions that ``latest`` leaves out.
 _TABLES: Final = (
     """CREATE TABLE lake.series (
         series INTEGER, point INTEGER, meter VARCHAR, profile VARCHAR, channel VARCHAR,
@@ -49,6 +49,8 @@ _TABLES: Final = (
     "ALTER TABLE lake.readings SET PARTITIONED BY (month)",
     "ALTER TABLE lake.readings SET SORTED BY (series ASC, time ASC, version ASC)",
     "CREATE TABLE lake.superseded (series INTEGER, time TIMESTAMP, version BIGINT)",
+    """CREATE VIEW lake.latest AS
+        FROM lake.readings ANTI JOIN lake.superseded USING (series, time, version)""",
     """CREATE TABLE lake.batch (
         dcu VARCHAR, id VARCHAR, digest BLOB, rows BIGINT, version BIGINT, versions BIGINT,
         committed TIMESTAMP

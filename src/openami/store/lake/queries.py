@@ -48,16 +48,14 @@ _SELECT: Final = "series, epoch(time)::BIGINT AS time, value, status, version"
 
 
 class Queries:
-    """Questions in SQL; ``run`` answers one, ``latest`` names the relation of latest versions."""
+    """Questions in SQL, which ``run`` answers."""
 
     def __init__(
         self,
         run: Callable[..., pa.Table],
-        latest: Callable[[], str],
         index: SeriesIndex,
     ) -> None:
         self._run = run
-        self._latest = latest
         self._index = index
 
     def readings(self, which: ReadingFilter, *, after: str | None, limit: int) -> Page[pa.Table]:
@@ -72,7 +70,7 @@ class Queries:
             conditions.append(
                 f"(epoch(time)::BIGINT, series, version) > ({time}, {number}, {version})"
             )
-        source = "lake.readings" if which.all_versions else self._latest()
+        source = "lake.readings" if which.all_versions else "lake.latest"
         found = self._run(
             f"SELECT {_SELECT} FROM {source} WHERE {' AND '.join(conditions)}"
             f" ORDER BY time, series, version LIMIT {limit + 1}"
@@ -86,7 +84,7 @@ class Queries:
         if not series:
             return STORED_SCHEMA.empty_table()
         found = self._run(
-            f"SELECT {_SELECT} FROM {self._latest()} r WHERE {_one_of(series)} QUALIFY"
+            f"SELECT {_SELECT} FROM lake.latest r WHERE {_one_of(series)} QUALIFY"
             " row_number() OVER (PARTITION BY r.series ORDER BY r.time DESC, r.version DESC) = 1"
             " ORDER BY series"
         )
@@ -114,7 +112,7 @@ class Queries:
         found = self._run(
             "SELECT series, count(*) AS count, sum(value)::DECIMAL(38, 0) AS sum,"
             " epoch(min(time))::BIGINT AS first, epoch(max(time))::BIGINT AS last"
-            f" FROM {self._latest()}{_where(conditions)} GROUP BY series ORDER BY series"
+            f" FROM lake.latest{_where(conditions)} GROUP BY series ORDER BY series"
         )
         return self._described(found, SUMS_SCHEMA)
 
@@ -137,7 +135,7 @@ class Queries:
         found = self._run(
             "SELECT (epoch(time)::BIGINT + 3599) // 3600 * 3600 AS time, scaler, unit,"
             " count(*) AS count, sum(value)::DECIMAL(38, 0) AS sum"
-            f" FROM {self._latest()} JOIN lake.series USING (series)"
+            f" FROM lake.latest JOIN lake.series USING (series)"
             f"{_where(conditions)} GROUP BY ALL ORDER BY ALL",
             parameters,
         )
@@ -204,11 +202,11 @@ class Queries:
             "SELECT series, epoch(time)::BIGINT AS time FROM lake.readings"
             f"{_where([_one_of(series), *_between(start, end)])}"
         )
-        owners = np.asarray(self._index.points, np.int64)
+        owners = self._index.points
         return owners[found["series"].to_numpy()], found["time"].to_numpy()
 
     def _points(self, series: Longs) -> Longs:
-        return np.unique(np.asarray(self._index.points, np.int64)[series])
+        return np.unique(self._index.points[series])
 
     def _named(self, found: pa.Table) -> pa.Table:
         """Return rows of ``_SELECT`` with their series spelt out, in ``STORED_SCHEMA``."""

@@ -40,17 +40,28 @@ class Series(NamedTuple):
 
 
 class SeriesIndex:
-    """Every series of the lake; numbers count up from 0 without gaps."""
+    """Every series of the lake; numbers count up from 0 without gaps.
+
+    One thread adds, any may look: a series is complete before it can be found.
+    """
 
     def __init__(self) -> None:
         self.entries: list[Series] = []
-        self.points: list[int] = []
+        self._points: list[int] = []
+        self._points_array = np.empty(0, np.int64)
         self._number: dict[Series, int] = {}
         self._siblings: dict[tuple[str, str, str], list[int]] = {}
         self._of_meter: dict[str, list[int]] = {}
 
     def __len__(self) -> int:
         return len(self.entries)
+
+    @property
+    def points(self) -> Longs:
+        """The point of each series."""
+        if len(self._points_array) != len(self._points):
+            self._points_array = np.array(self._points, np.int64)
+        return self._points_array
 
     @property
     def meters(self) -> Sequence[str]:
@@ -66,21 +77,10 @@ class SeriesIndex:
         siblings = self._siblings.setdefault(entry[:3], [])
         siblings.append(number)
         self.entries.append(entry)
-        self.points.append(siblings[0])
+        self._points.append(siblings[0])
         self._number[entry] = number
         self._of_meter.setdefault(entry.meter, []).append(number)
         return number
-
-    def forget_from(self, size: int) -> None:
-        """Take back every series from number ``size`` on."""
-        for entry in self.entries[size:]:
-            del self._number[entry]
-            self._siblings[entry[:3]].pop()
-            self._of_meter[entry.meter].pop()
-            if not self._of_meter[entry.meter]:
-                del self._of_meter[entry.meter]
-        del self.entries[size:]
-        del self.points[size:]
 
     def siblings(self, point: int) -> Sequence[int]:
         """Return every series of a point."""
@@ -102,7 +102,7 @@ class SeriesIndex:
         """Return the series from number ``start`` on, in ``SERIES_SCHEMA``."""
         numbers = range(start, len(self.entries))
         names = list(zip(*self.entries[start:], strict=True)) or [()] * 5
-        columns: list[Any] = [numbers, self.points[start:], *names]
+        columns: list[Any] = [numbers, self._points[start:], *names]
         return pa.Table.from_arrays(
             [pa.array(c, f.type) for c, f in zip(columns, SERIES_SCHEMA, strict=True)],
             schema=SERIES_SCHEMA,

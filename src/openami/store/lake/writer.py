@@ -82,6 +82,7 @@ class _Plan:
     rows: list[Rows] = field(default_factory=list)
     ledger: list[tuple[Any, ...]] = field(default_factory=list)
     next_version: int = 0
+    series: int = 0
 
 
 class Writer:
@@ -110,6 +111,8 @@ class Writer:
         # By point: no stored reading is later than this; _UNKNOWN until the lake has been asked.
         self._high = np.full(0, _UNKNOWN, np.int64)
         self._next_version = 1
+        # Series beyond these are in the index only: of a commit that failed, or is under way.
+        self._stored_series = 0
         with normalised("the lake"):
             self._load()
             self.sweep()
@@ -120,6 +123,7 @@ class Writer:
                 "SELECT meter, profile, channel, scaler, unit FROM lake.series ORDER BY series"
             )
         )
+        self._stored_series = len(self._index)
         last = self._rows("SELECT max(version + versions) FROM lake.batch")[0][0]
         self._next_version = 1 if last is None else last
         self.corrected = bool(self._rows("SELECT 1 FROM lake.superseded LIMIT 1"))
@@ -150,13 +154,10 @@ class Writer:
         if not batches:
             return ()
         with self.lock, normalised("the lake"):
-            known = len(self._index)
-            try:
-                with self.transaction():
-                    plan = self._write(batches, known)
-            except BaseException:
-                self._index.forget_from(known)
-                raise
+            with self.transaction():
+                plan = self._write(batches)
+            if plan.ledger:
+                self._stored_series = plan.series
             self._raise_high(plan.rows)
             self._next_version = plan.next_version
             return tuple(plan.results)
@@ -177,7 +178,7 @@ class Writer:
                 self.sweep()
             raise
 
-    def _write(self, batches: Sequence[Batch], known: int) -> _Plan:
+    def _write(self, batches: Sequence[Batch]) -> _Plan:
         plan = self._plan(batches)
         if not plan.ledger:
             return plan
@@ -187,7 +188,8 @@ class Writer:
                 "SELECT * FROM ducklake_add_data_files("
                 f"'lake', 'readings', {quoted(file)}, hive_partitioning => true)"
             ).fetchall()
-        self._insert("series", self._index.table(known))
+        plan.series = len(self._index)
+        self._insert("series", self._index.table(self._stored_series))
         self._insert("superseded", _superseded_table(superseded))
         self._insert("batch", _table(list(zip(*plan.ledger, strict=True)), _LEDGER_SCHEMA))
         self.corrected = self.corrected or len(superseded) > 0
@@ -234,7 +236,7 @@ class Writer:
 
     def _encode(self, table: pa.Table) -> Rows:
         series = self._index.encode(table)
-        points = np.asarray(self._index.points, np.int64)
+        points = self._index.points
         time_ = table["time"].cast(pa.int64()).to_numpy()
         return Rows(
             key_of(points[series], time_),
@@ -275,7 +277,7 @@ class Writer:
             " GROUP BY series",
             wanted=self._series_table(unknown),
         )
-        points = np.asarray(self._index.points, np.int64)[found["series"].to_numpy()]
+        points = self._index.points[found["series"].to_numpy()]
         np.maximum.at(self._high, points, found["last"].to_numpy())
 
     def _latest(self, key: Longs) -> Rows:
@@ -285,7 +287,7 @@ class Writer:
         first, last = int(time_.min()), int(time_.max())
         found = self._query(
             "SELECT r.series, epoch(r.time)::BIGINT AS time, r.value, r.status, r.version"
-            f" FROM {self.latest()} r JOIN owners o ON r.series = o.series"
+            " FROM lake.latest r JOIN owners o ON r.series = o.series"
             " SEMI JOIN keys k ON k.point = o.point AND k.time = r.time"
             f" WHERE r.time BETWEEN make_timestamp({first * 1_000_000})"
             f" AND make_timestamp({last * 1_000_000})",
@@ -294,18 +296,12 @@ class Writer:
         )
         series = found["series"].to_numpy().astype(np.int64)
         return Rows(
-            key_of(np.asarray(self._index.points, np.int64)[series], found["time"].to_numpy()),
+            key_of(self._index.points[series], found["time"].to_numpy()),
             series,
             found["value"].to_numpy(),
             found["status"].to_numpy(),
             found["version"].to_numpy(),
         )
-
-    def latest(self) -> str:
-        """Return the SQL of a relation with the latest versions only."""
-        if not self.corrected:
-            return "lake.readings"
-        return "(FROM lake.readings ANTI JOIN lake.superseded USING (series, time, version))"
 
     def _series_table(self, points: Longs) -> pa.Table:
         """Return every series of some points, with its point."""
