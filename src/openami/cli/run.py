@@ -19,9 +19,10 @@ LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 def configure_logs(level: str) -> None:
     """Send structured logs to stderr: coloured on a terminal, logfmt otherwise."""
     terminal = sys.stderr.isatty()
-    # The console's renderer shows exceptions itself.
+    # The console's renderer shows exceptions itself; the default way shows local variables too,
+    # and a key or a password may be one.
     rendering: list[Any] = (
-        [structlog.dev.ConsoleRenderer()]
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if terminal
         else [
             structlog.processors.format_exc_info,

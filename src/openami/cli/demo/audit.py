@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from openami.cli.api import connected, get_json
 from openami.core.clock import isoformat, parse_utc
@@ -28,7 +29,7 @@ from openami.transport.session import open_session
 from openami.transport.url import MeterUrl
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
     from openami.cli.demo.chain import Chain
     from openami.transport.http import HttpClient
@@ -110,6 +111,17 @@ async def metered(chain: Chain) -> dict[str, int]:
     return counted
 
 
+async def stored_wh(client: HttpClient, meters: Sequence[str]) -> dict[str, int]:
+    """Return by serial number the watt-hours that the store's intervals add up to."""
+    query = "&".join(f"meter={quote(meter)}" for meter in meters)
+    found = await get_json(client, f"/sums?{query}")
+    return {
+        row["meter"]: int(row["sum"])
+        for row in found["items"]
+        if row["profile"] == LOAD_PROFILE and row["channel"] == CHANNEL
+    }
+
+
 async def _newest(client: HttpClient, serial: str) -> float:
     """Return the end of a meter's newest stored interval, 0 if there is none."""
     found = await get_json(client, f"/meters/{serial}/registers")
@@ -145,21 +157,20 @@ async def audit(chain: Chain, *, start: float, until: float) -> Outcome:
     assert chain.target is not None
     counted = await metered(chain)
     async with connected(chain.target) as client:
-        overview = await get_json(client, "/overview")
-        sums = await get_json(client, "/sums", profile=LOAD_PROFILE, channel=CHANNEL)
+        store = await get_json(client, "/store", start=isoformat(start), end=isoformat(until))
+        stored = await stored_wh(client, list(counted))
         missing = 0
         for serial in counted:
             found = await get_json(
                 client, "/gaps", meter=serial, start=isoformat(start), end=isoformat(until)
             )
             missing += len(found["items"])
-    stored = {row["meter"]: int(row["sum"]) for row in sums["items"]}
     return Outcome(
         meters=len(counted),
         meters_read=sum(1 for serial in counted if serial in stored),
         metered_wh=sum(counted.values()),
         stored_wh=sum(stored.values()),
-        readings=overview["store"]["readings"],
-        duplicates=overview["store"]["duplicates"],
+        readings=store["readings"],
+        duplicates=store["duplicates"],
         gaps=missing,
     )

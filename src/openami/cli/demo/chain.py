@@ -10,6 +10,7 @@ from openami.cli.api import PREFIX, Target, checked, connected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
     from openami.cli.demo.processes import Processes
 
 ZONE: Final = "Asia/Seoul"

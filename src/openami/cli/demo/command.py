@@ -17,7 +17,7 @@ from openami.cli.output import emit_json, json_option, note
 from openami.core.errors import ConfigError, OpenAmiError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from openami.cli.demo.chain import Chain
     from openami.core.clock import Clock
@@ -177,14 +177,16 @@ def _greet(chain: Chain, folder: Path) -> None:
 async def _watch(chain: Chain, clock: Clock, stop: asyncio.Event, seconds: float | None) -> None:
     """Show how it goes until it is time to end."""
     from openami.cli.api import connected
+    from openami.cli.demo import audit
 
     assert chain.target is not None
     loop = asyncio.get_running_loop()
     deadline = None if seconds is None else loop.time() + seconds
+    serials = [meter["serial"] for _, meter in audit.shipped(chain)]
     async with connected(chain.target) as client:
         while not stop.is_set() and (deadline is None or loop.time() < deadline):
             chain.processes.check()
-            note(await _line(client, clock))
+            note(await _line(client, clock, serials))
             wait = 2.0 if deadline is None else min(2.0, max(0.0, deadline - loop.time()))
             try:
                 await asyncio.wait_for(stop.wait(), wait)
@@ -192,14 +194,14 @@ async def _watch(chain: Chain, clock: Clock, stop: asyncio.Event, seconds: float
                 continue
 
 
-async def _line(client: HttpClient, clock: Clock) -> str:
+async def _line(client: HttpClient, clock: Clock, serials: Sequence[str]) -> str:
     """Return one line of progress."""
     from openami.cli.api import get_json
+    from openami.cli.demo.audit import stored_wh
     from openami.core.clock import utc
 
     found = await get_json(client, "/overview")
-    sums = await get_json(client, "/sums", profile="1.0.99.1.0.255", channel="1.0.1.29.0.255")
-    energy = sum(int(row["sum"]) for row in sums["items"])
+    energy = sum((await stored_wh(client, serials)).values())
     contact = found["meters"]["by_contact"]
     read = contact.get("ok", 0) + contact.get("reading", 0)
     local = utc(clock.now() + ZONE_OFFSET_S).strftime("%a %d %b %H:%M")
