@@ -1,0 +1,165 @@
+"""Readings into the lake and out of it: uploads, octets on disk, queries, the whole pipeline."""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from openami.fleet.ports import Batch, BatchStatus, ReadingFilter
+from openami.mdm.readings import ChannelValues, from_ipc, join, profile_table, to_ipc
+from openami.store.lake import Lake
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import pyarrow as pa
+
+METERS = 200
+DAYS = 90
+DAY = 86_400
+START = 1_704_067_200  # 2024-01-01T00:00:00Z
+LOAD = "1.0.99.1.0.255"
+CHANNELS = tuple(f"1.0.{c}.29.0.255" for c in (1, 2, 3, 4))
+# Watts of a household and what it exports and draws in reactive power, on average.
+LEVELS = (150, 20, 40, 0)
+
+
+def dcu_day(dcu: str, day: int, meters: int = METERS) -> pa.Table:
+    """Return one day of 15 minutes, four channels, of every meter of a DCU.
+
+    A household's power swings through the day and jumps from one interval to the next, so
+    that the values do not compress better than real ones do.
+    """
+    random = np.random.default_rng([day, int(hashlib.sha256(dcu.encode()).hexdigest()[:8], 16)])
+    ends = START + day * DAY + 900 * np.arange(1, 97)
+    swing = 1 + 0.6 * np.sin((np.arange(96) - 32) * np.pi / 48)
+    tables = []
+    for meter in range(meters):
+        burst = random.gamma(0.8, 1.0, (4, 96))
+        values = (np.array(LEVELS)[:, None] * swing * burst).astype(np.int64)
+        channels = [
+            ChannelValues(name, 0, 30, column)
+            for name, column in zip(CHANNELS, values, strict=True)
+        ]
+        status = np.zeros(96, np.uint8)
+        tables.append(
+            profile_table(f"{dcu}-{meter:04}", LOAD, time=ends, status=status, channels=channels)
+        )
+    return join(tables)
+
+
+def upload(dcu: str, day: int, body: bytes) -> Batch:
+    """Do what the head-end does with a body before it commits."""
+    return Batch(dcu, f"day-{day}", hashlib.sha256(body).digest(), from_ipc(body))
+
+
+def commit(lake: Lake, batches: Sequence[Batch]) -> None:
+    results = lake.commit(batches)
+    assert all(result.status is BatchStatus.STORED for result in results)
+
+
+def best(call: Callable[[], object], rounds: int = 5) -> float:
+    """Return the median time of a call, in seconds."""
+    times = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
+
+
+def bench_uploads(folder: Path) -> list[tuple[str, str]]:
+    """Commit DCU-days as they come over the wire, one by one and in groups."""
+    lines = []
+    for group in (1, 8):
+        lake = Lake(folder / f"uploads-{group}", threads=1)
+        dcus = [f"D{n}" for n in range(group)]
+        commit(lake, [upload(d, 0, to_ipc(dcu_day(d, 0))) for d in dcus])
+        bodies = [[(d, day, to_ipc(dcu_day(d, day))) for d in dcus] for day in range(1, 9)]
+        began, worked = time.perf_counter(), time.process_time()
+        for some in bodies:
+            commit(lake, [upload(*one) for one in some])
+        took, worked = time.perf_counter() - began, time.process_time() - worked
+        days = group * len(bodies)
+        rows = days * METERS * 96 * 4
+        lines.append(
+            (
+                f"DCU-day uploads ({METERS} meters) in groups of {group}: body to durable",
+                f"{days / took:.0f} a second, {rows / worked / 1e6:.2f} M readings/s per core",
+            )
+        )
+        lake.close()
+    return lines
+
+
+def bench_lake(folder: Path) -> list[tuple[str, str]]:
+    """Fill a lake with days, compact it, and ask it things."""
+    lake = Lake(folder / "lake")
+    for number in range(DAYS):
+        commit(lake, [Batch("D1", f"day-{number}", bytes(32), dcu_day("D1", number))])
+    before = lake.counts()
+    began = time.perf_counter()
+    lake.compact()
+    took = time.perf_counter() - began
+    counts = lake.counts()
+    files = sum(f.stat().st_size for f in (folder / "lake").rglob("*") if f.is_file())
+    assert counts.readings == METERS * DAYS * 96 * 4
+    month = ReadingFilter("D1-0100", profile=LOAD, start=START + 30 * DAY, end=START + 60 * DAY)
+    day = START + 45 * DAY
+    assert lake.readings(month).items[0].num_rows == 30 * 96 * 4
+    lines = [
+        (f"lake of {METERS} meters, {DAYS} days", f"{counts.readings / 1e6:.2f} M readings"),
+        ("octets a reading on disk before compaction", f"{before.octets / counts.readings:.2f}"),
+        (
+            "octets a reading on disk after compaction, all files",
+            f"{files / counts.readings:.2f} (goal: 3)",
+        ),
+        ("compaction", f"{took:.2f} s"),
+        (
+            f"a meter's month ({30 * 96 * 4} readings)",
+            f"{best(lambda: lake.readings(month)) * 1e3:.1f} ms (goal: 50)",
+        ),
+        (
+            f"a region's day by the hour ({METERS} meters)",
+            f"{best(lambda: lake.hourly(CHANNELS[0], start=day, end=day + DAY)) * 1e3:.1f} ms",
+        ),
+        ("latest of a meter", f"{best(lambda: lake.latest('D1-0100')) * 1e3:.1f} ms"),
+        ("sums of every channel of every meter", f"{best(lake.sums) * 1e3:.1f} ms"),
+        ("search for duplicates in everything", f"{best(lake.duplicates, 3) * 1e3:.0f} ms"),
+    ]
+    late = dcu_day("D1", 10)
+    place = late.schema.get_field_index("status")
+    status = late["status"].to_numpy() | 8
+    commit(
+        lake,
+        [
+            Batch(
+                "D1", "late", bytes(32), late.set_column(place, late.schema.field(place), [status])
+            )
+        ],
+    )
+    lines.append(
+        (
+            "a meter's month where a day was corrected",
+            f"{best(lambda: lake.readings(month)) * 1e3:.1f} ms",
+        )
+    )
+    lake.close()
+    return lines
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="openami-bench-") as name:
+        for bench in (bench_uploads, bench_lake):
+            for what, figure in bench(Path(name)):
+                print(f"{what:<72} {figure}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
