@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import structlog
 
 from openami.core.errors import OpenAmiError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Coroutine
 
     from openami.fleet.ports import ReadingStore
     from openami.headend.services import Services
 
 log = structlog.get_logger(__name__)
+
+Work: TypeAlias = "Callable[[], Coroutine[Any, Any, object]]"
 
 JOBS_EVERY_S: Final = 1.0  # an operator watches: an expired job should say so
 HEALTH_EVERY_S: Final = 10.0
@@ -32,7 +34,7 @@ class Chores:
     def start(self) -> None:
         """Begin, in the running loop."""
         settings = self._services.settings
-        rounds: tuple[tuple[str, float, Callable[[], Awaitable[object]]], ...] = (
+        rounds: tuple[tuple[str, float, Work], ...] = (
             ("jobs", JOBS_EVERY_S, self._services.jobs.pass_time),
             ("health", HEALTH_EVERY_S, self._look),
             ("compaction", settings.compact_every_s, self._compact),
@@ -49,12 +51,12 @@ class Chores:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
 
-    async def _round(self, name: str, every: float, work: Callable[[], Awaitable[object]]) -> None:
+    async def _round(self, name: str, every: float, work: Work) -> None:
         health = self._services.health
         while True:
             await asyncio.sleep(every)
             try:
-                await work()
+                await _whole(work())
             except OpenAmiError as error:
                 log.warning("chore failed", chore=name, code=error.code, message=error.message)
                 health.note(name, ok=False, detail=error.message)
@@ -71,10 +73,14 @@ class Chores:
         await asyncio.to_thread(self._services.health.look)
 
     async def _compact(self) -> None:
-        # Shielded: the lake must not be closed under a compaction that was not waited for.
-        work = asyncio.ensure_future(asyncio.to_thread(self._readings.compact))
-        try:
-            await asyncio.shield(work)
-        except asyncio.CancelledError:
-            await work
-            raise
+        await asyncio.to_thread(self._readings.compact)
+
+
+async def _whole(work: Coroutine[Any, Any, object]) -> None:
+    """Finish ``work`` even when cancelled: no store may be closed under a thread that uses it."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise

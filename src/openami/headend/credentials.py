@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import NotFoundError
 from openami.fleet.devices import AuditEntry
+from openami.headend.registry import SHUT_OUT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,8 +61,8 @@ class Credentials:
     def for_dcu(self, dcu: str, title: SystemTitle) -> MeterCredentials:
         """Return the keys of the meter with a system title, which is the DCU's from then on.
 
-        A meter of another DCU is as unknown as one that does not exist, so that nobody learns
-        which there are.
+        A meter of another DCU, or one that is suspended or retired, is as unknown as one that
+        does not exist, so that nobody learns which there are.
 
         Raises:
             NotFoundError: ``credentials.unknown``.
@@ -69,12 +70,13 @@ class Credentials:
         meter = self._devices.by_system_title(title)
         if meter is None:
             raise self._unknown(title)
+        if meter.state in SHUT_OUT:
+            raise self._unknown(title)
         found = self._ownership.sort(dcu, [meter.serial])
         keys = self._vault.find(KIND, meter.serial)
         if found.foreign or not all(name in keys for name in NEEDED):
             raise self._unknown(title)
-        if found.unknown:
-            self._ownership.adopt(dcu, found.unknown)
+        self._ownership.claim(dcu, found.unknown)
         entry = AuditEntry(f"dcu {dcu}", self._wall.now(), "meter.credentials given", meter.id)
         self._audit.add(entry)
         return MeterCredentials({name: keys[name] for name in GIVEN if name in keys})

@@ -35,6 +35,8 @@ class Ownership:
         self._devices = devices
         self._clock = clock
         self._lock = threading.Lock()
+        self.deciding = threading.Lock()
+        """Held from finding that a meter is nobody's until it is somebody's."""
         self._known: OrderedDict[str, frozenset[str]] = OrderedDict()
 
     def sort(self, dcu: str, meters: Collection[str]) -> Sorted:
@@ -59,6 +61,11 @@ class Ownership:
             SecurityError: ``fleet.not-yours``, one of them belongs to another DCU.
         """
         found = self.sort(dcu, meters)
+        if found.unknown:
+            with self.deciding:  # of two DCUs that claim the same meter, one is told
+                found = self.sort(dcu, meters)
+                if not found.foreign:
+                    self._adopt(dcu, found.unknown)
         if found.foreign:
             some = ", ".join(sorted(found.foreign)[:NAMED])
             raise SecurityError(
@@ -66,11 +73,8 @@ class Ownership:
                 code="fleet.not-yours",
                 hint="an operator can assign a meter to another DCU",
             )
-        if found.unknown:
-            self.adopt(dcu, found.unknown)
 
-    def adopt(self, dcu: str, meters: Collection[str]) -> None:
-        """Make meters that are nobody's the DCU's own, registering those that are new."""
+    def _adopt(self, dcu: str, meters: Collection[str]) -> None:
         sightings = [Sighting(DeviceKind.METER, serial, dcu=dcu) for serial in sorted(meters)]
         self._devices.sight(sightings, now=self._clock.now())
         self.forget(dcu)

@@ -73,15 +73,16 @@ class Reports:
             The time, and the serial numbers that were passed over.
         """
         now = self._clock.now()
-        found = self._ownership.sort(dcu, [meter.serial for meter in meters])
         # What a DCU gives are reports: its health goes by them as a meter's does by readings.
         itself = Sighting(
             DeviceKind.DCU, dcu, firmware=figures.version, contact=Contact.OK, last_read=now
         )
-        told = [replace(meter, dcu=dcu) for meter in meters if meter.serial not in found.foreign]
-        seen = self._devices.sight([itself, *told], now=now)
-        if found.unknown:
-            self._ownership.forget(dcu)
+        with self._ownership.deciding:
+            found = self._ownership.sort(dcu, [meter.serial for meter in meters])
+            told = [replace(one, dcu=dcu) for one in meters if one.serial not in found.foreign]
+            seen = self._devices.sight([itself, *told], now=now)
+            if found.unknown:
+                self._ownership.forget(dcu)
         self._figures[dcu] = replace(figures, received=now)
         for device in seen:
             self._onward(device, now)

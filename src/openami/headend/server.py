@@ -37,6 +37,8 @@ log = structlog.get_logger(__name__)
 # The application refuses what is too large in JSON; only what is absurd does the transport.
 BACKSTOP: Final = 64 * 2**20
 
+WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not listened on
+
 WEB: Final = "openami.web.app:create_apps"
 
 WebFactory: TypeAlias = "Callable[[Services], tuple[Any, Any]]"
@@ -97,7 +99,7 @@ async def headend(
     """Run a head-end for as long as the block lasts; see ``run``."""
     factory = load_web(web)
     wall = SystemClock()
-    home = open_installation(settings.state, names=settings.names, now=wall.now())
+    home = open_installation(settings.state, names=_names(settings), now=wall.now())
     async with AsyncExitStack() as stack:
         stores = stack.enter_context(open_stores(home))
         context = Context(
@@ -118,6 +120,12 @@ async def headend(
         servers = await _listen(stack, services, factory)
         stack.callback(_let_go, services)
         yield Running(servers[0].url, servers[1].url, home, services, password)
+
+
+def _names(settings: HeadendSettings) -> tuple[str, ...]:
+    """Return the names for the servers' certificate: those given, and where the listeners are."""
+    hosts = {address(listen)[0] for listen in (settings.listen, settings.device_listen)}
+    return (*settings.names, *sorted(hosts - WILDCARDS))
 
 
 def load_web(name: str) -> WebFactory:

@@ -104,7 +104,7 @@ def build(context: Context, stores: Stores) -> Services:
         reports,
         clock=clock,
         wall=wall,
-        schedule=ReadSchedule(),
+        schedule=ReadSchedule(period=settings.read_every_s),
     )
     metrics.watch_devices(statistics.device_counts)
     metrics.watch_listeners(bus.listeners)

@@ -117,9 +117,6 @@ class HeadendSettings(BaseSettings):
     job_expiry_s: float = Field(
         default=300.0, gt=0, description="How long an on-demand read may take before it expires."
     )
-    job_keep_days: float = Field(
-        default=30.0, gt=0, description="How long finished on-demand reads are kept."
-    )
     session_hours: float = Field(
         default=12.0, gt=0, le=24 * 30, description="Longest that a log-in lasts."
     )
@@ -144,10 +141,11 @@ class HeadendSettings(BaseSettings):
     open_metrics: bool = Field(
         default=False, description="Whether /metrics may be read without an account."
     )
-    overdue_s: float = Field(
-        default=3 * 3600.0,
+    read_every_s: float = Field(
+        default=900.0,
         gt=0,
-        description="A DCU that has not reported for this long is shown as overdue.",
+        description="How often a meter is expected to be read, and a DCU to report: one is late "
+        "after 3 times as long, and out of reach after 24 times.",
     )
     compact_every_s: float = Field(
         default=900.0, gt=0, description="How often small files of the lake are merged."

@@ -128,11 +128,9 @@ def check_origin(request: Request) -> None:
     origin = request.headers.get("origin")
     if origin is None:
         return
-    ours = {request.headers.get("host", "")}
-    public = services_of(request).settings.public_url
-    if public is not None:
-        ours.add(urlsplit(public).netloc)
-    if urlsplit(origin).netloc not in ours:
+    public = services_of(request).settings.public_url or ""
+    site = urlsplit(origin).netloc
+    if not site or site not in {request.headers.get("host"), urlsplit(public).netloc}:
         raise SecurityError("the request came from another site", code="security.csrf")
 
 

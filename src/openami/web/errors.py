@@ -122,14 +122,13 @@ def incident(error: Exception) -> JSONResponse:
 
 
 def install(app: Starlette) -> None:
-    """Let every error that an endpoint of ``app`` raises become an answer."""
+    """Let every error of ours that an endpoint of ``app`` raises become an answer."""
     handlers: Mapping[Any, Callable[[Request, Any], Awaitable[Response]]] = {
         OpenAmiError: _ours,
         HTTPException: _router,
         RequestValidationError: _invalid,
         ValidationError: _invalid,
         ClientDisconnect: _gone,
-        Exception: _unforeseen,
     }
     for kind, handler in handlers.items():
         app.add_exception_handler(kind, handler)
@@ -157,8 +156,3 @@ async def _invalid(request: Request, error: RequestValidationError | ValidationE
 async def _gone(request: Request, error: ClientDisconnect) -> Response:
     del request, error
     return Response(status_code=CLIENT_GONE)
-
-
-async def _unforeseen(request: Request, error: Exception) -> Response:
-    del request
-    return incident(error)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from starlette.datastructures import Headers, MutableHeaders
 
 from openami.headend.errors import RequestError
-from openami.web.errors import respond
+from openami.web.errors import incident, respond
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +38,7 @@ METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 
 
 class Guarded:
-    """Adds the security headers to every answer, and counts it.
+    """Adds the security headers to every answer, counts it, and makes one where there is none.
 
     What is not said to be kept must not be: an answer without ``Cache-Control`` is stored nowhere.
     """
@@ -61,9 +61,16 @@ class Guarded:
                 headers.setdefault("Cache-Control", "no-store")
                 method = scope["method"] if scope["method"] in METHODS else "other"
                 self._metrics.request(self._listener, method, message["status"])
+                started.append(True)
             await send(message)
 
-        await self._app(scope, receive, guard)
+        started: list[bool] = []
+        try:
+            await self._app(scope, receive, guard)
+        except Exception as error:
+            if started:  # half an answer is out: only cutting it off can say that it is none
+                raise
+            await incident(error)(scope, receive, guard)
 
 
 class BoundedBody:

@@ -12,7 +12,7 @@ from openami.fleet.ports import MAX_PAGE
 from openami.headend.errors import RequestError
 from openami.headend.readings import Span
 from openami.headend.services import Services
-from openami.web.api.models import ErrorBody
+from openami.web.api.models.common import ErrorBody
 from openami.web.auth import COOKIE, Caller, require, services_of
 
 # For the OpenAPI document only: what they find is checked in ``openami.web.auth``.

@@ -10,7 +10,7 @@ from openami.fleet.ports import DeviceFilter
 from openami.headend.registry import Description
 from openami.headend.services import Services
 from openami.web.api.dependencies import Admin, After, Head, Limit, OperatorCaller, Viewer, errors
-from openami.web.api.models import (
+from openami.web.api.models.fleet import (
     AuditModel,
     AuditPage,
     CredentialsModel,

@@ -8,7 +8,7 @@ from openami.core.obis import Obis
 from openami.fleet.jobs import Target
 from openami.headend.errors import RequestError
 from openami.web.api.dependencies import After, Head, Limit, OperatorCaller, Viewer, errors
-from openami.web.api.models import JobModel, JobPage, ReadRequest, TargetModel
+from openami.web.api.models.jobs import JobModel, JobPage, ReadRequest, TargetModel
 
 router = APIRouter(tags=["on-demand reads"])
 

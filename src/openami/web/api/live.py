@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from openami.core.clock import isoformat
 from openami.headend.bus import LiveEvent, Subscription, Topic, Wanted
@@ -40,11 +41,20 @@ async def live(
 ) -> Response:
     """Stream what happens, from now on; `dropped` events say what a slow reader missed."""
     subscription = head.bus.subscribe(_wanted(topics, meter, dcu, job))
-    return StreamingResponse(
-        _stream(request, caller, subscription),
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )
+    return LiveResponse(_stream(request, caller, subscription), subscription)
+
+
+class LiveResponse(StreamingResponse):
+    """A stream of events that ends its subscription, also if nobody ever took anything of it."""
+
+    def __init__(self, stream: AsyncIterator[bytes], subscription: Subscription) -> None:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(stream, media_type="text/event-stream", headers=headers)
+        self._subscription = subscription
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._subscription:
+            await super().__call__(scope, receive, send)
 
 
 def _wanted(
@@ -72,19 +82,24 @@ def _about(event: LiveEvent, meter: str) -> bool:
 async def _stream(
     request: Request, caller: Caller, subscription: Subscription
 ) -> AsyncIterator[bytes]:
-    with subscription:
-        yield b"retry: %d\n\n" % RETRY_MS
-        while not subscription.closed:
-            event = await subscription.next(HEARTBEAT_S)
-            dropped = subscription.dropped()
-            if dropped:
-                yield _event("dropped", {"events": dropped})
-            if event is not None:
-                yield _event(event.topic.value, _json(event))
-            elif subscription.closed or not await _still_open(request, caller):
+    yield b"retry: %d\n\n" % RETRY_MS
+    loop = asyncio.get_running_loop()
+    checked = loop.time()
+    while True:
+        event = await subscription.next(HEARTBEAT_S)
+        dropped = subscription.dropped()
+        if dropped:
+            yield _event("dropped", {"events": dropped})
+        if event is not None:
+            yield _event(event.topic.value, _json(event))
+        elif subscription.closed:
+            return
+        else:
+            yield b": \n\n"
+        if loop.time() - checked >= HEARTBEAT_S:
+            if not await _still_open(request, caller):
                 return
-            else:
-                yield b": \n\n"
+            checked = loop.time()
 
 
 async def _still_open(request: Request, caller: Caller) -> bool:

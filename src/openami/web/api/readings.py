@@ -13,7 +13,7 @@ from openami.fleet.ports import ReadingFilter
 from openami.headend.readings import PERIOD_S, PROFILE, as_arrow, as_csv, as_rows
 from openami.mdm.readings import CONTENT_TYPE
 from openami.web.api.dependencies import After, Head, Limit, Range, Viewer, errors
-from openami.web.api.models import (
+from openami.web.api.models.readings import (
     EventModel,
     EventPage,
     GapPage,

@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request, Response, status
 from openami.fleet.operators import Role
 from openami.headend.metrics import CONTENT_TYPE
 from openami.web.api.dependencies import Head, errors
-from openami.web.api.models import CheckModel, HealthModel
+from openami.web.api.models.fleet import CheckModel, HealthModel
 from openami.web.auth import caller_of, require
 
 router = APIRouter(tags=["service"])

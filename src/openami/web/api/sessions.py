@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Request, Response, status
 
 from openami.core.clock import utc
 from openami.web.api.dependencies import Admin, After, Head, Limit, Viewer, errors
-from openami.web.api.models import (
+from openami.web.api.models.accounts import (
     CallerModel,
     Login,
     NewOperator,

@@ -1,0 +1,292 @@
+"""What the REST API takes and gives about the fleet and the head-end itself."""
+
+from datetime import datetime
+from typing import Annotated, Self
+
+from pydantic import Field
+
+from openami.core.clock import utc
+from openami.fleet.devices import (
+    TRANSITIONS,
+    AuditEntry,
+    Contact,
+    Device,
+    DeviceKind,
+    Health,
+    LifecycleState,
+    Location,
+)
+from openami.fleet.ports import FleetCounts
+from openami.headend.statistics import DcuOverview, Overview, ReadRate
+from openami.web.api.models.common import Cursor, Model, moment
+from openami.web.api.models.readings import StoreModel
+
+
+class FaultModel(Model):
+    """What last went wrong with a device."""
+
+    code: str
+    message: str
+
+
+class LocationModel(Model):
+    """Where a device is, in degrees (WGS 84)."""
+
+    latitude: Annotated[float, Field(ge=-90, le=90)]
+    longitude: Annotated[float, Field(ge=-180, le=180)]
+
+    def location(self) -> Location:
+        """Return it as the registry takes it."""
+        return Location(self.latitude, self.longitude)
+
+
+class DeviceModel(Model):
+    """A device of the registry."""
+
+    id: str = Field(examples=["meter-A1000001"])
+    kind: DeviceKind
+    serial: str = Field(examples=["A1000001"])
+    state: LifecycleState
+    next_states: list[LifecycleState] = Field(description="What it can become from here.")
+    contact: Contact = Field(description="What its DCU last said of it.")
+    health: Health = Field(description="By when it was last read, or last reported.")
+    system_title: str | None
+    logical_device_name: str
+    model: str
+    firmware: str
+    dcu: str | None = Field(description="Id of the DCU that looks after it.")
+    address: str
+    first_seen: datetime | None
+    last_seen: datetime | None
+    last_read: datetime | None
+    clock_offset_s: float | None = Field(description="Seconds that its clock is ahead.")
+    fault: FaultModel | None
+    location: LocationModel | None
+    label: str
+    region: str
+
+    @classmethod
+    def of(cls, device: Device, health: Health) -> Self:
+        """Return the model of a device."""
+        place, fault = device.location, device.fault
+        return cls(
+            id=device.id,
+            kind=device.kind,
+            serial=device.serial,
+            state=device.state,
+            next_states=sorted(TRANSITIONS[device.state]),
+            contact=device.contact,
+            health=health,
+            system_title=str(device.system_title) if device.system_title else None,
+            logical_device_name=device.logical_device_name,
+            model=device.model,
+            firmware=device.firmware,
+            dcu=device.dcu,
+            address=device.address,
+            first_seen=moment(device.first_seen),
+            last_seen=moment(device.last_seen),
+            last_read=moment(device.last_read),
+            clock_offset_s=device.clock_offset,
+            fault=FaultModel(code=fault.code, message=fault.message) if fault else None,
+            location=LocationModel(latitude=place.latitude, longitude=place.longitude)
+            if place
+            else None,
+            label=device.label,
+            region=device.region,
+        )
+
+
+class DevicePage(Model):
+    """Some devices, by kind and serial number."""
+
+    items: list[DeviceModel]
+    next: Cursor
+
+
+class StateChange(Model):
+    """A step in a device's lifecycle."""
+
+    to: LifecycleState
+    why: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class DcuChange(Model):
+    """Another DCU for a meter."""
+
+    dcu: Annotated[str, Field(min_length=1, max_length=32)]
+    why: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class DescriptionChange(Model):
+    """What people say of a device; what is left out stays."""
+
+    label: Annotated[str, Field(max_length=200)] | None = None
+    region: Annotated[str, Field(max_length=100)] | None = None
+    location: LocationModel | None = None
+
+
+class AuditModel(Model):
+    """Who did what to what, when and why."""
+
+    id: int
+    who: str
+    when: datetime
+    what: str
+    subject: str
+    why: str
+
+    @classmethod
+    def of(cls, entry: AuditEntry) -> Self:
+        """Return the model of an entry."""
+        return cls(
+            id=entry.id,
+            who=entry.who,
+            when=utc(entry.when),
+            what=entry.what,
+            subject=entry.subject,
+            why=entry.why,
+        )
+
+
+class AuditPage(Model):
+    """Some entries of the audit log, newest first."""
+
+    items: list[AuditModel]
+    next: Cursor
+
+
+class CountsModel(Model):
+    """How many devices there are of one kind."""
+
+    total: int
+    by_state: dict[str, int]
+    by_health: dict[str, int]
+    by_contact: dict[str, int]
+
+    @classmethod
+    def of(cls, counts: FleetCounts) -> Self:
+        """Return the model of counts."""
+        return cls(
+            total=counts.total,
+            by_state=dict(counts.by_state),
+            by_health=dict(counts.by_health),
+            by_contact=dict(counts.by_contact),
+        )
+
+
+class RateModel(Model):
+    """How many intervals of a stretch of time are stored, of how many that should be."""
+
+    stored: int
+    expected: int
+    share: float = Field(description="0 to 1.")
+
+    @classmethod
+    def of(cls, rate: ReadRate) -> Self:
+        """Return the model of a rate."""
+        return cls(stored=rate.stored, expected=rate.expected, share=rate.share)
+
+
+class OverviewModel(Model):
+    """The state of the whole fleet."""
+
+    time: datetime
+    meters: CountsModel
+    dcus: CountsModel
+    read_rate_hour: RateModel = Field(description="The last whole hour.")
+    read_rate_day: RateModel = Field(description="The 24 hours before that hour ended.")
+    store: StoreModel
+    events_day: int
+
+    @classmethod
+    def of(cls, overview: Overview) -> Self:
+        """Return the model of an overview."""
+        return cls(
+            time=utc(overview.time),
+            meters=CountsModel.of(overview.meters),
+            dcus=CountsModel.of(overview.dcus),
+            read_rate_hour=RateModel.of(overview.hour),
+            read_rate_day=RateModel.of(overview.day),
+            store=StoreModel.of(overview.store),
+            events_day=overview.events_day,
+        )
+
+
+class DcuFiguresModel(Model):
+    """What a DCU last said of itself."""
+
+    received: datetime
+    version: str
+    uptime_s: float
+    spool_batches: int
+    spool_octets: int
+    frames: int
+    errors: int
+
+
+class DcuModel(Model):
+    """A DCU and what can be said of its meters."""
+
+    device: DeviceModel
+    meters: int
+    meters_by_contact: dict[str, int]
+    meters_by_health: dict[str, int]
+    read_last_hour: int = Field(description="Meters read in the last hour.")
+    read_last_day: int = Field(description="Meters read in the last day.")
+    figures: DcuFiguresModel | None
+
+    @classmethod
+    def of(cls, overview: DcuOverview, health: Health) -> Self:
+        """Return the model of one DCU's overview."""
+        figures = overview.figures
+        names = [name for name in DcuFiguresModel.model_fields if name != "received"]
+        return cls(
+            device=DeviceModel.of(overview.device, health),
+            meters=overview.meters,
+            meters_by_contact=overview.by_contact,
+            meters_by_health=overview.by_health,
+            read_last_hour=overview.read_hour,
+            read_last_day=overview.read_day,
+            figures=DcuFiguresModel(
+                received=utc(figures.received),
+                **{name: getattr(figures, name) for name in names},
+            )
+            if figures
+            else None,
+        )
+
+
+class Enrollment(Model):
+    """A DCU to be."""
+
+    dcu: Annotated[str, Field(min_length=1, max_length=32, examples=["DCU-1"])]
+    why: Annotated[str, Field(max_length=500)] = ""
+
+
+class CredentialsModel(Model):
+    """What a DCU needs to connect, in PEM. The key is shown once and kept nowhere."""
+
+    certificate: str
+    key: str
+    authority: str
+
+
+class ShipmentResult(Model):
+    """What became of a shipment's meters."""
+
+    added: int = Field(description="New to the registry.")
+    known: int = Field(description="Known already; their keys were checked to be the same.")
+
+
+class CheckModel(Model):
+    """One thing that was looked at."""
+
+    ok: bool
+    detail: str
+
+
+class HealthModel(Model):
+    """Whether the head-end can do its work; the checks only for who is logged in."""
+
+    status: str = Field(examples=["ok"])
+    checks: dict[str, CheckModel] | None = None
