@@ -328,14 +328,26 @@ class ReadingStore(Protocol):
         """Return by meter and profile the time of the last stored reading."""
         ...
 
-    def sums(self, meters: Sequence[str] | None = None) -> pa.Table:
-        """Return per meter, profile and channel: count, sum, first and last time."""
+    def sums(
+        self,
+        meters: Sequence[str] | None = None,
+        *,
+        start: int | None = None,
+        end: int | None = None,
+    ) -> pa.Table:
+        """Return per meter, profile and channel: count, exact sum, first and last time."""
         ...
 
     def hourly(
-        self, channel: str, *, start: int, end: int, meters: Sequence[str] | None = None
+        self,
+        channel: str,
+        *,
+        start: int,
+        end: int,
+        meters: Sequence[str] | None = None,
+        profile: str | None = None,
     ) -> pa.Table:
-        """Return per hour the sum and count of a channel over the fleet or some meters."""
+        """Return per hour, named by its end, the sum and count of a channel over some meters."""
         ...
 
     def gaps(
