@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,7 @@ from openami.meter.street import (
     StreetRunner,
     StreetSettings,
     prepare_identities,
+    run_street,
 )
 from openami.metrology.energy import Channel
 from openami.metrology.events import Alarm
@@ -228,3 +231,16 @@ async def test_a_port_in_use(tmp_path: Path) -> None:
         with pytest.raises(TransportError):
             async with StreetRunner(settings(tmp_path / "b", modem=taken)):
                 raise AssertionError
+
+
+async def test_a_signal_stops_the_street_in_good_order(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    def ready(street: StreetRunner) -> None:
+        seen.extend(street.meters)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    await run_street(settings(tmp_path), ready=ready)
+    assert seen == [17, 18, 19]
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -345,14 +345,16 @@ async def run_street(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with StreetRunner(settings) as runner:
-        if ready is not None:
-            ready(runner)
-        waits = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(runner.failed())]
-        try:
-            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    try:
+        async with StreetRunner(settings) as runner:
+            if ready is not None:
+                ready(runner)
+            waits = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(runner.failed())]
+            done, left = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for task in left:
+                task.cancel()
             for task in done:
                 task.result()
-        finally:
-            for task in waits:
-                task.cancel()
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
