@@ -189,10 +189,7 @@ class HdlcClientLink:
         self._patience.wait(now)
 
     def _speak(self, now: float) -> None:
-        """Take a turn: the window that may be sent, or RR if all is acknowledged."""
-        if self._outbox.empty:
-            self._ask(now)
-            return
+        """Take a turn with the window that may be sent."""
         self._repeats += self._outbox.flying
         window = self._outbox.window()
         last, _ = window[-1]
@@ -270,13 +267,10 @@ class HdlcClientLink:
             apdu = self._inbox.take(frame.control.ns, Segment(frame.info, frame.segmented))
             self._advance(now)
             if apdu is not None:
-                self._keep(apdu)
+                self._whole.append(apdu)
+            if len(self._whole) > _MOST_APDUS:
+                raise RemoteProtocolError("APDUs without end", code="hdlc.too-many")
         self._heard(frame, now)
-
-    def _keep(self, apdu: bytes) -> None:
-        self._whole.append(apdu)
-        if len(self._whole) > _MOST_APDUS:
-            raise RemoteProtocolError("APDUs without end", code="hdlc.too-many")
 
     def _ready(self, frame: Frame, now: float) -> None:
         self._acknowledge(frame, now)
@@ -317,8 +311,9 @@ class HdlcClientLink:
 
         An answer to a single I frame acknowledges it, or else answers an earlier turn.
         """
-        turn = self._turn
-        if turn.progress or turn.by_rr or self._outbox.flying > 1:
+        if self._turn.by_rr:  # the timeout before has counted as a try
+            self._speak(now)
+        elif self._turn.progress or self._outbox.flying > 1:
             self._again(now, self._speak)
 
     def _again(self, now: float, speak: Callable[[float], None]) -> None:
@@ -334,8 +329,6 @@ class HdlcClientLink:
             return
         self._move(Step.PAUSE)
         self._patience.wait(now, self.parameters.busy_poll)
-
-    # Timeouts
 
     def _connect_again(self, now: float) -> None:
         self._repeat(now, FrameKind.SNRM, self.parameters.limits.encode())

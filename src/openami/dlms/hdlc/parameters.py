@@ -70,18 +70,24 @@ class Limits:
             return cls()
         r = Reader(info)
         r.expect(_FORMAT, "format identifier")
-        values: dict[int, int] = {}
-        while r.remaining:
-            group = r.u8()
-            body = r.sub(r.u8())
-            if group == _GROUP:
-                values |= _read_group(body)
+        values = _read_groups(r)
         return cls(
             info_tx=min(values.get(_INFO_TX, DEFAULT_INFO), MAX_INFO),
             info_rx=min(values.get(_INFO_RX, DEFAULT_INFO), MAX_INFO),
             window_tx=min(values.get(_WINDOW_TX, DEFAULT_WINDOW), MAX_WINDOW),
             window_rx=min(values.get(_WINDOW_RX, DEFAULT_WINDOW), MAX_WINDOW),
         )
+
+
+def _read_groups(r: Reader) -> Mapping[int, int]:
+    values: dict[int, int] = {}
+    while True:
+        group = r.u8()
+        body = r.sub(r.u8())
+        if group == _GROUP:
+            values |= _read_group(body)
+        if not r.remaining:
+            return values
 
 
 def _read_group(r: Reader) -> Mapping[int, int]:
