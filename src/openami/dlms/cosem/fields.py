@@ -90,24 +90,6 @@ def boolean(name: str, field: str, *, writable: bool = True) -> Attribute:
     )
 
 
-def octet_string(
-    name: str, field: str, *, sizes: tuple[int, ...] = (), writable: bool = True
-) -> Attribute:
-    """Return the attribute that is the octets ``field``; ``sizes``: what lengths are taken."""
-
-    def write(target: Any, value: Data, _: Context) -> None:
-        if sizes and len(value.octets()) not in sizes:
-            raise AccessError(DataAccessResult.OTHER_REASON, f"{name}: {sizes} octets")
-        setattr(target, field, value.octets())
-
-    return Attribute(
-        name,
-        lambda target, _: octets(getattr(target, field)),
-        write if writable else None,
-        (DataType.OCTETS,),
-    )
-
-
 def date_time(name: str, field: str) -> Attribute:
     """Return the attribute that is the ``CosemDateTime`` field, as an octet-string of twelve."""
 
@@ -119,15 +101,4 @@ def date_time(name: str, field: str) -> Attribute:
         lambda target, _: octets(getattr(target, field).encode()),
         write,
         (DataType.OCTETS, DataType.DATETIME),
-    )
-
-
-def plain(name: str, field: str, *types: DataType, writable: bool = True) -> Attribute:
-    """Return the attribute that is the Data ``field``, kept as it was written."""
-
-    def write(target: Any, value: Data, _: Context) -> None:
-        setattr(target, field, value)
-
-    return Attribute(
-        name, lambda target, _: getattr(target, field), write if writable else None, types
     )
