@@ -10,12 +10,13 @@ import importlib
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from pydantic_core import PydanticUndefined
 
 from openami.cli.main import cli
+from openami.web.app import TAGS, describe_api
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,7 +109,37 @@ def configuration_page() -> str:
     return "\n".join(parts)
 
 
+def rest_page() -> str:
+    """Return docs/reference/rest-api.md from the API's own OpenAPI document."""
+    document = describe_api().openapi()
+    parts = [
+        NOTICE,
+        "# REST API\n",
+        (
+            "On the operators' listener. `Authorization: Bearer TOKEN`, or the cookie of a log-in and"
+            " its CSRF token in `X-CSRF-Token`. The whole description is at `/api/v1/openapi.json`.\n"
+        ),
+    ]
+    for tag in TAGS:
+        parts.append(f"## {tag['name'].capitalize()}\n\n{tag['description']}\n")
+        parts.append("| | | parameters |\n|---|---|---|")
+        for path, methods in document["paths"].items():
+            for method, operation in methods.items():
+                if operation["tags"] == [tag["name"]]:
+                    parts.append(rest_row(path, method, operation))
+        parts.append("")
+    return "\n".join(parts)
+
+
+def rest_row(path: str, method: str, operation: dict[str, Any]) -> str:
+    """Return a table row for one operation."""
+    names = [f"`{p['name']}`" for p in operation.get("parameters", []) if p["in"] == "query"]
+    text = operation["description"].replace("\n", " ").replace("|", "\\|")
+    return f"| `{method.upper()} {path}` | {text} | {', '.join(names)} |"
+
+
 PAGES = {
+    "docs/reference/rest-api.md": rest_page,
     "docs/reference/cli.md": cli_page,
     "docs/reference/configuration.md": configuration_page,
 }
