@@ -356,6 +356,13 @@ def test_a_meter_that_ends_a_transfer() -> None:
     bench = Bench(blocks(b"\x09", DataAccessResult.LONG_GET_ABORTED))
     assert bench.ask(GetAttribute(REF)).items[0].result is DataAccessResult.LONG_GET_ABORTED
     assert bench.client.ready
+
+    def plainly(request: Any) -> Any:
+        if isinstance(request, get.GetRequestNext):
+            return get.GetResponseNormal(request.invoke_id, DataAccessResult.OTHER_REASON)
+        return get.GetResponseBlock(request.invoke_id, False, 1, b"\x09")
+
+    assert Bench(plainly).ask(GetAttribute(REF)).items[0].result is DataAccessResult.OTHER_REASON
     listed = Bench(blocks(b"\x02", DataAccessResult.LONG_GET_ABORTED))
     items = listed.ask(GetList.of(REF, REF)).items
     assert [item.result for item in items] == [DataAccessResult.LONG_GET_ABORTED] * 2

@@ -71,6 +71,8 @@ def _get_blocks(
     octets = bytearray()
     number = 0
     while True:
+        if isinstance(apdu, GetResponseNormal) and isinstance(apdu.result, DataAccessResult):
+            return apdu.result  # how some meters end a transfer
         block = expect(apdu, GetResponseBlock, invoke)
         if isinstance(block.result, DataAccessResult):
             return block.result

@@ -129,10 +129,10 @@ class Opening:
             raise RefusedError(*exception_text(aare))
         if not isinstance(aare, Aare):
             raise DecodeError("an AARE wanted")
-        if aare.result is not AssociationResult.ACCEPTED:
-            raise self._refused(aare)
         if self._channel is not None and aare.title is not None and len(aare.title) == TITLE_SIZE:
             self._channel.peer = aare.title
+        if aare.result is not AssociationResult.ACCEPTED:
+            raise self._refused(aare)
         response = self._initiate_response(aare)
         if self._dedicated is not None and self._channel is not None:
             self._channel.dedicate(self._dedicated)
@@ -181,6 +181,8 @@ class Opening:
     def _pass_3(self, aare: Aare) -> bytes | None:
         """Return the ACTION of pass 3 (Green Book 9.2.7.4); None without HLS."""
         if self._config.mechanism is not Mechanism.HLS_GMAC:
+            if aare.diagnostic is Diagnostic.AUTHENTICATION_REQUIRED:
+                raise self._refused(aare)  # accepted only for who knows HLS
             return None
         challenge = aare.authentication or b""
         if self._channel is None or not MIN_CHALLENGE <= len(challenge) <= MAX_CHALLENGE:

@@ -25,9 +25,8 @@ class AssociationOpened:
 class AssociationFailed:
     """A client was refused.
 
-    ``code`` is stable: ``context``, ``mechanism``, ``password``, ``hls``,
-    ``throttled``, ``client``, ``deciphering``,
-    ``replay``, ``initiate``, ``title``.
+    ``code`` is stable: ``client``, ``context``, ``mechanism``, ``title``, ``deciphering``,
+    ``replay``, ``policy``, ``throttled``, ``password``, ``hls``, ``initiate``, ``store``.
     """
 
     peer: Peer
