@@ -1,5 +1,8 @@
 """Who may speak of which meter, what becomes of devices, and who gets their keys."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from tests.support.headend import shipment, shipped
 
@@ -155,3 +158,36 @@ class TestShipments:
         assert shipped(1).keys["guek"].hex() not in audit.lower()
         files = (services.home.root / "vault.sqlite", services.home.database)
         assert all(shipped(1).keys["guek"] not in file.read_bytes() for file in files)
+
+
+@pytest.mark.parametrize("state", [LifecycleState.SUSPENDED, LifecycleState.RETIRED])
+def test_a_meter_that_is_shut_out_has_no_credentials(
+    services: Services, state: LifecycleState
+) -> None:
+    services.shipments.take(shipment(shipped(1)), who="test")
+    services.credentials.for_dcu("D1", shipped(1).system_title)
+    if state is LifecycleState.SUSPENDED:
+        services.registry.move("meter-M1", LifecycleState.REGISTERED, who="test", why="x")
+    services.registry.move("meter-M1", state, who="test", why="tampered with")
+    with pytest.raises(NotFoundError) as caught:
+        services.credentials.for_dcu("D1", shipped(1).system_title)
+    assert caught.value.code == "credentials.unknown"
+
+
+def test_of_many_dcus_that_claim_a_meter_one_gets_it(services: Services) -> None:
+    names = [f"D{n}" for n in range(8)]
+    for name in names:
+        services.registry.enroll_dcu(name, who="test")
+    together = threading.Barrier(len(names))
+
+    def claim(dcu: str) -> bool:
+        together.wait(60)
+        try:
+            services.ownership.claim(dcu, ["M1"])
+        except SecurityError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        won = [name for name, got in zip(names, pool.map(claim, names), strict=True) if got]
+    assert won == [services.registry.meter("M1").dcu]

@@ -157,6 +157,12 @@ class Ingest:
             ConflictError: ``upload.conflict``, the id is known with another content.
             StoreError, BusyError: nothing was kept, the DCU should try again.
         """
+        if not self.running():
+            raise BusyError(
+                "the head-end is stopping",
+                retry_after=self._settings.retry_after_s,
+                code="busy.stopping",
+            )
         loop = asyncio.get_running_loop()
         batch = await loop.run_in_executor(self._decoders, self._check, upload)
         with self._memory(batch.table.nbytes):
