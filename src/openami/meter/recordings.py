@@ -12,7 +12,7 @@ import gzip
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import lru_cache
 from importlib import resources
 from io import StringIO
@@ -115,10 +115,10 @@ def _recording(rows: Sequence[Row], what: str) -> Recording:
     try:
         times = [_local(row["timestamp"]) for row in rows]
         step = times[1] - times[0]
-        if times != list(range(times[0], times[0] + step * len(rows), step or 1)):
+        if step <= 0 or times != list(range(times[0], times[0] + step * len(rows), step)):
             raise ConfigError(f"{what}: timestamps are not evenly spaced")
         samples = _without_gaps([kind(row, step) for row in rows], step)
-    except (ValueError, InvalidOperation, TypeError) as error:
+    except (ValueError, ArithmeticError, TypeError) as error:
         raise ConfigError(f"{what}: {error}") from error
     shared: dict[Sample, Sample] = {}
     return Recording(tuple(shared.setdefault(s, s) for s in samples), step, times[0])
