@@ -1,0 +1,79 @@
+"""Meters' credentials: fetched from the head-end, sealed in the DCU's own vault."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from openami.core.errors import NotFoundError, SecurityError, StoreError
+from openami.core.identifiers import SystemTitle
+from openami.dcu.headend import Credentials, HeadEndAwayError, HeadEndRefusalError
+
+if TYPE_CHECKING:
+    from openami.dcu.headend import HeadEnd
+    from openami.fleet.ports import Vault
+
+KIND: Final = "meter"  # of the vault's owners
+MECHANISM: Final = "hls5-gmac"
+
+log = structlog.get_logger("dcu.keys")
+
+
+class Keyring:
+    """Knows what opens the meters.
+
+    Args:
+        vault: where credentials rest.
+        headend: where they come from.
+    """
+
+    def __init__(self, vault: Vault, headend: HeadEnd) -> None:
+        self._vault = vault
+        self._headend = headend
+        self._ready: dict[str, Credentials] = {}
+
+    def ready(self, title: str) -> Credentials | None:
+        """Return the credentials of the meter with this system title, if they are here."""
+        found = self._ready.get(title)
+        if found is None:
+            found = self._unseal(title)
+            if found is not None:
+                self._ready[title] = found
+        return found
+
+    async def fetch(self, title: str) -> bool:
+        """Ask the head-end; return whether there are credentials now that were not before."""
+        try:
+            found = await self._headend.credentials(SystemTitle.parse(title))
+        except (HeadEndAwayError, HeadEndRefusalError) as error:
+            log.info("no credentials", title=title, error=str(error))
+            return False
+        if found is None or found == self._ready.get(title):
+            return False
+        if found.mechanism != MECHANISM:
+            log.warning("credentials of another mechanism", title=title, mechanism=found.mechanism)
+            return False
+        self._ready[title] = found
+        try:
+            await asyncio.to_thread(self._seal, title, found)
+        except StoreError as error:  # they work until the next restart, which asks again
+            log.warning("credentials were not sealed", title=title, error=str(error))
+        return True
+
+    def _seal(self, title: str, found: Credentials) -> None:
+        self._vault.put(KIND, title, "client", str(found.client).encode())
+        self._vault.put(KIND, title, "guek", found.guek)
+        self._vault.put(KIND, title, "gak", found.gak)
+
+    def _unseal(self, title: str) -> Credentials | None:
+        try:
+            client = int(self._vault.get(KIND, title, "client"))
+            guek, gak = (self._vault.get(KIND, title, name) for name in ("guek", "gak"))
+        except NotFoundError:
+            return None
+        except (SecurityError, StoreError, ValueError) as error:
+            log.warning("sealed credentials can not be used", title=title, error=str(error))
+            return None
+        return Credentials(client, MECHANISM, guek, gak)

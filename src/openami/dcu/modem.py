@@ -1,0 +1,139 @@
+"""The line: one channel to the modem, and associations with one meter after another on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from openami.core.errors import TransportError
+from openami.dlms.apdu.acse import Mechanism
+from openami.dlms.client import ClientConfig, SecurityLevel
+from openami.dlms.hdlc import HdlcAddress, HdlcClientLink, HdlcParameters
+from openami.dlms.security import Keys
+from openami.transport.connect import open_channel
+from openami.transport.session import DlmsSession
+from openami.transport.url import MeterUrl
+
+if TYPE_CHECKING:
+    from openami.core.identifiers import SystemTitle
+    from openami.dcu.headend import Credentials
+    from openami.dcu.settings import DcuSettings
+    from openami.dlms.cosem.security import InvocationCounters
+    from openami.transport.channel import Channel
+
+
+class LineLostError(TransportError):
+    """The way to the modem is gone: no meter's fault."""
+
+    code = "line.lost"
+
+
+@dataclass(slots=True)
+class LineFigures:
+    """What the line has carried since the start."""
+
+    frames: int = 0
+    errors: int = 0
+    repeats: int = 0
+    sessions: int = 0
+    opened: int = 0
+
+
+class Modem:
+    """Opens the line and associations on it.
+
+    Args:
+        settings: of the DCU.
+        title: the DCU's own system title.
+    """
+
+    def __init__(self, settings: DcuSettings, title: SystemTitle) -> None:
+        self._settings = settings
+        self._title = title
+        self._url = MeterUrl.parse(settings.modem)
+        self._channel: Channel | None = None
+        self._links: list[HdlcClientLink] = []
+        self.figures = LineFigures()
+
+    @property
+    def up(self) -> bool:
+        """Whether the channel to the modem stands."""
+        return self._channel is not None and not self._channel.closed
+
+    async def open(self) -> None:
+        """Open the channel unless it stands; raises ``TransportError``."""
+        if not self.up:
+            self._channel = await open_channel(self._url)
+            self.figures.opened += 1
+
+    def close(self) -> None:
+        """Close the channel."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+
+    def public(self, address: int, *, probe: bool = False) -> DlmsSession:
+        """Return a session of the client that needs no credentials, not yet open.
+
+        ``probe``: ask once and wait shortly for whether anybody is there.
+        """
+        settings = self._settings
+        config = ClientConfig(max_pdu=settings.pdu_octets, timeout=settings.visit_timeout_s)
+        parameters = self._parameters()
+        if probe:
+            parameters = replace(parameters, response_timeout=settings.probe_timeout_s, retries=0)
+        return self._session(address, settings.public_client, config, parameters)
+
+    def management(
+        self,
+        address: int,
+        credentials: Credentials,
+        counters: InvocationCounters,
+        meter: SystemTitle,
+    ) -> DlmsSession:
+        """Return a session of the client that may do everything, not yet open."""
+        config = ClientConfig(
+            mechanism=Mechanism.HLS_GMAC,
+            keys=Keys(guek=credentials.guek, gak=credentials.gak),
+            title=self._title,
+            security=SecurityLevel.BOTH,
+            server_title=meter,
+            max_pdu=self._settings.pdu_octets,
+            timeout=self._settings.visit_timeout_s,
+        )
+        return self._session(address, credentials.client, config, self._parameters(), counters)
+
+    def _parameters(self) -> HdlcParameters:
+        settings = self._settings
+        return HdlcParameters(
+            max_info_tx=settings.frame_octets,
+            max_info_rx=settings.frame_octets,
+            window_tx=settings.window,
+            window_rx=settings.window,
+            response_timeout=settings.response_timeout_s,
+            retries=settings.retries,
+        )
+
+    def _session(
+        self,
+        address: int,
+        client: int,
+        config: ClientConfig,
+        parameters: HdlcParameters,
+        counters: InvocationCounters | None = None,
+    ) -> DlmsSession:
+        if self._channel is None or self._channel.closed:
+            raise LineLostError("the line to the modem is down")
+        server = HdlcAddress(self._settings.logical_device, address, self._settings.address_octets)
+        link = HdlcClientLink(client, server, parameters)
+        self._count(link)
+        return DlmsSession(self._channel, link, config, counters=counters)
+
+    def _count(self, link: HdlcClientLink) -> None:
+        """Add up what the links before have seen; the one in use is added with the next."""
+        for done in self._links:
+            self.figures.frames += done.counters.received + done.counters.sent
+            self.figures.errors += done.counters.errors
+            self.figures.repeats += done.counters.repeats
+        self._links = [link]
+        self.figures.sessions += 1
