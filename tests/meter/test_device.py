@@ -301,6 +301,53 @@ def test_associations_are_written_down_and_strangers_too() -> None:
     assert events(bench.meter.engine, Ring.COMMUNICATION_LOG) == log
 
 
+@pytest.mark.parametrize(
+    ("flip", "event"), [(0, Event.REPLAY_DETECTED), (1, Event.DECIPHERING_FAILED)]
+)
+def test_requests_that_are_replayed_or_forged_are_written_down(flip: int, event: Event) -> None:
+    bench = Bench()
+    session = bench.client(MANAGEMENT).opened()
+    sent: list[bytes] = []
+    take = session.server.receive_data
+
+    def listen(data: bytes, *, now: float) -> None:
+        sent.append(data)
+        take(data, now=now)
+
+    session.server.receive_data = listen  # type: ignore[method-assign]  # an ear on the line
+    assert session.data(ENERGY).integer() == 0
+    take(sent[-1][:-1] + bytes((sent[-1][-1] ^ flip,)), now=1.0)
+    assert events(bench.meter.engine, Ring.FRAUD_LOG) == [event]
+    assert session.server.data_to_send()
+
+
+def test_a_silent_link_is_given_up() -> None:
+    bench = Bench()
+    session = bench.client(READER).opened()
+    timer = session.server.next_timer()
+    assert timer is not None
+    session.server.handle_timer(now=timer + 1)
+    assert session.server.finished
+    session.server.receive_eof(now=timer + 1)
+    found = [session.server.next_event() for _ in range(3)]
+    assert [type(event).__name__ for event in found[:2]] == [
+        "AssociationOpened",
+        "AssociationReleased",
+    ]
+
+
+def test_without_a_memory_no_counter_is_used() -> None:
+    memory = FailingMemory()
+    bench = Bench(memory=memory)
+    config = bench.config_of(MANAGEMENT)
+    memory.full = True
+    assert isinstance(Session(bench, MANAGEMENT, config).open(), Closed)
+    assert bench.meter._own.limit == 0
+    memory.full = False
+    bench.client(MANAGEMENT).opened()
+    assert bench.meter._own.limit == RESERVE
+
+
 def test_management_in_the_clear_is_for_laboratories() -> None:
     plain = {"security": SecurityLevel.NONE, "ciphered": False}
     assert isinstance(Bench().client(MANAGEMENT, **plain).open(), Closed)

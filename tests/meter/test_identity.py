@@ -54,6 +54,11 @@ def test_a_meter_that_cannot_be_is_refused(number: int, settings: dict[str, obje
         generate_identity(number, seeded("x"), **settings)  # type: ignore[arg-type]  # any of its options
 
 
+def test_keys_that_cannot_be_are_refused() -> None:
+    with pytest.raises(ValueError, match="16 octets"):
+        MeterKeys(bytes(15), bytes(16), bytes(16), bytes(16), b"1")
+
+
 def test_no_key_is_shown() -> None:
     identity = generate_identity(5, seeded("a"))
     shown = repr(identity) + repr(MeterConfig(identity)) + repr(identity.shipped())

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.killed import run_and_kill
 from tests.support.meter_bench import START
+from tests.support.small_disk import small_disk
 
 from openami.core.clock import ManualClock
-from openami.core.errors import ConfigError, TransportError
+from openami.core.errors import ConfigError, StoreError, TransportError
 from openami.core.obis import Obis
 from openami.dlms.apdu.acse import Mechanism
 from openami.dlms.client import ClientConfig
@@ -108,6 +109,19 @@ async def test_an_address_in_use_is_told() -> None:
         with pytest.raises(TransportError):
             async with MeterRunner(settings(hdlc=runner.listening.hdlc)):
                 raise AssertionError("the port is taken")
+
+
+async def test_a_memory_that_is_full_stops_no_meter(tmp_path: Path) -> None:
+    clock = ManualClock(START)
+    with small_disk("limit", tmp_path / "b", 60_000) as disk:
+        async with MeterRunner(settings(clock, state=disk.path, hdlc=ANY)) as runner:
+            clock.advance(86_400 * 50)
+            with pytest.raises(StoreError):
+                runner.meter.refresh()
+            assert runner.meter.engine.register(Channel.IMPORT) == 50 * 86_400
+        disk.grow()
+    async with MeterRunner(settings(clock, state=disk.path, hdlc=ANY)) as runner:
+        assert runner.meter.engine.register(Channel.IMPORT) == 0
 
 
 # Programs as sources.

@@ -95,6 +95,23 @@ def test_files_of_ones_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("columns", "row", "sample"),
+    [
+        ("consumption_kwh,solar_kwh", "0.5,0.8", Sample(-300_000, 150_000)),
+        ("consumption_kwh,solar_kwh", "0.5,", Sample(500_000, 150_000)),
+        ("active_power_kw", "1.234", Sample(1_234_000)),
+    ],
+)
+def test_other_columns_and_their_gaps(
+    tmp_path: Path, columns: str, row: str, sample: Sample
+) -> None:
+    path = tmp_path / "a.csv"
+    gap = "," * columns.count(",")
+    path.write_text(f"timestamp,{columns}\n2026-01-01T00:00,{row}\n2026-01-01T01:00,{gap}\n")
+    assert from_file(path).samples == (sample, Sample())
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "",

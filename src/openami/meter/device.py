@@ -62,7 +62,8 @@ class MeterDevice(LogicalDevice):
     def invoke(self, ref: MethodRef, parameter: Data | None, context: Context) -> Encodable | None:
         self._meter.refresh()
         answer = super().invoke(ref, parameter, context)
-        self._meter.commit()
+        if self._meter.due:  # what acts is in a log, and whatever is in a log is due
+            self._meter.commit()
         return answer
 
 
@@ -268,6 +269,7 @@ class Meter:
         self.model.reader.state = replace(self.model.reader.state, keys=state.keys)
         if renewed:
             self._reader.renew()
+        self._urgent = True  # what is accepted with the new keys begins anew after this
 
     def _keep_password(self, password: bytes) -> None:
         old, self._kept.password = self._kept.password, password
