@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import struct
 from typing import Any
@@ -21,6 +22,7 @@ from openami.mdm.readings import (
     from_ipc,
     join,
     profile_table,
+    profiles_table,
     readings_table,
     to_ipc,
     validate_events,
@@ -83,6 +85,38 @@ def test_a_profile_without_channels_or_rows_is_empty() -> None:
 def test_columns_of_a_profile_have_one_length() -> None:
     with pytest.raises(ValueError, match="as many values"):
         profile_table("A1", LOAD, time=np.arange(2), status=np.arange(3), channels=[])
+    two = np.arange(2)
+    for offsets in ([0, 1], [0, 3, 2]):
+        meters = ["A1", "A2"][: len(offsets) - 1]
+        with pytest.raises(ValueError, match="offsets"):
+            profiles_table(meters, np.array(offsets), LOAD, time=two, status=two, channels=[])
+
+
+def test_profiles_of_many_meters_are_the_profiles_of_each() -> None:
+    random = np.random.default_rng(1)
+    lengths = [3, 0, 5, 1]
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    time = MIDNIGHT + 900 * np.arange(9)
+    status = np.arange(9)
+    values = [random.integers(0, 1000, 9) for _ in range(3)]
+
+    def channels(part: slice) -> list[ChannelValues]:
+        return [
+            ChannelValues(CHANNELS[n], n - 1, 30 + n, column[part])
+            for n, column in enumerate(values)
+        ]
+
+    meters = ["A1", "A2", "A3", "A4"]
+    together = profiles_table(
+        meters, offsets, LOAD, time=time, status=status, channels=channels(slice(None))
+    )
+    parts = [slice(a, b) for a, b in itertools.pairwise(offsets)]
+    single = [
+        profile_table(m, LOAD, time=time[p], status=status[p], channels=channels(p))
+        for m, p in zip(meters, parts, strict=True)
+    ]
+    assert together.to_pylist() == join(single).to_pylist()
+    validate_readings(together)
 
 
 def test_general_columns_become_rows() -> None:

@@ -94,18 +94,56 @@ def profile_table(
     Raises:
         ValueError: the columns differ in length.
     """
-    rows, width = len(time), len(channels)
-    if any(len(column) != rows for column in (status, *(c.values for c in channels))):
+    return profiles_table(
+        [meter], np.array([0, len(time)]), profile, time=time, status=status, channels=channels
+    )
+
+
+def profiles_table(
+    meters: Sequence[str],
+    offsets: Ints,
+    profile: str,
+    *,
+    time: Ints,
+    status: Ints,
+    channels: Sequence[ChannelValues],
+) -> pa.Table:
+    """Return the readings of the same profile of many meters, whose entries follow each other.
+
+    Args:
+        meters: serial numbers.
+        offsets: one more than there are meters; the entries of meter ``i`` go from the ``i``-th
+            offset up to the next.
+        profile: the profile's OBIS code.
+        time: seconds, one for each entry.
+        status: one for each entry.
+        channels: the channels that all these meters have.
+
+    Raises:
+        ValueError: the columns differ in length.
+    """
+    entries, width = len(time), len(channels)
+    if any(len(column) != entries for column in (status, *(c.values for c in channels))):
         raise ValueError("every column of a profile has as many values as there are times")
+    lengths = np.diff(offsets)
+    if lengths.sum() != entries or (lengths < 0).any():
+        raise ValueError("the offsets of the meters make up all entries")
+    # By meter, then channel, then entry: as a store keeps them.
+    place = np.arange(entries) + np.repeat(offsets[:-1] * (width - 1), lengths)
+    step = np.repeat(lengths, lengths)
+    places = [place + number * step for number in range(width)]
     columns = [
-        _names(np.zeros(rows * width, np.int32), [meter]),
-        _names(np.repeat(np.arange(width, dtype=np.int16), rows), [c.channel for c in channels]),
-        _names(np.zeros(rows * width, np.int16), [profile]),
-        _times(np.tile(time, width)),
-        pa.array(_joined([c.values for c in channels], np.int64)),
-        pa.array(np.repeat(np.array([c.scaler for c in channels], np.int8), rows)),
-        pa.array(np.repeat(np.array([c.unit for c in channels], np.uint8), rows)),
-        pa.array(np.tile(np.asarray(status, np.uint8), width)),
+        _names(np.repeat(np.arange(len(meters), dtype=np.int32), lengths * width), meters),
+        _names(
+            _placed(places, [np.int16(number) for number in range(width)], np.int16),
+            [channel.channel for channel in channels],
+        ),
+        _names(np.zeros(entries * width, np.int16), [profile]),
+        _times(_placed(places, [time] * width, np.int64)),
+        pa.array(_placed(places, [channel.values for channel in channels], np.int64)),
+        pa.array(_placed(places, [np.int8(channel.scaler) for channel in channels], np.int8)),
+        pa.array(_placed(places, [np.uint8(channel.unit) for channel in channels], np.uint8)),
+        pa.array(_placed(places, [status] * width, np.uint8)),
     ]
     return pa.Table.from_arrays(columns, schema=READINGS_SCHEMA)
 
@@ -270,7 +308,9 @@ def _times(seconds: Ints) -> pa.Array:
     return pa.array(np.asarray(seconds, np.int64)).view(_TIME)
 
 
-def _joined(columns: Sequence[Ints], dtype: type[np.int64]) -> npt.NDArray[np.int64]:
-    if not columns:
-        return np.empty(0, dtype)
-    return np.concatenate([np.asarray(column, dtype) for column in columns])
+def _placed(places: Sequence[Ints], parts: Sequence[Any], kind: Any) -> npt.NDArray[Any]:
+    """Return a column with each part at its places."""
+    column = np.empty(sum(map(len, places)), kind)
+    for place, part in zip(places, parts, strict=True):
+        column[place] = part
+    return column

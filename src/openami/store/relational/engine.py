@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import create_engine, event
+from sqlalchemy import URL, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
 
 _MIGRATIONS: Final = Path(__file__).with_name("migrations")
 _READ_ONLY: Final = "openami_read_only"
+# SQLAlchemy's general INSERT has no ON CONFLICT.
+_INSERTS: Final[dict[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 def open_engine(where: Path | str) -> Engine:
     """Return an engine for a SQLite file or a database URL; nothing is read or written yet."""
-    url = f"sqlite:///{where}" if isinstance(where, Path) else where
+    url = URL.create("sqlite", database=str(where)) if isinstance(where, Path) else where
     engine = create_engine(url)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
@@ -117,10 +120,4 @@ class Transactions:
 
 def insert_ignoring(dialect: str, table: Any) -> Any:
     """Return an INSERT that leaves rows alone which are there already."""
-    if dialect == "postgresql":
-        from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - only where it is used
-
-        return postgresql.insert(table).on_conflict_do_nothing()
-    from sqlalchemy.dialects import sqlite  # noqa: PLC0415 - only where it is used
-
-    return sqlite.insert(table).on_conflict_do_nothing()
+    return _INSERTS[dialect](table).on_conflict_do_nothing()
