@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from openami.cli.options import clock_option, log_option
+from openami.cli.options import clock_option, log_option, parse_since, since_option
 from openami.cli.output import emit_json, json_option, note
 from openami.core.errors import ConfigError
 
@@ -105,6 +105,7 @@ def shown(where: tuple[str, int]) -> str:
     show_default=True,
     help="Seconds of its time after which registers are kept: what a power cut can cost.",
 )
+@since_option
 @clock_option
 @log_option
 @json_option
@@ -123,6 +124,7 @@ def run(
     public_access: str,
     drift_ppm: float,
     persist: float,
+    since: str | None,
     clock: str | None,
     log_level: str,
     as_json: bool,
@@ -149,6 +151,7 @@ def run(
             persist_s=persist,
             public_reads=public_access == "full",
             drift_ppm=drift_ppm,
+            started=parse_since(since),
         ),
         source=parse_source(source, offset=place.offset(int(world.now()))),
         state=state,

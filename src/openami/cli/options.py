@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from openami.core.clock import parse_utc
 from openami.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,10 +25,29 @@ clock_option = click.option(
     help="A simulated clock: what it shows, how many of its seconds pass in a real one, and the"
     " wall time at which it showed START (now if left out). For demos and tests.",
 )  # fmt: skip
+since_option = click.option(
+    "--since",
+    metavar="TIME",
+    help="New meters have measured since then (ISO 8601; else UTC), so that they have a history.",
+)
 log_option = click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info",
     show_default=True, envvar="OPENAMI_LOG_LEVEL", help="The least severe log line on stderr.",
 )  # fmt: skip
+
+
+def parse_since(text: str | None) -> float | None:
+    """Return the time of ``--since`` in seconds UTC.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if text is None:
+        return None
+    try:
+        return parse_utc(text)
+    except ValueError as error:
+        raise ConfigError(f"{text!r} is no time", hint="such as 2026-01-31T00:00:00Z") from error
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from openami.cli.meter import endpoint, shown
-from openami.cli.options import clock_option, log_option
+from openami.cli.options import clock_option, log_option, parse_since, since_option
 from openami.cli.output import emit_json, json_option, note
 
 if TYPE_CHECKING:
@@ -124,6 +124,7 @@ def default_source(index: int) -> str:
     help="Probability that one of its bits is wrong.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the line's misfortunes.")
+@since_option
 @clock_option
 @log_option
 @json_option
@@ -146,6 +147,7 @@ def run(
     duplication: float,
     corruption: float,
     seed: int,
+    since: str | None,
     clock: str | None,
     log_level: str,
     as_json: bool,
@@ -182,7 +184,9 @@ def run(
     )
     members = tuple(
         StreetMeter(
-            MeterConfig(identity, zone=place, drift_ppm=_drift(drift_ppm, index)),
+            MeterConfig(
+                identity, zone=place, drift_ppm=_drift(drift_ppm, index), started=parse_since(since)
+            ),
             parse_source(source or default_source(index), offset=place.offset(int(now))),
         )
         for index, identity in enumerate(identities)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from openami.cli.api import PREFIX, Target, checked, connected
+from openami.core.clock import isoformat
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,7 @@ class Plan:
     dcus: int
     meters: int
     clock: str
+    since: float
     factor: float
     port: int
 
@@ -104,6 +106,7 @@ class Chain:
                 "--state", str(self.state / f"street-{index + 1}"), "--meters", str(meters),
                 "--first", str(first), "--modem", "127.0.0.1:0", "--maintenance", "127.0.0.1:0",
                 "--zone", ZONE, "--drift-ppm", str(DRIFT_PPM), *LINE,
+                "--since", isoformat(self.plan.since),
                 "--clock", self.plan.clock, "--log-level", "warning",
             )  # fmt: skip
             first += meters

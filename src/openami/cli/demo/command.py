@@ -27,6 +27,7 @@ SPEED: Final = 720.0
 ZONE_OFFSET_S: Final = 9 * 3600  # the demo's meters live in Korea, which has no daylight saving
 DAY_S: Final = 86_400
 BACK_DAYS: Final = 7
+HISTORY_S: Final = DAY_S  # what the meters have measured before anybody reads them
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 _LENGTH: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h)?")
 
@@ -129,7 +130,8 @@ async def _run(
     wall = SystemClock().now()
     start = (wall + ZONE_OFFSET_S) // DAY_S * DAY_S - ZONE_OFFSET_S - BACK_DAYS * DAY_S
     settings = ClockSettings(start=start, factor=speed, origin=wall)
-    plan = Plan(dcus, meters, str(settings), speed, port)
+    since = start - HISTORY_S
+    plan = Plan(dcus, meters, str(settings), since, speed, port)
     clock = settings.clock()
     stop = asyncio.Event()
     with _interrupts(stop):
@@ -138,7 +140,7 @@ async def _run(
             await chain.start()
             _greet(chain, folder)
             await _watch(chain, clock, stop, seconds)
-            outcome = await _finish(chain, clock, start)
+            outcome = await _finish(chain, clock, since)
             note("stopping")
     note("stopped cleanly" if outcome["agrees"] else "stopped")
     return outcome
