@@ -81,7 +81,15 @@ def test_due_after_the_boundary_with_settling_and_spread() -> None:
 def test_an_entry_that_had_not_come_is_asked_for_again() -> None:
     progress = Progress(T0 - 900, tried=T0 + 20.0)
     assert due(LOAD, T0 + 30, progress) == T0 + 320
-    assert due(DAY, T0, Progress(None, tried=T0 - 100.0)) == T0 + 3500
+    assert due(DAY, T0, Progress(None, tried=T0 - 100.0)) == T0 - 100 + 10 * 3600 - 160
+
+
+def test_an_entry_that_never_comes_is_asked_for_ever_more_rarely() -> None:
+    midnight, tries = parse_utc("2024-05-15T00:00:00Z"), [60.0]
+    while tries[-1] < 86_400 + 60:
+        tried = midnight + tries[-1]
+        tries.append(due(DAY, tried, Progress(None, tried=tried)) - midnight)
+    assert tries == [60, 3660, 7260, 14460, 28860, 57660, 86_460]
 
 
 def test_repeats_do_not_outlast_the_next_boundary() -> None:

@@ -31,7 +31,9 @@ class Plan:
         settle_s: how long after a boundary the meter is given to make its entry.
         spread_s: meters are spread over this time by their jitter, so that a street's meters do
             not all fall due at once.
-        repeat_s: if the boundary's entry had not come, the next try is this much later.
+        repeat_s: if the boundary's entry had not come, the next try is this much later, and each
+            one after that as late again as the last was: a profile that has no entry yet, such as
+            the first month's, costs few visits.
         chases: whether an entry is expected at every boundary (an event log makes none).
     """
 
@@ -136,5 +138,5 @@ def due_at(plan: Plan, progress: Progress, *, wall: float, around: Edges, jitter
     else:
         due = following + lag
         if plan.chases:
-            due = min(tried + plan.repeat_s, due)
+            due = min(tried + max(plan.repeat_s, tried - ripe - lag), due)
     return due if progress.again is None else min(due, progress.again)

@@ -1,0 +1,244 @@
+"""Profile buffers as readings and event logs as events."""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from openami.core.errors import DecodeError
+from openami.dcu.layouts import is_clock, is_event_code, is_reading, is_status
+from openami.dlms.columns import decode_profile
+from openami.mdm.readings import (
+    MAX_DETAIL_OCTETS,
+    MAX_TIME,
+    MIN_TIME,
+    ChannelValues,
+    events_table,
+    profile_table,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from openami.dcu.known import Column, Layout
+    from openami.dlms.columns import ProfileColumns
+
+# Profile status (IDIS, AMR profile status): the clock can not be trusted.
+CLOCK_INVALID: Final = 0x02
+_INVALID: Final = 0x01  # clock status of the date-time (Blue Book 4.1.6.1)
+# Event codes of meters have one octet; the schema has room for four.
+_CODE_MOST: Final = 2**31 - 1
+_INT64_MOST: Final = 2**63 - 1
+_COUNT: Final = 255
+
+
+class LayoutError(DecodeError):
+    """The rows are not made as the layout says: it must be read again."""
+
+    code = "meter.layout"
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """The rows of one buffer, in its order.
+
+    Attributes:
+        times: seconds UTC, those that no calendar has left out.
+        digests: a fingerprint of each row.
+        misplaced: rows left out because their time can not be.
+    """
+
+    times: npt.NDArray[np.int64]
+    digests: npt.NDArray[np.int64]
+    misplaced: int
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingRows(Entries):
+    """Rows of a profile."""
+
+    status: npt.NDArray[np.uint8]
+    channels: tuple[ChannelValues, ...]
+
+    def table(self, meter: str, profile: str, keep: Sequence[int]) -> pa.Table:
+        """Return some of the rows as readings."""
+        places = np.asarray(keep, np.int64)
+        channels = [
+            ChannelValues(c.channel, c.scaler, c.unit, c.values[places]) for c in self.channels
+        ]
+        return profile_table(
+            meter, profile, time=self.times[places], status=self.status[places], channels=channels
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EventRows(Entries):
+    """Rows of an event log."""
+
+    codes: tuple[int, ...]
+    ordinals: tuple[int, ...]
+    details: tuple[str | None, ...]
+
+    def table(self, meter: str, log: str, keep: Sequence[int]) -> pa.Table:
+        """Return some of the rows as events."""
+        return events_table(
+            {
+                "meter": meter,
+                "log": log,
+                "time": int(self.times[place]),
+                "code": self.codes[place],
+                "ordinal": self.ordinals[place],
+                "detail": self.details[place],
+            }
+            for place in keep
+        )
+
+
+def decode_readings(raw: bytes, layout: Layout, *, deviation: int | None) -> ReadingRows:
+    """Return the rows of a profile's buffer.
+
+    Args:
+        raw: the Data of the answer.
+        layout: of the profile.
+        deviation: minutes local to UTC for clocks that do not say.
+
+    Raises:
+        DecodeError: it is no buffer; ``LayoutError`` if it is another profile's.
+    """
+    columns, times, good = _common(raw, layout, deviation)
+    channels = _channels(columns, layout, good)
+    status = _status(columns, layout, good)
+    values = np.stack([status.astype(np.int64), *(c.values for c in channels)], axis=1)
+    digests = np.array([zlib.crc32(row) for row in np.ascontiguousarray(values)], np.int64)
+    return ReadingRows(times[good], digests, int((~good).sum()), status, channels)
+
+
+def decode_events(raw: bytes, layout: Layout, *, deviation: int | None) -> EventRows:
+    """Return the rows of an event log's buffer; see ``decode_readings``."""
+    columns, times, good = _common(raw, layout, deviation)
+    places = np.flatnonzero(good)
+    codes = _codes(columns, layout, places)
+    details = _details(columns, layout, places)
+    ordinals = _ordinals(times[good])
+    digests = [zlib.crc32(repr(row).encode()) for row in zip(codes, ordinals, details, strict=True)]
+    return EventRows(
+        times[good], np.array(digests, np.int64), int((~good).sum()), codes, ordinals, details
+    )
+
+
+def _common(
+    raw: bytes, layout: Layout, deviation: int | None
+) -> tuple[ProfileColumns, npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Return a buffer's columns, its times, and which of them can be."""
+    columns = decode_profile(raw, default_deviation=deviation, period=layout.period or None)
+    if layout.newest_first:
+        columns = _reversed(columns)
+    if not columns.rows:
+        return columns, np.empty(0, np.int64), np.empty(0, np.bool_)
+    if len(columns.columns) != len(layout.columns):
+        raise LayoutError(f"rows of {len(columns.columns)} columns, not {len(layout.columns)}")
+    clock = next((i for i, column in enumerate(layout.columns) if is_clock(column)), None)
+    if clock is None or columns.columns[clock].dtype.kind != "M":
+        raise LayoutError("rows without a clock")
+    times = columns.columns[clock].astype(np.int64)  # NaT becomes the least number there is
+    return columns, times, (times >= MIN_TIME) & (times <= MAX_TIME)
+
+
+def _reversed(columns: ProfileColumns) -> ProfileColumns:
+    return type(columns)(
+        columns.rows,
+        tuple(column[::-1] for column in columns.columns),
+        {place: octets[::-1] for place, octets in columns.clock_status.items()},
+    )
+
+
+def _channels(
+    columns: ProfileColumns, layout: Layout, good: npt.NDArray[np.bool_]
+) -> tuple[ChannelValues, ...]:
+    found: dict[str, ChannelValues] = {}
+    for column, values in zip(layout.columns, columns.columns, strict=False):
+        if is_reading(column) and column.obis not in found:
+            found[column.obis] = _channel(column, values[good])
+    return tuple(found.values())
+
+
+def _channel(column: Column, values: npt.NDArray[Any]) -> ChannelValues:
+    """Return a column's exact values.
+
+    Raises:
+        LayoutError: they are no whole numbers.
+    """
+    if values.dtype.kind == "u" and len(values) and int(values.max()) > _INT64_MOST:
+        raise DecodeError(f"{column.obis} is beyond what a reading can hold")
+    if values.dtype.kind == "f" and not (values == np.trunc(values)).all():
+        raise LayoutError(f"{column.obis} is not a whole number")
+    if values.dtype.kind not in "iuf":
+        raise LayoutError(f"{column.obis} is not a number")
+    scaler = 0 if column.scaler is None else column.scaler
+    unit = _COUNT if column.unit is None else column.unit
+    return ChannelValues(column.obis, scaler, unit, values.astype(np.int64))
+
+
+def _status(
+    columns: ProfileColumns, layout: Layout, good: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.uint8]:
+    """Return the profile status; without a column of it, what the clock says of itself."""
+    for column, values in zip(layout.columns, columns.columns, strict=False):
+        if is_status(column) and values.dtype.kind in "iu":
+            return (values[good] & 0xFF).astype(np.uint8)
+    octets = next(iter(columns.clock_status.values()), np.zeros(len(good), np.uint8))[good]
+    invalid = (octets != 0xFF) & ((octets & _INVALID) != 0)
+    return np.where(invalid, CLOCK_INVALID, 0).astype(np.uint8)
+
+
+def _codes(
+    columns: ProfileColumns, layout: Layout, places: npt.NDArray[np.int64]
+) -> tuple[int, ...]:
+    for column, values in zip(layout.columns, columns.columns, strict=False):
+        if is_event_code(column) and values.dtype.kind in "iu":
+            return tuple(min(int(values[place]), _CODE_MOST) for place in places)
+    return (0,) * len(places)
+
+
+def _details(
+    columns: ProfileColumns, layout: Layout, places: npt.NDArray[np.int64]
+) -> tuple[str | None, ...]:
+    """Return what else a log captures, as ``1.0.32.7.0.255=2311``; None if nothing."""
+    rest = [
+        (column.obis, values)
+        for column, values in zip(layout.columns, columns.columns, strict=False)
+        if not is_clock(column) and not is_event_code(column)
+    ]
+    if not rest:
+        return (None,) * len(places)
+    return tuple(
+        " ".join(f"{name}={_shown(values[place])}" for name, values in rest)[:MAX_DETAIL_OCTETS]
+        for place in places
+    )
+
+
+def _shown(value: Any) -> str:
+    """Return a value in ASCII, so that its octets are its characters."""
+    if isinstance(value, bytes):
+        return value.hex()
+    return str(value).encode("ascii", "replace").decode("ascii")
+
+
+def _ordinals(times: npt.NDArray[np.int64]) -> tuple[int, ...]:
+    """Return for each row how many before it have the same time."""
+    seen: Counter[int] = Counter()
+    ordinals = []
+    for time in times.tolist():
+        ordinals.append(seen[time])
+        seen[time] += 1
+    return tuple(ordinals)
