@@ -7,23 +7,17 @@ description says real time, which differs only where a scaled clock is used.
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AnyHttpUrl, Field, ValidationError, field_validator, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic import AnyHttpUrl, Field, field_validator, model_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from openami.core.errors import ConfigError
 from openami.core.identifiers import check_serial
 from openami.core.obis import Obis
+from openami.core.settings import Settings
 from openami.transport.clock import ClockSettings
 from openami.transport.url import LinkKind, MeterUrl
 
@@ -58,7 +52,7 @@ def addresses(text: str) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-class DcuSettings(BaseSettings):
+class DcuSettings(Settings):
     """Everything about a DCU that its operator decides."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
@@ -329,41 +323,3 @@ class DcuSettings(BaseSettings):
             if first > most:
                 raise ValueError("a first wait is at most the longest")
         return self
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take what the constructor is given: ``load`` gathers it from where it stands."""
-        del settings_cls, env_settings, dotenv_settings, file_secret_settings
-        return (init_settings,)
-
-    @classmethod
-    def load(cls, file: Path | None = None, **options: Any) -> Self:
-        """Return the settings of ``file``, under the environment, under ``options`` not None.
-
-        Raises:
-            ConfigError: a setting is missing, unknown or has a value that it can not have.
-        """
-        given = {name: value for name, value in options.items() if value is not None}
-        try:
-            base = tomllib.loads(file.read_text("utf-8")) if file else {}
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{file}: {error}", code="config.file") from error
-        try:
-            return cls(**{**base, **EnvSettingsSource(cls)(), **given})
-        except ValidationError as error:
-            raise ConfigError(_explain(error), code="config.setting") from error
-
-
-def _explain(error: ValidationError) -> str:
-    """Return what is wrong with which setting."""
-    return "; ".join(
-        f"{'.'.join(map(str, problem['loc'])) or 'settings'}: {problem['msg']}"
-        for problem in error.errors(include_input=False, include_url=False, include_context=False)
-    )

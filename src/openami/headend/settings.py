@@ -6,21 +6,14 @@ A setting ``commit_window_ms`` is ``commit_window_ms = 5`` in the file and
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
 
-from openami.core.errors import ConfigError
+from openami.core.settings import Settings
 
 PREFIX: Final = "OPENAMI_HEADEND_"
 
@@ -37,7 +30,7 @@ def address(text: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]") or "0.0.0.0", int(port)  # noqa: S104 - ":port" asks for it
 
 
-class HeadendSettings(BaseSettings):
+class HeadendSettings(Settings):
     """Everything about a head-end that its operator decides."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
@@ -175,41 +168,3 @@ class HeadendSettings(BaseSettings):
         if isinstance(value, str):
             return tuple(name.strip() for name in value.split(",") if name.strip())
         return value
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take what the constructor is given: ``load`` gathers it from where it stands."""
-        del settings_cls, env_settings, dotenv_settings, file_secret_settings
-        return (init_settings,)
-
-    @classmethod
-    def load(cls, file: Path | None = None, **options: Any) -> Self:
-        """Return the settings of ``file``, under the environment, under ``options`` not None.
-
-        Raises:
-            ConfigError: a setting is unknown or has a value that it can not have.
-        """
-        given = {name: value for name, value in options.items() if value is not None}
-        try:
-            base = tomllib.loads(file.read_text("utf-8")) if file else {}
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{file}: {error}", code="config.file") from error
-        try:
-            return cls(**{**base, **EnvSettingsSource(cls)(), **given})
-        except ValidationError as error:
-            raise ConfigError(_explain(error), code="config.setting") from error
-
-
-def _explain(error: ValidationError) -> str:
-    """Return what is wrong with which setting, without the values: one may be a password."""
-    return "; ".join(
-        f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
-        for problem in error.errors(include_input=False, include_url=False, include_context=False)
-    )
