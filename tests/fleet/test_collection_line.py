@@ -31,6 +31,7 @@ POLICY = Policy(
     demand_burst=2,
     visits_per_probe=2,
     probe_rest_s=50,
+    eager_rounds=1,
 )
 
 
@@ -198,6 +199,26 @@ def test_the_first_sweep_goes_on_without_a_rest() -> None:
     assert made.next(at(52)) == Probe(30)
     made.probed(99, at(52))
     assert made.next(at(200)) == Probe(30)
+
+
+def test_eager_rounds_come_first() -> None:
+    made = line(addresses=(30, 31), policy=Policy(eager_rounds=2, probe_rest_s=50))
+    probed = []
+    for second in range(4):
+        step = made.next(at(second))
+        assert isinstance(step, Probe)
+        probed.append(step.address)
+        made.probed(step.address, at(second))
+    assert probed == [30, 31, 30, 31]
+    assert made.next(at(4)) == Rest(None, 1000 + 3 + 50)
+
+
+def test_a_meter_may_be_held_until_it_is_woken() -> None:
+    made = line()
+    made.add("A", 16, jitter=0, free_at=1000 + 30)
+    assert made.next(at(0)) == Rest(None, 1000 + 30)
+    made.wake("A")
+    assert isinstance(made.next(at(0)), Visit)
 
 
 def test_known_addresses_are_not_probed_and_a_sweep_round_them_ends() -> None:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openami.fleet.collection import Known, Window, gaps, next_window, rewound, sift, start_of
+from openami.fleet.collection import (
+    Known,
+    Window,
+    gaps,
+    next_window,
+    rewound,
+    settled_after,
+    sift,
+    start_of,
+)
 from openami.fleet.collection.windows import KNOWN_MAX
 
 P = 900
@@ -140,3 +149,14 @@ def test_what_is_known_is_bounded_and_the_oldest_goes_first() -> None:
     assert (2, digest(2)) not in known
     assert (3, digest(3)) in known
     assert known.at(5) == {digest(5)}
+
+
+def test_old_entries_above_a_cursor_that_went_back_are_not_new() -> None:
+    settled = settled_after(T0, T0 + 8 * P, elapsed=P, period=P)
+    assert settled == Window(T0 + 2 * P + 1, T0 + 8 * P)
+    times = [T0 + number * P for number in range(11)]
+    found = sift(times, times, cursor=T0, known=Known(), settled=settled)
+    assert [times[place] for place in found.keep] == [T0 + n * P for n in (1, 2, 9, 10)]
+    assert settled_after(T0, T0, elapsed=0, period=P) is None
+    assert settled_after(None, T0, elapsed=0, period=P) is None
+    assert settled_after(T0, None, elapsed=0, period=P) is None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from openami.core.errors import DecodeError
-from openami.dcu.layouts import is_clock, is_event_code, is_reading, is_status
+from openami.dcu.layouts import is_clock, is_event_code, is_moment, is_reading, is_status
 from openami.dlms.columns import decode_profile
 from openami.mdm.readings import (
     MAX_DETAIL_OCTETS,
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 # Profile status (IDIS, AMR profile status): the clock can not be trusted.
 CLOCK_INVALID: Final = 0x02
-_INVALID: Final = 0x01  # clock status of the date-time (Blue Book 4.1.6.1)
 # Event codes of meters have one octet; the schema has room for four.
 _CODE_MOST: Final = 2**31 - 1
 _INT64_MOST: Final = 2**63 - 1
@@ -140,7 +139,10 @@ def _common(
     raw: bytes, layout: Layout, deviation: int | None
 ) -> tuple[ProfileColumns, npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """Return a buffer's columns, its times, and which of them can be."""
-    columns = decode_profile(raw, default_deviation=deviation, period=layout.period or None)
+    clocks = [place for place, column in enumerate(layout.columns) if is_moment(column)]
+    columns = decode_profile(
+        raw, default_deviation=deviation, period=layout.period or None, clocks=clocks
+    )
     if layout.newest_first:
         columns = _reversed(columns)
     if not columns.rows:
@@ -158,7 +160,7 @@ def _reversed(columns: ProfileColumns) -> ProfileColumns:
     return type(columns)(
         columns.rows,
         tuple(column[::-1] for column in columns.columns),
-        {place: octets[::-1] for place, octets in columns.clock_status.items()},
+        tuple(None if octets is None else octets[::-1] for octets in columns.statuses),
     )
 
 
@@ -196,7 +198,8 @@ def _status(
     for column, values in zip(layout.columns, columns.columns, strict=False):
         if is_status(column) and values.dtype.kind in "iu":
             return (values[good] & 0xFF).astype(np.uint8)
-    octets = next(iter(columns.clock_status.values()), np.zeros(len(good), np.uint8))[good]
+    known = (octets for octets in columns.statuses if octets is not None)
+    octets = next(known, np.zeros(len(good), np.uint8))[good]
     invalid = (octets != 0xFF) & ((octets & _INVALID) != 0)
     return np.where(invalid, CLOCK_INVALID, 0).astype(np.uint8)
 

@@ -26,6 +26,8 @@ CLOCK: Final = 8
 DATA: Final = 1
 # Class and attribute of what counts something → the attribute that says what.
 SCALERS: Final[Mapping[tuple[int, int], int]] = {(3, 2): 3, (4, 2): 3, (5, 2): 4, (5, 3): 4}
+# Class and attribute of capture and start times.
+MOMENTS: Final = frozenset({(4, 5), (5, 6), (5, 7)})
 
 _BUFFER, _COLUMNS, _PERIOD, _SORT = 2, 3, 4, 5
 _LIFO: Final = 2
@@ -36,6 +38,11 @@ _COLUMNS_MOST: Final = 64
 def is_clock(column: Column) -> bool:
     """Whether the column is the meter's clock."""
     return column.class_id == CLOCK and column.attribute == 2
+
+
+def is_moment(column: Column) -> bool:
+    """Whether the column is a date-time: the clock, or when a demand was at its highest."""
+    return is_clock(column) or (column.class_id, column.attribute) in MOMENTS
 
 
 def is_status(column: Column) -> bool:

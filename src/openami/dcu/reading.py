@@ -20,6 +20,7 @@ from openami.fleet.collection import (
     gaps,
     next_window,
     rewound,
+    settled_after,
     sift,
     start_of,
 )
@@ -79,6 +80,7 @@ class ProfileReader:
 
     Attributes:
         cursor: time of the last entry kept.
+        highest: the latest that the cursor ever was.
         more: some was left for the next visit.
     """
 
@@ -90,6 +92,7 @@ class ProfileReader:
     known: Known
     harvest: Harvest
     cursor: int | None
+    highest: int | None = None
     events: bool = False
     more: bool = False
     misplaced: int = 0
@@ -172,12 +175,16 @@ class ProfileReader:
         return rows
 
     def _sift(self, rows: ReadingRows | EventRows, *, again: bool) -> Sifted:
+        settled = settled_after(
+            self.cursor, self.highest, elapsed=self.now.elapsed, period=self.layout.period
+        )
         return sift(
             rows.times.tolist(),
             rows.digests.tolist(),
             cursor=self.cursor,
             known=self.known,
             again=again,
+            settled=None if again else settled,
         )
 
     async def _fill(self, rows: ReadingRows | EventRows, window: Window) -> None:

@@ -58,6 +58,12 @@ class DcuSettings(Settings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
     id: str = Field(description="The DCU's identifier, the one in its certificate.")
+    system_title: str | None = Field(
+        default=None,
+        pattern=r"^[0-9A-Fa-f]{16}$",
+        description="The DCU's DLMS system title, 16 hexadecimal digits; made from its id if not "
+        "given.",
+    )
     state: Path = Field(
         default=Path("openami-dcu"),
         description="Folder of what must outlive a restart: spool, cursors, known meters, vault.",
@@ -120,6 +126,13 @@ class DcuSettings(Settings):
         default=30.0,
         ge=0,
         description="Rest between two probes once every address was probed (real time).",
+    )
+
+    introduction_s: float = Field(
+        default=30.0,
+        ge=0,
+        description="How long a new meter waits for the head-end to say what it has of it and "
+        "how to open it, before it is read from its beginning (real time).",
     )
 
     load_profile: str = Field(

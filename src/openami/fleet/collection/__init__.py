@@ -33,6 +33,7 @@ from openami.fleet.collection.windows import (
     gaps,
     next_window,
     rewound,
+    settled_after,
     sift,
     start_of,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "measure",
     "next_window",
     "rewound",
+    "settled_after",
     "sift",
     "start_of",
 ]

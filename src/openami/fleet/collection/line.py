@@ -6,7 +6,7 @@ One line carries one conversation at a time, so the order is all there is to dec
 2. the meter that has waited longest: since its oldest subject is due, or since it last failed,
    so that meters that do not answer take no more turns than others;
 3. a probe of an address at which no meter is known, one after every ``visits_per_probe`` visits,
-   or at once while nothing is due; after the first sweep with a rest between two probes.
+   or at once while nothing is due; after the first rounds with a rest between two probes.
 
 A meter that fails is left alone for a growing, bounded time, and tried again for ever. Due times
 are by the concentrator's clock (``wall``); waits are by one that never jumps (``tick``).
@@ -46,7 +46,8 @@ class Policy:
         unreachable_after: failures in a row after which a meter is called unreachable.
         demand_burst: on-demand reads in a row before a due visit gets its turn.
         visits_per_probe: visits between two probes while meters are due.
-        probe_rest_s: rest between two probes once every address was probed.
+        probe_rest_s: rest between two probes once the first rounds are over.
+        eager_rounds: rounds over all addresses without a rest: an answer may have been lost.
     """
 
     backoff_first_s: float = 30.0
@@ -55,11 +56,15 @@ class Policy:
     demand_burst: int = 4
     visits_per_probe: int = 2
     probe_rest_s: float = 30.0
+    eager_rounds: int = 2
 
     def __post_init__(self) -> None:
         if not 0 < self.backoff_first_s <= self.backoff_most_s:
             raise ValueError("the first backoff is more than 0 and at most the longest")
-        if min(self.unreachable_after, self.demand_burst, self.visits_per_probe) < 1:
+        if (
+            min(self.unreachable_after, self.demand_burst, self.visits_per_probe, self.eager_rounds)
+            < 1
+        ):
             raise ValueError("a policy's counts are at least 1")
 
 
@@ -158,13 +163,14 @@ class _Sweep:
                 return address
         return None
 
-    def probed(self, address: int, moment: Moment, rest: float) -> None:
+    def probed(self, address: int, moment: Moment, policy: Policy) -> None:
         if address in self.addresses:
             place = self.addresses.index(address)
             if place < self.place or place + 1 == len(self.addresses):
                 self.laps += 1
             self.place = (place + 1) % len(self.addresses)
-        self.next_at = moment.tick + (rest if self.laps else 0.0)
+        eager = self.laps < policy.eager_rounds
+        self.next_at = moment.tick + (0.0 if eager else policy.probe_rest_s)
 
 
 class Line:
@@ -203,17 +209,25 @@ class Line:
         *,
         jitter: float,
         progress: Mapping[str, Progress] | None = None,
+        free_at: float = 0.0,
     ) -> None:
         """Take note of a meter at ``address``; a known one moves there and is due at once.
 
         Whichever meter was known at that address is forgotten.
+
+        Args:
+            serial: the meter.
+            address: where it is.
+            jitter: its place in every spread, 0 to 1.
+            progress: how far it was read before, if it is not known here.
+            free_at: it is left alone until then (``Moment.tick``), or until it is woken.
         """
         for other in [m for m in self._meters.values() if m.address == address]:
             if other.serial != serial:
                 self.forget(other.serial)
         old = self._meters.get(serial)
         kept = dict(progress or {}) if old is None else old.progress
-        self._meters[serial] = _Track(serial, address, jitter, kept)
+        self._meters[serial] = _Track(serial, address, jitter, kept, free_at=free_at)
 
     def forget(self, serial: str) -> None:
         """Drop a meter that is no longer where it was; its address is probed again."""
@@ -280,7 +294,7 @@ class Line:
 
     def probed(self, address: int, moment: Moment) -> None:
         """Take note that ``address`` was probed, whatever came of it."""
-        self._sweep.probed(address, moment, self._policy.probe_rest_s)
+        self._sweep.probed(address, moment, self._policy)
         self._since_probe = 0
 
     # What the line tells

@@ -112,6 +112,7 @@ def sift(
     cursor: int | None,
     known: Known,
     again: bool = False,
+    settled: Window | None = None,
 ) -> Sifted:
     """Tell the new entries of a buffer from those that came before.
 
@@ -121,6 +122,7 @@ def sift(
         cursor: time of the last entry that is kept.
         known: what came before; not changed.
         again: the read began before the cursor on purpose, so that earlier times may be new.
+        settled: a stretch in which every entry was kept before.
     """
     keep: list[int] = []
     seen: set[tuple[int, int]] = set()
@@ -129,6 +131,8 @@ def sift(
         if entry[0] == cursor:
             at_cursor.append(entry[1])
         old = entry in known or entry in seen
+        if settled is not None and settled.start <= entry[0] <= settled.end:
+            old = True
         if not old and (again or cursor is None or entry[0] > cursor):
             keep.append(place)
         seen.add(entry)
@@ -140,6 +144,21 @@ def sift(
         cursor=times[-1] if times else cursor,
         set_back=not again and (strange or len(set(at_cursor)) > 1),
     )
+
+
+def settled_after(
+    cursor: int | None, highest: int | None, *, elapsed: float, period: int
+) -> Window | None:
+    """Return where nothing can be new although it is behind the cursor.
+
+    After a clock was set back the cursor is below the ``highest`` it ever was. What the meter has
+    captured since the last visit, ``elapsed`` seconds ago, is soon after the cursor; what lies
+    between that and the highest is from before.
+    """
+    if cursor is None or highest is None:
+        return None
+    start = cursor + int(elapsed) + max(period, 1) + 1
+    return Window(start, highest) if start <= highest else None
 
 
 def rewound(cursor: int, *, elapsed: float, period: int) -> int:

@@ -1,0 +1,383 @@
+"""One visit to one meter: associate once, do everything that is due, release.
+
+The meter is let in only as itself: its serial number is the first thing asked for. What refuses
+us is asked as the public client who it is and which invocation counter it wants, and then tried
+once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from openami.core.errors import (
+    DecodeError,
+    OpenAmiError,
+    RemoteProtocolError,
+    SecurityError,
+    TransportError,
+)
+from openami.core.identifiers import SystemTitle
+from openami.core.obis import Obis
+from openami.dcu.batches import Harvest
+from openami.dcu.buffers import LayoutError
+from openami.dcu.discovery import SERIAL, greet, serial_of
+from openami.dcu.known import Layout
+from openami.dcu.layouts import MAX_AGE_S, read_layout
+from openami.dcu.ondemand import do_job
+from openami.dcu.reading import ProfileReader, Situation
+from openami.dlms.data import octets
+from openami.dlms.datetime import NO_DEVIATION, NO_STATUS, ClockStatus, CosemDateTime
+from openami.dlms.references import AttributeRef
+from openami.fleet.collection import ClockAction, Known, Outcome, decide, measure
+from openami.transport.session import ServiceRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from openami.core.clock import Clock
+    from openami.dcu.discovery import Greeting
+    from openami.dcu.headend import Credentials, Work
+    from openami.dcu.jobs import JobBoard
+    from openami.dcu.known import KnownMeter, MeterCounters
+    from openami.dcu.modem import Modem
+    from openami.dlms.client import Item
+    from openami.fleet.collection import ClockReading, ClockRule
+    from openami.transport.session import DlmsSession
+
+CLOCK: Final = "0.0.1.0.0.255"
+CLOCK_TIME: Final = AttributeRef(8, Obis.parse(CLOCK), 2)
+
+# Refusals that a fresh invocation counter, or another meter at the address, may explain.
+_EXCEPTION: Final = "dlms.exception."
+
+log = structlog.get_logger("dcu.visit")
+
+
+class ReplacedError(OpenAmiError):
+    """Another meter answers at the address."""
+
+    code = "meter.replaced"
+
+    def __init__(self, greeting: Greeting | None) -> None:
+        super().__init__("another meter answers at this address")
+        self.greeting = greeting
+
+
+class RefusedError(SecurityError):
+    """The meter answers, and does not let us in."""
+
+    code = "meter.refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What holds for every visit.
+
+    Attributes:
+        logs: the subjects that are event logs.
+        clock: when clocks are set; None: never.
+        span: seconds of a profile in one request.
+        rows: rows of one profile after which a visit ends.
+        history: seconds to go back in a profile that cannot say where it begins.
+        elapsed: seconds since the last visit, when that is not known.
+        deviation: minutes local to UTC, for clocks that do not say.
+    """
+
+    logs: frozenset[str]
+    clock: ClockRule | None
+    span: int
+    rows: int
+    history: int
+    elapsed: float
+    deviation: int
+
+
+@dataclass(slots=True)
+class Errand:
+    """What a visit is for, and what the DCU knows of the meter.
+
+    Attributes:
+        meter: as it is known.
+        credentials: what opens it.
+        counters: invocation counters, prepared.
+        subjects: what is due.
+        cursors: how far each profile was read.
+        highest: the latest that each cursor ever was.
+        known: the entries of each profile that came last.
+        last_visit: when the meter was last visited, by the DCU's clock.
+        jobs: on-demand reads.
+        wary: ask as the public client first who is there: the last visit failed.
+    """
+
+    meter: KnownMeter
+    credentials: Credentials
+    counters: MeterCounters
+    subjects: Sequence[str]
+    cursors: Mapping[str, int]
+    highest: Mapping[str, int]
+    known: dict[str, Known]
+    last_visit: float | None = None
+    jobs: Sequence[Work] = ()
+    wary: bool = False
+
+
+@dataclass(slots=True)
+class Report:
+    """What came of a visit, good up to where it ended.
+
+    Attributes:
+        meter: as it is known now.
+        harvest: what was read.
+        outcomes: of each subject that was dealt with.
+        offset_s: how far ahead the meter's clock is; None: not known.
+        fault: what went wrong with a part of it: code and message.
+    """
+
+    meter: KnownMeter
+    harvest: Harvest = field(default_factory=Harvest)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    offset_s: float | None = None
+    fault: tuple[str, str] | None = None
+
+
+class Visit:
+    """Carries one errand out.
+
+    Args:
+        modem: the line.
+        errand: what for.
+        rules: that hold for every visit.
+        clock: the DCU's.
+        board: where on-demand reads are answered.
+
+    Attributes:
+        report: what came of it; good also after ``run`` has raised.
+    """
+
+    def __init__(
+        self, modem: Modem, errand: Errand, *, rules: Rules, clock: Clock, board: JobBoard
+    ) -> None:
+        self._modem = modem
+        self._errand = errand
+        self._rules = rules
+        self._clock = clock
+        self._board = board
+        self._deviation = rules.deviation
+        self._dst = False
+        self.report = Report(errand.meter)
+
+    async def run(self) -> None:
+        """Visit the meter.
+
+        Raises:
+            ReplacedError: another one is there.
+            RefusedError: it does not let us in.
+            TransportError: it does not answer, or the line broke.
+            RemoteProtocolError: it breaks the standard.
+        """
+        if self._errand.wary:
+            await self._greet_warily()
+        try:
+            await self._associate()
+        except (SecurityError, RemoteProtocolError) as error:
+            if self._errand.wary or not _refusal(error) or self.report.outcomes:
+                raise _named(error) from error
+            log.info("refused", meter=self._serial, code=error.code)
+            await self._greet()
+            await self._again()
+
+    async def _greet_warily(self) -> None:
+        """Greet a meter that failed; one that tells strangers nothing may still know us."""
+        try:
+            await self._greet()
+        except (SecurityError, RemoteProtocolError) as error:
+            log.info("no greeting", meter=self._serial, code=error.code)
+
+    async def _again(self) -> None:
+        try:
+            await self._associate()
+        except (SecurityError, RemoteProtocolError) as error:
+            raise _named(error) from error
+
+    @property
+    def _serial(self) -> str:
+        return self._errand.meter.serial
+
+    async def _greet(self) -> None:
+        """Ask who is there, and which invocation counter it wants."""
+        async with self._modem.public(self._errand.meter.address) as session:
+            greeting = await greet(session)
+        if greeting.serial != self._serial:
+            raise ReplacedError(greeting)
+        self.report.meter = greeting.update(self.report.meter)
+        counters = self._errand.counters
+        # The object shows the last counter or the next one, as the maker understood the standard.
+        if greeting.counter is not None and counters.resume(greeting.counter + 1):
+            log.info("invocation counter taken from the meter", meter=self._serial)
+            await asyncio.to_thread(counters.prepare)
+
+    async def _associate(self) -> None:
+        errand = self._errand
+        title = SystemTitle.parse(self.report.meter.system_title or "")
+        session = self._modem.management(
+            errand.meter.address, errand.credentials, errand.counters, title
+        )
+        async with session:
+            reading = await self._look(session)
+            for work in errand.jobs:
+                await do_job(session, work, self._board, wall=self._clock.now())
+            for subject in errand.subjects:
+                await self._subject(session, subject, reading)
+            await self._set_clock(session, reading)
+
+    # Who it is, and its clock
+
+    async def _look(self, session: DlmsSession) -> ClockReading:
+        """Make sure that it is our meter, and measure its clock."""
+        sent = self._clock.now()
+        serial, shown = await session.get_list([SERIAL, CLOCK_TIME])
+        received = self._clock.now()
+        told = serial_of(serial)
+        if told is not None and told != self._serial:
+            raise ReplacedError(None)
+        return self._measure(shown, sent, max(received, sent))
+
+    def _measure(self, item: Item, sent: float, received: float) -> ClockReading:
+        middle = (sent + received) / 2
+        try:
+            shown = item.data.datetime()
+            moment = shown.timestamp(self._deviation)
+        except (DecodeError, ValueError):
+            return measure(sent=sent, received=received, shown=middle, valid=not item.ok)
+        if shown.deviation != NO_DEVIATION:
+            self._deviation = shown.deviation
+        self._dst = shown.dst
+        valid = shown.status == NO_STATUS or not shown.status & ClockStatus.INVALID
+        reading = measure(sent=sent, received=received, shown=moment, valid=valid)
+        self.report.offset_s = round(reading.offset_s, 2)
+        return reading
+
+    async def _set_clock(self, session: DlmsSession, reading: ClockReading) -> None:
+        """Set the clock if the rule says so; whatever comes of it, the visit went well."""
+        if self._rules.clock is None:
+            return
+        decision = decide(reading, now=self._clock.now(), rule=self._rules.clock)
+        match decision.action:
+            case ClockAction.DEFER:
+                self.report.outcomes[CLOCK] = Outcome(again=decision.again)
+            case ClockAction.REFUSE:
+                words = f"the clock is {reading.offset_s:.0f} s off: set it by hand"
+                self.report.fault = ("meter.clock", words)
+            case ClockAction.SET:
+                await self._write_clock(session, reading)
+            case ClockAction.KEEP:
+                self.report.outcomes.setdefault(CLOCK, Outcome())
+
+    async def _write_clock(self, session: DlmsSession, reading: ClockReading) -> None:
+        moment = self._clock.now() + reading.round_trip_s / 2  # when the meter will read it
+        value = CosemDateTime.from_utc(moment, self._deviation, dst=self._dst)
+        try:
+            await session.set(CLOCK_TIME, octets(value.encode()))
+        except ServiceRefusedError as error:
+            self.report.fault = ("meter.clock", f"the clock can not be set: {error.message}")
+            return
+        log.info("clock set", meter=self._serial, offset_s=round(reading.offset_s, 1))
+
+    # Profiles and logs
+
+    async def _subject(self, session: DlmsSession, subject: str, reading: ClockReading) -> None:
+        """Read one subject; one that makes no sense costs no other."""
+        if subject == CLOCK:
+            self.report.outcomes.setdefault(CLOCK, Outcome())
+            return
+        try:
+            self.report.outcomes[subject] = await self._read(session, subject, reading)
+        except (ServiceRefusedError, DecodeError) as error:
+            log.warning("not read", meter=self._serial, subject=subject, error=error.message)
+            self.report.fault = (error.code, f"{subject}: {error.message}")
+            self.report.outcomes[subject] = self._nothing()
+
+    def _nothing(self) -> Outcome:
+        """Return the outcome of a subject that has nothing for us until it is due again."""
+        return Outcome(cursor=int(self._clock.now()))
+
+    async def _read(self, session: DlmsSession, subject: str, reading: ClockReading) -> Outcome:
+        layout = await self._layout(session, subject)
+        if layout is None:
+            return self._nothing()
+        try:
+            return await self._read_rows(session, subject, layout, reading)
+        except LayoutError:
+            fresh = await self._layout(session, subject, fresh=True)
+            if fresh is None or fresh.columns == layout.columns:
+                raise
+            return await self._read_rows(session, subject, fresh, reading)
+
+    async def _layout(
+        self, session: DlmsSession, subject: str, *, fresh: bool = False
+    ) -> Layout | None:
+        """Return how a profile is made, as kept or as the meter says; None: it has none."""
+        now = self._clock.now()
+        kept = self.report.meter.layouts.get(subject)
+        if kept is not None and not fresh and 0 <= now - kept.read_at < MAX_AGE_S:
+            return kept if kept.columns else None
+        found = await read_layout(session, subject, now=now)
+        layouts = dict(self.report.meter.layouts)
+        layouts[subject] = found or Layout(columns=(), read_at=now)
+        self.report.meter = self.report.meter.model_copy(update={"layouts": layouts})
+        return found
+
+    async def _read_rows(
+        self, session: DlmsSession, subject: str, layout: Layout, reading: ClockReading
+    ) -> Outcome:
+        reader = ProfileReader(
+            session=session,
+            meter=self._serial,
+            profile=subject,
+            layout=layout,
+            now=self._situation(layout, reading),
+            known=self._errand.known.setdefault(subject, Known()),
+            harvest=self.report.harvest,
+            cursor=self._errand.cursors.get(subject),
+            highest=self._errand.highest.get(subject),
+            events=subject in self._rules.logs,
+        )
+        await reader.read()
+        if reader.misplaced:
+            words = f"{subject}: {reader.misplaced} entries have no time that can be"
+            self.report.fault = ("meter.clock", words)
+        again = self._clock.now() if reader.more else None
+        return Outcome(reader.cursor, again)
+
+    def _situation(self, layout: Layout, reading: ClockReading) -> Situation:
+        rules, wall = self._rules, self._clock.now()
+        last = self._errand.last_visit
+        short = 0 < layout.period <= rules.span
+        return Situation(
+            wall=wall,
+            shown=wall + reading.offset_s,
+            elapsed=rules.elapsed if last is None else max(0.0, wall - last),
+            deviation=self._deviation,
+            span=rules.span if short else _LONG_SPAN,
+            rows=rules.rows,
+            history=rules.history,
+        )
+
+
+# A daily profile's year, a log's, a month's billing of thirty years: some hundred rows each.
+_LONG_SPAN: Final = 400 * 86_400
+
+
+def _refusal(error: OpenAmiError) -> bool:
+    return isinstance(error, SecurityError) or error.code.startswith(_EXCEPTION)
+
+
+def _named(error: OpenAmiError) -> OpenAmiError:
+    """Return the error that a visit ends with; what refuses us says so."""
+    if not _refusal(error) or isinstance(error, TransportError):
+        return error
+    return RefusedError(error.message, code=error.code)
