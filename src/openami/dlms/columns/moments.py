@@ -54,7 +54,7 @@ def _months() -> tuple[Floats, Floats]:
 
 
 def is_plausible(octets: bytes) -> bool:
-    """Return whether twelve octets look like a date-time, wildcards allowed, and not like a name."""
+    """Return whether twelve octets look like a date-time, wildcards allowed."""
     year = octets[0] << 8 | octets[1]
     deviation = int.from_bytes(octets[9:11], "big", signed=True)
     return (

@@ -24,10 +24,10 @@ class ProfileColumns:
     Args:
         rows: how many.
         columns: one for each field of a row; none if there are no rows. Integers of all widths,
-            enum and BCD are int64, long64-unsigned uint64, floats float64, booleans bool; date-times
-            datetime64[s] in UTC, NaT for what is no moment; octet-strings ``bytes`` objects, all
-            else objects as ``Data.native`` gives them. A column of several kinds, or with nulls
-            before its first value, is one of objects, None for null.
+            enum and BCD are int64, long64-unsigned uint64, floats float64, booleans bool;
+            date-times datetime64[s] in UTC, NaT for what is no moment; octet-strings ``bytes``
+            objects, all else objects as ``Data.native`` gives them. A column of several kinds, or
+            with nulls before its first value, is one of objects, None for null.
         statuses: for each column of date-times the clock's status octets, FF where there is none;
             None for the others.
     """

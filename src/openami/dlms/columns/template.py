@@ -146,7 +146,7 @@ class _Source:
 
 
 def _free(row: bytes, fields: tuple[Field, ...]) -> tuple[bytes, bytes]:
-    """Return the lowest octets of a row and how many more there are, only tags and lengths fixed."""
+    """Return the lowest octets of a row and how many more there may be: tags and lengths fixed."""
     low, span = bytearray(row), bytearray(len(row))
     for field in fields:
         low[field.at : field.end] = bytes(field.end - field.at)
