@@ -109,7 +109,7 @@ def _joined(
     surplus = any(piece for piece, count in zip(pieces, counts, strict=True) if not count)
     if len(strides) != 1 or surplus:
         return None
-    found = _by_template(b"".join(pieces), counts, reading)
+    found = _by_template(b"".join(pieces), [count for count in counts if count], reading)
     return None if found is None else (found, _offsets(counts))
 
 
@@ -127,11 +127,11 @@ def _offsets(counts: Sequence[int]) -> npt.NDArray[np.int64]:
 
 
 def _by_template(data: bytes, counts: Sequence[int], reading: Reading) -> ProfileColumns | None:
-    """Decode rows of one shape; None if they are not."""
+    """Decode rows of one shape, so many of each buffer; None if they are not of one."""
     stride, odd = divmod(len(data), sum(counts))
     if odd or not stride:
         return None
-    starts = [int(start) * stride for start in _offsets(counts)[:-1]] if len(counts) > 1 else [0]
+    starts = [0] if len(counts) == 1 else [int(start) * stride for start in _offsets(counts)[:-1]]
     key = (data[:4], stride, reading.clocks)
     template = _templates.get(key)
     found = None if template is None else template.decode(data, starts, reading)

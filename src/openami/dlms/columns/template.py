@@ -144,6 +144,11 @@ class _Source:
     reading: Reading
     plain: bool
 
+    def cut(self, start: int, end: int) -> list[bytes]:
+        """Return the octets that stand between two places of a row, row by row."""
+        rows, stride = self.block.shape
+        return [self.data[at + start : at + end] for at in range(0, rows * stride, stride)]
+
 
 def _free(row: bytes, fields: tuple[Field, ...]) -> tuple[bytes, bytes]:
     """Return the lowest octets of a row and how many more there may be: tags and lengths fixed."""
@@ -197,9 +202,7 @@ def _twelve(source: _Source, field: Field) -> Pair | None:
 
 
 def _octets(source: _Source, field: Field) -> Pair:
-    data, stride = source.data, source.block.shape[1]
-    size = field.end - field.at
-    return objects([data[at : at + size] for at in range(field.at, len(data), stride)]), None
+    return objects(source.cut(field.at, field.end)), None
 
 
 def _null(source: _Source, _field: Field) -> Pair:
@@ -212,11 +215,9 @@ def _unset(source: _Source, _field: Field) -> Pair:
 
 
 def _other(source: _Source, field: Field) -> Pair | None:
-    data, stride = source.data, source.block.shape[1]
-    size = field.end - field.start
     values = []
-    for at in range(field.start, len(data), stride):
-        r = Reader(data[at : at + size])
+    for octets in source.cut(field.start, field.end):
+        r = Reader(octets)
         try:
             values.append(Data.decode(r).native())
             r.finish()
