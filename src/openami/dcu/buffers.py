@@ -12,6 +12,7 @@ import numpy as np
 from openami.core.errors import DecodeError
 from openami.dcu.layouts import is_clock, is_event_code, is_moment, is_reading, is_status
 from openami.dlms.columns import decode_profile
+from openami.dlms.datetime import NO_STATUS, ClockStatus
 from openami.mdm.readings import (
     MAX_DETAIL_OCTETS,
     MAX_TIME,
@@ -200,7 +201,7 @@ def _status(
             return (values[good] & 0xFF).astype(np.uint8)
     known = (octets for octets in columns.statuses if octets is not None)
     octets = next(known, np.zeros(len(good), np.uint8))[good]
-    invalid = (octets != 0xFF) & ((octets & _INVALID) != 0)
+    invalid = (octets != NO_STATUS) & ((octets & ClockStatus.INVALID) != 0)
     return np.where(invalid, CLOCK_INVALID, 0).astype(np.uint8)
 
 

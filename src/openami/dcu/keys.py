@@ -34,14 +34,16 @@ class Keyring:
         self._headend = headend
         self._ready: dict[str, Credentials] = {}
 
-    def ready(self, title: str) -> Credentials | None:
-        """Return the credentials of the meter with this system title, if they are here."""
-        found = self._ready.get(title)
-        if found is None:
+    def load(self, title: str) -> None:
+        """Unseal the credentials of the meter with this system title, if there are any; blocks."""
+        if title not in self._ready:
             found = self._unseal(title)
             if found is not None:
                 self._ready[title] = found
-        return found
+
+    def get(self, title: str | None) -> Credentials | None:
+        """Return what opens the meter with this system title, as far as it was loaded."""
+        return self._ready.get(title) if title else None
 
     async def fetch(self, title: str) -> bool:
         """Ask the head-end; return whether there are credentials now that were not before."""

@@ -93,6 +93,11 @@ def save_meter(spool: Spool, meter: KnownMeter) -> None:
     spool.put(METER_KEY + meter.serial, meter.model_dump_json().encode())
 
 
+def forget_meter(spool: Spool, serial: str) -> None:
+    """Forget a meter; its cursors and counters are kept for the day it comes back."""
+    spool.delete(METER_KEY + serial)
+
+
 class MeterCounters:
     """The invocation counters that we use with one meter; implements ``InvocationCounters``.
 

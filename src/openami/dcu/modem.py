@@ -60,6 +60,11 @@ class Modem:
         """Whether the channel to the modem stands."""
         return self._channel is not None and not self._channel.closed
 
+    @property
+    def heard(self) -> bool:
+        """Whether anything came, good or not, since the last session was made."""
+        return any(link.counters.received or link.counters.errors for link in self._links)
+
     async def open(self) -> None:
         """Open the channel unless it stands; raises ``TransportError``."""
         if not self.up:

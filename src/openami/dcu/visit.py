@@ -29,6 +29,7 @@ from openami.dcu.known import Layout
 from openami.dcu.layouts import MAX_AGE_S, read_layout
 from openami.dcu.ondemand import do_job
 from openami.dcu.reading import ProfileReader, Situation
+from openami.dcu.schedule import CLOCK
 from openami.dlms.data import octets
 from openami.dlms.datetime import NO_DEVIATION, NO_STATUS, ClockStatus, CosemDateTime
 from openami.dlms.references import AttributeRef
@@ -36,19 +37,20 @@ from openami.fleet.collection import ClockAction, Known, Outcome, decide, measur
 from openami.transport.session import ServiceRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from openami.core.clock import Clock
     from openami.dcu.discovery import Greeting
     from openami.dcu.headend import Credentials, Work
     from openami.dcu.jobs import JobBoard
-    from openami.dcu.known import KnownMeter, MeterCounters
+    from openami.dcu.known import KnownMeter
     from openami.dcu.modem import Modem
+    from openami.dcu.roster import Station
+    from openami.dcu.schedule import Rules
     from openami.dlms.client import Item
-    from openami.fleet.collection import ClockReading, ClockRule
+    from openami.fleet.collection import ClockReading
     from openami.transport.session import DlmsSession
 
-CLOCK: Final = "0.0.1.0.0.255"
 CLOCK_TIME: Final = AttributeRef(8, Obis.parse(CLOCK), 2)
 
 # Refusals that a fresh invocation counter, or another meter at the address, may explain.
@@ -74,55 +76,20 @@ class RefusedError(SecurityError):
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """What holds for every visit.
-
-    Attributes:
-        logs: the subjects that are event logs.
-        clock: when clocks are set; None: never.
-        span: seconds of a profile in one request.
-        rows: rows of one profile after which a visit ends.
-        history: seconds to go back in a profile that cannot say where it begins.
-        elapsed: seconds since the last visit, when that is not known.
-        deviation: minutes local to UTC, for clocks that do not say.
-    """
-
-    logs: frozenset[str]
-    clock: ClockRule | None
-    span: int
-    rows: int
-    history: int
-    elapsed: float
-    deviation: int
-
-
-@dataclass(slots=True)
 class Errand:
-    """What a visit is for, and what the DCU knows of the meter.
+    """What a visit is for.
 
     Attributes:
-        meter: as it is known.
+        station: the meter; its counters are prepared.
         credentials: what opens it.
-        counters: invocation counters, prepared.
         subjects: what is due.
-        cursors: how far each profile was read.
-        highest: the latest that each cursor ever was.
-        known: the entries of each profile that came last.
-        last_visit: when the meter was last visited, by the DCU's clock.
         jobs: on-demand reads.
-        wary: ask as the public client first who is there: the last visit failed.
     """
 
-    meter: KnownMeter
+    station: Station
     credentials: Credentials
-    counters: MeterCounters
     subjects: Sequence[str]
-    cursors: Mapping[str, int]
-    highest: Mapping[str, int]
-    known: dict[str, Known]
-    last_visit: float | None = None
     jobs: Sequence[Work] = ()
-    wary: bool = False
 
 
 @dataclass(slots=True)
@@ -166,9 +133,9 @@ class Visit:
         self._rules = rules
         self._clock = clock
         self._board = board
-        self._deviation = rules.deviation
+        self._deviation = rules.deviation(clock.now())
         self._dst = False
-        self.report = Report(errand.meter)
+        self.report = Report(errand.station.meter)
 
     async def run(self) -> None:
         """Visit the meter.
@@ -179,12 +146,12 @@ class Visit:
             TransportError: it does not answer, or the line broke.
             RemoteProtocolError: it breaks the standard.
         """
-        if self._errand.wary:
+        if self._errand.station.wary:
             await self._greet_warily()
         try:
             await self._associate()
         except (SecurityError, RemoteProtocolError) as error:
-            if self._errand.wary or not _refusal(error) or self.report.outcomes:
+            if self._errand.station.wary or not _refusal(error) or self.report.outcomes:
                 raise _named(error) from error
             log.info("refused", meter=self._serial, code=error.code)
             await self._greet()
@@ -205,16 +172,16 @@ class Visit:
 
     @property
     def _serial(self) -> str:
-        return self._errand.meter.serial
+        return self._errand.station.meter.serial
 
     async def _greet(self) -> None:
         """Ask who is there, and which invocation counter it wants."""
-        async with self._modem.public(self._errand.meter.address) as session:
+        async with self._modem.public(self._errand.station.meter.address) as session:
             greeting = await greet(session)
         if greeting.serial != self._serial:
             raise ReplacedError(greeting)
         self.report.meter = greeting.update(self.report.meter)
-        counters = self._errand.counters
+        counters = self._errand.station.counters
         # The object shows the last counter or the next one, as the maker understood the standard.
         if greeting.counter is not None and counters.resume(greeting.counter + 1):
             log.info("invocation counter taken from the meter", meter=self._serial)
@@ -224,7 +191,7 @@ class Visit:
         errand = self._errand
         title = SystemTitle.parse(self.report.meter.system_title or "")
         session = self._modem.management(
-            errand.meter.address, errand.credentials, errand.counters, title
+            errand.station.meter.address, errand.credentials, errand.station.counters, title
         )
         async with session:
             reading = await self._look(session)
@@ -340,10 +307,10 @@ class Visit:
             profile=subject,
             layout=layout,
             now=self._situation(layout, reading),
-            known=self._errand.known.setdefault(subject, Known()),
+            known=self._errand.station.known.setdefault(subject, Known()),
             harvest=self.report.harvest,
-            cursor=self._errand.cursors.get(subject),
-            highest=self._errand.highest.get(subject),
+            cursor=self._errand.station.cursors.get(subject),
+            highest=self._errand.station.highest.get(subject),
             events=subject in self._rules.logs,
         )
         await reader.read()
@@ -355,7 +322,7 @@ class Visit:
 
     def _situation(self, layout: Layout, reading: ClockReading) -> Situation:
         rules, wall = self._rules, self._clock.now()
-        last = self._errand.last_visit
+        last = self._errand.station.last_visit
         short = 0 < layout.period <= rules.span
         return Situation(
             wall=wall,

@@ -1,0 +1,292 @@
+"""The DCU: its stores, its line, its head-end, and the tasks between them.
+
+::
+
+    line task ──► gatherer ──► spool ──► uploader ──► head-end
+        ▲                                               │
+        └── jobs, cursors, credentials ── reporter, worker
+
+The tasks share nothing but the spool, the roster and the job board. Stopping first ends the line
+task, whose visit in hand is finished, then hands over what waits, as far as the time allows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import signal
+from contextlib import AsyncExitStack, suppress
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import structlog
+
+from openami import __version__
+from openami.core.clock import isoformat
+from openami.core.errors import ConfigError
+from openami.core.identifiers import SystemTitle
+from openami.dcu.batches import Gatherer
+from openami.dcu.collector import Collector, Surroundings
+from openami.dcu.flow import Patience, Stop
+from openami.dcu.headend import HeadEnd
+from openami.dcu.jobs import JobBoard
+from openami.dcu.keys import Keyring
+from openami.dcu.modem import Modem
+from openami.dcu.roster import Roster
+from openami.dcu.schedule import make_line
+from openami.dcu.uplink import Quarantine, Reporter, UplinkFigures, Uploader, Worker
+from openami.store.spool import Spool
+from openami.store.vault import FileVault
+from openami.transport.clock import monotonic
+from openami.transport.http import HttpClient
+from openami.transport.tls import client_context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from openami.core.clock import Clock
+    from openami.dcu.roster import Station
+    from openami.dcu.settings import DcuSettings
+
+FLAG: Final = "OAM"
+
+# What the head-end takes of a message (characters).
+WORDS: Final = 300
+
+log = structlog.get_logger("dcu")
+
+
+def title_of(settings: DcuSettings) -> SystemTitle:
+    """Return the DCU's system title: as set, or made from its id."""
+    if settings.system_title is not None:
+        return SystemTitle.parse(settings.system_title)
+    digest = hashlib.sha256(f"openami dcu {settings.id}".encode()).digest()
+    return SystemTitle.of(FLAG, int.from_bytes(digest[:5], "big"))
+
+
+class Dcu:
+    """One data concentrator; as an async context manager it opens and closes its stores.
+
+    Args:
+        settings: everything that its operator decides.
+        clock: the time that it keeps and gives to its meters.
+
+    Raises:
+        ConfigError: a certificate or a key file can not be used.
+        StoreError: its state can not be used, or another process has it.
+    """
+
+    def __init__(self, settings: DcuSettings, clock: Clock) -> None:
+        self.settings = settings
+        self._clock = clock
+        self._stack = AsyncExitStack()
+        self._chance = random.SystemRandom().random
+        self._stop_line, self._stop_uplink = Stop(), Stop()
+        self._fresh = asyncio.Event()
+        self._began = monotonic()
+        self.figures = UplinkFigures()
+        self.quarantine = Quarantine(settings.state / "quarantine")
+        self.board = JobBoard(monotonic)
+        self.modem = Modem(settings, title_of(settings))
+        self.line = make_line(settings)
+        self.spool: Spool
+        self.roster: Roster
+        self.collector: Collector
+
+    async def __aenter__(self) -> Self:
+        settings = self.settings
+        try:
+            settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"{settings.state}: {error.strerror}", code="config.state") from error
+        async with AsyncExitStack() as stack:
+            self.spool = Spool(settings.state / "spool.sqlite", max_octets=settings.spool_octets)
+            stack.callback(self.spool.close)
+            vault = FileVault(settings.state / "vault.sqlite", kek=settings.state / "kek")
+            stack.callback(vault.close)
+            tls = client_context(
+                settings.authority, certificate=settings.certificate, key=settings.key
+            )
+            client = HttpClient(str(settings.headend).rstrip("/"), tls=tls)
+            await stack.enter_async_context(client)
+            self._headend = HeadEnd(client, upload_timeout_s=settings.upload_timeout_s)
+            await self._assemble(Keyring(vault, self._headend))
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def _assemble(self, keyring: Keyring) -> None:
+        settings = self.settings
+        self.roster = Roster(self.line, self.spool, keyring)
+        await self.roster.load()
+        self.gatherer = Gatherer(
+            self.spool,
+            rows=settings.batch_rows,
+            age_s=settings.batch_age_s,
+            fresh=self._fresh,
+            now=monotonic,
+        )
+        self._reporter = Reporter(
+            self._headend,
+            self.report,
+            reported=self._reported,
+            every_s=settings.report_every_s,
+            patience=self._patience(),
+            stop=self._stop_uplink,
+            clock=self._clock,
+            figures=self.figures,
+        )
+        self.collector = Collector(settings, self._surroundings(keyring))
+
+    def _surroundings(self, keyring: Keyring) -> Surroundings:
+        settings = self.settings
+        return Surroundings(
+            line=self.line,
+            roster=self.roster,
+            modem=self.modem,
+            gatherer=self.gatherer,
+            keyring=keyring,
+            board=self.board,
+            clock=self._clock,
+            tick=monotonic,
+            chance=self._chance,
+            patience=Patience(settings.reconnect_first_s, settings.reconnect_most_s, self._chance),
+            stop=self._stop_line,
+            news=self._reporter.asked.set,
+        )
+
+    def _patience(self) -> Patience:
+        return Patience(self.settings.retry_first_s, self.settings.retry_most_s, self._chance)
+
+    async def _reported(self) -> None:
+        """Let the head-end, which knows our meters now, say what it has of the new ones."""
+        if await self.roster.introduce(self._headend):
+            self.collector.nudge.set()
+
+    # Running
+
+    def stop(self) -> None:
+        """Ask the DCU to end in good order."""
+        self._stop_line.set()
+
+    async def run(self) -> None:
+        """Work until ``stop`` is called.
+
+        Raises:
+            Exception: a task failed, which is a bug of ours: the state on disk is good.
+        """
+        settings = self.settings
+        log.info("begins", id=settings.id, meters=len(self.roster), waiting=self.spool.size.batches)
+        worker = Worker(
+            self._headend,
+            self.board,
+            self.collector.accept,
+            wait_s=settings.long_poll_s,
+            patience=(self._patience(), self._patience()),
+            stop=self._stop_uplink,
+        )
+        uploader = Uploader(
+            self._headend,
+            self.spool,
+            self.quarantine,
+            patience=self._patience(),
+            stop=self._stop_uplink,
+            fresh=self._fresh,
+            figures=self.figures,
+        )
+        uplink = (uploader.run(), self._reporter.run(), worker.ask(), worker.tell())
+        await self._run(self.collector.run(), uplink)
+        log.info("ends", waiting=self.spool.size.batches, uploaded=self.figures.uploaded)
+
+    async def _run(
+        self, line: Coroutine[Any, Any, None], uplink: tuple[Coroutine[Any, Any, None], ...]
+    ) -> None:
+        """Run the tasks; end the line's first, then the others, each within its time."""
+        tasks = [asyncio.ensure_future(work) for work in (line, *uplink)]
+        ending = asyncio.ensure_future(self._stop_line.wait())
+        try:
+            await asyncio.wait([ending, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            self._stop_line.set()
+            await asyncio.wait(tasks[:1], timeout=self.settings.stop_s)
+            self._stop_uplink.set()
+            self._fresh.set()
+            await asyncio.wait(tasks[1:], timeout=self.settings.stop_s)
+        finally:
+            ending.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        for task in tasks:
+            if not task.cancelled():
+                task.result()
+
+    # What is told
+
+    def report(self) -> dict[str, Any]:
+        """Return what the head-end is told of the DCU and its meters."""
+        size, figures = self.spool.size, self.modem.figures
+        return {
+            "dcu": {
+                "version": __version__,
+                "uptime_s": round(monotonic() - self._began, 1),
+                "spool_batches": size.batches,
+                "spool_octets": size.octets,
+                "spool_full": self.collector.paused,
+                "refused_batches": len(self.quarantine),
+                "line": {
+                    "up": self.modem.up,
+                    "frames": figures.frames,
+                    "errors": figures.errors,
+                    "conflicts": {
+                        str(address): what[:WORDS]
+                        for address, what in sorted(self.roster.conflicts.items())
+                    },
+                },
+            },
+            "meters": [self._meter(station) for station in self.roster],
+        }
+
+    def _meter(self, station: Station) -> dict[str, Any]:
+        meter, fault = station.meter, station.fault
+        return {
+            "serial": meter.serial,
+            "system_title": meter.system_title,
+            "logical_device_name": meter.logical_device_name,
+            "address": meter.address,
+            "model": meter.model,
+            "firmware": meter.firmware,
+            "state": self.line.status(meter.serial).value,
+            "last_read": None if station.last_read is None else isoformat(station.last_read),
+            "clock_offset_s": station.clock_offset_s,
+            "error": None if fault is None else {"code": fault[0], "message": fault[1][:WORDS]},
+        }
+
+
+async def run_dcu(
+    settings: DcuSettings, clock: Clock, *, ready: Callable[[Dcu], None] | None = None
+) -> None:
+    """Run a DCU until SIGTERM or SIGINT; then finish what it has in hand and return.
+
+    Args:
+        settings: everything that its operator decides.
+        clock: the time that it keeps and gives to its meters.
+        ready: called once its stores are open.
+
+    Raises:
+        ConfigError: the settings, a certificate or a key file can not be used.
+        StoreError: its state can not be used, or another process has it.
+    """
+    loop = asyncio.get_running_loop()
+    async with Dcu(settings, clock) as dcu:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, dcu.stop)
+        try:
+            if ready is not None:
+                ready(dcu)
+            await dcu.run()
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                with suppress(ValueError):
+                    loop.remove_signal_handler(number)

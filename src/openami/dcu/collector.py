@@ -1,0 +1,376 @@
+"""The line's task: one conversation after another with the meters on one shared line.
+
+What to do next is decided by ``openami.fleet.collection.Line``; what comes of it goes through the
+``Gatherer`` into the spool. Nothing here needs the head-end: while it is away the line is read on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from openami.core.errors import OpenAmiError, SecurityError, StoreError, TransportError
+from openami.dcu.discovery import greet
+from openami.dcu.schedule import make_rules
+from openami.dcu.visit import Errand, ReplacedError, Visit
+from openami.fleet.collection import Moment, Probe, Rest
+from openami.fleet.collection import Visit as Turn
+from openami.transport.clock import speed_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from openami.core.clock import Clock
+    from openami.dcu.batches import Gatherer
+    from openami.dcu.discovery import Greeting
+    from openami.dcu.flow import Patience, Stop
+    from openami.dcu.headend import Credentials
+    from openami.dcu.jobs import JobBoard
+    from openami.dcu.keys import Keyring
+    from openami.dcu.modem import Modem
+    from openami.dcu.roster import Roster, Station
+    from openami.dcu.settings import DcuSettings
+    from openami.fleet.collection import Line, Step
+
+# Visits in a row without an answer, before the line itself is opened anew: a modem that lost its
+# power leaves a connection that looks alive.
+SILENT_MOST: Final = 5
+
+# How soon a full spool is looked at again, in real seconds: an upload empties it.
+ROOM_S: Final = 1.0
+
+# A rest ends after this long at the latest, since the DCU's clock may be set meanwhile.
+REST_MOST_S: Final = 60.0
+
+log = structlog.get_logger("dcu.line")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the collector works with.
+
+    Attributes:
+        line: what to do next.
+        roster: the meters.
+        modem: the line itself.
+        gatherer: where what was read goes.
+        keyring: what opens the meters.
+        board: on-demand reads.
+        clock: the DCU's.
+        tick: a clock that only goes on, in real seconds.
+        chance: returns a number from 0 to 1.
+        patience: between tries to open the line.
+        stop: ends the task.
+        news: called when there is something that the head-end should hear of soon.
+    """
+
+    line: Line
+    roster: Roster
+    modem: Modem
+    gatherer: Gatherer
+    keyring: Keyring
+    board: JobBoard
+    clock: Clock
+    tick: Callable[[], float]
+    chance: Callable[[], float]
+    patience: Patience
+    stop: Stop
+    news: Callable[[], None]
+
+
+class Collector:
+    """Visits the meters of a line, and looks for new ones."""
+
+    def __init__(self, settings: DcuSettings, around: Surroundings) -> None:
+        self._settings = settings
+        self._around = around
+        self._rules = make_rules(settings)
+        self._silent = 0
+        self.nudge = asyncio.Event()
+        """Set it when there is something new to do."""
+        self.paused = False
+        """Nothing is read, because there is no room for it."""
+
+    def accept(self, job: str) -> None:
+        """Take a new on-demand read from the board."""
+        board = self._around.board
+        work = board.get(job)
+        if work is None:
+            return
+        if work.kind != "read":
+            board.failed(job, "job.kind", f"no job of the kind {work.kind[:40]}")
+        elif self._around.line.demand(job, work.meter):
+            self.nudge.set()
+        else:
+            board.failed(job, "meter.unknown", "no such meter is on this line")
+
+    async def run(self) -> None:
+        """Work until the DCU ends; the visit in hand is finished, and what it brought is kept."""
+        around = self._around
+        try:
+            while not around.stop:
+                if await self._ready():
+                    self.nudge.clear()
+                    await self._do(around.line.next(self._moment()))
+                await around.gatherer.flush(ripe_only=True)
+            await around.gatherer.flush()
+        finally:
+            around.modem.close()
+
+    def _moment(self) -> Moment:
+        return Moment(self._around.clock.now(), self._around.tick())
+
+    async def _ready(self) -> bool:
+        """Tell whether there is a line, and room for what it brings; wait a while if not."""
+        around = self._around
+        self._drop_overdue_jobs()
+        paused = around.gatherer.full and not await self._make_room()
+        if paused != self.paused:
+            self.paused = paused
+            log.warning("no room: nothing is read" if paused else "there is room again")
+            around.news()
+        if paused:
+            await around.stop.sleep(ROOM_S)
+            return False
+        try:
+            await around.modem.open()
+        except TransportError as error:
+            wait = around.patience.failed()
+            log.warning("no line", error=error.message, code=error.code, wait_s=round(wait, 1))
+            await around.stop.sleep(wait)
+            return False
+        return True
+
+    async def _make_room(self) -> bool:
+        await self._around.gatherer.flush()
+        return not self._around.gatherer.full
+
+    def _drop_overdue_jobs(self) -> None:
+        for job in self._around.board.overdue():
+            self._fail_job(job, "line.down", "the line was not free in time")
+
+    def _fail_job(self, job: str, code: str, message: str) -> None:
+        self._around.line.withdraw(job)
+        self._around.board.failed(job, code, message)
+
+    async def _do(self, step: Step) -> None:
+        match step:
+            case Turn():
+                await self._visit(step)
+            case Probe(address):
+                await self._probe(address)
+            case Rest():
+                await self._rest(step)
+
+    async def _rest(self, rest: Rest) -> None:
+        """Do nothing until something is due, or is told."""
+        around = self._around
+        now = self._moment()
+        waits = [REST_MOST_S]
+        if rest.wall is not None:
+            waits.append((rest.wall - now.wall) / speed_of(around.clock))
+        if rest.tick is not None:
+            waits.append(rest.tick - now.tick)
+        if (ripe_at := around.gatherer.ripe_at) is not None:
+            waits.append(ripe_at - now.tick)
+        await around.stop.sleep(max(min(waits), 0.0), self.nudge)
+
+    async def _lost(self) -> None:
+        """Wait before the line is opened anew: that it broke is no meter's fault."""
+        around = self._around
+        around.modem.close()
+        wait = around.patience.failed()
+        log.warning("the line is lost", wait_s=round(wait, 1))
+        await around.stop.sleep(wait)
+
+    # Looking for meters
+
+    async def _probe(self, address: int) -> None:
+        around = self._around
+        greeting = await self._greet(address)
+        if greeting is not None:
+            await self._found(address, greeting)
+        if around.modem.up:
+            around.line.probed(address, self._moment())
+        else:
+            await self._lost()
+
+    async def _greet(self, address: int) -> Greeting | None:
+        """Return who answers at an address; None if nobody does, or nobody can be understood."""
+        modem = self._around.modem
+        try:
+            return await self._ask(address, probe=True)
+        except OpenAmiError as error:
+            if not modem.heard:
+                self._around.roster.conflicts.pop(address, None)
+                return None
+            log.debug("something was heard", address=address, error=error.message)
+        try:
+            return await self._ask(address, probe=False)
+        except OpenAmiError as error:
+            if modem.up and modem.heard:
+                log.warning("not understood", address=address, code=error.code, error=error.message)
+                self._around.roster.conflicts[address] = error.message
+            return None
+
+    async def _ask(self, address: int, *, probe: bool) -> Greeting:
+        async with self._around.modem.public(address, probe=probe) as session:
+            return await greet(session)
+
+    async def _found(self, address: int, greeting: Greeting) -> None:
+        around = self._around
+        known = around.roster.get(greeting.serial)
+        if known is not None and known.meter.address != address and await self._still_there(known):
+            log.warning("a serial number at two addresses", meter=greeting.serial,
+                        addresses=[known.meter.address, address])  # fmt: skip
+            around.roster.conflicts[address] = f"{greeting.serial} is elsewhere too"
+            return
+        around.roster.conflicts.pop(address, None)
+        free_at = around.tick() + self._settings.introduction_s
+        await around.roster.enrol(address, greeting, free_at=free_at)
+        log.info("meter found", meter=greeting.serial, address=address, model=greeting.model)
+        around.news()
+
+    async def _still_there(self, station: Station) -> bool:
+        try:
+            greeting = await self._ask(station.meter.address, probe=False)
+        except OpenAmiError:
+            return False
+        return greeting.serial == station.meter.serial
+
+    # Visiting them
+
+    async def _visit(self, turn: Turn) -> None:
+        around = self._around
+        station = around.roster.get(turn.serial)
+        if station is None:
+            around.line.forget(turn.serial)
+            return
+        credentials = around.keyring.get(station.meter.system_title)
+        if credentials is None:
+            self._refused(turn, station, "meter.no-credentials", "the head-end has none for us")
+            return
+        try:
+            await asyncio.to_thread(station.counters.prepare)
+        except StoreError as error:
+            log.warning("not visited", meter=turn.serial, error=error.message)
+            self._failed(turn, station, error)
+            return
+        await self._associate(turn, station, credentials)
+
+    async def _associate(self, turn: Turn, station: Station, credentials: Credentials) -> None:
+        around = self._around
+        jobs = [work for job in turn.jobs if (work := around.board.get(job)) is not None]
+        visit = Visit(
+            around.modem,
+            Errand(station, credentials, turn.subjects, jobs),
+            rules=self._rules,
+            clock=around.clock,
+            board=around.board,
+        )
+        error: OpenAmiError | None = None
+        try:
+            async with asyncio.timeout(self._settings.visit_timeout_s):
+                await visit.run()
+        except TimeoutError:
+            error = TransportError("the visit took too long", code="meter.too-slow")
+        except OpenAmiError as problem:
+            error = problem
+        self._take(station, visit)
+        await self._conclude(turn, station, visit, error)
+        if visit.report.meter != station.meter:
+            station.meter = visit.report.meter
+            await around.roster.keep(station)
+
+    def _take(self, station: Station, visit: Visit) -> None:
+        """Take what a visit brought, however it ended."""
+        report = visit.report
+        self._around.gatherer.add(report.harvest)
+        serial = station.meter.serial
+        station.moved_on({p: t for (m, p), t in report.harvest.cursors.items() if m == serial})
+        if report.harvest.cursors:
+            station.last_read = self._around.clock.now()
+        if report.offset_s is not None:
+            station.clock_offset_s = report.offset_s
+
+    async def _conclude(
+        self, turn: Turn, station: Station, visit: Visit, error: OpenAmiError | None
+    ) -> None:
+        around = self._around
+        if error is None:
+            self._went_well(turn, station, visit)
+        elif not around.modem.up:
+            await self._lost()
+        elif isinstance(error, ReplacedError):
+            await self._replaced(turn, station, error)
+        elif isinstance(error, SecurityError):
+            self._refused(turn, station, error.code, error.message)
+        else:
+            self._failed(turn, station, error, outcomes=visit.report.outcomes)
+
+    def _went_well(self, turn: Turn, station: Station, visit: Visit) -> None:
+        around = self._around
+        self._silent = 0
+        around.patience.succeeded()
+        moment = self._moment()
+        station.last_visit = moment.wall
+        station.wary = False
+        station.fault = visit.report.fault
+        around.roster.wanting.discard(turn.serial)
+        around.line.visited(turn, moment, visit.report.outcomes)
+        for job in turn.jobs:
+            around.line.withdraw(job)
+
+    def _failed(
+        self,
+        turn: Turn,
+        station: Station,
+        error: OpenAmiError,
+        *,
+        refused: bool = False,
+        outcomes: Any = None,
+    ) -> None:
+        around = self._around
+        station.wary = True
+        station.fault = (error.code, error.message)
+        wait = around.line.failed(
+            turn.serial,
+            self._moment(),
+            jitter=around.chance(),
+            refused=refused,
+            outcomes=outcomes,
+        )
+        log.warning("visit failed", meter=turn.serial, address=turn.address, code=error.code,
+                    error=error.message, wait_s=round(wait, 1))  # fmt: skip
+        for job in turn.jobs:
+            self._fail_job(job, error.code, error.message)
+        if isinstance(error, TransportError):
+            self._count_silence()
+
+    def _count_silence(self) -> None:
+        self._silent += 1
+        if self._silent >= SILENT_MOST:
+            log.warning("nobody answers: the line is opened anew")
+            self._silent = 0
+            self._around.modem.close()
+
+    def _refused(self, turn: Turn, station: Station, code: str, message: str) -> None:
+        """Ask the head-end for other credentials, and try the meter again meanwhile."""
+        around = self._around
+        self._failed(turn, station, SecurityError(message, code=code), refused=True)
+        if turn.serial not in around.roster.wanting:
+            around.roster.wanting.add(turn.serial)
+            around.news()
+
+    async def _replaced(self, turn: Turn, station: Station, error: ReplacedError) -> None:
+        around = self._around
+        log.warning("meter replaced", address=turn.address, before=turn.serial,
+                    now=error.greeting.serial if error.greeting else None)  # fmt: skip
+        for job in turn.jobs:
+            self._fail_job(job, error.code, error.message)
+        await around.roster.drop(station.meter.serial)
+        if error.greeting is not None:
+            await self._found(turn.address, error.greeting)
