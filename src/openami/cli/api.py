@@ -138,7 +138,7 @@ def ask(target: Target, work: Callable[[HttpClient], Awaitable[T]]) -> T:
 async def get_json(client: HttpClient, path: str, **params: Any) -> Any:
     """Return the JSON that a path of the API gives; parameters of None are left out."""
     chosen = {name: str(value) for name, value in params.items() if value is not None}
-    return checked(await client.get(PREFIX + path, params=chosen)).json()
+    return checked(await client.get(PREFIX + path, params=chosen or None)).json()
 
 
 async def pages(
