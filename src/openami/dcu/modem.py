@@ -83,7 +83,9 @@ class Modem:
         ``probe``: ask once and wait shortly for whether anybody is there.
         """
         settings = self._settings
-        config = ClientConfig(max_pdu=settings.pdu_octets, timeout=settings.visit_timeout_s)
+        config = ClientConfig(
+            max_pdu=settings.pdu_octets, timeout=settings.visit_timeout_s, release=False
+        )
         parameters = self._parameters()
         if probe:
             parameters = replace(parameters, response_timeout=settings.probe_timeout_s, retries=0)
@@ -105,6 +107,7 @@ class Modem:
             server_title=meter,
             max_pdu=self._settings.pdu_octets,
             timeout=self._settings.visit_timeout_s,
+            release=False,  # disconnecting the link ends the association too, a round trip sooner
         )
         return self._session(address, credentials.client, config, self._parameters(), counters)
 

@@ -12,6 +12,7 @@ import structlog
 
 from openami.core.obis import Obis
 from openami.dcu.buffers import EventRows, ReadingRows, decode_events, decode_readings
+from openami.dlms.client import GetAttribute
 from openami.dlms.datetime import CosemDateTime
 from openami.dlms.references import AttributeRef, EntrySelection, RangeSelection
 from openami.fleet.collection import (
@@ -96,9 +97,27 @@ class ProfileReader:
     events: bool = False
     more: bool = False
     misplaced: int = 0
+    _ahead: dict[Window, bytes] = field(default_factory=dict, init=False)
     _again: bool = field(default=False, init=False)
     _rows: int = field(default=0, init=False)
     _gaps: int = field(default=0, init=False)
+
+    def foresee(self) -> tuple[Window, GetAttribute] | None:
+        """Return the first window that will be read, and the request for it, if that is known."""
+        if self.cursor is None:
+            return None
+        start = start_of(
+            self.cursor,
+            shown=self.now.shown,
+            elapsed=self.now.elapsed,
+            period=self.layout.period,
+        )
+        window = next_window(start, horizon=self.now.horizon, span=self.now.span)
+        return window, self._request(window)
+
+    def supply(self, window: Window, raw: bytes) -> None:
+        """Give the answer about a window, which was asked for together with others."""
+        self._ahead[window] = raw
 
     async def read(self) -> None:
         """Read up to now, or as far as one visit goes.
@@ -160,13 +179,19 @@ class ProfileReader:
         return int(rows.times.min())
 
     async def _fetch(self, window: Window) -> ReadingRows | EventRows:
-        name = AttributeRef(PROFILE, Obis.parse(self.profile), _BUFFER)
+        raw = self._ahead.pop(window, None)
+        if raw is None:
+            request = self._request(window)
+            raw = await self.session.get_raw(request.ref, request.selection)
+        return self._decode(raw)
+
+    def _request(self, window: Window) -> GetAttribute:
         start, end = (
             CosemDateTime.from_utc(moment, self.now.deviation)
             for moment in (window.start, window.end)
         )
-        raw = await self.session.get_raw(name, RangeSelection.of_times(start, end))
-        return self._decode(raw)
+        name = AttributeRef(PROFILE, Obis.parse(self.profile), _BUFFER)
+        return GetAttribute(name, RangeSelection.of_times(start, end))
 
     def _decode(self, raw: bytes) -> ReadingRows | EventRows:
         decode = decode_events if self.events else decode_readings

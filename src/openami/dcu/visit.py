@@ -30,6 +30,7 @@ from openami.dcu.layouts import MAX_AGE_S, read_layout
 from openami.dcu.ondemand import do_job
 from openami.dcu.reading import ProfileReader, Situation
 from openami.dcu.schedule import CLOCK
+from openami.dlms.client import GetList
 from openami.dlms.data import octets
 from openami.dlms.datetime import NO_DEVIATION, NO_STATUS, ClockStatus, CosemDateTime
 from openami.dlms.references import AttributeRef
@@ -47,8 +48,8 @@ if TYPE_CHECKING:
     from openami.dcu.modem import Modem
     from openami.dcu.roster import Station
     from openami.dcu.schedule import Rules
-    from openami.dlms.client import Item
-    from openami.fleet.collection import ClockReading
+    from openami.dlms.client import GetAttribute, Item
+    from openami.fleet.collection import ClockReading, Window
     from openami.transport.session import DlmsSession
 
 CLOCK_TIME: Final = AttributeRef(8, Obis.parse(CLOCK), 2)
@@ -135,6 +136,8 @@ class Visit:
         self._board = board
         self._deviation = rules.deviation(clock.now())
         self._dst = False
+        self._wall = clock.now()
+        self._readers: dict[str, ProfileReader] = {}
         self.report = Report(errand.station.meter)
 
     async def run(self) -> None:
@@ -197,6 +200,8 @@ class Visit:
             reading = await self._look(session)
             for work in errand.jobs:
                 await do_job(session, work, self._board, wall=self._clock.now())
+            self._wall = self._clock.now()
+            await self._foresee(session, reading)
             for subject in errand.subjects:
                 await self._subject(session, subject, reading)
             await self._set_clock(session, reading)
@@ -256,6 +261,26 @@ class Visit:
 
     # Profiles and logs
 
+    async def _foresee(self, session: DlmsSession, reading: ClockReading) -> None:
+        """Ask in one request for what each profile has since its cursor."""
+        self._readers.clear()
+        windows: dict[str, Window] = {}
+        requests: list[GetAttribute] = []
+        for subject in self._errand.subjects:
+            layout = self._kept_layout(subject)
+            if subject == CLOCK or layout is None or not layout.columns:
+                continue
+            reader = self._readers[subject] = self._reader(session, subject, layout, reading)
+            if (first := reader.foresee()) is not None:
+                windows[subject] = first[0]
+                requests.append(first[1])
+        if len(requests) < 2:
+            return
+        answer = await session.request(GetList(tuple(requests)))
+        for (subject, window), item in zip(windows.items(), answer.items, strict=True):
+            if item.ok and item.raw is not None:  # else the reader asks, and is told why
+                self._readers[subject].supply(window, item.raw)
+
     async def _subject(self, session: DlmsSession, subject: str, reading: ClockReading) -> None:
         """Read one subject; one that makes no sense costs no other."""
         if subject == CLOCK:
@@ -288,20 +313,39 @@ class Visit:
         self, session: DlmsSession, subject: str, *, fresh: bool = False
     ) -> Layout | None:
         """Return how a profile is made, as kept or as the meter says; None: it has none."""
-        now = self._clock.now()
-        kept = self.report.meter.layouts.get(subject)
-        if kept is not None and not fresh and 0 <= now - kept.read_at < MAX_AGE_S:
+        kept = None if fresh else self._kept_layout(subject)
+        if kept is not None:
             return kept if kept.columns else None
+        now = self._clock.now()
         found = await read_layout(session, subject, now=now)
         layouts = dict(self.report.meter.layouts)
         layouts[subject] = found or Layout(columns=(), read_at=now)
         self.report.meter = self.report.meter.model_copy(update={"layouts": layouts})
         return found
 
+    def _kept_layout(self, subject: str) -> Layout | None:
+        """Return a layout that was read lately; without columns: the meter has no such profile."""
+        kept = self.report.meter.layouts.get(subject)
+        lately = kept is not None and 0 <= self._clock.now() - kept.read_at < MAX_AGE_S
+        return kept if lately else None
+
     async def _read_rows(
         self, session: DlmsSession, subject: str, layout: Layout, reading: ClockReading
     ) -> Outcome:
-        reader = ProfileReader(
+        reader = self._readers.pop(subject, None)
+        if reader is None or reader.layout != layout:
+            reader = self._reader(session, subject, layout, reading)
+        await reader.read()
+        if reader.misplaced:
+            words = f"{subject}: {reader.misplaced} entries have no time that can be"
+            self.report.fault = ("meter.clock", words)
+        again = self._clock.now() if reader.more else None
+        return Outcome(reader.cursor, again)
+
+    def _reader(
+        self, session: DlmsSession, subject: str, layout: Layout, reading: ClockReading
+    ) -> ProfileReader:
+        return ProfileReader(
             session=session,
             meter=self._serial,
             profile=subject,
@@ -313,15 +357,9 @@ class Visit:
             highest=self._errand.station.highest.get(subject),
             events=subject in self._rules.logs,
         )
-        await reader.read()
-        if reader.misplaced:
-            words = f"{subject}: {reader.misplaced} entries have no time that can be"
-            self.report.fault = ("meter.clock", words)
-        again = self._clock.now() if reader.more else None
-        return Outcome(reader.cursor, again)
 
     def _situation(self, layout: Layout, reading: ClockReading) -> Situation:
-        rules, wall = self._rules, self._clock.now()
+        rules, wall = self._rules, self._wall
         last = self._errand.station.last_visit
         short = 0 < layout.period <= rules.span
         return Situation(
