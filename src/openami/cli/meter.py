@@ -96,7 +96,10 @@ def shown(where: tuple[str, int]) -> str:
     help="What the public client, which proves nothing, may read.",
 )
 @click.option(
-    "--drift-ppm", type=float, default=0.0, help="How much its clock gains, in millionths."
+    "--drift-ppm",
+    type=click.FloatRange(-1000, 1000),
+    default=0.0,
+    help="How much its clock gains, in millionths.",
 )
 @click.option(
     "--persist",

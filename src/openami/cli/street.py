@@ -85,7 +85,7 @@ def default_source(index: int) -> str:
 @click.option("--zone", default="Asia/Seoul", show_default=True, help="Local time of new meters.")
 @click.option(
     "--drift-ppm",
-    type=float,
+    type=click.FloatRange(-1000, 1000),
     default=0.0,
     show_default=True,
     help="Meters' clocks gain up to so many millionths, or lose, each otherwise.",

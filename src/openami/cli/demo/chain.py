@@ -18,7 +18,7 @@ ZONE: Final = "Asia/Seoul"
 # A street's line, like an RS-485 bus with a good modem: fast enough that the line is not what the
 # demo shows, slow and lossy enough that frames are lost and repeated.
 LINE: Final = ("--bit-rate", "230400", "--delay", "0.001", "--loss", "0.002", "--seed", "7")
-DRIFT_PPM: Final = 1500.0
+DRIFT_PPM: Final = 900.0
 
 
 @dataclass(frozen=True, slots=True)
