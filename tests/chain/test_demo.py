@@ -1,0 +1,81 @@
+"""``openami demo`` as a user runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.chain
+
+OPTIONS: Final = ("--speed", "720", "--meters", "4", "--dcus", "2", "--port", "0", "--json")
+SIDES: Final = {
+    "meters", "meters_read", "metered_wh", "stored_wh", "readings", "duplicates", "gaps",
+}  # fmt: skip
+
+
+@asynccontextmanager
+async def demo(state: Path, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run the demo; whatever comes of it, nothing of it is left."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "openami", "demo", *OPTIONS, *options, "--state", str(state),
+        stdout=PIPE, stderr=PIPE, start_new_session=True,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        for pid in (process.pid, *children(state)):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        await process.communicate()
+
+
+def children(state: Path) -> list[int]:
+    """Return the processes that were started with something in the demo's folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdecimal() and str(state).encode() in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+    return found
+
+
+async def test_the_demo_ends_with_equal_sides(tmp_path: Path) -> None:
+    state = tmp_path / "demo"
+    async with demo(state, "--for", "15s") as process:
+        output, said = await process.communicate()
+        assert process.returncode == 0, said.decode()
+        assert children(state) == []
+    result = json.loads(output.decode().splitlines()[-1])
+    assert result.keys() >= SIDES
+    assert result["meters"] == result["meters_read"] == 4
+    assert result["metered_wh"] == result["stored_wh"] > 0
+    assert result["duplicates"] == result["gaps"] == 0
+    assert result["readings"] > 0
+    assert "agree to the watt-hour" in said.decode()
+
+
+async def test_ctrl_c_ends_the_demo_in_good_order(tmp_path: Path) -> None:
+    state = tmp_path / "demo"
+    async with demo(state) as process:
+        assert process.stderr is not None
+        while b"meters read" not in (line := await process.stderr.readline()):
+            assert line, "the demo ended by itself"
+        assert len(children(state)) == 6  # itself, a head-end, two streets, two DCUs
+        process.send_signal(signal.SIGINT)
+        output, said = await process.communicate()
+        assert process.returncode == 0, said.decode()
+        assert children(state) == []
+    result = json.loads(output.decode().splitlines()[-1])
+    assert result["agrees"] is True
