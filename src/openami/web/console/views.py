@@ -123,7 +123,7 @@ def energies(services: Services, meters: Sequence[str]) -> dict[str, tuple[int, 
         return {}
     rows = services.readings.sums(meters).to_pylist()
     return {
-        row["meter"]: (row["sum"], row["count"])
+        row["meter"]: (int(row["sum"]), row["count"])
         for row in rows
         if row["channel"] == IMPORTED and row["profile"] == LOAD_PROFILE
     }
@@ -353,7 +353,7 @@ def load_profile(services: Services, serial: str, *, start: int, end: int) -> di
 def fleet_profile(services: Services, *, start: int, end: int) -> dict[str, Any]:
     """Return the imported energy of all meters, in kWh for each hour, named by the hour's end."""
     rows = [
-        {"channel": IMPORTED, "time": row["time"], "value": row["sum"] or 0}
+        {"channel": IMPORTED, "time": row["time"], "value": int(row["sum"] or 0)}
         for row in seconds(services.readings.hourly(IMPORTED, Span(start, end)))
     ]
     return profile_columns(rows, (IMPORTED,), HOUR, scale=0.001)
