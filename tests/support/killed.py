@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
-import random
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import random
 
 _ROOT = Path(__file__).resolve().parents[2]
 
 
-def run_and_kill(module: str, *arguments: str, after_lines: int, chance: random.Random) -> list[str]:
+def run_and_kill(
+    module: str, *arguments: str, after_lines: int, chance: random.Random
+) -> list[str]:
     """Run a module until it has printed some lines, kill it soon after, and return its lines.
 
     A line is what the child says it has made durable.

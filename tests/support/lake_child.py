@@ -6,8 +6,9 @@ import itertools
 import sys
 from pathlib import Path
 
-from openami.store.lake import Lake
 from tests.support.readings import day_batch
+
+from openami.store.lake import Lake
 
 
 def main(path: str, first: str) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
 from openami.fleet.ports import Batch
 from openami.mdm.readings import ChannelValues, join, profile_table, to_ipc
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 LOAD = "1.0.99.1.0.255"
 CHANNELS = tuple(f"1.0.{c}.29.0.255" for c in (1, 2, 3, 4))
