@@ -73,7 +73,7 @@ async def test_ctrl_c_ends_the_demo_in_good_order(tmp_path: Path) -> None:
         while b"meters read" not in (line := await process.stderr.readline()):
             assert line, "the demo ended by itself"
         assert len(children(state)) == 6  # itself, a head-end, two streets, two DCUs
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         output, said = await process.communicate()
         assert process.returncode == 0, said.decode()
         assert children(state) == []

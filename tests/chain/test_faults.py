@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from tests.support.chain_audit import disagreement
 from tests.support.chain_bench import Bench
-from tests.support.chain_faults import FAULTS, misfortune
+from tests.support.chain_faults import misfortune
 from tests.support.small_disk import kinds
 
 from openami.cli.demo import audit
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.chain
 
-ROUNDS: Final = int(os.environ.get("OPENAMI_CHAIN_ROUNDS", str(len(FAULTS))))
+ROUNDS: Final = int(os.environ.get("OPENAMI_CHAIN_ROUNDS", "8"))
 SPEED: Final = 720.0
 METERS: Final = 6
 PERIOD: Final = audit.PERIOD_S

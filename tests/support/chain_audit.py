@@ -54,18 +54,22 @@ class Side:
 
 async def metered(bench: Bench) -> dict[str, Side]:
     """Return by serial number what the meters hold, read over their maintenance port."""
-    found = {}
-    for url, meter in audit.shipped(bench.chain):
-        async with audit._manage(url, meter) as session:
-            side = found[meter["serial"]] = Side()
-            for profile in PROFILES:
-                await _profile(session, profile, side)
-            for log in LOGS:
-                await _log(session, log, side)
-            for channel in CHANNELS:
-                ref = AttributeRef(3, Obis.parse(f"1.0.{channel}.8.0.255"), 2)
-                side.registers[channel] = (await session.get(ref)).integer()
-    return found
+    return {
+        meter["serial"]: await audit.ask(url, meter, _side)
+        for url, meter in audit.shipped(bench.chain)
+    }
+
+
+async def _side(session: DlmsSession) -> Side:
+    side = Side()
+    for profile in PROFILES:
+        await _profile(session, profile, side)
+    for log in LOGS:
+        await _log(session, log, side)
+    for channel in CHANNELS:
+        ref = AttributeRef(3, Obis.parse(f"1.0.{channel}.8.0.255"), 2)
+        side.registers[channel] = (await session.get(ref)).integer()
+    return side
 
 
 async def _rows(session: DlmsSession, name: str) -> tuple[list[CaptureObject], list[Any]]:

@@ -8,16 +8,22 @@ the store by its own queries.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote
 
 from openami.cli.api import connected, get_json
 from openami.core.clock import isoformat, parse_utc
-from openami.core.errors import TransportTimeoutError
+from openami.core.errors import (
+    ProtocolError,
+    SecurityError,
+    TransportError,
+    TransportTimeoutError,
+)
 from openami.core.identifiers import SystemTitle
 from openami.core.obis import Obis
 from openami.dlms.apdu.acse import Mechanism
@@ -29,11 +35,13 @@ from openami.transport.session import open_session
 from openami.transport.url import MeterUrl
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
     from openami.cli.demo.chain import Chain
     from openami.transport.http import HttpClient
     from openami.transport.session import DlmsSession
+
+T = TypeVar("T")
 
 IMPORTED: Final = AttributeRef(3, Obis.parse("1.0.1.8.0.255"), 2)
 COUNTER: Final = AttributeRef(1, Obis.parse("0.0.43.1.0.255"), 2)
@@ -43,6 +51,8 @@ CHANNEL: Final = "1.0.1.29.0.255"
 AUDITOR: Final = SystemTitle.of("OAM", 0xFFFFFFFFFE)
 PUBLIC, MANAGEMENT = 16, 1
 PERIOD_S: Final = 900
+TRIES: Final = 8
+TRY_AGAIN_S: Final = 0.3
 COLLECT_S: Final = 120.0  # real time in which the last intervals must have come
 
 
@@ -78,6 +88,23 @@ def shipped(chain: Chain) -> Iterator[tuple[MeterUrl, dict[str, Any]]]:
             yield url, meter
 
 
+async def ask(
+    url: MeterUrl, meter: dict[str, Any], work: Callable[[DlmsSession], Awaitable[T]]
+) -> T:
+    """Do ``work`` in a management association with a meter; what it does may be done twice.
+
+    The DCU uses the same keys, so each of the two may find that the other was ahead with its
+    invocation counters: then it begins anew, as the DCU does.
+    """
+    for _ in range(TRIES - 1):
+        with contextlib.suppress(ProtocolError, SecurityError, TransportError):
+            async with _manage(url, meter) as session:
+                return await work(session)
+        await asyncio.sleep(TRY_AGAIN_S)
+    async with _manage(url, meter) as session:
+        return await work(session)
+
+
 @asynccontextmanager
 async def _manage(url: MeterUrl, meter: dict[str, Any]) -> AsyncIterator[DlmsSession]:
     """Give a management association with a meter."""
@@ -98,17 +125,15 @@ async def _manage(url: MeterUrl, meter: dict[str, Any]) -> AsyncIterator[DlmsSes
 async def switch_off(chain: Chain) -> None:
     """Disconnect every meter's supply; OpenAmiError if one refuses."""
     for url, meter in shipped(chain):
-        async with _manage(url, meter) as session:
-            await session.action(SWITCH_OFF, i8(0))
+        await ask(url, meter, lambda session: session.action(SWITCH_OFF, i8(0)))
 
 
 async def metered(chain: Chain) -> dict[str, int]:
     """Return by serial number the watt-hours that each meter has counted."""
-    counted = {}
-    for url, meter in shipped(chain):
-        async with _manage(url, meter) as session:
-            counted[meter["serial"]] = (await session.get(IMPORTED)).integer()
-    return counted
+    return {
+        meter["serial"]: (await ask(url, meter, lambda session: session.get(IMPORTED))).integer()
+        for url, meter in shipped(chain)
+    }
 
 
 async def stored_wh(client: HttpClient, meters: Sequence[str]) -> dict[str, int]:
