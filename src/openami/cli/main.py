@@ -64,6 +64,15 @@ def report(error: OpenAmiError) -> int:
     return error.exit_status
 
 
+def report_usage(error: click.ClickException) -> int:
+    """Print a mistake in the command's own words on stderr; return the exit status for it."""
+    click.echo(f"error[usage]: {error.format_message()}", err=True)
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        click.echo(f"  hint: {context.command_path} --help", err=True)
+    return error.exit_code
+
+
 def main(arguments: list[str] | None = None, **extra: Any) -> int:
     """Run the command; return its exit status."""
     try:
@@ -73,8 +82,7 @@ def main(arguments: list[str] | None = None, **extra: Any) -> int:
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        return report_usage(error)
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except BrokenPipeError:

@@ -1,0 +1,131 @@
+"""``openami meter run``, ``scan`` and ``read`` as a user types them, on real sockets."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from openami.cli.main import main
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MANAGEMENT = ["--client", "1", "--auth", "hls5-gmac"]
+READER = ["--client", "2", "--auth", "lls"]
+
+
+@pytest.fixture(scope="module")
+def meter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """A meter that has measured 1,200 W for two days, and where it can be reached."""
+    state = tmp_path_factory.mktemp("meter") / "state"
+    command = [
+        sys.executable, "-m", "openami", "meter", "run", "--json", "--state", str(state),
+        "--wrapper", "127.0.0.1:0", "--hdlc", "127.0.0.1:0", "--number", "42", "--address", "17",
+        "--source", "constant:1200", "--clock", "2026-01-05T00:00:00Z,1",
+        "--since", "2026-01-03T00:00:00Z", "--log-level", "warning",
+    ]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        facts = json.loads(process.stdout.readline())
+        yield {**facts, "keys": ["--key-file", str(state / "meter.json")]}
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+
+
+def rows(out: str) -> Any:
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def urls(meter: dict[str, Any]) -> list[str]:
+    wrapper, hdlc = meter["wrapper"][0], meter["hdlc"][0]
+    return [
+        f"dlms+tcp://{wrapper}",
+        f"dlms+udp://{wrapper}",
+        f"hdlc+tcp://{hdlc}?server=1:17&address_size=4",
+        f"hdlc+tcp://{hdlc}?server=1:17&address_size=2",
+    ]
+
+
+def test_a_stranger_sees_little_and_a_manager_everything(
+    meter: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = urls(meter)[0]
+    assert main(["scan", url, "--json"]) == 0
+    public = {row["logical_name"] for row in json.loads(capsys.readouterr().out)}
+    assert main(["scan", url, "--json", *MANAGEMENT, *meter["keys"]]) == 0
+    managed = {row["logical_name"] for row in json.loads(capsys.readouterr().out)}
+    assert "1.0.1.8.0.255" not in public
+    assert {"0.0.1.0.0.255", "0.0.42.0.0.255"} <= public < managed
+    assert len(managed) >= 108
+
+
+@pytest.mark.parametrize("how", range(4))
+def test_a_register_is_read_exactly_over_every_link(
+    meter: dict[str, Any], how: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ["3/1.0.1.8.0.255/2", "0.0.96.1.0.255"]
+    assert main(["read", urls(meter)[how], "--json", *MANAGEMENT, *meter["keys"], *names]) == 0
+    energy, serial = json.loads(capsys.readouterr().out)
+    assert serial["value"] == meter["serial"]
+    assert (energy["scaler"], energy["symbol"]) == (0, "Wh")
+    assert energy["value"] - 2 * 24 * 1200 in range(100)
+
+
+def test_a_password_reads_too_and_is_never_shown(
+    meter: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = urls(meter)[0]
+    assert main(["read", url, *READER, *meter["keys"], "1.0.1.8.0.255"]) == 0
+    assert "Wh" in capsys.readouterr().out
+    monkeypatch.setenv("OPENAMI_PASSWORD", "certainly-wrong")
+    assert main(["read", url, *READER, "1.0.1.8.0.255"]) == 4
+    err = capsys.readouterr().err
+    assert "error[association." in err
+    assert "certainly-wrong" not in err
+
+
+def test_a_profile_by_range_and_by_entry(
+    meter: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    profile = [
+        "read",
+        urls(meter)[0],
+        "--json",
+        *MANAGEMENT,
+        *meter["keys"],
+        "--profile",
+        "1.0.99.1.0.255",
+    ]
+    assert main([*profile, "--from", "2026-01-03T00:15:00Z", "--to", "2026-01-04T00:00:00Z"]) == 0
+    day = rows(capsys.readouterr().out)
+    assert len(day) == 96
+    assert [day[0]["clock"], day[-1]["clock"]] == ["2026-01-03T00:15:00Z", "2026-01-04T00:00:00Z"]
+    assert sum(row["1.0.1.29.0.255 [Wh]"] for row in day) == 24 * 1200
+    assert main([*profile, "--entries", "1:4"]) == 0
+    assert rows(capsys.readouterr().out) == day[:4]
+
+
+def test_what_may_not_be_read_says_so(
+    meter: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["read", urls(meter)[0], "1.0.1.8.0.255"]) == 2
+    assert "error[meter.unknown-object]" in capsys.readouterr().err
+    assert main(["read", urls(meter)[0], "3/1.0.1.8.0.255/2", "--json"]) == 3
+    (value,) = json.loads(capsys.readouterr().out)
+    assert value["error"].startswith("dlms.")
+
+
+def test_a_wrong_key_is_refused(
+    meter: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = ["--key", f"guek={'00' * 16}", "--key", f"gak={'11' * 16}"]
+    assert main(["read", urls(meter)[0], *MANAGEMENT, *keys, "3/1.0.1.8.0.255/2"]) in {3, 4}
+    err = capsys.readouterr().err
+    assert err.startswith("error[")
+    assert "0000000000000000" not in err
