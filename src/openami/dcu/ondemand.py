@@ -26,6 +26,7 @@ CHUNK: Final = 16
 # Of a profile's buffer an operator wants the newest part; the rest is in the store.
 BUFFER_S: Final = 86_400.0
 
+_CLOCK_TIME: Final = (8, 2)
 _PROFILE_BUFFER: Final = (7, 2)
 
 
@@ -89,7 +90,8 @@ def _result(attribute: Attribute, item: Item, scaler: Item | None) -> dict[str, 
     if not item.ok:
         return _failed(attribute, f"dlms.{result_name(item.result)}")
     try:
-        value = item.data.jsonable()
+        is_time = (attribute.class_id, attribute.attribute) == _CLOCK_TIME
+        value = str(item.data.datetime()) if is_time else item.data.jsonable()
         found = scaler_unit(scaler) if scaler is not None else (None, None)
     except DecodeError as error:
         return _failed(attribute, error.code)
