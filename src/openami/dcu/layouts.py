@@ -9,6 +9,8 @@ from openami.core.obis import Obis
 from openami.core.units import Unit
 from openami.dcu.known import Column, Layout
 from openami.dlms.references import AttributeRef, CaptureObject
+from openami.dlms.results import DataAccessResult, result_name
+from openami.transport.session import ServiceRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,12 +68,13 @@ async def read_layout(session: DlmsSession, profile: str, *, now: float) -> Layo
     """Return the layout of a profile; None if the meter does not have it.
 
     Raises:
+        ServiceRefusedError: the meter can not say now.
         DecodeError: what the meter says is no layout.
         OpenAmiError: see ``DlmsSession.request``.
     """
     name = Obis.parse(profile)
     refs = [AttributeRef(PROFILE, name, attribute) for attribute in (_COLUMNS, _PERIOD, _SORT)]
-    columns, period, sort = await session.get_list(refs)
+    columns, period, sort = _settled(await session.get_list(refs))
     if not columns.ok:
         return None
     captured = _captured(columns.data)
@@ -94,6 +97,22 @@ async def read_layout(session: DlmsSession, profile: str, *, now: float) -> Layo
     )
 
 
+def _settled(items: tuple[Item, ...]) -> tuple[Item, ...]:
+    """Return answers that will be the same tomorrow.
+
+    Raises:
+        ServiceRefusedError: one of them says that it can not be told now; a layout is kept for
+            long, so nothing is concluded from that.
+    """
+    for item in items:
+        if item.result is DataAccessResult.TEMPORARY_FAILURE:
+            reason = result_name(item.result)
+            raise ServiceRefusedError(
+                f"reading a layout: {reason}", code=f"dlms.{reason}", result=item.result
+            )
+    return items
+
+
 def _captured(data: Data) -> tuple[CaptureObject, ...]:
     items = data.items()
     if not 0 < len(items) <= _COLUMNS_MOST:
@@ -111,7 +130,8 @@ async def _scalers(
         for item in wanted
     }
     distinct = tuple(dict.fromkeys(refs.values()))
-    answers = dict(zip(distinct, await session.get_list(distinct), strict=True)) if distinct else {}
+    items = _settled(await session.get_list(distinct)) if distinct else ()
+    answers = dict(zip(distinct, items, strict=True))
     return {item: scaler_unit(answers[ref]) for item, ref in refs.items()}
 
 

@@ -34,6 +34,7 @@ from openami.dlms.client import GetList
 from openami.dlms.data import octets
 from openami.dlms.datetime import NO_DEVIATION, NO_STATUS, ClockStatus, CosemDateTime
 from openami.dlms.references import AttributeRef
+from openami.dlms.results import DataAccessResult
 from openami.fleet.collection import ClockAction, Known, Outcome, decide, measure
 from openami.transport.session import ServiceRefusedError
 
@@ -291,7 +292,7 @@ class Visit:
         except (ServiceRefusedError, DecodeError) as error:
             log.warning("not read", meter=self._serial, subject=subject, error=error.message)
             self.report.fault = (error.code, f"{subject}: {error.message}")
-            self.report.outcomes[subject] = self._nothing()
+            self.report.outcomes[subject] = Outcome() if _passes(error) else self._nothing()
 
     def _nothing(self) -> Outcome:
         """Return the outcome of a subject that has nothing for us until it is due again."""
@@ -386,3 +387,8 @@ def _named(error: OpenAmiError) -> OpenAmiError:
     if not _refusal(error) or isinstance(error, TransportError):
         return error
     return RefusedError(error.message, code=error.code)
+
+
+def _passes(error: OpenAmiError) -> bool:
+    """Return whether a refusal is only for now, so that it is worth asking again soon."""
+    return getattr(error, "result", None) is DataAccessResult.TEMPORARY_FAILURE
