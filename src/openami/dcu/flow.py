@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING
 
 from openami.dcu.headend import HeadEndAwayError
@@ -38,9 +37,6 @@ class Stop:
         finally:
             for wait in waits:
                 wait.cancel()
-            for wait in waits:
-                with contextlib.suppress(asyncio.CancelledError):
-                    await wait
 
 
 class Patience:
