@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 from tests.support.killed import run_and_kill
 from tests.support.readings import CHANNELS, MIDNIGHT, batch, day_batch, profile
 from tests.support.small_disk import kinds, small_disk
 
-from openami.core.errors import StoreFullError
+from openami.core.errors import StoreError, StoreFullError
 from openami.fleet.ports import BatchStatus, ReadingFilter
 from openami.store.lake import Lake
 
@@ -107,3 +108,41 @@ def test_a_full_disk_keeps_nothing_of_a_commit_and_all_of_the_others(
         assert lake.counts().readings == (kept + 4) * 38_400
         assert lake.duplicates() == 0
         lake.close()
+
+
+class LostAnswers:
+    """A connection whose next COMMIT is made, but fails for all that its caller can tell."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self.lost = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def execute(self, sql: str, *arguments: Any) -> Any:
+        result = self._connection.execute(sql, *arguments)
+        if sql == "COMMIT" and not self.lost:
+            self.lost += 1
+            raise duckdb.Error("the answer got lost")
+        return result
+
+
+def test_a_commit_that_failed_too_late_is_known_afterwards(tmp_path: Path) -> None:
+    lake = opened(tmp_path / "lake")
+    lake.commit([day_batch(0)])
+    losing: Any = LostAnswers(lake._writer._connection)
+    lake._writer._connection = losing
+    with pytest.raises(StoreError, match="got lost"):
+        lake.commit([day_batch(1), batch("new", profile("A9"))])
+    assert losing.lost == 1
+    again = lake.commit([day_batch(1), day_batch(2), batch("again", profile("A9"))])
+    assert [r.status.value for r in again] == ["repeated", "stored", "stored"]
+    counts = lake.counts()
+    assert counts.readings == 3 * (5 * 96) + 4 + 4 * 96
+    assert lake.duplicates() == 0
+    lake.close()
+    reopened = opened(tmp_path / "lake")
+    assert reopened.counts().readings == counts.readings
+    assert list(reopened.meters()) == ["A1", "A2", "A9"]
+    reopened.close()

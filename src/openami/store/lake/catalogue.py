@@ -79,7 +79,8 @@ def normalised(what: str) -> Iterator[None]:
         text = str(error)
         if any(sign in text for sign in _FULL_TEXTS):
             raise StoreFullError(f"{what}: no room left", hint="nothing was lost") from error
-        raise StoreError(f"{what}: {' '.join(text.split())[:300]}") from error
+        code = "store.busy" if "database is locked" in text else None
+        raise StoreError(f"{what}: {' '.join(text.split())[:300]}", code=code) from error
     except OSError as error:
         if error.errno in NO_ROOM:
             raise StoreFullError(f"{what}: no room left", hint="nothing was lost") from error

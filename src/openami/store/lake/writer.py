@@ -12,17 +12,16 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from openami.fleet.ports import BatchResult, BatchStatus
-from openami.store.lake.catalogue import INLINED_ROWS, normalised, quoted, sync
+from openami.store.lake.catalogue import INLINED_ROWS, normalised, quoted
+from openami.store.lake.files import syncing, write_months
 from openami.store.lake.versions import (
     Longs,
     Rows,
@@ -40,15 +39,6 @@ if TYPE_CHECKING:
     from openami.fleet.ports import Batch
     from openami.store.lake.series import SeriesIndex
 
-_FILE_SCHEMA: Final = pa.schema(
-    [
-        ("series", pa.int32()),
-        ("time", pa.timestamp("us")),
-        ("value", pa.int64()),
-        ("status", pa.uint8()),
-        ("version", pa.int64()),
-    ]
-)
 _SUPERSEDED_SCHEMA: Final = pa.schema(
     [("series", pa.int32()), ("time", pa.timestamp("us")), ("version", pa.int64())]
 )
@@ -71,7 +61,6 @@ _COMPACTION: Final = (
     "SELECT count(*) FROM ducklake_expire_snapshots('lake', older_than => now())",
 )
 _UNKNOWN: Final = -1
-_MONTHS_TO_1970: Final = 1970 * 12
 
 
 @dataclass(slots=True)
@@ -113,20 +102,27 @@ class Writer:
         self._next_version = 1
         # Series beyond these are in the index only: of a commit that failed, or is under way.
         self._stored_series = 0
+        # Whether all this agrees with the lake; not after a failure, which may have come too late.
+        self._sure = False
         with normalised("the lake"):
-            self._load()
-            self.sweep()
-
-    def _load(self) -> None:
-        self._index.load(
-            self._rows(
-                "SELECT meter, profile, channel, scaler, unit FROM lake.series ORDER BY series"
+            self._index.load(
+                self._rows(
+                    "SELECT meter, profile, channel, scaler, unit FROM lake.series ORDER BY series"
+                )
             )
-        )
-        self._stored_series = len(self._index)
+            self._make_sure()
+
+    def _make_sure(self) -> None:
+        """Ask the lake what was committed last."""
+        if self._sure:
+            return
+        self._stored_series = self._rows("SELECT count(*) FROM lake.series")[0][0]
         last = self._rows("SELECT max(version + versions) FROM lake.batch")[0][0]
         self._next_version = 1 if last is None else last
         self.corrected = bool(self._rows("SELECT 1 FROM lake.superseded LIMIT 1"))
+        self._high[:] = _UNKNOWN
+        self.sweep()
+        self._sure = True
 
     def sweep(self) -> None:
         """Delete files that no transaction took up."""
@@ -138,7 +134,7 @@ class Writer:
         """Write small files anew as large ones, sorted, and forget all but the present snapshot."""
         with self.lock, normalised("the lake"):
             for step in _COMPACTION:
-                with self.transaction(), _syncing(self._folder.parent):
+                with self.transaction(), syncing(self._folder.parent):
                     self._rows(step)
 
     def delete_unused(self) -> None:
@@ -154,6 +150,7 @@ class Writer:
         if not batches:
             return ()
         with self.lock, normalised("the lake"):
+            self._make_sure()
             with self.transaction():
                 plan = self._write(batches)
             if plan.ledger:
@@ -170,12 +167,13 @@ class Writer:
             yield
             self._connection.execute("COMMIT")
         except BaseException:
+            self._sure = False
             # A failed COMMIT has ended the transaction already.
             with contextlib.suppress(duckdb.Error):
                 self._connection.execute("ROLLBACK")
-            # On a full disk even this may fail; the next opening sweeps again.
+            # On a full disk even this may fail; the next commit tries again.
             with contextlib.suppress(duckdb.Error):
-                self.sweep()
+                self._make_sure()
             raise
 
     def _write(self, batches: Sequence[Batch]) -> _Plan:
@@ -183,7 +181,7 @@ class Writer:
         if not plan.ledger:
             return plan
         rows, superseded = self._resolve(Rows.join(plan.rows))
-        for file in self._write_files(rows):
+        for file in write_months(self._folder, rows):
             self._connection.execute(
                 "SELECT * FROM ducklake_add_data_files("
                 f"'lake', 'readings', {quoted(file)}, hive_partitioning => true)"
@@ -270,13 +268,13 @@ class Writer:
         if not len(unknown):
             return
         first = int(time_.min())
-        self._high[unknown] = first - 1
         found = self._query(
             "SELECT series, epoch(max(time))::BIGINT AS last FROM lake.readings"
             f" SEMI JOIN wanted USING (series) WHERE time >= make_timestamp({first * 1_000_000})"
             " GROUP BY series",
             wanted=self._series_table(unknown),
         )
+        self._high[unknown] = first - 1
         points = self._index.points[found["series"].to_numpy()]
         np.maximum.at(self._high, points, found["last"].to_numpy())
 
@@ -311,40 +309,12 @@ class Writer:
             pa.schema([("series", pa.int32()), ("point", pa.int64())]),
         )
 
-    def _write_files(self, rows: Rows) -> Iterator[Path]:
-        """Write one file for each month, and yield it once it is durable."""
-        if not len(rows):
-            return
-        point_time = split(rows.key)[1]
-        months = point_time.view("datetime64[s]").astype("datetime64[M]").astype(np.int64)
-        months += _MONTHS_TO_1970
-        name = f"commit-{uuid.uuid4()}.parquet"
-        first, last = int(months.min()), int(months.max())
-        for month in [first] if first == last else np.unique(months).tolist():
-            some = slice(None) if first == last else months == month
-            folder = self._folder / f"month={month}"
-            if not folder.exists():
-                folder.mkdir(parents=True)
-                sync(folder.parent)
-            columns = [
-                pa.array(rows.series[some].astype(np.int32)),
-                pa.array((point_time[some] * 1_000_000).view("datetime64[us]")),
-                pa.array(rows.value[some]),
-                pa.array(rows.status[some]),
-                pa.array(rows.version[some]),
-            ]
-            table = pa.Table.from_arrays(columns, schema=_FILE_SCHEMA)
-            pq.write_table(table, folder / name, compression="zstd")
-            sync(folder / name)
-            sync(folder)
-            yield folder / name
-
     def _insert(self, name: str, table: pa.Table) -> None:
         if not table.num_rows:
             return
         in_file = table.num_rows > INLINED_ROWS
         folder = self._folder.with_name(name)
-        with _syncing(folder) if in_file else contextlib.nullcontext():
+        with syncing(folder) if in_file else contextlib.nullcontext():
             self._query(f"INSERT INTO lake.{name} SELECT * FROM new_rows", new_rows=table)
 
     def _query(self, sql: str, **tables: pa.Table) -> pa.Table:
@@ -364,16 +334,6 @@ class Writer:
             point, time_ = split(rows.key)
             ends = np.flatnonzero(np.append(point[1:] != point[:-1], len(point) > 0))
             self._high[point[ends]] = np.maximum(self._high[point[ends]], time_[ends])
-
-
-@contextlib.contextmanager
-def _syncing(folder: Path) -> Iterator[None]:
-    """Make the files that DuckDB writes into a folder durable: it does not."""
-    before = set(folder.rglob("*.parquet"))
-    yield
-    new = set(folder.rglob("*.parquet")) - before
-    for path in sorted(new | {parent for file in new for parent in file.parents[:3]}):
-        sync(path)
 
 
 def _superseded_table(rows: Rows) -> pa.Table:
