@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 PROFILE: Final = 7
 BUFFER: Final = 2
 CAPTURE_OBJECTS: Final = 3
+PERIOD: Final = 4
 CLOCK: Final = 8
 LAST_TIME: Final = 4102444800  # 2100-01-01, for a range without an end
 
@@ -41,9 +42,18 @@ class Wanted:
 
     obis: Obis
     selection: Selection | None
+    deviation: int | None = None
 
     @classmethod
-    def of(cls, profile: str, *, start: str | None, end: str | None, entries: str | None) -> Self:
+    def of(
+        cls,
+        profile: str,
+        *,
+        start: str | None,
+        end: str | None,
+        entries: str | None,
+        deviation: int | None,
+    ) -> Self:
         """Return what the options say.
 
         Raises:
@@ -57,12 +67,12 @@ class Wanted:
         if entries is not None:
             if first is not None or last is not None:
                 raise ConfigError("--entries does not go with --from and --to")
-            return cls(obis, _entries(entries))
+            return cls(obis, _entries(entries), deviation)
         if first is None and last is None:
-            return cls(obis, None)
+            return cls(obis, None, deviation)
         begin = CosemDateTime.from_utc(0.0 if first is None else first, 0)
         until = CosemDateTime.from_utc(LAST_TIME if last is None else last, 0)
-        return cls(obis, RangeSelection.of_times(begin, until))
+        return cls(obis, RangeSelection.of_times(begin, until), deviation)
 
 
 def _entries(text: str) -> EntrySelection:
@@ -86,8 +96,14 @@ async def read_profile(session: DlmsSession, wanted: Wanted) -> list[dict[str, A
     known = await scalers(
         session, [AttributeRef(c.class_id, c.obis, c.attribute) for c in captured]
     )
+    period = (await session.get(_ref(wanted.obis, PERIOD))).integer()
     raw = await session.get_raw(_ref(wanted.obis, BUFFER), wanted.selection)
-    found = decode_profile(raw)
+    found = decode_profile(
+        raw,
+        default_deviation=wanted.deviation,
+        period=period or None,
+        clocks={i for i, c in enumerate(captured) if (c.class_id, c.attribute) == (CLOCK, BUFFER)},
+    )
     names = [_name(column, known) for column in captured]
     columns = [
         _column(values, known.get(column.obis) if column.class_id in SCALER_UNIT else None)

@@ -42,6 +42,11 @@ VALUES_SCALED: Final[Mapping[int, frozenset[int]]] = {
 @click.option(
     "--entries", metavar="FIRST:LAST", help="Rows by number from 1; LAST may be left out."
 )
+@click.option(
+    "--deviation",
+    type=click.IntRange(-840, 840),
+    help="Minutes from the meter's local time to UTC, such as -540 for Korea, where its times do not say.",
+)
 @access_options
 @json_option
 def read(
@@ -51,6 +56,7 @@ def read(
     start: str | None,
     end: str | None,
     entries: str | None,
+    deviation: int | None,
     as_json: bool,
     **options: Any,
 ) -> int:
@@ -71,7 +77,7 @@ def read(
     if profile:
         from openami.cli.profile import Wanted, read_profile
 
-        wanted = Wanted.of(profile, start=start, end=end, entries=entries)
+        wanted = Wanted.of(profile, start=start, end=end, entries=entries, deviation=deviation)
 
         async def rows() -> Sequence[dict[str, Any]]:
             async with access.session(on_progress=progress) as session:
