@@ -82,6 +82,36 @@ def test_a_profile_without_channels_or_rows_is_empty() -> None:
     assert from_ipc(to_ipc(profile("A1", rows=0))).num_rows == 0
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"value": np.array([2**63], np.uint64)},
+        {"status": np.array([256])},
+        {"scaler": np.array([-129])},
+        {"unit": np.array([-1])},
+        {"time": np.array([2**64 - 1], np.uint64)},
+        {"channels": (np.array([32768]), [CHANNELS[0]])},
+    ],
+)
+def test_what_does_not_fit_is_refused_and_not_cut_off(change: dict[str, Any]) -> None:
+    one = np.array([1])
+    plain: dict[str, Any] = {
+        "meters": (one * 0, ["A1"]), "channels": (one * 0, [CHANNELS[0]]),
+        "profiles": (one * 0, [LOAD]), "time": one + MIDNIGHT, "value": one, "scaler": one,
+        "unit": one, "status": one,
+    }  # fmt: skip
+    assert readings_table(**plain).num_rows == 1
+    with pytest.raises(DecodeError) as refused_:
+        readings_table(**{**plain, **change})
+    assert refused_.value.code == "readings.range"
+
+
+def test_values_of_a_profile_fit_too() -> None:
+    huge = ChannelValues(CHANNELS[0], 0, 30, np.array([2**64 - 1], np.uint64))
+    with pytest.raises(DecodeError):
+        profile_table("A1", LOAD, time=np.array([1]), status=np.array([0]), channels=[huge])
+
+
 def test_columns_of_a_profile_have_one_length() -> None:
     with pytest.raises(ValueError, match="as many values"):
         profile_table("A1", LOAD, time=np.arange(2), status=np.arange(3), channels=[])

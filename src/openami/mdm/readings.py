@@ -93,6 +93,7 @@ def profile_table(
 
     Raises:
         ValueError: the columns differ in length.
+        DecodeError: ``readings.range``, a value does not fit its column.
     """
     return profiles_table(
         [meter], np.array([0, len(time)]), profile, time=time, status=status, channels=channels
@@ -121,6 +122,7 @@ def profiles_table(
 
     Raises:
         ValueError: the columns differ in length.
+        DecodeError: ``readings.range``, a value does not fit its column.
     """
     entries, width = len(time), len(channels)
     if any(len(column) != entries for column in (status, *(c.values for c in channels))):
@@ -128,21 +130,15 @@ def profiles_table(
     lengths = np.diff(offsets)
     if lengths.sum() != entries or (lengths < 0).any():
         raise ValueError("the offsets of the meters make up all entries")
-    # By meter, then channel, then entry: as a store keeps them.
-    place = np.arange(entries) + np.repeat(offsets[:-1] * (width - 1), lengths)
-    step = np.repeat(lengths, lengths)
-    places = [place + number * step for number in range(width)]
+    places = _places(offsets, lengths, width)
     columns = [
         _names(np.repeat(np.arange(len(meters), dtype=np.int32), lengths * width), meters),
-        _names(
-            _placed(places, [np.int16(number) for number in range(width)], np.int16),
-            [channel.channel for channel in channels],
-        ),
+        _names(_placed(places, range(width), np.int16), [c.channel for c in channels]),
         _names(np.zeros(entries * width, np.int16), [profile]),
         _times(_placed(places, [time] * width, np.int64)),
-        pa.array(_placed(places, [channel.values for channel in channels], np.int64)),
-        pa.array(_placed(places, [np.int8(channel.scaler) for channel in channels], np.int8)),
-        pa.array(_placed(places, [np.uint8(channel.unit) for channel in channels], np.uint8)),
+        pa.array(_placed(places, [c.values for c in channels], np.int64)),
+        pa.array(_placed(places, [c.scaler for c in channels], np.int8)),
+        pa.array(_placed(places, [c.unit for c in channels], np.uint8)),
         pa.array(_placed(places, [status] * width, np.uint8)),
     ]
     return pa.Table.from_arrays(columns, schema=READINGS_SCHEMA)
@@ -159,16 +155,20 @@ def readings_table(
     unit: Ints,
     status: Ints,
 ) -> pa.Table:
-    """Return readings from numpy columns; names come as (index of each row, the names)."""
+    """Return readings from numpy columns; names come as (index of each row, the names).
+
+    Raises:
+        DecodeError: ``readings.range``, a value does not fit its column.
+    """
     columns = [
-        _names(np.asarray(meters[0], np.int32), meters[1]),
-        _names(np.asarray(channels[0], np.int16), channels[1]),
-        _names(np.asarray(profiles[0], np.int16), profiles[1]),
+        _names(_fitting(meters[0], np.int32), meters[1]),
+        _names(_fitting(channels[0], np.int16), channels[1]),
+        _names(_fitting(profiles[0], np.int16), profiles[1]),
         _times(time),
-        pa.array(np.asarray(value, np.int64)),
-        pa.array(np.asarray(scaler, np.int8)),
-        pa.array(np.asarray(unit, np.uint8)),
-        pa.array(np.asarray(status, np.uint8)),
+        pa.array(_fitting(value, np.int64)),
+        pa.array(_fitting(scaler, np.int8)),
+        pa.array(_fitting(unit, np.uint8)),
+        pa.array(_fitting(status, np.uint8)),
     ]
     return pa.Table.from_arrays(columns, schema=READINGS_SCHEMA)
 
@@ -305,12 +305,29 @@ def _names(index: Ints, names: Sequence[str]) -> pa.DictionaryArray:
 
 
 def _times(seconds: Ints) -> pa.Array:
-    return pa.array(np.asarray(seconds, np.int64)).view(_TIME)
+    return pa.array(_fitting(seconds, np.int64)).view(_TIME)
+
+
+def _places(offsets: Ints, lengths: Ints, width: int) -> list[Ints]:
+    """Return where each channel's values go: by meter, then channel, then entry."""
+    place = np.arange(lengths.sum()) + np.repeat(offsets[:-1] * (width - 1), lengths)
+    step = np.repeat(lengths, lengths)
+    return [place + number * step for number in range(width)]
 
 
 def _placed(places: Sequence[Ints], parts: Sequence[Any], kind: Any) -> npt.NDArray[Any]:
-    """Return a column with each part at its places."""
+    """Return a column with each part, an array or one value for all, at its places."""
     column = np.empty(sum(map(len, places)), kind)
     for place, part in zip(places, parts, strict=True):
-        column[place] = part
+        column[place] = _fitting(part, kind)
     return column
+
+
+def _fitting(values: Any, kind: Any) -> Any:
+    """Return ``values`` if ``kind`` holds each of them: numpy would cut them off."""
+    numbers, limits = np.asarray(values), np.iinfo(kind)
+    if numbers.size and not (limits.min <= numbers.min() and numbers.max() <= limits.max):
+        raise DecodeError(
+            f"a value is not from {limits.min} to {limits.max}", code="readings.range"
+        )
+    return numbers.astype(kind, copy=False)
