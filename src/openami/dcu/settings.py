@@ -298,7 +298,7 @@ class DcuSettings(Settings):
     def _zone(cls, value: str) -> str:
         try:
             ZoneInfo(value)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError) as error:
             raise ValueError(f"{value!r} is no time zone") from error
         return value
 

@@ -1,0 +1,337 @@
+"""The small parts of the DCU."""
+
+from __future__ import annotations
+
+import asyncio
+import tomllib
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.dcu_chain import START
+
+from openami.core.errors import ConfigError, DecodeError, SecurityError, StoreFullError
+from openami.dcu.buffers import LayoutError, decode_events, decode_readings
+from openami.dcu.discovery import Greeting
+from openami.dcu.flow import Patience, Stop
+from openami.dcu.headend import HeadEndAwayError
+from openami.dcu.known import (
+    RESERVE,
+    VISIT_COUNTERS,
+    Column,
+    KnownMeter,
+    Layout,
+    MeterCounters,
+    forget_meter,
+    load_meters,
+    save_meter,
+)
+from openami.dcu.schedule import CLOCK, make_line, make_rules
+from openami.dcu.settings import DcuSettings, addresses
+from openami.dlms import data as d
+from openami.dlms.datetime import CosemDateTime
+from openami.fleet.collection import Probe
+from openami.store.spool import Spool
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NEEDED: dict[str, Any] = {
+    "id": "dcu-1",
+    "modem": "hdlc+tcp://127.0.0.1:4059",
+    "headend": "https://headend:8444",
+    "certificate": "c.pem",
+    "key": "k.pem",
+    "authority": "a.pem",
+}
+
+# Settings
+
+
+def test_settings_from_a_file_under_the_environment_under_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "dcu.toml"
+    lines = [f'{name} = "{value}"' for name, value in NEEDED.items()]
+    file.write_text(
+        "\n".join([*lines, "window = 3", "retries = 1", 'event_logs = ["0.0.99.98.0.255"]'])
+    )
+    assert tomllib.loads(file.read_text())["window"] == 3
+    monkeypatch.setenv("OPENAMI_DCU_WINDOW", "4")
+    monkeypatch.setenv("OPENAMI_DCU_EVENT_LOGS", "0.0.99.98.1.255, 1-0:99.97.0*255")
+    found = DcuSettings.load(file, retries=2, state=None)
+    assert (found.window, found.retries) == (4, 2)
+    assert found.event_logs == ("0.0.99.98.1.255", "1.0.99.97.0.255")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("id", "../x"),
+        ("modem", "dlms+tcp://host"),
+        ("modem", "nonsense"),
+        ("addresses", "1-5"),
+        ("addresses", "16-x"),
+        ("addresses", "16-9999"),
+        ("addresses", "16-4000,5000-9000"),
+        ("addresses", "20-16"),
+        ("address_octets", 1),
+        ("load_profile", "1.2"),
+        ("event_logs", ["x"]),
+        ("timezone", "Mars/Olympus"),
+        ("clock", "soon"),
+        ("headend", "http://headend:80"),
+        ("system_title", "4F"),
+        ("clock_threshold_s", 9999),
+        ("clock_margin_s", 300),
+        ("backoff_first_s", 99999),
+        ("retry_first_s", 99999),
+        ("reconnect_first_s", 99999),
+        ("window", 8),
+        ("unheard_of", 1),
+    ],
+)
+def test_settings_that_can_not_be(name: str, value: Any) -> None:
+    with pytest.raises(ConfigError) as caught:
+        DcuSettings.load(None, **{**NEEDED, name: value})
+    assert caught.value.code == "config.setting"
+
+
+def test_a_missing_file_and_a_station_too_large_for_its_address(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        DcuSettings.load(tmp_path / "none.toml")
+    with pytest.raises(ConfigError, match="address_octets"):
+        DcuSettings.load(None, **{**NEEDED, "address_octets": 2, "addresses": "200"})
+
+
+def test_every_setting_is_described() -> None:
+    assert all(len(field.description or "") > 20 for field in DcuSettings.model_fields.values())
+
+
+@given(st.sets(st.integers(16, 600), max_size=40))
+def test_addresses_are_read_in_any_writing(wanted: set[int]) -> None:
+    text = ", ".join(f"{a}-{a + 1}" if a + 1 in wanted else f"{a}" for a in wanted)
+    assert addresses(text) == tuple(sorted(wanted))
+
+
+def test_a_line_and_its_rules_as_set() -> None:
+    settings = DcuSettings.load(
+        None, **{**NEEDED, "billing_profile": "", "set_clocks": False, "timezone": "Asia/Seoul"}
+    )
+    rules = make_rules(settings)
+    assert rules.clock is None
+    assert rules.deviation(START) == -540
+    line = make_line(settings)
+    line.add("A", 16, jitter=0)
+    subjects = {plan.subject for plan in line._plans}
+    assert subjects == {"1.0.99.1.0.255", "1.0.99.2.0.255", *settings.event_logs, CLOCK}
+    line.forget("A")
+    from openami.fleet.collection import Moment
+
+    assert line.next(Moment(START, 0)) == Probe(16)
+
+
+# What is remembered
+
+
+def test_meters_are_remembered_and_damage_is_left_out(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "s")
+    meter = KnownMeter(serial="A1", address=17, layouts={"p": Layout(columns=(), period=9)})
+    save_meter(spool, meter)
+    spool.put("meter/B2", b"{broken")
+    assert load_meters(spool) == {"A1": meter}
+    assert 0 <= meter.jitter < 1
+    forget_meter(spool, "A1")
+    assert load_meters(spool) == {}
+    spool.close()
+
+
+def test_counters_are_never_used_twice_whatever_is_lost(tmp_path: Path) -> None:
+    used: set[int] = set()
+    spool = Spool(tmp_path / "s")
+    for visits in (1, 3, 40):
+        counters = MeterCounters(spool, "A1")  # a restart: all but the spool is gone
+        for _ in range(visits):
+            counters.prepare()
+            for _ in range(VISIT_COUNTERS):
+                counter = counters.take()
+                assert counter not in used
+                used.add(counter)
+    assert max(used) < 3 * RESERVE + 44 * VISIT_COUNTERS + RESERVE
+    spool.close()
+
+
+def test_counters_that_were_not_set_aside_are_not_given_out(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "s")
+    counters = MeterCounters(spool, "A1")
+    with pytest.raises(SecurityError):
+        counters.take()
+    assert counters.resume(70_000)
+    assert not counters.resume(70_000)
+    assert not counters.resume(2**32)
+    with pytest.raises(SecurityError):
+        counters.take()
+    counters.prepare()
+    assert (counters.take(), counters.next) == (70_000, 70_001)
+    counters.accept(5)
+    with pytest.raises(SecurityError, match="not above"):
+        counters.accept(5)
+    counters.renew()
+    assert counters.last == -1
+    spool.close()
+
+
+def test_a_full_disk_leaves_counters_as_they_were(tmp_path: Path) -> None:
+    class FullSpool:
+        def get(self, key: str) -> bytes | None:
+            return None
+
+        def put(self, key: str, value: bytes) -> None:
+            raise StoreFullError("no room")
+
+    counters = MeterCounters(FullSpool(), "A1")  # type: ignore[arg-type] # a disk that is full
+    with pytest.raises(StoreFullError):
+        counters.prepare()
+    with pytest.raises(SecurityError):
+        counters.take()
+
+
+def test_another_firmware_has_other_layouts() -> None:
+    meter = KnownMeter(serial="A", address=1, firmware="1", layouts={"p": Layout(columns=())})
+    same = Greeting("A", None, "name", "", "1", None).update(meter)
+    assert (same.layouts, same.logical_device_name) == (meter.layouts, "name")
+    assert Greeting("A", "T", "", "", "2", None).update(meter).layouts == {}
+
+
+# Waiting
+
+
+async def test_a_stop_ends_every_wait_and_a_waker_its_own() -> None:
+    stop, waker = Stop(), asyncio.Event()
+    sleeps = [
+        asyncio.ensure_future(stop.sleep(3600)),
+        asyncio.ensure_future(stop.sleep(3600, waker)),
+    ]
+    waker.set()
+    await sleeps[1]
+    assert not sleeps[0].done()
+    stop.set()
+    await sleeps[0]
+    assert stop
+
+
+async def test_a_cancelled_wait_is_cancelled() -> None:
+    sleep = asyncio.ensure_future(Stop().sleep(3600))
+    await asyncio.sleep(0)
+    sleep.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sleep
+
+
+def test_patience_grows_and_begins_anew() -> None:
+    patience = Patience(1, 8, lambda: 0.0)
+    assert [patience.failed() for _ in range(5)] == [1, 2, 4, 8, 8]
+    assert patience.failed(HeadEndAwayError("x", retry_after=30)) == 30
+    patience.succeeded()
+    assert patience.failed() == 1
+
+
+# Buffers
+
+CLOCK_COLUMN = Column(class_id=8, obis="0.0.1.0.0.255", attribute=2)
+STATUS = Column(class_id=1, obis="0.0.96.10.1.255", attribute=2)
+ENERGY = Column(class_id=3, obis="1.0.1.29.0.255", attribute=2, scaler=-1, unit=30)
+DEMAND = Column(class_id=4, obis="1.0.1.6.0.255", attribute=2, scaler=0, unit=27)
+DEMAND_AT = Column(class_id=4, obis="1.0.1.6.0.255", attribute=5)
+
+
+def moment(time: float, status: int = 0) -> d.Data:
+    return d.octets(CosemDateTime.from_utc(time, -540, status=status).encode())
+
+
+def rows(*cells: tuple[d.Data, ...]) -> bytes:
+    return d.array(*(d.structure(*row) for row in cells)).encode()
+
+
+def test_readings_of_a_billing_row() -> None:
+    layout = Layout(columns=(CLOCK_COLUMN, STATUS, ENERGY, DEMAND, DEMAND_AT), period=0)
+    raw = rows((moment(START), d.u16(0x1F0), d.u64(7), d.i32(-3), moment(START - 500)))
+    found = decode_readings(raw, layout, deviation=None)
+    assert found.times.tolist() == [START]
+    assert found.status.tolist() == [0xF0]
+    table = found.table("A1", "p", [0]).to_pylist()
+    shown = [(r["channel"], r["value"], r["scaler"], r["unit"]) for r in table]
+    assert shown == [("1.0.1.29.0.255", 7, -1, 30), ("1.0.1.6.0.255", -3, 0, 27)]
+
+
+def test_without_a_status_column_the_clock_speaks() -> None:
+    layout = Layout(columns=(CLOCK_COLUMN, ENERGY), period=900)
+    raw = rows((moment(START), d.u32(1)), (moment(START + 900, status=1), d.u32(2)))
+    assert decode_readings(raw, layout, deviation=None).status.tolist() == [0, 2]
+
+
+def test_times_without_a_deviation_take_the_meters_own() -> None:
+    layout = Layout(columns=(CLOCK_COLUMN, ENERGY), period=900)
+    plain = CosemDateTime.from_utc(START, -540).encode()
+    bare = plain[:9] + b"\x80\x00" + plain[11:]
+    found = decode_readings(rows((d.octets(bare), d.u32(1))), layout, deviation=-540)
+    assert found.times.tolist() == [START]
+    lost = decode_readings(rows((d.octets(bare), d.u32(1))), layout, deviation=None)
+    assert (len(lost), lost.misplaced) == (0, 1)
+
+
+def test_newest_first_is_turned_round() -> None:
+    layout = Layout(columns=(CLOCK_COLUMN, ENERGY), newest_first=True)
+    raw = rows((moment(START + 900), d.u32(2)), (moment(START), d.u32(1)))
+    found = decode_readings(raw, layout, deviation=None)
+    assert found.times.tolist() == [START, START + 900]
+    assert found.channels[0].values.tolist() == [1, 2]
+
+
+def test_fingerprints_tell_rows_apart_and_stay_the_same() -> None:
+    layout = Layout(columns=(CLOCK_COLUMN, STATUS, ENERGY))
+    raw = rows(*((moment(START), d.u8(s), d.u32(v)) for s, v in ((0, 1), (0, 2), (1, 1), (0, 1))))
+    digests = decode_readings(raw, layout, deviation=None).digests
+    assert digests[0] == digests[3]
+    assert len(np.unique(digests)) == 3
+
+
+@pytest.mark.parametrize("empty", [d.array()])
+def test_an_empty_buffer(empty: d.Data) -> None:
+    layout = Layout(columns=(CLOCK_COLUMN, ENERGY))
+    assert len(decode_readings(empty.encode(), layout, deviation=None)) == 0
+    assert len(decode_events(empty.encode(), layout, deviation=None)) == 0
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        (moment(START),),
+        (moment(START), d.u32(1), d.u32(2)),
+        (d.u32(1), d.u32(2)),
+        (moment(START), d.octets(b"x")),
+        (moment(START), d.f32(0.5)),
+    ],
+)
+def test_rows_of_another_layout(row: tuple[d.Data, ...]) -> None:
+    with pytest.raises(LayoutError):
+        decode_readings(rows(row), Layout(columns=(CLOCK_COLUMN, ENERGY)), deviation=None)
+
+
+def test_a_number_that_no_reading_holds() -> None:
+    layout = Layout(columns=(CLOCK_COLUMN, ENERGY))
+    with pytest.raises(DecodeError):
+        decode_readings(rows((moment(START), d.u64(2**64 - 1))), layout, deviation=None)
+    whole = decode_readings(rows((moment(START), d.f64(12.0))), layout, deviation=None)
+    assert whole.channels[0].values.tolist() == [12]
+
+
+@pytest.mark.parametrize("decode", [decode_readings, decode_events])
+@given(raw=st.binary(max_size=80))
+def test_no_buffer_does_more_than_decode_or_raise(decode: Any, raw: bytes) -> None:
+    layout = Layout(columns=(CLOCK_COLUMN, ENERGY))
+    with suppress(DecodeError):
+        assert len(decode(raw, layout, deviation=None)) >= 0
