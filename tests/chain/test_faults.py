@@ -1,6 +1,7 @@
 """Kills, cut lines, full disks: afterwards the store holds exactly what the meters measured.
 
-``OPENAMI_CHAIN_ROUNDS`` is the number of faults and ``OPENAMI_CHAIN_SEED`` repeats a failed run's.
+``OPENAMI_CHAIN_ROUNDS`` is the number of faults, ``OPENAMI_CHAIN_FAULTS`` names those that happen
+(all, if not set), and ``OPENAMI_CHAIN_SEED`` repeats the choices of a failed run.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from tests.support.chain_audit import disagreement
 from tests.support.chain_bench import Bench
-from tests.support.chain_faults import misfortune
+from tests.support.chain_faults import FAULTS, misfortune
 from tests.support.small_disk import kinds
 
 from openami.cli.demo import audit
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.chain
 
 ROUNDS: Final = int(os.environ.get("OPENAMI_CHAIN_ROUNDS", "8"))
+KINDS: Final = os.environ.get("OPENAMI_CHAIN_FAULTS", ",".join(FAULTS)).split(",")
 SPEED: Final = 720.0
 METERS: Final = 6
 PERIOD: Final = audit.PERIOD_S
@@ -37,7 +39,7 @@ async def test_the_store_agrees_with_the_meters_whatever_happened(tmp_path: Path
     bench = Bench(tmp_path, METERS, SPEED, chance, disk)
     try:
         async with bench:
-            await misfortune(bench, ROUNDS)
+            await misfortune(bench, ROUNDS, KINDS)
             await settle(bench)
     except BaseException:
         print(f"OPENAMI_CHAIN_SEED={seed} OPENAMI_CHAIN_ROUNDS={ROUNDS}, disk: {disk}")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from typing import TYPE_CHECKING, Final
 
 from tests.support.chain_bench import DCU, HEADEND, PARTS, STREET, Bench
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 HOURS_AWAY: Final = (2.0, 4.0)  # of the chain's clock
 
@@ -80,6 +81,15 @@ async def cut_uploads(bench: Bench) -> None:
         await a_while(bench, 0.01, 0.3)
 
 
+async def forget_dcu(bench: Bench) -> None:
+    """Another DCU takes the place of a broken one: its spool and all it knew are gone."""
+    await bench.kill(DCU)
+    bench.note("the DCU's state is lost")
+    for path in bench.folder.joinpath(DCU).iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    await bench.start(DCU)
+
+
 async def _full(bench: Bench, part: str) -> None:
     """A disk that is full for a while; often the power fails meanwhile."""
     bench.fill(part)
@@ -117,6 +127,7 @@ FAULTS: Final[Mapping[str, Callable[[Bench], Awaitable[None]]]] = {
         swallow_octets,
         headend_away,
         cut_uploads,
+        forget_dcu,
         fill_dcu,
         fill_headend,
         fill_street,
@@ -124,12 +135,12 @@ FAULTS: Final[Mapping[str, Callable[[Bench], Awaitable[None]]]] = {
 }
 
 
-async def misfortune(bench: Bench, rounds: int) -> None:
-    """Let ``rounds`` faults happen, each kind before any comes again."""
+async def misfortune(bench: Bench, rounds: int, kinds: Iterable[str] = tuple(FAULTS)) -> None:
+    """Let ``rounds`` faults happen, each of ``kinds`` before any comes again."""
     deck: list[str] = []
     for number in range(rounds):
         if not deck:
-            deck = sorted(FAULTS)
+            deck = sorted(kinds)
             bench.chance.shuffle(deck)
         name = deck.pop()
         bench.note(f"{number + 1}: {name}")
