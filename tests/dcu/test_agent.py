@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.dcu_chain import HOUR, START, Chain, chain, identity
 from tests.support.dcu_proxy import Proxy
+from tests.support.small_disk import kinds, small_disk
 
 from openami.core.errors import ConfigError
 from openami.core.obis import Obis
@@ -177,6 +179,42 @@ async def test_a_full_spool_stops_the_reading_and_loses_nothing(
         made.headend.fault = None
         await made.until(lambda: made.complete(*ALL))
         assert dcu.collector.paused is False
+
+
+@pytest.mark.parametrize("kind", [kind for kind in kinds() if kind == "tmpfs"])
+async def test_a_full_disk_stops_the_reading_and_loses_nothing(
+    tmp_path: Path, certificates: Certificates, kind: str
+) -> None:
+    options = {"batch_age_s": 0, "state": tmp_path / "small" / "dcu"}
+    with small_disk(kind, tmp_path / "small", 8 * 2**20):
+        async with chain(tmp_path, certificates, options=options) as made:
+            dcu = await made.start_dcu()
+            await made.until(lambda: made.complete(*ALL))
+            made.headend.fault = only_reports
+            filler = tmp_path / "small" / "filler"
+            fill_up(filler)
+            hours = 0
+            while not dcu.collector.paused:
+                made.advance(HOUR)
+                hours += 1
+                visited = dcu.modem.figures.sessions
+                await made.until(
+                    lambda: dcu.collector.paused or dcu.modem.figures.sessions >= visited + 3  # noqa: B023 - awaited here
+                )
+                assert hours < 200
+            await made.until(lambda: made.headend.reports[-1]["dcu"]["spool_full"])
+            assert "unreachable" not in made.states().values()
+            made.headend.fault = None
+            filler.unlink()
+            await made.until(lambda: made.complete(*ALL))
+            await made.until(lambda: not made.headend.reports[-1]["dcu"]["spool_full"])
+
+
+def fill_up(file: Path) -> None:
+    """Leave no room on a disk."""
+    with file.open("wb", buffering=0) as out, suppress(OSError):
+        while True:
+            out.write(bytes(4096))
 
 
 def only_reports(request: Any) -> Any:

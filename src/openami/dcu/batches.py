@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 SCHEMAS = {BatchKind.READINGS: READINGS_SCHEMA, BatchKind.EVENTS: EVENTS_SCHEMA}
 
 _ID_OCTETS = 16  # as many as a UUID has
+ROOM_KEY = "room"  # of a piece of state that is written to see whether there is room
 
 
 def make_batch(kind: BatchKind, table: pa.Table) -> SpoolBatch:
@@ -124,11 +125,15 @@ class Gatherer:
         if self._since is None and (harvest.rows or harvest.cursors):
             self._since = self._now()
 
+    def refuse(self) -> None:
+        """Take note that something else found no room on the disk."""
+        self._full = True
+
     async def flush(self, *, ripe_only: bool = False) -> bool:
         """Make what is pending durable; False: there is no room, and it stays pending."""
         ripe_at = self.ripe_at
-        if ripe_at is None or (ripe_only and ripe_at > self._now()):
-            self._full = False if ripe_at is None else self._full
+        waits = ripe_at is None or (ripe_only and ripe_at > self._now())
+        if waits and not self._full:
             return True
         pending = self._pending
         try:
@@ -148,6 +153,8 @@ class Gatherer:
             if sum(table.num_rows for table in tables)
         ]
         self._spool.append(batches, pending.cursors)
+        if self._full:
+            self._spool.put(ROOM_KEY, b"room")  # also without a batch: is there any?
 
 
 def _kinds(harvest: Harvest) -> tuple[tuple[BatchKind, Sequence[pa.Table]], ...]:

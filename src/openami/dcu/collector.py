@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from openami.core.errors import OpenAmiError, SecurityError, StoreError, TransportError
+from openami.core.errors import OpenAmiError, SecurityError, StoreFullError, TransportError
 from openami.dcu.discovery import greet
 from openami.dcu.schedule import make_rules
 from openami.dcu.visit import Errand, ReplacedError, Visit
@@ -255,9 +255,8 @@ class Collector:
             return
         try:
             await asyncio.to_thread(station.counters.prepare)
-        except StoreError as error:
-            log.warning("not visited", meter=turn.serial, error=error.message)
-            self._failed(turn, station, error)
+        except StoreFullError:
+            around.gatherer.refuse()
             return
         await self._associate(turn, station, credentials)
 
@@ -304,6 +303,8 @@ class Collector:
             self._went_well(turn, station, visit)
         elif not around.modem.up:
             await self._lost()
+        elif isinstance(error, StoreFullError):
+            around.gatherer.refuse()
         elif isinstance(error, ReplacedError):
             await self._replaced(turn, station, error)
         elif isinstance(error, SecurityError):

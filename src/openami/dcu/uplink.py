@@ -149,6 +149,9 @@ class Uploader:
         """Hand one batch over; return how long to wait before the next, 0 if it went well."""
         try:
             stored = await self._headend.upload(batch.id, BatchKind(batch.kind), batch.body)
+            self._figures.uploaded += 1
+            self._figures.repeated += stored.repeated
+            self._figures.rows += batch.rows
             await asyncio.to_thread(self._spool.acknowledge, [batch.id])
         except HeadEndRefusalError as error:
             if error.status in HOPELESS or error.code == NOT_OURS:
@@ -158,9 +161,6 @@ class Uploader:
         except (HeadEndAwayError, StoreError) as error:
             return self._failed(batch, error)
         self._patience.succeeded()
-        self._figures.uploaded += 1
-        self._figures.repeated += stored.repeated
-        self._figures.rows += batch.rows
         log.debug("uploaded", batch=batch.id, rows=batch.rows, repeated=stored.repeated)
         return 0.0
 
