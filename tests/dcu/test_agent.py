@@ -15,6 +15,8 @@ from tests.support.small_disk import kinds, small_disk
 from openami.core.errors import ConfigError
 from openami.core.obis import Obis
 from openami.dcu.agent import Dcu, title_of
+from openami.dcu.known import forget_meter
+from openami.store.spool import Spool
 from openami.transport.medium import LineProfile
 
 if TYPE_CHECKING:
@@ -139,6 +141,74 @@ async def test_a_modem_that_is_away(tmp_path: Path, certificates: Certificates) 
         assert dcu.collector.paused is False
         proxy.refusing = False
         await made.until(lambda: made.complete(*ALL))
+        await made.kill_dcu()
+        await proxy.stop()
+
+
+async def test_a_line_that_looks_alive_is_opened_anew(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    options = {"response_timeout_s": 0.2, "retries": 0}
+    async with chain(tmp_path, certificates, options=options) as made:
+        proxy = Proxy(made.modem_port)
+        await proxy.start()
+        dcu = await made.start_dcu(modem=f"hdlc+tcp://127.0.0.1:{proxy.port}")
+        await made.until(lambda: made.complete(*ALL))
+        proxy.mute()
+        made.advance(HOUR)
+        await made.until(lambda: made.complete(*ALL))
+        assert dcu.modem.figures.opened == 2
+        await made.kill_dcu()
+        await proxy.stop()
+
+
+async def test_a_visit_that_takes_too_long_ends(tmp_path: Path, certificates: Certificates) -> None:
+    medium = LineProfile(bit_rate=9600)
+    options = {"visit_timeout_s": 0.4, "response_timeout_s": 5}
+    async with chain(tmp_path, certificates, numbers=(0,), medium=medium, options=options) as made:
+        made.headend.cursors = {}
+        await made.start_dcu()
+        await made.until(
+            lambda: (
+                bool(made.states())
+                and (made.told(0)["error"] or {}).get("code") == "meter.too-slow"
+            )
+        )
+
+
+async def test_without_a_head_end_a_new_meter_waits_only_so_long(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    async with chain(tmp_path, certificates, numbers=(0,)) as made:
+        await made.start_dcu()
+        await made.until(lambda: made.complete(0))
+        await made.stop_dcu()
+        spool = Spool(tmp_path / "dcu" / "spool.sqlite")
+        forget_meter(spool, identity(0).serial)
+        spool.close()
+        await made.headend.stop()
+        made.advance(HOUR)
+        dcu = await made.start_dcu(introduction_s=0.2)
+        await made.until(lambda: dcu.spool.size.rows > 0)
+        await made.headend.start()
+        await made.until(lambda: made.complete(0))
+
+
+async def test_a_job_that_waits_too_long_for_the_line_fails(
+    tmp_path: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openami.dcu.jobs.MAX_AGE_S", 0.2)
+    async with chain(tmp_path, certificates) as made:
+        proxy = Proxy(made.modem_port)
+        await proxy.start()
+        await made.start_dcu(modem=f"hdlc+tcp://127.0.0.1:{proxy.port}")
+        await made.until(lambda: made.complete(*ALL))
+        proxy.refusing = True
+        proxy.cut()
+        job = {"id": "j", "kind": "read", "meter": identity(1).serial, "attributes": []}
+        made.headend.jobs = [job]
+        await made.until(lambda: "j" in final(made))
+        assert final(made)["j"]["error"]["code"] == "line.down"
         await made.kill_dcu()
         await proxy.stop()
 

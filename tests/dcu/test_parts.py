@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tomllib
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +16,19 @@ from tests.support.dcu_chain import START
 
 from openami.core.errors import ConfigError, DecodeError, SecurityError, StoreFullError
 from openami.dcu.buffers import LayoutError, decode_events, decode_readings
-from openami.dcu.discovery import Greeting
+from openami.dcu.discovery import (
+    ASKED,
+    TITLE,
+    TITLE_TEXT,
+    Greeting,
+    _number,
+    _octets,
+    _title,
+    serial_of,
+)
 from openami.dcu.flow import Patience, Stop
-from openami.dcu.headend import HeadEndAwayError
+from openami.dcu.headend import Credentials, HeadEndAwayError
+from openami.dcu.keys import MECHANISM, Keyring
 from openami.dcu.known import (
     RESERVE,
     VISIT_COUNTERS,
@@ -32,9 +43,12 @@ from openami.dcu.known import (
 from openami.dcu.schedule import CLOCK, make_line, make_rules
 from openami.dcu.settings import DcuSettings, addresses
 from openami.dlms import data as d
+from openami.dlms.client import Item
 from openami.dlms.datetime import CosemDateTime
+from openami.dlms.results import DataAccessResult
 from openami.fleet.collection import Probe
 from openami.store.spool import Spool
+from openami.store.vault import FileVault
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -204,6 +218,86 @@ def test_another_firmware_has_other_layouts() -> None:
     same = Greeting("A", None, "name", "", "1", None).update(meter)
     assert (same.layouts, same.logical_device_name) == (meter.layouts, "name")
     assert Greeting("A", "T", "", "", "2", None).update(meter).layouts == {}
+
+
+# Who a meter is
+
+
+def item(data: d.Data | None) -> Item:
+    if data is None:
+        return Item(DataAccessResult.OBJECT_UNDEFINED)
+    return Item(DataAccessResult.SUCCESS, data.encode())
+
+
+@pytest.mark.parametrize(
+    ("data", "serial"),
+    [
+        (d.octets(b"OAM00000001"), "OAM00000001"),
+        (d.octets(b"12345678\0\0"), "12345678"),
+        (d.octets(b"\x01\x02\xff"), "0102ff"),
+        (d.visible(" KFM 1001/7 "), "KFM-1001-7"),
+        (d.u32(70001), "70001"),
+        (d.octets(b""), None),
+        (d.boolean(value=True), None),
+        (d.array(), None),
+        (None, None),
+    ],
+)
+def test_serial_numbers_as_makers_write_them(data: d.Data | None, serial: str | None) -> None:
+    assert serial_of(item(data)) == serial
+
+
+def test_octets_that_are_no_data_name_nobody() -> None:
+    broken = Item(DataAccessResult.SUCCESS, b"\x09\x05ab")
+    assert serial_of(broken) is None
+    assert _octets(broken) is None
+    assert _number(broken) is None
+    assert _number(item(d.u32(9))) == 9
+    assert _octets(item(d.octets(b"12345678"))) == b"12345678"
+
+
+def test_a_title_is_taken_from_wherever_it_stands() -> None:
+    title = bytes.fromhex("4F414D0000000001")
+    bare = dict.fromkeys(ASKED, item(None))
+    assert _title(title, bare) == "4F414D0000000001"
+    assert _title(b"short", {**bare, TITLE: item(d.octets(title))}) == "4F414D0000000001"
+    assert (
+        _title(None, {**bare, TITLE_TEXT: item(d.octets(b"4f414d0000000001"))})
+        == title.hex().upper()
+    )
+    assert _title(None, {**bare, TITLE_TEXT: item(d.octets(b"no title"))}) is None
+
+
+# Keys
+
+
+async def test_sealed_credentials_that_were_tampered_with_are_fetched_anew(tmp_path: Path) -> None:
+    title = "4F414D0000000001"
+    answers: list[Any] = []
+
+    class Source:
+        async def credentials(self, wanted: Any) -> Any:
+            answer = answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+    vault = FileVault(tmp_path / "v", kek=tmp_path / "kek")
+    keys = Credentials(1, MECHANISM, bytes(16), bytes(range(16)))
+    ring = Keyring(vault, Source())  # type: ignore[arg-type] # a head-end of few words
+    answers += [HeadEndAwayError("away"), None, replace(keys, mechanism="lls"), keys, keys]
+    found = [await ring.fetch(title) for _ in range(5)]
+    assert found == [False, False, False, True, False]
+    fresh = Keyring(vault, Source())  # type: ignore[arg-type] # the same
+    assert fresh.get(title) is None
+    fresh.load(title)
+    assert fresh.get(title) == keys
+    vault.put("meter", title, "client", b"one")
+    damaged = Keyring(vault, Source())  # type: ignore[arg-type] # the same
+    damaged.load(title)
+    assert damaged.get(title) is None
+    assert damaged.get(None) is None
+    vault.close()
 
 
 # Waiting

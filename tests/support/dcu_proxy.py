@@ -12,6 +12,7 @@ class Proxy:
     def __init__(self, port: int) -> None:
         self._target = port
         self._writers: list[asyncio.StreamWriter] = []
+        self._muted: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         self.limit: int | None = None
         self.refusing = False
@@ -35,6 +36,10 @@ class Proxy:
             writer.transport.abort()
         self._writers.clear()
 
+    def mute(self) -> None:
+        """Let the present connections carry nothing any more, and look alive."""
+        self._muted.update(self._writers)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.refusing:
             writer.transport.abort()
@@ -51,7 +56,8 @@ class Proxy:
                 if counted and self.limit is not None:
                     data = data[: self.limit]
                     self.limit -= len(data)
-                writer.write(data)
+                if writer not in self._muted:
+                    writer.write(data)
                 if counted and self.limit == 0:
                     await writer.drain()
                     self.limit = None
