@@ -23,8 +23,11 @@ NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 # enough for a transaction on a disk that is nearly full.
 LOG_PAGES: Final = 256
 
-# SQLITE_IOERR_WRITE is what a file size limit gives; a full disk gives SQLITE_FULL.
-_FULL_CODES: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE})
+# A full disk gives SQLITE_FULL; a quota and a file size limit give what a failing disk gives, too.
+_FULL_CODES: Final = {
+    sqlite3.SQLITE_FULL: "no room left",
+    sqlite3.SQLITE_IOERR_WRITE: "no room left, or the disk fails",
+}
 _PRAGMAS: Final = (
     "PRAGMA auto_vacuum = INCREMENTAL",
     "PRAGMA journal_mode = WAL",
@@ -38,7 +41,8 @@ def store_error(error: sqlite3.Error | OSError, what: str) -> StoreError:
     """Return our error for one of SQLite's or of the file system's."""
     number = getattr(error, "sqlite_errorcode", None)
     if number in _FULL_CODES or getattr(error, "errno", None) in NO_ROOM:
-        return StoreFullError(f"{what}: no room left", hint="free some space; nothing was lost")
+        reason = _FULL_CODES.get(number or 0, "no room left")
+        return StoreFullError(f"{what}: {reason}", hint="free some space; nothing was lost")
     if isinstance(error, sqlite3.IntegrityError):
         return ConflictError(f"{what}: {error}")
     if number in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):

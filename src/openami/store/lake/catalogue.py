@@ -59,15 +59,17 @@ _TABLES: Final = (
     "CALL lake.set_option('parquet_compression', 'zstd')",
 )
 
-# What DuckDB and SQLite say when there is no room; neither hands on the error's number.
-_FULL_TEXTS: Final = (
-    "No space left",
-    "disk is full",
-    "disk full",
-    "File too large",
-    "Disk quota",
-    "disk I/O error",
-)
+# What DuckDB and SQLite say when there is no room; neither hands on the error's number. A quota and
+# a file size limit give what a failing disk gives, too.
+_FULL_TEXTS: Final = {
+    "No space left": "no room left",
+    "disk is full": "no room left",
+    "disk full": "no room left",
+    "File too large": "no room left",
+    "Disk quota": "no room left",
+    "disk I/O error": "no room left, or the disk fails",
+}
+_FULL_HINT: Final = "free some space; nothing was lost"
 
 
 @contextmanager
@@ -77,13 +79,14 @@ def normalised(what: str) -> Iterator[None]:
         yield
     except duckdb.Error as error:
         text = str(error)
-        if any(sign in text for sign in _FULL_TEXTS):
-            raise StoreFullError(f"{what}: no room left", hint="nothing was lost") from error
+        for sign, reason in _FULL_TEXTS.items():
+            if sign in text:
+                raise StoreFullError(f"{what}: {reason}", hint=_FULL_HINT) from error
         code = "store.busy" if "database is locked" in text else None
         raise StoreError(f"{what}: {' '.join(text.split())[:300]}", code=code) from error
     except OSError as error:
         if error.errno in NO_ROOM:
-            raise StoreFullError(f"{what}: no room left", hint="nothing was lost") from error
+            raise StoreFullError(f"{what}: no room left", hint=_FULL_HINT) from error
         raise StoreError(f"{what}: {error}") from error
 
 
