@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import resource
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -259,10 +258,11 @@ class Bench:
         """Leave no room on the disk of a part."""
         self.note(f"the disk of {part} is full")
         if self.disk == "tmpfs":
-            place = os.statvfs(self.folder / part)
-            with (self.folder / part / "ballast").open("ab") as ballast:
-                grown = ballast.tell() + place.f_bavail * place.f_frsize
-                os.posix_fallocate(ballast.fileno(), 0, max(grown, 1))
+            with (self.folder / part / "ballast").open("ab", buffering=0) as ballast:
+                for octets in (2**20, 2**16, 2**12):
+                    with suppress(OSError):  # the part itself takes and frees room meanwhile
+                        while ballast.write(bytes(octets)) == octets:
+                            continue
             return
         files = (file.stat().st_size for file in (self.folder / part).rglob("*") if file.is_file())
         most = max(*files, self.crew.log(part).stat().st_size + ROOM_FOR_LOGS)
