@@ -35,6 +35,7 @@ STATUSES: Final[Mapping[str, int]] = {
     "request.too-large": 413,
     "request.type": 415,
     "request.slow": 408,
+    "request.unknown-path": 404,
     "request.invalid": 422,
     "request.shipment": 422,
     "protocol": 500,

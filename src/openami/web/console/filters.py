@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from openami.core.clock import isoformat, utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from decimal import Decimal
     from zoneinfo import ZoneInfo
 
     from openami.core.clock import Clock
@@ -60,7 +60,10 @@ def octets(value: int | None) -> str:
 
 def offset(seconds: float | None) -> str:
     """Return how far a clock is ahead, with its sign."""
-    return NOTHING if seconds is None else f"{seconds:+.1f}{THIN}s"
+    if seconds is None:
+        return NOTHING
+    rounded = round(seconds, 1) or 0.0  # no sign before nothing
+    return f"{rounded:+.1f}{THIN}s".replace("-", "−")
 
 
 def number(value: Decimal) -> str:
@@ -68,20 +71,25 @@ def number(value: Decimal) -> str:
     return f"{value:,f}".replace(",", THIN)
 
 
-def kwh(watt_hours: int | None) -> str:
-    """Return an energy in kilowatt-hours, exact to the watt-hour."""
-    return NOTHING if watt_hours is None else f"{number(Decimal(watt_hours).scaleb(-3))}{THIN}kWh"
+def kwh(watt_hours: Decimal | None) -> str:
+    """Return an energy in kilowatt-hours, exact."""
+    return NOTHING if watt_hours is None else f"{number(watt_hours.scaleb(-3))}{THIN}kWh"
 
 
-def wh(watt_hours: int | None) -> str:
-    """Return an energy in watt-hours."""
-    return NOTHING if watt_hours is None else f"{thousands(watt_hours)}{THIN}Wh"
+def wh(watt_hours: Decimal) -> str:
+    """Return an energy in watt-hours, exact."""
+    return f"{number(watt_hours)}{THIN}Wh"
 
 
-def watt(power: float | None) -> str:
+def energy(watt_hours: float) -> str:
+    """Return an energy in the unit that fits it, rounded: for words beside a chart."""
+    if abs(watt_hours) < 1000:
+        return f"{watt_hours:.0f}{THIN}Wh"
+    return f"{watt_hours / 1000:,.1f}{THIN}kWh".replace(",", THIN)
+
+
+def watt(power: float) -> str:
     """Return a power."""
-    if power is None:
-        return NOTHING
     return f"{power / 1000:.2f}{THIN}kW" if abs(power) >= 1000 else f"{power:.0f}{THIN}W"
 
 
@@ -93,13 +101,18 @@ def for_clock(clock: Clock, zone: ZoneInfo) -> dict[str, Callable[..., str]]:
         return "just now" if age < 1 else f"{duration(age)} ago"
 
     def local(at: float) -> str:
-        return utc(at).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+        return f"{date(at)} {time(at)}"
+
+    def date(at: float) -> str:
+        return f"{utc(at).astimezone(zone):%Y-%m-%d}"
+
+    def time(at: float) -> str:
+        return f"{utc(at).astimezone(zone):%H:%M:%S}"
 
     return {
         "thousands": thousands,
         "percent": percent,
         "duration": duration,
-        "octets": octets,
         "offset": offset,
         "kwh": kwh,
         "wh": wh,
@@ -107,4 +120,6 @@ def for_clock(clock: Clock, zone: ZoneInfo) -> dict[str, Callable[..., str]]:
         "iso": isoformat,
         "ago": ago,
         "local": local,
+        "date": date,
+        "time": time,
     }

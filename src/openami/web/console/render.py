@@ -1,0 +1,103 @@
+"""Templates to answers: pages, fragments, and what went wrong in the form that was asked for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
+
+import jinja2
+from starlette.responses import HTMLResponse
+
+from openami import __version__
+from openami.core.errors import OpenAmiError
+from openami.web.console import filters
+from openami.web.errors import incident, respond
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from openami.headend.services import Services
+    from openami.web.auth import Caller
+
+TEMPLATES: Final = Path(__file__).resolve().parent.parent / "templates"
+TITLES: Final[Mapping[int, str]] = {
+    400: "Not understood",
+    403: "Not allowed",
+    404: "Not found",
+    409: "Not possible now",
+    503: "Not available now",
+}
+ELSE: Final = "Something went wrong"
+
+
+class Renderer:
+    """Renders the console's templates."""
+
+    def __init__(self, services: Services) -> None:
+        self._metrics = services.metrics
+        self._zone = ZoneInfo(services.settings.timezone)
+        self._templates = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(TEMPLATES),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters.update(filters.for_clock(services.clock, self._zone))
+        self._templates.globals["version"] = __version__
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone of the pages."""
+        return self._zone
+
+    def html(
+        self,
+        template: str,
+        context: Mapping[str, Any],
+        *,
+        caller: Caller | None = None,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+    ) -> HTMLResponse:
+        """Return a template as an answer; ``caller`` is who is signed in."""
+        signed: dict[str, Any] = {"zone": self._zone.key}
+        if caller is not None:
+            signed |= {"operator": caller.session.operator, "csrf": caller.csrf}
+        found = self._templates.get_template(f"console/{template}.html")
+        return HTMLResponse(found.render({**signed, **context}), status, headers)
+
+    def error(self, request: Request, error: Exception) -> Response:
+        """Return an error: JSON to a script, a line for the open page to htmx, else a page."""
+        if isinstance(error, OpenAmiError):
+            self._metrics.refused(error.code)
+            answer = respond(error)
+        else:
+            answer = incident(error)
+        if wants_json(request):
+            return answer
+        status = answer.status_code
+        context = {
+            "title": TITLES.get(status, ELSE),
+            "error": json.loads(bytes(answer.body))["error"],
+        }
+        headers = {"Retry-After": wait} if (wait := answer.headers.get("Retry-After")) else {}
+        if is_fragment(request):
+            aside = {"HX-Retarget": "#problem", "HX-Reswap": "innerHTML"}
+            return self.html("problem", context, status=status, headers={**headers, **aside})
+        return self.html("error", context, status=status, headers=headers)
+
+
+def is_fragment(request: Request) -> bool:
+    """Whether htmx asks, to put the answer into a page that is open."""
+    return request.headers.get("HX-Request") == "true"
+
+
+def wants_json(request: Request) -> bool:
+    """Whether a script asks, for data."""
+    return request.headers.get("accept", "").startswith("application/json")

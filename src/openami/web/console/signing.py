@@ -1,0 +1,144 @@
+"""Signing in and out, and the guard before every page."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from typing import TYPE_CHECKING, Final, TypeAlias
+from urllib.parse import urlencode, urlsplit
+
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from openami.core.errors import SecurityError
+from openami.web.auth import (
+    CSRF_FIELD,
+    CSRF_HEADER,
+    SAFE_METHODS,
+    Caller,
+    address_of,
+    check_csrf,
+    check_origin,
+    clear_cookie,
+    find_caller,
+    set_cookie,
+)
+from openami.web.console.render import is_fragment, wants_json
+from openami.web.errors import respond, status_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from starlette.requests import Request
+
+    from openami.headend.services import Services
+    from openami.web.console.render import Renderer
+
+    Page: TypeAlias = Callable[[Request, Caller], Awaitable[Response]]
+    Entry: TypeAlias = tuple[str, str, Page]  # method, path, page
+
+HOME: Final = "/"
+LOGIN: Final = "/login"
+NAME_LENGTH: Final = 64  # as long as an operator's name may be
+FIELDS: Final = 8  # of a form: ours have fewer
+TARGET_LENGTH: Final = 2048  # of the path to go on to: ours are shorter
+
+
+class Signing:
+    """Lets operators in and out."""
+
+    def __init__(self, services: Services, renderer: Renderer) -> None:
+        self._services = services
+        self._renderer = renderer
+
+    def routes(self) -> Sequence[Route]:
+        return (
+            Route(LOGIN, self._form, methods=["GET"]),
+            Route(LOGIN, self._login, methods=["POST"]),
+            Route("/logout", self.guard(self._logout), methods=["POST"]),
+        )
+
+    def guard(self, page: Page) -> Callable[[Request], Awaitable[Response]]:
+        """Return ``page`` for who is signed in, checked for CSRF, with its errors as answers."""
+
+        @functools.wraps(page)
+        async def endpoint(request: Request) -> Response:
+            try:
+                caller = await find_caller(request)
+                if caller is None or not caller.by_cookie:
+                    return to_login(request)
+                if request.method not in SAFE_METHODS:
+                    check_csrf(caller, await _csrf_of(request))
+                return await page(request, caller)
+            except Exception as error:  # noqa: BLE001 - a bug, too, is answered with a page
+                return self._renderer.error(request, error)
+
+        return endpoint
+
+    async def _form(self, request: Request) -> Response:
+        target = local_path(request.query_params.get("next"))
+        caller = await find_caller(request)
+        if caller is not None and caller.by_cookie:
+            return RedirectResponse(target, 303)
+        return self._renderer.html("login", {"next": target, "name": "", "error": None})
+
+    async def _login(self, request: Request) -> Response:
+        form = await request.form(max_files=0, max_fields=FIELDS)
+        name, password = str(form.get("name", ""))[:NAME_LENGTH], str(form.get("password", ""))
+        target = local_path(str(form.get("next", "")))
+        try:
+            check_origin(request)
+            granted = await asyncio.to_thread(
+                self._services.operators.login, name, password, address=address_of(request)
+            )
+        except SecurityError as error:
+            context = {"next": target, "name": name, "error": error.message}
+            return self._renderer.html("login", context, status=status_of(error))
+        response = RedirectResponse(target, 303)
+        set_cookie(response, granted, now=self._services.wall.now())
+        return response
+
+    async def _logout(self, request: Request, caller: Caller) -> Response:
+        del request
+        await asyncio.to_thread(self._services.operators.logout, caller.session)
+        response = RedirectResponse(LOGIN, 303)
+        clear_cookie(response)
+        return response
+
+
+def to_login(request: Request) -> Response:
+    """Return what sends somebody who is not signed in to the form, and then back to their page."""
+    if wants_json(request):
+        return respond(SecurityError("sign in first", code="security.session"))
+    if is_fragment(request):
+        page = urlsplit(request.headers.get("HX-Current-URL", ""))
+        return Response(status_code=401, headers={"HX-Redirect": _login_url(page.path, page.query)})
+    if request.method not in SAFE_METHODS:
+        return RedirectResponse(LOGIN, 303)
+    return RedirectResponse(_login_url(request.url.path, request.url.query), 303)
+
+
+def local_path(target: str | None) -> str:
+    r"""Return ``target`` if it is a path of ours, else the first page: never another site's.
+
+    Browsers take ``\`` for ``/`` and pass over control characters and blanks (URL standard, 4.4).
+    """
+    if not target or len(target) > TARGET_LENGTH:
+        return HOME
+    foreign = not target.startswith("/") or target.startswith("//")
+    odd = any(character <= " " or character in "\\\x7f" for character in target)
+    return HOME if foreign or odd else target
+
+
+def _login_url(path: str, query: str) -> str:
+    target = local_path(f"{path}?{query}" if query else path)
+    return LOGIN if target == HOME else f"{LOGIN}?{urlencode({'next': target})}"
+
+
+async def _csrf_of(request: Request) -> str | None:
+    header = request.headers.get(CSRF_HEADER)
+    if header is not None:
+        return header
+    form = await request.form(max_files=0, max_fields=FIELDS)
+    value = form.get(CSRF_FIELD)
+    return value if isinstance(value, str) else None
