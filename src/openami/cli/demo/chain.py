@@ -40,9 +40,8 @@ class Plan:
 
     @property
     def load_period(self) -> int:
-        """Seconds of the demo's clock between two readings: at least about 5 real ones."""
-        hours = max(1, round(5 * self.factor / 3600))
-        return hours * 3600 if self.factor >= 60 else 900
+        """Seconds of the demo's clock between two readings: about 2.5 real ones, in whole periods."""
+        return max(1, round(2.5 * self.factor / 900)) * 900
 
 
 @dataclass(slots=True)
