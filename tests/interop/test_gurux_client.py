@@ -138,6 +138,7 @@ async def test_who_may_not_write_does_not() -> None:
         for client in (PUBLIC, READER):
             answer = await meter.talk("wrapper", client, ["set_clock", CLOCK, START])
             assert "error" in answer[0]
+        meter.meter.refresh()
         assert meter.meter.engine.seconds == START + 3600 * HOURS
         answer = await meter.talk("wrapper", PUBLIC, ["read", 3, ENERGY, 2], ["read", 8, CLOCK, 2])
         assert "error" in answer[0]
