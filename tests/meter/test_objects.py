@@ -12,6 +12,7 @@ from openami.core.obis import Obis
 from openami.core.units import Unit
 from openami.dlms import data as d
 from openami.dlms.datetime import CosemDateTime
+from openami.dlms.obis_names import describe
 from openami.dlms.references import CLOCK_COLUMN, EntrySelection, RangeSelection
 from openami.dlms.results import ActionResult, DataAccessResult
 
@@ -52,6 +53,12 @@ def test_managers_read_108_codes_and_more(phases: int) -> None:
     for name, rights in listed:
         for attribute in readable(rights):
             assert session.get(name, attribute).ok, (name, attribute)
+
+
+@pytest.mark.parametrize("phases", [1, 3])
+def test_no_code_of_ours_is_nameless(phases: int) -> None:
+    names = {item.obis: describe(item.obis) for item in Bench(phases=phases).meter.model.every}
+    assert [str(obis) for obis, name in names.items() if not name] == []
 
 
 @pytest.mark.parametrize(("phases", "codes"), [(1, 108), (3, 126)])
