@@ -10,13 +10,21 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, Self
 
-from openami.core.errors import DecodeError
+from openami.dlms.apdu.ber import (
+    OCTET_STRING,
+    OID,
+    integer,
+    optional,
+    read_fields,
+    titled,
+    unwrap,
+    wrap,
+    write_fields,
+    write_integer,
+)
 from openami.dlms.apdu.common import Tag
-from openami.wire.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from openami.wire.reader import Reader
 
 # joint-iso-ccitt(2) country(16) country-name(756) identified-organization(5) DLMS-UA(8)
@@ -24,9 +32,6 @@ _DLMS_UA: Final = bytes.fromhex("60857405 08")
 _CONTEXT_ARC: Final = _DLMS_UA + b"\x01"
 _MECHANISM_ARC: Final = _DLMS_UA + b"\x02"
 
-_OID: Final = 0x06
-_INTEGER: Final = 0x02
-_OCTET_STRING: Final = 0x04
 _CHARSTRING: Final = 0x80
 _AUTHENTICATION_UNIT: Final = b"\x07\x80"  # a bit-string of one bit, set
 
@@ -111,55 +116,6 @@ _SOURCES: Final = frozenset(DiagnosticSource)
 _DIAGNOSTICS: Final = frozenset(Diagnostic)
 
 
-def _read_fields(r: Reader) -> dict[int, Reader]:
-    """Read the length and the elements of a SEQUENCE, by tag."""
-    r = r.sub(r.length())
-    fields: dict[int, Reader] = {}
-    while r.remaining:
-        at = r.offset
-        tag = r.u8()
-        if tag & 0x1F == 0x1F:
-            raise DecodeError(f"no field has the tag {tag:02X}", offset=at)
-        if tag in fields:
-            raise DecodeError(f"field {tag:02X} comes twice", offset=at)
-        fields[tag] = r.sub(r.length())
-    return fields
-
-
-def _order(tag: int) -> int:
-    return tag & 0x1F  # the fields of all four APDUs stand in the order of their numbers
-
-
-def _write_fields(tag: Tag, fields: Mapping[int, bytes]) -> bytes:
-    body = Writer()
-    for number in sorted(fields, key=_order):
-        body.u8(number).octets(fields[number])
-    return Writer().u8(tag).octets(body.bytes()).bytes()
-
-
-def _wrap(tag: int, content: bytes) -> bytes:
-    return Writer().u8(tag).octets(content).bytes()
-
-
-def _unwrap(r: Reader, tag: int, what: str) -> bytes:
-    """Return the content of the one element that is left."""
-    r.expect(tag, what)
-    inner = r.take(r.length())
-    r.finish()
-    return inner
-
-
-def _integer(r: Reader, what: str) -> int:
-    octets = _unwrap(r, _INTEGER, what)
-    if not 1 <= len(octets) <= 4:  # every number here has one octet; four leave room for padding
-        raise r.error(f"{what}: an integer of 1 to 4 octets wanted, not {len(octets)}")
-    return int.from_bytes(octets, "big", signed=True)
-
-
-def _write_integer(value: int) -> bytes:
-    return _wrap(_INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
-
-
 def _context(name: bytes) -> ApplicationContext | bytes:
     if name[:-1] == _CONTEXT_ARC and name[-1] in _CONTEXTS:
         return ApplicationContext(name[-1])
@@ -174,14 +130,6 @@ def _mechanism(name: bytes) -> Mechanism | bytes:
 
 def _name(arc: bytes, value: int | bytes) -> bytes:
     return value if isinstance(value, bytes) else arc + bytes((value,))
-
-
-def _optional(tag: int, content: bytes | None) -> dict[int, bytes]:
-    return {} if content is None else {tag: content}
-
-
-def _titled(tag: int, title: bytes | None) -> dict[int, bytes]:
-    return {} if title is None else {tag: _wrap(_OCTET_STRING, title)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +156,7 @@ class _Taken:
     """Fields taken one by one; what is left goes to ``other``."""
 
     def __init__(self, r: Reader) -> None:
-        self._fields = _read_fields(r)
+        self._fields = read_fields(r)
         self._end = r
 
     def take(self, tag: int) -> Reader | None:
@@ -222,14 +170,14 @@ class _Taken:
 
     def octets(self, tag: int, inner: int, what: str) -> bytes | None:
         content = self.take(tag)
-        return None if content is None else _unwrap(content, inner, what)
+        return None if content is None else unwrap(content, inner, what)
 
     def rest(self) -> tuple[tuple[int, bytes], ...]:
         return tuple((tag, content.rest()) for tag, content in self._fields.items())
 
     def context(self) -> ApplicationContext | bytes:
         name = self.need(_CONTEXT, "application-context-name")
-        return _context(_unwrap(name, _OID, "application-context-name"))
+        return _context(unwrap(name, OID, "application-context-name"))
 
     def authentication(self, tags: _Tags) -> tuple[Mechanism | bytes | None, bytes | None, bool]:
         """Return mechanism, value, and whether the requirements ask for authentication."""
@@ -240,7 +188,7 @@ class _Taken:
         return None if name is None else _mechanism(name.rest()), value, required
 
     def information(self) -> bytes | None:
-        return self.octets(_USER_INFORMATION, _OCTET_STRING, "user-information")
+        return self.octets(_USER_INFORMATION, OCTET_STRING, "user-information")
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,15 +211,15 @@ class Aarq:
     other: tuple[tuple[int, bytes], ...] = field(default=(), repr=False)
 
     def encode(self) -> bytes:
-        return _write_fields(
+        return write_fields(
             Tag.AARQ,
             {
                 **dict(self.other),
-                _CONTEXT: _wrap(_OID, _name(_CONTEXT_ARC, self.context)),
-                **_titled(_AARQ.title, self.title),
-                **({} if self.user_id is None else {_USER_ID: _write_integer(self.user_id)}),
+                _CONTEXT: wrap(OID, _name(_CONTEXT_ARC, self.context)),
+                **titled(_AARQ.title, self.title),
+                **({} if self.user_id is None else {_USER_ID: write_integer(self.user_id)}),
                 **_authentication(_AARQ, self),
-                **_titled(_USER_INFORMATION, self.user_information),
+                **titled(_USER_INFORMATION, self.user_information),
             },
         )
 
@@ -279,7 +227,7 @@ class Aarq:
     def read(cls, r: Reader) -> Self:
         taken = _Taken(r)
         context = taken.context()
-        title = taken.octets(_AARQ.title, _OCTET_STRING, "calling-AP-title")
+        title = taken.octets(_AARQ.title, OCTET_STRING, "calling-AP-title")
         user_id = taken.take(_USER_ID)
         mechanism, value, required = taken.authentication(_AARQ)
         return cls(
@@ -288,7 +236,7 @@ class Aarq:
             mechanism,
             value,
             taken.information(),
-            None if user_id is None else _integer(user_id, "calling-AE-invocation-id"),
+            None if user_id is None else integer(user_id, "calling-AE-invocation-id"),
             None if required == (mechanism is not None) else required,
             taken.rest(),
         )
@@ -315,17 +263,17 @@ class Aare:
     other: tuple[tuple[int, bytes], ...] = field(default=(), repr=False)
 
     def encode(self) -> bytes:
-        diagnostic = _wrap(0xA0 | self.source, _write_integer(self.diagnostic))
-        return _write_fields(
+        diagnostic = wrap(0xA0 | self.source, write_integer(self.diagnostic))
+        return write_fields(
             Tag.AARE,
             {
                 **dict(self.other),
-                _CONTEXT: _wrap(_OID, _name(_CONTEXT_ARC, self.context)),
-                _RESULT: _write_integer(self.result),
+                _CONTEXT: wrap(OID, _name(_CONTEXT_ARC, self.context)),
+                _RESULT: write_integer(self.result),
                 _DIAGNOSTIC: diagnostic,
-                **_titled(_AARE.title, self.title),
+                **titled(_AARE.title, self.title),
                 **_authentication(_AARE, self),
-                **_titled(_USER_INFORMATION, self.user_information),
+                **titled(_USER_INFORMATION, self.user_information),
             },
         )
 
@@ -333,11 +281,11 @@ class Aare:
     def read(cls, r: Reader) -> Self:
         taken = _Taken(r)
         context = taken.context()
-        result = _integer(taken.need(_RESULT, "result"), "result")
+        result = integer(taken.need(_RESULT, "result"), "result")
         if result not in _RESULTS:
             raise r.error(f"result has no value {result}")
         source, diagnostic = _read_diagnostic(taken.need(_DIAGNOSTIC, "diagnostic"))
-        title = taken.octets(_AARE.title, _OCTET_STRING, "responding-AP-title")
+        title = taken.octets(_AARE.title, OCTET_STRING, "responding-AP-title")
         mechanism, value, required = taken.authentication(_AARE)
         return cls(
             context,
@@ -360,7 +308,7 @@ def _read_diagnostic(r: Reader) -> tuple[DiagnosticSource, int]:
     inner = r.sub(r.length())
     r.finish()
     source = DiagnosticSource(tag & 0x1F)
-    value = _integer(inner, "diagnostic")
+    value = integer(inner, "diagnostic")
     if source is DiagnosticSource.USER and value in _DIAGNOSTICS:
         return source, Diagnostic(value)
     return source, value
@@ -370,11 +318,11 @@ def _authentication(tags: _Tags, apdu: Aarq | Aare) -> dict[int, bytes]:
     required = apdu.requirements
     if required is None:
         required = apdu.mechanism is not None
-    fields = _optional(tags.requirements, _AUTHENTICATION_UNIT if required else None)
+    fields = optional(tags.requirements, _AUTHENTICATION_UNIT if required else None)
     if apdu.mechanism is not None:
         fields[tags.mechanism] = _name(_MECHANISM_ARC, apdu.mechanism)
     if apdu.authentication is not None:
-        fields[tags.value] = _wrap(_CHARSTRING, apdu.authentication)
+        fields[tags.value] = wrap(_CHARSTRING, apdu.authentication)
     return fields
 
 
@@ -412,12 +360,12 @@ class Rlre:
 
 def _write_release(tag: Tag, apdu: Rlrq | Rlre) -> bytes:
     reason = None if apdu.reason is None else bytes((apdu.reason,))
-    return _write_fields(
+    return write_fields(
         tag,
         {
             **dict(apdu.other),
-            **_optional(_REASON, reason),
-            **_titled(_USER_INFORMATION, apdu.user_information),
+            **optional(_REASON, reason),
+            **titled(_USER_INFORMATION, apdu.user_information),
         },
     )
 
