@@ -106,7 +106,9 @@ def shown(where: tuple[str, int]) -> str:
     type=click.FloatRange(0.1, 3600),
     default=10.0,
     show_default=True,
-    help="Seconds of its time after which registers are kept: what a power cut can cost.",
+    help="Seconds of its time after which registers are kept, at its next look at its source: a "
+    "power cut can cost these and the time between two looks (a real second or this, whichever is "
+    "shorter, but at least a hundredth of a real second, however fast the clock).",
 )
 @since_option
 @clock_option
