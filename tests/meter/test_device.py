@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -24,12 +24,16 @@ from tests.support.metering import columns, events
 from openami.core.errors import StoreError
 from openami.crypto.keywrap import wrap
 from openami.dlms import data as d
+from openami.dlms.apdu import decode_apdu
+from openami.dlms.apdu.ciphered import CipheredApdu
 from openami.dlms.client import Closed, SecurityLevel
 from openami.dlms.cosem import ControlState
 from openami.dlms.cosem.schedule import Execution
 from openami.dlms.datetime import CosemDate, CosemDateTime, CosemTime
 from openami.dlms.results import ActionResult, DataAccessResult
 from openami.dlms.security import Keys
+from openami.dlms.server.throttle import FIRST_PAUSE, FREE_ATTEMPTS
+from openami.dlms.wrapper import Packet
 from openami.meter.counters import RESERVE
 from openami.meter.device import tick_all
 from openami.metrology.clock import SECOND
@@ -197,6 +201,49 @@ def test_no_counter_of_ours_comes_twice() -> None:
     bench.meter.stop(bench.clock.now())
     bench.restart()
     assert bench.meter._own._allocator.next == last
+
+
+def test_clients_with_the_same_keys_share_no_nonce() -> None:
+    """Management and reader cipher with the same keys: no counter of the meter's comes twice."""
+    bench = Bench()
+    own = bench.config_of(MANAGEMENT)
+    ciphered: dict[str, Any] = {"keys": own.keys, "title": own.title, "security": own.security}
+    seen: list[int] = []
+    for _ in range(2):
+        reader = bench.client(READER, invocation_counter=bench.counter, **ciphered)
+        sessions = [bench.client(MANAGEMENT), reader]
+        for session in sessions:
+            tap(session, seen)
+            session.opened()
+        for session in sessions * 3:
+            session.data(ENERGY)
+        bench.restart()
+    assert len(seen) >= 2 * 2 * 3
+    assert len(set(seen)) == len(seen)
+
+
+def tap(session: Session, seen: list[int]) -> None:
+    """Note the invocation counter of every ciphered APDU that the meter sends."""
+    send = session.server.data_to_send
+
+    def tapped() -> tuple[bytes, ...]:
+        out = send()
+        apdus = [decode_apdu(Packet.decode(piece).apdu) for piece in out]
+        seen.extend(one.invocation_counter for one in apdus if isinstance(one, CipheredApdu))
+        return out
+
+    session.server.data_to_send = tapped  # type: ignore[method-assign] # the real one, listened to
+
+
+def test_guesses_over_several_links_are_counted_together() -> None:
+    bench = Bench()
+    for _ in range(FREE_ATTEMPTS):
+        bench.client(READER, secret=b"wrong").open()
+    right = bench.client(READER)
+    assert isinstance(right.open(), Closed)
+    later = bench.client(READER)
+    later.now = FIRST_PAUSE
+    later.opened()
 
 
 def test_an_association_recorded_before_a_power_cut_cannot_be_replayed() -> None:
