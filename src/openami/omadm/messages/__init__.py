@@ -1,0 +1,1 @@
+"""Messages as typed values, and between values and octets."""

@@ -1,0 +1,1 @@
+"""SSMP 1: how a device registers, is certified and gets its accounts."""
