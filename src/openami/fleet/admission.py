@@ -1,0 +1,388 @@
+"""Decisions on registrations (``docs/ssmp.md``).
+
+Each takes a registration as it is and returns a ``Ruling``: the answer, the registration as it is
+to be, and the effects that belong to the change. A store commits the registration and its effects
+in one transaction, or neither; a request that comes twice meets the same registration twice and is
+answered the same, without a second effect.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from openami.core.errors import ConflictError
+from openami.crypto.compare import equal
+from openami.fleet.expected import Approval
+from openami.fleet.registration import (
+    MAX_PAST,
+    TRANSITIONS,
+    Act,
+    Activate,
+    Alarm,
+    Claim,
+    Effect,
+    Issued,
+    Offer,
+    Reason,
+    Registration,
+    RegistrationPolicy,
+    Resume,
+    Revoke,
+    Ruling,
+    Standing,
+    Suspend,
+    Verdict,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from openami.fleet.expected import ExpectedDevice
+
+_SHUT: Final[Mapping[Standing, Reason]] = {
+    Standing.BLOCKED: Reason.TWICE,
+    Standing.REFUSED: Reason.OPERATOR,
+    Standing.RETIRED: Reason.RETIRED,
+}
+
+# A list that is imported later, or mended, lets these in without a person.
+_OPEN_TO_THE_LIST: Final = frozenset({Reason.NOT_EXPECTED, Reason.MISMATCH})
+
+
+def request(
+    registration: Registration | None,
+    uid: str,
+    claim: Claim,
+    expected: ExpectedDevice | None,
+    policy: RegistrationPolicy,
+    *,
+    grant: bytes,
+) -> Ruling:
+    """Decide on a device that asks to be registered.
+
+    Args:
+        registration: the device's, if there is one.
+        uid: the device, as its factory certificate names it.
+        claim: who asks.
+        expected: what the list says of the device, if it does.
+        policy: what becomes of others.
+        grant: 16 octets of chance, for a claim that is new.
+    """
+    if registration is None:
+        new = Registration(uid, Standing.PENDING, claim, grant)
+        return _judge(new, expected, policy)
+    if registration.standing is Standing.RETIRED:
+        return refusal(registration, Reason.RETIRED)
+    if claim.same(registration.claim):
+        return _repeat(registration, expected, policy)
+    if claim.exchange in registration.past and claim.exchange != registration.claim.exchange:
+        return refusal(registration, Reason.STALE)
+    if registration.open and registration.standing is Standing.LIVE:
+        return _anew(registration, claim, expected, grant)
+    return _suspect(registration, claim)
+
+
+def fetch(
+    registration: Registration | None,
+    *,
+    exchange: bytes,
+    factory: bytes,
+    grant: bytes,
+    now: float,
+) -> Ruling:
+    """Decide whether a device is given its accounts: made now, or sent again as they were made."""
+    problem = _not_granted(registration, exchange, factory, grant)
+    if problem is not None or registration is None:
+        return refusal(registration, problem or Reason.UNKNOWN)
+    if registration.standing is Standing.LIVE:
+        return refusal(registration, Reason.SPENT)  # passwords are not shown again
+    offer = registration.offer
+    again = offer is not None and now <= offer.until
+    return Ruling(Verdict.AGAIN if again else Verdict.MAKE, registration)
+
+
+def offered(registration: Registration, offer: Offer) -> Ruling:
+    """Return the registration with what was made after ``Verdict.MAKE``.
+
+    A certificate that was made before and never acknowledged is revoked.
+    """
+    old = registration.offer
+    effects = () if old is None else (Revoke(old.certificate.serial, "superseded"),)
+    return Ruling(Verdict.MAKE, replace(_move(registration, Act.OFFER), offer=offer), effects)
+
+
+def acknowledge(
+    registration: Registration | None,
+    *,
+    exchange: bytes,
+    factory: bytes,
+    grant: bytes,
+    digest: bytes,
+    now: float,
+) -> Ruling:
+    """Decide on a device that says what it keeps: here the accounts become live."""
+    problem = _not_granted(registration, exchange, factory, grant)
+    if problem is not None or registration is None:
+        return refusal(registration, problem or Reason.UNKNOWN)
+    if registration.standing is Standing.LIVE:
+        same = registration.live is not None and equal(registration.live, digest)
+        return (
+            Ruling(Verdict.CONFIRMED, registration) if same else refusal(registration, Reason.SPENT)
+        )
+    offer = registration.offer
+    if offer is None:
+        return refusal(registration, Reason.UNKNOWN)
+    if now > offer.until or not equal(offer.digest, digest):
+        return refusal(registration, Reason.EXPIRED)
+    return Ruling(Verdict.CONFIRMED, *_confirm(registration, offer))
+
+
+def renew(registration: Registration | None, *, shown: int, key: bytes) -> Ruling:
+    """Decide on a device that asks for its next certificate.
+
+    Args:
+        registration: the device's.
+        shown: the serial number of the certificate with which it connected.
+        key: the SHA-256 of the key that is to be certified.
+
+    ``MAKE``: call ``renewed`` with what was issued. ``AGAIN``: the answer to the same request was
+    lost; send the certificate that there is.
+    """
+    if registration is None:
+        return refusal(None, Reason.UNKNOWN)
+    if registration.standing in _SHUT:
+        return refusal(registration, _SHUT[registration.standing])
+    good, previous = registration.certificate, registration.previous
+    if good is not None and shown == good.serial:
+        verdict = Verdict.AGAIN if equal(good.key, key) else Verdict.MAKE
+        return replace(show(registration, shown), verdict=verdict)
+    if good is None or previous is None or shown != previous.serial:
+        return refusal(registration, Reason.CERTIFICATE)
+    if equal(good.key, key):
+        return Ruling(Verdict.AGAIN, registration)
+    # One device keeps the key it asked for. Another key after the old certificate was used up
+    # means that two hold it.
+    return _suspect(registration, None)
+
+
+def renewed(registration: Registration, issued: Issued) -> Ruling:
+    """Return the registration with what was issued after ``renew`` said ``MAKE``."""
+    changed = replace(registration, certificate=issued, previous=registration.certificate)
+    return Ruling(Verdict.MAKE, changed)
+
+
+def show(registration: Registration, serial: int) -> Ruling:
+    """Take that the device connected with a certificate: the one before it is not needed more."""
+    good, previous = registration.certificate, registration.previous
+    if good is None or previous is None or serial != good.serial:
+        return Ruling(Verdict.CONFIRMED, registration)
+    effect = Revoke(previous.serial, "superseded")
+    return Ruling(Verdict.CONFIRMED, replace(registration, previous=None), (effect,))
+
+
+def approve(registration: Registration) -> Ruling:
+    """Let in a device that is held or was refused.
+
+    Raises:
+        ConflictError: as for every decision of a person, ``registration.transition`` where the
+            standing does not allow it.
+    """
+    return Ruling(Verdict.APPROVED, replace(_move(registration, Act.APPROVE), reason=None))
+
+
+def refuse(registration: Registration) -> Ruling:
+    """Keep out a device; what it had is revoked."""
+    changed, effects = _stripped(registration, Act.REFUSE, "privilegeWithdrawn")
+    return refusal(replace(changed, reason=Reason.OPERATOR), Reason.OPERATOR, effects)
+
+
+def reopen(registration: Registration) -> Ruling:
+    """Let a live device, or the one that replaces it, register anew; the old stays until then."""
+    if registration.standing is not Standing.LIVE:
+        raise _conflict(registration, "register anew")
+    return Ruling(Verdict.APPROVED, replace(registration, open=True))
+
+
+def keep(registration: Registration) -> Ruling:
+    """Decide that the first of two is the device; the other's exchange is over."""
+    before, previous = registration.before, registration.previous
+    if registration.standing is not Standing.BLOCKED or before is None:
+        raise _conflict(registration, "be kept")
+    effects: tuple[Effect, ...] = (Resume(),)
+    if registration.rival is None and previous is not None:
+        # The one before the good certificate is the key that two hold.
+        effects += (Revoke(previous.serial, "keyCompromise"),)
+        registration = replace(registration, previous=None)
+    past = _over(registration, registration.rival)
+    changed = replace(registration, standing=before, before=None, rival=None, past=past)
+    return Ruling(Verdict.APPROVED, changed, effects)
+
+
+def take_rival(registration: Registration, *, grant: bytes) -> Ruling:
+    """Decide that the second of two is the device; what the first had is revoked.
+
+    ``grant`` is 16 octets of chance.
+    """
+    rival = registration.rival
+    if registration.standing is not Standing.BLOCKED or rival is None:
+        raise _conflict(registration, "give way to another")
+    changed, effects = _stripped(registration, Act.REPLACE, "keyCompromise")
+    past = _over(registration, registration.claim)
+    changed = replace(changed, claim=rival, grant=grant, reason=None, past=past)
+    return Ruling(Verdict.APPROVED, changed, effects)
+
+
+def retire(registration: Registration) -> Ruling:
+    """Take a device out for good."""
+    changed, effects = _stripped(registration, Act.RETIRE, "cessationOfOperation")
+    return refusal(changed, Reason.RETIRED, effects)
+
+
+def refusal(
+    registration: Registration | None, reason: Reason, effects: tuple[Effect, ...] = ()
+) -> Ruling:
+    """Return a refusal."""
+    return Ruling(Verdict.REFUSED, registration, effects, reason)
+
+
+def _judge(
+    registration: Registration, expected: ExpectedDevice | None, policy: RegistrationPolicy
+) -> Ruling:
+    """Return what the list and the policy say of a device that no person has decided on."""
+    problem = _mismatch(registration.claim, expected)
+    if expected is None and not policy.hold_unexpected:
+        problem = Reason.NOT_EXPECTED
+    if problem is not None:
+        changed = replace(registration, standing=Standing.REFUSED, reason=problem)
+        told = problem is Reason.NOT_EXPECTED or registration.reason is problem
+        return refusal(changed, problem, () if told else (_not_as_expected(registration.uid),))
+    held = expected is None or expected.approval is Approval.MANUAL
+    standing = Standing.PENDING if held else Standing.APPROVED
+    changed = replace(registration, standing=standing, reason=None)
+    return Ruling(Verdict.PENDING if held else Verdict.APPROVED, changed)
+
+
+def _mismatch(claim: Claim, expected: ExpectedDevice | None) -> Reason | None:
+    if expected is None:
+        return None
+    fits = (
+        expected.manufacturer in {"", claim.manufacturer}
+        and expected.model in {"", claim.model}
+        and expected.fingerprint in {None, claim.factory}
+    )
+    return None if fits else Reason.MISMATCH
+
+
+def _not_as_expected(uid: str) -> Alarm:
+    return Alarm("registration.mismatch", f"{uid} asks to be registered and is not as expected")
+
+
+def _repeat(
+    registration: Registration, expected: ExpectedDevice | None, policy: RegistrationPolicy
+) -> Ruling:
+    standing, reason = registration.standing, registration.reason
+    if standing is Standing.PENDING or (
+        standing is Standing.REFUSED and reason in _OPEN_TO_THE_LIST
+    ):
+        return _judge(registration, expected, policy)
+    if standing in _SHUT:
+        return refusal(registration, _SHUT[standing])
+    return Ruling(Verdict.APPROVED, registration)
+
+
+def _anew(
+    registration: Registration, claim: Claim, expected: ExpectedDevice | None, grant: bytes
+) -> Ruling:
+    """Let a claim take the place of a live one, whose accounts stay until the new ones are."""
+    if _mismatch(claim, expected) is not None:
+        alarm = _not_as_expected(registration.uid)
+        return refusal(registration, Reason.MISMATCH, (alarm,))
+    past = _over(registration, registration.claim)
+    moved = _move(registration, Act.REPLACE)
+    changed = replace(moved, claim=claim, grant=grant, open=False, past=past)
+    return Ruling(Verdict.APPROVED, changed)
+
+
+def _suspect(registration: Registration, rival: Claim | None) -> Ruling:
+    """Block a device that is there twice: which of the two is right, only a person can find out."""
+    if registration.standing is Standing.BLOCKED:
+        return refusal(registration, Reason.TWICE)
+    moved = _move(registration, Act.SUSPECT)
+    changed = replace(moved, rival=rival, before=registration.standing)
+    alarm = Alarm("registration.twice", f"{registration.uid} is there twice: both are blocked")
+    return refusal(changed, Reason.TWICE, (Suspend(), alarm))
+
+
+def _not_granted(
+    registration: Registration | None, exchange: bytes, factory: bytes, grant: bytes
+) -> Reason | None:
+    if registration is None:
+        return Reason.UNKNOWN
+    claim, standing = registration.claim, registration.standing
+    if standing is not Standing.RETIRED and not (
+        equal(claim.exchange, exchange) and equal(claim.factory, factory)
+    ):
+        return Reason.STALE
+    if standing in _SHUT:
+        return _SHUT[standing]
+    granted = standing is not Standing.PENDING and equal(registration.grant, grant)
+    return None if granted else Reason.UNKNOWN
+
+
+def _confirm(registration: Registration, offer: Offer) -> tuple[Registration, tuple[Effect, ...]]:
+    old = (registration.certificate, registration.previous)
+    effects = tuple(Revoke(one.serial, "superseded") for one in old if one is not None)
+    changed = replace(
+        _move(registration, Act.CONFIRM),
+        live=offer.digest,
+        certificate=offer.certificate,
+        previous=None,
+        offer=None,
+    )
+    return changed, (Activate(offer.digest), *effects)
+
+
+def _stripped(
+    registration: Registration, act: Act, why: str
+) -> tuple[Registration, tuple[Effect, ...]]:
+    """Return the registration after ``act`` without all that it had, which is revoked."""
+    offer = registration.offer
+    issued = (
+        registration.certificate,
+        registration.previous,
+        None if offer is None else offer.certificate,
+    )
+    changed = replace(
+        _move(registration, act),
+        offer=None,
+        live=None,
+        certificate=None,
+        previous=None,
+        rival=None,
+        before=None,
+        open=False,
+        past=_over(registration, registration.rival),
+    )
+    return changed, (Suspend(), *(Revoke(one.serial, why) for one in issued if one is not None))
+
+
+def _over(registration: Registration, claim: Claim | None) -> tuple[bytes, ...]:
+    """Return the exchanges that are over, with that of ``claim``; the oldest fall out."""
+    if claim is None or claim.exchange in registration.past:
+        return registration.past
+    return (*registration.past, claim.exchange)[-MAX_PAST:]
+
+
+def _move(registration: Registration, act: Act) -> Registration:
+    to = TRANSITIONS.get((registration.standing, act))
+    if to is None:
+        raise _conflict(registration, act)
+    return replace(registration, standing=to)
+
+
+def _conflict(registration: Registration, what: str) -> ConflictError:
+    return ConflictError(
+        f"{registration.uid} is {registration.standing}: it cannot {what}",
+        code="registration.transition",
+    )

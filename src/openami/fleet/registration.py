@@ -1,0 +1,270 @@
+"""Registrations: which device may have accounts and certificates, how far it is, who keeps it.
+
+What is decided of them is in ``openami.fleet.admission``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, Protocol
+
+from openami.crypto.compare import equal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from openami.fleet.expected import ExpectedDevice
+    from openami.fleet.ports import Page
+
+
+class Standing(StrEnum):
+    """How far a registration is."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    OFFERED = "offered"
+    LIVE = "live"
+    REFUSED = "refused"
+    BLOCKED = "blocked"
+    RETIRED = "retired"
+
+
+class Act(StrEnum):
+    """What moves a registration."""
+
+    APPROVE = "approve"
+    REFUSE = "refuse"
+    OFFER = "offer"
+    CONFIRM = "confirm"
+    SUSPECT = "suspect"
+    REPLACE = "replace"
+    RETIRE = "retire"
+
+
+_S, _A = Standing, Act
+
+# Who is suspected stays blocked until a person decides; KEEP goes back to the standing before and
+# is therefore not in the table. A retired device never comes back: its certificates are revoked.
+# REPLACE of a live registration is a device that was opened to register anew.
+TRANSITIONS: Final[Mapping[tuple[Standing, Act], Standing]] = {
+    (_S.PENDING, _A.APPROVE): _S.APPROVED,
+    (_S.PENDING, _A.REFUSE): _S.REFUSED,
+    (_S.REFUSED, _A.APPROVE): _S.APPROVED,
+    (_S.APPROVED, _A.REFUSE): _S.REFUSED,
+    (_S.APPROVED, _A.OFFER): _S.OFFERED,
+    (_S.OFFERED, _A.OFFER): _S.OFFERED,
+    (_S.OFFERED, _A.CONFIRM): _S.LIVE,
+    (_S.OFFERED, _A.REFUSE): _S.REFUSED,
+    (_S.LIVE, _A.REPLACE): _S.APPROVED,
+    (_S.BLOCKED, _A.REPLACE): _S.APPROVED,
+    (_S.BLOCKED, _A.REFUSE): _S.REFUSED,
+    **{(s, _A.SUSPECT): _S.BLOCKED for s in _S if s not in {_S.BLOCKED, _S.RETIRED}},
+    **{(s, _A.RETIRE): _S.RETIRED for s in _S if s is not _S.RETIRED},
+}
+
+MAX_PAST: Final = 16  # exchanges that are over; a device is replaced a few times in its life
+
+
+class Verdict(StrEnum):
+    """What a device is answered; ``make`` and ``again`` are about what it is to be given."""
+
+    APPROVED = "approved"
+    PENDING = "pending"
+    REFUSED = "refused"
+    MAKE = "make"
+    AGAIN = "again"
+    CONFIRMED = "confirmed"
+
+
+class Reason(StrEnum):
+    """Why a device is refused; the names are those of SSMP's reasons."""
+
+    NOT_EXPECTED = "not expected"
+    MISMATCH = "not as expected"
+    OPERATOR = "refused by an operator"
+    TWICE = "the identity is there twice"
+    STALE = "this registration is over"
+    EXPIRED = "the offer has expired"
+    SPENT = "the offer was taken"
+    UNKNOWN = "nothing is known of this"
+    RETIRED = "the device is retired"
+    CERTIFICATE = "not with this certificate"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who asked to be this device: the exchange, the factory certificate and the key (SHA-256)."""
+
+    exchange: bytes
+    factory: bytes
+    key: bytes
+    manufacturer: str
+    model: str
+    hardware: str
+    firmware: str
+    when: float
+
+    def same(self, other: Claim) -> bool:
+        """Tell whether both came from one device in one registration."""
+        return (
+            equal(self.exchange, other.exchange)
+            and equal(self.factory, other.factory)
+            and equal(self.key, other.key)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """An operational certificate: its serial number, and the SHA-256 of its key."""
+
+    serial: int
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What was made for a device: the SHA-256 of the message, until when, its certificate."""
+
+    digest: bytes
+    until: float
+    certificate: Issued
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """One device's registration; there is one at most for each ``uid``.
+
+    Args:
+        uid: the device.
+        standing: how far it is.
+        claim: who is registered, or asks to be.
+        grant: names what the claim was granted.
+        reason: why it was refused.
+        offer: what was made last, until it is live.
+        live: the digest of the live accounts; None when there are none.
+        certificate: the operational certificate that is good.
+        previous: the one before, until the device has shown the new one.
+        rival: who else claims to be this device; None where two hold one operational key.
+        before: the standing that a blocked registration came from.
+        open: the next claim may take the place of a live one, once.
+        past: exchanges that are over, the newest last.
+    """
+
+    uid: str
+    standing: Standing
+    claim: Claim
+    grant: bytes
+    reason: Reason | None = None
+    offer: Offer | None = None
+    live: bytes | None = None
+    certificate: Issued | None = None
+    previous: Issued | None = None
+    rival: Claim | None = None
+    before: Standing | None = None
+    open: bool = False
+    past: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Activate:
+    """Make the offered accounts the device's only ones."""
+
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Suspend:
+    """Let nobody use the device's accounts and certificates for now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Let the device use its accounts and certificates again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """Put a certificate on the list of revoked ones; the reason is RFC 5280's (5.3.1)."""
+
+    serial: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Tell the operators."""
+
+    code: str
+    message: str
+
+
+Effect = Activate | Suspend | Resume | Revoke | Alarm
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What is decided: the answer, the registration as it is to be, and what belongs to it."""
+
+    verdict: Verdict
+    registration: Registration | None
+    effects: tuple[Effect, ...] = ()
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationPolicy:
+    """What becomes of a device that no list names: held for approval, or refused."""
+
+    hold_unexpected: bool = True
+
+
+class RegistrationStore(Protocol):
+    """Keeps registrations."""
+
+    def get(self, uid: str) -> Registration | None: ...
+
+    def put(
+        self,
+        registration: Registration,
+        *,
+        replacing: Registration | None,
+        effects: Sequence[Effect],
+        who: str,
+        when: float,
+        why: str = "",
+    ) -> None:
+        """Commit a change, its effects and its audit entry in one transaction.
+
+        Raises:
+            ConflictError: what is stored is not ``replacing``: read it and decide again.
+        """
+        ...
+
+    def list(
+        self, standing: Standing | None = None, *, after: str | None = None, limit: int = 100
+    ) -> Page[Registration]:
+        """Return registrations by uid."""
+        ...
+
+
+class OfferStore(Protocol):
+    """Keeps what was made for a device, sealed, until it is live: it holds passwords."""
+
+    def get(self, uid: str, grant: bytes) -> bytes | None:
+        """Return the message that was made last, to be sent again as it is."""
+        ...
+
+    def put(self, uid: str, grant: bytes, message: bytes) -> None:
+        """Keep the message that was made, in place of any before."""
+        ...
+
+
+class ExpectedStore(Protocol):
+    """Keeps the devices that are expected."""
+
+    def get(self, uid: str) -> ExpectedDevice | None: ...
+
+    def put(self, devices: Sequence[ExpectedDevice], *, who: str, when: float) -> None:
+        """Add and replace devices by their uid, all in one transaction."""
+        ...
