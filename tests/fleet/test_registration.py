@@ -1,0 +1,272 @@
+"""Decisions on registrations, each by itself; whole registrations are in tests/ssmp."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from openami.core.errors import ConflictError
+from openami.fleet import admission as a
+from openami.fleet.expected import Approval, ExpectedDevice
+from openami.fleet.registration import (
+    MAX_PAST,
+    TRANSITIONS,
+    Act,
+    Activate,
+    Alarm,
+    Claim,
+    Issued,
+    Offer,
+    Reason,
+    Registration,
+    RegistrationPolicy,
+    Resume,
+    Revoke,
+    Ruling,
+    Standing,
+    Suspend,
+    Verdict,
+)
+
+E, F, K, G, D = (bytes([n]) * 16 for n in range(1, 6))
+CLAIM = Claim(E, F, K, "Maker", "OA-DCU", "1", "0.2", 1000.0)
+OTHER = replace(CLAIM, exchange=b"other exchange..")
+HOLD = RegistrationPolicy()
+STRICT = RegistrationPolicy(hold_unexpected=False)
+OFFER = Offer(D, 2000.0, Issued(7, K))
+NEW = Registration("D1", Standing.APPROVED, CLAIM, G)
+LIVE = replace(NEW, standing=Standing.LIVE, live=D, certificate=Issued(7, K))
+OFFERED = replace(NEW, standing=Standing.OFFERED, offer=OFFER)
+
+
+def ask(
+    registration: Registration | None,
+    claim: Claim = CLAIM,
+    expected: ExpectedDevice | None = None,
+    policy: RegistrationPolicy = HOLD,
+) -> Ruling:
+    return a.request(registration, "D1", claim, expected, policy, grant=G)
+
+
+def outcome(ruling: Ruling) -> tuple[Verdict, Reason | None, Standing | None]:
+    standing = None if ruling.registration is None else ruling.registration.standing
+    return ruling.verdict, ruling.reason, standing
+
+
+@pytest.mark.parametrize(
+    ("expected", "policy", "wanted"),
+    [
+        (None, HOLD, (Verdict.PENDING, None, Standing.PENDING)),
+        (None, STRICT, (Verdict.REFUSED, Reason.NOT_EXPECTED, Standing.REFUSED)),
+        (ExpectedDevice("D1"), STRICT, (Verdict.APPROVED, None, Standing.APPROVED)),
+        (
+            ExpectedDevice("D1", approval=Approval.MANUAL),
+            HOLD,
+            (Verdict.PENDING, None, Standing.PENDING),
+        ),
+        (
+            ExpectedDevice("D1", "Maker", "OA-DCU", F),
+            HOLD,
+            (Verdict.APPROVED, None, Standing.APPROVED),
+        ),
+        (
+            ExpectedDevice("D1", "Another"),
+            HOLD,
+            (Verdict.REFUSED, Reason.MISMATCH, Standing.REFUSED),
+        ),
+        (
+            ExpectedDevice("D1", model="X"),
+            HOLD,
+            (Verdict.REFUSED, Reason.MISMATCH, Standing.REFUSED),
+        ),
+        (
+            ExpectedDevice("D1", fingerprint=K),
+            HOLD,
+            (Verdict.REFUSED, Reason.MISMATCH, Standing.REFUSED),
+        ),
+    ],
+)
+def test_the_list_and_the_policy_decide_first(
+    expected: ExpectedDevice | None, policy: RegistrationPolicy, wanted: tuple
+) -> None:
+    assert outcome(ask(None, expected=expected, policy=policy)) == wanted
+
+
+def test_a_mismatch_alarms_once_and_a_mended_list_lets_in() -> None:
+    wrong = ExpectedDevice("D1", "Another")
+    first = ask(None, expected=wrong)
+    assert [type(effect) for effect in first.effects] == [Alarm]
+    second = ask(first.registration, expected=wrong)
+    assert second.effects == ()
+    assert second.registration == first.registration
+    third = ask(second.registration, expected=ExpectedDevice("D1", "Maker"))
+    assert outcome(third) == (Verdict.APPROVED, None, Standing.APPROVED)
+    assert third.registration is not None
+    assert third.registration.reason is None
+
+
+def test_a_list_does_not_let_in_whom_a_person_refused() -> None:
+    refused = a.refuse(NEW).registration
+    again = ask(refused, expected=ExpectedDevice("D1"))
+    assert outcome(again) == (Verdict.REFUSED, Reason.OPERATOR, Standing.REFUSED)
+
+
+@pytest.mark.parametrize("standing", list(Standing))
+@pytest.mark.parametrize("change", [{"exchange": b"x"}, {"factory": b"x"}, {"key": b"x"}])
+def test_any_other_claim_blocks(standing: Standing, change: dict[str, bytes]) -> None:
+    before = replace(NEW, standing=standing)
+    ruling = ask(before, replace(CLAIM, **change))  # type: ignore[arg-type]  # octets, all of them
+    if standing is Standing.RETIRED:
+        assert ruling == a.refusal(before, Reason.RETIRED)
+    elif standing is Standing.BLOCKED:
+        assert ruling == a.refusal(before, Reason.TWICE)
+    else:
+        assert outcome(ruling) == (Verdict.REFUSED, Reason.TWICE, Standing.BLOCKED)
+        assert [type(effect) for effect in ruling.effects] == [Suspend, Alarm]
+        assert ruling.registration is not None
+        kept = a.keep(ruling.registration)
+        assert kept.registration is not None
+        assert replace(kept.registration, past=()) == before
+        assert kept.effects == (Resume(),)
+
+
+def test_both_of_two_stay_out_until_a_person_decides() -> None:
+    blocked = ask(LIVE, OTHER).registration
+    for ruling in (
+        ask(blocked),
+        ask(blocked, OTHER),
+        ask(blocked, replace(CLAIM, exchange=b"third")),
+    ):
+        assert outcome(ruling) == (Verdict.REFUSED, Reason.TWICE, Standing.BLOCKED)
+        assert ruling.effects == ()
+    assert blocked is not None
+    assert a.renew(blocked, shown=7, key=K).reason is Reason.TWICE
+    assert a.fetch(blocked, exchange=E, factory=F, grant=G, now=0).reason is Reason.TWICE
+    refused = a.refuse(blocked)
+    assert refused.effects == (Suspend(), Revoke(7, "privilegeWithdrawn"))
+    assert refused.registration is not None
+    assert refused.registration.past == (OTHER.exchange,)
+    assert ask(refused.registration, OTHER).reason is Reason.STALE
+
+
+def test_exchanges_that_are_over_are_stale_and_bounded() -> None:
+    registration = LIVE
+    for number in range(MAX_PAST + 4):
+        blocked = ask(registration, replace(CLAIM, exchange=bytes([number]) * 8)).registration
+        assert blocked is not None
+        kept = a.keep(blocked).registration
+        assert kept is not None
+        registration = kept
+    assert len(registration.past) == MAX_PAST
+    newest = replace(CLAIM, exchange=registration.past[-1])
+    assert ask(registration, newest) == a.refusal(registration, Reason.STALE)
+
+
+def test_a_rival_with_the_same_exchange_can_be_taken() -> None:
+    rival = replace(CLAIM, key=b"another")
+    blocked = ask(LIVE, rival).registration
+    assert blocked is not None
+    taken = a.take_rival(blocked, grant=D).registration
+    assert taken is not None
+    assert (taken.claim, taken.grant, taken.live) == (rival, D, None)
+    assert outcome(ask(taken, rival)) == (Verdict.APPROVED, None, Standing.APPROVED)
+    assert ask(taken).reason is Reason.TWICE
+    assert a.fetch(taken, exchange=E, factory=F, grant=D, now=0).verdict is Verdict.MAKE
+
+
+@pytest.mark.parametrize(
+    ("registration", "change", "reason"),
+    [
+        (None, {}, Reason.UNKNOWN),
+        (replace(NEW, standing=Standing.PENDING), {}, Reason.UNKNOWN),
+        (replace(NEW, standing=Standing.REFUSED), {}, Reason.OPERATOR),
+        (replace(NEW, standing=Standing.RETIRED), {}, Reason.RETIRED),
+        (replace(NEW, standing=Standing.RETIRED), {"exchange": K}, Reason.RETIRED),
+        (NEW, {"exchange": K}, Reason.STALE),
+        (NEW, {"factory": K}, Reason.STALE),
+        (NEW, {"grant": K}, Reason.UNKNOWN),
+    ],
+)
+def test_nothing_is_given_to_another(
+    registration: Registration | None, change: dict[str, bytes], reason: Reason
+) -> None:
+    said = {"exchange": E, "factory": F, "grant": G} | change
+    assert a.fetch(registration, now=0, **said) == a.refusal(registration, reason)
+    assert a.acknowledge(registration, now=0, digest=D, **said) == a.refusal(registration, reason)
+
+
+def test_an_offer_is_made_once_until_its_time_is_over() -> None:
+    said = {"exchange": E, "factory": F, "grant": G}
+    assert a.fetch(NEW, now=0, **said).verdict is Verdict.MAKE
+    made = a.offered(NEW, OFFER)
+    assert made.effects == ()
+    assert made.registration == OFFERED
+    assert a.fetch(OFFERED, now=OFFER.until, **said).verdict is Verdict.AGAIN
+    assert a.fetch(OFFERED, now=OFFER.until + 1, **said).verdict is Verdict.MAKE
+    anew = a.offered(OFFERED, replace(OFFER, certificate=Issued(8, K)))
+    assert anew.effects == (Revoke(7, "superseded"),)
+    with pytest.raises(ConflictError):
+        a.offered(LIVE, OFFER)
+
+
+def test_accounts_are_live_once() -> None:
+    said = {"exchange": E, "factory": F, "grant": G}
+    assert a.acknowledge(NEW, now=0, digest=D, **said).reason is Reason.UNKNOWN
+    assert a.acknowledge(OFFERED, now=0, digest=K, **said).reason is Reason.EXPIRED
+    assert a.acknowledge(OFFERED, now=OFFER.until + 1, digest=D, **said).reason is Reason.EXPIRED
+    first = a.acknowledge(OFFERED, now=OFFER.until, digest=D, **said)
+    assert first == Ruling(Verdict.CONFIRMED, LIVE, (Activate(D),))
+    assert a.acknowledge(LIVE, now=9e9, digest=D, **said) == Ruling(Verdict.CONFIRMED, LIVE)
+    assert a.acknowledge(LIVE, now=0, digest=K, **said).reason is Reason.SPENT
+    assert a.acknowledge(replace(LIVE, live=None), now=0, digest=D, **said).reason is Reason.SPENT
+    assert a.fetch(LIVE, now=0, **said).reason is Reason.SPENT
+
+
+def test_renewal() -> None:
+    assert a.renew(None, shown=7, key=K).reason is Reason.UNKNOWN
+    assert a.renew(LIVE, shown=6, key=K).reason is Reason.CERTIFICATE
+    assert a.renew(NEW, shown=7, key=K).reason is Reason.CERTIFICATE
+    assert a.renew(LIVE, shown=7, key=K) == Ruling(Verdict.AGAIN, LIVE)
+    assert a.renew(LIVE, shown=7, key=G) == Ruling(Verdict.MAKE, LIVE)
+    second = a.renewed(LIVE, Issued(8, G)).registration
+    assert second is not None
+    assert a.renew(second, shown=7, key=G) == Ruling(Verdict.AGAIN, second)
+    assert a.renew(second, shown=6, key=G).reason is Reason.CERTIFICATE
+    third = a.renew(second, shown=8, key=D)
+    assert third.effects == (Revoke(7, "superseded"),)
+    assert third.registration is not None
+    assert a.renew(third.registration, shown=7, key=D).reason is Reason.CERTIFICATE
+
+
+def test_opening_a_live_device() -> None:
+    opened = a.reopen(LIVE).registration
+    wrong = ask(opened, OTHER, ExpectedDevice("D1", "Another"))
+    assert outcome(wrong) == (Verdict.REFUSED, Reason.MISMATCH, Standing.LIVE)
+    assert [type(effect) for effect in wrong.effects] == [Alarm]
+    moved = ask(opened, OTHER)
+    assert moved.registration is not None
+    assert (moved.registration.live, moved.registration.open) == (D, False)
+    assert ask(moved.registration).reason is Reason.STALE
+    assert outcome(ask(opened)) == (Verdict.APPROVED, None, Standing.LIVE)
+
+
+def test_retirement_is_for_good() -> None:
+    registration = replace(OFFERED, certificate=Issued(5, K), previous=Issued(4, K))
+    retired = a.retire(registration)
+    assert retired.effects == (Suspend(), *(Revoke(n, "cessationOfOperation") for n in (5, 4, 7)))
+    assert retired.registration is not None
+    assert a.renew(retired.registration, shown=5, key=K).reason is Reason.RETIRED
+    for decide in (a.approve, a.refuse, a.reopen, a.keep, a.retire):
+        with pytest.raises(ConflictError) as caught:
+            decide(retired.registration)
+        assert caught.value.code == "registration.transition"
+    with pytest.raises(ConflictError):
+        a.take_rival(retired.registration, grant=G)
+
+
+def test_a_table_without_holes() -> None:
+    assert set(TRANSITIONS.values()) == set(Standing) - {Standing.PENDING}
+    for standing in Standing:
+        assert ((standing, Act.RETIRE) in TRANSITIONS) is (standing is not Standing.RETIRED)
+    assert not [act for standing, act in TRANSITIONS if standing is Standing.RETIRED]
