@@ -375,3 +375,34 @@ def test_hardware_vectors() -> None:
     ):
         with pytest.raises(SecurityError):
             HardwareModule.decode(bytes.fromhex(wrong))
+
+
+def broken_extension(oid: str) -> x509.Certificate:
+    """A certificate whose extension holds no DER at all."""
+    return _odd(
+        KEY.public_key(), (x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), b"\xff"), False)
+    )
+
+
+@pytest.mark.parametrize("oid", ["2.5.29.19", "2.5.29.17", "2.5.29.15"])
+def test_extensions_in_a_wrong_form(oid: str) -> None:
+    odd = broken_extension(oid)
+    assert refused(odd) == "certificate.form"
+    with pytest.raises(SecurityError) as caught:
+        c.hardware_of(odd)
+    assert caught.value.code == "certificate.form"
+
+
+def test_a_list_of_another_authority_of_that_name_or_without_a_right_to_lists() -> None:
+    """Authorities whose key usage leaves out cRLSign sign no lists (RFC 5280 6.3.3 f)."""
+    key = make_key()
+    usage = _may_not(key_cert_sign=True)
+    authority = c.Identity(_odd(key.public_key(), (usage, True), issuer=ROOT, ca=True), key)
+    leaf = c.issue_ldevid(authority, "D1", "urn:x", KEY.public_key(), serial=1, validity=SPAN)
+    lists = (crl(Revoked(1, NOW), by=authority), make_crl(ROOT, (), number=1, validity=SPAN))
+    trust = replace(TRUST, crls=lists)
+    assert verify(leaf, (authority.certificate,), trust, purpose=CLIENT, now=NOW)
+    assert (
+        refused(leaf, replace(trust, need_crl=True), others=(authority.certificate,))
+        == "certificate.crl"
+    )

@@ -13,7 +13,7 @@ from openami.crypto import certificates as c
 from openami.fleet import admission
 from openami.fleet.expected import Approval, ExpectedDevice
 from openami.fleet.registration import Standing
-from openami.ssmp.client import Step
+from openami.ssmp.client import LAST_RETRY_S, Step
 
 AUTO = ExpectedDevice("D1", manufacturer="Maker", model="OA-DCU")
 DEVICE = Device()  # its keys are what costs time
@@ -62,6 +62,7 @@ def test_any_faults_in_any_order(faults: list[Fault], by_hand: bool) -> None:
     office, device = Office(*(() if by_hand else (AUTO,))), fresh()
     for fault in faults:
         device.round(office, fault)
+    device.now += LAST_RETRY_S  # the longest that a device waits after failures
     device.run(office, 2)
     if by_hand:
         office.decide(admission.approve(office.registrations["D1"]))
