@@ -6,7 +6,8 @@ here (OMA-SyncML-RepPro 1.2, clause 5: the DTD).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from enum import IntEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -26,6 +27,8 @@ class Page(IntEnum):
 NAMESPACES: Final[Mapping[Page, str]] = MappingProxyType(
     {Page.SYNCML: "SYNCML:SYNCML1.2", Page.METINF: "syncml:metinf", Page.DDF: "syncml:dmddf1.2"}
 )
+FORBIDDEN: Final = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What no XML 1.0 document may hold, escaped or not (XML 1.0, clause 2.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +38,12 @@ class Element:
     Attributes:
         page: the namespace of its name.
         name: as in the DTD, for instance ``SyncHdr``.
-        content: its elements; or its characters; or, in WBXML only, opaque octets that are no
-            UTF-8.
+        content: its elements; or its characters, never ``""``, which is ``()``; or, in WBXML
+            only, opaque octets that are no characters of XML.
+        offset: where it began in the octets it was read from; does not count in comparisons.
     """
 
     page: Page
     name: str
     content: tuple[Element, ...] | str | bytes = ()
+    offset: int = field(default=0, compare=False, repr=False)

@@ -1,0 +1,347 @@
+"""WBXML 1.0 to 1.3 to elements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from openami.core.errors import DecodeError
+from openami.omadm.element import FORBIDDEN, Element, Page
+from openami.omadm.limits import DEFAULT_LIMITS, Limits
+from openami.omadm.wbxml.tokens import (
+    ATTRIBUTES,
+    CHARSETS,
+    CONTENT,
+    FIRST_TAG,
+    FORMAL_IDS,
+    PAGES,
+    PUBLIC_IDS,
+    TAG,
+    TAGS,
+    UTF_8,
+    DocumentKind,
+    Token,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_LAST_VERSION: Final = 0x03
+_WBXML_1_0: Final = 0x00
+_MULTI_BYTE_OCTETS: Final = 5  # 32 bits in groups of seven (WAP-192-WBXML 5.1)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A WBXML document.
+
+    Attributes:
+        element: its root.
+        kind: what it is.
+        public_id: the number in its header; 0 where a string says what it is.
+        version: 0x00 for 1.0 to 0x03 for 1.3.
+    """
+
+    element: Element
+    kind: DocumentKind
+    public_id: int
+    version: int
+
+
+class _Cursor:
+    """Octets read forward; each read succeeds or raises ``DecodeError``."""
+
+    __slots__ = ("data", "position")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.position = 0
+
+    def error(self, message: str, code: str | None = None) -> DecodeError:
+        return DecodeError(message, offset=self.position, code=code)
+
+    def u8(self) -> int:
+        position = self.position
+        if position >= len(self.data):
+            raise self.error("the document is cut off")
+        self.position = position + 1
+        return self.data[position]
+
+    def take(self, size: int) -> bytes:
+        start = self.position
+        if size > len(self.data) - start:
+            raise self.error(f"{size} octets wanted, {len(self.data) - start} left")
+        self.position = start + size
+        return self.data[start : self.position]
+
+    def multi_byte(self) -> int:
+        number = 0
+        for _ in range(_MULTI_BYTE_OCTETS):
+            octet = self.u8()
+            number = number << 7 | octet & 0x7F
+            if not octet & 0x80:
+                break
+        else:
+            raise self.error("a number of more than five octets")
+        if number >> 32:
+            raise self.error("a number of more than 32 bits")
+        return number
+
+    def string(self) -> bytes:
+        """Return a terminated string; the terminator of all charsets that are read is one NUL."""
+        end = self.data.find(0, self.position)
+        if end < 0:
+            raise self.error("a string without an end")
+        text = self.data[self.position : end]
+        self.position = end + 1
+        return text
+
+
+def _formal_kind(cursor: _Cursor, table: bytes, index: int) -> DocumentKind:
+    if index >= len(table):
+        raise cursor.error("the public identifier is outside of the string table")
+    name = table[index:].partition(b"\0")[0].decode("latin-1")
+    kind = FORMAL_IDS.get(name.casefold())
+    if kind is None:
+        raise cursor.error(f"unknown public identifier {name[:80]!r}")
+    return kind
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    version: int
+    public_id: int
+    kind: DocumentKind
+    charset: str
+    table: bytes
+
+
+def _read_header(cursor: _Cursor) -> _Header:
+    """Read version, public identifier, charset and string table (WAP-192-WBXML 5.3)."""
+    version = cursor.u8()
+    if version > _LAST_VERSION:
+        raise cursor.error(f"WBXML version {version:02X} is unknown")
+    public_id = cursor.multi_byte()
+    index = cursor.multi_byte() if public_id == 0 else 0
+    number = UTF_8 if version == _WBXML_1_0 else cursor.multi_byte()
+    charset = CHARSETS.get(number)
+    if charset is None:
+        raise cursor.error(f"charset {number}: only UTF-8 is read", "omadm.encoding")
+    table = cursor.take(cursor.multi_byte())
+    kind = PUBLIC_IDS.get(public_id) if public_id else _formal_kind(cursor, table, index)
+    if kind is None:
+        raise cursor.error(f"unknown public identifier {public_id:#x}")
+    return _Header(version, public_id, kind, charset, table)
+
+
+class _Open:
+    """An element whose END has not come: its content so far, in pieces."""
+
+    __slots__ = ("children", "name", "offset", "opaque", "page", "text")
+
+    def __init__(self, page: Page, name: str, offset: int) -> None:
+        self.page = page
+        self.name = name
+        self.offset = offset
+        self.children: list[Element] = []
+        self.text: list[bytes] = []
+        self.opaque = False
+
+
+class _Body:
+    """The reading of one document's body (WAP-192-WBXML 5.8)."""
+
+    def __init__(self, cursor: _Cursor, header: _Header, limits: Limits) -> None:
+        self._cursor = cursor
+        self._header = header
+        self._limits = limits
+        self._pages = PAGES[header.kind]
+        self._page = self._pages[0]
+        self._tags = TAGS[self._page]
+        self._stack: list[_Open] = []
+        self._elements = limits.elements
+        self._text = limits.text_octets
+        self._root: Element | None = None
+
+    def read(self) -> Element:
+        """Return the root element."""
+        cursor = self._cursor
+        while self._root is None:
+            octet = cursor.u8()
+            if octet & TAG >= FIRST_TAG:
+                self._tag(octet, self._tags.get(octet & TAG))
+            else:
+                _GLOBALS.get(octet, _Body.refuse)(self, octet)
+        while cursor.position < len(cursor.data):  # only instructions may follow (5.3: body)
+            octet = cursor.u8()
+            if octet != Token.PI:
+                raise cursor.error("octets after the end of the document")
+            self.instruction(octet)
+        return self._root
+
+    def refuse(self, octet: int) -> None:
+        raise self._cursor.error(f"token {octet:02X} has no meaning in SyncML")
+
+    def switch_page(self, _octet: int) -> None:
+        number = self._cursor.u8()
+        page = self._pages.get(number)
+        if page is None:
+            raise self._cursor.error(f"unknown code page {number}")
+        self._page = page
+        self._tags = TAGS[page]
+
+    def _tag(self, octet: int, name: str | None) -> None:
+        cursor = self._cursor
+        if name is None:
+            raise cursor.error(f"unknown tag {octet & TAG:02X} of page {self._page}")
+        offset = cursor.position - 1
+        self._elements -= 1
+        if self._elements < 0:
+            raise cursor.error(f"more than {self._limits.elements} elements", "omadm.too-many")
+        if len(self._stack) == self._limits.depth:
+            raise cursor.error(f"deeper than {self._limits.depth} elements", "omadm.too-deep")
+        if octet & ATTRIBUTES:
+            self._skip_attributes()
+        if octet & CONTENT:
+            self._stack.append(_Open(self._page, name, offset))
+        else:
+            self._add(Element(self._page, name, (), offset))
+
+    def literal(self, octet: int) -> None:
+        name = self._table_string().decode("latin-1")
+        if name not in self._tags.values():
+            raise self._cursor.error(f"unknown literal tag {name[:80]!r} of page {self._page}")
+        self._tag(octet, name)
+
+    def _add(self, element: Element) -> None:
+        if self._stack:
+            self._stack[-1].children.append(element)
+        else:
+            self._root = element
+
+    def end(self, _octet: int) -> None:
+        if not self._stack:
+            raise self._cursor.error("END without a beginning")
+        closed = self._stack.pop()
+        self._add(Element(closed.page, closed.name, self._content(closed), closed.offset))
+
+    def _content(self, closed: _Open) -> tuple[Element, ...] | str | bytes:
+        text = b"".join(closed.text)
+        if closed.children:
+            if text.strip():
+                raise self._cursor.error(f"{closed.name} holds elements and characters")
+            return tuple(closed.children)
+        try:
+            characters = text.decode(self._header.charset)
+        except UnicodeDecodeError:
+            if closed.opaque:
+                return text
+            raise self._cursor.error(f"{closed.name}: no {self._header.charset}") from None
+        if FORBIDDEN.search(characters):
+            if closed.opaque:
+                return text
+            raise self._cursor.error(f"{closed.name}: no character of XML")
+        return characters or ()
+
+    def _append(self, text: bytes) -> _Open:
+        if not self._stack:
+            raise self._cursor.error("characters outside of the root element")
+        self._text -= len(text)
+        if self._text < 0:
+            raise self._cursor.error(
+                f"more than {self._limits.text_octets} octets of text", "omadm.too-large"
+            )
+        top = self._stack[-1]
+        top.text.append(text)
+        return top
+
+    def inline(self, _octet: int) -> None:
+        self._append(self._cursor.string())
+
+    def opaque(self, _octet: int) -> None:
+        self._append(self._cursor.take(self._cursor.multi_byte())).opaque = True
+
+    def _table_string(self) -> bytes:
+        index, table = self._cursor.multi_byte(), self._header.table
+        end = table.find(0, index)
+        if index >= len(table):
+            raise self._cursor.error("a string outside of the string table")
+        return table[index:] if end < 0 else table[index:end]
+
+    def from_table(self, _octet: int) -> None:
+        self._append(self._table_string())
+
+    def _entity_octets(self) -> bytes:
+        code = self._cursor.multi_byte()
+        try:
+            return chr(code).encode(self._header.charset)
+        except (ValueError, OverflowError):
+            raise self._cursor.error(f"entity {code} is no character") from None
+
+    def entity(self, _octet: int) -> None:
+        self._append(self._entity_octets())
+
+    def _skip_attributes(self) -> None:
+        """Read an attribute list to its END: SyncML gives attributes no meaning (5.8.3)."""
+        cursor = self._cursor
+        while (octet := cursor.u8()) != Token.END:
+            skip = _SKIPPED.get(octet)
+            if skip is not None:
+                skip(cursor)
+            elif octet & TAG < FIRST_TAG and octet not in _PLAIN:
+                self.refuse(octet)
+
+    def instruction(self, _octet: int) -> None:
+        self._skip_attributes()
+
+
+_GLOBALS: Final[Mapping[int, Callable[[_Body, int], None]]] = {
+    Token.SWITCH_PAGE: _Body.switch_page,
+    Token.END: _Body.end,
+    Token.ENTITY: _Body.entity,
+    Token.STR_I: _Body.inline,
+    Token.STR_T: _Body.from_table,
+    Token.OPAQUE: _Body.opaque,
+    Token.PI: _Body.instruction,
+    Token.LITERAL: _Body.literal,
+    Token.LITERAL_A: _Body.literal,
+    Token.LITERAL_C: _Body.literal,
+    Token.LITERAL_AC: _Body.literal,
+}
+
+# What stands in an attribute list: a token, and how its argument is stepped over.
+_SKIPPED: Final[Mapping[int, Callable[[_Cursor], object]]] = {
+    Token.SWITCH_PAGE: _Cursor.u8,
+    Token.STR_I: _Cursor.string,
+    Token.EXT_I_0: _Cursor.string,
+    Token.EXT_I_1: _Cursor.string,
+    Token.EXT_I_2: _Cursor.string,
+    Token.ENTITY: _Cursor.multi_byte,
+    Token.LITERAL: _Cursor.multi_byte,
+    Token.STR_T: _Cursor.multi_byte,
+    Token.EXT_T_0: _Cursor.multi_byte,
+    Token.EXT_T_1: _Cursor.multi_byte,
+    Token.EXT_T_2: _Cursor.multi_byte,
+    Token.OPAQUE: lambda cursor: cursor.take(cursor.multi_byte()),
+}
+_PLAIN: Final = frozenset({Token.EXT_0, Token.EXT_1, Token.EXT_2})
+
+
+def parse_wbxml(octets: bytes, limits: Limits = DEFAULT_LIMITS) -> Document:
+    """Return the document of all of the octets.
+
+    Opaque data that is text is given as characters, so that a message is the same from every
+    encoder and from XML.
+
+    Raises:
+        DecodeError: cut off, an unknown version, document, charset, code page or tag, octets too
+            many; or a bound: ``omadm.too-large``, ``omadm.too-deep``, ``omadm.too-many``.
+    """
+    if len(octets) > limits.octets:
+        raise DecodeError(
+            f"more than {limits.octets} octets", offset=limits.octets, code="omadm.too-large"
+        )
+    cursor = _Cursor(octets)
+    header = _read_header(cursor)
+    element = _Body(cursor, header, limits).read()
+    return Document(element, header.kind, header.public_id, header.version)

@@ -1,0 +1,75 @@
+"""Elements to WBXML 1.2."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from openami.core.errors import LocalProtocolError
+from openami.omadm.element import FORBIDDEN, Element, Page
+from openami.omadm.wbxml.tokens import (
+    CONTENT,
+    NUMBERS,
+    SYNCML_1_2,
+    UTF_8,
+    VERSION,
+    DocumentKind,
+    Token,
+)
+
+_FIRST_PAGE: Final = Page.SYNCML
+
+
+def multi_byte(number: int) -> bytes:
+    """Return a mb_u_int32 (WAP-192-WBXML 5.1)."""
+    octets = [number & 0x7F]
+    while number := number >> 7:
+        octets.append(0x80 | number & 0x7F)
+    return bytes(reversed(octets))
+
+
+def _header(kind: DocumentKind) -> bytes:
+    if kind is DocumentKind.SYNCML:
+        return bytes((VERSION, *multi_byte(SYNCML_1_2), UTF_8, 0))
+    formal = kind.value.encode() + b"\0"
+    return bytes((VERSION, 0, 0, UTF_8, *multi_byte(len(formal)))) + formal
+
+
+def _text(content: str | bytes) -> bytes:
+    if isinstance(content, bytes):
+        return b"%c%b%b" % (Token.OPAQUE, multi_byte(len(content)), content)
+    if FORBIDDEN.search(content):
+        raise LocalProtocolError("no character of XML; send it as octets")
+    return b"\x03%b\x00" % content.encode()
+
+
+def _write(element: Element, page: Page, out: bytearray) -> Page:
+    """Append an element; return the page that its end leaves on."""
+    number = NUMBERS.get((element.page, element.name))
+    if number is None:
+        raise LocalProtocolError(f"{element.name}: WBXML has no token for it")
+    if element.page is not page:
+        page = element.page
+        out += bytes((Token.SWITCH_PAGE, page))
+    content = element.content
+    if not content:
+        out.append(number)
+        return page
+    out.append(number | CONTENT)
+    if isinstance(content, tuple):
+        for child in content:
+            page = _write(child, page, out)
+    else:
+        out += _text(content)
+    out.append(Token.END)
+    return page
+
+
+def write_wbxml(element: Element, *, kind: DocumentKind = DocumentKind.SYNCML) -> bytes:
+    """Return a document of version 1.2 in UTF-8, its strings inline.
+
+    Raises:
+        LocalProtocolError: a name has no token, or a string holds what is no character of XML.
+    """
+    out = bytearray(_header(kind))
+    _write(element, _FIRST_PAGE, out)
+    return bytes(out)
