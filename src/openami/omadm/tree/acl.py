@@ -87,7 +87,9 @@ def _servers(text: str) -> tuple[str, ...]:
     if text == EVERYONE:
         return (EVERYONE,)
     names = sorted(set(text.split("+")))
-    if len(names) > MAX_SERVERS or not all(_SERVER.fullmatch(name) for name in names):
+    if len(names) > MAX_SERVERS or not all(
+        _SERVER.fullmatch(name) and name.isprintable() for name in names
+    ):
         raise _malformed()
     return tuple(names)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from openami.omadm.codes import Status
+from openami.omadm.element import FORBIDDEN
 from openami.omadm.tree.acl import Acl
 from openami.omadm.tree.node import Format, Node, Value, check_value, find, size
 from openami.omadm.tree.refusal import TreeRefusedError
@@ -123,7 +124,7 @@ class Draft:
 
     def set_title(self, path: Path, title: str) -> None:
         """Give a node another title."""
-        if size(title) > MAX_TITLE:
+        if size(title) > MAX_TITLE or FORBIDDEN.search(title):
             raise TreeRefusedError(Status.ENTITY_TOO_LARGE, f"a title has up to {MAX_TITLE} octets")
         self._put(path, replace(self.node(path), title=title).touched(self.now))
 
@@ -154,6 +155,7 @@ class Draft:
     def _admit(self, path: Path, node: Node) -> Node:
         """Return a subtree as its rules want it."""
         check_path(path, self.limits.uri)
+        check_labels(node)
         rule = self.rule(path)
         if rule.free:
             return self._admit_free(path, node)
@@ -221,6 +223,19 @@ class Draft:
     def changes(self) -> tuple[Change, ...]:
         """Return what differs from the base, node by node."""
         return tuple(_differences((), self.base, self.root))
+
+
+def check_labels(node: Node) -> None:
+    """Refuse a title or a type that no message could carry.
+
+    Raises:
+        TreeRefusedError: 413.
+    """
+    for text in (node.title, node.type):
+        if len(text.encode(errors="replace")) > MAX_TITLE or FORBIDDEN.search(text):
+            raise TreeRefusedError(
+                Status.ENTITY_TOO_LARGE, f"a title or type has up to {MAX_TITLE} octets"
+            )
 
 
 # What Replace may give, with how (TND 1.2, clause 7.7: the others are the device's).

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from openami.omadm.codes import Status
+from openami.omadm.element import FORBIDDEN
 from openami.omadm.tree.acl import NO_ACL, Acl
 from openami.omadm.tree.refusal import TreeRefusedError
 
@@ -122,7 +123,7 @@ def find(root: Node, path: Path) -> Node | None:
 
 def size(value: Value) -> int:
     """Return the octets of a value (property Size)."""
-    return len(value) if isinstance(value, bytes) else len(value.encode())
+    return len(value) if isinstance(value, bytes) else len(value.encode(errors="surrogatepass"))
 
 
 def timestamp(changed: int) -> str:
@@ -168,7 +169,7 @@ def _is_base64(text: str) -> bool:
 
 
 def _is_text(text: str) -> bool:
-    return "\0" not in text
+    return not FORBIDDEN.search(text)
 
 
 _FORMS: Final[Mapping[Format, Callable[[str], bool]]] = MappingProxyType(
@@ -193,7 +194,7 @@ def check_value(kind: Format, value: Value) -> Value:
         TreeRefusedError: 415, it is none of the format.
     """
     if kind is Format.BIN:
-        return value if isinstance(value, bytes) else value.encode()
+        return value if isinstance(value, bytes) else value.encode(errors="replace")
     try:
         text = value.decode("utf-8") if isinstance(value, bytes) else value
     except UnicodeDecodeError:

@@ -14,7 +14,7 @@ from openami.omadm.tree.acl import NO_ACL, Acl
 from openami.omadm.tree.node import Format, Node, Value, size, timestamp
 from openami.omadm.tree.refusal import TreeRefusedError
 from openami.omadm.tree.schema import elements, text_of
-from openami.omadm.tree.uri import VALUE, Path, Property, format_path
+from openami.omadm.tree.uri import VALUE, Path, Property, format_path, parse_path
 
 if TYPE_CHECKING:
     from openami.omadm.tree.uri import UriLimits
@@ -25,7 +25,7 @@ Live = Callable[[Path, Node], Value]
 
 
 def _element(name: str, content: tuple[Element, ...] | str = ()) -> Element:
-    return Element(Page.DDF, name, content)
+    return Element(Page.DDF, name, content or ())
 
 
 def write_tnds(
@@ -70,7 +70,7 @@ def _text(value: Value) -> str:
 
 def _properties(path: Path, node: Node, parts: frozenset[str]) -> tuple[Element, ...]:
     told = tuple(
-        _element("verNo" if name == Property.VERNO else name, content)
+        _element(name.value, content)
         for name, tell in _TOLD.items()
         if name in parts and (content := tell(path, node))
     )
@@ -115,7 +115,7 @@ def read_tnds(document: Element, limits: UriLimits) -> tuple[Path | None, str, N
     above = _part(nodes[0], "Path")
     if above is None:
         return None, name, node
-    return tuple(part for part in text_of(above).split("/") if part not in (".", "")), name, node
+    return parse_path(text_of(above), limits), name, node
 
 
 def _part(element: Element, name: str) -> Element | None:

@@ -22,7 +22,7 @@ Path = tuple[str, ...]
 ROOT: Final[Path] = ()
 _DOTS: Final = frozenset({".", ".."})
 # What stands in a segment as it is (RFC 2396, clause 3.3: pchar); all else as UTF-8 in %XX.
-_PLAIN: Final = "-_.!~*'():@&=+$,"
+PLAIN: Final = "-_.!~*'():@&=+$,"
 
 
 class Property(StrEnum):
@@ -159,13 +159,13 @@ def check_name(name: str, limits: UriLimits) -> None:
     # TND 1.2, clause 6.2: no "." or ".." but at the start, no empty segment, no trailing "/".
     if not name or name in _DOTS or not name.isprintable():
         raise TreeRefusedError(Status.NOT_FOUND, "an address has a segment that names nothing")
-    if len(quote(name, safe=_PLAIN)) > limits.segment:
+    if len(quote(name, safe=PLAIN)) > limits.segment:
         raise TreeRefusedError(Status.URI_TOO_LONG, f"a name has up to {limits.segment} octets")
 
 
 def format_path(path: Path) -> str:
     """Return the address of a node as it travels: ``./A/B``, and ``.`` for the root."""
-    return "/".join((".", *(quote(segment, safe=_PLAIN) for segment in path)))
+    return "/".join((".", *(quote(segment, safe=PLAIN) for segment in path)))
 
 
 def check_path(path: Path, limits: UriLimits) -> None:
