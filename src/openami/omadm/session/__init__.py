@@ -1,0 +1,1 @@
+"""Sessions: the machines of client and server, and what they share."""

@@ -1,0 +1,419 @@
+"""A device's end of a session (OMA-TS-DM_Protocol 1.2, clause 8).
+
+The client asks, the server answers: package 1 opens, and every answer is read before the next
+message is made. A client that would have nothing to send but the Status of the header sends
+nothing, and the session is over. The states are those of ``TRANSITIONS``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from openami.core.errors import LocalProtocolError, RemoteProtocolError, SecurityError
+from openami.omadm.codes import AlertCode, Status
+from openami.omadm.limits import DEFAULT_LIMITS
+from openami.omadm.messages.codec import decode_message
+from openami.omadm.messages.media import MediaType
+from openami.omadm.messages.model import (
+    Alert,
+    Command,
+    Header,
+    Item,
+    Location,
+    Message,
+    Meta,
+    Replace,
+    StatusReport,
+)
+from openami.omadm.session.events import (
+    Authenticated,
+    AuthenticationFailed,
+    End,
+    Event,
+    NonceChanged,
+    Outgoing,
+    SessionEnded,
+)
+from openami.omadm.session.numbering import (
+    header_status,
+    items_of,
+    name_of,
+    status_of,
+)
+from openami.omadm.session.objects import Assembly
+from openami.omadm.session.outbox import Outbox
+from openami.omadm.session.perform import Gate, Performer, unattended
+from openami.omadm.session.trust import Guard, Nonces, Prover, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from openami.omadm.session.account import Account
+    from openami.omadm.session.perform import User
+
+MAX_MESSAGES: Final = 10_000
+"""Messages of one session: an object of 16 MiB in chunks of 2 KiB, and room. A server that never
+comes to an end would keep a device from everything else."""
+ATTEMPTS: Final = 3
+"""How often a message is sent before the server counts as gone."""
+
+
+class State(Enum):
+    """Where a client's session is."""
+
+    IDLE = auto()
+    READY = auto()
+    AWAITING = auto()
+    CLOSED = auto()
+
+
+class Step(Enum):
+    """What moves a client's session."""
+
+    MADE = auto()
+    SENT = auto()
+    ENDED = auto()
+
+
+TRANSITIONS: Final[Mapping[tuple[State, Step], State]] = MappingProxyType(
+    {
+        (State.IDLE, Step.MADE): State.READY,
+        (State.READY, Step.SENT): State.AWAITING,
+        (State.AWAITING, Step.MADE): State.READY,
+        (State.AWAITING, Step.ENDED): State.CLOSED,
+        (State.READY, Step.ENDED): State.CLOSED,
+        (State.IDLE, Step.ENDED): State.CLOSED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientConfig:
+    """What a device says of itself, and how it speaks.
+
+    Attributes:
+        device: its DevId, a URN: the Source of its messages.
+        server_uri: the server's address: their Target.
+        dev_info: URI and value of every node of DevInfo.
+        content_type: the encoding.
+        max_msg_size: octets of a message that it takes.
+        max_obj_size: octets of an object that it takes in parts.
+        answer_timeout: seconds until a message is sent again.
+    """
+
+    device: str
+    server_uri: str
+    dev_info: tuple[tuple[str, str], ...]
+    content_type: str = MediaType.WBXML
+    max_msg_size: int = 65_536
+    max_obj_size: int = 2**20
+    answer_timeout: float = 30.0
+
+
+class ClientSession:
+    """One session of a device with one server.
+
+    Args:
+        account: of the server.
+        config: of the device.
+        gate: the management tree as this server may use it.
+        session_id: the notification's; else one that the device has not used lately.
+        nonces: gives a fresh nonce.
+        notified: the server has asked for this session (Alert 1200), or else not (1201).
+        alerts: what the device has to say, generic alerts as a rule.
+        user: answers the alerts 1100 to 1104.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        config: ClientConfig,
+        gate: Gate,
+        *,
+        session_id: int,
+        nonces: Nonces,
+        notified: bool = False,
+        alerts: tuple[Alert, ...] = (),
+        user: User = unattended,
+    ) -> None:
+        self._account = account
+        self._config = config
+        self._media = MediaType.of(config.content_type)
+        self._limits = replace(DEFAULT_LIMITS, octets=config.max_msg_size)
+        self._session_id = f"{session_id:X}"
+        self._prover = Prover(account.client, account.policy, account.client_nonce)
+        self._guard = Guard(account.server, account.policy, account.server_nonce, nonces)
+        self._assembly = Assembly(config.max_obj_size)
+        self._performer = Performer(gate, user, self._assembly, self._tell)
+        self._outbox = Outbox(self._media)
+        self._opening: tuple[Command, ...] = (
+            Alert(0, AlertCode.SERVER_INITIATED if notified else AlertCode.CLIENT_INITIATED),
+            *alerts,
+            Replace(0, tuple(Item(Location(uri), data=value) for uri, value in config.dev_info)),
+        )
+        self._events: deque[Event] = deque()
+        self._state = State.IDLE
+        self._opened = False
+        self._known = False
+        self._own = True
+        self._middle = False
+        self._aborting = False
+        self._msg_id = 0
+        self._peer_msg_id = 0
+        self._peer_digest = b""
+        self._outgoing: Outgoing | None = None
+        self._attempts = 0
+        self._deadline: float | None = None
+        self.address = config.server_uri
+
+    @property
+    def closed(self) -> bool:
+        """Nothing more will be sent."""
+        return self._state is State.CLOSED
+
+    def next_event(self) -> Event | None:
+        """Return what has happened; to be asked before every ``next_outgoing``."""
+        return self._events.popleft() if self._events else None
+
+    def next_timer(self) -> float | None:
+        """Return when ``handle_timer`` has to be called."""
+        return self._deadline
+
+    def start(self, now: float) -> Outgoing:
+        """Return the first message: package 1."""
+        for command in self._opening:
+            self._outbox.add(command)
+        self._make(None, now)
+        outgoing = self.next_outgoing()
+        if outgoing is None:
+            raise LocalProtocolError("a session starts once")
+        return outgoing
+
+    def next_outgoing(self) -> Outgoing | None:
+        """Return the message to be sent to ``address``; None: there is none (now, or any more)."""
+        if self._state is not State.READY:
+            return None
+        self._move(Step.SENT)
+        return self._outgoing
+
+    def say(self, alert: Alert) -> None:
+        """Let an alert go out with the next package of this session."""
+        self._outbox.add(alert)
+
+    def abort(self) -> None:
+        """End the session: the next message says so (Alert 1223), and nothing else."""
+        self._aborting = True
+
+    def handle_timer(self, now: float) -> None:
+        """Send again what was not answered; after ``ATTEMPTS``, give up."""
+        if self._deadline is None or now < self._deadline:
+            return
+        if self._attempts >= ATTEMPTS:
+            self._end(End.TIMEOUT, message="the server does not answer")
+            return
+        self._attempts += 1
+        self._deadline = now + self._config.answer_timeout
+        if self._state is State.AWAITING:
+            self._move(Step.MADE)
+
+    def receive(self, body: bytes, content_type: str, hmac: str | None, now: float) -> None:
+        """Take the server's answer.
+
+        Nothing is raised for what the server has done: the session ends, and an event says why.
+        An answer that was taken already changes nothing.
+        """
+        if self._state is not State.AWAITING:
+            if hashlib.sha256(body).digest() == self._peer_digest or self.closed:
+                return
+            raise LocalProtocolError("an answer to a message that was not sent")
+        try:
+            self._take(decode_message(body, content_type, limits=self._limits), body, hmac, now)
+        except SecurityError as error:
+            self._end(End.REFUSED, error.code, error.message)
+        except RemoteProtocolError as error:
+            self._end(End.BROKEN, error.code, error.message)
+
+    # What the server has sent.
+
+    def _take(self, message: Message, body: bytes, hmac: str | None, now: float) -> None:
+        digest = hashlib.sha256(body).digest()
+        if digest == self._peer_digest and self._peer_msg_id:
+            return None  # a copy of the last answer, on the way twice
+        self._check_header(message.header)
+        self._peer_digest = digest
+        verdict = self._guard.check(message.header.cred, body, hmac)
+        if not self._prove(message, verdict):
+            return self._open_again(message, verdict, now)
+        if not verdict.trusted:
+            return self._challenge(message, verdict, now)
+        if not self._known:
+            self._known = True
+            self._events.append(Authenticated())
+        if message.header.resp_uri:
+            self.address = message.header.resp_uri
+        return self._read(message, verdict, now)
+
+    def _check_header(self, header: Header) -> None:
+        if header.ver_proto != "DM/1.2" or header.ver_dtd != "1.2":
+            raise RemoteProtocolError("not DM 1.2", code="omadm.session.version")
+        if header.session_id != self._session_id:
+            raise RemoteProtocolError("another session", code="omadm.session.id")
+        if header.msg_id != self._peer_msg_id + 1:
+            raise RemoteProtocolError(
+                f"message {self._peer_msg_id + 1} wanted, {header.msg_id} found",
+                code="omadm.session.order",
+            )
+        if header.msg_id > MAX_MESSAGES:
+            raise RemoteProtocolError("the session does not end", code="omadm.session.endless")
+        self._peer_msg_id = header.msg_id
+        if header.meta and header.meta.max_msg_size:
+            self._outbox.room = header.meta.max_msg_size
+
+    def _prove(self, message: Message, verdict: Verdict) -> bool:
+        """Read the Status of one's own header; tell whether the server takes the proof."""
+        for command in message.commands:
+            if isinstance(command, StatusReport) and command.cmd_ref == 0:
+                if command.msg_ref != self._msg_id:
+                    raise RemoteProtocolError(
+                        "the answer to another message", code="omadm.session.order"
+                    )
+                return self._prover.take(command, trusted=verdict.trusted)
+        raise RemoteProtocolError("no Status of the header", code="omadm.session.status")
+
+    def _open_again(self, message: Message, verdict: Verdict, now: float) -> None:
+        """Send package 1 again, with what the server has asked for."""
+        if self._opened:
+            raise SecurityError("refused in the middle of a session", code="omadm.auth.refused")
+        if verdict.last:
+            raise SecurityError("the server proves nothing", code="omadm.auth.failed")
+        if not verdict.trusted:
+            self._events.append(AuthenticationFailed(verdict.status))
+        self._outbox.answers.clear()
+        self._outbox.commands.clear()
+        for command in self._opening:
+            self._outbox.add(command)
+        self._own = True
+        self._make((message.header, verdict), now)
+
+    def _challenge(self, message: Message, verdict: Verdict, now: float) -> None:
+        """Ask the server for a proof: its commands are not looked at."""
+        self._opened = True
+        self._events.append(AuthenticationFailed(verdict.status))
+        commands = [command for command in message.commands if not _answer(command)]
+        if verdict.last or not commands:
+            raise SecurityError("the server proves nothing", code="omadm.auth.failed")
+        for command in commands:
+            self._outbox.answers.append(status_of(message.header.msg_id, command, verdict.status))
+        self._own = False
+        self._make((message.header, verdict), now, alone=True)
+
+    def _read(self, message: Message, verdict: Verdict, now: float) -> None:
+        self._opened = True
+        if self._aborting:
+            return self._abort((message.header, verdict), now)
+        for command in message.commands:
+            if isinstance(command, StatusReport):
+                self._read_status(command)
+            elif isinstance(command, Alert) and command.data == AlertCode.SESSION_ABORT:
+                return self._end(End.ABORTED, message="the server has aborted the session")
+            else:
+                self._read_command(message.header.msg_id, command)
+        self._own = message.final or self._middle
+        if not self._own:
+            self._outbox.answers.append(Alert(0, AlertCode.NEXT_MESSAGE))
+        if not self._outbox.answers and not self._outbox.commands:
+            self._keep_nonces(self._account.server_nonce)  # the server never hears of a newer one
+            return self._end(End.DONE)
+        return self._make((message.header, verdict), now)
+
+    def _abort(self, answered: tuple[Header, Verdict], now: float) -> None:
+        if any(isinstance(command, Alert) for command in self._outbox.answers):
+            return self._end(End.ABORTED, message="aborted by this device")
+        self._outbox.commands.clear()
+        self._outbox.answers.append(Alert(0, AlertCode.SESSION_ABORT))
+        return self._make(answered, now, alone=True)
+
+    def _read_status(self, status: StatusReport) -> None:
+        if status.cmd == "Results" and status.data >= Status.BAD_REQUEST:
+            self._outbox.drop_rest()
+
+    def _read_command(self, msg_id: int, command: Command) -> None:
+        answers = self._outbox.answers
+        if isinstance(command, Alert) and command.data in _LINK_ALERTS:
+            if command.data == AlertCode.NO_END_OF_DATA:
+                self._outbox.drop_rest()
+            answers.append(status_of(msg_id, command, Status.OK))
+            return
+        items = items_of(command)
+        broken = self._assembly.interrupted_by(name_of(command), items[0] if items else None)
+        if broken is not None:
+            answers.append(Alert(0, AlertCode.NO_END_OF_DATA, (broken,)))
+        statuses, results = self._performer.run(msg_id, command)
+        answers.extend(statuses)
+        for result in results:
+            self._outbox.add(result)
+
+    # What goes to the server.
+
+    def _make(
+        self, answered: tuple[Header, Verdict] | None, now: float, *, alone: bool = False
+    ) -> None:
+        self._msg_id += 1
+        first = (
+            header_status(answered[0], answered[1].status, answered[1].chal) if answered else None
+        )
+        packed = self._outbox.pack(self._header(), first, own=self._own, alone=alone)
+        if packed.dropped:
+            raise RemoteProtocolError(
+                "MaxMsgSize has no room for a command", code="omadm.session.max-msg-size"
+            )
+        self._middle = self._own and not packed.final
+        hmac = self._prover.hmac(packed.body)
+        self._outgoing = Outgoing(packed.body, self._media, hmac)
+        self._keep_nonces(self._guard.nonce)
+        self._attempts = 1
+        self._deadline = now + self._config.answer_timeout
+        self._move(Step.MADE)
+
+    def _header(self) -> Header:
+        config = self._config
+        return Header(
+            self._session_id,
+            self._msg_id,
+            Location(self.address),
+            Location(config.device, self._prover.name),
+            cred=self._prover.cred(),
+            meta=Meta(max_msg_size=config.max_msg_size, max_obj_size=config.max_obj_size),
+        )
+
+    def _keep_nonces(self, server_nonce: bytes) -> None:
+        account = replace(self._account, client_nonce=self._prover.nonce, server_nonce=server_nonce)
+        if account != self._account:
+            self._account = account
+            self._events.append(NonceChanged(account))
+
+    def _tell(self, event: Event) -> None:
+        self._events.append(event)
+
+    def _end(self, end: End, code: str | None = None, message: str = "") -> None:
+        self._move(Step.ENDED)
+        self._deadline = None
+        self._events.append(SessionEnded(end, code, message))
+
+    def _move(self, step: Step) -> None:
+        state = TRANSITIONS.get((self._state, step))
+        if state is None:
+            raise LocalProtocolError(f"{step.name} while {self._state.name}")
+        self._state = state
+
+
+_LINK_ALERTS: Final = frozenset({AlertCode.NEXT_MESSAGE, AlertCode.NO_END_OF_DATA})
+
+
+def _answer(command: Command) -> bool:
+    return isinstance(command, StatusReport)

@@ -1,0 +1,241 @@
+"""What a client does with the commands of a server (OMA-TS-DM_RepPro 1.2, clause 6.6)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Protocol
+
+from openami.core.errors import OpenAmiError
+from openami.omadm.codes import AlertCode, Status
+from openami.omadm.messages.model import (
+    Add,
+    Alert,
+    Atomic,
+    Command,
+    Copy,
+    Delete,
+    Exec,
+    Get,
+    Item,
+    Replace,
+    Results,
+    Sequence,
+    StatusReport,
+    Unsupported,
+)
+from openami.omadm.session.events import CommandPerformed, Outcome
+from openami.omadm.session.numbering import (
+    items_of,
+    name_of,
+    status_of,
+    target_of,
+    walk,
+    whole_item,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from openami.omadm.session.events import Event
+    from openami.omadm.session.objects import Assembly
+
+    TreeCommand = Add | Replace | Copy | Delete | Get | Exec
+    User = Callable[[Alert], Outcome]
+
+_TREE: Final = (Add, Replace, Copy, Delete, Get, Exec)
+USER_ALERTS: Final = frozenset(range(AlertCode.DISPLAY, AlertCode.MULTIPLE_CHOICE + 1))
+_SUCCESS: Final = range(200, 300)
+
+
+class Gate(Protocol):
+    """The management tree as one server may use it during a session."""
+
+    def perform(self, command: TreeCommand, item: Item) -> Outcome:
+        """Carry out one item of a command, with all the meta information that holds for it."""
+
+    def begin(self) -> None:
+        """Hold back what follows until ``commit``."""
+
+    def commit(self) -> None:
+        """Keep all since ``begin``; any ``OpenAmiError`` means that nothing of it was kept."""
+
+    def rollback(self) -> bool:
+        """Undo all since ``begin``; tell whether everything is as it was."""
+
+
+def _options(alert: Alert) -> dict[str, str]:
+    """Return the options of a user alert: ``MINDT=10&DR=1`` in its first item."""
+    data = alert.items[0].data if alert.items else None
+    text = data if isinstance(data, str) else ""
+    return {
+        name.strip().upper(): value
+        for name, sign, value in (part.partition("=") for part in text.split("&"))
+        if sign
+    }
+
+
+def unattended(alert: Alert) -> Outcome:
+    """Answer a user alert where no user is: with the server's default response (DR), if it has one.
+
+    Without one nobody can answer, which is 406; a message to display has nowhere to be seen, and
+    is taken.
+    """
+    if alert.data == AlertCode.DISPLAY:
+        return Outcome(Status.OK)
+    default = _options(alert).get("DR", "")
+    if not default:
+        return Outcome(Status.OPTIONAL_NOT_SUPPORTED)
+    if alert.data == AlertCode.CONFIRM:
+        return Outcome(Status.OK if default == "1" else Status.NOT_MODIFIED)
+    chosen = default.split("-") if alert.data == AlertCode.MULTIPLE_CHOICE else [default]
+    return Outcome(Status.OK, tuple(Item(data=choice) for choice in chosen))
+
+
+class Performer:
+    """Carry out commands, and say what became of them.
+
+    Attributes:
+        statuses: of the commands carried out since ``take``.
+        results: what they found.
+    """
+
+    def __init__(
+        self, gate: Gate, user: User, assembly: Assembly, tell: Callable[[Event], None]
+    ) -> None:
+        self._gate = gate
+        self._user = user
+        self._assembly = assembly
+        self._tell = tell
+        self._msg_id = 0
+        self.statuses: list[StatusReport] = []
+        self.results: list[Results] = []
+
+    def run(self, msg_id: int, command: Command) -> tuple[list[StatusReport], list[Results]]:
+        """Carry out one command of a message, with all the commands in it."""
+        self._msg_id, self.statuses, self.results = msg_id, [], []
+        self._do(command)
+        return self.statuses, self.results
+
+    def _do(self, command: Command, *, grouped: bool = False) -> int:
+        """Carry out a command; return its status, of several items the worst."""
+        if isinstance(command, Atomic):
+            return self._atomic(command)
+        if isinstance(command, Sequence):
+            return self._sequence(command)
+        if isinstance(command, Alert):
+            return self._alert(command)
+        if isinstance(command, _TREE):
+            return self._items(command, grouped=grouped)
+        unsupported = isinstance(command, Unsupported)
+        return self._say(
+            command, Status.OPTIONAL_NOT_SUPPORTED if unsupported else Status.NOT_ALLOWED
+        )
+
+    def _say(
+        self,
+        command: Command,
+        status: int,
+        of: Item | None = None,
+        items: tuple[Item, ...] = (),
+    ) -> int:
+        self.statuses.append(status_of(self._msg_id, command, status, of=of, items=items))
+        return status
+
+    def _alert(self, alert: Alert) -> int:
+        if alert.data not in USER_ALERTS:
+            return self._say(alert, Status.OPTIONAL_NOT_SUPPORTED)
+        outcome = self._user(alert)
+        return self._say(alert, outcome.status, items=outcome.items)
+
+    def _items(self, command: TreeCommand, *, grouped: bool) -> int:
+        items = items_of(command)
+        several = len(items) > 1
+        worst = 0
+        for item in items:
+            outcome = self._item(command, whole_item(command, item), grouped=grouped)
+            extra = () if isinstance(command, Get) else outcome.items
+            self._say(command, outcome.status, of=item if several else None, items=extra)
+            self._tell(CommandPerformed(name_of(command), target_of(item), outcome.status))
+            if isinstance(command, Get) and outcome.status in _SUCCESS and outcome.items:
+                self.results.append(
+                    Results(
+                        0,
+                        command.cmd_id,
+                        outcome.items,
+                        msg_ref=self._msg_id,
+                        meta=outcome.meta,
+                        target_ref=target_of(item),
+                    )
+                )
+            worst = max(worst, outcome.status)
+        return worst
+
+    def _item(self, command: TreeCommand, item: Item, *, grouped: bool) -> Outcome:
+        if grouped and item.more_data:
+            # A group fits one message (DM Protocol 1.2, 6.2), so it holds no part of an object.
+            return Outcome(Status.OPTIONAL_NOT_SUPPORTED)
+        if isinstance(command, Add | Replace):
+            taken = self._assembly.take(name_of(command), item)
+            if taken.item is None:
+                return Outcome(taken.status)
+            item = taken.item
+        return self._gate.perform(command, item)
+
+    def _sequence(self, sequence: Sequence) -> int:
+        self._say(sequence, Status.OK)
+        worst: int = Status.OK
+        stopped = False
+        for command in sequence.commands:
+            if stopped:
+                self._not_executed(command)
+                continue
+            status = self._do(command, grouped=True)
+            worst = max(worst, status)
+            # What a user has declined is not gone on with (DM Protocol 1.2, 9.3).
+            stopped = isinstance(command, Alert) and status != Status.OK
+        return worst
+
+    def _not_executed(self, command: Command) -> None:
+        for inner in walk(command):
+            self._say(inner, Status.NOT_EXECUTED)
+
+    def _atomic(self, atomic: Atomic) -> int:
+        inner = [command for child in atomic.commands for command in walk(child)]
+        if any(isinstance(command, Get | Atomic) for command in inner):
+            return self._refuse(atomic, inner)
+        at = len(self.statuses)
+        self._say(atomic, Status.OK)
+        told = len(self.results)
+        self._gate.begin()
+        failed = False
+        for command in atomic.commands:
+            if failed:
+                self._not_executed(command)
+            else:
+                failed = self._do(command, grouped=True) not in _SUCCESS
+        if not failed and self._commit():
+            return Status.OK
+        undone = Status.ATOMIC_ROLLED_BACK if self._gate.rollback() else Status.ROLLBACK_FAILED
+        del self.results[told:]
+        for index in range(at + 1, len(self.statuses)):
+            status = self.statuses[index]
+            if status.data in _SUCCESS and status.data != Status.NOT_EXECUTED:
+                self.statuses[index] = replace(status, data=undone)
+        self.statuses[at] = replace(self.statuses[at], data=int(Status.ATOMIC_FAILED))
+        return Status.ATOMIC_FAILED
+
+    def _refuse(self, atomic: Atomic, inner: list[Command]) -> int:
+        """Refuse an Atomic with a Get or an Atomic in it (DM RepPro 1.2, 6.6.3: 500)."""
+        self._say(atomic, Status.COMMAND_FAILED)
+        for command in inner:
+            wrong = isinstance(command, Get | Atomic)
+            self._say(command, Status.COMMAND_FAILED if wrong else Status.NOT_EXECUTED)
+        return Status.COMMAND_FAILED
+
+    def _commit(self) -> bool:
+        try:
+            self._gate.commit()
+        except OpenAmiError as error:
+            self._tell(CommandPerformed(f"Atomic: {error.code}", None, Status.ATOMIC_FAILED))
+            return False
+        return True

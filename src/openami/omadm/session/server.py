@@ -1,0 +1,516 @@
+"""A head-end's end of a session (OMA-TS-DM_Protocol 1.2, clause 8).
+
+The server answers every message once. The same message again gets the same answer; an older one,
+or one from the future, gets none. The states are those of ``TRANSITIONS``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from openami.core.errors import LocalProtocolError, RemoteProtocolError, SecurityError
+from openami.omadm.codes import AlertCode, Status
+from openami.omadm.limits import DEFAULT_LIMITS
+from openami.omadm.messages.codec import decode_message
+from openami.omadm.messages.media import MediaType
+from openami.omadm.messages.model import (
+    Alert,
+    Command,
+    Header,
+    Item,
+    Location,
+    Message,
+    Meta,
+    Replace,
+    Results,
+    StatusReport,
+    Unsupported,
+)
+from openami.omadm.session.events import (
+    NO_ANSWER,
+    AlertReceived,
+    Authenticated,
+    AuthenticationFailed,
+    DeviceInfoReceived,
+    End,
+    Event,
+    NonceChanged,
+    Order,
+    OrderDone,
+    Outgoing,
+    SessionEnded,
+)
+from openami.omadm.session.numbering import (
+    header_status,
+    items_of,
+    name_of,
+    status_of,
+    walk,
+    whole_item,
+)
+from openami.omadm.session.objects import Assembly
+from openami.omadm.session.orders import Orders
+from openami.omadm.session.outbox import Outbox, Sent, data_size
+from openami.omadm.session.trust import Guard, Nonces, Prover, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from openami.omadm.session.account import Account
+
+MAX_MESSAGES: Final = 10_000
+"""Messages of one session, as the client's: a device that never ends would hold its orders."""
+_DEV_INFO: Final = "./DevInfo/"
+
+
+class State(Enum):
+    """Where a server's session is."""
+
+    OPENING = auto()
+    MANAGING = auto()
+    CLOSED = auto()
+
+
+class Step(Enum):
+    """What moves a server's session."""
+
+    TRUSTED = auto()
+    ENDED = auto()
+
+
+TRANSITIONS: Final[Mapping[tuple[State, Step], State]] = MappingProxyType(
+    {
+        (State.OPENING, Step.TRUSTED): State.MANAGING,
+        (State.MANAGING, Step.TRUSTED): State.MANAGING,
+        (State.OPENING, Step.ENDED): State.CLOSED,
+        (State.MANAGING, Step.ENDED): State.CLOSED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """How a server speaks.
+
+    Attributes:
+        uri: its address: the Source of its messages.
+        resp_uri: where the session goes on (RespURI), if elsewhere.
+        max_msg_size: octets of a message that it takes.
+        max_obj_size: octets of an object that it takes in parts.
+        idle_timeout: seconds after which a silent device's session is over.
+    """
+
+    uri: str
+    resp_uri: str | None = None
+    max_msg_size: int = 65_536
+    max_obj_size: int = 2**20
+    idle_timeout: float = 120.0
+
+
+def refusal(message: Message, content_type: str, status: Status, uri: str) -> Outgoing:
+    """Return the answer to a device without an account: a status for everything, and no session."""
+    outbox = Outbox(MediaType.of(content_type))
+    outbox.answers.extend(_refused(message, status))
+    header = message.header
+    source = replace(header, msg_id=1, target=header.source, source=Location(uri))
+    reply = replace(source, cred=None, meta=None, resp_uri=None, ver_dtd="1.2", ver_proto="DM/1.2")
+    packed = outbox.pack(reply, header_status(header, status, None), own=False, alone=True)
+    return Outgoing(packed.body, MediaType.of(content_type))
+
+
+def _refused(message: Message, status: int) -> Iterable[StatusReport]:
+    for command in message.commands:
+        if not isinstance(command, StatusReport | Results):
+            for inner in walk(command):
+                yield status_of(message.header.msg_id, inner, status)
+
+
+class ServerSession:
+    """One session of a head-end with one device.
+
+    Args:
+        account: of the device.
+        config: of the server.
+        nonces: gives a fresh nonce.
+        orders: what the device shall do.
+        session_id: the one that was asked for in a notification; None: whatever the device says.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        config: ServerConfig,
+        *,
+        nonces: Nonces,
+        orders: Iterable[Order] = (),
+        session_id: str | None = None,
+    ) -> None:
+        self._account = account
+        self._config = config
+        self._limits = replace(DEFAULT_LIMITS, octets=config.max_msg_size)
+        self._prover = Prover(account.server, account.policy, account.server_nonce)
+        self._guard = Guard(account.client, account.policy, account.client_nonce, nonces)
+        self._assembly = Assembly(config.max_obj_size)
+        self._orders = Orders()
+        self._queue: deque[Order] = deque(orders)
+        self._events: deque[Event] = deque()
+        self._state = State.OPENING
+        self._session_id = session_id
+        self._device: str | None = None
+        self._media = MediaType.WBXML
+        self._outbox = Outbox(self._media)
+        self._largest: int | None = None
+        self._known = False
+        self._middle = False
+        self._aborting = False
+        self._msg_id = 0
+        self._peer_msg_id = 0
+        self._last_request = b""
+        self._last_sent: tuple[Sent, ...] = ()
+        self._answer: Outgoing | None = None
+        self._deadline: float | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Only a repetition of the last message is answered any more."""
+        return self._state is State.CLOSED
+
+    def next_event(self) -> Event | None:
+        """Return what has happened; to be emptied before the answer of ``receive`` is sent."""
+        return self._events.popleft() if self._events else None
+
+    def next_timer(self) -> float | None:
+        """Return when ``handle_timer`` has to be called."""
+        return self._deadline
+
+    def handle_timer(self, now: float) -> None:
+        """End a session whose device has gone silent."""
+        if self._deadline is not None and now >= self._deadline:
+            self._end(End.TIMEOUT, message="the device has gone silent")
+
+    def order(self, order: Order) -> None:
+        """Let a command go out with the next package.
+
+        Raises:
+            LocalProtocolError: the session is over.
+        """
+        if self.closed:
+            raise LocalProtocolError("the session is over")
+        self._queue.append(order)
+
+    def abort(self) -> None:
+        """End the session: the next answer says so (Alert 1223)."""
+        self._aborting = True
+
+    def receive(
+        self,
+        body: bytes,
+        content_type: str,
+        hmac: str | None,
+        now: float,
+        *,
+        message: Message | None = None,
+    ) -> Outgoing:
+        """Take a message of the device and return the answer.
+
+        What is raised leaves the session as it was: whoever is not the device cannot end it so.
+
+        Args:
+            body: the octets.
+            content_type: their media type.
+            hmac: the header ``x-syncml-hmac``.
+            now: UTC seconds.
+            message: what ``body`` holds, if that is known already.
+
+        Raises:
+            RemoteProtocolError: it is no message, none of this session, a replayed one
+                (``omadm.session.replay``) or one out of order (``omadm.session.order``); or a
+                proof weaker than asked for, which ends it (``omadm.auth.downgrade``).
+        """
+        digest = hashlib.sha256(body + b"\0" + (hmac or "").encode()).digest()
+        if self._answer is not None and digest == self._last_request:
+            return self._answer
+        if self.closed:
+            raise RemoteProtocolError("the session is over", code="omadm.session.closed")
+        if len(body) > self._config.max_msg_size:
+            raise RemoteProtocolError("over MaxMsgSize", code="omadm.too-large")
+        if message is None:
+            message = decode_message(body, content_type, limits=self._limits)
+        self._check_header(message.header)
+        verdict = self._check_proof(message.header, body, hmac)
+        self._adopt(message.header, content_type)
+        self._last_request = digest
+        self._deadline = now + self._config.idle_timeout
+        try:
+            self._answer = self._take(message, verdict)
+        except (RemoteProtocolError, SecurityError) as error:
+            refused = isinstance(error, SecurityError)
+            self._end(End.REFUSED if refused else End.BROKEN, error.code, error.message)
+            self._answer = self._goodbye(message, verdict)
+        return self._answer
+
+    # What the device has sent.
+
+    def _check_header(self, header: Header) -> None:
+        if header.ver_proto != "DM/1.2" or header.ver_dtd != "1.2":
+            raise RemoteProtocolError("not DM 1.2", code="omadm.session.version")
+        if self._session_id not in {None, header.session_id}:
+            raise RemoteProtocolError("another session", code="omadm.session.id")
+        if self._device not in {None, header.source.uri}:
+            raise RemoteProtocolError("another device", code="omadm.session.device")
+        if header.msg_id <= self._peer_msg_id:
+            raise RemoteProtocolError("a message again", code="omadm.session.replay")
+        if header.msg_id != self._peer_msg_id + 1 or header.msg_id > MAX_MESSAGES:
+            raise RemoteProtocolError(
+                f"message {self._peer_msg_id + 1} wanted, {header.msg_id} found",
+                code="omadm.session.order",
+            )
+
+    def _check_proof(self, header: Header, body: bytes, hmac: str | None) -> Verdict:
+        try:
+            return self._guard.check(header.cred, body, hmac)
+        except RemoteProtocolError as error:
+            self._end(End.REFUSED, error.code, error.message)
+            raise
+
+    def _adopt(self, header: Header, content_type: str) -> None:
+        """Take over what the device says of itself and of its messages."""
+        if self._device is None:
+            self._media = MediaType.of(content_type)
+            self._outbox = Outbox(self._media)
+        self._session_id, self._device = header.session_id, header.source.uri
+        self._peer_msg_id = header.msg_id
+        if header.meta and header.meta.max_msg_size:
+            self._outbox.room = header.meta.max_msg_size
+        if header.meta and header.meta.max_obj_size:
+            self._largest = header.meta.max_obj_size
+
+    def _take(self, message: Message, verdict: Verdict) -> Outgoing:
+        if not verdict.trusted:
+            return self._challenge(message, verdict)
+        if not self._known:
+            self._known = True
+            self._events.append(Authenticated())
+        self._move(Step.TRUSTED)
+        if self._prove(message, verdict) or not self._last_sent:
+            return self._read(message, verdict)
+        self._orders.forget(self._msg_id)
+        self._outbox.put_back(self._last_sent)
+        return self._make(message.header, verdict, own=True)
+
+    def _challenge(self, message: Message, verdict: Verdict) -> Outgoing:
+        self._events.append(AuthenticationFailed(verdict.status))
+        self._prove(message, verdict)
+        self._outbox.answers.extend(_refused(message, verdict.status))
+        answer = self._make(message.header, verdict, own=False, alone=True)
+        if verdict.last:
+            self._end(End.REFUSED, "omadm.auth.failed", "the device proves nothing")
+        return answer
+
+    def _prove(self, message: Message, verdict: Verdict) -> bool:
+        """Read the Status of one's own header; tell whether the device takes the proof."""
+        if not self._msg_id:
+            return True
+        for command in message.commands:
+            if isinstance(command, StatusReport) and command.cmd_ref == 0:
+                if command.msg_ref != self._msg_id:
+                    raise RemoteProtocolError(
+                        "the answer to another message", code="omadm.session.order"
+                    )
+                return self._prover.take(command, trusted=verdict.trusted)
+        raise RemoteProtocolError("no Status of the header", code="omadm.session.status")
+
+    def _read(self, message: Message, verdict: Verdict) -> Outgoing:
+        aborted = False
+        for command in message.commands:
+            if isinstance(command, StatusReport):
+                self._read_status(command)
+            else:
+                self._read_command(message.header.msg_id, command)
+                aborted |= isinstance(command, Alert) and command.data == AlertCode.SESSION_ABORT
+        if aborted or self._aborting:
+            return self._abort(message, verdict, by_device=aborted)
+        own = message.final or self._middle
+        if not own:
+            self._outbox.answers.append(Alert(0, AlertCode.NEXT_MESSAGE))
+        if message.final and not self._middle:
+            self._events.extend(self._orders.finish())
+            self._next_package()
+        return self._make(message.header, verdict, own=own)
+
+    def _read_status(self, status: StatusReport) -> None:
+        order = self._orders.status(status)
+        rest = self._outbox.commands[0] if self._outbox.commands else None
+        if order is not None and rest is not None and rest.begun and rest.order == order:
+            self._outbox.drop_rest()
+
+    def _read_command(self, msg_id: int, command: Command) -> None:
+        items = items_of(command)
+        link = isinstance(command, Alert) and command.data == AlertCode.NEXT_MESSAGE
+        broken = (
+            None
+            if link
+            else self._assembly.interrupted_by(name_of(command), items[0] if items else None)
+        )
+        if broken is not None:
+            self._outbox.answers.append(Alert(0, AlertCode.NO_END_OF_DATA, (broken,)))
+        status = self._handle(msg_id, command)
+        # Results that were taken get no Status (DM Protocol 1.2, 8.4).
+        if not (isinstance(command, Results) and status == Status.OK):
+            self._outbox.answers.append(status_of(msg_id, command, status))
+
+    def _handle(self, msg_id: int, command: Command) -> int:
+        if isinstance(command, Results):
+            return self._results(command)
+        if isinstance(command, Replace):
+            return self._dev_info(command)
+        if isinstance(command, Alert):
+            return self._alert(command)
+        if isinstance(command, Unsupported):
+            return Status.OPTIONAL_NOT_SUPPORTED
+        # Of commands, a client sends Replace of its DevInfo, Results and Alert (clause 8.2).
+        for inner in list(walk(command))[1:]:
+            self._outbox.answers.append(status_of(msg_id, inner, Status.NOT_ALLOWED))
+        return Status.NOT_ALLOWED
+
+    def _results(self, results: Results) -> int:
+        complete = []
+        status: int = Status.OK
+        for item in results.items:
+            taken = self._assembly.take("Results", whole_item(results, item))
+            if taken.item is None:
+                status = taken.status
+            else:
+                complete.append(taken.item)
+        self._orders.found(results.msg_ref, results.cmd_ref, tuple(complete))
+        return status
+
+    def _dev_info(self, command: Replace) -> int:
+        values = []
+        for item in command.items:
+            where = item.target or item.source  # the standard says Source, real clients either
+            if where is None or not where.uri.startswith(_DEV_INFO):
+                return Status.NOT_ALLOWED
+            values.append((where.uri, item.data if isinstance(item.data, str) else ""))
+        self._events.append(DeviceInfoReceived(tuple(values)))
+        return Status.OK
+
+    def _alert(self, alert: Alert) -> int:
+        if alert.data == AlertCode.NO_END_OF_DATA:
+            self._outbox.drop_rest()
+        if alert.data not in _LINK_ALERTS:
+            self._events.append(AlertReceived(alert))
+        return Status.OK
+
+    # What goes to the device.
+
+    def _next_package(self) -> None:
+        while self._queue:
+            order = self._queue.popleft()
+            largest = max((data_size(item.data) for item in _all_items(order)), default=0)
+            if self._largest is not None and largest > self._largest:
+                self._events.append(OrderDone(order.id, Status.ENTITY_TOO_LARGE))
+                continue
+            self._outbox.add(order.command, order.id)
+
+    def _abort(self, message: Message, verdict: Verdict, *, by_device: bool) -> Outgoing:
+        self._outbox.commands.clear()
+        if not by_device:
+            self._outbox.answers.append(Alert(0, AlertCode.SESSION_ABORT))
+        answer = self._make(message.header, verdict, own=False, alone=True)
+        who = "the device" if by_device else "this server"
+        self._end(End.ABORTED, message=f"{who} has aborted the session")
+        return answer
+
+    def _goodbye(self, message: Message, verdict: Verdict) -> Outgoing:
+        """Answer a device that has broken the protocol: its header's status, and the end."""
+        self._outbox = Outbox(self._media)
+        status = verdict if not verdict.trusted else Verdict(Status.COMMAND_FAILED)
+        self._outbox.answers.append(Alert(0, AlertCode.SESSION_ABORT))
+        return self._make(message.header, status, own=False, alone=True, ending=True)
+
+    def _make(
+        self,
+        answered: Header,
+        verdict: Verdict,
+        *,
+        own: bool,
+        alone: bool = False,
+        ending: bool = False,
+    ) -> Outgoing:
+        self._msg_id += 1
+        first = header_status(answered, verdict.status, verdict.chal)
+        packed = self._outbox.pack(self._header(answered), first, own=own, alone=alone)
+        self._last_sent = packed.sent
+        self._orders.sent(self._msg_id, packed.sent)
+        for entry in packed.dropped:
+            if entry.order is not None:
+                self._events.append(self._orders.drop(entry.order))
+        self._middle = own and not packed.final
+        outgoing = Outgoing(packed.body, self._media, self._prover.hmac(packed.body))
+        self._keep_nonces()
+        if packed.final and own and not packed.sent and not ending:
+            self._end(End.DONE)
+        return outgoing
+
+    def _header(self, answered: Header) -> Header:
+        config = self._config
+        return Header(
+            answered.session_id,
+            self._msg_id,
+            Location(answered.source.uri),
+            Location(config.uri, self._prover.name),
+            resp_uri=config.resp_uri,
+            cred=self._prover.cred(),
+            meta=Meta(max_msg_size=config.max_msg_size, max_obj_size=config.max_obj_size),
+        )
+
+    def _keep_nonces(self) -> None:
+        account = replace(
+            self._account, client_nonce=self._guard.nonce, server_nonce=self._prover.nonce
+        )
+        if account != self._account:
+            self._account = account
+            self._events.append(NonceChanged(account))
+
+    def _end(self, end: End, code: str | None = None, message: str = "") -> None:
+        if self.closed:
+            return
+        self._move(Step.ENDED)
+        self._deadline = None
+        self._events.extend(self._orders.finish())
+        waiting = dict.fromkeys(
+            [entry.order for entry in self._outbox.commands if entry.order is not None]
+            + [order.id for order in self._queue]
+        )
+        self._events.extend(OrderDone(order, NO_ANSWER) for order in waiting)
+        self._outbox.commands.clear()
+        self._queue.clear()
+        self._events.append(SessionEnded(end, code, message))
+
+    def _move(self, step: Step) -> None:
+        state = TRANSITIONS.get((self._state, step))
+        if state is None:
+            raise LocalProtocolError(f"{step.name} while {self._state.name}")
+        self._state = state
+
+
+_LINK_ALERTS: Final = frozenset(
+    {
+        AlertCode.SERVER_INITIATED,
+        AlertCode.CLIENT_INITIATED,
+        AlertCode.NEXT_MESSAGE,
+        AlertCode.SESSION_ABORT,
+        AlertCode.NO_END_OF_DATA,
+    }
+)
+
+
+def _all_items(order: Order) -> Iterable[Item]:
+    for command in walk(order.command):
+        yield from items_of(command)
