@@ -18,6 +18,7 @@ PARTS = {  # command: (Debian package, what stays untested without it)
     "chromium": ("chromium", "the console in a browser"),
     "tshark": ("tshark", "our frames before an independent judge"),
     "wbxml2xml": ("libwbxml2-utils", "WBXML before an independent judge"),
+    "xmllint": ("libxml2-utils", "XML messages against their DTD"),
 }
 
 
