@@ -13,7 +13,8 @@ from openami.omadm.tree.refusal import TreeRefusedError
 from openami.omadm.tree.uri import Path, Property, UriLimits, check_name, check_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from collections.abc import Set as AbstractSet
 
     from openami.omadm.tree.schema import Rule, Schema
 
@@ -93,8 +94,10 @@ class Draft:
             rule = self.rule(above)
             if rule.format is not Format.NODE:
                 raise TreeRefusedError(Status.NOT_ALLOWED, "a leaf has no children")
-            made = Node(Format.NODE, type=rule.type, changed=int(self.now))
-            whole = made.with_child(path[depth], whole)
+            below = {path[depth]: whole}
+            self._check_count(rule, below)
+            below |= _defaults(rule, below.keys(), int(self.now))
+            whole = Node(Format.NODE, type=rule.type, changed=int(self.now), children=below)
         self._check_room_beside(top, path[len(top)])
         parent = self.node(top)
         self._put(top, parent.with_child(path[len(top)], whole).touched(self.now))
@@ -168,6 +171,7 @@ class Draft:
             name: self._admit((*path, name), child) for name, child in node.children.items()
         }
         self._check_count(rule, children)
+        children |= _defaults(rule, children.keys(), int(self.now))
         return replace(node, type=node.type or rule.type, changed=int(self.now), children=children)
 
     def _admit_free(self, path: Path, node: Node) -> Node:
@@ -198,7 +202,7 @@ class Draft:
             self._check_count(rule, {**self.node(parent).children, name: None})
 
     @staticmethod
-    def _check_count(rule: Rule, children: dict[str, Node] | dict[str, Node | None]) -> None:
+    def _check_count(rule: Rule, children: Mapping[str, Node | None]) -> None:
         """Refuse more dynamic nodes than their Occurrence allows."""
         named = {child.name for child in rule.children}
         for child in rule.children:
@@ -223,6 +227,15 @@ class Draft:
     def changes(self) -> tuple[Change, ...]:
         """Return what differs from the base, node by node."""
         return tuple(_differences((), self.base, self.root))
+
+
+def _defaults(rule: Rule, there: AbstractSet[str], now: int) -> dict[str, Node]:
+    """Return the children that a new interior node has by itself: those with a default value."""
+    return {
+        child.name: Node(child.format, child.default, type=child.type, changed=now)
+        for child in rule.children
+        if child.name is not None and child.least and child.default and child.name not in there
+    }
 
 
 def check_labels(node: Node) -> None:

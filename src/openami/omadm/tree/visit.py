@@ -162,7 +162,15 @@ class Visit:
             raise TreeRefusedError(Status.COMMAND_FAILED, "the document names another node")
         else:
             self._check_new(draft, path)
+        self._check_subtree(draft, path, node)
         self._create(draft, path, node)
+
+    @staticmethod
+    def _check_subtree(draft: Draft, path: Path, node: Node) -> None:
+        """Refuse a document with a node that could not be added alone."""
+        for below, _ in node.walk(path):
+            if Verb.ADD not in draft.rule(below).access:
+                raise TreeRefusedError(Status.NOT_ALLOWED, "the object allows no Add here")
 
     @staticmethod
     def _delivered(draft: Draft, above: Path | None, name: str, node: Node) -> Path:
@@ -188,6 +196,7 @@ class Visit:
             document = documents.subtree_of(item, told, media, self._limits)
             draft.remove(uri.path)
             _, _, new = read_tnds(document, self._tree.limits.uri)
+            self._check_subtree(draft, uri.path, new)
             draft.add(uri.path, replace(new, acl=new.acl or node.acl))
             return Outcome(Status.OK)
         self._check_settable(uri.path, node)

@@ -1,0 +1,99 @@
+"""FUMO and SCOMO: their states, results and alert types; the downloads are others' work."""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+from typing import Final
+
+FUMO_URN: Final = "urn:oma:mo:oma-fumo:1.0"
+SCOMO_URN: Final = "urn:oma:mo:oma-scomo:1.0"
+SCOMO_COMPLETE: Final = "urn:oma:at:scomo:1.0:OperationComplete"
+
+
+class FumoAlert(StrEnum):
+    """The type of the alert that says how an operation ended, or that a device wants one."""
+
+    DOWNLOAD = "org.openmobilealliance.dm.firmwareupdate.download"
+    UPDATE = "org.openmobilealliance.dm.firmwareupdate.update"
+    DOWNLOAD_AND_UPDATE = "org.openmobilealliance.dm.firmwareupdate.downloadandupdate"
+    DEVICE_REQUEST = "org.openmobilealliance.dm.firmwareupdate.devicerequest"
+    USER_REQUEST = "org.openmobilealliance.dm.firmwareupdate.userrequest"
+
+
+class FumoState(IntEnum):
+    """A package's State (OMA-TS-DM-FUMO 1.0, clause 5)."""
+
+    IDLE = 10
+    DOWNLOAD_FAILED = 20
+    DOWNLOADING = 30
+    DOWNLOADED = 40
+    READY = 50
+    UPDATING = 60
+    FAILED_WITH_DATA = 70
+    FAILED = 80
+    DONE_WITH_DATA = 90
+    DONE = 100
+
+
+class FumoResult(IntEnum):
+    """How an operation ended (OMA-TS-DM-FUMO 1.0, clause 7)."""
+
+    OK = 200
+    CLIENT_ERROR = 400
+    USER_CANCELLED = 401
+    CORRUPT_PACKAGE = 402
+    DEVICE_MISMATCH = 403
+    SIGNATURE_FAILED = 404
+    NOT_ACCEPTABLE = 405
+    DOWNLOAD_AUTHENTICATION = 406
+    TIMEOUT = 407
+    NOT_IMPLEMENTED = 408
+    UNDEFINED = 409
+    UPDATE_FAILED = 410
+    BAD_URL = 411
+    SERVER_UNAVAILABLE = 412
+    SERVER_ERROR = 500
+    NO_MEMORY_FOR_DOWNLOAD = 501
+    NO_MEMORY_FOR_UPDATE = 502
+    NETWORK = 503
+
+
+class ScomoStatus(IntEnum):
+    """A package's Status while it is fetched and installed."""
+
+    IDLE = 10
+    DOWNLOAD_FAILED = 20
+    DOWNLOADING = 30
+    DOWNLOADED = 40
+    INSTALLING = 50
+    FAILED_WITH_DATA = 60
+    FAILED = 70
+
+
+class ScomoState(IntEnum):
+    """A component's State."""
+
+    INACTIVE = 10
+    ACTIVE = 20
+
+
+class ScomoResult(IntEnum):
+    """How an operation ended (OMA-TS-DM-SCOMO 1.0)."""
+
+    OK = 1200
+    CLIENT_ERROR = 1400
+    USER_CANCELLED = 1401
+    DOWNLOAD_FAILED = 1402
+    DOWNLOAD_AUTHENTICATION = 1403
+    NO_MEMORY_FOR_DOWNLOAD = 1404
+    INSTALL_FAILED = 1405
+    NO_MEMORY_FOR_INSTALL = 1406
+    VALIDATION_FAILED = 1407
+    REMOVE_FAILED = 1408
+    ACTIVATE_FAILED = 1409
+    DEACTIVATE_FAILED = 1410
+    NOT_IMPLEMENTED = 1411
+    UNDEFINED = 1412
+    WRONG_ENVIRONMENT = 1413
+    SERVER_ERROR = 1500
+    SERVER_UNAVAILABLE = 1501
