@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import signal
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -19,6 +18,7 @@ from openami.meter.device import Meter
 from openami.meter.identity import generate_identity, load_identity, save_identity
 from openami.meter.live import LiveFeed
 from openami.meter.server import MeterServer
+from openami.meter.serving import serve_until_stopped
 from openami.metrology.memory import VolatileMemory
 from openami.store.nvm import SqliteMemory
 from openami.transport.clock import SystemClock, monotonic, speed_of
@@ -300,18 +300,4 @@ async def run_meter(
         TransportError: a link cannot be opened.
         StoreError: its memory cannot be read.
     """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    async with MeterRunner(settings) as runner:
-        if ready is not None:
-            ready(runner)
-        waits = [asyncio.create_task(stop.wait()), asyncio.create_task(runner.failed())]
-        try:
-            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in waits:
-                task.cancel()
+    await serve_until_stopped(MeterRunner(settings), ready)

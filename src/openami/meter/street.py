@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-import signal
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -18,6 +17,7 @@ from openami.meter.identity import generate_identity, load_shipment, save_shipme
 from openami.meter.live import LiveFeed
 from openami.meter.run import Endpoint, Listening, hdlc_link
 from openami.meter.server import MeterServer
+from openami.meter.serving import serve_until_stopped
 from openami.metrology.events import Alarm
 from openami.metrology.memory import VolatileMemory
 from openami.store.nvm import SqliteMemory
@@ -341,20 +341,4 @@ async def run_street(
         TransportError: a link cannot be opened.
         StoreError: the memory cannot be read.
     """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    try:
-        async with StreetRunner(settings) as runner:
-            if ready is not None:
-                ready(runner)
-            waits = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(runner.failed())]
-            done, left = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            for task in left:
-                task.cancel()
-            for task in done:
-                task.result()
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
+    await serve_until_stopped(StreetRunner(settings), ready)
