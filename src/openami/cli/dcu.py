@@ -13,6 +13,7 @@ from openami.cli.options import (
     log_option,
     parse_assignments,
     set_option,
+    world_clock,
 )
 
 CREDENTIALS = ("certificate", "key", "authority")
@@ -64,7 +65,6 @@ def run(
     from openami.cli.run import run_server
     from openami.dcu.agent import run_dcu
     from openami.dcu.settings import DcuSettings
-    from openami.transport.clock import ClockSettings, make_clock
 
     options: dict[str, Any] = parse_assignments(assignments)
     if credentials is not None:
@@ -79,5 +79,4 @@ def run(
     }
     options |= {name: value for name, value in named.items() if value is not None}
     settings = DcuSettings.load(config, **options)
-    world = make_clock(ClockSettings.parse(settings.clock) if settings.clock else None)
-    run_server(run_dcu(settings, world), log_level=log_level)
+    run_server(run_dcu(settings, world_clock(settings.clock)), log_level=log_level)

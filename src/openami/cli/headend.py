@@ -14,6 +14,7 @@ from openami.cli.options import (
     log_option,
     parse_assignments,
     set_option,
+    world_clock,
 )
 from openami.cli.output import emit_json, json_option, note
 from openami.core.errors import ConfigError
@@ -68,7 +69,6 @@ def run(
     """
     from openami.cli.run import run_server
     from openami.headend import server
-    from openami.transport.clock import ClockSettings, make_clock
 
     settings = load(
         config,
@@ -97,7 +97,7 @@ def run(
 
     work = server.run(
         settings,
-        clock=make_clock(ClockSettings.parse(clock)) if clock else None,
+        clock=world_clock(clock) if clock else None,
         announce=announce,
     )
     run_server(work, log_level=log_level)
