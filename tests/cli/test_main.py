@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -38,7 +39,12 @@ def test_a_mistake_is_an_error_with_a_hint(capsys: pytest.CaptureFixture[str]) -
         (["demo", "--for", "soon"], "config", 2),
         (["meter", "run", "--state", "x", "--wrapper", "here"], "config", 2),
         (["headend", "run", "--set", "rows"], "config", 2),
-        (["device", "read", "M1", "not/a"], "config", 2),
+        (["device", "read", "M1", "not/a"], "config.name", 2),
+        (["device", "read", "M1", "65536/0.0.1.0.0.255/2"], "config.name", 2),
+        (["read", "dlms+tcp://127.0.0.1:4059", "3/1.0.1.8.0.255/128"], "config.name", 2),
+        (["meter", "run", "--state", "/proc/none/x"], "config", 2),
+        (["demo", "--state", "/proc/none"], "config.file", 2),
+        (["headend", "run", "--state", "/proc/none"], "config.file", 2),
     ],
 )
 def test_errors_have_a_code_and_a_status(
@@ -55,11 +61,54 @@ def test_errors_have_a_code_and_a_status(
     assert f"error[{code}]" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--from", "2026-01-02", "--to", "2026-01-01"],
+        ["--from", "2026-13-01"],
+        ["--entries", "0:5"],
+        ["--entries", "5:2"],
+        ["--entries", "1:4294967296"],
+        ["--entries", "first"],
+        ["--entries", "1", "--to", "2026-01-01"],
+    ],
+)
+def test_rows_that_there_can_not_be(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    profile = ["read", "dlms+tcp://127.0.0.1:1", "--profile", "1.0.99.1.0.255"]
+    assert main([*profile, *options]) == 2
+    assert "error[config]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [["--wrapper", "x"], ["--source", "x"], ["--zone", "x"]])
+def test_a_mistake_leaves_no_new_meter_behind(
+    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["meter", "run", "--state", str(tmp_path / "meter"), *options]) == 2
+    assert "error[config]" in capsys.readouterr().err
+    options = ["--modem" if option == "--wrapper" else option for option in options]
+    assert main(["street", "run", "--state", str(tmp_path / "street"), *options]) == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_under_the_output_is_told() -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "openami", "decode", "dlms", "C001C100080000010000FF0200"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("error[config.file]: output: No space left on device")
+    assert "Traceback" not in done.stderr
+
+
 def test_nothing_listening_is_a_transport_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["read", "dlms+tcp://127.0.0.1:1", "3/1.0.1.8.0.255/2"]) == 5
     err = capsys.readouterr().err
     assert "error[transport.refused]" in err
     assert "hint:" in err
+    keys = [f"--key={name}={'00' * 16}" for name in ("guek", "gak")]
+    assert main(["scan", "dlms+tcp://127.0.0.1:1", "--auth", "hls5-gmac", *keys]) == 5
+    assert "error[transport.refused]" in capsys.readouterr().err
 
 
 def test_the_module_runs_as_a_program() -> None:

@@ -86,7 +86,8 @@ def test_a_password_reads_too_and_is_never_shown(
     monkeypatch.setenv("OPENAMI_PASSWORD", "certainly-wrong")
     assert main(["read", url, *READER, "1.0.1.8.0.255"]) == 4
     err = capsys.readouterr().err
-    assert "error[association." in err
+    assert "error[association.authentication-failure]" in err
+    assert "hint: wrong password" in err
     assert "certainly-wrong" not in err
 
 

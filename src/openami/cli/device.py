@@ -18,8 +18,8 @@ from openami.cli.api import (
     pages,
     target_options,
 )
+from openami.cli.names import parse_name
 from openami.cli.output import emit_json, json_option, note, table
-from openami.core.errors import ConfigError
 from openami.core.obis import Obis
 from openami.core.units import Quantity, symbol
 from openami.dlms.obis_names import describe
@@ -173,18 +173,10 @@ def attribute(name: str) -> dict[str, Any]:
     Raises:
         ConfigError: it has neither form.
     """
-    parts = name.split("/")
-    try:
-        if len(parts) == 1:
-            obis = str(Obis.parse(name))
-            return {"class_id": CLASSES.get(obis, REGISTER), "obis": obis, "attribute": 2}
-        class_id, code, index = parts
-        return {"class_id": int(class_id), "obis": str(Obis.parse(code)), "attribute": int(index)}
-    except ValueError as error:
-        raise ConfigError(
-            f"{name!r} is neither an OBIS code nor CLASS/OBIS/ATTRIBUTE",
-            hint="such as 1.0.1.8.0.255 or 8/0.0.1.0.0.255/2",
-        ) from error
+    found = parse_name(name)
+    if isinstance(found, Obis):
+        return {"class_id": CLASSES.get(str(found), REGISTER), "obis": str(found), "attribute": 2}
+    return {"class_id": found.class_id, "obis": str(found.obis), "attribute": found.attribute}
 
 
 async def _read(client: HttpClient, serial: str, wish: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -10,7 +11,7 @@ from typing import Any, Final
 import click
 
 from openami import __version__
-from openami.core.errors import OpenAmiError
+from openami.core.errors import ConfigError, OpenAmiError
 
 INTERRUPTED: Final = 130  # what a shell gives for SIGINT
 
@@ -77,10 +78,6 @@ def main(arguments: list[str] | None = None, **extra: Any) -> int:
     """Run the command; return its exit status."""
     try:
         status = cli.main(arguments, prog_name="openami", standalone_mode=False, **extra)
-    except OpenAmiError as error:
-        return report(error)
-    except click.exceptions.Exit as leaving:
-        return leaving.exit_code
     except click.ClickException as error:
         return report_usage(error)
     except (click.Abort, KeyboardInterrupt):
@@ -89,4 +86,17 @@ def main(arguments: list[str] | None = None, **extra: Any) -> int:
         # The reader of our output has gone (as with `| head`): say nothing, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except (OpenAmiError, OSError) as error:
+        return report(_ours(error))
     return status if isinstance(status, int) else 0
+
+
+def _ours(error: OpenAmiError | OSError) -> OpenAmiError:
+    """Return an error as one of ours; raise an OSError that is about no file and no output."""
+    if isinstance(error, OpenAmiError):
+        return error
+    if error.filename is None and error.errno not in {errno.ENOSPC, errno.EIO}:
+        raise error
+    # A file that the user named, one in a folder that the user named, or where output goes.
+    where = "output" if error.filename is None else error.filename
+    return ConfigError(f"{where}: {error.strerror}", code="config.file")

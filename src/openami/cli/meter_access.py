@@ -18,12 +18,18 @@ from openami.cli.secrets import (
     parse_title,
     password_file_option,
 )
-from openami.core.errors import ConfigError, OpenAmiError
+from openami.core.errors import (
+    ConfigError,
+    OpenAmiError,
+    ProtocolError,
+    SecurityError,
+    TransportTimeoutError,
+)
 from openami.core.identifiers import SystemTitle
 from openami.core.obis import Obis
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
     from pathlib import Path
 
     from openami.dlms.client import ClientConfig
@@ -37,6 +43,21 @@ DEFAULT_TITLE: Final = SystemTitle.of("OAM", 0xFFFFFFFFFF)
 COUNTER: Final = "0.0.43.1.0.255"
 PUBLIC_CLIENT: Final = 16
 DATA_CLASS: Final = 1
+
+# What to do about what a meter most often answers, by the code of the error.
+HINTS: Final[Mapping[str, str]] = {
+    "association.no-reason-given": "it may not know this client: --client, or another server in the URL",
+    "association.authentication-required": "this client proves itself: --auth lls or hls5-gmac",
+    "association.authentication-failure": "wrong password or key, or an invocation counter that the"
+    " meter has seen (leave --counter out)",
+    "association.mechanism-name-not-recognized": "another --auth",
+    "association.mechanism-name-required": "this client proves itself: --auth lls or hls5-gmac",
+    "dlms.read-write-denied": "this client may not; openami scan shows what each may",
+    "dlms.object-undefined": "openami scan lists what the meter has",
+    "dlms.object-class-inconsistent": "openami scan tells each object's class",
+    "transport.closed": "a meter that speaks another framing closes too: dlms+tcp or hdlc+tcp?",
+    "transport.timeout": "wrong server address, client or speed, or somebody else has the line",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,35 +107,46 @@ class Access:
         """Give an association with the meter.
 
         Raises:
-            OpenAmiError: see ``openami.transport.session``.
+            OpenAmiError: see ``openami.transport.session``; with a hint where there is one.
         """
         from openami.transport.session import open_session
 
-        ciphered = self.auth == "hls5-gmac" or self.security != "none"
-        counter = (
-            (await self._counter() if self.counter is None else self.counter) if ciphered else 0
-        )
-        async with open_session(self.url, self.config(counter), on_progress=on_progress) as session:
-            yield session
+        try:
+            config = self.config(await self._counter())
+            async with open_session(self.url, config, on_progress=on_progress) as session:
+                yield session
+        except OpenAmiError as error:
+            error.hint = error.hint or HINTS.get(error.code)
+            raise
 
     async def _counter(self) -> int:
-        """Return one more than what the meter has seen, which its public client may read."""
-        from openami.dlms.client import ClientConfig
-        from openami.dlms.references import AttributeRef
-        from openami.transport.session import open_session
-
-        url = replace(self.url, client=PUBLIC_CLIENT)
+        """Return our first invocation counter: by default one more than the meter has seen."""
+        if self.auth != "hls5-gmac" and self.security == "none":
+            return 0
+        if self.counter is not None:
+            return self.counter
         try:
-            async with open_session(url, ClientConfig(timeout=self.timeout)) as session:
-                data = await session.get(AttributeRef(DATA_CLASS, self.counter_name, 2))
-            return data.integer() + 1
-        except OpenAmiError as error:
+            return await self._seen() + 1
+        except TransportTimeoutError as error:
+            error.hint = f"{HINTS[error.code]}; a meter without a public client wants --counter N"
+            raise
+        except (ProtocolError, SecurityError) as error:
             raise ConfigError(
                 f"the meter does not tell its invocation counter {self.counter_name}:"
                 f" {error.message}",
                 hint="--counter N, or --counter-name OBIS for a meter that keeps it elsewhere",
                 code="meter.counter",
             ) from error
+
+    async def _seen(self) -> int:
+        """Return the last invocation counter that the meter has seen; its public client may."""
+        from openami.dlms.client import ClientConfig
+        from openami.dlms.references import AttributeRef
+        from openami.transport.session import open_session
+
+        url = replace(self.url, client=PUBLIC_CLIENT)
+        async with open_session(url, ClientConfig(timeout=self.timeout)) as session:
+            return (await session.get(AttributeRef(DATA_CLASS, self.counter_name, 2))).integer()
 
 
 def run(work: Callable[[], Awaitable[T]]) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +34,8 @@ BUFFER: Final = 2
 CAPTURE_OBJECTS: Final = 3
 PERIOD: Final = 4
 CLOCK: Final = 8
+LAST_ENTRY: Final = 0xFFFFFFFF  # a double-long-unsigned (Blue Book, entry_descriptor)
+_ENTRIES: Final = re.compile(r"([0-9]{1,10})(?::([0-9]{0,10}))?")
 LAST_TIME: Final = 4102444800  # 2100-01-01, for a range without an end
 
 
@@ -70,17 +73,19 @@ class Wanted:
             return cls(obis, _entries(entries), deviation)
         if first is None and last is None:
             return cls(obis, None, deviation)
+        if first is not None and last is not None and first > last:
+            raise ConfigError("--from is after --to")
         begin = CosemDateTime.from_utc(0.0 if first is None else first, 0)
         until = CosemDateTime.from_utc(LAST_TIME if last is None else last, 0)
         return cls(obis, RangeSelection.of_times(begin, until), deviation)
 
 
 def _entries(text: str) -> EntrySelection:
-    first, _, last = text.partition(":")
-    try:
-        return EntrySelection(int(first), int(last or 0))
-    except ValueError as error:
-        raise ConfigError("--entries is FIRST:LAST, such as 1:96") from error
+    match = _ENTRIES.fullmatch(text)
+    first, last = (int(match[1]), int(match[2] or 0)) if match else (0, 0)
+    if not 1 <= first <= (last or LAST_ENTRY) or last > LAST_ENTRY:
+        raise ConfigError("--entries is FIRST:LAST counted from 1, such as 1:96")
+    return EntrySelection(first, last)
 
 
 async def read_profile(session: DlmsSession, wanted: Wanted) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from openami.cli.meter_access import access_options, make_access, progress, run
+from openami.cli.names import parse_name
 from openami.cli.output import emit_json, json_option, note, table
 from openami.cli.values import plain, scaled
 from openami.core.clock import parse_utc
@@ -99,26 +100,6 @@ def read(
     else:
         table(["name", "meaning", "value", "unit"], [_line(value) for value in found])
     return 3 if all(value.get("error") for value in found) else 0
-
-
-def parse_name(text: str) -> AttributeRef | Obis:
-    """Return what a name on the command line means: an attribute, or a name to be looked up.
-
-    Raises:
-        ConfigError: it has neither form.
-    """
-    parts = text.split("/")
-    try:
-        if len(parts) == 1:
-            return Obis.parse(text)
-        class_id, obis, attribute = parts
-        return AttributeRef(int(class_id), Obis.parse(obis), int(attribute))
-    except ValueError as error:
-        raise ConfigError(
-            f"{text!r} is neither a logical name nor CLASS/LOGICAL_NAME/ATTRIBUTE",
-            hint="such as 1.0.1.8.0.255 or 3/1.0.1.8.0.255/2",
-            code="config.name",
-        ) from error
 
 
 def parse_time(text: str | None) -> float | None:
