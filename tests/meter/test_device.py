@@ -83,7 +83,7 @@ def test_a_meter_comes_back_with_all_its_rows() -> None:
         assert bench.meter.engine.rows[ring].entries()[: len(rows)] == rows
     assert bench.meter.engine.state.energy.register(Channel.IMPORT) == total
     assert bench.meter.captured(Channel.IMPORT) == total
-    log = events(bench.meter.engine, Ring.STANDARD_LOG)
+    log = events(bench.meter.engine, Ring.POWER_LOG)
     assert log[-2:] == [Event.POWER_DOWN, Event.POWER_UP]
 
 
@@ -256,7 +256,7 @@ def test_an_association_recorded_before_a_power_cut_cannot_be_replayed() -> None
     event = Session(bench, MANAGEMENT, config).open()
     assert isinstance(event, Closed)
     bench.run(1)
-    assert Event.REPLAY_DETECTED in events(bench.meter.engine, Ring.FRAUD_LOG)
+    assert Event.REPLAY_DETECTED in events(bench.meter.engine, Ring.SECURITY_LOG)
     public = bench.client(PUBLIC).opened()
     kept = public.data("1/0.0.43.1.0.255").integer()
     assert kept >= config.invocation_counter
@@ -275,7 +275,7 @@ def test_transferred_keys_are_kept_and_the_old_ones_refused() -> None:
         d.structure(d.enum(2), d.octets(wrap(master, new.gak))),
     )
     assert session.invoke(SECURITY, 2, transfer).ok
-    assert Event.KEYS_CHANGED in events(bench.meter.engine, Ring.STANDARD_LOG)
+    assert Event.KEYS_CHANGED in events(bench.meter.engine, Ring.SECURITY_LOG)
     bench.restart()
     assert isinstance(bench.client(MANAGEMENT).open(), Closed)
     bench.client(MANAGEMENT, keys=new, invocation_counter=1).opened()
@@ -330,13 +330,13 @@ def test_wrong_passwords_are_written_down_once_a_minute() -> None:
     for _ in range(3):
         session = Session(bench, READER, bench.config_of(READER, secret=b"wrong"))
         assert isinstance(session.open(), Closed)
-    log = events(bench.meter.engine, Ring.FRAUD_LOG)
+    log = events(bench.meter.engine, Ring.SECURITY_LOG)
     assert log == [Event.AUTHENTICATION_FAILED]
     assert bench.meter.engine.state.alarms & Alarm.AUTHENTICATION_FAILURE
     bench.run(61)
     again = Session(bench, READER, bench.config_of(READER, secret=b"wrong"))
     assert isinstance(again.open(), Closed)
-    assert len(events(bench.meter.engine, Ring.FRAUD_LOG)) == 2
+    assert len(events(bench.meter.engine, Ring.SECURITY_LOG)) == 2
 
 
 def test_associations_are_written_down_and_strangers_too() -> None:
@@ -364,7 +364,7 @@ def test_requests_that_are_replayed_or_forged_are_written_down(flip: int, event:
     session.server.receive_data = listen  # type: ignore[method-assign]  # an ear on the line
     assert session.data(ENERGY).integer() == 0
     take(sent[-1][:-1] + bytes((sent[-1][-1] ^ flip,)), now=1.0)
-    assert events(bench.meter.engine, Ring.FRAUD_LOG) == [event]
+    assert events(bench.meter.engine, Ring.SECURITY_LOG) == [event]
     assert session.server.data_to_send()
 
 
@@ -414,7 +414,7 @@ def test_a_clock_is_set_over_dlms() -> None:
     right = CosemDateTime.from_utc(START + 100, -540).encode()
     assert session.set(CLOCK, 2, d.octets(right)).ok
     assert bench.meter.engine.seconds == START + 100
-    log = events(bench.meter.engine, Ring.STANDARD_LOG)
+    log = events(bench.meter.engine, Ring.CLOCK_LOG)
     assert log[-2:] == [Event.CLOCK_OLD, Event.CLOCK_NEW]
     bench.restart()
     assert bench.meter.engine.seconds == START + 100

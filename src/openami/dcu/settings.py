@@ -148,7 +148,7 @@ class DcuSettings(Settings):
         default="0.0.98.1.0.255", description="Logical name of the monthly billing; empty: none."
     )
     event_logs: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=("0.0.99.98.0.255", "0.0.99.98.1.255", "0.0.99.98.2.255", "1.0.99.97.0.255"),
+        default=(*(f"0.0.99.98.{log}.255" for log in (0, 1, 2, 6, 7, 8)), "1.0.99.97.0.255"),
         description="Logical names of the event logs. In the environment: separated by commas.",
     )
     log_period_s: int = Field(default=3600, ge=1, description="How often event logs are read.")

@@ -250,7 +250,7 @@ class Meter:
         if last is not None and 0 <= engine.seconds - last < REPEAT_S:
             return
         self._noted[event] = engine.seconds
-        if LOGS[event] is Ring.FRAUD_LOG:
+        if LOGS[event] is Ring.SECURITY_LOG:
             engine.state.alarms |= Alarm.AUTHENTICATION_FAILURE
         engine.record(event)
 
