@@ -193,7 +193,7 @@ def test_counters_that_were_not_set_aside_are_not_given_out(tmp_path: Path) -> N
     counters.accept(5)
     with pytest.raises(SecurityError, match="not above"):
         counters.accept(5)
-    counters.renew()
+    counters.renew(bytes(16))
     assert counters.last == -1
     spool.close()
 

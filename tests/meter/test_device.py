@@ -34,7 +34,7 @@ from openami.dlms.results import ActionResult, DataAccessResult
 from openami.dlms.security import Keys
 from openami.dlms.server.throttle import FIRST_PAUSE, FREE_ATTEMPTS
 from openami.dlms.wrapper import Packet
-from openami.meter.counters import RESERVE
+from openami.meter.counters import KEYS_REMEMBERED, RESERVE, AssociationCounters, OwnCounter
 from openami.meter.device import tick_all
 from openami.metrology.clock import SECOND
 from openami.metrology.energy import Channel
@@ -289,6 +289,43 @@ def test_transferred_keys_are_kept_and_the_old_ones_refused() -> None:
     for secret in (new.guek, new.gak, master, bench.config.identity.keys.lls):
         assert secret not in image.snapshot
         assert secret.hex().encode() not in image.snapshot
+
+
+def transfer_of(bench: Bench, keys: Keys) -> d.Data:
+    master = bench.config.identity.keys.master
+    parts = (keys.guek or b"", keys.gak or b"")
+    numbered = zip((0, 2), parts, strict=True)
+    return d.array(*(d.structure(d.enum(n), d.octets(wrap(master, key))) for n, key in numbered))
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_keys_that_come_back_accept_nothing_recorded(*, restarts: bool) -> None:
+    bench = Bench()
+    config = bench.config_of(MANAGEMENT)
+    first = config.keys or Keys()
+    recorded = Session(bench, MANAGEMENT, config)
+    session = recorded.opened()
+    second = Keys(guek=bytes(range(1, 17)), gak=bytes(range(2, 18)))
+    assert session.invoke(SECURITY, 2, transfer_of(bench, second)).ok
+    if restarts:
+        bench.restart()
+    session = bench.client(MANAGEMENT, keys=second, invocation_counter=0).opened()
+    assert session.invoke(SECURITY, 2, transfer_of(bench, first)).ok
+    if restarts:
+        bench.restart()
+    assert isinstance(Session(bench, MANAGEMENT, config).open(), Closed)
+    assert Event.REPLAY_DETECTED in events(bench.meter.engine, Ring.SECURITY_LOG)
+    counter = bench.client(PUBLIC).opened().data("1/0.0.43.1.0.255").integer() + 1
+    Session(bench, MANAGEMENT, replace(config, invocation_counter=counter)).opened()
+
+
+def test_what_is_remembered_of_keys_is_bounded() -> None:
+    counters = AssociationCounters(OwnCounter(0, lambda: None), bytes(16), {})
+    for number in range(3 * KEYS_REMEMBERED):
+        counters.accept(number)
+        counters.renew(number.to_bytes(16, "big"))
+    assert counters.last == -1
+    assert len(counters.accepted) == KEYS_REMEMBERED
 
 
 def test_keys_and_passwords_that_cannot_be_kept_do_not_change() -> None:
