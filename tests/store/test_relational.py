@@ -261,6 +261,22 @@ def test_leases_and_jobs_end_with_time(store: RelationalStore) -> None:
     assert store.jobs.pass_time(now=500.0) == ()
 
 
+def test_jobs_that_ended_long_ago_are_forgotten(store: RelationalStore) -> None:
+    for n in range(6):
+        store.jobs.add(job(f"j{n}"))
+    for n in range(5):
+        store.jobs.apply(f"j{n}", Finished(float(10 + n)) if n % 2 else Failed(float(10 + n), "x"))
+    assert store.jobs.purge(before=10.0) == 0
+    assert store.jobs.purge(before=14.0, limit=3) == 3
+    assert [one.id for one in store.jobs.list().items] == ["j5", "j4", "j3"]
+    assert store.jobs.purge(before=14.0, limit=3) == 1
+    # What has not ended is kept, however old it is.
+    assert store.jobs.purge(before=1e9) == 1
+    assert [one.id for one in store.jobs.list().items] == ["j5"]
+    with pytest.raises(NotFoundError):
+        store.jobs.get("j4")
+
+
 def test_lists_of_jobs(store: RelationalStore) -> None:
     for n in range(9):
         store.jobs.add(job(f"j{n}", created=float(n // 2), meter=f"A{n % 2}"))

@@ -140,6 +140,13 @@ class JobStore(Protocol):
         """Take back offers whose lease is over and expire jobs that are."""
         ...
 
+    def purge(self, *, before: float, limit: int = 1000) -> int:
+        """Forget jobs that ended before a time, those of longest ago first; return how many.
+
+        As many as ``limit``: more may be left.
+        """
+        ...
+
     def list(
         self, *, meter: str | None = None, after: str | None = None, limit: int = 100
     ) -> Page[Job]:
@@ -335,19 +342,25 @@ class ReadingStore(Protocol):
         start: int | None = None,
         end: int | None = None,
     ) -> pa.Table:
-        """Return per meter, profile and channel: count, exact sum, first and last time."""
+        """Return per meter, profile and channel, in ``start`` < t ≤ ``end`` or any time.
+
+        The columns are ``openami.mdm.sums.SUMS_SCHEMA``: count, exact sum, first and last time.
+        """
         ...
 
     def hourly(
         self,
         channel: str,
         *,
+        profile: str,
         start: int,
         end: int,
         meters: Sequence[str] | None = None,
-        profile: str | None = None,
     ) -> pa.Table:
-        """Return per hour, named by its end, the sum and count of a channel over some meters."""
+        """Return per hour, named by its end, the sum and count of a channel over some meters.
+
+        Only readings of ``profile`` count: the same channel may come as single reads, too.
+        """
         ...
 
     def gaps(

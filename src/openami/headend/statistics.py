@@ -22,6 +22,7 @@ T = TypeVar("T")
 HOUR: Final = 3600
 DAY: Final = 24 * HOUR
 CHANNEL: Final = "1.0.1.29.0.255"  # active energy imported in the interval: every meter has it
+PROFILE: Final = "1.0.99.1.0.255"  # single reads of the same channel are no intervals
 PERIOD_S: Final = 900
 FRESH_S: Final = 2.0  # many screens ask for the same figures; counting a lake takes its time
 
@@ -166,7 +167,7 @@ class Statistics:
         )
 
     def _stored(self, start: int, end: int) -> int:
-        table = self._readings.hourly(CHANNEL, start=start, end=end)
+        table = self._readings.hourly(CHANNEL, profile=PROFILE, start=start, end=end)
         return sum(count for count in table["count"].to_pylist() if count)
 
     def _meters(self, dcu: str) -> Iterator[Device]:

@@ -93,12 +93,12 @@ class Lake:
         self,
         channel: str,
         *,
+        profile: str,
         start: int,
         end: int,
         meters: Sequence[str] | None = None,
-        profile: str | None = None,
     ) -> pa.Table:
-        return self._queries.hourly(channel, start=start, end=end, meters=meters, profile=profile)
+        return self._queries.hourly(channel, profile=profile, start=start, end=end, meters=meters)
 
     def gaps(
         self, *, start: int, end: int, period: int, profile: str, meters: Sequence[str]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import or_, select, tuple_
+from sqlalchemy import delete, or_, select, tuple_
 
 from openami.core.errors import ConflictError, NotFoundError
 from openami.core.obis import Obis
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from openami.fleet.jobs import Effect, JobEvent
     from openami.fleet.ports import Page
     from openami.store.relational.engine import Transactions
+
+_FINAL: Final = sorted(state.value for state in FINAL_STATES)
+# Named one by one: an index finds what is in a list, not what is absent from one.
+_OPEN: Final = sorted(state.value for state in set(JobState) - FINAL_STATES)
 
 
 class JobRepository:
@@ -71,7 +75,7 @@ class JobRepository:
         query = (
             select(JobRow)
             .where(
-                JobRow.state.not_in([state.value for state in FINAL_STATES]),
+                JobRow.state.in_(_OPEN),
                 or_(JobRow.expires <= now, JobRow.lease_until <= now),
             )
             .order_by(JobRow.expires)
@@ -81,6 +85,18 @@ class JobRepository:
         with self._transactions.writing() as session:
             moved = [_move(row, TimePassed(now))[1] for row in session.scalars(query)]
             return tuple(effect for effects in moved for effect in effects)
+
+    def purge(self, *, before: float, limit: int = 1000) -> int:
+        ended = (
+            select(JobRow.id)
+            .where(JobRow.state.in_(_FINAL), JobRow.updated < before)
+            .order_by(JobRow.updated)
+            .limit(bounded(limit))
+        )
+        with self._transactions.writing() as session:
+            keys = session.scalars(ended).all()
+            session.execute(delete(JobRow).where(JobRow.id.in_(keys)))
+            return len(keys)
 
     def list(
         self, *, meter: str | None = None, after: str | None = None, limit: int = 100

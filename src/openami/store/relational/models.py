@@ -75,6 +75,7 @@ class JobRow(Base):
         Index("ix_job_dcu", "dcu", "state", "created"),
         Index("ix_job_meter", "meter", "created"),
         Index("ix_job_state", "state", "expires"),
+        Index("ix_job_updated", "state", "updated"),
     )
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
