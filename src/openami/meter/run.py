@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -17,6 +17,7 @@ from openami.dlms.wrapper import WrapperParameters, WrapperServerLink
 from openami.meter.device import Meter
 from openami.meter.identity import generate_identity, load_identity, save_identity
 from openami.meter.live import LiveFeed
+from openami.meter.memory import WatchedMemory
 from openami.meter.server import MeterServer
 from openami.meter.serving import serve_until_stopped
 from openami.metrology.memory import VolatileMemory
@@ -28,7 +29,7 @@ from openami.transport.tcp import listen_tcp
 from openami.transport.udp import listen_udp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine
     from pathlib import Path
 
     from openami.core.clock import Clock
@@ -144,17 +145,17 @@ class MeterRunner:
             return VolatileMemory()
         memory = SqliteMemory(self._settings.state / MEMORY_FILE)
         stack.callback(memory.close)
-        return memory
+        return WatchedMemory(memory)
 
     def _last_commit(self) -> None:
-        with _logged():
+        with suppress(StoreError):  # the memory has told
             self.meter.stop(self._settings.clock.now())
 
     async def _tick(self) -> None:
         pause = min(TICK_S, self._settings.config.persist_s / speed_of(self._settings.clock))
         while True:
             await asyncio.sleep(max(pause, 0.01))
-            with _logged():
+            with suppress(StoreError):  # the memory has told; the meter measures on
                 self.meter.refresh()
 
     def _watch(self, stack: AsyncExitStack, work: Coroutine[Any, Any, object]) -> None:
@@ -212,9 +213,7 @@ class MeterRunner:
         await self._serve(channel, hdlc_link(self.meter, alone=True))
 
     async def _serve(self, channel: Channel, link: HdlcServerLink | WrapperServerLink) -> None:
-        server = MeterServer(
-            self.meter, link, random_octets=secrets.token_bytes, on_error=_store_failed
-        )
+        server = MeterServer(self.meter, link, random_octets=secrets.token_bytes)
         log.debug("link opened", channel=channel.name)
         await Driver[ServerEvent](
             server, channel, on_event=_log_event, finished=lambda: server.finished
@@ -244,19 +243,6 @@ def hdlc_link(meter: Meter, *, alone: bool = False) -> HdlcServerLink:
         inter_frame=max(hdlc.inter_octet_timeout / 1000, 0.5),
     )
     return HdlcServerLink(meter.station, (1,), parameters, alone=alone)
-
-
-@contextmanager
-def _logged() -> Iterator[None]:
-    """Log a memory that cannot be written: the meter measures on, and tries again."""
-    try:
-        yield
-    except StoreError as error:
-        _store_failed(error)
-
-
-def _store_failed(error: StoreError) -> None:
-    log.error("memory not written", code=error.code, reason=error.message)
 
 
 def _log_event(event: ServerEvent) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import StoreError
@@ -41,7 +42,6 @@ class MeterServer:
         meter: the meter, which may be served over several links at once.
         link: an ``HdlcServerLink`` or a ``WrapperServerLink``.
         random_octets: returns octets from a cryptographic source.
-        on_error: told of a memory that could not be written.
     """
 
     def __init__(
@@ -50,14 +50,12 @@ class MeterServer:
         link: ServerLink,
         *,
         random_octets: Callable[[int], bytes],
-        on_error: Callable[[StoreError], None] | None = None,
     ) -> None:
         self.meter = meter
         self.link = link
         self._server = DlmsServer(
             meter.device, link, random_octets=random_octets, throttle=meter.throttle
         )
-        self._on_error = on_error or (lambda _: None)
         self._events: list[ServerEvent] = []
         self._out: list[bytes] = []
 
@@ -94,11 +92,9 @@ class MeterServer:
             self._note(event)
             self._events.append(event)
         out = self._server.data_to_send()
-        try:
+        with suppress(StoreError):  # what must be kept first is not answered, and tried again
             if self.meter.due:
                 self.meter.commit()
-        except StoreError as error:
-            self._on_error(error)
         if not self.meter.urgent:
             self._out += out
 

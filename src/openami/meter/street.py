@@ -15,6 +15,7 @@ from openami.core.errors import ConfigError, StoreError
 from openami.meter.device import Meter
 from openami.meter.identity import generate_identity, load_shipment, save_shipment
 from openami.meter.live import LiveFeed
+from openami.meter.memory import WatchedMemory
 from openami.meter.run import Endpoint, Listening, hdlc_link
 from openami.meter.server import MeterServer
 from openami.meter.serving import serve_until_stopped
@@ -158,7 +159,7 @@ class StreetRunner:
         if self._settings.state is not None:
             memory = SqliteMemory(self._settings.state / MEMORY_FILE)
             stack.callback(memory.close)
-            self._memory = memory
+            self._memory = WatchedMemory(memory)
 
     def _build(self) -> None:
         clock = self._settings.clock
@@ -171,7 +172,7 @@ class StreetRunner:
             self.meters[meter.station] = meter
 
     def _server(self, meter: Meter, link: Any) -> MeterServer:
-        return MeterServer(meter, link, random_octets=secrets.token_bytes, on_error=_store_failed)
+        return MeterServer(meter, link, random_octets=secrets.token_bytes)
 
     async def _feed(self, stack: AsyncExitStack) -> None:
         clock = self._settings.clock
@@ -199,15 +200,14 @@ class StreetRunner:
         self._commit(list(self.meters.values()))
 
     def _commit(self, meters: Sequence[Meter]) -> None:
-        """Keep meters in one transaction; a full disk is logged, and tried again at the next."""
+        """Keep meters in one transaction; with a full disk it is tried again at the next round."""
         if not meters:
             return
         try:
             self._memory.commit([meter.change() for meter in meters])
-        except StoreError as error:
+        except StoreError:  # the memory has told
             for meter in meters:
                 meter.engine.state.alarms |= Alarm.MEMORY_ERROR
-            _store_failed(error)
             return
         for meter in meters:
             meter.committed()
@@ -281,10 +281,6 @@ async def _raise(server: TcpServer) -> None:
 
 def _log_event(event: Any, **context: Any) -> None:
     log.debug("client", what=type(event).__name__, detail=event, **context)
-
-
-def _store_failed(error: StoreError) -> None:
-    log.error("memory not written", code=error.code, reason=error.message)
 
 
 def prepare_identities(
