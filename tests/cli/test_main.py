@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,9 @@ import pytest
 from openami import __version__
 from openami.cli.main import COMMANDS, cli, main
 from openami.cli.output import table
+
+# As a user's Python writes: what could not be written is tried again at the end.
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
 
 def test_every_command_says_what_it_does() -> None:
@@ -44,7 +48,24 @@ def test_a_mistake_is_an_error_with_a_hint(capsys: pytest.CaptureFixture[str]) -
         (["read", "dlms+tcp://127.0.0.1:4059", "3/1.0.1.8.0.255/128"], "config.name", 2),
         (["meter", "run", "--state", "/proc/none/x"], "config", 2),
         (["demo", "--state", "/proc/none"], "config.file", 2),
-        (["headend", "run", "--state", "/proc/none"], "config.file", 2),
+        (["headend", "import", "/proc/version", "--state", "x"], "config.installation", 2),
+        (["headend", "enroll", "D1", "--out", "x", "--state", "x"], "config.installation", 2),
+        (["headend", "run", "--timezone", "Mars"], "config.setting", 2),
+        (["headend", "run", "--set", "nonsense=1"], "config.setting", 2),
+        (["dcu", "run"], "config.setting", 2),
+        (["login", "https://127.0.0.1:1"], "config", 2),
+        (["login", "https://127.0.0.1:1", "--password-file", "absent"], "config", 2),
+        (["readings", "M1", "--channel", "1.2"], "config.name", 2),
+        (
+            ["readings", "M1", "--url", "https://127.0.0.1:1", "--format", "csv", "--latest"],
+            "config",
+            2,
+        ),
+        (
+            ["readings", "M1", "--url", "https://127.0.0.1:1", "--format", "arrow", "--most", "1"],
+            "config",
+            2,
+        ),
     ],
 )
 def test_errors_have_a_code_and_a_status(
@@ -90,11 +111,20 @@ def test_a_mistake_leaves_no_new_meter_behind(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_that_can_not_be_is_told_without_a_traceback() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "openami", "headend", "run", "--state", "/proc/none"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("error[config.file]: /proc/none: No such file or directory")
+
+
 def test_a_full_disk_under_the_output_is_told() -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
             [sys.executable, "-m", "openami", "decode", "dlms", "C001C100080000010000FF0200"],
-            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=BUFFERED,
         )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr.startswith("error[config.file]: output: No space left on device")

@@ -17,6 +17,7 @@ from openami.cli.options import (
     world_clock,
 )
 from openami.cli.output import emit_json, json_option, note
+from openami.cli.secrets import account_password, account_password_option
 from openami.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,6 +40,24 @@ def load(config: Path | None, assignments: tuple[str, ...], **options: Any) -> H
     from openami.headend.settings import HeadendSettings
 
     return HeadendSettings.load(config, **{**parse_assignments(assignments), **options})
+
+
+def existing(
+    config: Path | None, assignments: tuple[str, ...], state: Path | None
+) -> HeadendSettings:
+    """Return the settings of a head-end whose installation has been made.
+
+    Raises:
+        ConfigError: ``config.installation``, it has not: a slip in its name must not make another.
+    """
+    settings = load(config, assignments, state=state)
+    if not (settings.state / "pki").is_dir():
+        raise ConfigError(
+            f"there is no installation in {settings.state}",
+            hint="openami headend run --state DIR makes one",
+            code="config.installation",
+        )
+    return settings
 
 
 @headend.command()
@@ -121,7 +140,7 @@ def enroll(
     """
     from openami.headend.offline import open_offline
 
-    with open_offline(load(config, assignments, state=state)) as home:
+    with open_offline(existing(config, assignments, state)) as home:
         made = home.registry.enroll_dcu(dcu, who=who(), why="enrolled from the command line")
     out.mkdir(parents=True, exist_ok=True, mode=0o700)
     for name, content in (
@@ -149,7 +168,7 @@ def import_shipment(
     """Take a maker's shipment file: its meters are expected, their keys go into the vault."""
     from openami.headend.offline import open_offline
 
-    with open_offline(load(config, assignments, state=state)) as home:
+    with open_offline(existing(config, assignments, state)) as home:
         taken = home.shipments.take(shipment.read_bytes(), who=who())
     if as_json:
         emit_json({"added": taken.added, "known": taken.known})
@@ -163,20 +182,24 @@ def import_shipment(
     "--role", type=click.Choice(["viewer", "operator", "admin"]), default="operator",
     show_default=True, help="What a new account may do.",
 )  # fmt: skip
+@account_password_option
 @config_option
 @state_option
 @set_option
 def account(
-    name: str, role: str, config: Path | None, state: Path | None, assignments: tuple[str, ...]
+    name: str,
+    role: str,
+    password_file: Path | None,
+    config: Path | None,
+    state: Path | None,
+    assignments: tuple[str, ...],
 ) -> None:
-    """Add an operator; asks for the password, or takes it from OPENAMI_PASSWORD."""
+    """Add an operator."""
     from openami.fleet.operators import Role
     from openami.headend.offline import open_offline
 
-    settings = load(config, assignments, state=state)
-    password = os.environ.get("OPENAMI_PASSWORD") or click.prompt(
-        "Password", hide_input=True, confirmation_prompt=True, err=True
-    )
+    settings = existing(config, assignments, state)
+    password = account_password(password_file, new=True)
     with open_offline(settings) as home:
         home.operators.add(name, password, Role(role), who=who())
     note(f"{name} may sign in as {role}")

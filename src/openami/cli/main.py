@@ -84,7 +84,7 @@ def main(arguments: list[str] | None = None, **extra: Any) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has gone (as with `| head`): say nothing, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
     except (OpenAmiError, OSError) as error:
         return report(_ours(error))
@@ -95,8 +95,15 @@ def _ours(error: OpenAmiError | OSError) -> OpenAmiError:
     """Return an error as one of ours; raise an OSError that is about no file and no output."""
     if isinstance(error, OpenAmiError):
         return error
-    if error.filename is None and error.errno not in {errno.ENOSPC, errno.EIO}:
+    if error.filename is not None:
+        # A file that the user named, or one in a folder that the user named.
+        return ConfigError(f"{error.filename}: {error.strerror}", code="config.file")
+    if error.errno not in {errno.ENOSPC, errno.EIO}:
         raise error
-    # A file that the user named, one in a folder that the user named, or where output goes.
-    where = "output" if error.filename is None else error.filename
-    return ConfigError(f"{where}: {error.strerror}", code="config.file")
+    _drop_output()
+    return ConfigError(f"output: {error.strerror}", code="config.file")
+
+
+def _drop_output() -> None:
+    """Let nobody have what still waits to be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -152,7 +152,7 @@ class HeadendSettings(Settings):
     def _zone(cls, value: str) -> str:
         try:
             ZoneInfo(value)
-        except (OSError, ValueError) as error:
+        except (KeyError, OSError, ValueError) as error:
             raise ValueError(f"{value!r} is no time zone") from error
         return value
 
