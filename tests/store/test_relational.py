@@ -488,20 +488,6 @@ def test_upgrading_twice_changes_nothing(store: RelationalStore, tmp_path: Path)
     assert store.devices.get("meter-A1") == FULL
 
 
-def test_the_migrations_make_what_the_models_say(tmp_path: Path) -> None:
-    from alembic.autogenerate import compare_metadata
-    from alembic.migration import MigrationContext
-
-    from openami.store.relational.models import Base
-
-    engine = open_engine(tmp_path / "db")
-    upgrade(engine)
-    with engine.connect() as connection:
-        context = MigrationContext.configure(connection)
-        assert compare_metadata(context, Base.metadata) == []
-    engine.dispose()
-
-
 def test_sqlite_is_set_up_to_last(tmp_path: Path) -> None:
     engine = open_engine(tmp_path / "db")
     upgrade(engine)

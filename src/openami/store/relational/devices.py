@@ -67,7 +67,12 @@ class DeviceRepository:
     def sight(self, sightings: Sequence[Sighting], *, now: float) -> Sequence[Device]:
         ids = [device_id(sighting.kind, sighting.serial) for sighting in sightings]
         with self._transactions.writing() as session:
-            query = select(DeviceRow).where(DeviceRow.id.in_(ids))
+            query = (
+                select(DeviceRow)
+                .where(DeviceRow.id.in_(ids))
+                .order_by(DeviceRow.id)
+                .with_for_update()
+            )
             rows = {row.id: row for row in session.scalars(query)}
             owners = _owners(session, [s.system_title for s in sightings if s.system_title])
             seen = []
@@ -89,7 +94,7 @@ class DeviceRepository:
         given = {"label": label, "region": region, "location": location}
         changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
         with self._transactions.writing() as session:
-            row = _found(session, device_id)
+            row = _locked(session, device_id)
             device = replace(_device(row), **changes)
             _update(row, device)
             what = f"device.described: {', '.join(sorted(changes))}"
@@ -100,7 +105,7 @@ class DeviceRepository:
         self, device_id: str, to: LifecycleState, *, who: str, when: float, why: str
     ) -> Device:
         with self._transactions.writing() as session:
-            row = _found(session, device_id)
+            row = _locked(session, device_id)
             device, entry = move(_device(row), to, who=who, when=when, why=why)
             _update(row, device)
             session.add(audit_row(entry))
@@ -144,11 +149,16 @@ class DeviceRepository:
         return FleetCounts(sum(by_state.values()), by_state, by_health, by_contact)
 
 
-def _found(session: Session, key: str) -> DeviceRow:
-    row = session.get(DeviceRow, key, with_for_update=True)
+def _found(session: Session, key: str, *, lock: bool = False) -> DeviceRow:
+    row = session.get(DeviceRow, key, with_for_update=lock or None)
     if row is None:
         raise NotFoundError(f"no device {key}")
     return row
+
+
+def _locked(session: Session, key: str) -> DeviceRow:
+    """Return a row that nobody else changes until the transaction ends."""
+    return _found(session, key, lock=True)
 
 
 def _owners(session: Session, titles: Sequence[SystemTitle]) -> dict[str, str]:

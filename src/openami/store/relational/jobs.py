@@ -57,7 +57,7 @@ class JobRepository:
 
     def apply(self, job_id: str, event: JobEvent) -> tuple[Job, tuple[Effect, ...]]:
         with self._transactions.writing() as session:
-            return _move(_found(session, job_id), event)
+            return _move(_locked(session, job_id), event)
 
     def offer(self, dcu: str, *, now: float, lease: float, limit: int = 16) -> Sequence[Job]:
         query = (
@@ -65,7 +65,7 @@ class JobRepository:
             .where(JobRow.dcu == dcu, JobRow.state == JobState.QUEUED.value, JobRow.expires > now)
             .order_by(JobRow.created, JobRow.id)
             .limit(bounded(limit))
-            .with_for_update()
+            .with_for_update(skip_locked=True)
         )
         with self._transactions.writing() as session:
             event = Offered(now, now + lease)
@@ -80,7 +80,7 @@ class JobRepository:
             )
             .order_by(JobRow.expires)
             .limit(bounded(limit))
-            .with_for_update()
+            .with_for_update(skip_locked=True)
         )
         with self._transactions.writing() as session:
             moved = [_move(row, TimePassed(now))[1] for row in session.scalars(query)]
@@ -113,11 +113,16 @@ class JobRepository:
             return page(rows, limit, _job, lambda row: (float(row.created), row.id))
 
 
-def _found(session: Session, key: str) -> JobRow:
-    row = session.get(JobRow, key, with_for_update=True)
+def _found(session: Session, key: str, *, lock: bool = False) -> JobRow:
+    row = session.get(JobRow, key, with_for_update=lock or None)
     if row is None:
         raise NotFoundError(f"no job {key}")
     return row
+
+
+def _locked(session: Session, key: str) -> JobRow:
+    """Return a row that nobody else changes until the transaction ends."""
+    return _found(session, key, lock=True)
 
 
 def _move(row: JobRow, event: JobEvent) -> tuple[Job, tuple[Effect, ...]]:
