@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from openami.fleet.devices import Contact, Device, DeviceKind, Health
 from openami.fleet.ports import DeviceFilter
-from openami.web.console.filters import NOTHING, THIN, duration, octets, offset, thousands
+from openami.web.console.filters import NOTHING, THIN, counted, duration, octets, offset, thousands
 from openami.web.console.values import IMPORTED, LOAD_PROFILE, seconds
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ def _dcu_words(found: DcuOverview) -> Iterator[tuple[str, str]]:
     if said is None:
         return
     yield "Up for", duration(said.uptime_s)
-    yield "In spool", f"{thousands(said.spool_batches)} batches, {octets(said.spool_octets)}"
+    yield "In spool", f"{counted(said.spool_batches, 'batch', 'es')}, {octets(said.spool_octets)}"
     if said.frames:
         yield "Frames on its line", thousands(said.frames)
         yield "Frames in error", f"{100 * said.errors / said.frames:.2f}{THIN}%"
