@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import pytest
@@ -11,6 +12,12 @@ import pytest
 from openami import __version__
 from openami.cli.main import COMMANDS, cli, main
 from openami.cli.output import table
+from openami.core.settings import Settings
+from openami.dcu.settings import DcuSettings
+from openami.headend.settings import HeadendSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # As a user's Python writes: what could not be written is tried again at the end.
 BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
@@ -22,6 +29,39 @@ def test_every_command_says_what_it_does() -> None:
         command = cli.get_command(context, name)
         assert command is not None, name
         assert command.get_short_help_str(), name
+
+
+def commands(command: click.Command, path: str = "openami") -> Iterator[tuple[str, click.Context]]:
+    """Yield every command's path, and a context in which it says how it is used."""
+    context = click.Context(command, info_name=path, terminal_width=80)
+    yield path, context
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            assert child is not None
+            yield from commands(child, f"{path} {name}")
+
+
+def test_help_is_whole_and_has_examples_of_its_own_command() -> None:
+    for path, context in commands(cli):
+        text = context.command.get_help(context)
+        assert "..." not in text.partition("Commands:")[2], path
+        assert "\\b" not in text, path
+        if "Examples:" in text:
+            typed = text.partition("Examples:\n")[2].splitlines()
+            assert typed[0].strip().startswith(path), path
+
+
+def test_help_names_the_defaults_that_settings_have() -> None:
+    shown = {path: context.command.get_help(context) for path, context in commands(cli)}
+    fields: dict[str, tuple[type[Settings], tuple[str, ...]]] = {
+        "openami headend run": (HeadendSettings, ("state", "listen", "device_listen", "timezone")),
+        "openami dcu run": (DcuSettings, ("state", "addresses")),
+    }
+    for path, (settings, names) in fields.items():
+        text = "".join(shown[path].split())
+        for name in names:
+            assert f"[default:{settings.model_fields[name].default}]" in text, (path, name)
 
 
 def test_a_mistake_is_an_error_with_a_hint(capsys: pytest.CaptureFixture[str]) -> None:

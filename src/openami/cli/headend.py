@@ -11,6 +11,7 @@ import click
 from openami.cli.options import (
     clock_option,
     config_option,
+    examples,
     log_option,
     parse_assignments,
     set_option,
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
 
 state_option = click.option(
     "--state", type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the installation; made at the first start.",
+    help="Folder of the installation; the first start makes it. [default: openami-headend]",
 )  # fmt: skip
 
 
-@click.group()
+@click.group(short_help="Run a head-end with its REST API and console.")
 def headend() -> None:
     """Run a head-end: registry, uploads, readings, REST API and console."""
 
@@ -60,12 +61,27 @@ def existing(
     return settings
 
 
-@headend.command()
+@headend.command(
+    epilog=examples(
+        "openami headend run --state headend --timezone Asia/Seoul",
+        "openami headend run --config headend.toml --set page_rows=500",
+    )
+)
 @config_option
 @state_option
-@click.option("--listen", metavar="HOST:PORT", help="For operators: console and REST API.")
-@click.option("--device-listen", metavar="HOST:PORT", help="For DCUs, with mutual TLS.")
-@click.option("--timezone", metavar="ZONE", help="Time zone of the pages, such as Asia/Seoul.")
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    help="For operators: console and REST API. [default: 127.0.0.1:8443]",
+)
+@click.option(
+    "--device-listen",
+    metavar="HOST:PORT",
+    help="For DCUs, with mutual TLS. [default: 127.0.0.1:8444]",
+)
+@click.option(
+    "--timezone", metavar="ZONE", help="Time zone of the pages, such as Asia/Seoul. [default: UTC]"
+)
 @set_option
 @clock_option
 @log_option
@@ -122,7 +138,7 @@ def run(
     run_server(work, log_level=log_level)
 
 
-@headend.command()
+@headend.command(epilog=examples("openami headend enroll DCU-1 --state headend --out credentials"))
 @click.argument("dcu")
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), required=True,

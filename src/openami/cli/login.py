@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from openami.cli.api import PREFIX, Target, ask, checked, save_profile
+from openami.cli.options import examples
 from openami.cli.output import note
 from openami.cli.secrets import account_password, account_password_option
 
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 DAYS = 30
 
 
-@click.command()
+@click.command(
+    short_help="Keep an API token of a head-end for device and readings.",
+    epilog=examples("openami login https://127.0.0.1:8443 --ca headend/ca.pem"),
+)
 @click.argument("url")
 @click.option("--ca", type=click.Path(path_type=Path, dir_okay=False), help="Its root certificate.")
 @click.option("--name", default="admin", show_default=True, help="The account.")

@@ -13,6 +13,7 @@ import click
 from openami import __version__
 from openami.core.errors import ConfigError, OpenAmiError
 
+WIDTH: Final = 96  # of help on a wide terminal; the reference in docs/ is as wide
 INTERRUPTED: Final = 130  # what a shell gives for SIGINT
 
 COMMANDS: Final[dict[str, str]] = {
@@ -46,14 +47,19 @@ class LazyGroup(click.Group):
         return command
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDTH},
+)
 @click.version_option(__version__, prog_name="openami")
 def cli() -> None:
     """An open Advanced Metering Infrastructure: meters, DCUs, a head-end and its console.
 
     Start with `openami demo`. Data goes to stdout, logs and progress to stderr; commands that
     print data take --json. Errors read `error[code]: what happened`, with a hint where there is
-    one, and set the exit status.
+    one, and set the exit status: 2 for a mistake in options or settings, 3 for a broken protocol
+    or a refused value, 4 for a refused credential, 5 for a line or a server that can not be
+    reached, 6 for a store, 130 for Ctrl-C, 1 for all else.
     """
 
 

@@ -12,6 +12,7 @@ import click
 from openami.cli.options import (
     clock_option,
     endpoint,
+    examples,
     log_option,
     parse_since,
     shown,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 WRAPPER: Final = "127.0.0.1:4059"
 
 
-@click.group()
+@click.group(short_help="Run a smart meter: a DLMS/COSEM server.")
 def meter() -> None:
     """Run a smart meter: a DLMS/COSEM server; only what it measures is simulated."""
 
@@ -54,7 +55,13 @@ class Wanted:
     clock: str | None
 
 
-@meter.command()
+@meter.command(
+    epilog=examples(
+        "openami meter run --state meter --source constant:1200",
+        "openami meter run --state meter --hdlc 127.0.0.1:4061 --phases 3 --source household:H02*1.5",
+        "openami meter run --state meter --serial /dev/ttyUSB0 --baud 9600",
+    )
+)
 @click.option(
     "--wrapper",
     multiple=True,
@@ -96,7 +103,9 @@ class Wanted:
     help="Running number of a new meter, its serial number; else by chance.",
 )
 @click.option(
-    "--address", type=click.IntRange(16, 0x3FFD), help="HDLC station address of a new meter."
+    "--address",
+    type=click.IntRange(16, 0x3FFD),
+    help="HDLC station address of a new meter; else from its number.",
 )
 @click.option(
     "--zone",
@@ -115,6 +124,7 @@ class Wanted:
     "--drift-ppm",
     type=click.FloatRange(-1000, 1000),
     default=0.0,
+    show_default=True,
     help="How much its clock gains, in millionths.",
 )
 @click.option(

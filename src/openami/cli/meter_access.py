@@ -172,12 +172,12 @@ def access_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _options() -> Iterator[Callable[[Callable[..., Any]], Callable[..., Any]]]:
     yield click.option(
-        "--client", type=click.IntRange(1, 127), envvar="OPENAMI_CLIENT",
+        "--client", type=click.IntRange(1, 127), envvar="OPENAMI_CLIENT", show_envvar=True,
         help="The client's SAP; over the URL's. Commonly 16 public, 2 reader, 1 management.",
     )  # fmt: skip
     yield click.option(
         "--auth", type=click.Choice(["none", "lls", "hls5-gmac"]), default="none",
-        show_default=True, envvar="OPENAMI_AUTH", help="Authentication mechanism.",
+        show_default=True, envvar="OPENAMI_AUTH", show_envvar=True, help="Authentication mechanism.",
     )  # fmt: skip
     yield click.option(
         "--security", type=click.Choice(["none", "authentication", "encryption", "both"]),

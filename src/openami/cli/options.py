@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
     from openami.core.clock import Clock
 
+
+def examples(*lines: str) -> str:
+    """Return what a command's help ends with: how it is typed, line by line."""
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
+
+
 config_option = click.option(
     "--config", type=click.Path(path_type=Path, dir_okay=False), help="Settings in a TOML file."
 )
@@ -34,7 +40,7 @@ since_option = click.option(
 )
 log_option = click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info",
-    show_default=True, envvar="OPENAMI_LOG_LEVEL", help="The least severe log line on stderr.",
+    show_default=True, envvar="OPENAMI_LOG_LEVEL", show_envvar=True, help="The least severe log line on stderr.",
 )  # fmt: skip
 
 

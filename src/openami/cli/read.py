@@ -8,6 +8,7 @@ import click
 
 from openami.cli.meter_access import access_options, make_access, progress, run
 from openami.cli.names import parse_name
+from openami.cli.options import examples
 from openami.cli.output import emit_json, json_option, note, table
 from openami.cli.values import plain, scaled
 from openami.core.clock import parse_utc
@@ -34,7 +35,15 @@ VALUES_SCALED: Final[Mapping[int, frozenset[int]]] = {
 }
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "openami read dlms+tcp://127.0.0.1:4059 0.0.1.0.0.255 1.0.1.8.0.255",
+        'openami read "hdlc+tcp://127.0.0.1:4060?server=1:17&address_size=4" 8/0.0.1.0.0.255/3',
+        "openami read dlms+tcp://127.0.0.1:4059 --client 1 --auth hls5-gmac --key-file keys.toml \\",
+        "    --profile 1.0.99.1.0.255 --from 2026-01-01 --to 2026-01-02",
+        'openami read "hdlc+serial:/dev/ttyUSB0?baud=9600" --client 2 --auth lls 1.0.1.8.0.255',
+    )
+)
 @click.argument("url")
 @click.argument("names", nargs=-1, metavar="[LOGICAL_NAME | CLASS/LOGICAL_NAME/ATTRIBUTE]…")
 @click.option("--profile", metavar="OBIS", help="Read the buffer of this profile.")
@@ -61,16 +70,10 @@ def read(
     as_json: bool,
     **options: Any,
 ) -> int:
-    r"""Read values of the meter at URL, or a profile.
+    """Read values of the meter at URL, or a profile.
 
     A LOGICAL_NAME alone reads its value (attribute 2); the meter's object list says of which
     class it is. Any other attribute is CLASS/LOGICAL_NAME/ATTRIBUTE.
-
-    \b
-    openami read dlms+tcp://127.0.0.1:4059 0.0.1.0.0.255 1.0.1.8.0.255
-    openami read "hdlc+tcp://127.0.0.1:4060?server=1:17&address_size=4" 8/0.0.1.0.0.255/3
-    openami read dlms+tcp://127.0.0.1:4059 --client 1 --auth hls5-gmac --key-file keys.toml \
-        --profile 1.0.99.1.0.255 --from 2026-01-01 --to 2026-01-02
     """
     if bool(names) == bool(profile):
         raise click.UsageError("give logical names, or --profile")

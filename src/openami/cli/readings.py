@@ -20,6 +20,7 @@ from openami.cli.api import (
     pages,
     target_options,
 )
+from openami.cli.options import examples
 from openami.cli.output import emit_json, json_option, table
 from openami.core.errors import ConfigError
 from openami.core.obis import Obis
@@ -42,7 +43,12 @@ def _obis(_context: click.Context, _option: click.Parameter, names: tuple[str, .
         raise ConfigError(str(error), hint="such as 1.0.1.29.0.255", code="config.name") from error
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "openami readings OAM00000001 --latest",
+        "openami readings OAM00000001 --from 2026-01-01 --format csv --out readings.csv",
+    )
+)
 @click.argument("serial")
 @click.option("--from", "start", metavar="TIME", help="After this time (ISO 8601; else UTC).")
 @click.option("--to", "end", metavar="TIME", help="Up to and with this time.")

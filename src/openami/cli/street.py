@@ -13,6 +13,7 @@ import click
 from openami.cli.options import (
     clock_option,
     endpoint,
+    examples,
     log_option,
     parse_since,
     shown,
@@ -33,7 +34,7 @@ SHIFT_S: Final = 7 * 86_400
 SCALE_STEP: Final = 0.04
 
 
-@click.group()
+@click.group(short_help="Run many meters on one multi-drop HDLC line.")
 def street() -> None:
     """Run a street: many meters on one multi-drop HDLC line with a modelled medium."""
 
@@ -89,7 +90,12 @@ def default_source(index: int) -> str:
     return f"household:H{home:02}*{max(scale, SCALE_STEP):.2f}@{index * SHIFT_S}"
 
 
-@street.command()
+@street.command(
+    epilog=examples(
+        "openami street run --state street --meters 10 --bit-rate 9600 --loss 0.01",
+        "openami street run --state street --pty --maintenance 127.0.0.1:4062",
+    )
+)
 @click.option(
     "--state",
     type=click.Path(path_type=Path, file_okay=False),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from openami.cli.options import examples
 from openami.cli.output import emit_json, json_option, note
 from openami.core.errors import ConfigError, OpenAmiError
 
@@ -51,7 +52,12 @@ def length(text: str) -> float:
     return float(match[1]) * _UNITS[match[2] or ""]
 
 
-@click.command()
+@click.command(
+    short_help="Run the whole chain: meters, DCUs, a head-end with its console.",
+    epilog=examples(
+        "openami demo", "openami demo --for 120s --json", "openami demo --state demo --meters 50"
+    ),
+)
 @click.option(
     "--for",
     "duration",
