@@ -36,6 +36,8 @@ from openami.dlms.server.throttle import FIRST_PAUSE, FREE_ATTEMPTS
 from openami.dlms.wrapper import Packet
 from openami.meter.counters import KEYS_REMEMBERED, RESERVE, AssociationCounters, OwnCounter
 from openami.meter.device import tick_all
+from openami.meter.identity import seeded
+from openami.meter.server import PATIENCE_S, MeterServer
 from openami.metrology.clock import SECOND
 from openami.metrology.energy import Channel
 from openami.metrology.events import Alarm, Event, Ring
@@ -415,6 +417,27 @@ def test_a_silent_link_is_given_up() -> None:
         "AssociationOpened",
         "AssociationReleased",
     ]
+
+
+def test_a_connection_without_an_association_is_given_up() -> None:
+    bench = Bench()
+    for hdlc in (False, True):
+        session = Session(bench, READER, bench.config_of(READER), hdlc=hdlc)
+        shared = session.server
+        alone = MeterServer(bench.meter, shared.link, random_octets=seeded("x"), opened_at=0.0)
+        session.server = alone
+        timer = alone.next_timer()
+        assert timer == PATIENCE_S
+        alone.handle_timer(now=timer - 1)
+        assert not alone.finished
+        session.now = timer - 1
+        session.opened()
+        alone.handle_timer(now=timer)
+        assert not alone.finished, "an association stands"
+        session.machine.close(now=session.now)
+        session.step()
+        alone.handle_timer(now=session.now + PATIENCE_S)
+        assert alone.finished
 
 
 def test_without_a_memory_no_counter_is_used() -> None:

@@ -175,13 +175,14 @@ class MeterRunner:
     async def _listen(self, stack: AsyncExitStack) -> Listening:
         settings = self._settings
         wrapper, hdlc = [], []
+        most = self.meter.model.tcp.connections
         for host, port in settings.wrapper:
-            stream = await listen_tcp(host, port, self._wrapper)
+            stream = await listen_tcp(host, port, self._wrapper, max_connections=most)
             await self._keep(stack, stream)
             await self._keep(stack, await listen_udp(host, stream.port, self._datagrams))
             wrapper.append((host, stream.port))
         for host, port in settings.hdlc:
-            server = await listen_tcp(host, port, self._hdlc)
+            server = await listen_tcp(host, port, self._hdlc_alone, max_connections=most)
             await self._keep(stack, server)
             hdlc.append((host, server.port))
         lines = list(settings.serial)
@@ -202,18 +203,30 @@ class MeterRunner:
         stack.callback(channel.close)
         self._watch(stack, self._hdlc(channel))
 
-    async def _wrapper(self, channel: Channel) -> None:
-        await self._serve(channel, WrapperServerLink(opened_at=monotonic()))
+    async def _wrapper(self, channel: Channel, *, datagrams: bool = False) -> None:
+        now = monotonic()
+        idle = float(self.meter.model.tcp.inactivity_timeout)
+        parameters = WrapperParameters(datagrams=datagrams, inactivity_timeout=idle)
+        await self._serve(channel, WrapperServerLink(parameters=parameters, opened_at=now), now)
 
     async def _datagrams(self, channel: Channel) -> None:
-        parameters = WrapperParameters(datagrams=True)
-        await self._serve(channel, WrapperServerLink(parameters=parameters, opened_at=monotonic()))
+        await self._wrapper(channel, datagrams=True)
 
     async def _hdlc(self, channel: Channel) -> None:
         await self._serve(channel, hdlc_link(self.meter, alone=True))
 
-    async def _serve(self, channel: Channel, link: HdlcServerLink | WrapperServerLink) -> None:
-        server = MeterServer(self.meter, link, random_octets=secrets.token_bytes)
+    async def _hdlc_alone(self, channel: Channel) -> None:
+        await self._serve(channel, hdlc_link(self.meter, alone=True), monotonic())
+
+    async def _serve(
+        self,
+        channel: Channel,
+        link: HdlcServerLink | WrapperServerLink,
+        opened_at: float | None = None,
+    ) -> None:
+        server = MeterServer(
+            self.meter, link, random_octets=secrets.token_bytes, opened_at=opened_at
+        )
         log.debug("link opened", channel=channel.name)
         await Driver[ServerEvent](
             server, channel, on_event=_log_event, finished=lambda: server.finished

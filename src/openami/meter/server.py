@@ -31,6 +31,11 @@ _FRAUD: Final = {
 }
 
 
+PATIENCE_S: Final = 60.0
+"""Seconds that a connection may stand without an association: a meter has room for a few, and
+strangers must not sit on them. The slowest line associates in ten."""
+
+
 class MeterServer:
     """A ``Machine[ServerEvent]`` that serves one meter over one link.
 
@@ -42,6 +47,8 @@ class MeterServer:
         meter: the meter, which may be served over several links at once.
         link: an ``HdlcServerLink`` or a ``WrapperServerLink``.
         random_octets: returns octets from a cryptographic source.
+        opened_at: when the connection was opened, if it is its client's alone: it is of no use
+            after ``PATIENCE_S`` without an association. A line that others share has none.
     """
 
     def __init__(
@@ -50,27 +57,31 @@ class MeterServer:
         link: ServerLink,
         *,
         random_octets: Callable[[int], bytes],
+        opened_at: float | None = None,
     ) -> None:
         self.meter = meter
         self.link = link
         self._server = DlmsServer(
             meter.device, link, random_octets=random_octets, throttle=meter.throttle
         )
+        self._alone = opened_at is not None
+        self._idle_since = opened_at
+        self._given_up = False
         self._events: list[ServerEvent] = []
         self._out: list[bytes] = []
 
     @property
     def finished(self) -> bool:
         """Whether the link is of no use any more."""
-        return bool(getattr(self.link, "finished", False))
+        return self._given_up or bool(getattr(self.link, "finished", False))
 
     def receive_data(self, data: bytes, *, now: float) -> None:
         self._server.receive_data(data, now=now)
-        self._settle()
+        self._settle(now)
 
     def receive_eof(self, *, now: float) -> None:
         self._server.receive_eof(now=now)
-        self._settle()
+        self._settle(now)
 
     def data_to_send(self) -> tuple[bytes, ...]:
         out, self._out = tuple(self._out), []
@@ -80,17 +91,29 @@ class MeterServer:
         return self._events.pop(0) if self._events else None
 
     def next_timer(self) -> float | None:
-        return self._server.next_timer()
+        idle = None if self._idle_since is None else self._idle_since + PATIENCE_S
+        timers = [timer for timer in (self._server.next_timer(), idle) if timer is not None]
+        return min(timers, default=None)
 
     def handle_timer(self, *, now: float) -> None:
         self._server.handle_timer(now=now)
-        self._settle()
+        self._settle(now)
+        if self._idle_since is not None and now >= self._idle_since + PATIENCE_S:
+            self._given_up, self._idle_since = True, None
 
-    def _settle(self) -> None:
+    def _watch(self, now: float) -> None:
+        """Count the time without an association."""
+        if self._server.associated:
+            self._idle_since = None
+        elif self._idle_since is None and self._alone and not self._given_up:
+            self._idle_since = now
+
+    def _settle(self, now: float) -> None:
         """Write down what happened, commit it, and only then let the answers go."""
         while (event := self._server.next_event()) is not None:
             self._note(event)
             self._events.append(event)
+        self._watch(now)
         out = self._server.data_to_send()
         with suppress(StoreError):  # what must be kept first is not answered, and tried again
             if self.meter.due:
