@@ -10,8 +10,9 @@ from openami.core.errors import ConfigError
 from openami.meter.recordings import from_file, homes, names, recording
 from openami.meter.sources import parse_sample, parse_source
 from openami.metrology.clock import SECOND
+from openami.metrology.config import EngineConfig
 from openami.metrology.energy import PER_WH, Channel
-from openami.metrology.engine import EngineConfig, MeterEngine
+from openami.metrology.engine import MeterEngine
 from openami.metrology.sources import Sample, from_wh
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from tests.support.metering import columns, events
 
 from openami.core.errors import StoreError
 from openami.metrology.clock import SECOND
+from openami.metrology.config import EngineConfig
 from openami.metrology.energy import Channel
-from openami.metrology.engine import FILL_LIMIT, EngineConfig, MeterEngine
+from openami.metrology.engine import FILL_LIMIT, MeterEngine
 from openami.metrology.events import Alarm, Event, Ring, RowStatus
 from openami.metrology.sources import ConstantSource, LiveSource, Sample, SeriesSource
 from openami.metrology.zone import ZONES
