@@ -12,12 +12,13 @@ import pytest
 from openami import __version__
 from openami.cli.main import COMMANDS, cli, main
 from openami.cli.output import table
-from openami.core.settings import Settings
 from openami.dcu.settings import DcuSettings
 from openami.headend.settings import HeadendSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from openami.core.settings import Settings
 
 # As a user's Python writes: what could not be written is tried again at the end.
 BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}

@@ -168,7 +168,7 @@ def enroll(
     note(f"{dcu}: credentials in {out}")
 
 
-@headend.command("import")
+@headend.command("import", short_help="Take a maker's shipment file of meters and keys.")
 @click.argument("shipment", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @config_option
 @state_option

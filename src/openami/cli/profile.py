@@ -10,7 +10,7 @@ import numpy as np
 
 from openami.cli.read import SCALER_UNIT, parse_time, scalers
 from openami.core.clock import isoformat
-from openami.core.errors import ConfigError
+from openami.core.errors import ConfigError, DecodeError
 from openami.core.obis import Obis
 from openami.core.units import Quantity, symbol
 from openami.dlms.columns import decode_profile
@@ -103,12 +103,17 @@ async def read_profile(session: DlmsSession, wanted: Wanted) -> list[dict[str, A
     )
     period = (await session.get(_ref(wanted.obis, PERIOD))).integer()
     raw = await session.get_raw(_ref(wanted.obis, BUFFER), wanted.selection)
-    found = decode_profile(
-        raw,
-        default_deviation=wanted.deviation,
-        period=period or None,
-        clocks={i for i, c in enumerate(captured) if (c.class_id, c.attribute) == (CLOCK, BUFFER)},
-    )
+    clocks = {i for i, c in enumerate(captured) if (c.class_id, c.attribute) == (CLOCK, BUFFER)}
+    try:
+        found = decode_profile(
+            raw, default_deviation=wanted.deviation, period=period or None, clocks=clocks
+        )
+    except DecodeError as error:
+        raise DecodeError(
+            f"{session.channel.name}: buffer of {wanted.obis}: {error.reason}",
+            offset=error.offset,
+            code=error.code,
+        ) from error
     names = [_name(column, known) for column in captured]
     columns = [
         _column(values, known.get(column.obis) if column.class_id in SCALER_UNIT else None)
