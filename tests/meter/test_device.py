@@ -353,6 +353,7 @@ def test_a_new_password_is_kept() -> None:
     bench = Bench()
     session = bench.client(MANAGEMENT).opened()
     assert session.set("15/0.0.40.0.2.255", 7, d.octets(b"new password")).ok
+    assert Event.KEYS_CHANGED in events(bench.meter.engine, Ring.SECURITY_LOG)
     bench.restart()
     assert isinstance(bench.client(READER).open(), Closed)
     bench.client(READER, secret=b"new password").opened()
@@ -417,6 +418,17 @@ def test_a_silent_link_is_given_up() -> None:
         "AssociationOpened",
         "AssociationReleased",
     ]
+
+
+def test_strangers_do_not_wear_out_the_memory() -> None:
+    memory = FailingMemory()
+    bench = Bench(memory=memory)
+    bench.run(0)
+    kept = memory.commits
+    for _ in range(50):
+        bench.client(PUBLIC).opened()
+        assert isinstance(bench.client(READER, secret=b"wrong").open(), Closed)
+    assert memory.commits <= kept + 2  # one for each log that tells of it
 
 
 def test_a_connection_without_an_association_is_given_up() -> None:

@@ -276,6 +276,7 @@ class Meter:
         old, self._kept.password = self._kept.password, password
         self._secrets = self._kept.secrets(self._factory)
         try:
+            self.engine.record(Event.KEYS_CHANGED)
             self.commit()
         except StoreError:
             self._kept.password = old

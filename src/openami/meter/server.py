@@ -41,7 +41,7 @@ class MeterServer:
 
     The device commits what a request changes before it is answered. An association is only
     answered once its invocation counter is kept: without that the answer is dropped, and the
-    client asks again.
+    client asks again. The public client has no counter, and wears out no memory.
 
     Args:
         meter: the meter, which may be served over several links at once.
@@ -123,10 +123,9 @@ class MeterServer:
 
     def _note(self, event: ServerEvent) -> None:
         match event:
-            case AssociationOpened(peer):
+            case AssociationOpened(peer) if peer.client != PUBLIC_CLIENT:
                 self.meter.opened()
-                if peer.client != PUBLIC_CLIENT:
-                    self.meter.note(Event.ASSOCIATION_OPENED)
+                self.meter.note(Event.ASSOCIATION_OPENED)
             case AssociationFailed(code=code):
                 self.meter.note(_FRAUD.get(code, Event.ASSOCIATION_REFUSED))
             case DecipheringFailed():
