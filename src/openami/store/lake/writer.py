@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from openami.fleet.ports import BatchResult, BatchStatus
-from openami.store.lake.catalogue import INLINED_ROWS, normalised, quoted
+from openami.store.lake.catalogue import INLINED_ROWS, is_conflict, normalised, quoted
 from openami.store.lake.files import syncing, write_months
 from openami.store.lake.versions import (
     Longs,
@@ -60,6 +60,9 @@ _COMPACTION: Final = (
     f"SELECT count(*) FROM ducklake_merge_adjacent_files('lake', max_file_size => {_LARGE_OCTETS})",
     "SELECT count(*) FROM ducklake_expire_snapshots('lake', older_than => now())",
 )
+# Seconds before a step is tried again that somebody else's transaction was in the way of, a copy
+# of the catalogue being made, say. Commits wait meanwhile, and uploads have 30 s.
+_PAUSES: Final = (0.1, 0.5, 2.0)
 _UNKNOWN: Final = -1
 
 
@@ -134,8 +137,19 @@ class Writer:
         """Write small files anew as large ones, sorted, and forget all but the present snapshot."""
         with self.lock, normalised("the lake"):
             for step in _COMPACTION:
+                self._compact(step)
+
+    def _compact(self, step: str) -> None:
+        for pause in (*_PAUSES, None):
+            try:
                 with self.transaction(), syncing(self._folder.parent):
                     self._rows(step)
+            except duckdb.Error as error:
+                if pause is None or not is_conflict(error):
+                    raise
+                time.sleep(pause)
+            else:
+                return
 
     def delete_unused(self) -> None:
         """Delete the files that compaction has replaced; nobody may be reading them any more."""
