@@ -11,7 +11,7 @@ import pytest
 
 from openami import __version__
 from openami.cli.main import COMMANDS, cli, main
-from openami.cli.output import table
+from openami.cli.output import counted, table
 from openami.dcu.settings import DcuSettings
 from openami.headend.settings import HeadendSettings
 
@@ -194,6 +194,10 @@ def test_a_reader_that_has_gone_is_no_error() -> None:
     done = subprocess.run(["bash", "-o", "pipefail", "-c", program], capture_output=True, text=True)
     assert done.returncode == 0
     assert done.stderr == ""
+
+
+def test_one_thing_is_not_things() -> None:
+    assert [counted(number, "row") for number in (0, 1, 2880)] == ["0 rows", "1 row", "2,880 rows"]
 
 
 def test_tables_put_numbers_to_the_right(capsys: pytest.CaptureFixture[str]) -> None:

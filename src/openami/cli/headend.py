@@ -17,7 +17,7 @@ from openami.cli.options import (
     set_option,
     world_clock,
 )
-from openami.cli.output import emit_json, json_option, note
+from openami.cli.output import counted, emit_json, json_option, note
 from openami.cli.secrets import account_password, account_password_option
 from openami.core.errors import ConfigError
 
@@ -189,7 +189,7 @@ def import_shipment(
     if as_json:
         emit_json({"added": taken.added, "known": taken.known})
     else:
-        note(f"{taken.added} meters added, {taken.known} were known")
+        note(f"{counted(taken.added, 'meter')} added, {taken.known} known before")
 
 
 @headend.command()

@@ -23,6 +23,11 @@ def note(text: str) -> None:
     click.echo(text, err=True)
 
 
+def counted(number: int, what: str) -> str:
+    """Return a number of things in words: 1 row, 2 rows."""
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print aligned columns; numbers to the right. Legible without colour and with ``cut``."""
     cells = [[("" if cell is None else str(cell)) for cell in row] for row in rows]

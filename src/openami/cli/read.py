@@ -9,7 +9,7 @@ import click
 from openami.cli.meter_access import access_options, make_access, progress, run
 from openami.cli.names import parse_name
 from openami.cli.options import examples
-from openami.cli.output import emit_json, json_option, note, table
+from openami.cli.output import counted, emit_json, json_option, note, table
 from openami.cli.values import plain, scaled
 from openami.core.clock import parse_utc
 from openami.core.errors import ConfigError
@@ -214,4 +214,4 @@ def _print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
         note("no rows")
         return
     table(list(rows[0]), [list(row.values()) for row in rows])
-    note(f"{len(rows)} rows")
+    note(counted(len(rows), "row"))

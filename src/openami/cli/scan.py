@@ -8,7 +8,7 @@ import click
 
 from openami.cli.meter_access import access_options, make_access, progress, run
 from openami.cli.options import examples
-from openami.cli.output import emit_json, json_option, note, table
+from openami.cli.output import counted, emit_json, json_option, note, table
 from openami.dlms.obis_names import describe
 
 
@@ -71,7 +71,7 @@ def scan(url: str, as_json: bool, **options: Any) -> None:
             for row in rows
         ],
     )
-    note(f"{len(rows)} objects")
+    note(counted(len(rows), "object"))
 
 
 def _rights(modes: dict[int, str]) -> str:

@@ -20,7 +20,7 @@ from openami.cli.options import (
     since_option,
     world_clock,
 )
-from openami.cli.output import emit_json, json_option, note
+from openami.cli.output import counted, emit_json, json_option, note
 
 if TYPE_CHECKING:
     from openami.core.clock import Clock
@@ -269,7 +269,7 @@ def _announce(shipment: Path, runner: StreetRunner, *, as_json: bool) -> None:
     if as_json:
         emit_json(facts)
         return
-    note(f"{facts['meters']} meters, modem {facts['modem']}")
+    note(f"{counted(len(stations), 'meter')}, modem {facts['modem']}")
     if facts["maintenance"]:
         note(f"maintenance {facts['maintenance']}, wPorts {stations[0]} to {stations[-1]}")
     note(f"shipment {facts['shipment']}")
