@@ -52,6 +52,9 @@ TICK_S: Final = 1.0
 FASTEST_TICK_S: Final = 0.1
 """The same with a fast clock: keeping 200 meters takes about 10 ms."""
 
+CONNECTIONS: Final = 64
+"""TCP clients of one port at once: a concentrator, its predecessor that died, and auditors."""
+
 _SLICE: Final = 20
 """Meters measured at a stretch: frames and answers pass in between."""
 
@@ -234,7 +237,8 @@ class StreetRunner:
     async def _listen_tcp(
         self, stack: AsyncExitStack, where: Endpoint, handler: Handler
     ) -> Endpoint:
-        server: TcpServer = await stack.enter_async_context(await listen_tcp(*where, handler))
+        listener = await listen_tcp(*where, handler, max_connections=CONNECTIONS)
+        server: TcpServer = await stack.enter_async_context(listener)
         self._start(stack, _raise(server))
         return where[0], server.port
 
