@@ -6,6 +6,7 @@ import concurrent.futures
 import random
 import threading
 from collections import defaultdict
+from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -344,6 +345,26 @@ def test_a_missing_extension_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("duckdb.__version__", "0.0.0")
     with pytest.raises(ConfigError, match=r"DuckDB 0\.0\.0"):
         catalogue.extension_file("ducklake")
+
+
+def test_no_snapshot_goes_away_while_somebody_reads(lake: Lake) -> None:
+    def snapshots() -> int:
+        with closing(lake._connection.cursor()) as cursor:
+            return int(
+                cursor.execute("SELECT count(*) FROM ducklake_snapshots('lake')").fetchall()[0][0]
+            )
+
+    commit(lake, batch("b1", profile("A1")))
+    commit(lake, batch("b2", profile("A2")))
+    gate = lake._gate
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        with gate.reading():
+            compaction = pool.submit(lake.compact)
+            with gate._changed:
+                assert gate._changed.wait_for(lambda: gate._closed, 60)
+            assert snapshots() > 2
+        compaction.result()
+    assert snapshots() == 1
 
 
 def test_threads_may_commit_read_and_compact_at_once(lake: Lake) -> None:

@@ -135,7 +135,7 @@ class Lake:
     def compact(self) -> None:
         self._writer.compact()
         with self._writer.lock, self._gate.alone():
-            self._writer.delete_unused()
+            self._writer.forget()
 
     def close(self) -> None:
         """Let go of the folder, after the commit that is under way; a second time does nothing."""
