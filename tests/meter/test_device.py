@@ -306,6 +306,8 @@ def test_keys_that_come_back_accept_nothing_recorded(*, restarts: bool) -> None:
     session = recorded.opened()
     second = Keys(guek=bytes(range(1, 17)), gak=bytes(range(2, 18)))
     assert session.invoke(SECURITY, 2, transfer_of(bench, second)).ok
+    for _ in range(5):
+        session.data(ENERGY)  # still with the old ones
     if restarts:
         bench.restart()
     session = bench.client(MANAGEMENT, keys=second, invocation_counter=0).opened()
@@ -315,6 +317,7 @@ def test_keys_that_come_back_accept_nothing_recorded(*, restarts: bool) -> None:
     assert isinstance(Session(bench, MANAGEMENT, config).open(), Closed)
     assert Event.REPLAY_DETECTED in events(bench.meter.engine, Ring.SECURITY_LOG)
     counter = bench.client(PUBLIC).opened().data("1/0.0.43.1.0.255").integer() + 1
+    assert counter >= recorded.machine.invocation_counter
     Session(bench, MANAGEMENT, replace(config, invocation_counter=counter)).opened()
 
 
@@ -322,7 +325,7 @@ def test_what_is_remembered_of_keys_is_bounded() -> None:
     counters = AssociationCounters(OwnCounter(0, lambda: None), bytes(16), {})
     for number in range(3 * KEYS_REMEMBERED):
         counters.accept(number)
-        counters.renew(number.to_bytes(16, "big"))
+        counters.renew((number + 1).to_bytes(16, "big"))
     assert counters.last == -1
     assert len(counters.accepted) == KEYS_REMEMBERED
 

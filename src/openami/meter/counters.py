@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final
 
-from openami.dlms.invocation import CounterAllocator, ReplayGuard
+from openami.dlms.invocation import MAX_COUNTER, CounterAllocator, ReplayGuard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,6 +21,9 @@ last for four million restarts."""
 KEYS_REMEMBERED: Final = 32
 """Keys whose counters are remembered: changed once a year, those of a meter's life. Beyond that
 the key that was new the longest ago is forgotten."""
+
+OVERLAP: Final = 1 << 16
+"""Counters that an association which was open when its key was replaced may still use with it."""
 
 
 class OwnCounter:
@@ -104,6 +107,8 @@ class AssociationCounters:
 
     def renew(self, key: bytes) -> None:
         self._accepted = self.accepted
+        if self.last >= 0:
+            self._accepted[self._key] = min(self.last + OVERLAP, MAX_COUNTER)
         self._key = fingerprint(key)
         last = self._accepted.pop(self._key, -1)
         while len(self._accepted) >= KEYS_REMEMBERED:
