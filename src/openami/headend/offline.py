@@ -43,7 +43,7 @@ def open_offline(settings: HeadendSettings) -> Iterator[Offline]:
     """
     wall = SystemClock()
     home = open_installation(settings.state, names=settings.names, now=wall.now())
-    with open_records(home) as records:
+    with open_records(home, settings.database) as records:
         ownership = Ownership(records.devices, clock=wall)
         yield Offline(
             home,

@@ -101,7 +101,7 @@ async def headend(
     wall = SystemClock()
     home = open_installation(settings.state, names=_names(settings), now=wall.now())
     async with AsyncExitStack() as stack:
-        stores = stack.enter_context(open_stores(home))
+        stores = stack.enter_context(open_stores(home, settings.database))
         context = Context(
             settings=settings,
             home=home,

@@ -39,6 +39,11 @@ class HeadendSettings(Settings):
         default=Path("openami-headend"),
         description="Folder of the installation: certificates, database, lake, vault.",
     )
+    database: SecretStr | None = Field(
+        default=None,
+        description="URL of a PostgreSQL database for registry, jobs, events and accounts, such as "
+        "postgresql://user@host/openami; SQLite in the installation's folder if not given.",
+    )
     listen: str = Field(
         default="127.0.0.1:8443",
         description="HOST:PORT for operators: console, REST API, health, metrics. Port 0: any.",
