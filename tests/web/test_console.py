@@ -211,6 +211,34 @@ async def test_lists_have_pages_and_filters(
     assert re.findall(r'href="/meters/(\w+)"', refused) == ["N07"]
 
 
+async def test_a_dcus_troubles_are_shown(
+    csrf: str, browser: httpx.AsyncClient, dcu: httpx.AsyncClient, admin: httpx.AsyncClient
+) -> None:
+    assert 'class="alert"' not in (await browser.get("/dcus/D1")).text
+    said = report()
+    said["dcu"] |= {"spool_full": True, "refused_batches": 1}
+    conflicts = {str(address): HOSTILE for address in range(17, 24)}
+    said["dcu"]["line"] |= {"up": False, "conflicts": conflicts}
+    assert (await dcu.post("/device/v1/report", json=said)).status_code == 200
+    page = (await browser.get("/dcus/D1")).text
+    for words in (
+        "<b>Line down:</b>",
+        "<b>Spool full:</b>",
+        "1 batch that this head-end",
+        "<b>Conflict at address 17:</b>",
+        "at 2 more addresses",
+    ):
+        assert words in page
+    assert HOSTILE not in page
+    figures = (await admin.get("/api/v1/dcus/D1")).json()["figures"]
+    assert (figures["spool_full"], figures["refused_batches"], figures["line_up"]) == (
+        True,
+        1,
+        False,
+    )
+    assert figures["line_conflicts"] == conflicts
+
+
 async def test_errors_are_pages_for_people(csrf: str, browser: httpx.AsyncClient) -> None:
     for path, status in (("/meters/none", 404), ("/nope", 404), ("/meters?after=odd", 400)):
         answer = await browser.get(path)

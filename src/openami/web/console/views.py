@@ -14,10 +14,12 @@ from openami.web.console.values import IMPORTED, LOAD_PROFILE, seconds
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from openami.headend.reports import DcuFigures
     from openami.headend.services import Services
     from openami.headend.statistics import DcuOverview
 
 PAGE: Final = 50
+FIRST_CONFLICTS: Final = 5  # of a line: more have one cause
 FIRST_DCUS: Final = 10  # of the overview: the rest has a page of its own
 
 # label and tone of what the DCU last said of a meter
@@ -211,8 +213,25 @@ def dcu_facts(services: Services, name: str) -> dict[str, Any]:
         "state": label,
         "tone": tone,
         "last_report": device.last_seen,
+        "faults": list(_dcu_faults(found.figures)) if found.figures else [],
         "facts": list(_dcu_words(found)),
     }
+
+
+def _dcu_faults(said: DcuFigures) -> Iterator[tuple[str, str]]:
+    """Return what somebody has to look after, with what it means."""
+    if said.line_up is False:
+        yield "Line down", "the DCU reaches no meter"
+    if said.spool_full:
+        yield "Spool full", "the DCU reads nothing until its uploads make room"
+    if said.refused_batches:
+        refused = counted(said.refused_batches, "batch", "es")
+        yield "Refused", f"{refused} that this head-end did not take, kept at the DCU"
+    conflicts = list(said.line_conflicts.items())
+    for address, what in conflicts[:FIRST_CONFLICTS]:
+        yield f"Conflict at address {address}", what
+    if len(conflicts) > FIRST_CONFLICTS:
+        yield "Conflicts", f"at {thousands(len(conflicts) - FIRST_CONFLICTS)} more addresses"
 
 
 def _dcu_words(found: DcuOverview) -> Iterator[tuple[str, str]]:

@@ -220,8 +220,14 @@ class DcuFiguresModel(Model):
     uptime_s: float
     spool_batches: int
     spool_octets: int
+    spool_full: bool = Field(description="It reads no meter until there is room.")
+    refused_batches: int = Field(description="What the head-end took for good as no batch.")
     frames: int
     errors: int
+    line_up: bool | None = Field(description="Null if the DCU does not say.")
+    line_conflicts: dict[str, str] = Field(
+        description="By address: who answers there and should not."
+    )
 
 
 class DcuModel(Model):
