@@ -38,6 +38,8 @@ def populate(dcu: Dcu) -> None:
         meter_status("M1"),
         meter_status("M2", state="unreachable", error=fault),
         *(meter_status(f"S-{state}", state=state) for state in states),
+        spool_full=True,
+        refused_batches=2,
     )
     first = NOW - 96 * PERIOD
     dcu.upload("b1", load_profile("M1", first, [100] * 95), registers("M1", first))
