@@ -1,7 +1,8 @@
-"""Attributes as they are named on the command line."""
+"""Attributes and times as they are named on the command line."""
 
 from __future__ import annotations
 
+from openami.core.clock import parse_utc
 from openami.core.errors import ConfigError
 from openami.core.obis import Obis
 from openami.dlms.references import AttributeRef
@@ -29,3 +30,17 @@ def parse_name(text: str) -> AttributeRef | Obis:
             code="config.name",
         )
     return ref
+
+
+def parse_time(text: str | None) -> float | None:
+    """Return the time of an option, in seconds UTC.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if text is None:
+        return None
+    try:
+        return parse_utc(text)
+    except ValueError as error:
+        raise ConfigError(f"{text!r} is no time", hint="such as 2026-01-31T12:00:00Z") from error

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from openami.cli.read import SCALER_UNIT, parse_time, scalers
+from openami.cli.names import parse_time
+from openami.cli.registers import SCALER_UNIT, scalers
 from openami.core.clock import isoformat
 from openami.core.errors import ConfigError, DecodeError
 from openami.core.obis import Obis
