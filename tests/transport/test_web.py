@@ -281,3 +281,21 @@ def test_retry_after_is_seconds_or_nothing() -> None:
     for text, seconds in (("3", 3.0), ("soon", None), ("9" * 99, None)):
         assert HttpAnswer(503, {"retry-after": text}, b"").retry_after_s == seconds
     assert not HttpAnswer(503, {}, b"").ok
+
+
+async def test_idle_connections_hold_up_no_stop(tmp_path: Path) -> None:
+    """A TLS client that keeps its connection and does not read is not waited for."""
+    authority = Authority(tmp_path)
+    here = authority.issue("server")
+    tls = server_context(here.certificate, here.key)
+    limits = HttpLimits(drain_s=3600)
+    async with asyncio.timeout(60):
+        server = await serve(app, tls=tls, limits=limits)
+        reader, writer = await asyncio.open_connection(
+            server.host, server.port, ssl=client_context(authority.certificate)
+        )
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        await reader.readuntil(b"}")
+        writer.transport.pause_reading()  # type: ignore[attr-defined] # of a transport that reads
+        await server.stop()
+    writer.transport.abort()

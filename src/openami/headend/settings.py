@@ -115,6 +115,9 @@ class HeadendSettings(Settings):
     job_expiry_s: float = Field(
         default=300.0, gt=0, description="How long an on-demand read may take before it expires."
     )
+    keep_jobs_days: float = Field(
+        default=30.0, gt=0, description="How long on-demand reads are kept after they have ended."
+    )
     session_hours: float = Field(
         default=12.0, gt=0, le=24 * 30, description="Longest that a log-in lasts."
     )

@@ -62,6 +62,15 @@ def server_context(
     return context
 
 
+def reload_identity(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    """Give later handshakes of ``context`` another certificate; connections that are open stay.
+
+    Raises:
+        ConfigError: ``config.tls``: a file is missing or is not what it should be.
+    """
+    _load_identity(context, certificate, key)
+
+
 def client_context(
     authority: Path | None = None, *, certificate: Path | None = None, key: Path | None = None
 ) -> ssl.SSLContext:
