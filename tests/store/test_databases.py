@@ -15,9 +15,10 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 from tests.support.readings import MIDNIGHT
 
-from openami.core.errors import ConfigError, StoreError, StoreFullError
+from openami.core.errors import ConfigError, NotFoundError, StoreError, StoreFullError
+from openami.fleet.devices import DeviceKind, Sighting
 from openami.fleet.jobs import Finished, Job
-from openami.fleet.ports import Batch
+from openami.fleet.ports import Batch, DeviceFilter
 from openami.mdm.readings import events_table
 from openami.store.relational import RelationalStore, open_engine, upgrade
 from openami.store.relational.engine import _MIGRATIONS, normalised
@@ -81,6 +82,18 @@ def test_a_batch_that_comes_twice_at_once_is_stored_once(store: RelationalStore)
         ]
     assert sorted(result.status.value for result in found) == ["repeated"] * 7 + ["stored"]
     assert store.events.count() == 1
+
+
+def test_a_nul_that_a_device_sent_harms_nothing(store: RelationalStore) -> None:
+    row = {"meter": "A1", "log": LOG, "time": MIDNIGHT, "code": 1, "ordinal": 0, "detail": "a\0b"}
+    store.events.commit([Batch("D1", "b1", b"1", events_table([row]))])
+    assert [event.detail for event in store.events.list().items] == ["a\ufffdb"]
+    store.devices.sight([Sighting(DeviceKind.METER, "A1", model="M\0")], now=1.0)
+    assert store.devices.get("meter-A1").model == "M\ufffd"
+    assert len(store.devices.list(DeviceFilter(search="m\0")).items) == 1
+    assert store.devices.list(DeviceFilter(dcu="\0")).items == ()
+    with pytest.raises(NotFoundError):
+        store.devices.get("meter-\0")
 
 
 def test_who_reads_waits_for_nobody_who_writes(store: RelationalStore) -> None:
