@@ -60,7 +60,6 @@ class FileVault:
         self._lock = threading.RLock()
         self._keks = _read(kek) if kek.exists() or path.exists() else _create(kek)
         self._database = Database(path, _MIGRATIONS, exclusive=False)
-        os.chmod(path, 0o600)  # noqa: PTH101 - pathlib's would be the same call
 
     def __repr__(self) -> str:
         return f"FileVault({str(self._database.path)!r})"
