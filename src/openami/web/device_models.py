@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -139,13 +140,19 @@ def _obis(text: str) -> str:
     return str(Obis.parse(text))
 
 
+def _finite(value: Any) -> Any:
+    """Refuse NaN and infinity, which Python's parser takes and JSON does not have (RFC 8259, 6)."""
+    json.dumps(value, allow_nan=False)
+    return value
+
+
 class Result(_Message):
     """What reading one attribute gave: a value, or an error's code."""
 
     class_id: Annotated[int, Field(ge=0, le=0xFFFF)]
     obis: Annotated[str, AfterValidator(_obis)]
     attribute: Annotated[int, Field(ge=-128, le=127)]
-    value: Any = None
+    value: Annotated[Any, AfterValidator(_finite)] = None
     scaler: Annotated[int, Field(ge=-128, le=127)] | None = None
     unit: Annotated[int, Field(ge=0, le=255)] | None = None
     error: Code | None = None
