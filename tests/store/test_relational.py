@@ -205,9 +205,25 @@ def test_counts(store: RelationalStore) -> None:
     assert counts.total == 5
     assert counts.by_state == {"registered": 4, "suspended": 1}
     assert counts.by_health == {"ok": 2, "late": 1, "unreachable": 2}
-    assert counts.by_contact == {"unknown": 4, "ok": 1}
+    assert {name: n for name, n in counts.by_contact.items() if n} == {"unknown": 4, "ok": 1}
+    assert (counts.read_hour, counts.read_day) == (2, 3)
     empty = store.devices.counts(DeviceKind.IHD, schedule=ReadSchedule(), now=1.0)
     assert (empty.total, empty.by_health) == (0, {"ok": 0, "late": 0, "unreachable": 0})
+
+
+def test_counts_of_one_dcu(store: RelationalStore) -> None:
+    told = [meter("A1", last_read=-70_000.0, dcu="D1"), meter("A2", last_read=9_500.0, dcu="D2")]
+    store.devices.sight(told, now=9_900.0)
+    counted = {
+        dcu: store.devices.counts(
+            DeviceKind.METER, schedule=ReadSchedule(900.0), now=10_000.0, dcu=dcu
+        )
+        for dcu in ("D1", "D2", "D3")
+    }
+    assert [found.total for found in counted.values()] == [1, 1, 0]
+    assert [found.read_hour for found in counted.values()] == [0, 1, 0]
+    assert [found.read_day for found in counted.values()] == [1, 1, 0]
+    assert counted["D1"].by_health == {"ok": 0, "late": 0, "unreachable": 1}
 
 
 # Jobs

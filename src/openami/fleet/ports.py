@@ -62,12 +62,17 @@ class DeviceFilter:
 
 @dataclass(frozen=True, slots=True)
 class FleetCounts:
-    """How many devices there are of one kind."""
+    """How many devices there are of one kind.
+
+    ``read_hour`` and ``read_day`` are those that were read in the last 3,600 and 86,400 seconds.
+    """
 
     total: int
     by_state: Mapping[str, int]
     by_health: Mapping[str, int]
     by_contact: Mapping[str, int] = field(default_factory=dict)
+    read_hour: int = 0
+    read_day: int = 0
 
 
 class DeviceStore(Protocol):
@@ -116,7 +121,11 @@ class DeviceStore(Protocol):
         """Return devices by kind and serial."""
         ...
 
-    def counts(self, kind: DeviceKind, *, schedule: ReadSchedule, now: float) -> FleetCounts: ...
+    def counts(
+        self, kind: DeviceKind, *, schedule: ReadSchedule, now: float, dcu: str | None = None
+    ) -> FleetCounts:
+        """Return the figures of all devices of a kind, or of those behind one DCU."""
+        ...
 
 
 class JobStore(Protocol):

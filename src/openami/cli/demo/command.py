@@ -226,7 +226,7 @@ async def _line(client: HttpClient, clock: Clock, serials: Sequence[str]) -> str
     found = await get_json(client, "/overview")
     energy = sum((await stored_wh(client, serials)).values())
     contact = found["meters"]["by_contact"]
-    read = contact.get("ok", 0) + contact.get("reading", 0)
+    read = contact["ok"] + contact["reading"]
     local = utc(clock.now() + ZONE_OFFSET_S).strftime("%a %d %b %H:%M")
     return (
         f"  {local}   {read:>3} of {found['meters']['total']} meters read"

@@ -191,12 +191,12 @@ def dcu_rows(
 def _dcu_row(services: Services, device: Device) -> DcuRow:
     found = services.statistics.dcu(device)
     label, tone = HEALTHS[services.statistics.health(device)]
-    reachable = (found.by_contact.get(c.value, 0) for c in (Contact.OK, Contact.READING))
+    reachable = (found.meters.by_contact[c.value] for c in (Contact.OK, Contact.READING))
     return DcuRow(
         id=device.serial,
         state=label,
         tone=tone,
-        meters=found.meters,
+        meters=found.meters.total,
         reachable=sum(reachable),
         last_report=device.last_seen,
         spool_batches=found.figures.spool_batches if found.figures else None,
@@ -237,7 +237,7 @@ def _dcu_faults(said: DcuFigures) -> Iterator[tuple[str, str]]:
 def _dcu_words(found: DcuOverview) -> Iterator[tuple[str, str]]:
     yield from _described(found.device)
     yield "Version", found.device.firmware or NOTHING
-    yield "Meters", thousands(found.meters)
+    yield "Meters", thousands(found.meters.total)
     said = found.figures
     if said is None:
         return
