@@ -593,3 +593,13 @@ def test_a_system_title_is_set_or_follows_from_the_id(
     assert one.flag == "OAM"
     assert str(title_of(made.settings(system_title="4f414d0000000001"))) == "4F414D0000000001"
     assert START % 900 == 0
+
+
+async def test_another_dcus_certificate_is_refused(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    async with chain(tmp_path, certificates) as made:
+        settings = made.settings(id="dcu-2", state=tmp_path / "other")
+        with pytest.raises(ConfigError, match="not the certificate of DCU dcu-2") as caught:
+            await Dcu(settings, made.clock).__aenter__()
+        assert caught.value.code == "config.identity"

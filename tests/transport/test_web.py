@@ -16,7 +16,7 @@ from openami.core.errors import (
 )
 from openami.transport.http import HttpAnswer, HttpClient
 from openami.transport.tcp import listen_tcp, open_tcp
-from openami.transport.tls import PeerCertificate, client_context, server_context
+from openami.transport.tls import PeerCertificate, client_context, server_context, uris_of
 from openami.transport.web import HttpLimits, serve
 
 if TYPE_CHECKING:
@@ -142,6 +142,15 @@ def test_files_that_are_no_certificates(tmp_path: Path) -> None:
 
 def test_certificates_without_names_have_none() -> None:
     assert PeerCertificate.from_der(b"rubbish").uris == ()
+
+
+def test_a_certificate_says_whose_it_is(tmp_path: Path) -> None:
+    made = Authority(tmp_path).issue("dcu", "urn:openami:dcu:D1", "urn:x:y")
+    assert uris_of(made.certificate) == ("urn:openami:dcu:D1", "urn:x:y")
+    for wrong in (made.key, tmp_path / "none.pem", tmp_path):
+        with pytest.raises(ConfigError, match="holds no certificate") as caught:
+            uris_of(wrong)
+        assert caught.value.code == "config.tls"
 
 
 async def test_bodies_are_bounded() -> None:

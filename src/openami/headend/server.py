@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import signal
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -21,12 +20,13 @@ from openami.headend.services import Context, build
 from openami.headend.settings import address
 from openami.headend.stores import open_stores
 from openami.transport.clock import SystemClock
+from openami.transport.signals import stop_signals
 from openami.transport.tls import reload_identity, server_context
 from openami.transport.web import HttpLimits, serve
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from openami.core.clock import Clock
     from openami.headend.installation import Installation
@@ -86,7 +86,7 @@ async def run(
         TransportError: an address can not be listened on.
     """
     ending = stop or asyncio.Event()
-    with _signals(ending):
+    with stop_signals(ending.set):
         async with headend(settings, web=web, clock=clock) as running:
             (announce or _log_start)(running)
             await ending.wait()
@@ -211,16 +211,3 @@ def _log_start(running: Running) -> None:
     log.info("head-end runs", console=running.url, devices=running.device_url)
     if running.first_password is not None:
         log.info("first account made", password_in=str(running.home.admin_password))
-
-
-@contextmanager
-def _signals(ending: asyncio.Event) -> Iterator[None]:
-    """Set ``ending`` on SIGTERM and SIGINT while the block lasts."""
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ending.set)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
