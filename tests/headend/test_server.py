@@ -40,6 +40,18 @@ def enrolled(folder: Path, dcu: str = "D1") -> Path:
     return chain
 
 
+def test_the_vaults_key_is_changed_beside_a_head_end(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    with open_offline(settings) as running, open_offline(settings) as beside:
+        running.vault.put("meter", "M1", "guek", b"secret")
+        kek = running.home.kek.read_bytes()
+        assert beside.rekey(who="anna") == 1
+        assert running.home.kek.read_bytes() != kek
+        assert running.vault.get("meter", "M1", "guek") == b"secret"
+        (entry,) = running.audit.list(subject="vault").items
+    assert (entry.who, entry.what) == ("anna", "vault sealed with a new key: 1 secrets")
+
+
 def dcu_of(running: Process, chain: Path) -> httpx.AsyncClient:
     context = ssl.create_default_context(cafile=str(running.authority))
     context.load_cert_chain(chain)

@@ -192,6 +192,29 @@ def import_shipment(
         note(f"{counted(taken.added, 'meter')} added, {taken.known} known before")
 
 
+@headend.command(epilog=examples("openami headend rekey --state headend"))
+@config_option
+@state_option
+@set_option
+@json_option
+def rekey(
+    config: Path | None, state: Path | None, assignments: tuple[str, ...], as_json: bool
+) -> None:
+    """Change the key that seals the vault.
+
+    Every secret is sealed anew; a head-end that runs goes on with the new key. What is
+    interrupted may be repeated. Back up the file `kek` again, apart from the rest.
+    """
+    from openami.headend.offline import open_offline
+
+    with open_offline(existing(config, assignments, state)) as home:
+        count = home.rekey(who=who())
+    if as_json:
+        emit_json({"secrets": count})
+    else:
+        note(f"{counted(count, 'secret')} sealed with a new key")
+
+
 @headend.command()
 @click.argument("name")
 @click.option(

@@ -291,6 +291,10 @@ class Vault(Protocol):
         """Forget a secret; nothing happens if there is none."""
         ...
 
+    def rotate(self) -> int:
+        """Seal every secret with a new key-encryption key; return how many there are."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class ReadingFilter:
