@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import tomllib
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self
 
-from pydantic import ValidationError
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
+from pydantic import BeforeValidator, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+)
 
 from openami.core.errors import ConfigError
 
@@ -15,6 +20,16 @@ if TYPE_CHECKING:
 
 # What pydantic says of a model's fields is said of settings here.
 _WORDS: Final = {"missing": "is required", "extra_forbidden": "there is no such setting"}
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, str):
+        return tuple(word.strip() for word in value.split(",") if word.strip())
+    return value
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+"""A list of words; in the environment they stand with commas between."""
 
 
 class Settings(BaseSettings):

@@ -7,13 +7,13 @@ A setting ``commit_window_ms`` is ``commit_window_ms = 5`` in the file and
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import NoDecode, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
-from openami.core.settings import Settings
+from openami.core.settings import Settings, Words
 
 PREFIX: Final = "OPENAMI_HEADEND_"
 
@@ -52,7 +52,7 @@ class HeadendSettings(Settings):
         default="127.0.0.1:8444",
         description="HOST:PORT for DCUs, with mutual TLS. Port 0 picks one.",
     )
-    names: Annotated[tuple[str, ...], NoDecode] = Field(
+    names: Words = Field(
         default=(),
         description="Host names and addresses for the servers' certificates, beside localhost, "
         "127.0.0.1 and ::1. In the environment: separated by commas.",
@@ -168,11 +168,4 @@ class HeadendSettings(Settings):
     @classmethod
     def _address(cls, value: str) -> str:
         address(value)
-        return value
-
-    @field_validator("names", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return tuple(name.strip() for name in value.split(",") if name.strip())
         return value
