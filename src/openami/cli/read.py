@@ -9,7 +9,7 @@ import click
 from openami.cli.meter_access import access_options, make_access, progress, run
 from openami.cli.names import parse_name
 from openami.cli.options import examples
-from openami.cli.output import counted, emit_json, json_option, note, table
+from openami.cli.output import counted, emit_json, emit_row, json_option, note, table
 from openami.cli.registers import VALUE, resolve, scalers
 from openami.cli.values import plain, scaled
 from openami.core.units import symbol
@@ -134,7 +134,7 @@ def _line(value: Mapping[str, Any]) -> list[object]:
 def _print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
     if as_json:
         for row in rows:
-            emit_json(row)
+            emit_row(row)
         return
     if not rows:
         note("no rows")
