@@ -88,6 +88,8 @@ def test_a_mistake_is_an_error_with_a_hint(capsys: pytest.CaptureFixture[str]) -
         (["device", "read", "M1", "65536/0.0.1.0.0.255/2"], "config.name", 2),
         (["read", "dlms+tcp://127.0.0.1:4059", "3/1.0.1.8.0.255/128"], "config.name", 2),
         (["meter", "run", "--state", "/proc/none/x"], "config", 2),
+        (["scan", "hdlc+tcp://127.0.0.1:1?server=1:17", "--client", "128"], "config", 2),
+        (["scan", "dlms+tcp://127.0.0.1:1", "--client", "128"], "transport.refused", 5),
         (["demo", "--state", "/proc/none"], "config.file", 2),
         (["headend", "import", "/proc/version", "--state", "x"], "config.installation", 2),
         (["headend", "enroll", "D1", "--out", "x", "--state", "x"], "config.installation", 2),

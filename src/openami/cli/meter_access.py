@@ -42,6 +42,7 @@ T = TypeVar("T")
 DEFAULT_TITLE: Final = SystemTitle.of("OAM", 0xFFFFFFFFFF)
 COUNTER: Final = "0.0.43.1.0.255"
 PUBLIC_CLIENT: Final = 16
+HDLC_CLIENT_MOST: Final = 0x7F  # a client's address has one octet (IEC 62056-46, 6.4.2.2)
 DATA_CLASS: Final = 1
 
 # What to do about what a meter most often answers, by the code of the error.
@@ -172,7 +173,7 @@ def access_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _options() -> Iterator[Callable[[Callable[..., Any]], Callable[..., Any]]]:
     yield click.option(
-        "--client", type=click.IntRange(1, 127), envvar="OPENAMI_CLIENT", show_envvar=True,
+        "--client", type=click.IntRange(1, 0xFFFF), envvar="OPENAMI_CLIENT", show_envvar=True,
         help="The client's SAP; over the URL's. Commonly 16 public, 2 reader, 1 management.",
     )  # fmt: skip
     yield click.option(
@@ -231,25 +232,15 @@ def make_access(
     """
     from openami.transport.url import MeterUrl
 
-    where = MeterUrl.parse(url)
     secrets = gather(keys, key_file, password_file, title)
-    if auth == "lls" and secrets.password is None:
-        raise ConfigError(
-            "LLS wants a password", hint="OPENAMI_PASSWORD, --password-file or --key-file"
-        )
     chosen = security or ("both" if auth == "hls5-gmac" else "none")
-    lacking = [name for name in ("guek", "gak") if name not in secrets.keys]
-    if (auth == "hls5-gmac" or chosen != "none") and lacking:
-        raise ConfigError(
-            f"ciphering wants the keys {' and '.join(lacking)}",
-            hint="OPENAMI_GUEK and OPENAMI_GAK, --key-file, or --key NAME=HEX",
-        )
+    _check_secrets(secrets, auth, chosen)
     try:
         name = Obis.parse(counter_name)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     return Access(
-        url=where if client is None else replace(where, client=client),
+        url=_as_client(MeterUrl.parse(url), client),
         auth=auth,
         security=chosen,
         secrets=secrets,
@@ -260,3 +251,26 @@ def make_access(
         counter_name=name,
         timeout=timeout,
     )
+
+
+def _check_secrets(secrets: Secrets, auth: str, security: str) -> None:
+    if auth == "lls" and secrets.password is None:
+        raise ConfigError(
+            "LLS wants a password", hint="OPENAMI_METER_PASSWORD, --password-file or --key-file"
+        )
+    lacking = [name for name in ("guek", "gak") if name not in secrets.keys]
+    if (auth == "hls5-gmac" or security != "none") and lacking:
+        raise ConfigError(
+            f"ciphering wants the keys {' and '.join(lacking)}",
+            hint="OPENAMI_GUEK and OPENAMI_GAK, --key-file, or --key NAME=HEX",
+        )
+
+
+def _as_client(url: MeterUrl, client: int | None) -> MeterUrl:
+    from openami.transport.url import LinkKind
+
+    if client is None:
+        return url
+    if url.link is LinkKind.HDLC and client > HDLC_CLIENT_MOST:
+        raise ConfigError(f"--client: over HDLC a client is 1 to {HDLC_CLIENT_MOST}")
+    return replace(url, client=client)

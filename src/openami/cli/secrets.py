@@ -116,7 +116,7 @@ def gather(
     """
     base = _from_file(key_file) if key_file else Secrets()
     password = base.password
-    if (text := os.environ.get("OPENAMI_PASSWORD")) is not None:
+    if (text := os.environ.get("OPENAMI_METER_PASSWORD")) is not None:
         password = text.encode()
     if password_file:
         password = _read_password(password_file)
@@ -172,5 +172,5 @@ account_password_option = click.option(
 )  # fmt: skip
 password_file_option = click.option(
     "--password-file", type=click.Path(path_type=Path, dir_okay=False),
-    help="A file that holds the LLS password (or OPENAMI_PASSWORD).",
+    help="A file that holds the LLS password (or OPENAMI_METER_PASSWORD).",
 )  # fmt: skip
