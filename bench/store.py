@@ -7,7 +7,7 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -228,6 +228,7 @@ def bench_lake(folder: Path) -> list[tuple[str, str]]:
     assert counts.readings == METERS * DAYS * 96 * 4
     month = ReadingFilter("D1-0100", profile=LOAD, start=START + 30 * DAY, end=START + 60 * DAY)
     day = START + 45 * DAY
+    region: dict[str, Any] = {"profile": LOAD, "start": day, "end": day + DAY}
     assert lake.readings(month).items[0].num_rows == 30 * 96 * 4
     lines = [
         (f"lake of {METERS} meters, {DAYS} days", f"{counts.readings / 1e6:.2f} M readings"),
@@ -243,7 +244,7 @@ def bench_lake(folder: Path) -> list[tuple[str, str]]:
         ),
         (
             f"a region's day by the hour ({METERS} meters)",
-            f"{best(lambda: lake.hourly(CHANNELS[0], start=day, end=day + DAY)) * 1e3:.1f} ms",
+            f"{best(lambda: lake.hourly(CHANNELS[0], **region)) * 1e3:.1f} ms",
         ),
         ("latest of a meter", f"{best(lambda: lake.latest('D1-0100')) * 1e3:.1f} ms"),
         ("sums of every channel of every meter", f"{best(lake.sums) * 1e3:.1f} ms"),

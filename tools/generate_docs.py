@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from pydantic_core import PydanticUndefined
 
-from openami.cli.main import cli
+from openami.cli.main import WIDTH, cli
 from openami.web.app import TAGS, describe_api
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ def walk(
         command,
         info_name=path.rsplit(maxsplit=1)[-1],
         parent=parent,
-        max_content_width=96,
-        terminal_width=96,
+        terminal_width=WIDTH,
+        **({} if parent else command.context_settings),
     )
     yield path, command.get_help(context)
     if isinstance(command, click.Group):

@@ -2,65 +2,30 @@
 
 from __future__ import annotations
 
-import shutil
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 from tests.browser.scene import NOW, load_profile, registers, scene
-from tests.support.headend import PASSWORD, PERIOD, meter_status
+from tests.browser.visits import chromium, needs_chromium, visit
+from tests.support.headend import PERIOD, meter_status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Page
-    from tests.browser.scene import Scene
-
-CHROMIUM = shutil.which("chromium")
-PATIENCE_MS = 60_000  # a loaded machine is slow, not broken
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-]
-
-
-@contextmanager
-def visit(browser: Browser, at: Scene, **options: Any) -> Iterator[Page]:
-    """Sign in; at the end, nothing has gone wrong in the page and no other host was asked."""
-    context = browser.new_context(ignore_https_errors=True, **options)
-    context.set_default_timeout(PATIENCE_MS)
-    page, wrong, hosts = context.new_page(), [], set()
-    page.on("console", lambda message: wrong.append(message.text))
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("request", lambda request: hosts.add("/".join(request.url.split("/")[:3])))
-    page.goto(f"{at.url}/meters/M1")
-    page.get_by_label("Name").fill("admin")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(f"{at.url}/meters/M1")
-    yield page
-    assert wrong == []
-    assert hosts == {at.url}
-    context.close()
+pytestmark = list(needs_chromium)
 
 
 def test_a_meters_page_lives(tmp_path: Path) -> None:
     """One head-end and one browser for all of it: starting them takes the time."""
-    expect.set_options(timeout=PATIENCE_MS)
     with (
         scene(tmp_path, timezone="Asia/Seoul") as at,
         at.dcu("D1") as dcu,
-        sync_playwright() as player,
+        chromium() as browser,
     ):
         dcu.report(meter_status("M1"), meter_status("X" * 32, model="<script>alert(1)</script>"))
         first = NOW - 96 * PERIOD
         dcu.upload("b1", load_profile("M1", first, [100] * 95), registers("M1", first))
-        browser = player.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        with visit(browser, at) as page:
+        with visit(browser, at.url) as page:
             # The chart is drawn, and told in words.
             chart = page.locator("#profile")
             expect(chart).to_have_attribute("data-points", "95")
@@ -100,7 +65,7 @@ def test_a_meters_page_lives(tmp_path: Path) -> None:
             expect(page.locator("html")).to_have_attribute("data-theme", "dark")
 
         phone = {"width": 390, "height": 844}
-        with visit(browser, at, viewport=phone, color_scheme="dark") as page:
+        with visit(browser, at.url, viewport=phone, color_scheme="dark") as page:
             expect(page.locator("body")).to_have_css("background-color", "rgb(17, 22, 28)")
             for path in (
                 "/",
@@ -113,4 +78,3 @@ def test_a_meters_page_lives(tmp_path: Path) -> None:
                 page.goto(at.url + path)
                 wide = page.evaluate("() => document.documentElement.scrollWidth")
                 assert wide <= phone["width"], path
-        browser.close()

@@ -79,3 +79,24 @@ async def test_ctrl_c_ends_the_demo_in_good_order(tmp_path: Path) -> None:
         assert children(state) == []
     result = json.loads(output.decode().splitlines()[-1])
     assert result["agrees"] is True
+
+
+@pytest.mark.parametrize("numbers", [(signal.SIGINT, signal.SIGINT), (signal.SIGHUP,)])
+async def test_it_ends_at_once_if_it_must_and_leaves_nothing(
+    tmp_path: Path, numbers: tuple[signal.Signals, ...]
+) -> None:
+    state = tmp_path / "demo"
+    async with demo(state) as process:
+        assert process.stderr is not None
+        while b"street 1" not in (line := await process.stderr.readline()):
+            assert line, "the demo ended by itself"
+        assert len(children(state)) > 1
+        process.send_signal(numbers[0])
+        for number in numbers[1:]:
+            while b"once more" not in (line := await process.stderr.readline()):
+                assert line, "the demo ended at the first"
+            process.send_signal(number)
+        output, said = await process.communicate()
+        assert process.returncode == 130, said.decode()
+        assert (output, b"Traceback" in said) == (b"", False)
+        assert children(state) == []

@@ -1,6 +1,7 @@
 """Kills, cut lines, full disks: afterwards the store holds exactly what the meters measured.
 
-``OPENAMI_CHAIN_ROUNDS`` is the number of faults, ``OPENAMI_CHAIN_FAULTS`` names those that happen
+``OPENAMI_CHAIN_ROUNDS`` is the number of faults (as many as there are kinds, if not set),
+``OPENAMI_CHAIN_FAULTS`` names those that happen
 (all, if not set), and ``OPENAMI_CHAIN_SEED`` repeats the choices of a failed run.
 """
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.chain
 
-ROUNDS: Final = int(os.environ.get("OPENAMI_CHAIN_ROUNDS", "8"))
+ROUNDS: Final = int(os.environ.get("OPENAMI_CHAIN_ROUNDS", len(FAULTS)))
 KINDS: Final = os.environ.get("OPENAMI_CHAIN_FAULTS", ",".join(FAULTS)).split(",")
 SPEED: Final = 720.0
 METERS: Final = 6

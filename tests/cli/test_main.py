@@ -1,14 +1,27 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import pytest
 
 from openami import __version__
 from openami.cli.main import COMMANDS, cli, main
-from openami.cli.output import table
+from openami.cli.output import counted, table
+from openami.dcu.settings import DcuSettings
+from openami.headend.settings import HeadendSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from openami.core.settings import Settings
+
+# As a user's Python writes: what could not be written is tried again at the end.
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
 
 def test_every_command_says_what_it_does() -> None:
@@ -17,6 +30,39 @@ def test_every_command_says_what_it_does() -> None:
         command = cli.get_command(context, name)
         assert command is not None, name
         assert command.get_short_help_str(), name
+
+
+def commands(command: click.Command, path: str = "openami") -> Iterator[tuple[str, click.Context]]:
+    """Yield every command's path, and a context in which it says how it is used."""
+    context = click.Context(command, info_name=path, terminal_width=80)
+    yield path, context
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            assert child is not None
+            yield from commands(child, f"{path} {name}")
+
+
+def test_help_is_whole_and_has_examples_of_its_own_command() -> None:
+    for path, context in commands(cli):
+        text = context.command.get_help(context)
+        assert "..." not in text.partition("Commands:")[2], path
+        assert "\\b" not in text, path
+        if "Examples:" in text:
+            typed = text.partition("Examples:\n")[2].splitlines()
+            assert typed[0].strip().startswith(path), path
+
+
+def test_help_names_the_defaults_that_settings_have() -> None:
+    shown = {path: context.command.get_help(context) for path, context in commands(cli)}
+    fields: dict[str, tuple[type[Settings], tuple[str, ...]]] = {
+        "openami headend run": (HeadendSettings, ("state", "listen", "device_listen", "timezone")),
+        "openami dcu run": (DcuSettings, ("state", "addresses")),
+    }
+    for path, (settings, names) in fields.items():
+        text = "".join(shown[path].split())
+        for name in names:
+            assert f"[default:{settings.model_fields[name].default}]" in text, (path, name)
 
 
 def test_a_mistake_is_an_error_with_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
@@ -38,7 +84,31 @@ def test_a_mistake_is_an_error_with_a_hint(capsys: pytest.CaptureFixture[str]) -
         (["demo", "--for", "soon"], "config", 2),
         (["meter", "run", "--state", "x", "--wrapper", "here"], "config", 2),
         (["headend", "run", "--set", "rows"], "config", 2),
-        (["device", "read", "M1", "not/a"], "config", 2),
+        (["device", "read", "M1", "not/a"], "config.name", 2),
+        (["device", "read", "M1", "65536/0.0.1.0.0.255/2"], "config.name", 2),
+        (["read", "dlms+tcp://127.0.0.1:4059", "3/1.0.1.8.0.255/128"], "config.name", 2),
+        (["meter", "run", "--state", "/proc/none/x"], "config", 2),
+        (["scan", "hdlc+tcp://127.0.0.1:1?server=1:17", "--client", "128"], "config", 2),
+        (["scan", "dlms+tcp://127.0.0.1:1", "--client", "128"], "transport.refused", 5),
+        (["demo", "--state", "/proc/none"], "config.file", 2),
+        (["headend", "import", "/proc/version", "--state", "x"], "config.installation", 2),
+        (["headend", "enroll", "D1", "--out", "x", "--state", "x"], "config.installation", 2),
+        (["headend", "run", "--timezone", "Mars"], "config.setting", 2),
+        (["headend", "run", "--set", "nonsense=1"], "config.setting", 2),
+        (["dcu", "run"], "config.setting", 2),
+        (["login", "https://127.0.0.1:1"], "config", 2),
+        (["login", "https://127.0.0.1:1", "--password-file", "absent"], "config", 2),
+        (["readings", "M1", "--channel", "1.2"], "config.name", 2),
+        (
+            ["readings", "M1", "--url", "https://127.0.0.1:1", "--format", "csv", "--latest"],
+            "config",
+            2,
+        ),
+        (
+            ["readings", "M1", "--url", "https://127.0.0.1:1", "--format", "arrow", "--most", "1"],
+            "config",
+            2,
+        ),
     ],
 )
 def test_errors_have_a_code_and_a_status(
@@ -55,11 +125,63 @@ def test_errors_have_a_code_and_a_status(
     assert f"error[{code}]" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--from", "2026-01-02", "--to", "2026-01-01"],
+        ["--from", "2026-13-01"],
+        ["--entries", "0:5"],
+        ["--entries", "5:2"],
+        ["--entries", "1:4294967296"],
+        ["--entries", "first"],
+        ["--entries", "1", "--to", "2026-01-01"],
+    ],
+)
+def test_rows_that_there_can_not_be(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    profile = ["read", "dlms+tcp://127.0.0.1:1", "--profile", "1.0.99.1.0.255"]
+    assert main([*profile, *options]) == 2
+    assert "error[config]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [["--wrapper", "x"], ["--source", "x"], ["--zone", "x"]])
+def test_a_mistake_leaves_no_new_meter_behind(
+    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["meter", "run", "--state", str(tmp_path / "meter"), *options]) == 2
+    assert "error[config]" in capsys.readouterr().err
+    options = ["--modem" if option == "--wrapper" else option for option in options]
+    assert main(["street", "run", "--state", str(tmp_path / "street"), *options]) == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_can_not_be_is_told_without_a_traceback() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "openami", "headend", "run", "--state", "/proc/none"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("error[config.file]: /proc/none: No such file or directory")
+
+
+def test_a_full_disk_under_the_output_is_told() -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "openami", "decode", "dlms", "C001C100080000010000FF0200"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=BUFFERED,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("error[config.file]: output: No space left on device")
+    assert "Traceback" not in done.stderr
+
+
 def test_nothing_listening_is_a_transport_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["read", "dlms+tcp://127.0.0.1:1", "3/1.0.1.8.0.255/2"]) == 5
     err = capsys.readouterr().err
     assert "error[transport.refused]" in err
     assert "hint:" in err
+    keys = [f"--key={name}={'00' * 16}" for name in ("guek", "gak")]
+    assert main(["scan", "dlms+tcp://127.0.0.1:1", "--auth", "hls5-gmac", *keys]) == 5
+    assert "error[transport.refused]" in capsys.readouterr().err
 
 
 def test_the_module_runs_as_a_program() -> None:
@@ -74,6 +196,10 @@ def test_a_reader_that_has_gone_is_no_error() -> None:
     done = subprocess.run(["bash", "-o", "pipefail", "-c", program], capture_output=True, text=True)
     assert done.returncode == 0
     assert done.stderr == ""
+
+
+def test_one_thing_is_not_things() -> None:
+    assert [counted(number, "row") for number in (0, 1, 2880)] == ["0 rows", "1 row", "2,880 rows"]
 
 
 def test_tables_put_numbers_to_the_right(capsys: pytest.CaptureFixture[str]) -> None:

@@ -83,10 +83,11 @@ def test_a_password_reads_too_and_is_never_shown(
     url = urls(meter)[0]
     assert main(["read", url, *READER, *meter["keys"], "1.0.1.8.0.255"]) == 0
     assert "Wh" in capsys.readouterr().out
-    monkeypatch.setenv("OPENAMI_PASSWORD", "certainly-wrong")
+    monkeypatch.setenv("OPENAMI_METER_PASSWORD", "certainly-wrong")
     assert main(["read", url, *READER, "1.0.1.8.0.255"]) == 4
     err = capsys.readouterr().err
-    assert "error[association." in err
+    assert "error[association.authentication-failure]" in err
+    assert "hint: wrong password" in err
     assert "certainly-wrong" not in err
 
 

@@ -16,7 +16,7 @@ GAK = "D0D1D2D3D4D5D6D7D8D9DADBDCDDDEDF"
 
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("GUEK", "GAK", "DEDICATED", "GBEK", "PASSWORD"):
+    for name in ("GUEK", "GAK", "DEDICATED", "GBEK", "METER_PASSWORD"):
         monkeypatch.delenv(f"OPENAMI_{name}", raising=False)
 
 
@@ -41,7 +41,7 @@ def test_options_win_over_the_environment_and_that_over_the_file(
 def test_a_password_file_wins_and_loses_its_line_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OPENAMI_PASSWORD", "environment")
+    monkeypatch.setenv("OPENAMI_METER_PASSWORD", "environment")
     assert gather().password == b"environment"
     (tmp_path / "p").write_bytes(b"secret\r\n")
     assert gather(password_file=tmp_path / "p").password == b"secret"

@@ -34,7 +34,7 @@ def test_options_win_over_the_environment_and_that_over_the_file(
 
 
 def test_what_is_missing_or_wrong_is_named() -> None:
-    with pytest.raises(ConfigError, match="name: Field required") as caught:
+    with pytest.raises(ConfigError, match="name: is required") as caught:
         Example.load()
     assert caught.value.code == "config.setting"
     with pytest.raises(ConfigError, match="rows"):

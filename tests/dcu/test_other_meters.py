@@ -217,12 +217,47 @@ async def test_a_profile_that_is_made_otherwise_one_day(
         assert made.headend.rows()[-1]["scaler"] == 3
 
 
+async def test_a_cell_that_makes_no_sense_costs_no_other_entry(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    source = Rows()
+    power = Register("1.0.2.8.0.255", lambda: 5, unit=Unit.WH)
+    meter = other_meter(profile(OWN, source, ENERGY_COLUMN, column(3, "1.0.2.8.0.255")), power)
+
+    def add(number: int, *cells: d.Data) -> None:
+        time = NOON + PERIOD * number
+        source.append(time, [stamp(time), *(cell.encode() for cell in cells)])
+
+    add(94, d.null(), d.u32(94))
+    add(95, d.u32(95), d.visible("?"))
+    add(96, d.visible("?"), d.visible("?"))
+    async with chain_of(tmp_path, certificates, OtherLine(at17=meter), load_profile=OWN) as made:
+        await made.start_dcu()
+        await made.until(lambda: bool(values(made, OWN)) and told(made).get("error") is not None)
+        assert told(made)["error"]["code"] == "meter.value"
+        assert told(made)["state"] == "ok"
+        for number in (97, 98):
+            add(number, d.u32(number), d.f64(number / 2))
+            made.advance(PERIOD)
+            await made.until(lambda: int(NOON) + PERIOD * number in values(made, OWN))  # noqa: B023 - awaited here
+        times = {number: int(NOON) + PERIOD * number for number in range(94, 99)}
+        assert values(made, OWN) == {times[n]: n for n in (95, 97, 98)}
+        exported = {
+            int(row["time"].timestamp()): row["value"] * 10.0 ** row["scaler"]
+            for row in made.headend.rows()
+            if row["channel"] == "1.0.2.8.0.255"
+        }
+        assert exported == {times[94]: 94, times[97]: 48.5, times[98]: 49}
+        await made.until(lambda: told(made).get("error") is None)
+
+
 async def test_a_profile_that_is_not_there_or_makes_no_sense_costs_no_other(
     tmp_path: Path, certificates: Certificates
 ) -> None:
     source = Rows()
     fill(source, 2)
-    source.append(NOON + PERIOD * 3, [stamp(NOON + PERIOD * 3), d.visible("seven").encode()])
+    time = NOON + PERIOD * 3
+    source.append(time, [stamp(time), d.u32(21).encode(), d.u32(1).encode()])
     meter = other_meter(profile(OWN, source, ENERGY_COLUMN))
     async with chain_of(
         tmp_path,
@@ -234,7 +269,7 @@ async def test_a_profile_that_is_not_there_or_makes_no_sense_costs_no_other(
         dcu = await made.start_dcu()
         await made.until(lambda: len(values(made, LOAD)) == 96)
         await made.until(lambda: told(made).get("error") is not None)
-        assert told(made)["error"]["code"] == "meter.layout"
+        assert told(made)["error"]["code"] == "profile.columns"
         assert told(made)["state"] == "ok"
         station = dcu.roster.get(SERIAL)
         assert station is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import tomllib
 from contextlib import suppress
 from dataclasses import replace
@@ -193,7 +194,7 @@ def test_counters_that_were_not_set_aside_are_not_given_out(tmp_path: Path) -> N
     counters.accept(5)
     with pytest.raises(SecurityError, match="not above"):
         counters.accept(5)
-    counters.renew()
+    counters.renew(bytes(16))
     assert counters.last == -1
     spool.close()
 
@@ -356,7 +357,7 @@ def test_readings_of_a_billing_row() -> None:
     found = decode_readings(raw, layout, deviation=None)
     assert found.times.tolist() == [START]
     assert found.status.tolist() == [0xF0]
-    table = found.table("A1", "p", [0]).to_pylist()
+    table = found.tables("A1", "p", [0])[0].to_pylist()
     shown = [(r["channel"], r["value"], r["scaler"], r["unit"]) for r in table]
     assert shown == [("1.0.1.29.0.255", 7, -1, 30), ("1.0.1.6.0.255", -3, 0, 27)]
 
@@ -382,7 +383,7 @@ def test_newest_first_is_turned_round() -> None:
     raw = rows((moment(START + 900), d.u32(2)), (moment(START), d.u32(1)))
     found = decode_readings(raw, layout, deviation=None)
     assert found.times.tolist() == [START, START + 900]
-    assert found.channels[0].values.tolist() == [1, 2]
+    assert found.channels[0][1].values.tolist() == [1, 2]
 
 
 def test_fingerprints_tell_rows_apart_and_stay_the_same() -> None:
@@ -407,7 +408,7 @@ def test_an_empty_buffer(empty: d.Data) -> None:
         (moment(START), d.u32(1), d.u32(2)),
         (d.u32(1), d.u32(2)),
         (moment(START), d.octets(b"x")),
-        (moment(START), d.f32(0.5)),
+        (moment(START), d.boolean(True)),
     ],
 )
 def test_rows_of_another_layout(row: tuple[d.Data, ...]) -> None:
@@ -415,12 +416,48 @@ def test_rows_of_another_layout(row: tuple[d.Data, ...]) -> None:
         decode_readings(rows(row), Layout(columns=(CLOCK_COLUMN, ENERGY)), deviation=None)
 
 
-def test_a_number_that_no_reading_holds() -> None:
+EXPORT = Column(class_id=3, obis="1.0.2.8.0.255", attribute=2, scaler=-1, unit=30)
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected", "odd"),
+    [
+        ([d.null(), d.u32(7)], {900: (7, -1)}, 0),
+        ([d.null(), d.null()], {}, 0),
+        ([d.u64(2**64 - 1), d.u64(5)], {900: (5, -1)}, 1),
+        ([d.u32(5), d.octets(b"?")], {0: (5, -1)}, 1),
+        ([d.u32(5), d.boolean(True)], {0: (5, -1)}, 1),
+        ([d.f64(12.0), d.f64(-3.0)], {0: (12, -1), 900: (-3, -1)}, 0),
+        ([d.f32(1234.1), d.f32(0.5)], {0: (1_234_100, -4), 900: (500, -4)}, 0),
+        ([d.f64(0.1234), d.u32(2)], {0: (123_400, -7), 900: (2_000_000, -7)}, 0),
+        ([d.f64(math.nan), d.f64(2.0)], {900: (2, -1)}, 1),
+        ([d.f64(1e-12), d.f64(math.inf)], {}, 2),
+        ([d.f64(1e300), d.f64(1.5)], {900: (1500, -4)}, 1),
+    ],
+)
+def test_an_odd_cell_costs_itself_only(
+    cells: list[d.Data], expected: dict[int, tuple[int, int]], odd: int
+) -> None:
+    layout = Layout(columns=(CLOCK_COLUMN, EXPORT, ENERGY))
+    raw = rows(*((moment(START + 900 * n), cell, d.u32(n)) for n, cell in enumerate(cells)))
+    found = decode_readings(raw, layout, deviation=None, fresh=True)
+    told = [row for table in found.tables("A1", "p", [0, 1]) for row in table.to_pylist()]
+    by_channel: dict[str, dict[int, tuple[int, int]]] = {EXPORT.obis: {}, ENERGY.obis: {}}
+    for row in told:
+        place = int(row["time"].timestamp()) - START
+        by_channel[row["channel"]][place] = (row["value"], row["scaler"])
+    assert by_channel[EXPORT.obis] == expected
+    assert by_channel[ENERGY.obis] == {0: (0, ENERGY.scaler or 0), 900: (1, ENERGY.scaler or 0)}
+    assert found.odd == odd
+
+
+def test_a_whole_number_has_its_fingerprint_beside_an_odd_one_too() -> None:
     layout = Layout(columns=(CLOCK_COLUMN, ENERGY))
-    with pytest.raises(DecodeError):
-        decode_readings(rows((moment(START), d.u64(2**64 - 1))), layout, deviation=None)
-    whole = decode_readings(rows((moment(START), d.f64(12.0))), layout, deviation=None)
-    assert whole.channels[0].values.tolist() == [12]
+    clean = rows((moment(START), d.u32(5)), (moment(START + 900), d.u32(6)))
+    mixed = rows((moment(START), d.u32(5)), (moment(START + 900), d.octets(b"?")))
+    first, second = (decode_readings(raw, layout, deviation=None) for raw in (clean, mixed))
+    assert first.digests[0] == second.digests[0]
+    assert first.digests[1] != second.digests[1]
 
 
 @pytest.mark.parametrize("decode", [decode_readings, decode_events])

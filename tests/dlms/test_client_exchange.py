@@ -269,7 +269,10 @@ def test_a_meter_without_title_is_known_by_configuration() -> None:
         (lambda _m, _o, r: get.GetResponseNormal(r.invoke_id, d.null()), "protocol"),
         (lambda m, _o, r: reply(r, d.octets(m.hls_answer(b"another one"))), "security.hls"),
         (lambda _m, _o, r: reply(r, r.parameters), "security.hls"),
-        (lambda _m, _o, _r: ConfirmedServiceError(1, 1, 1), "exception.confirmed-service-error"),
+        (
+            lambda _m, _o, _r: ConfirmedServiceError(1, 1, 1),
+            "association.authentication-failure",
+        ),
         (lambda _m, _o, _r: "timeout", "link.timeout"),
     ],
 )
@@ -416,6 +419,20 @@ def test_an_exception_leaves_the_association() -> None:
     assert failed.code == "exception.service-not-supported"
     bench.service = lambda r: get.GetResponseNormal(r.invoke_id, d.u8(1))
     assert bench.ask(GetAttribute(REF)).data == d.u8(1)
+
+
+def test_an_error_without_an_invoke_id_leaves_the_association() -> None:
+    """Older meters answer a service that failed with a confirmed-service-error."""
+    bench = Bench(lambda _: ConfirmedServiceError(5, 5, 2))
+    failed = bench.ask(GetAttribute(REF))
+    assert isinstance(failed, Failed)
+    assert failed.code == "exception.service-error-5-2"
+    bench.service = lambda r: get.GetResponseNormal(r.invoke_id, d.u8(1))
+    assert bench.ask(GetAttribute(REF)).data == d.u8(1)
+    bench.service = lambda r: get.GetResponseNormal(
+        r.invoke_id ^ 1, DataAccessResult.OBJECT_UNDEFINED
+    )
+    assert bench.ask(GetAttribute(REF)).code == "protocol", "an error that answers another request"
 
 
 def test_an_exception_about_keys_or_counters_closes() -> None:

@@ -13,7 +13,12 @@ from hypothesis import strategies as st
 from openami.core.errors import DecodeError
 from openami.dlms import columns as module
 from openami.dlms import data as d
-from openami.dlms.columns import ProfileColumns, decode_profile, decode_profiles
+from openami.dlms.columns import (
+    ProfileBufferError,
+    ProfileColumns,
+    decode_profile,
+    decode_profiles,
+)
 from openami.dlms.columns.moments import is_plausible, moments
 from openami.dlms.columns.result import Reading, join
 from openami.dlms.columns.rows import decode_rows
@@ -414,7 +419,7 @@ def test_joined_is_each_one_after_the_other(
     for group in ([several[0]] * times, [b"\x01\x00", several[0], b"\x01\x00"], several):
         parts = [decode_rows(buffer, reading) for buffer in group]
         if len({len(part.columns) for part in parts if part.rows}) > 1:
-            with pytest.raises(DecodeError, match="different numbers of columns"):
+            with pytest.raises(DecodeError, match=r"columns, .* in those before"):
                 joined(group, reading)
             continue
         found, offsets = joined(group, reading)
@@ -443,6 +448,23 @@ def test_joined_nothing() -> None:
         found, offsets = decode_profiles(nothing)
         assert found == ProfileColumns(0)
         assert offsets.tolist() == [0] * (len(nothing) + 1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code", "offset"),
+    [
+        (b"\x02\x00", "protocol.decode", 0),  # no array
+        (day(2)[:-1], "protocol.decode", len(day(2)) - 8),  # cut
+        (d.array(d.structure(d.u8(1))).encode(), "profile.columns", 0),  # another's columns
+        (d.array(d.u8(1)).encode(), "profile.row", 2),  # no row
+    ],
+)
+def test_the_wrong_one_of_many_is_named(wrong: bytes, code: str, offset: int) -> None:
+    with pytest.raises(ProfileBufferError, match="buffer 2: ") as caught:
+        decode_profiles([day(2), b"\x01\x00", wrong, day(3)])
+    assert (caught.value.buffer, caught.value.code) == (2, code)
+    assert caught.value.offset == offset
+    assert str(caught.value).count("at octet") == 1
 
 
 def test_joined_does_not_let_octets_wander() -> None:

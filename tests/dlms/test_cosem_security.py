@@ -167,7 +167,7 @@ def test_counters_are_kept_before_they_are_used() -> None:
         counters.accept(9)
     assert raised.value.code == "security.replay"
     assert counters.next == 14
-    counters.renew()
+    counters.renew(bytes(16))
     assert kept[-1] == (16, -1)
     counters.accept(0)
 

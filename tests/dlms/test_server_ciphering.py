@@ -304,7 +304,7 @@ def test_an_open_association_goes_over_to_new_keys_with_the_client() -> None:
     caller = Caller(meter).opened()
     new = Keys(guek=bytes(range(50, 66)), gak=bytes(range(70, 86)))
     meter.security.state = replace(meter.security.state, keys=new)
-    meter.security.counters.renew()
+    meter.security.counters.renew(bytes(16))
     assert caller.ask(energy()) == ANSWER, "still with the old ones"
     assert meter.security.counters.last == -1, "whose counters are not the new ones'"
     caller.channel = Channel(new, CLIENT_TITLE.raw, KeptCounters(5), SERVER_TITLE.raw)

@@ -50,6 +50,7 @@ from openami.dlms.server import (
     LogicalDevice,
 )
 from openami.dlms.server.services import MAX_ANSWER, MAX_WRITTEN
+from openami.dlms.server.throttle import FORGOTTEN_AFTER, FREE_ATTEMPTS, LONGEST_PAUSE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -233,6 +234,23 @@ def test_the_throttle_remembers_a_bounded_number_of_clients() -> None:
     for _ in range(100):
         throttle.failed(0, now=0)
     assert throttle.allows(0, now=15)
+
+
+def test_a_stranger_holds_a_client_up_for_a_minute_at_most() -> None:
+    throttle = FailureThrottle()
+    now = 0.0
+    for _ in range(1000):
+        while not throttle.allows(2, now=now):
+            now += 1.0
+        throttle.failed(2, now=now)
+    assert not throttle.allows(2, now=now + LONGEST_PAUSE - 1)
+    assert throttle.allows(2, now=now + LONGEST_PAUSE)
+    assert now > 980 * LONGEST_PAUSE, "no more than a guess a minute"
+    now += FORGOTTEN_AFTER
+    for _ in range(FREE_ATTEMPTS):
+        assert throttle.allows(2, now=now)
+        throttle.failed(2, now=now)
+    assert not throttle.allows(2, now=now)
 
 
 def test_a_release_is_answered_and_ends_the_association() -> None:

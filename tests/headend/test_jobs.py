@@ -9,6 +9,7 @@ from openami.core.errors import ConflictError, NotFoundError
 from openami.core.obis import Obis
 from openami.fleet.devices import DeviceKind, LifecycleState, Sighting
 from openami.fleet.jobs import MAX_ATTRIBUTES, Finished, JobState, Started, Target, TargetResult
+from openami.headend import jobs
 from openami.headend.errors import RequestError
 from openami.headend.jobs import LEASE_S
 from openami.headend.services import Context, Services, Stores, build
@@ -109,3 +110,18 @@ async def test_what_can_not_be_read_is_refused(
     with pytest.raises(ConflictError) as caught:
         await services.jobs.read(meter, [ENERGY], who="test")
     assert caught.value.code == "job.retired"
+
+
+async def test_jobs_that_ended_long_ago_are_forgotten(
+    services: Services, meter: str, wall: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "PURGE", 1)  # several rounds
+    ended = [await services.jobs.read(meter, [ENERGY], who="test") for _ in range(3)]
+    for job in ended:
+        await services.jobs.report("D1", job.id, Finished(wall.now()))
+    await services.jobs.forget()
+    assert len((await services.jobs.list()).items) == 3
+    wall.advance(services.settings.keep_jobs_days * 86_400 + 1)
+    waiting = await services.jobs.read(meter, [ENERGY], who="test")
+    await services.jobs.forget()
+    assert [job.id for job in (await services.jobs.list()).items] == [waiting.id]

@@ -117,7 +117,7 @@ def test_health_goes_by_the_clock_of_the_meters(street: Services, clock: ManualC
     clock.advance(86_400)
     assert street.statistics.health(device) is Health.UNREACHABLE
     found = street.statistics.dcu(device)
-    assert found.by_health == {"ok": 0, "late": 0, "unreachable": 2}
+    assert found.meters.by_health == {"ok": 0, "late": 0, "unreachable": 2}
 
 
 class TestShipments:

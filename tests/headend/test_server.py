@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from tests.support.headend import (
     PASSWORD,
     START,
@@ -20,10 +21,14 @@ from tests.support.headend_process import Process, process
 
 from openami.core.errors import ConfigError, StoreError, TransportError
 from openami.fleet.operators import Role
+from openami.headend import chores, pki
+from openami.headend.files import write_whole
+from openami.headend.installation import LOCAL_NAMES, RENEW_DAYS, Installation
 from openami.headend.offline import open_offline
 from openami.headend.readings import Span
 from openami.headend.server import Running, headend, load_web, run
 from openami.mdm.readings import to_ipc
+from openami.transport.clock import SystemClock
 
 
 def enrolled(folder: Path, dcu: str = "D1") -> Path:
@@ -33,6 +38,18 @@ def enrolled(folder: Path, dcu: str = "D1") -> Path:
     chain = folder / f"{dcu}.pem"
     chain.write_bytes(issued.key + issued.certificate)
     return chain
+
+
+def test_the_vaults_key_is_changed_beside_a_head_end(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    with open_offline(settings) as running, open_offline(settings) as beside:
+        running.vault.put("meter", "M1", "guek", b"secret")
+        kek = running.home.kek.read_bytes()
+        assert beside.rekey(who="anna") == 1
+        assert running.home.kek.read_bytes() != kek
+        assert running.vault.get("meter", "M1", "guek") == b"secret"
+        (entry,) = running.audit.list(subject="vault").items
+    assert (entry.who, entry.what) == ("anna", "vault sealed with a new key: 1 secrets")
 
 
 def dcu_of(running: Process, chain: Path) -> httpx.AsyncClient:
@@ -170,3 +187,33 @@ async def test_run_announces_and_ends(tmp_path: Path) -> None:
     stop.clear()
     asyncio.get_running_loop().call_soon(stop.set)
     await run(settings_in(tmp_path), stop=stop)
+
+
+async def test_a_running_head_end_renews_its_certificate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New handshakes get the new certificate, and DCUs and browsers trust it as the old one."""
+    monkeypatch.setattr(chores, "CERTIFICATE_EVERY_S", 0.01)
+    async with running_headend(tmp_path) as running:
+        root = pki.Identity.from_pem((running.home.root / "pki" / "root.pem").read_bytes())
+        then = running.services.wall.now() - (pki.SERVER_DAYS - 10) * 86_400
+        ending = pki.issue_server(root, LOCAL_NAMES, now=then)
+        write_whole(running.home.server, ending.pem())
+        async with asyncio.timeout(60):
+            while not await _is_served(running.url, running.home):
+                await asyncio.sleep(0.01)
+            while not await _is_served(running.device_url, running.home):
+                await asyncio.sleep(0.01)
+        kept = pki.Identity.from_pem(running.home.server.read_bytes())
+        assert kept.days_left(running.services.wall.now()) > RENEW_DAYS
+
+
+async def _is_served(url: str, home: Installation) -> bool:
+    """Whether a handshake shows the certificate that is in the folder, one that is not ending."""
+    host, port = url.removeprefix("https://").split(":")
+    pem = await asyncio.to_thread(
+        ssl.get_server_certificate, (host, int(port)), ca_certs=str(home.authority)
+    )
+    kept = pki.Identity.from_pem(home.server.read_bytes())
+    fresh = kept.days_left(SystemClock().now()) > RENEW_DAYS
+    return fresh and ssl.PEM_cert_to_DER_cert(pem) == kept.certificate.public_bytes(Encoding.DER)

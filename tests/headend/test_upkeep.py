@@ -64,7 +64,7 @@ async def test_chores_come_round_and_failures_are_noted(
 
     services.ingest.start()
     monkeypatch.setattr(services.jobs, "pass_time", pass_time)
-    upkeep = Chores(services, stores.readings)
+    upkeep = Chores(services, stores.readings, services.jobs.forget)
     upkeep.start()
     await seen.wait()
     while "disk" not in services.health.state().checks:
@@ -94,7 +94,7 @@ async def test_no_chore_outlives_its_head_end(
         await asyncio.to_thread(slow)
 
     monkeypatch.setattr(services.jobs, "pass_time", pass_time)
-    upkeep = Chores(services, stores.readings)
+    upkeep = Chores(services, stores.readings, services.jobs.forget)
     upkeep.start()
     await asyncio.to_thread(begun.wait, 60)
     stopping = asyncio.create_task(upkeep.stop())

@@ -18,7 +18,13 @@ from gurux_dlms.enums import Authentication, InterfaceType, ObjectType, Security
 from gurux_dlms.GXDLMSConfirmedServiceError import GXDLMSConfirmedServiceError
 from gurux_dlms.GXDLMSException import GXDLMSException
 from gurux_dlms.GXDLMSExceptionResponse import GXDLMSExceptionResponse
-from gurux_dlms.objects import GXDLMSClock, GXDLMSProfileGeneric
+from gurux_dlms.objects import (
+    GXDLMSClock,
+    GXDLMSData,
+    GXDLMSProfileGeneric,
+    GXDLMSSecuritySetup,
+)
+from gurux_dlms.objects.enums import GlobalKeyType
 from gurux_dlms.secure import GXDLMSSecureClient
 
 AUTHENTICATIONS = {
@@ -37,7 +43,7 @@ REFUSALS = (GXDLMSException, GXDLMSExceptionResponse, GXDLMSConfirmedServiceErro
 
 
 class Peer:
-    """One association over one TCP connection."""
+    """One association over one TCP connection or UDP port."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
         hdlc = plan["link"] == "hdlc"
@@ -64,7 +70,10 @@ class Peer:
             ciphering.invocationCounter = plan["invocation_counter"]
         if "dedicated" in plan:
             ciphering.dedicatedKey = bytearray.fromhex(plan["dedicated"])
-        self.socket = socket.create_connection((plan["host"], plan["port"]), timeout=10)
+        kind = socket.SOCK_DGRAM if plan.get("datagrams") else socket.SOCK_STREAM
+        self.socket = socket.socket(socket.AF_INET, kind)
+        self.socket.settimeout(10)
+        self.socket.connect((plan["host"], plan["port"]))
 
     def packet(self, data: Any, reply: GXReplyData) -> None:
         """Send one frame and take the answer to it."""
@@ -145,6 +154,27 @@ class Peer:
         clock = GXDLMSClock(name)
         clock.time = GXDateTime(datetime.fromtimestamp(at, UTC))
         self.ask(self.client.write(clock, 2))
+
+    def write(self, name: str, octets: str) -> int:
+        """Write octets to a data object; return how many requests that took."""
+        item = GXDLMSData(name)
+        item.value = bytearray.fromhex(octets)
+        requests = self.client.write(item, 2)
+        self.ask(requests)
+        return len(requests)
+
+    def transfer_keys(self, name: str, master: str, *keys: str) -> int:
+        """Invoke a security setup's key_transfer; return how many requests that took."""
+        kinds = (
+            GlobalKeyType.UNICAST_ENCRYPTION,
+            GlobalKeyType.BROADCAST_ENCRYPTION,
+            GlobalKeyType.AUTHENTICATION,
+        )
+        chosen = [(kind, bytearray.fromhex(key)) for kind, key in zip(kinds, keys, strict=True)]
+        setup = GXDLMSSecuritySetup(name)
+        requests = setup.globalKeyTransfer(self.client, bytearray.fromhex(master), chosen)
+        self.ask(requests)
+        return len(requests)
 
 
 def plain(value: Any) -> Any:

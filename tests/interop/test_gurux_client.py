@@ -17,6 +17,7 @@ pytestmark = pytest.mark.peer
 CLOCK: Final = "0.0.1.0.0.255"
 ENERGY: Final = "1.0.1.8.0.255"
 PROFILE: Final = "1.0.99.1.0.255"
+MESSAGE: Final = "0.0.96.13.0.255"
 
 DAYLIGHT_SAVING: Final = 8
 
@@ -121,6 +122,64 @@ async def test_long_answers_in_segments(served: Served, octets: int) -> None:
     )
     assert results[0] == [row(interval) for interval in range(1, 4 * HOURS + 1)]
     assert len(results[1]) >= 108
+
+
+@pytest.mark.parametrize("link", LINKS)
+async def test_long_requests_in_blocks(link: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A meter that takes few octets at once gets a value and a method's parameter in blocks.
+
+    In the clear: ciphered, the peer's blocks are longer than what was negotiated.
+    """
+    monkeypatch.setattr("openami.meter.objects.clients.MAX_APDU", 80)
+    text = bytes(range(32, 132))
+    keys = [bytes([number] * 16) for number in (1, 2, 3)]
+    async with serving(plain_management=True) as meter:
+        master = meter.meter.config.identity.keys.master
+        results = await meter.talk(
+            link,
+            MANAGEMENT,
+            ["write", MESSAGE, text.hex()],
+            ["read", 1, MESSAGE, 2],
+            ["transfer_keys", "0.0.43.0.0.255", master.hex(), *(key.hex() for key in keys)],
+        )
+        assert results[0] > 1
+        assert results[1] == text.hex()
+        assert results[2] > 1
+        renewed = {"guek": keys[0].hex(), "gak": keys[2].hex(), "security": "both"}
+        assert await meter.talk(link, MANAGEMENT, ["read", 1, MESSAGE, 2], **renewed) == [
+            text.hex()
+        ]
+
+
+@pytest.mark.parametrize("octets", [128, 2030])
+async def test_long_requests_in_segments(served: Served, octets: int) -> None:
+    text = bytes(range(32, 187))
+    results = await served.talk(
+        "hdlc",
+        MANAGEMENT,
+        ["write", MESSAGE, text.hex()],
+        ["read", 1, MESSAGE, 2],
+        max_info=octets,
+        security="both",
+    )
+    assert results == [2 if octets == 128 else 1, text.hex()]
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+async def test_every_form_of_address(served: Served, size: int) -> None:
+    station = served.meter.station
+    address = {1: 1, 2: (1 << 7) + station, 4: (1 << 14) + station}[size]
+    results = await served.talk(
+        "hdlc", READER, ["read", 3, ENERGY, 2], server=address, address_size=size
+    )
+    assert results == [1000 * HOURS]
+
+
+async def test_datagrams(served: Served) -> None:
+    results = await served.talk(
+        "wrapper", READER, ["read", 3, ENERGY, 2], ["entries", PROFILE, 1, 40], datagrams=True
+    )
+    assert results == [1000 * HOURS, [row(interval) for interval in range(1, 41)]]
 
 
 async def test_a_wrong_password_and_a_wrong_key(served: Served) -> None:

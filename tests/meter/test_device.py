@@ -34,8 +34,10 @@ from openami.dlms.results import ActionResult, DataAccessResult
 from openami.dlms.security import Keys
 from openami.dlms.server.throttle import FIRST_PAUSE, FREE_ATTEMPTS
 from openami.dlms.wrapper import Packet
-from openami.meter.counters import RESERVE
+from openami.meter.counters import KEYS_REMEMBERED, RESERVE, AssociationCounters, OwnCounter
 from openami.meter.device import tick_all
+from openami.meter.identity import seeded
+from openami.meter.server import PATIENCE_S, MeterServer
 from openami.metrology.clock import SECOND
 from openami.metrology.energy import Channel
 from openami.metrology.events import Alarm, Event, Ring
@@ -83,7 +85,7 @@ def test_a_meter_comes_back_with_all_its_rows() -> None:
         assert bench.meter.engine.rows[ring].entries()[: len(rows)] == rows
     assert bench.meter.engine.state.energy.register(Channel.IMPORT) == total
     assert bench.meter.captured(Channel.IMPORT) == total
-    log = events(bench.meter.engine, Ring.STANDARD_LOG)
+    log = events(bench.meter.engine, Ring.POWER_LOG)
     assert log[-2:] == [Event.POWER_DOWN, Event.POWER_UP]
 
 
@@ -129,13 +131,10 @@ def test_a_full_memory_gives_no_answers_that_could_be_lost() -> None:
     with pytest.raises(StoreError):
         bench.meter.refresh()
     assert bench.meter.engine.state.alarms & Alarm.MEMORY_ERROR
-    told: list[StoreError] = []
     late = Session(bench, READER, bench.config_of(READER))
-    late.server._on_error = told.append
     late.machine.open(now=0)
     late.step()
     assert late.events == []  # no association whose counter is not kept
-    assert told
     memory.full = False
     assert session.data(ENERGY).integer() == 250
     assert len(columns(bench.meter.engine, Ring.LOAD_PROFILE)) == 1
@@ -256,7 +255,7 @@ def test_an_association_recorded_before_a_power_cut_cannot_be_replayed() -> None
     event = Session(bench, MANAGEMENT, config).open()
     assert isinstance(event, Closed)
     bench.run(1)
-    assert Event.REPLAY_DETECTED in events(bench.meter.engine, Ring.FRAUD_LOG)
+    assert Event.REPLAY_DETECTED in events(bench.meter.engine, Ring.SECURITY_LOG)
     public = bench.client(PUBLIC).opened()
     kept = public.data("1/0.0.43.1.0.255").integer()
     assert kept >= config.invocation_counter
@@ -275,7 +274,7 @@ def test_transferred_keys_are_kept_and_the_old_ones_refused() -> None:
         d.structure(d.enum(2), d.octets(wrap(master, new.gak))),
     )
     assert session.invoke(SECURITY, 2, transfer).ok
-    assert Event.KEYS_CHANGED in events(bench.meter.engine, Ring.STANDARD_LOG)
+    assert Event.KEYS_CHANGED in events(bench.meter.engine, Ring.SECURITY_LOG)
     bench.restart()
     assert isinstance(bench.client(MANAGEMENT).open(), Closed)
     bench.client(MANAGEMENT, keys=new, invocation_counter=1).opened()
@@ -289,6 +288,46 @@ def test_transferred_keys_are_kept_and_the_old_ones_refused() -> None:
     for secret in (new.guek, new.gak, master, bench.config.identity.keys.lls):
         assert secret not in image.snapshot
         assert secret.hex().encode() not in image.snapshot
+
+
+def transfer_of(bench: Bench, keys: Keys) -> d.Data:
+    master = bench.config.identity.keys.master
+    parts = (keys.guek or b"", keys.gak or b"")
+    numbered = zip((0, 2), parts, strict=True)
+    return d.array(*(d.structure(d.enum(n), d.octets(wrap(master, key))) for n, key in numbered))
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_keys_that_come_back_accept_nothing_recorded(*, restarts: bool) -> None:
+    bench = Bench()
+    config = bench.config_of(MANAGEMENT)
+    first = config.keys or Keys()
+    recorded = Session(bench, MANAGEMENT, config)
+    session = recorded.opened()
+    second = Keys(guek=bytes(range(1, 17)), gak=bytes(range(2, 18)))
+    assert session.invoke(SECURITY, 2, transfer_of(bench, second)).ok
+    for _ in range(5):
+        session.data(ENERGY)  # still with the old ones
+    if restarts:
+        bench.restart()
+    session = bench.client(MANAGEMENT, keys=second, invocation_counter=0).opened()
+    assert session.invoke(SECURITY, 2, transfer_of(bench, first)).ok
+    if restarts:
+        bench.restart()
+    assert isinstance(Session(bench, MANAGEMENT, config).open(), Closed)
+    assert Event.REPLAY_DETECTED in events(bench.meter.engine, Ring.SECURITY_LOG)
+    counter = bench.client(PUBLIC).opened().data("1/0.0.43.1.0.255").integer() + 1
+    assert counter >= recorded.machine.invocation_counter
+    Session(bench, MANAGEMENT, replace(config, invocation_counter=counter)).opened()
+
+
+def test_what_is_remembered_of_keys_is_bounded() -> None:
+    counters = AssociationCounters(OwnCounter(0, lambda: None), bytes(16), {})
+    for number in range(3 * KEYS_REMEMBERED):
+        counters.accept(number)
+        counters.renew((number + 1).to_bytes(16, "big"))
+    assert counters.last == -1
+    assert len(counters.accepted) == KEYS_REMEMBERED
 
 
 def test_keys_and_passwords_that_cannot_be_kept_do_not_change() -> None:
@@ -317,6 +356,7 @@ def test_a_new_password_is_kept() -> None:
     bench = Bench()
     session = bench.client(MANAGEMENT).opened()
     assert session.set("15/0.0.40.0.2.255", 7, d.octets(b"new password")).ok
+    assert Event.KEYS_CHANGED in events(bench.meter.engine, Ring.SECURITY_LOG)
     bench.restart()
     assert isinstance(bench.client(READER).open(), Closed)
     bench.client(READER, secret=b"new password").opened()
@@ -330,13 +370,13 @@ def test_wrong_passwords_are_written_down_once_a_minute() -> None:
     for _ in range(3):
         session = Session(bench, READER, bench.config_of(READER, secret=b"wrong"))
         assert isinstance(session.open(), Closed)
-    log = events(bench.meter.engine, Ring.FRAUD_LOG)
+    log = events(bench.meter.engine, Ring.SECURITY_LOG)
     assert log == [Event.AUTHENTICATION_FAILED]
     assert bench.meter.engine.state.alarms & Alarm.AUTHENTICATION_FAILURE
     bench.run(61)
     again = Session(bench, READER, bench.config_of(READER, secret=b"wrong"))
     assert isinstance(again.open(), Closed)
-    assert len(events(bench.meter.engine, Ring.FRAUD_LOG)) == 2
+    assert len(events(bench.meter.engine, Ring.SECURITY_LOG)) == 2
 
 
 def test_associations_are_written_down_and_strangers_too() -> None:
@@ -364,7 +404,7 @@ def test_requests_that_are_replayed_or_forged_are_written_down(flip: int, event:
     session.server.receive_data = listen  # type: ignore[method-assign]  # an ear on the line
     assert session.data(ENERGY).integer() == 0
     take(sent[-1][:-1] + bytes((sent[-1][-1] ^ flip,)), now=1.0)
-    assert events(bench.meter.engine, Ring.FRAUD_LOG) == [event]
+    assert events(bench.meter.engine, Ring.SECURITY_LOG) == [event]
     assert session.server.data_to_send()
 
 
@@ -381,6 +421,38 @@ def test_a_silent_link_is_given_up() -> None:
         "AssociationOpened",
         "AssociationReleased",
     ]
+
+
+def test_strangers_do_not_wear_out_the_memory() -> None:
+    memory = FailingMemory()
+    bench = Bench(memory=memory)
+    bench.run(0)
+    kept = memory.commits
+    for _ in range(50):
+        bench.client(PUBLIC).opened()
+        assert isinstance(bench.client(READER, secret=b"wrong").open(), Closed)
+    assert memory.commits <= kept + 2  # one for each log that tells of it
+
+
+def test_a_connection_without_an_association_is_given_up() -> None:
+    bench = Bench()
+    for hdlc in (False, True):
+        session = Session(bench, READER, bench.config_of(READER), hdlc=hdlc)
+        shared = session.server
+        alone = MeterServer(bench.meter, shared.link, random_octets=seeded("x"), opened_at=0.0)
+        session.server = alone
+        timer = alone.next_timer()
+        assert timer == PATIENCE_S
+        alone.handle_timer(now=timer - 1)
+        assert not alone.finished
+        session.now = timer - 1
+        session.opened()
+        alone.handle_timer(now=timer)
+        assert not alone.finished, "an association stands"
+        session.machine.close(now=session.now)
+        session.step()
+        alone.handle_timer(now=session.now + PATIENCE_S)
+        assert alone.finished
 
 
 def test_without_a_memory_no_counter_is_used() -> None:
@@ -414,7 +486,7 @@ def test_a_clock_is_set_over_dlms() -> None:
     right = CosemDateTime.from_utc(START + 100, -540).encode()
     assert session.set(CLOCK, 2, d.octets(right)).ok
     assert bench.meter.engine.seconds == START + 100
-    log = events(bench.meter.engine, Ring.STANDARD_LOG)
+    log = events(bench.meter.engine, Ring.CLOCK_LOG)
     assert log[-2:] == [Event.CLOCK_OLD, Event.CLOCK_NEW]
     bench.restart()
     assert bench.meter.engine.seconds == START + 100

@@ -15,6 +15,7 @@ from openami.dlms.datetime import CosemDateTime
 from openami.dlms.obis_names import describe
 from openami.dlms.references import CLOCK_COLUMN, EntrySelection, RangeSelection
 from openami.dlms.results import ActionResult, DataAccessResult
+from openami.metrology.events import Event, Ring
 
 if TYPE_CHECKING:
     from openami.dlms.data import Data
@@ -116,7 +117,7 @@ def test_what_is_measured_is_read() -> None:
     began = CosemDateTime.decode(session.data("5/1.0.1.4.0.255", 7).octets())
     assert began.timestamp() == START + 3600
     assert session.data("1/0.0.96.14.0.255").integer() == 4
-    assert session.data("1/0.0.96.11.0.255").integer() == 2
+    assert session.data("1/0.0.96.11.7.255").integer() == Event.POWER_UP
 
 
 @pytest.mark.parametrize("hdlc", [False, True])
@@ -145,13 +146,45 @@ def test_billing_and_daily_rows_have_the_columns_they_name() -> None:
     bench = Bench()
     bench.run(4 * 86_400)
     session = bench.client(READER).opened()
-    for name in ("7/1.0.99.2.0.255", "7/0.0.98.1.0.255", "7/0.0.99.98.0.255"):
+    for name in ("7/1.0.99.2.0.255", "7/0.0.98.1.0.255", "7/0.0.99.98.7.255"):
         columns = session.data(name, 3).items()
         rows = session.data(name).items()
         assert rows, name
         assert all(len(row.items()) == len(columns) for row in rows)
     assert session.data("1/0.0.0.1.0.255").integer() == 1
     assert CosemDateTime.decode(session.data("1/0.0.0.1.2.255").octets()).month == 4
+
+
+@pytest.mark.parametrize(
+    ("log", "ring", "event", "name"),
+    [
+        (7, Ring.POWER_LOG, Event.POWER_DOWN, "power"),
+        (8, Ring.CLOCK_LOG, Event.CLOCK_NEW, "clock"),
+        (1, Ring.FRAUD_LOG, Event.MAGNET_DETECTED, "fraud"),
+        (6, Ring.SECURITY_LOG, Event.AUTHENTICATION_FAILED, "security"),
+    ],
+)
+def test_power_clock_tamper_and_security_each_have_a_log(
+    log: int, ring: Ring, event: Event, name: str
+) -> None:
+    bench = Bench()
+    bench.meter.engine.record(event)
+    bench.meter.commit()
+    bench.meter.engine.rows.clear(ring)  # what is read after the restart comes from the memory
+    bench.restart()
+    session = bench.client(READER).opened()
+    listed = {name for name, _ in entries(session)}
+    profile, code = f"7/0.0.99.98.{log}.255", f"1/0.0.96.11.{log}.255"
+    assert {profile, code} <= listed
+    assert describe(Obis.parse(f"0.0.99.98.{log}.255")) == f"event log: {name}"
+    columns = [
+        f"{c.items()[0].integer()}/{Obis(c.items()[1].octets())}"
+        for c in session.data(profile, 3).items()
+    ]
+    assert columns == [CLOCK, code]
+    codes = [row.items()[1].integer() for row in session.data(profile).items()]
+    assert event in codes
+    assert session.data(code).integer() == codes[-1]
 
 
 def test_managers_reset_profiles_and_close_billing_but_capture_no_interval() -> None:

@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import sys
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ from openami.metrology.energy import Channel
 from openami.metrology.sources import LiveSource, Sample
 from openami.transport.serial import open_pty
 from openami.transport.session import open_session
+from openami.transport.tcp import open_tcp
 from openami.transport.url import MeterUrl
 
 if TYPE_CHECKING:
@@ -67,6 +69,18 @@ async def test_a_meter_serves_all_its_links() -> None:
         assert await energy(f"hdlc+tcp://{host}:{hdlc}?server=1&client=2") == 1000
         line = runner.listening.serial[0]
         assert await energy(f"hdlc+serial:{line}?server=1:17&client=2") == 1000
+
+
+async def test_a_meter_has_room_for_as_many_as_it_says() -> None:
+    async with MeterRunner(settings(wrapper=ANY, hdlc=ANY)) as runner:
+        most = runner.meter.model.tcp.connections
+        for host, port in (*runner.listening.wrapper, *runner.listening.hdlc):
+            async with AsyncExitStack() as stack:
+                channels = [await open_tcp(host, port) for _ in range(most + 1)]
+                for channel in channels:
+                    stack.callback(channel.close)
+                assert await channels[-1].read() == b""
+                assert not any(channel.closed for channel in channels[:-1])
 
 
 async def test_a_meter_keeps_all_when_it_stops(tmp_path: Path) -> None:

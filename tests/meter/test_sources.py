@@ -10,8 +10,9 @@ from openami.core.errors import ConfigError
 from openami.meter.recordings import from_file, homes, names, recording
 from openami.meter.sources import parse_sample, parse_source
 from openami.metrology.clock import SECOND
+from openami.metrology.config import EngineConfig
 from openami.metrology.energy import PER_WH, Channel
-from openami.metrology.engine import EngineConfig, MeterEngine
+from openami.metrology.engine import MeterEngine
 from openami.metrology.sources import Sample, from_wh
 
 if TYPE_CHECKING:
@@ -182,7 +183,18 @@ def test_programs_are_live_sources(tmp_path: Path) -> None:
     assert spec.live is spec.source
 
 
-@pytest.mark.parametrize("text", ["", "x", "1 2 3", "1e99", "nan", "1/0", "inf"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "1 2 3", "1e99", "nan", "1/0", "inf", "1e99999999", "1 1e-99999999", "9" * 5000],
+)
 def test_what_is_no_power_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="not a power"):
         parse_sample(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "milliwatts"),
+    [("1.5", 1500), ("-2e3", -2_000_000), ("5e-05", 0), (" .25 ", 250), ("+7.", 7000)],
+)
+def test_a_power_is_written_as_programs_write_numbers(text: str, milliwatts: int) -> None:
+    assert parse_sample(text) == Sample(milliwatts)

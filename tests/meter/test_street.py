@@ -24,6 +24,7 @@ from openami.meter.identity import seeded
 from openami.meter.settings import MeterConfig
 from openami.meter.sources import parse_source
 from openami.meter.street import (
+    CONNECTIONS,
     StreetMeter,
     StreetRunner,
     StreetSettings,
@@ -126,6 +127,16 @@ async def test_each_meter_directly(tmp_path: Path) -> None:
         channel = await open_tcp(*street.listening.wrapper[0])
         channel.write(b"GET / HTTP/1.1\r\n\r\n")
         assert await channel.read() == b""
+
+
+async def test_a_street_has_room_for_so_many_connections(tmp_path: Path) -> None:
+    async with StreetRunner(settings(tmp_path, maintenance=HERE)) as street:
+        host, port = street.listening.wrapper[0]
+        channels = [await open_tcp(host, port) for _ in range(CONNECTIONS + 1)]
+        assert await channels[-1].read() == b""
+        assert not any(channel.closed for channel in channels[:-1])
+        for channel in channels:
+            channel.close()
 
 
 async def test_a_street_forgets_nothing_when_it_stops(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from tests.support.metering import columns, events
 
 from openami.core.errors import StoreError
 from openami.metrology.clock import SECOND
+from openami.metrology.config import EngineConfig
 from openami.metrology.energy import Channel
-from openami.metrology.engine import FILL_LIMIT, EngineConfig, MeterEngine
+from openami.metrology.engine import FILL_LIMIT, MeterEngine
 from openami.metrology.events import Alarm, Event, Ring, RowStatus
 from openami.metrology.sources import ConstantSource, LiveSource, Sample, SeriesSource
 from openami.metrology.zone import ZONES
@@ -61,7 +62,7 @@ def test_a_day_of_the_switch_has_92_or_100_intervals(start: str, intervals: int)
     marked = [bool(row.status & RowStatus.DAYLIGHT_SAVING) for row in inside]
     assert marked == [BERLIN.is_dst(row.time) for row in inside]
     assert len(set(marked)) == 2
-    assert events(engine, Ring.STANDARD_LOG) == [Event.POWER_UP, Event.DAYLIGHT_SAVING_SWITCHED]
+    assert events(engine, Ring.CLOCK_LOG) == [Event.DAYLIGHT_SAVING_SWITCHED]
 
 
 def test_days_and_months_are_kept_at_local_midnight() -> None:
@@ -126,9 +127,9 @@ def test_a_small_correction_is_no_mark() -> None:
     rows = columns(engine, Ring.LOAD_PROFILE)
     assert [row.time for row in rows] == [begin + 900, begin + 1800]
     assert [row.status for row in rows] == [0, 0]
-    assert events(engine, Ring.STANDARD_LOG)[1:] == [Event.CLOCK_OLD, Event.CLOCK_NEW]
+    assert events(engine, Ring.CLOCK_LOG) == [Event.CLOCK_OLD, Event.CLOCK_NEW]
     engine.set_clock(engine.time / SECOND + 0.25)
-    assert len(events(engine, Ring.STANDARD_LOG)) == 3
+    assert len(events(engine, Ring.CLOCK_LOG)) == 2
 
 
 def test_set_forward_over_an_end_closes_the_interval() -> None:
@@ -203,7 +204,7 @@ def test_an_outage_counts_nothing_and_is_marked() -> None:
     assert [row.status for row in rows] == [0, down, down, down, down, 0]
     assert engine.state.energy.register(Channel.IMPORT) == 666
     log = [Event.POWER_UP, Event.POWER_DOWN, Event.POWER_UP]
-    assert events(engine, Ring.STANDARD_LOG) == log
+    assert events(engine, Ring.POWER_LOG) == log
     assert columns(engine, Ring.POWER_FAILURE_LOG, status=False)[0].values == (3000,)
     assert engine.state.counts.last_power_failure == 3000
     assert engine.state.alarms & Alarm.POWER_UP
@@ -315,7 +316,7 @@ def test_clearing_is_written_down_and_loses_no_energy() -> None:
     engine.clear(Ring.FRAUD_LOG)
     engine.advance(begin + 1800, KILOWATT)
     assert [row.values[0] for row in columns(engine, Ring.LOAD_PROFILE)] == [250]
-    log = [Event.POWER_UP, Event.LOAD_PROFILE_CLEARED, Event.LOG_CLEARED]
+    log = [Event.LOAD_PROFILE_CLEARED, Event.LOG_CLEARED]
     assert events(engine, Ring.STANDARD_LOG) == log
 
 

@@ -10,8 +10,9 @@ from tests.support.metering import line
 
 from openami.metrology.capture import INTERVAL_CHANNELS
 from openami.metrology.clock import SECOND, micros
+from openami.metrology.config import EngineConfig
 from openami.metrology.energy import Channel
-from openami.metrology.engine import EngineConfig, MeterEngine
+from openami.metrology.engine import MeterEngine
 from openami.metrology.events import Ring
 from openami.metrology.memory import MeterCommit, Row, VolatileMemory
 from openami.metrology.sources import Sample, SeriesSource

@@ -62,8 +62,8 @@ def test_a_recorder_knows_what_is_not_kept_yet() -> None:
     recorder.event(Event.POWER_UP, 5, bytes(12))
     recorder[Ring.DAILY].append(7, b"row")
     assert recorder.dirty
-    assert [(row.ring, row.sequence) for row in recorder.pending] == [(2, 1), (16, 1)]
-    assert recorder.firsts == {2: 1, 16: 1}
+    assert [(row.ring, row.sequence) for row in recorder.pending] == [(2, 1), (24, 1)]
+    assert recorder.firsts == {2: 1, 24: 1}
     memory = VolatileMemory()
     memory.commit([MeterCommit("m", b"{}", recorder.pending, recorder.firsts)])
     recorder.committed()
@@ -74,7 +74,7 @@ def test_a_recorder_knows_what_is_not_kept_yet() -> None:
     memory.commit([MeterCommit("m", b"{}", recorder.pending, recorder.firsts)])
     image = memory.load("m")
     assert image is not None
-    assert [row.ring for row in image.rows] == [16]
+    assert [row.ring for row in image.rows] == [24]
     assert image.rows[0].data == rows.structure(rows.clock(bytes(12)), rows.u8(2))
     again = Recorder(recorder.lasts, image.rows)
     assert again.lasts == recorder.lasts

@@ -6,6 +6,7 @@ import concurrent.futures
 import random
 import threading
 from collections import defaultdict
+from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -250,24 +251,33 @@ def test_latest_cursors_sums(lake: Lake) -> None:
 def test_sums_do_not_overflow(lake: Lake) -> None:
     commit(lake, batch("b1", profile("A1", rows=3, add=2**62)))
     assert lake.sums()["sum"].to_pylist()[0] > 3 * 2**62
-    assert (
-        lake.hourly(CHANNELS[0], start=MIDNIGHT, end=MIDNIGHT + DAY)["sum"].to_pylist()[0] > 2**63
-    )
+    found = lake.hourly(CHANNELS[0], profile=LOAD, start=MIDNIGHT, end=MIDNIGHT + DAY)
+    assert found["sum"].to_pylist()[0] > 2**63
 
 
 def test_hours_are_named_by_their_ends(lake: Lake) -> None:
     commit(lake, batch("b1", profile("A1"), profile("A2", seed=1), profile("A3", rows=2, scaler=3)))
-    found = lake.hourly(CHANNELS[0], start=MIDNIGHT, end=MIDNIGHT + 7200).to_pylist()
+    span: dict[str, Any] = {"profile": LOAD, "start": MIDNIGHT, "end": MIDNIGHT + 7200}
+    found = lake.hourly(CHANNELS[0], **span).to_pylist()
     assert [(r["time"].timestamp() - MIDNIGHT, r["scaler"], r["count"]) for r in found] == [
         (3600, 0, 8), (3600, 3, 2), (7200, 0, 8),
     ]  # fmt: skip
-    one = lake.hourly(CHANNELS[0], start=MIDNIGHT, end=MIDNIGHT + 7200, meters=["A2"]).to_pylist()
+    one = lake.hourly(CHANNELS[0], **span, meters=["A2"]).to_pylist()
     values = [r["value"] for r in every(lake, ReadingFilter("A2", CHANNELS[:1]))]
     assert [r["sum"] for r in one] == [sum(values[:4]), sum(values[4:8])]
-    span: dict[str, Any] = {"start": MIDNIGHT, "end": MIDNIGHT + DAY}
     assert lake.hourly("x' OR 1=1 --", **span).num_rows == 0
-    assert lake.hourly(CHANNELS[0], profile=LOAD, **span).num_rows == 25
-    assert lake.hourly(CHANNELS[0], profile="instant", **span).num_rows == 0
+    assert lake.hourly(CHANNELS[0], **{**span, "profile": "x' OR 1=1 --"}).num_rows == 0
+    assert lake.hourly(CHANNELS[0], **{**span, "end": MIDNIGHT + DAY}).num_rows == 25
+
+
+def test_single_reads_are_no_intervals(lake: Lake) -> None:
+    commit(lake, batch("b1", profile("A1", rows=4, channels=CHANNELS[:1])))
+    span: dict[str, Any] = {"start": MIDNIGHT, "end": MIDNIGHT + DAY}
+    before = lake.hourly(CHANNELS[0], profile=LOAD, **span)
+    single = profile("A1", rows=2, channels=CHANNELS[:1], add=7000, name="instant")
+    commit(lake, batch("b2", single))
+    assert lake.hourly(CHANNELS[0], profile=LOAD, **span) == before
+    assert lake.hourly(CHANNELS[0], profile="instant", **span)["count"].to_pylist() == [2]
 
 
 def test_gaps_and_coverage(lake: Lake) -> None:
@@ -335,6 +345,26 @@ def test_a_missing_extension_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("duckdb.__version__", "0.0.0")
     with pytest.raises(ConfigError, match=r"DuckDB 0\.0\.0"):
         catalogue.extension_file("ducklake")
+
+
+def test_no_snapshot_goes_away_while_somebody_reads(lake: Lake) -> None:
+    def snapshots() -> int:
+        with closing(lake._connection.cursor()) as cursor:
+            return int(
+                cursor.execute("SELECT count(*) FROM ducklake_snapshots('lake')").fetchall()[0][0]
+            )
+
+    commit(lake, batch("b1", profile("A1")))
+    commit(lake, batch("b2", profile("A2")))
+    gate = lake._gate
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        with gate.reading():
+            compaction = pool.submit(lake.compact)
+            with gate._changed:
+                assert gate._changed.wait_for(lambda: gate._closed, 60)
+            assert snapshots() > 2
+        compaction.result()
+    assert snapshots() == 1
 
 
 def test_threads_may_commit_read_and_compact_at_once(lake: Lake) -> None:

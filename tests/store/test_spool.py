@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import sqlite3
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -182,3 +184,21 @@ def test_kill_9_loses_no_batch_and_no_cursor(tmp_path: Path) -> None:
         assert all(batch.body == batch.id.encode() * 2000 for batch in spool.oldest(10_000))
         assert spool.size.batches == len(names)
         spool.close()
+
+
+def test_its_size_is_right_when_threads_append_and_acknowledge(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+
+    def count(sign: int) -> None:
+        for _ in range(5000):
+            spool._grow(sign, 3 * sign, 10 * sign)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(count, (1, -1, 1, -1)))
+    finally:
+        sys.setswitchinterval(interval)
+    assert spool.size == SpoolSize(0, 0, 0)
+    spool.close()

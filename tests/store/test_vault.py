@@ -103,12 +103,57 @@ def test_another_key_file_opens_nothing(tmp_path: Path) -> None:
     vault = opened(tmp_path)
     vault.put("meter", "A1", "guek", SECRET)
     vault.close()
-    (tmp_path / "kek").unlink()
+    FileVault(tmp_path / "other", kek=tmp_path / "other kek").close()
+    (tmp_path / "other kek").replace(tmp_path / "kek")
     again = opened(tmp_path)
     with pytest.raises(SecurityError) as refused:
         again.find("meter", "A1")
     assert refused.value.code == "vault.kek"
     again.close()
+
+
+def test_a_vault_without_its_key_file_gets_no_new_one(tmp_path: Path) -> None:
+    opened(tmp_path).close()
+    (tmp_path / "kek").unlink()
+    with pytest.raises(ConfigError) as refused:
+        opened(tmp_path)
+    assert refused.value.code == "vault.kek"
+    assert not (tmp_path / "kek").exists()
+
+
+def test_who_makes_the_key_file_second_takes_the_first_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, first = module._written, []
+
+    def overtaken(file: Path, keks: dict[str, bytes]) -> Path:
+        monkeypatch.setattr(module, "_written", real)
+        first.append(opened(tmp_path))
+        first[0].put("meter", "A1", "guek", SECRET)
+        return real(file, keks)
+
+    monkeypatch.setattr(module, "_written", overtaken)
+    second = opened(tmp_path)
+    assert second.get("meter", "A1", "guek") == SECRET
+    second.put("meter", "A2", "guek", SECRET)
+    assert first[0].get("meter", "A2", "guek") == SECRET
+    assert {file.name.partition("-")[0] for file in tmp_path.iterdir()} == {"kek", "vault"}
+    first[0].close()
+    second.close()
+
+
+def test_the_key_may_be_changed_while_another_has_the_vault_open(tmp_path: Path) -> None:
+    one, other = opened(tmp_path), opened(tmp_path)
+    one.put("meter", "A1", "guek", SECRET)
+    other.rotate()
+    one.put("meter", "A2", "guek", SECRET)
+    other.rotate()
+    assert one.find("meter", "A1") == one.find("meter", "A2") == {"guek": SECRET}
+    one.rotate()
+    assert other.get("meter", "A2", "guek") == SECRET
+    assert len((tmp_path / "kek").read_text().splitlines()) == 1
+    one.close()
+    other.close()
 
 
 def test_the_key_is_changed_under_all_secrets(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from openami.transport.session import DlmsSession
 
 PROFILES: Final = ("1.0.99.1.0.255", "1.0.99.2.0.255", "0.0.98.1.0.255")
-LOGS: Final = ("0.0.99.98.0.255", "0.0.99.98.1.255", "0.0.99.98.2.255", "1.0.99.97.0.255")
+LOGS: Final = (*(f"0.0.99.98.{log}.255" for log in (0, 1, 2, 6, 7, 8)), "1.0.99.97.0.255")
 CHANNELS: Final = (1, 2, 3, 4)
 AGREE_S: Final = 60.0  # real time in which the rest must have come
 

@@ -37,6 +37,7 @@ CHANNELS = {
 }
 START = 1_718_000_100 // 900 * 900  # a Monday in June
 HOUR = 3600.0
+PERIOD = 900
 
 
 def identity(number: int, *, address: int | None = None) -> MeterIdentity:
@@ -197,6 +198,16 @@ class Chain:
                 assert time not in channel, f"{serial} {row['channel']} {row['time']} came twice"
                 channel[time] = row["value"]
         return found
+
+    def caught_up(self) -> bool:
+        """Whether the DCU's last visits brought every meter's load profile up to now.
+
+        What is visited while the clock is put forward is not due again before the next interval.
+        """
+        assert self.dcu is not None
+        latest = self.clock.now() // PERIOD * PERIOD
+        seen = [self.dcu.line.progress(serial).get(LOAD) for serial in self.dcu.line.meters()]
+        return all(progress is not None and progress.cursor == latest for progress in seen)
 
     def complete(self, *numbers: int) -> bool:
         """Whether what the head-end has of the meters adds up to their own registers."""

@@ -23,7 +23,7 @@ from openami.mdm.readings import EVENTS_SCHEMA, READINGS_SCHEMA, from_ipc
 from openami.transport.clock import SystemClock
 from openami.transport.http import HttpClient
 from openami.transport.tls import client_context, server_context
-from openami.transport.web import HttpLimits, HttpServer, serve
+from openami.transport.web import HttpServer, serve
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,9 +91,7 @@ class FakeHeadEnd:
         """Listen, on the same port as before if there was one."""
         files = self.certificates
         tls = server_context(files.server, files.server, client_authority=files.clients)
-        # A client that keeps its connection for later would hold a server up that drains.
-        limits = HttpLimits(drain_s=0)
-        self._server = await serve(self._app(), port=self.port, tls=tls, limits=limits)
+        self._server = await serve(self._app(), port=self.port, tls=tls)
         self.port = self._server.port
 
     async def stop(self) -> None:

@@ -9,7 +9,6 @@ from openami.transport.clock import (
     SystemClock,
     make_clock,
     monotonic,
-    sleep_until,
     speed_of,
 )
 
@@ -47,10 +46,3 @@ def test_make_clock() -> None:
     assert isinstance(make_clock(ClockSettings(0, 2, 0)), ScaledClock)
     assert speed_of(ManualClock()) == 1.0
     assert monotonic() <= monotonic()
-
-
-async def test_sleep_until_follows_a_fast_clock() -> None:
-    clock = ScaledClock(monotonic, start=0.0, factor=36000.0)
-    await sleep_until(clock, 360.0)
-    assert clock.now() >= 360.0
-    await sleep_until(clock, 1.0)

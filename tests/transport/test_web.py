@@ -16,7 +16,7 @@ from openami.core.errors import (
 )
 from openami.transport.http import HttpAnswer, HttpClient
 from openami.transport.tcp import listen_tcp, open_tcp
-from openami.transport.tls import PeerCertificate, client_context, server_context
+from openami.transport.tls import PeerCertificate, client_context, server_context, uris_of
 from openami.transport.web import HttpLimits, serve
 
 if TYPE_CHECKING:
@@ -142,6 +142,15 @@ def test_files_that_are_no_certificates(tmp_path: Path) -> None:
 
 def test_certificates_without_names_have_none() -> None:
     assert PeerCertificate.from_der(b"rubbish").uris == ()
+
+
+def test_a_certificate_says_whose_it_is(tmp_path: Path) -> None:
+    made = Authority(tmp_path).issue("dcu", "urn:openami:dcu:D1", "urn:x:y")
+    assert uris_of(made.certificate) == ("urn:openami:dcu:D1", "urn:x:y")
+    for wrong in (made.key, tmp_path / "none.pem", tmp_path):
+        with pytest.raises(ConfigError, match="holds no certificate") as caught:
+            uris_of(wrong)
+        assert caught.value.code == "config.tls"
 
 
 async def test_bodies_are_bounded() -> None:
@@ -281,3 +290,21 @@ def test_retry_after_is_seconds_or_nothing() -> None:
     for text, seconds in (("3", 3.0), ("soon", None), ("9" * 99, None)):
         assert HttpAnswer(503, {"retry-after": text}, b"").retry_after_s == seconds
     assert not HttpAnswer(503, {}, b"").ok
+
+
+async def test_idle_connections_hold_up_no_stop(tmp_path: Path) -> None:
+    """A TLS client that keeps its connection and does not read is not waited for."""
+    authority = Authority(tmp_path)
+    here = authority.issue("server")
+    tls = server_context(here.certificate, here.key)
+    limits = HttpLimits(drain_s=3600)
+    async with asyncio.timeout(60):
+        server = await serve(app, tls=tls, limits=limits)
+        reader, writer = await asyncio.open_connection(
+            server.host, server.port, ssl=client_context(authority.certificate)
+        )
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        await reader.readuntil(b"}")
+        writer.transport.pause_reading()  # type: ignore[attr-defined] # of a transport that reads
+        await server.stop()
+    writer.transport.abort()

@@ -3,6 +3,8 @@
 import asyncio
 import csv
 import io
+import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +47,7 @@ async def test_the_overview_counts_what_is_there(
     found = (await viewer.get("/api/v1/overview")).json()
     assert found["meters"]["total"] == 2
     assert found["meters"]["by_state"] == {"registered": 2}
-    assert found["meters"]["by_contact"] == {"ok": 2}
+    assert found["meters"]["by_contact"]["ok"] == 2
     assert found["dcus"]["total"] == 1
     # The clock stands at the end of the uploaded day, 10 minutes after a whole hour.
     assert found["read_rate_hour"] == {"stored": 8, "expected": 8, "share": 1.0}
@@ -336,6 +338,20 @@ async def test_a_dcu_sees_no_others_jobs(
         assert none.status_code == 404
     bad = await dcu.post(f"/device/v1/jobs/{job['id']}", json={"state": "dancing"})
     assert (bad.status_code, code(bad)) == (422, "request.invalid")
+
+
+async def test_a_value_that_json_has_not_is_refused(
+    dcu: httpx.AsyncClient, operator: httpx.AsyncClient
+) -> None:
+    await dcu.post("/device/v1/report", json=report(meter_status("M1")))
+    job = (await operator.post("/api/v1/meters/M1/reads", json=WISH)).json()
+    done = {"state": "done", "results": [{**RESULT, "value": [1.5, math.nan]}]}
+    headers = {"Content-Type": "application/json"}
+    url, body = f"/device/v1/jobs/{job['id']}", json.dumps(done)
+    refused = await dcu.post(url, content=body, headers=headers)
+    assert (refused.status_code, code(refused)) == (422, "request.invalid")
+    taken = await dcu.post(url, content=body.replace("NaN", "null"), headers=headers)
+    assert taken.json() == {"state": "done"}
 
 
 async def test_what_nobody_can_read_is_not_asked_for(

@@ -14,6 +14,7 @@ from tests.support.headend import (
     meter_status,
     operator_client,
     report,
+    running_headend,
     some_events,
     upload,
 )
@@ -21,8 +22,11 @@ from tests.support.headend import (
 from openami.fleet.operators import Role
 from openami.mdm.readings import events_table
 from openami.web.console.signing import local_path
+from openami.web.console.values import describe_event
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import httpx
 
     from openami.headend.server import Running
@@ -95,6 +99,40 @@ async def test_a_wrong_password_keeps_the_name(browser: httpx.AsyncClient) -> No
     assert answer.status_code == 401
     assert 'value="admin"' in answer.text
     assert 'role="alert"' in answer.text
+
+
+async def test_who_has_to_wait_is_told_on_the_form(tmp_path: Path) -> None:
+    async with (
+        running_headend(tmp_path, login_attempts=1) as running,
+        operator_client(running) as browser,
+    ):
+        wrong = {"name": "admin", "password": "wrong"}
+        assert (await browser.post("/login", data=wrong)).status_code == 401
+        waits = await browser.post("/login", data=wrong)
+        assert (waits.status_code, waits.headers["Content-Type"][:9]) == (429, "text/html")
+        assert int(waits.headers["Retry-After"]) > 0
+        assert "Too many failed log-ins; wait" in waits.text
+
+
+async def test_a_form_that_can_not_be_read_is_no_incident(browser: httpx.AsyncClient) -> None:
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    answer = await browser.post("/login", content=b"--y\r\nodd", headers=headers)
+    assert (answer.status_code, answer.headers["Content-Type"][:9]) == (400, "text/html")
+    assert "<h1>Not understood</h1>" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (2, "Power up"),
+        (4, "Clock set: the time before"),
+        (77, "Undervoltage on L2"),
+        (47, "Parameters changed"),
+        (199, "Event 199"),
+    ],
+)
+def test_events_are_told_in_words(code: int, text: str) -> None:
+    assert describe_event(code) == text
 
 
 @pytest.mark.parametrize(
@@ -171,6 +209,34 @@ async def test_lists_have_pages_and_filters(
         assert 'href="/meters/N00"' not in rest
     refused = (await browser.get("/meters?state=refused")).text
     assert re.findall(r'href="/meters/(\w+)"', refused) == ["N07"]
+
+
+async def test_a_dcus_troubles_are_shown(
+    csrf: str, browser: httpx.AsyncClient, dcu: httpx.AsyncClient, admin: httpx.AsyncClient
+) -> None:
+    assert 'class="alert"' not in (await browser.get("/dcus/D1")).text
+    said = report()
+    said["dcu"] |= {"spool_full": True, "refused_batches": 1}
+    conflicts = {str(address): HOSTILE for address in range(17, 24)}
+    said["dcu"]["line"] |= {"up": False, "conflicts": conflicts}
+    assert (await dcu.post("/device/v1/report", json=said)).status_code == 200
+    page = (await browser.get("/dcus/D1")).text
+    for words in (
+        "<b>Line down:</b>",
+        "<b>Spool full:</b>",
+        "1 batch that this head-end",
+        "<b>Conflict at address 17:</b>",
+        "at 2 more addresses",
+    ):
+        assert words in page
+    assert HOSTILE not in page
+    figures = (await admin.get("/api/v1/dcus/D1")).json()["figures"]
+    assert (figures["spool_full"], figures["refused_batches"], figures["line_up"]) == (
+        True,
+        1,
+        False,
+    )
+    assert figures["line_conflicts"] == conflicts
 
 
 async def test_errors_are_pages_for_people(csrf: str, browser: httpx.AsyncClient) -> None:

@@ -226,7 +226,7 @@ async def test_a_report_fills_the_registry(running: Running, dcu: httpx.AsyncCli
     assert second.fault is not None
     assert second.fault.code == "link.timeout"
     overview = running.services.statistics.dcu(running.services.registry.dcu("D1"))
-    assert (overview.meters, overview.by_contact["ok"]) == (2, 1)
+    assert (overview.meters.total, overview.meters.by_contact["ok"]) == (2, 1)
     assert overview.figures is not None
     assert (overview.figures.spool_batches, overview.figures.frames) == (2, 1000)
     assert overview.device.state is LifecycleState.IN_SERVICE

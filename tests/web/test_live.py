@@ -11,6 +11,7 @@ import pytest
 from tests.support.headend import CHANNEL, day, login, meter_status, report, some_events, upload
 
 from openami.headend.bus import LiveEvent, Topic
+from openami.headend.errors import BusyError
 from openami.headend.server import Running
 from openami.web.api import live
 
@@ -138,6 +139,27 @@ async def test_a_log_out_ends_the_stream(
         await browser.post("/api/v1/logout")
         rest = [line async for line in lines]
     assert all(line in {"", ": "} for line in rest)
+
+
+async def test_one_operator_leaves_streams_to_others(
+    viewer: httpx.AsyncClient, admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "STREAMS", 2)
+    async with listening(viewer), listening(viewer):
+        refused = await viewer.get("/api/v1/live")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "busy.live")
+        async with listening(admin):
+            pass
+
+
+def test_a_stream_that_ended_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "STREAMS", 1)
+    streams = live.Streams()
+    for _ in range(3):
+        streams.enter("admin")
+        with pytest.raises(BusyError):
+            streams.enter("admin")
+        streams.leave("admin")
 
 
 async def test_a_stopping_head_end_ends_the_stream(

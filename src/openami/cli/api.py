@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from openami.core.errors import ConfigError, OpenAmiError
+from openami.core.errors import ConfigError, OpenAmiError, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -129,8 +129,13 @@ def ask(target: Target, work: Callable[[HttpClient], Awaitable[T]]) -> T:
     """Run ``work`` with a client of the head-end and return what it gives."""
 
     async def run() -> T:
-        async with connected(target) as client:
-            return await work(client)
+        try:
+            async with connected(target) as client:
+                return await work(client)
+        except TransportError as error:
+            if error.code == "transport.tls" and target.ca is None:
+                error.hint = "--ca FILE or OPENAMI_CA: a head-end's own root is STATE/ca.pem"
+            raise
 
     return asyncio.run(run())
 

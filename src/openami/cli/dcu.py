@@ -10,26 +10,36 @@ import click
 from openami.cli.options import (
     clock_option,
     config_option,
+    examples,
     log_option,
     parse_assignments,
     set_option,
+    world_clock,
 )
 
 CREDENTIALS = ("certificate", "key", "authority")
 
 
-@click.group()
+@click.group(short_help="Run a data concentrator: find, read and spool meters.")
 def dcu() -> None:
     """Run a data concentrator: find, read and spool meters, upload until acknowledged."""
 
 
-@dcu.command()
+@dcu.command(
+    epilog=examples(
+        "openami dcu run --id DCU-1 --modem hdlc+tcp://127.0.0.1:4060 --addresses 16-40 \\",
+        "    --headend https://127.0.0.1:8444 --credentials dcu/credentials --state dcu/state",
+        "openami dcu run --config dcu.toml --set report_every_s=5",
+    )
+)
 @config_option
 @click.option("--id", "dcu_id", help="Its identifier, the one in its certificate.")
 @click.option(
     "--modem", help="The line: hdlc+tcp://HOST:PORT or hdlc+serial:/dev/ttyUSB0?baud=9600."
 )
-@click.option("--addresses", help="HDLC stations at which meters may be, such as 16-125,200.")
+@click.option(
+    "--addresses", help="HDLC stations at which meters may be, such as 16-40,200. [default: 16-125]"
+)
 @click.option("--headend", help="The head-end's device listener: https://HOST:PORT.")
 @click.option(
     "--credentials",
@@ -39,7 +49,7 @@ def dcu() -> None:
 @click.option(
     "--state",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of its spool, cursors, known meters and vault.",
+    help="Folder of its spool, cursors, known meters and vault. [default: openami-dcu]",
 )
 @set_option
 @clock_option
@@ -64,7 +74,6 @@ def run(
     from openami.cli.run import run_server
     from openami.dcu.agent import run_dcu
     from openami.dcu.settings import DcuSettings
-    from openami.transport.clock import ClockSettings, make_clock
 
     options: dict[str, Any] = parse_assignments(assignments)
     if credentials is not None:
@@ -79,5 +88,4 @@ def run(
     }
     options |= {name: value for name, value in named.items() if value is not None}
     settings = DcuSettings.load(config, **options)
-    world = make_clock(ClockSettings.parse(settings.clock) if settings.clock else None)
-    run_server(run_dcu(settings, world), log_level=log_level)
+    run_server(run_dcu(settings, world_clock(settings.clock)), log_level=log_level)

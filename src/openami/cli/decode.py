@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from openami.cli.options import examples
 from openami.cli.output import emit_json, json_option
 from openami.cli.secrets import gather, key_file_option, key_option
 from openami.core.errors import ConfigError, DecodeError
@@ -85,18 +86,20 @@ def read_input(source: str | None) -> bytes:
     return content
 
 
-@click.group()
+@click.group(
+    epilog=examples(
+        "openami decode dlms C001C100080000010000FF0200",
+        "openami decode hdlc capture.txt --key-file keys.toml --title 4D4D4D0000000001",
+        "openami decode wrapper --json - < capture.bin",
+    )
+)
 def decode() -> None:
-    r"""Show captured octets as a readable tree.
+    """Show captured octets as a readable tree.
 
     The input is hexadecimal digits on the command line, a FILE (hexadecimal text with one message
     for each line, or the octets themselves), or - for standard input. What is ciphered is
     deciphered with --key NAME=HEX or --key-file; system titles and dedicated keys are learned
     from the messages before.
-
-    \b
-    openami decode dlms C001C100080000010000FF0200
-    openami decode hdlc capture.txt --key guek=… --key gak=… --title 4D4D4D0000000001
     """
 
 

@@ -18,8 +18,9 @@ from openami.cli.api import (
     pages,
     target_options,
 )
+from openami.cli.names import parse_name
+from openami.cli.options import examples
 from openami.cli.output import emit_json, json_option, note, table
-from openami.core.errors import ConfigError
 from openami.core.obis import Obis
 from openami.core.units import Quantity, symbol
 from openami.dlms.obis_names import describe
@@ -102,10 +103,13 @@ def show(
         table(["what", "value"], [[name, value] for name, value in item.items() if value])
 
 
-@device.command()
+@device.command(
+    epilog=examples("openami device move meter-OAM00000001 suspended --why 'moved house'")
+)
 @click.argument("device_id", metavar="DEVICE")
 @click.argument(
     "to",
+    metavar="TO",
     type=click.Choice(["registered", "commissioned", "in service", "suspended", "retired"]),
 )
 @click.option("--why", required=True, help="The reason, for the audit log.")
@@ -120,7 +124,10 @@ def move(
     token_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Move a device in its life: TO is the state it is to have."""
+    """Move a device in its life.
+
+    TO is the state it is to have: registered, commissioned, 'in service', suspended or retired.
+    """
 
     async def work(client: HttpClient) -> Any:
         path = f"{PREFIX}/devices/{quote(device_id, safe='')}/state"
@@ -133,7 +140,12 @@ def move(
         note(f"{item['id']} is {item['state']}")
 
 
-@device.command()
+@device.command(
+    epilog=examples(
+        "openami device read OAM00000001 1.0.1.8.0.255",
+        "openami device read OAM00000001 8/0.0.1.0.0.255/2",
+    )
+)
 @click.argument("serial")
 @click.argument("names", nargs=-1, metavar="[OBIS | CLASS/OBIS/ATTRIBUTE]…")
 @target_options
@@ -173,18 +185,10 @@ def attribute(name: str) -> dict[str, Any]:
     Raises:
         ConfigError: it has neither form.
     """
-    parts = name.split("/")
-    try:
-        if len(parts) == 1:
-            obis = str(Obis.parse(name))
-            return {"class_id": CLASSES.get(obis, REGISTER), "obis": obis, "attribute": 2}
-        class_id, code, index = parts
-        return {"class_id": int(class_id), "obis": str(Obis.parse(code)), "attribute": int(index)}
-    except ValueError as error:
-        raise ConfigError(
-            f"{name!r} is neither an OBIS code nor CLASS/OBIS/ATTRIBUTE",
-            hint="such as 1.0.1.8.0.255 or 8/0.0.1.0.0.255/2",
-        ) from error
+    found = parse_name(name)
+    if isinstance(found, Obis):
+        return {"class_id": CLASSES.get(str(found), REGISTER), "obis": str(found), "attribute": 2}
+    return {"class_id": found.class_id, "obis": str(found.obis), "attribute": found.attribute}
 
 
 async def _read(client: HttpClient, serial: str, wish: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,11 +11,14 @@ import click
 from openami.cli.options import (
     clock_option,
     config_option,
+    examples,
     log_option,
     parse_assignments,
     set_option,
+    world_clock,
 )
-from openami.cli.output import emit_json, json_option, note
+from openami.cli.output import counted, emit_json, json_option, note
+from openami.cli.secrets import account_password, account_password_option
 from openami.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,11 +27,11 @@ if TYPE_CHECKING:
 
 state_option = click.option(
     "--state", type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the installation; made at the first start.",
+    help="Folder of the installation; the first start makes it. [default: openami-headend]",
 )  # fmt: skip
 
 
-@click.group()
+@click.group(short_help="Run a head-end with its REST API and console.")
 def headend() -> None:
     """Run a head-end: registry, uploads, readings, REST API and console."""
 
@@ -40,12 +43,45 @@ def load(config: Path | None, assignments: tuple[str, ...], **options: Any) -> H
     return HeadendSettings.load(config, **{**parse_assignments(assignments), **options})
 
 
-@headend.command()
+def existing(
+    config: Path | None, assignments: tuple[str, ...], state: Path | None
+) -> HeadendSettings:
+    """Return the settings of a head-end whose installation has been made.
+
+    Raises:
+        ConfigError: ``config.installation``, it has not: a slip in its name must not make another.
+    """
+    settings = load(config, assignments, state=state)
+    if not (settings.state / "pki").is_dir():
+        raise ConfigError(
+            f"there is no installation in {settings.state}",
+            hint="openami headend run --state DIR makes one",
+            code="config.installation",
+        )
+    return settings
+
+
+@headend.command(
+    epilog=examples(
+        "openami headend run --state headend --timezone Asia/Seoul",
+        "openami headend run --config headend.toml --set page_rows=500",
+    )
+)
 @config_option
 @state_option
-@click.option("--listen", metavar="HOST:PORT", help="For operators: console and REST API.")
-@click.option("--device-listen", metavar="HOST:PORT", help="For DCUs, with mutual TLS.")
-@click.option("--timezone", metavar="ZONE", help="Time zone of the pages, such as Asia/Seoul.")
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    help="For operators: console and REST API. [default: 127.0.0.1:8443]",
+)
+@click.option(
+    "--device-listen",
+    metavar="HOST:PORT",
+    help="For DCUs, with mutual TLS. [default: 127.0.0.1:8444]",
+)
+@click.option(
+    "--timezone", metavar="ZONE", help="Time zone of the pages, such as Asia/Seoul. [default: UTC]"
+)
 @set_option
 @clock_option
 @log_option
@@ -68,7 +104,6 @@ def run(
     """
     from openami.cli.run import run_server
     from openami.headend import server
-    from openami.transport.clock import ClockSettings, make_clock
 
     settings = load(
         config,
@@ -97,13 +132,13 @@ def run(
 
     work = server.run(
         settings,
-        clock=make_clock(ClockSettings.parse(clock)) if clock else None,
+        clock=world_clock(clock) if clock else None,
         announce=announce,
     )
     run_server(work, log_level=log_level)
 
 
-@headend.command()
+@headend.command(epilog=examples("openami headend enroll DCU-1 --state headend --out credentials"))
 @click.argument("dcu")
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), required=True,
@@ -121,7 +156,7 @@ def enroll(
     """
     from openami.headend.offline import open_offline
 
-    with open_offline(load(config, assignments, state=state)) as home:
+    with open_offline(existing(config, assignments, state)) as home:
         made = home.registry.enroll_dcu(dcu, who=who(), why="enrolled from the command line")
     out.mkdir(parents=True, exist_ok=True, mode=0o700)
     for name, content in (
@@ -133,7 +168,7 @@ def enroll(
     note(f"{dcu}: credentials in {out}")
 
 
-@headend.command("import")
+@headend.command("import", short_help="Take a maker's shipment file of meters and keys.")
 @click.argument("shipment", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @config_option
 @state_option
@@ -149,12 +184,35 @@ def import_shipment(
     """Take a maker's shipment file: its meters are expected, their keys go into the vault."""
     from openami.headend.offline import open_offline
 
-    with open_offline(load(config, assignments, state=state)) as home:
+    with open_offline(existing(config, assignments, state)) as home:
         taken = home.shipments.take(shipment.read_bytes(), who=who())
     if as_json:
         emit_json({"added": taken.added, "known": taken.known})
     else:
-        note(f"{taken.added} meters added, {taken.known} were known")
+        note(f"{counted(taken.added, 'meter')} added, {taken.known} known before")
+
+
+@headend.command(epilog=examples("openami headend rekey --state headend"))
+@config_option
+@state_option
+@set_option
+@json_option
+def rekey(
+    config: Path | None, state: Path | None, assignments: tuple[str, ...], as_json: bool
+) -> None:
+    """Change the key that seals the vault.
+
+    Every secret is sealed anew; a head-end that runs goes on with the new key. What is
+    interrupted may be repeated. Back up the file `kek` again, apart from the rest.
+    """
+    from openami.headend.offline import open_offline
+
+    with open_offline(existing(config, assignments, state)) as home:
+        count = home.rekey(who=who())
+    if as_json:
+        emit_json({"secrets": count})
+    else:
+        note(f"{counted(count, 'secret')} sealed with a new key")
 
 
 @headend.command()
@@ -163,20 +221,24 @@ def import_shipment(
     "--role", type=click.Choice(["viewer", "operator", "admin"]), default="operator",
     show_default=True, help="What a new account may do.",
 )  # fmt: skip
+@account_password_option
 @config_option
 @state_option
 @set_option
 def account(
-    name: str, role: str, config: Path | None, state: Path | None, assignments: tuple[str, ...]
+    name: str,
+    role: str,
+    password_file: Path | None,
+    config: Path | None,
+    state: Path | None,
+    assignments: tuple[str, ...],
 ) -> None:
-    """Add an operator; asks for the password, or takes it from OPENAMI_PASSWORD."""
+    """Add an operator."""
     from openami.fleet.operators import Role
     from openami.headend.offline import open_offline
 
-    settings = load(config, assignments, state=state)
-    password = os.environ.get("OPENAMI_PASSWORD") or click.prompt(
-        "Password", hide_input=True, confirmation_prompt=True, err=True
-    )
+    settings = existing(config, assignments, state)
+    password = account_password(password_file, new=True)
     with open_offline(settings) as home:
         home.operators.add(name, password, Role(role), who=who())
     note(f"{name} may sign in as {role}")

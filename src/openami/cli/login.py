@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from openami.cli.api import PREFIX, Target, ask, checked, save_profile
+from openami.cli.options import examples
 from openami.cli.output import note
-from openami.core.errors import ConfigError
+from openami.cli.secrets import account_password, account_password_option
 
 if TYPE_CHECKING:
     from openami.transport.http import HttpClient
@@ -19,24 +19,17 @@ if TYPE_CHECKING:
 DAYS = 30
 
 
-@click.command()
+@click.command(
+    short_help="Keep an API token of a head-end for device and readings.",
+    epilog=examples("openami login https://127.0.0.1:8443 --ca headend/ca.pem"),
+)
 @click.argument("url")
 @click.option("--ca", type=click.Path(path_type=Path, dir_okay=False), help="Its root certificate.")
 @click.option("--name", default="admin", show_default=True, help="The account.")
-@click.option(
-    "--password-file", type=click.Path(path_type=Path, dir_okay=False),
-    help="A file that holds the password (or OPENAMI_PASSWORD; else it is asked for).",
-)  # fmt: skip
+@account_password_option
 def login(url: str, ca: Path | None, name: str, password_file: Path | None) -> None:
     """Sign in to the head-end at URL and keep an API token for `device` and `readings`."""
-    password = os.environ.get("OPENAMI_PASSWORD")
-    if password_file is not None:
-        try:
-            password = password_file.read_text("utf-8").strip("\r\n")
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{password_file} can not be read") from error
-    if password is None:
-        password = click.prompt("Password", hide_input=True, err=True)
+    password = account_password(password_file)
     where = Target(url.rstrip("/"), None, ca.resolve() if ca else None)
 
     async def work(client: HttpClient) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -10,8 +11,9 @@ from typing import Any, Final
 import click
 
 from openami import __version__
-from openami.core.errors import OpenAmiError
+from openami.core.errors import ConfigError, OpenAmiError
 
+WIDTH: Final = 96  # of help on a wide terminal; the reference in docs/ is as wide
 INTERRUPTED: Final = 130  # what a shell gives for SIGINT
 
 COMMANDS: Final[dict[str, str]] = {
@@ -45,14 +47,19 @@ class LazyGroup(click.Group):
         return command
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDTH},
+)
 @click.version_option(__version__, prog_name="openami")
 def cli() -> None:
     """An open Advanced Metering Infrastructure: meters, DCUs, a head-end and its console.
 
     Start with `openami demo`. Data goes to stdout, logs and progress to stderr; commands that
     print data take --json. Errors read `error[code]: what happened`, with a hint where there is
-    one, and set the exit status.
+    one, and set the exit status: 2 for a mistake in options or settings, 3 for a broken protocol
+    or a refused value, 4 for a refused credential, 5 for a line or a server that can not be
+    reached, 6 for a store, 130 for Ctrl-C, 1 for all else.
     """
 
 
@@ -77,16 +84,32 @@ def main(arguments: list[str] | None = None, **extra: Any) -> int:
     """Run the command; return its exit status."""
     try:
         status = cli.main(arguments, prog_name="openami", standalone_mode=False, **extra)
-    except OpenAmiError as error:
-        return report(error)
-    except click.exceptions.Exit as leaving:
-        return leaving.exit_code
     except click.ClickException as error:
         return report_usage(error)
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has gone (as with `| head`): say nothing, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
+    except (OpenAmiError, OSError) as error:
+        return report(_ours(error))
     return status if isinstance(status, int) else 0
+
+
+def _ours(error: OpenAmiError | OSError) -> OpenAmiError:
+    """Return an error as one of ours; raise an OSError that is about no file and no output."""
+    if isinstance(error, OpenAmiError):
+        return error
+    if error.filename is not None:
+        # A file that the user named, or one in a folder that the user named.
+        return ConfigError(f"{error.filename}: {error.strerror}", code="config.file")
+    if error.errno not in {errno.ENOSPC, errno.EIO}:
+        raise error
+    _drop_output()
+    return ConfigError(f"output: {error.strerror}", code="config.file")
+
+
+def _drop_output() -> None:
+    """Let nobody have what still waits to be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

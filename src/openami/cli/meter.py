@@ -2,43 +2,66 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from openami.cli.options import clock_option, log_option, parse_since, since_option
+from openami.cli.options import (
+    clock_option,
+    endpoint,
+    examples,
+    log_option,
+    parse_since,
+    shown,
+    since_option,
+    world_clock,
+)
 from openami.cli.output import emit_json, json_option, note
-from openami.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from openami.meter.run import MeterRunner
+    from openami.meter.identity import MeterIdentity
+    from openami.meter.run import MeterRunner, RunSettings
+
+WRAPPER: Final = "127.0.0.1:4059"
 
 
-@click.group()
+@click.group(short_help="Run a smart meter: a DLMS/COSEM server.")
 def meter() -> None:
     """Run a smart meter: a DLMS/COSEM server; only what it measures is simulated."""
 
 
-def endpoint(text: str) -> tuple[str, int]:
-    """Return host and port of ``HOST:PORT`` or ``[HOST]:PORT``.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the options say about a meter, but for its output."""
 
-    Raises:
-        ConfigError: the text has another form.
-    """
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > 0xFFFF:
-        raise ConfigError(f"{text!r} is not HOST:PORT", hint="such as 127.0.0.1:4059")
-    return host.removeprefix("[").removesuffix("]"), int(port)
+    wrapper: tuple[str, ...]
+    hdlc: tuple[str, ...]
+    serial: tuple[str, ...]
+    pty: bool
+    baud: int
+    state: Path
+    source: str
+    phases: str
+    number: int | None
+    address: int | None
+    zone: str
+    public_access: str
+    drift_ppm: float
+    persist: float
+    since: str | None
+    clock: str | None
 
 
-def shown(where: tuple[str, int]) -> str:
-    """Return an endpoint as text."""
-    host, port = where
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-@meter.command()
+@meter.command(
+    epilog=examples(
+        "openami meter run --state meter --source constant:1200",
+        "openami meter run --state meter --hdlc 127.0.0.1:4061 --phases 3 --source household:H02*1.5",
+        "openami meter run --state meter --serial /dev/ttyUSB0 --baud 9600",
+    )
+)
 @click.option(
     "--wrapper",
     multiple=True,
@@ -80,7 +103,9 @@ def shown(where: tuple[str, int]) -> str:
     help="Running number of a new meter, its serial number; else by chance.",
 )
 @click.option(
-    "--address", type=click.IntRange(16, 0x3FFD), help="HDLC station address of a new meter."
+    "--address",
+    type=click.IntRange(16, 0x3FFD),
+    help="HDLC station address of a new meter; else from its number.",
 )
 @click.option(
     "--zone",
@@ -99,6 +124,7 @@ def shown(where: tuple[str, int]) -> str:
     "--drift-ppm",
     type=click.FloatRange(-1000, 1000),
     default=0.0,
+    show_default=True,
     help="How much its clock gains, in millionths.",
 )
 @click.option(
@@ -114,76 +140,73 @@ def shown(where: tuple[str, int]) -> str:
 @clock_option
 @log_option
 @json_option
-def run(
-    wrapper: tuple[str, ...],
-    hdlc: tuple[str, ...],
-    serial: tuple[str, ...],
-    pty: bool,
-    baud: int,
-    state: Path,
-    source: str,
-    phases: str,
-    number: int | None,
-    address: int | None,
-    zone: str,
-    public_access: str,
-    drift_ppm: float,
-    persist: float,
-    since: str | None,
-    clock: str | None,
-    log_level: str,
-    as_json: bool,
-) -> None:
+def run(*, log_level: str, as_json: bool, **options: Any) -> None:
     """Run one meter until SIGTERM or Ctrl-C.
 
     Its clients: 16 public (no security), 2 reader (LLS password), 1 management (HLS-5 GMAC,
     ciphered). Keys and password of a new meter are made by chance and lie in STATE/meter.json.
     """
     from openami.cli.run import run_server
-    from openami.meter.run import RunSettings, ensure_identity, run_meter
+    from openami.meter.run import run_meter
+
+    settings = _settings(Wanted(**options))
+    ready = partial(_announce, settings.config.identity, as_json=as_json)
+    run_server(run_meter(settings, ready=ready), log_level=log_level)
+
+
+def _settings(wanted: Wanted) -> RunSettings:
+    """Return what the meter runs with; a new one gets its identity.
+
+    Raises:
+        ConfigError: an option has a wrong value, or the state folder can not be used.
+    """
+    from openami.meter.run import RunSettings, ensure_identity
     from openami.meter.settings import MeterConfig, zone_of
     from openami.meter.sources import parse_source
-    from openami.transport.clock import ClockSettings, SystemClock
 
-    identity = ensure_identity(state, number=number, phases=int(phases), address=address)
-    place = zone_of(zone)
-    wrappers = wrapper or (() if hdlc or serial or pty else ("127.0.0.1:4059",))
-    world = ClockSettings.parse(clock).clock() if clock else SystemClock()
-    settings = RunSettings(
-        config=MeterConfig(
-            identity,
-            zone=place,
-            persist_s=persist,
-            public_reads=public_access == "full",
-            drift_ppm=drift_ppm,
-            started=parse_since(since),
-        ),
-        source=parse_source(source, offset=place.offset(int(world.now()))),
-        state=state,
-        wrapper=tuple(map(endpoint, wrappers)),
-        hdlc=tuple(map(endpoint, hdlc)),
-        serial=serial,
-        pty=pty,
-        baud=baud,
-        clock=world,
+    links = bool(wanted.hdlc or wanted.serial or wanted.pty)
+    zone, clock, since = zone_of(wanted.zone), world_clock(wanted.clock), parse_since(wanted.since)
+    source = parse_source(wanted.source, offset=zone.offset(int(clock.now())))
+    wrapper = tuple(map(endpoint, wanted.wrapper or (() if links else (WRAPPER,))))
+    hdlc = tuple(map(endpoint, wanted.hdlc))
+    # The last of all: a mistake in the options leaves no new meter behind.
+    identity = ensure_identity(
+        wanted.state, number=wanted.number, phases=int(wanted.phases), address=wanted.address
+    )
+    config = MeterConfig(
+        identity,
+        zone=zone,
+        persist_s=wanted.persist,
+        public_reads=wanted.public_access == "full",
+        drift_ppm=wanted.drift_ppm,
+        started=since,
+    )
+    return RunSettings(
+        config,
+        source,
+        state=wanted.state,
+        wrapper=wrapper,
+        hdlc=hdlc,
+        serial=wanted.serial,
+        pty=wanted.pty,
+        baud=wanted.baud,
+        clock=clock,
     )
 
-    def ready(runner: MeterRunner) -> None:
-        listening = runner.listening
-        links = {
-            "wrapper": [shown(where) for where in listening.wrapper],
-            "hdlc": [shown(where) for where in listening.hdlc],
-            "serial_lines": list(listening.serial),
-        }
-        if as_json:
-            title, station = str(identity.system_title), identity.address
-            emit_json(
-                {"serial": identity.serial, "system_title": title, "station": station, **links}
-            )
-            return
-        note(f"meter {identity.serial}, system title {identity.system_title}")
-        for name, places in links.items():
-            for where in places:
-                note(f"  {name.replace('_', ' ')}  {where}")
 
-    run_server(run_meter(settings, ready=ready), log_level=log_level)
+def _announce(identity: MeterIdentity, runner: MeterRunner, *, as_json: bool) -> None:
+    """Tell where the meter can be reached."""
+    links = {
+        "wrapper": [shown(where) for where in runner.listening.wrapper],
+        "hdlc": [shown(where) for where in runner.listening.hdlc],
+        "serial_lines": list(runner.listening.serial),
+    }
+    title = str(identity.system_title)
+    if as_json:
+        station = identity.address
+        emit_json({"serial": identity.serial, "system_title": title, "station": station, **links})
+        return
+    note(f"meter {identity.serial}, system title {title}")
+    for name, places in links.items():
+        for where in places:
+            note(f"  {name.replace('_', ' ')}  {where}")

@@ -18,12 +18,18 @@ from openami.cli.secrets import (
     parse_title,
     password_file_option,
 )
-from openami.core.errors import ConfigError, OpenAmiError
+from openami.core.errors import (
+    ConfigError,
+    OpenAmiError,
+    ProtocolError,
+    SecurityError,
+    TransportTimeoutError,
+)
 from openami.core.identifiers import SystemTitle
 from openami.core.obis import Obis
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
     from pathlib import Path
 
     from openami.dlms.client import ClientConfig
@@ -36,7 +42,23 @@ T = TypeVar("T")
 DEFAULT_TITLE: Final = SystemTitle.of("OAM", 0xFFFFFFFFFF)
 COUNTER: Final = "0.0.43.1.0.255"
 PUBLIC_CLIENT: Final = 16
+HDLC_CLIENT_MOST: Final = 0x7F  # a client's address has one octet (IEC 62056-46, 6.4.2.2)
 DATA_CLASS: Final = 1
+
+# What to do about what a meter most often answers, by the code of the error.
+HINTS: Final[Mapping[str, str]] = {
+    "association.no-reason-given": "it may not know this client: --client, or another server in the URL",
+    "association.authentication-required": "this client proves itself: --auth lls or hls5-gmac",
+    "association.authentication-failure": "wrong password or key, or an invocation counter that the"
+    " meter has seen (leave --counter out)",
+    "association.mechanism-name-not-recognized": "another --auth",
+    "association.mechanism-name-required": "this client proves itself: --auth lls or hls5-gmac",
+    "dlms.read-write-denied": "this client may not; openami scan shows what each may",
+    "dlms.object-undefined": "openami scan lists what the meter has",
+    "dlms.object-class-inconsistent": "openami scan tells each object's class",
+    "transport.closed": "a meter that speaks another framing closes too: dlms+tcp or hdlc+tcp?",
+    "transport.timeout": "wrong server address, client or speed, or somebody else has the line",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,35 +108,46 @@ class Access:
         """Give an association with the meter.
 
         Raises:
-            OpenAmiError: see ``openami.transport.session``.
+            OpenAmiError: see ``openami.transport.session``; with a hint where there is one.
         """
         from openami.transport.session import open_session
 
-        ciphered = self.auth == "hls5-gmac" or self.security != "none"
-        counter = (
-            (await self._counter() if self.counter is None else self.counter) if ciphered else 0
-        )
-        async with open_session(self.url, self.config(counter), on_progress=on_progress) as session:
-            yield session
+        try:
+            config = self.config(await self._counter())
+            async with open_session(self.url, config, on_progress=on_progress) as session:
+                yield session
+        except OpenAmiError as error:
+            error.hint = error.hint or HINTS.get(error.code)
+            raise
 
     async def _counter(self) -> int:
-        """Return one more than what the meter has seen, which its public client may read."""
-        from openami.dlms.client import ClientConfig
-        from openami.dlms.references import AttributeRef
-        from openami.transport.session import open_session
-
-        url = replace(self.url, client=PUBLIC_CLIENT)
+        """Return our first invocation counter: by default one more than the meter has seen."""
+        if self.auth != "hls5-gmac" and self.security == "none":
+            return 0
+        if self.counter is not None:
+            return self.counter
         try:
-            async with open_session(url, ClientConfig(timeout=self.timeout)) as session:
-                data = await session.get(AttributeRef(DATA_CLASS, self.counter_name, 2))
-            return data.integer() + 1
-        except OpenAmiError as error:
+            return await self._seen() + 1
+        except TransportTimeoutError as error:
+            error.hint = f"{HINTS[error.code]}; a meter without a public client wants --counter N"
+            raise
+        except (ProtocolError, SecurityError) as error:
             raise ConfigError(
                 f"the meter does not tell its invocation counter {self.counter_name}:"
                 f" {error.message}",
                 hint="--counter N, or --counter-name OBIS for a meter that keeps it elsewhere",
                 code="meter.counter",
             ) from error
+
+    async def _seen(self) -> int:
+        """Return the last invocation counter that the meter has seen; its public client may."""
+        from openami.dlms.client import ClientConfig
+        from openami.dlms.references import AttributeRef
+        from openami.transport.session import open_session
+
+        url = replace(self.url, client=PUBLIC_CLIENT)
+        async with open_session(url, ClientConfig(timeout=self.timeout)) as session:
+            return (await session.get(AttributeRef(DATA_CLASS, self.counter_name, 2))).integer()
 
 
 def run(work: Callable[[], Awaitable[T]]) -> T:
@@ -140,12 +173,12 @@ def access_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _options() -> Iterator[Callable[[Callable[..., Any]], Callable[..., Any]]]:
     yield click.option(
-        "--client", type=click.IntRange(1, 127), envvar="OPENAMI_CLIENT",
+        "--client", type=click.IntRange(1, 0xFFFF), envvar="OPENAMI_CLIENT", show_envvar=True,
         help="The client's SAP; over the URL's. Commonly 16 public, 2 reader, 1 management.",
     )  # fmt: skip
     yield click.option(
         "--auth", type=click.Choice(["none", "lls", "hls5-gmac"]), default="none",
-        show_default=True, envvar="OPENAMI_AUTH", help="Authentication mechanism.",
+        show_default=True, envvar="OPENAMI_AUTH", show_envvar=True, help="Authentication mechanism.",
     )  # fmt: skip
     yield click.option(
         "--security", type=click.Choice(["none", "authentication", "encryption", "both"]),
@@ -199,25 +232,15 @@ def make_access(
     """
     from openami.transport.url import MeterUrl
 
-    where = MeterUrl.parse(url)
     secrets = gather(keys, key_file, password_file, title)
-    if auth == "lls" and secrets.password is None:
-        raise ConfigError(
-            "LLS wants a password", hint="OPENAMI_PASSWORD, --password-file or --key-file"
-        )
     chosen = security or ("both" if auth == "hls5-gmac" else "none")
-    lacking = [name for name in ("guek", "gak") if name not in secrets.keys]
-    if (auth == "hls5-gmac" or chosen != "none") and lacking:
-        raise ConfigError(
-            f"ciphering wants the keys {' and '.join(lacking)}",
-            hint="OPENAMI_GUEK and OPENAMI_GAK, --key-file, or --key NAME=HEX",
-        )
+    _check_secrets(secrets, auth, chosen)
     try:
         name = Obis.parse(counter_name)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     return Access(
-        url=where if client is None else replace(where, client=client),
+        url=_as_client(MeterUrl.parse(url), client),
         auth=auth,
         security=chosen,
         secrets=secrets,
@@ -228,3 +251,26 @@ def make_access(
         counter_name=name,
         timeout=timeout,
     )
+
+
+def _check_secrets(secrets: Secrets, auth: str, security: str) -> None:
+    if auth == "lls" and secrets.password is None:
+        raise ConfigError(
+            "LLS wants a password", hint="OPENAMI_METER_PASSWORD, --password-file or --key-file"
+        )
+    lacking = [name for name in ("guek", "gak") if name not in secrets.keys]
+    if (auth == "hls5-gmac" or security != "none") and lacking:
+        raise ConfigError(
+            f"ciphering wants the keys {' and '.join(lacking)}",
+            hint="OPENAMI_GUEK and OPENAMI_GAK, --key-file, or --key NAME=HEX",
+        )
+
+
+def _as_client(url: MeterUrl, client: int | None) -> MeterUrl:
+    from openami.transport.url import LinkKind
+
+    if client is None:
+        return url
+    if url.link is LinkKind.HDLC and client > HDLC_CLIENT_MOST:
+        raise ConfigError(f"--client: over HDLC a client is 1 to {HDLC_CLIENT_MOST}")
+    return replace(url, client=client)

@@ -13,6 +13,14 @@ from openami.core.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from openami.core.clock import Clock
+
+
+def examples(*lines: str) -> str:
+    """Return what a command's help ends with: how it is typed, line by line."""
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
+
+
 config_option = click.option(
     "--config", type=click.Path(path_type=Path, dir_okay=False), help="Settings in a TOML file."
 )
@@ -32,7 +40,7 @@ since_option = click.option(
 )
 log_option = click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info",
-    show_default=True, envvar="OPENAMI_LOG_LEVEL", help="The least severe log line on stderr.",
+    show_default=True, envvar="OPENAMI_LOG_LEVEL", show_envvar=True, help="The least severe log line on stderr.",
 )  # fmt: skip
 
 
@@ -63,3 +71,32 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
             raise ConfigError("--set wants NAME=VALUE", hint="such as --set page_rows=500")
         values[name.strip().replace("-", "_")] = value
     return values
+
+
+def endpoint(text: str) -> tuple[str, int]:
+    """Return host and port of ``HOST:PORT`` or ``[HOST]:PORT``.
+
+    Raises:
+        ConfigError: the text has another form.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > 0xFFFF:
+        raise ConfigError(f"{text!r} is not HOST:PORT", hint="such as 127.0.0.1:4059")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def shown(where: tuple[str, int]) -> str:
+    """Return an endpoint as text."""
+    host, port = where
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def world_clock(text: str | None) -> Clock:
+    """Return the clock of ``--clock``: a simulated one, or the machine's.
+
+    Raises:
+        ConfigError: the text has another form.
+    """
+    from openami.transport.clock import ClockSettings, make_clock
+
+    return make_clock(ClockSettings.parse(text) if text else None)

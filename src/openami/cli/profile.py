@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from openami.cli.read import SCALER_UNIT, parse_time, scalers
+from openami.cli.names import parse_time
+from openami.cli.registers import VALUES_SCALED, scalers
 from openami.core.clock import isoformat
-from openami.core.errors import ConfigError
+from openami.core.errors import ConfigError, DecodeError
 from openami.core.obis import Obis
-from openami.core.units import Quantity, symbol
+from openami.core.units import symbol
 from openami.dlms.columns import decode_profile
 from openami.dlms.datetime import CosemDateTime
 from openami.dlms.references import (
@@ -20,9 +24,10 @@ from openami.dlms.references import (
     EntrySelection,
     RangeSelection,
 )
+from openami.transport.session import ServiceRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Self
 
     from openami.dlms.references import Selection
@@ -33,6 +38,8 @@ BUFFER: Final = 2
 CAPTURE_OBJECTS: Final = 3
 PERIOD: Final = 4
 CLOCK: Final = 8
+LAST_ENTRY: Final = 0xFFFFFFFF  # a double-long-unsigned (Blue Book, entry_descriptor)
+_ENTRIES: Final = re.compile(r"([0-9]{1,10})(?::([0-9]{0,10}))?")
 LAST_TIME: Final = 4102444800  # 2100-01-01, for a range without an end
 
 
@@ -70,17 +77,19 @@ class Wanted:
             return cls(obis, _entries(entries), deviation)
         if first is None and last is None:
             return cls(obis, None, deviation)
+        if first is not None and last is not None and first > last:
+            raise ConfigError("--from is after --to")
         begin = CosemDateTime.from_utc(0.0 if first is None else first, 0)
         until = CosemDateTime.from_utc(LAST_TIME if last is None else last, 0)
         return cls(obis, RangeSelection.of_times(begin, until), deviation)
 
 
 def _entries(text: str) -> EntrySelection:
-    first, _, last = text.partition(":")
-    try:
-        return EntrySelection(int(first), int(last or 0))
-    except ValueError as error:
-        raise ConfigError("--entries is FIRST:LAST, such as 1:96") from error
+    match = _ENTRIES.fullmatch(text)
+    first, last = (int(match[1]), int(match[2] or 0)) if match else (0, 0)
+    if not 1 <= first <= (last or LAST_ENTRY) or last > LAST_ENTRY:
+        raise ConfigError("--entries is FIRST:LAST counted from 1, such as 1:96")
+    return EntrySelection(first, last)
 
 
 async def read_profile(session: DlmsSession, wanted: Wanted) -> list[dict[str, Any]]:
@@ -96,32 +105,68 @@ async def read_profile(session: DlmsSession, wanted: Wanted) -> list[dict[str, A
     known = await scalers(
         session, [AttributeRef(c.class_id, c.obis, c.attribute) for c in captured]
     )
-    period = (await session.get(_ref(wanted.obis, PERIOD))).integer()
+    period = await _period(session, wanted.obis)
     raw = await session.get_raw(_ref(wanted.obis, BUFFER), wanted.selection)
-    found = decode_profile(
-        raw,
-        default_deviation=wanted.deviation,
-        period=period or None,
-        clocks={i for i, c in enumerate(captured) if (c.class_id, c.attribute) == (CLOCK, BUFFER)},
-    )
-    names = [_name(column, known) for column in captured]
-    columns = [
-        _column(values, known.get(column.obis) if column.class_id in SCALER_UNIT else None)
-        for column, values in zip(captured, found.columns, strict=False)
-    ]
+    clocks = {i for i, c in enumerate(captured) if (c.class_id, c.attribute) == (CLOCK, BUFFER)}
+    try:
+        found = decode_profile(
+            raw, default_deviation=wanted.deviation, period=period, clocks=clocks
+        )
+    except DecodeError as error:
+        raise DecodeError(
+            f"{session.channel.name}: buffer of {wanted.obis}: {error.reason}",
+            offset=error.offset,
+            code=error.code,
+        ) from error
+    if found.rows and len(found.columns) != len(captured):
+        raise DecodeError(
+            f"{session.channel.name}: {wanted.obis} captures {len(captured)} values and its rows"
+            f" have {len(found.columns)}",
+            code="profile.columns",
+        )
+    units = [_scaler_unit(column, known) for column in captured]
+    names = _names(captured, units)
+    columns = [_column(*pair) for pair in zip(found.columns, units, strict=False)]
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+async def _period(session: DlmsSession, profile: Obis) -> int | None:
+    """Return the capture period, which clocks without a value are reckoned by, if it is told."""
+    try:
+        return (await session.get(_ref(profile, PERIOD))).integer() or None
+    except ServiceRefusedError:
+        return None
 
 
 def _ref(obis: Obis, attribute: int) -> AttributeRef:
     return AttributeRef(PROFILE, obis, attribute)
 
 
-def _name(column: CaptureObject, known: dict[Obis, tuple[int, int]]) -> str:
-    if column.class_id == CLOCK:
+def _scaler_unit(
+    column: CaptureObject, known: Mapping[Obis, tuple[int, int]]
+) -> tuple[int, int] | None:
+    scaled = column.attribute in VALUES_SCALED.get(column.class_id, frozenset())
+    return known.get(column.obis) if scaled else None
+
+
+def _names(captured: Sequence[CaptureObject], units: Sequence[tuple[int, int] | None]) -> list[str]:
+    """Return a name for each column, no two alike."""
+    names: list[str] = []
+    for column, unit in zip(captured, units, strict=True):
+        name = plain = _name(column, unit)
+        while name in names:
+            name = f"{plain} ({sum(n.startswith(plain) for n in names) + 1})"
+        names.append(name)
+    return names
+
+
+def _name(column: CaptureObject, scaler_unit: tuple[int, int] | None) -> str:
+    if (column.class_id, column.attribute) == (CLOCK, BUFFER):
         return "clock"
-    unit = f" [{symbol(known[column.obis][1])}]" if column.obis in known else ""
     attribute = "" if column.attribute == BUFFER else f"/{column.attribute}"
-    return f"{column.obis}{attribute}{unit}"
+    element = f"#{column.index}" if column.index else ""
+    unit = f" [{symbol(scaler_unit[1])}]" if scaler_unit else ""
+    return f"{column.obis}{attribute}{element}{unit}"
 
 
 def _column(values: np.ndarray[Any, Any], scaler_unit: tuple[int, int] | None) -> Sequence[Any]:
@@ -130,15 +175,16 @@ def _column(values: np.ndarray[Any, Any], scaler_unit: tuple[int, int] | None) -
             None if np.isnat(moment) else isoformat(int(moment.astype("datetime64[s]").astype(int)))
             for moment in values
         ]
-    convert = _converter(values, scaler_unit)
-    return [convert(value) for value in values.tolist()]
+    scaler = scaler_unit[0] if scaler_unit else 0
+    return [_cell(value, scaler) for value in values.tolist()]
 
 
-def _converter(
-    values: np.ndarray[Any, Any], scaler_unit: tuple[int, int] | None
-) -> Callable[[Any], Any]:
-    if scaler_unit is not None and np.issubdtype(values.dtype, np.integer):
-        scaler, unit = scaler_unit
-        if scaler != 0:
-            return lambda value: float(Quantity(value, scaler, unit).decimal())
-    return lambda value: value.hex().upper() if isinstance(value, bytes) else value
+def _cell(value: Any, scaler: int) -> Any:
+    """Return a captured value in its unit, exact, as one that JSON has."""
+    if isinstance(value, bytes):
+        return value.hex().upper()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if not scaler or isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    return Decimal(str(value)).scaleb(scaler)

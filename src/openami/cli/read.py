@@ -7,33 +7,34 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from openami.cli.meter_access import access_options, make_access, progress, run
-from openami.cli.output import emit_json, json_option, note, table
+from openami.cli.names import parse_name
+from openami.cli.options import examples
+from openami.cli.output import counted, emit_json, emit_row, json_option, note, table
+from openami.cli.registers import VALUE, resolve, scalers
 from openami.cli.values import plain, scaled
-from openami.core.clock import parse_utc
-from openami.core.errors import ConfigError
-from openami.core.obis import Obis
 from openami.core.units import symbol
 from openami.dlms.obis_names import describe
-from openami.dlms.references import AttributeRef
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from openami.core.obis import Obis
     from openami.dlms.client import Item
+    from openami.dlms.references import AttributeRef
     from openami.transport.session import DlmsSession
 
-VALUE: Final = 2
 CLOCK: Final = 8
-# The attribute that holds scaler and unit, by class (register, extended and demand register).
-SCALER_UNIT: Final[Mapping[int, int]] = {3: 3, 4: 3, 5: 4}
-VALUES_SCALED: Final[Mapping[int, frozenset[int]]] = {
-    3: frozenset({2}),
-    4: frozenset({2}),
-    5: frozenset({2, 3}),
-}
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "openami read dlms+tcp://127.0.0.1:4059 0.0.1.0.0.255 1.0.1.8.0.255",
+        'openami read "hdlc+tcp://127.0.0.1:4060?server=1:17&address_size=4" 8/0.0.1.0.0.255/3',
+        "openami read dlms+tcp://127.0.0.1:4059 --client 1 --auth hls5-gmac --key-file keys.toml \\",
+        "    --profile 1.0.99.1.0.255 --from 2026-01-01 --to 2026-01-02",
+        'openami read "hdlc+serial:/dev/ttyUSB0?baud=9600" --client 2 --auth lls 1.0.1.8.0.255',
+    )
+)
 @click.argument("url")
 @click.argument("names", nargs=-1, metavar="[LOGICAL_NAME | CLASS/LOGICAL_NAME/ATTRIBUTE]…")
 @click.option("--profile", metavar="OBIS", help="Read the buffer of this profile.")
@@ -60,16 +61,10 @@ def read(
     as_json: bool,
     **options: Any,
 ) -> int:
-    r"""Read values of the meter at URL, or a profile.
+    """Read values of the meter at URL, or a profile.
 
     A LOGICAL_NAME alone reads its value (attribute 2); the meter's object list says of which
     class it is. Any other attribute is CLASS/LOGICAL_NAME/ATTRIBUTE.
-
-    \b
-    openami read dlms+tcp://127.0.0.1:4059 0.0.1.0.0.255 1.0.1.8.0.255
-    openami read "hdlc+tcp://127.0.0.1:4060?server=1:17&address_size=4" 8/0.0.1.0.0.255/3
-    openami read dlms+tcp://127.0.0.1:4059 --client 1 --auth hls5-gmac --key-file keys.toml \
-        --profile 1.0.99.1.0.255 --from 2026-01-01 --to 2026-01-02
     """
     if bool(names) == bool(profile):
         raise click.UsageError("give logical names, or --profile")
@@ -99,91 +94,6 @@ def read(
     else:
         table(["name", "meaning", "value", "unit"], [_line(value) for value in found])
     return 3 if all(value.get("error") for value in found) else 0
-
-
-def parse_name(text: str) -> AttributeRef | Obis:
-    """Return what a name on the command line means: an attribute, or a name to be looked up.
-
-    Raises:
-        ConfigError: it has neither form.
-    """
-    parts = text.split("/")
-    try:
-        if len(parts) == 1:
-            return Obis.parse(text)
-        class_id, obis, attribute = parts
-        return AttributeRef(int(class_id), Obis.parse(obis), int(attribute))
-    except ValueError as error:
-        raise ConfigError(
-            f"{text!r} is neither a logical name nor CLASS/LOGICAL_NAME/ATTRIBUTE",
-            hint="such as 1.0.1.8.0.255 or 3/1.0.1.8.0.255/2",
-            code="config.name",
-        ) from error
-
-
-def parse_time(text: str | None) -> float | None:
-    """Return the time of an option, in seconds UTC.
-
-    Raises:
-        ConfigError: it is none.
-    """
-    if text is None:
-        return None
-    try:
-        return parse_utc(text)
-    except ValueError as error:
-        raise ConfigError(f"{text!r} is no time", hint="such as 2026-01-31T12:00:00Z") from error
-
-
-async def resolve(session: DlmsSession, names: Sequence[AttributeRef | Obis]) -> list[AttributeRef]:
-    """Return the attributes; the classes of bare names come from the meter's object list.
-
-    Raises:
-        ConfigError: ``meter.unknown-object``, the meter does not show a name.
-    """
-    from openami.dlms.object_list import OBJECT_LIST, decode_object_list
-
-    classes: dict[Obis, int] = {}
-    if any(isinstance(name, Obis) for name in names):
-        entries = decode_object_list(await session.get(OBJECT_LIST))
-        classes = {entry.obis: entry.class_id for entry in entries}
-    missing = [str(name) for name in names if isinstance(name, Obis) and name not in classes]
-    if missing:
-        raise ConfigError(
-            f"the meter does not show this client {', '.join(missing)}",
-            hint="openami scan lists what it shows; CLASS/LOGICAL_NAME/ATTRIBUTE asks anyway",
-            code="meter.unknown-object",
-        )
-    return [
-        AttributeRef(classes[name], name, VALUE) if isinstance(name, Obis) else name
-        for name in names
-    ]
-
-
-async def scalers(
-    session: DlmsSession, refs: Sequence[AttributeRef]
-) -> dict[Obis, tuple[int, int]]:
-    """Return scaler and unit by logical name, of those attributes that have them."""
-    wanted = {
-        ref.obis: AttributeRef(ref.class_id, ref.obis, SCALER_UNIT[ref.class_id])
-        for ref in refs
-        if ref.attribute in VALUES_SCALED.get(ref.class_id, frozenset())
-    }
-    if not wanted:
-        return {}
-    items = await session.get_list(wanted.values())
-    return {
-        obis: scaler_unit
-        for obis, item in zip(wanted, items, strict=True)
-        if (scaler_unit := _scaler_unit(item)) is not None
-    }
-
-
-def _scaler_unit(item: Item) -> tuple[int, int] | None:
-    if not item.ok:
-        return None
-    scaler, unit = item.data.items(2)
-    return scaler.integer(), unit.integer()
 
 
 async def _values(
@@ -224,10 +134,10 @@ def _line(value: Mapping[str, Any]) -> list[object]:
 def _print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
     if as_json:
         for row in rows:
-            emit_json(row)
+            emit_row(row)
         return
     if not rows:
         note("no rows")
         return
     table(list(rows[0]), [list(row.values()) for row in rows])
-    note(f"{len(rows)} rows")
+    note(counted(len(rows), "row"))

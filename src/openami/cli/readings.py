@@ -20,8 +20,10 @@ from openami.cli.api import (
     pages,
     target_options,
 )
+from openami.cli.options import examples
 from openami.cli.output import emit_json, json_option, table
 from openami.core.errors import ConfigError
+from openami.core.obis import Obis
 from openami.core.units import Quantity
 
 if TYPE_CHECKING:
@@ -33,11 +35,31 @@ NEXT_HEADER: Final = "openami-next"
 HEADER: Final = ["time", "channel", "value", "unit", "status"]
 
 
-@click.command()
+def _obis(_context: click.Context, _option: click.Parameter, names: tuple[str, ...]) -> Any:
+    """Return the OBIS codes as the store writes them."""
+    try:
+        return tuple(str(Obis.parse(name)) for name in names)
+    except ValueError as error:
+        raise ConfigError(str(error), hint="such as 1.0.1.29.0.255", code="config.name") from error
+
+
+@click.command(
+    epilog=examples(
+        "openami readings OAM00000001 --latest",
+        "openami readings OAM00000001 --from 2026-01-01 --format csv --out readings.csv",
+    )
+)
 @click.argument("serial")
 @click.option("--from", "start", metavar="TIME", help="After this time (ISO 8601; else UTC).")
 @click.option("--to", "end", metavar="TIME", help="Up to and with this time.")
-@click.option("--channel", "channels", multiple=True, help="Only this OBIS code; repeatable.")
+@click.option(
+    "--channel",
+    "channels",
+    multiple=True,
+    metavar="OBIS",
+    callback=_obis,
+    help="Only this OBIS code; repeatable.",
+)
 @click.option("--profile", help="Only what came from this profile.")
 @click.option("--all-versions", is_flag=True, help="Also values that later ones have replaced.")
 @click.option("--latest", is_flag=True, help="Only the newest reading of each channel.")
@@ -78,7 +100,10 @@ def readings(
         "profile": profile,
         "version": "all" if all_versions else None,
     }
-    if form in {"csv", "arrow"} and not as_json:
+    export = form in {"csv", "arrow"} and not as_json
+    if export and (latest or most is not None):
+        raise ConfigError(f"--latest and --most do not go with --format {form}")
+    if export:
         with _sink(out) as sink:
             ask(target, lambda client: _export(client, path, query, channels, form, sink))
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,8 @@ LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 def configure_logs(level: str) -> None:
     """Send structured logs to stderr: coloured on a terminal, logfmt otherwise."""
-    terminal = sys.stderr.isatty()
+    # https://no-color.org: whoever sets it, to whatever, wants none.
+    terminal = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     # The console's renderer shows exceptions itself; the default way shows local variables too,
     # and a key or a password may be one.
     rendering: list[Any] = (

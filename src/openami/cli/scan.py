@@ -7,22 +7,25 @@ from typing import Any
 import click
 
 from openami.cli.meter_access import access_options, make_access, progress, run
-from openami.cli.output import emit_json, json_option, note, table
+from openami.cli.options import examples
+from openami.cli.output import counted, emit_json, json_option, note, table
 from openami.dlms.obis_names import describe
 
 
-@click.command()
+@click.command(
+    short_help="List the objects that the meter at URL shows.",
+    epilog=examples(
+        "openami scan dlms+tcp://127.0.0.1:4059",
+        'openami scan "hdlc+serial:/dev/ttyUSB0?server=1:17" --client 2 --auth lls',
+    ),
+)
 @click.argument("url")
 @access_options
 @json_option
 def scan(url: str, as_json: bool, **options: Any) -> None:
-    r"""List the objects of the meter at URL: class, logical name, meaning, rights of this client.
+    """List the objects of the meter at URL: class, logical name, meaning, rights of this client.
 
     Rights: r readable, w writable, x may be invoked, ! only with authenticated APDUs.
-
-    \b
-    openami scan dlms+tcp://127.0.0.1:4059
-    openami scan "hdlc+serial:/dev/ttyUSB0?server=1:17" --client 2 --auth lls
     """
     from openami.dlms.object_list import (
         OBJECT_LIST,
@@ -68,7 +71,7 @@ def scan(url: str, as_json: bool, **options: Any) -> None:
             for row in rows
         ],
     )
-    note(f"{len(rows)} objects")
+    note(counted(len(rows), "object"))
 
 
 def _rights(modes: dict[int, str]) -> str:

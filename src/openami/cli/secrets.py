@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -115,18 +116,45 @@ def gather(
     """
     base = _from_file(key_file) if key_file else Secrets()
     password = base.password
-    if (text := os.environ.get("OPENAMI_PASSWORD")) is not None:
+    if (text := os.environ.get("OPENAMI_METER_PASSWORD")) is not None:
         password = text.encode()
     if password_file:
-        try:
-            password = password_file.read_bytes().rstrip(b"\r\n")
-        except OSError as error:
-            raise ConfigError(f"{password_file}: {error.strerror}") from error
+        password = _read_password(password_file)
     return Secrets(
         keys={**base.keys, **_from_environment(), **_from_options(keys)},
         password=password,
         system_title=parse_title(system_title) if system_title else base.system_title,
     )
+
+
+def _read_password(path: Path) -> bytes:
+    try:
+        return path.read_bytes().rstrip(b"\r\n")
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+
+
+def account_password(password_file: Path | None, *, new: bool = False) -> str:
+    """Return an operator's password: from a file, the environment, or the person at the terminal.
+
+    Args:
+        password_file: which holds it.
+        new: ask for it twice.
+
+    Raises:
+        ConfigError: the file can not be read, or nobody is there to ask.
+    """
+    if password_file is not None:
+        return _read_password(password_file).decode(errors="replace")
+    if (given := os.environ.get("OPENAMI_PASSWORD")) is not None:
+        return given
+    if not sys.stdin.isatty():
+        raise ConfigError(
+            "a password is wanted, and nobody is there to ask",
+            hint="OPENAMI_PASSWORD or --password-file",
+        )
+    asked: str = click.prompt("Password", hide_input=True, confirmation_prompt=new, err=True)
+    return asked
 
 
 key_option = click.option(
@@ -138,7 +166,11 @@ key_file_option = click.option(
     "--key-file", type=click.Path(path_type=Path, dir_okay=False),
     help="A TOML file with guek, gak, dedicated, gbek, password, system_title; or meter.json of a meter of ours.",
 )  # fmt: skip
+account_password_option = click.option(
+    "--password-file", type=click.Path(path_type=Path, dir_okay=False),
+    help="A file that holds the password (or OPENAMI_PASSWORD; else it is asked for).",
+)  # fmt: skip
 password_file_option = click.option(
     "--password-file", type=click.Path(path_type=Path, dir_okay=False),
-    help="A file that holds the LLS password (or OPENAMI_PASSWORD).",
+    help="A file that holds the LLS password (or OPENAMI_METER_PASSWORD).",
 )  # fmt: skip

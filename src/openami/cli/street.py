@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from openami.cli.meter import endpoint, shown
-from openami.cli.options import clock_option, log_option, parse_since, since_option
-from openami.cli.output import emit_json, json_option, note
+from openami.cli.options import (
+    clock_option,
+    endpoint,
+    examples,
+    log_option,
+    parse_since,
+    shown,
+    since_option,
+    world_clock,
+)
+from openami.cli.output import counted, emit_json, json_option, note
 
 if TYPE_CHECKING:
-    from openami.meter.street import StreetRunner
+    from openami.core.clock import Clock
+    from openami.meter.street import StreetMeter, StreetRunner, StreetSettings
+    from openami.transport.medium import LineProfile
 
 MODEM: Final = "127.0.0.1:4060"
 HOMES: Final = 8  # recorded homes; the meters of a street play them in turn, each a bit otherwise
@@ -21,9 +34,51 @@ SHIFT_S: Final = 7 * 86_400
 SCALE_STEP: Final = 0.04
 
 
-@click.group()
+@click.group(short_help="Run many meters on one multi-drop HDLC line.")
 def street() -> None:
     """Run a street: many meters on one multi-drop HDLC line with a modelled medium."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the options say about a street, but for its output."""
+
+    state: Path
+    meters: int
+    first: int
+    three_phase_every: int
+    modem: str | None
+    serial: str | None
+    pty: bool
+    baud: int
+    maintenance: str | None
+    source: str | None
+    zone: str
+    drift_ppm: float
+    bit_rate: float | None
+    delay: float
+    loss: float
+    duplication: float
+    corruption: float
+    seed: int
+    since: str | None
+    clock: str | None
+
+    def line(self) -> LineProfile:
+        """Return what the line is like."""
+        from openami.transport.medium import LineProfile
+
+        return LineProfile(
+            bit_rate=self.bit_rate or math.inf,
+            propagation_s=self.delay,
+            loss=self.loss,
+            duplication=self.duplication,
+            corruption=self.corruption,
+        )
+
+    def phases(self, number: int) -> int:
+        """Return how many phases the new meter with a running number has."""
+        return 3 if self.three_phase_every and number % self.three_phase_every == 0 else 1
 
 
 def default_source(index: int) -> str:
@@ -35,7 +90,12 @@ def default_source(index: int) -> str:
     return f"household:H{home:02}*{max(scale, SCALE_STEP):.2f}@{index * SHIFT_S}"
 
 
-@street.command()
+@street.command(
+    epilog=examples(
+        "openami street run --state street --meters 10 --bit-rate 9600 --loss 0.01",
+        "openami street run --state street --pty --maintenance 127.0.0.1:4062",
+    )
+)
 @click.option(
     "--state",
     type=click.Path(path_type=Path, file_okay=False),
@@ -128,114 +188,93 @@ def default_source(index: int) -> str:
 @clock_option
 @log_option
 @json_option
-def run(
-    state: Path,
-    meters: int,
-    first: int,
-    three_phase_every: int,
-    modem: str | None,
-    serial: str | None,
-    pty: bool,
-    baud: int,
-    maintenance: str | None,
-    source: str | None,
-    zone: str,
-    drift_ppm: float,
-    bit_rate: float | None,
-    delay: float,
-    loss: float,
-    duplication: float,
-    corruption: float,
-    seed: int,
-    since: str | None,
-    clock: str | None,
-    log_level: str,
-    as_json: bool,
-) -> None:
+def run(*, log_level: str, as_json: bool, **options: Any) -> None:
     """Run many meters on one line until SIGTERM or Ctrl-C.
 
     One TCP port, serial device or pseudo terminal is the DCU's modem. Import STATE/shipment.json
     into a head-end, so that it expects the meters and knows their keys.
     """
-    import math
-
     from openami.cli.run import run_server
+    from openami.meter.street import SHIPMENT_FILE, run_street
+
+    wanted = Wanted(**options)
+    settings = _settings(wanted)
+    ready = partial(_announce, wanted.state / SHIPMENT_FILE, as_json=as_json)
+    run_server(run_street(settings, ready=ready), log_level=log_level)
+
+
+def _settings(wanted: Wanted) -> StreetSettings:
+    """Return what the street runs with; a new one gets its meters.
+
+    Raises:
+        ConfigError: an option has a wrong value, or the state folder can not be used.
+    """
+    from openami.meter.street import StreetSettings
+
+    modem = wanted.modem or (None if wanted.serial or wanted.pty else MODEM)
+    where = endpoint(modem) if modem else None
+    maintenance = endpoint(wanted.maintenance) if wanted.maintenance else None
+    clock = world_clock(wanted.clock)
+    return StreetSettings(
+        _members(wanted, clock),
+        state=wanted.state,
+        modem=where,
+        serial=wanted.serial,
+        pty=wanted.pty,
+        baud=wanted.baud,
+        maintenance=maintenance,
+        line=wanted.line(),
+        seed=wanted.seed,
+        clock=clock,
+    )
+
+
+def _members(wanted: Wanted, clock: Clock) -> tuple[StreetMeter, ...]:
+    """Return the meters and what they measure."""
     from openami.meter.settings import MeterConfig, zone_of
     from openami.meter.sources import parse_source
-    from openami.meter.street import (
-        SHIPMENT_FILE,
-        StreetMeter,
-        StreetSettings,
-        prepare_identities,
-        run_street,
-    )
-    from openami.transport.clock import ClockSettings, SystemClock
-    from openami.transport.medium import LineProfile
+    from openami.meter.street import StreetMeter, prepare_identities
 
-    world = ClockSettings.parse(clock).clock() if clock else SystemClock()
-    now = world.now()
-    place = zone_of(zone)
+    now = clock.now()
+    zone, since = zone_of(wanted.zone), parse_since(wanted.since)
+    sources = [
+        parse_source(wanted.source or default_source(index), offset=zone.offset(int(now)))
+        for index in range(wanted.meters)
+    ]
+    # The last of all: a mistake in the options leaves no new meters behind.
     identities = prepare_identities(
-        state,
-        meters,
-        now=now,
-        first=first,
-        phases=lambda number: 3 if three_phase_every and number % three_phase_every == 0 else 1,
+        wanted.state, wanted.meters, now=now, first=wanted.first, phases=wanted.phases
     )
-    members = tuple(
+    return tuple(
         StreetMeter(
             MeterConfig(
-                identity, zone=place, drift_ppm=_drift(drift_ppm, index), started=parse_since(since)
+                identity, zone=zone, drift_ppm=_drift(wanted.drift_ppm, index), started=since
             ),
-            parse_source(source or default_source(index), offset=place.offset(int(now))),
+            source,
         )
-        for index, identity in enumerate(identities)
-    )
-    settings = StreetSettings(
-        members,
-        state=state,
-        modem=endpoint(modem or MODEM) if not (serial or pty) or modem else None,
-        serial=serial,
-        pty=pty,
-        baud=baud,
-        maintenance=endpoint(maintenance) if maintenance else None,
-        line=LineProfile(
-            bit_rate=bit_rate or math.inf,
-            propagation_s=delay,
-            loss=loss,
-            duplication=duplication,
-            corruption=corruption,
-        ),
-        seed=seed,
-        clock=world,
+        for index, (identity, source) in enumerate(zip(identities, sources, strict=True))
     )
 
-    def ready(runner: StreetRunner) -> None:
-        listening = runner.listening
-        facts = {
-            "meters": len(identities),
-            "stations": sorted(identity.address for identity in identities),
-            "modem": [*map(shown, listening.hdlc), *listening.serial][0],
-            "maintenance": shown(listening.wrapper[0]) if listening.wrapper else None,
-            "shipment": str(state / SHIPMENT_FILE),
-        }
-        if as_json:
-            emit_json(facts)
-            return
-        note(f"{len(identities)} meters, modem {facts['modem']}")
-        if facts["maintenance"]:
-            note(
-                f"maintenance {facts['maintenance']}, wPorts {_ranges(identities[0].address, identities[-1].address)}"
-            )
-        note(f"shipment {facts['shipment']}")
 
-    run_server(run_street(settings, ready=ready), log_level=log_level)
+def _announce(shipment: Path, runner: StreetRunner, *, as_json: bool) -> None:
+    """Tell where the street can be reached, and which stations are on it."""
+    listening, stations = runner.listening, sorted(runner.meters)
+    facts = {
+        "meters": len(stations),
+        "stations": stations,
+        "modem": [*map(shown, listening.hdlc), *listening.serial][0],
+        "maintenance": shown(listening.wrapper[0]) if listening.wrapper else None,
+        "shipment": str(shipment),
+    }
+    if as_json:
+        emit_json(facts)
+        return
+    note(f"{counted(len(stations), 'meter')}, modem {facts['modem']}")
+    if facts["maintenance"]:
+        note(f"maintenance {facts['maintenance']}, wPorts {stations[0]} to {stations[-1]}")
+    note(f"shipment {facts['shipment']}")
 
 
 def _drift(most: float, index: int) -> float:
     """Return the drift of the ``index``-th meter: from -most to +most, in eleven steps."""
     return most * ((index % 11) - 5) / 5
-
-
-def _ranges(first: int, last: int) -> str:
-    return f"{first} to {last}"

@@ -18,6 +18,8 @@ PRINTABLE: Final = range(0x20, 0x7F)
 def plain(data: Data, *, moment: bool = False) -> Any:
     """Return a JSON value: octets as text if all can be printed, else in hexadecimal.
 
+    A float that JSON does not have, such as NaN, becomes None.
+
     Args:
         data: the value.
         moment: whether twelve octets are a date and time, as in a clock.
@@ -26,8 +28,7 @@ def plain(data: Data, *, moment: bool = False) -> Any:
         return [plain(item, moment=moment) for item in data.value]
     if isinstance(data.value, bytes):
         return _octets(data.value, moment=moment)
-    value = data.native()
-    return value if isinstance(value, bool | int | float | str | None) else str(value)
+    return data.jsonable()
 
 
 def _octets(raw: bytes, *, moment: bool) -> str:

@@ -81,6 +81,7 @@ class DecodeError(RemoteProtocolError):
         self, message: str, *, offset: int = 0, hint: str | None = None, code: str | None = None
     ) -> None:
         super().__init__(f"{message} (at octet {offset})", hint=hint, code=code)
+        self.reason = message
         self.offset = offset
 
 

@@ -6,6 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import Final, Self
 
+DCU_URN: Final = "urn:openami:dcu:"
+"""What a DCU's certificate names it by: followed by its id, among the alternative names."""
+
 _SERIAL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 
 

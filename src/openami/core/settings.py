@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import tomllib
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self
 
-from pydantic import ValidationError
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
+from pydantic import BeforeValidator, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+)
 
 from openami.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+# What pydantic says of a model's fields is said of settings here.
+_WORDS: Final = {"missing": "is required", "extra_forbidden": "there is no such setting"}
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, str):
+        return tuple(word.strip() for word in value.split(",") if word.strip())
+    return value
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+"""A list of words; in the environment they stand with commas between."""
 
 
 class Settings(BaseSettings):
@@ -45,12 +63,17 @@ class Settings(BaseSettings):
         try:
             return cls(**{**base, **EnvSettingsSource(cls)(), **given})
         except ValidationError as error:
-            raise ConfigError(_explain(error), code="config.setting") from error
+            raise ConfigError(
+                _explain(error),
+                hint="an option, NAME in --set or in a --config file; see --help",
+                code="config.setting",
+            ) from error
 
 
 def _explain(error: ValidationError) -> str:
     """Return what is wrong with which setting, without the values: one may be a password."""
     return "; ".join(
-        f"{'.'.join(map(str, problem['loc'])) or 'settings'}: {problem['msg']}"
+        f"{'.'.join(map(str, problem['loc'])) or 'settings'}: "
+        + _WORDS.get(problem["type"], problem["msg"].removeprefix("Value error, "))
         for problem in error.errors(include_input=False, include_url=False, include_context=False)
     )

@@ -15,8 +15,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
-import signal
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import structlog
@@ -24,7 +23,7 @@ import structlog
 from openami import __version__
 from openami.core.clock import isoformat
 from openami.core.errors import ConfigError
-from openami.core.identifiers import SystemTitle
+from openami.core.identifiers import DCU_URN, SystemTitle
 from openami.dcu.batches import Gatherer
 from openami.dcu.collector import Collector, Surroundings
 from openami.dcu.flow import Patience, Stop
@@ -39,7 +38,8 @@ from openami.store.spool import Spool
 from openami.store.vault import FileVault
 from openami.transport.clock import monotonic
 from openami.transport.http import HttpClient
-from openami.transport.tls import client_context
+from openami.transport.signals import stop_signals
+from openami.transport.tls import client_context, uris_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -64,6 +64,16 @@ def title_of(settings: DcuSettings) -> SystemTitle:
     return SystemTitle.of(FLAG, int.from_bytes(digest[:5], "big"))
 
 
+def _check_identity(settings: DcuSettings) -> None:
+    """Refuse another DCU's certificate: its readings would go under that DCU's name."""
+    if DCU_URN + settings.id not in uris_of(settings.certificate):
+        raise ConfigError(
+            f"{settings.certificate} is not the certificate of DCU {settings.id}",
+            hint="`openami headend enroll` makes a DCU's certificate",
+            code="config.identity",
+        )
+
+
 class Dcu:
     """One data concentrator; as an async context manager it opens and closes its stores.
 
@@ -72,7 +82,7 @@ class Dcu:
         clock: the time that it keeps and gives to its meters.
 
     Raises:
-        ConfigError: a certificate or a key file can not be used.
+        ConfigError: a certificate or a key file can not be used, or is another DCU's.
         StoreError: its state can not be used, or another process has it.
     """
 
@@ -107,6 +117,7 @@ class Dcu:
             tls = client_context(
                 settings.authority, certificate=settings.certificate, key=settings.key
             )
+            _check_identity(settings)
             client = HttpClient(str(settings.headend).rstrip("/"), tls=tls)
             await stack.enter_async_context(client)
             self._headend = HeadEnd(client, upload_timeout_s=settings.upload_timeout_s)
@@ -278,15 +289,8 @@ async def run_dcu(
         ConfigError: the settings, a certificate or a key file can not be used.
         StoreError: its state can not be used, or another process has it.
     """
-    loop = asyncio.get_running_loop()
     async with Dcu(settings, clock) as dcu:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, dcu.stop)
-        try:
+        with stop_signals(dcu.stop):
             if ready is not None:
                 ready(dcu)
             await dcu.run()
-        finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                with suppress(ValueError):
-                    loop.remove_signal_handler(number)

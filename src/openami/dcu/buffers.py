@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from openami.core.errors import DecodeError
+from openami.dcu.cells import cells_of
 from openami.dcu.layouts import is_clock, is_event_code, is_moment, is_reading, is_status
 from openami.dlms.columns import decode_profile
 from openami.dlms.datetime import NO_STATUS, ClockStatus
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
+    from openami.dcu.cells import Cells
     from openami.dcu.known import Column, Layout
     from openami.dlms.columns import ProfileColumns
 
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
 CLOCK_INVALID: Final = 0x02
 # Event codes of meters have one octet; the schema has room for four.
 _CODE_MOST: Final = 2**31 - 1
-_INT64_MOST: Final = 2**63 - 1
 _COUNT: Final = 255
 
 
@@ -65,19 +66,49 @@ class Entries:
 
 @dataclass(frozen=True, slots=True)
 class ReadingRows(Entries):
-    """Rows of a profile."""
+    """Rows of a profile.
+
+    Attributes:
+        status: the profile status of each row.
+        channels: what was captured.
+        odd: cells that were left out because they are no reading.
+    """
 
     status: npt.NDArray[np.uint8]
-    channels: tuple[ChannelValues, ...]
+    channels: tuple[tuple[Column, Cells], ...]
+    odd: int
 
-    def table(self, meter: str, profile: str, keep: Sequence[int]) -> pa.Table:
+    def tables(self, meter: str, profile: str, keep: Sequence[int]) -> list[pa.Table]:
         """Return some of the rows as readings."""
         places = np.asarray(keep, np.int64)
-        channels = [
-            ChannelValues(c.channel, c.scaler, c.unit, c.values[places]) for c in self.channels
-        ]
+        whole = [pair for pair in self.channels if pair[1].valid is None]
+        tables = [self._table(meter, profile, places, whole)] if whole else []
+        for column, cells in self.channels:
+            if cells.valid is not None and (some := places[cells.valid[places]]).size:
+                tables.append(self._table(meter, profile, some, [(column, cells)]))
+        return tables
+
+    def _table(
+        self,
+        meter: str,
+        profile: str,
+        places: npt.NDArray[np.int64],
+        channels: Sequence[tuple[Column, Cells]],
+    ) -> pa.Table:
         return profile_table(
-            meter, profile, time=self.times[places], status=self.status[places], channels=channels
+            meter,
+            profile,
+            time=self.times[places],
+            status=self.status[places],
+            channels=[
+                ChannelValues(
+                    column.obis,
+                    (0 if column.scaler is None else column.scaler) - cells.decimals,
+                    _COUNT if column.unit is None else column.unit,
+                    cells.values[places],
+                )
+                for column, cells in channels
+            ],
         )
 
 
@@ -89,9 +120,9 @@ class EventRows(Entries):
     ordinals: tuple[int, ...]
     details: tuple[str | None, ...]
 
-    def table(self, meter: str, log: str, keep: Sequence[int]) -> pa.Table:
+    def tables(self, meter: str, log: str, keep: Sequence[int]) -> list[pa.Table]:
         """Return some of the rows as events."""
-        return events_table(
+        rows = (
             {
                 "meter": meter,
                 "log": log,
@@ -102,25 +133,31 @@ class EventRows(Entries):
             }
             for place in keep
         )
+        return [events_table(rows)]
 
 
-def decode_readings(raw: bytes, layout: Layout, *, deviation: int | None) -> ReadingRows:
+def decode_readings(
+    raw: bytes, layout: Layout, *, deviation: int | None, fresh: bool = False
+) -> ReadingRows:
     """Return the rows of a profile's buffer.
 
     Args:
         raw: the Data of the answer.
         layout: of the profile.
         deviation: minutes local to UTC for clocks that do not say.
+        fresh: the layout was read just now: a channel without a single number is left out. It may
+            be another profile's otherwise.
 
     Raises:
         DecodeError: it is no buffer; ``LayoutError`` if it is another profile's.
     """
     columns, times, good = _common(raw, layout, deviation)
-    channels = _channels(columns, layout, good)
+    channels = _channels(columns, layout, good, fresh=fresh)
     status = _status(columns, layout, good)
-    values = np.stack([status.astype(np.int64), *(c.values for c in channels)], axis=1)
-    digests = np.array([zlib.crc32(row) for row in np.ascontiguousarray(values)], np.int64)
-    return ReadingRows(times[good], digests, int((~good).sum()), status, channels)
+    marks = np.stack([status.astype(np.int64), *(cells.marks for _, cells in channels)], axis=1)
+    digests = np.array([zlib.crc32(row) for row in np.ascontiguousarray(marks)], np.int64)
+    odd = sum(cells.odd for _, cells in channels)
+    return ReadingRows(times[good], digests, int((~good).sum()), status, channels, odd)
 
 
 def decode_events(raw: bytes, layout: Layout, *, deviation: int | None) -> EventRows:
@@ -166,30 +203,16 @@ def _reversed(columns: ProfileColumns) -> ProfileColumns:
 
 
 def _channels(
-    columns: ProfileColumns, layout: Layout, good: npt.NDArray[np.bool_]
-) -> tuple[ChannelValues, ...]:
-    found: dict[str, ChannelValues] = {}
+    columns: ProfileColumns, layout: Layout, good: npt.NDArray[np.bool_], *, fresh: bool
+) -> tuple[tuple[Column, Cells], ...]:
+    found: dict[str, tuple[Column, Cells]] = {}
     for column, values in zip(layout.columns, columns.columns, strict=False):
         if is_reading(column) and column.obis not in found:
-            found[column.obis] = _channel(column, values[good])
+            cells = cells_of(values[good])
+            if not cells.numeric and not fresh:
+                raise LayoutError(f"{column.obis} is not a number")
+            found[column.obis] = column, cells
     return tuple(found.values())
-
-
-def _channel(column: Column, values: npt.NDArray[Any]) -> ChannelValues:
-    """Return a column's exact values.
-
-    Raises:
-        LayoutError: they are no whole numbers.
-    """
-    if values.dtype.kind == "u" and len(values) and int(values.max()) > _INT64_MOST:
-        raise DecodeError(f"{column.obis} is beyond what a reading can hold")
-    if values.dtype.kind == "f" and not (values == np.trunc(values)).all():
-        raise LayoutError(f"{column.obis} is not a whole number")
-    if values.dtype.kind not in "iuf":
-        raise LayoutError(f"{column.obis} is not a number")
-    scaler = 0 if column.scaler is None else column.scaler
-    unit = _COUNT if column.unit is None else column.unit
-    return ChannelValues(column.obis, scaler, unit, values.astype(np.int64))
 
 
 def _status(

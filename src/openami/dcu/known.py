@@ -149,7 +149,7 @@ class MeterCounters:
             )
         self._last = counter
 
-    def renew(self) -> None:
+    def renew(self, key: bytes) -> None:  # noqa: ARG002 - each set of keys has a record of its own
         self._last = -1
 
     def resume(self, expected: int) -> bool:

@@ -83,6 +83,9 @@ class ProfileReader:
         cursor: time of the last entry kept.
         highest: the latest that the cursor ever was.
         more: some was left for the next visit.
+        fresh: the layout was read just now.
+        misplaced: entries that were left out because their time can not be.
+        odd: cells that were left out because they are no reading.
     """
 
     session: DlmsSession
@@ -96,11 +99,22 @@ class ProfileReader:
     highest: int | None = None
     events: bool = False
     more: bool = False
+    fresh: bool = False
     misplaced: int = 0
+    odd: int = 0
     _ahead: dict[Window, bytes] = field(default_factory=dict, init=False)
     _again: bool = field(default=False, init=False)
     _rows: int = field(default=0, init=False)
     _gaps: int = field(default=0, init=False)
+
+    @property
+    def fault(self) -> tuple[str, str] | None:
+        """What was wrong with entries that were read: code and message."""
+        if self.misplaced:
+            return "meter.clock", f"{self.profile}: {self.misplaced} entries have no possible time"
+        if self.odd:
+            return "meter.value", f"{self.profile}: {self.odd} captured values are no readings"
+        return None
 
     def foresee(self) -> tuple[Window, GetAttribute] | None:
         """Return the first window that will be read, and the request for it, if that is known."""
@@ -194,8 +208,13 @@ class ProfileReader:
         return GetAttribute(name, RangeSelection.of_times(start, end))
 
     def _decode(self, raw: bytes) -> ReadingRows | EventRows:
-        decode = decode_events if self.events else decode_readings
-        rows = decode(raw, self.layout, deviation=self.now.deviation)
+        deviation = self.now.deviation
+        rows: ReadingRows | EventRows
+        if self.events:
+            rows = decode_events(raw, self.layout, deviation=deviation)
+        else:
+            rows = decode_readings(raw, self.layout, deviation=deviation, fresh=self.fresh)
+            self.odd += rows.odd
         self.misplaced += rows.misplaced
         return rows
 
@@ -242,4 +261,4 @@ class ProfileReader:
             self.known.add(int(rows.times[place]), int(rows.digests[place]))
         if keep:
             kept = self.harvest.events if self.events else self.harvest.readings
-            kept.append(rows.table(self.meter, self.profile, keep))
+            kept.extend(rows.tables(self.meter, self.profile, keep))

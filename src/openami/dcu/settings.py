@@ -8,16 +8,16 @@ description says real time, which differs only where a scaled clock is used.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Final, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import AnyHttpUrl, Field, field_validator, model_validator
-from pydantic_settings import NoDecode, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from openami.core.errors import ConfigError
 from openami.core.identifiers import check_serial
 from openami.core.obis import Obis
-from openami.core.settings import Settings
+from openami.core.settings import Settings, Words
 from openami.transport.clock import ClockSettings
 from openami.transport.url import LinkKind, MeterUrl
 
@@ -147,8 +147,8 @@ class DcuSettings(Settings):
     billing_profile: str = Field(
         default="0.0.98.1.0.255", description="Logical name of the monthly billing; empty: none."
     )
-    event_logs: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=("0.0.99.98.0.255", "0.0.99.98.1.255", "0.0.99.98.2.255", "1.0.99.97.0.255"),
+    event_logs: Words = Field(
+        default=(*(f"0.0.99.98.{log}.255" for log in (0, 1, 2, 6, 7, 8)), "1.0.99.97.0.255"),
         description="Logical names of the event logs. In the environment: separated by commas.",
     )
     log_period_s: int = Field(default=3600, ge=1, description="How often event logs are read.")
@@ -263,13 +263,6 @@ class DcuSettings(Settings):
     def _octets(cls, value: int) -> int:
         if value not in (2, 4):
             raise ValueError("an address with a station has 2 or 4 octets")
-        return value
-
-    @field_validator("event_logs", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return tuple(name.strip() for name in value.split(",") if name.strip())
         return value
 
     @field_validator("load_profile", "daily_profile", "billing_profile")

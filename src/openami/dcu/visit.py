@@ -306,9 +306,9 @@ class Visit:
             return await self._read_rows(session, subject, layout, reading)
         except LayoutError:
             fresh = await self._layout(session, subject, fresh=True)
-            if fresh is None or fresh.columns == layout.columns:
+            if fresh is None:
                 raise
-            return await self._read_rows(session, subject, fresh, reading)
+            return await self._read_rows(session, subject, fresh, reading, fresh=True)
 
     async def _layout(
         self, session: DlmsSession, subject: str, *, fresh: bool = False
@@ -331,15 +331,20 @@ class Visit:
         return kept if lately else None
 
     async def _read_rows(
-        self, session: DlmsSession, subject: str, layout: Layout, reading: ClockReading
+        self,
+        session: DlmsSession,
+        subject: str,
+        layout: Layout,
+        reading: ClockReading,
+        *,
+        fresh: bool = False,
     ) -> Outcome:
         reader = self._readers.pop(subject, None)
         if reader is None or reader.layout != layout:
             reader = self._reader(session, subject, layout, reading)
+        reader.fresh = fresh
         await reader.read()
-        if reader.misplaced:
-            words = f"{subject}: {reader.misplaced} entries have no time that can be"
-            self.report.fault = ("meter.clock", words)
+        self.report.fault = reader.fault or self.report.fault
         again = self._clock.now() if reader.more else None
         return Outcome(reader.cursor, again)
 

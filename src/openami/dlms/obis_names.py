@@ -101,6 +101,8 @@ _NAMED: Final[Mapping[tuple[int, int | None, int, int, int | None], str]] = {
     (0, None, 99, 98, 4): "event log: communication",
     (0, None, 99, 98, 5): "event log: power quality",
     (0, None, 99, 98, 6): "event log: security",
+    (0, None, 99, 98, 7): "event log: power",
+    (0, None, 99, 98, 8): "event log: clock",
     (1, None, 0, 2, 0): "firmware identifier",
     (1, None, 0, 2, 8): "firmware signature",
     (1, None, 0, 3, 0): "meter constant, active energy",

@@ -62,12 +62,17 @@ class DeviceFilter:
 
 @dataclass(frozen=True, slots=True)
 class FleetCounts:
-    """How many devices there are of one kind."""
+    """How many devices there are of one kind.
+
+    ``read_hour`` and ``read_day`` are those that were read in the last 3,600 and 86,400 seconds.
+    """
 
     total: int
     by_state: Mapping[str, int]
     by_health: Mapping[str, int]
     by_contact: Mapping[str, int] = field(default_factory=dict)
+    read_hour: int = 0
+    read_day: int = 0
 
 
 class DeviceStore(Protocol):
@@ -116,7 +121,11 @@ class DeviceStore(Protocol):
         """Return devices by kind and serial."""
         ...
 
-    def counts(self, kind: DeviceKind, *, schedule: ReadSchedule, now: float) -> FleetCounts: ...
+    def counts(
+        self, kind: DeviceKind, *, schedule: ReadSchedule, now: float, dcu: str | None = None
+    ) -> FleetCounts:
+        """Return the figures of all devices of a kind, or of those behind one DCU."""
+        ...
 
 
 class JobStore(Protocol):
@@ -138,6 +147,13 @@ class JobStore(Protocol):
 
     def pass_time(self, *, now: float, limit: int = 1000) -> Sequence[Effect]:
         """Take back offers whose lease is over and expire jobs that are."""
+        ...
+
+    def purge(self, *, before: float, limit: int = 1000) -> int:
+        """Forget jobs that ended before a time, those of longest ago first; return how many.
+
+        As many as ``limit``: more may be left.
+        """
         ...
 
     def list(
@@ -275,6 +291,10 @@ class Vault(Protocol):
         """Forget a secret; nothing happens if there is none."""
         ...
 
+    def rotate(self) -> int:
+        """Seal every secret with a new key-encryption key; return how many there are."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class ReadingFilter:
@@ -335,19 +355,25 @@ class ReadingStore(Protocol):
         start: int | None = None,
         end: int | None = None,
     ) -> pa.Table:
-        """Return per meter, profile and channel: count, exact sum, first and last time."""
+        """Return per meter, profile and channel, in ``start`` < t ≤ ``end`` or any time.
+
+        The columns are ``openami.mdm.sums.SUMS_SCHEMA``: count, exact sum, first and last time.
+        """
         ...
 
     def hourly(
         self,
         channel: str,
         *,
+        profile: str,
         start: int,
         end: int,
         meters: Sequence[str] | None = None,
-        profile: str | None = None,
     ) -> pa.Table:
-        """Return per hour, named by its end, the sum and count of a channel over some meters."""
+        """Return per hour, named by its end, the sum and count of a channel over some meters.
+
+        Only readings of ``profile`` count: the same channel may come as single reads, too.
+        """
         ...
 
     def gaps(

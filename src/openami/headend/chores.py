@@ -1,4 +1,4 @@
-"""What a head-end does by itself: expiring jobs, compacting the lake, looking after its health."""
+"""What a head-end does by itself: jobs, the lake, its certificate and its health."""
 
 from __future__ import annotations
 
@@ -21,14 +21,17 @@ Work: TypeAlias = "Callable[[], Coroutine[Any, Any, object]]"
 
 JOBS_EVERY_S: Final = 1.0  # an operator watches: an expired job should say so
 HEALTH_EVERY_S: Final = 10.0
+FORGET_EVERY_S: Final = 3600.0
+CERTIFICATE_EVERY_S: Final = 3600.0  # of the days that are left when one is renewed
 
 
 class Chores:
     """Tasks that come round; one that fails is noted in the health and tried again."""
 
-    def __init__(self, services: Services, readings: ReadingStore) -> None:
+    def __init__(self, services: Services, readings: ReadingStore, renew: Work) -> None:
         self._services = services
         self._readings = readings
+        self._renew = renew
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -37,6 +40,8 @@ class Chores:
         rounds: tuple[tuple[str, float, Work], ...] = (
             ("jobs", JOBS_EVERY_S, self._services.jobs.pass_time),
             ("health", HEALTH_EVERY_S, self._look),
+            ("old jobs", FORGET_EVERY_S, self._services.jobs.forget),
+            ("certificate", CERTIFICATE_EVERY_S, self._renew),
             ("compaction", settings.compact_every_s, self._compact),
         )
         self._tasks = [
@@ -61,7 +66,7 @@ class Chores:
                 log.warning("chore failed", chore=name, code=error.code, message=error.message)
                 health.note(name, ok=False, detail=error.message)
             except Exception:
-                log.exception("chore failed", chore=name)
+                log.exception("chore failed", chore=name, code="internal")
                 health.note(name, ok=False, detail="see the log")
             else:
                 health.note(name, ok=True, detail="done")

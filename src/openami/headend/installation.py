@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "::1")
-RENEW_DAYS: Final = 30  # a start within this many days of the end makes a new certificate
+RENEW_DAYS: Final = 30  # this many days before the end a new certificate is made
 PASSWORD_OCTETS: Final = 15  # 120 bits, 20 characters
 
 
@@ -137,10 +137,20 @@ def open_installation(root: Path, *, names: Iterable[str] = (), now: float) -> I
         root / "pki" / "devices.pem",
         lambda: pki.make_authority(authority, "openami devices", now=now),
     )
-    _server(home, authority, tuple(dict.fromkeys((*LOCAL_NAMES, *names))), now)
+    _server(home, authority, names, now)
     _publish(home.authority, authority.certificate_pem())
     _publish(home.clients, devices.certificate_pem() + authority.certificate_pem())
     return home
+
+
+def renew_server(home: Installation, *, names: Iterable[str] = (), now: float) -> None:
+    """Make the servers' certificate anew as ``open_installation`` would; who serves reloads it.
+
+    Raises:
+        ConfigError: a file can not be used.
+    """
+    authority = pki.Identity.from_pem((home.root / "pki" / "root.pem").read_bytes())
+    _server(home, authority, names, now)
 
 
 def first_password(home: Installation) -> str:
@@ -177,9 +187,8 @@ def _identity(path: Path, make: Callable[[], pki.Identity]) -> pki.Identity:
     return identity
 
 
-def _server(
-    home: Installation, authority: pki.Identity, names: tuple[str, ...], now: float
-) -> None:
+def _server(home: Installation, authority: pki.Identity, others: Iterable[str], now: float) -> None:
+    names = tuple(dict.fromkeys((*LOCAL_NAMES, *others)))
     if home.server.exists():
         present = pki.Identity.from_pem(home.server.read_bytes())
         covered = pki.names_of(present.certificate) >= set(names)

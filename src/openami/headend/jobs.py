@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 ID_OCTETS: Final = 10
 LEASE_S: Final = 60.0  # a DCU that took a job and said nothing for this long has lost it
+DAY_S: Final = 86_400.0
+PURGE: Final = 1000  # jobs forgotten in one transaction
 POLLS: Final = 4  # of one DCU at once: it has one, and some that a proxy still holds
 
 
@@ -137,6 +139,13 @@ class Jobs:
         """Take back offers that nobody took up, expire jobs that nobody waits for any more."""
         event = TimePassed(self._wall.now())
         self._do(await asyncio.to_thread(self._jobs.pass_time, now=event.now))
+
+    async def forget(self) -> None:
+        """Forget jobs that ended longer ago than they are to be kept."""
+        before = self._wall.now() - self._settings.keep_jobs_days * DAY_S
+        forgotten = PURGE
+        while forgotten == PURGE:  # a transaction each, so that no other writer waits long
+            forgotten = await asyncio.to_thread(self._jobs.purge, before=before, limit=PURGE)
 
     def lease(self) -> float:
         """Return until when a DCU that reports now has to report again."""

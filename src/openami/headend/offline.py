@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from openami.fleet.devices import AuditEntry
 from openami.headend.bus import LocalBus
 from openami.headend.installation import open_installation
 from openami.headend.metrics import Metrics
@@ -19,6 +20,7 @@ from openami.transport.clock import SystemClock
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from openami.fleet.ports import AuditLog, Vault
     from openami.headend.installation import Installation
     from openami.headend.settings import HeadendSettings
 
@@ -31,6 +33,15 @@ class Offline:
     registry: Registry
     shipments: Shipments
     operators: Operators
+    vault: Vault = field(repr=False)
+    audit: AuditLog
+
+    def rekey(self, *, who: str) -> int:
+        """Change the key that seals the vault; return how many secrets were sealed anew."""
+        count = self.vault.rotate()
+        what = f"vault sealed with a new key: {count} secrets"
+        self.audit.add(AuditEntry(who, SystemClock().now(), what, "vault"))
+        return count
 
 
 @contextmanager
@@ -43,7 +54,7 @@ def open_offline(settings: HeadendSettings) -> Iterator[Offline]:
     """
     wall = SystemClock()
     home = open_installation(settings.state, names=settings.names, now=wall.now())
-    with open_records(home) as records:
+    with open_records(home, settings.database) as records:
         ownership = Ownership(records.devices, clock=wall)
         yield Offline(
             home,
@@ -65,4 +76,6 @@ def open_offline(settings: HeadendSettings) -> Iterator[Offline]:
                 settings=settings,
                 home=home,
             ),
+            records.vault,
+            records.audit,
         )

@@ -18,11 +18,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from openami.core.clock import utc
 from openami.core.errors import ConfigError
+from openami.core.identifiers import DCU_URN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-DCU_URN: Final = "urn:openami:dcu:"
 
 _DAY: Final = 86_400
 AUTHORITY_DAYS: Final = 20 * 365

@@ -76,11 +76,20 @@ class Readings:
         """Return the store's figures, and the duplicates in a time range: it looks at every row."""
         return self._readings.counts(), self._readings.duplicates(start=span.start, end=span.end)
 
-    def hourly(self, channel: str, span: Span, *, meters: Sequence[str] | None = None) -> pa.Table:
+    def hourly(
+        self,
+        channel: str,
+        span: Span,
+        *,
+        profile: str = PROFILE,
+        meters: Sequence[str] | None = None,
+    ) -> pa.Table:
         """Return per hour the sum and count of a channel; RequestError without both ends."""
         if span.start is None or span.end is None:
             raise RequestError("give both ends of the time range", code="request.range")
-        return self._readings.hourly(channel, start=span.start, end=span.end, meters=meters)
+        return self._readings.hourly(
+            channel, profile=profile, start=span.start, end=span.end, meters=meters
+        )
 
     def latest(self, meter: str) -> pa.Table:
         """Return the newest reading of each of a meter's channels; NotFoundError."""

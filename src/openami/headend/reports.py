@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from openami.fleet.devices import Contact, DeviceKind, LifecycleState, Sighting
@@ -39,8 +39,12 @@ class DcuFigures:
     uptime_s: float = 0.0
     spool_batches: int = 0
     spool_octets: int = 0
+    spool_full: bool = False
+    refused_batches: int = 0
     frames: int = 0
     errors: int = 0
+    line_up: bool | None = None
+    line_conflicts: Mapping[str, str] = field(default_factory=dict)
 
 
 class Reports:

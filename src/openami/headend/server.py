@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import signal
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import structlog
@@ -14,17 +14,19 @@ import structlog
 from openami.core.errors import ConfigError
 from openami.headend.bus import LocalBus
 from openami.headend.chores import Chores
-from openami.headend.installation import open_installation
+from openami.headend.installation import open_installation, renew_server
 from openami.headend.metrics import Metrics
 from openami.headend.services import Context, build
 from openami.headend.settings import address
 from openami.headend.stores import open_stores
 from openami.transport.clock import SystemClock
-from openami.transport.tls import server_context
+from openami.transport.signals import stop_signals
+from openami.transport.tls import reload_identity, server_context
 from openami.transport.web import HttpLimits, serve
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    import ssl
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from openami.core.clock import Clock
     from openami.headend.installation import Installation
@@ -84,7 +86,7 @@ async def run(
         TransportError: an address can not be listened on.
     """
     ending = stop or asyncio.Event()
-    with _signals(ending):
+    with stop_signals(ending.set):
         async with headend(settings, web=web, clock=clock) as running:
             (announce or _log_start)(running)
             await ending.wait()
@@ -101,7 +103,7 @@ async def headend(
     wall = SystemClock()
     home = open_installation(settings.state, names=_names(settings), now=wall.now())
     async with AsyncExitStack() as stack:
-        stores = stack.enter_context(open_stores(home))
+        stores = stack.enter_context(open_stores(home, settings.database))
         context = Context(
             settings=settings,
             home=home,
@@ -114,10 +116,11 @@ async def headend(
         password = await asyncio.to_thread(services.operators.ensure_first)
         services.ingest.start()
         stack.push_async_callback(services.ingest.stop)
-        chores = Chores(services, stores.readings)
+        contexts = _contexts(home)
+        chores = Chores(services, stores.readings, partial(_renew, services, contexts))
         chores.start()
         stack.push_async_callback(chores.stop)
-        servers = await _listen(stack, services, factory)
+        servers = await _listen(stack, services, factory, contexts)
         stack.callback(_let_go, services)
         yield Running(servers[0].url, servers[1].url, home, services, password)
 
@@ -142,17 +145,36 @@ def load_web(name: str) -> WebFactory:
     return factory
 
 
+def _contexts(home: Installation) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return TLS for operators and for DCUs."""
+    return (
+        server_context(home.server, home.server),
+        server_context(home.server, home.server, client_authority=home.clients),
+    )
+
+
+async def _renew(services: Services, contexts: Iterable[ssl.SSLContext]) -> None:
+    """Serve with the certificate in the folder, made anew if it is about to end."""
+    home, names, now = services.home, _names(services.settings), services.wall.now()
+    await asyncio.to_thread(renew_server, home, names=names, now=now)
+    for context in contexts:
+        reload_identity(context, home.server, home.server)
+
+
 async def _listen(
-    stack: AsyncExitStack, services: Services, factory: WebFactory
+    stack: AsyncExitStack,
+    services: Services,
+    factory: WebFactory,
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> tuple[HttpServer, HttpServer]:
-    settings, home = services.settings, services.home
+    settings = services.settings
     operator_app, device_app = factory(services)
     host, port = address(settings.listen)
     operators = await serve(
         operator_app,
         host=host,
         port=port,
-        tls=server_context(home.server, home.server),
+        tls=contexts[0],
         limits=_limits(settings.request_octets, settings),
     )
     stack.push_async_callback(operators.stop)
@@ -161,7 +183,7 @@ async def _listen(
         device_app,
         host=host,
         port=port,
-        tls=server_context(home.server, home.server, client_authority=home.clients),
+        tls=contexts[1],
         limits=_limits(settings.batch_octets, settings),
     )
     stack.push_async_callback(devices.stop)
@@ -189,16 +211,3 @@ def _log_start(running: Running) -> None:
     log.info("head-end runs", console=running.url, devices=running.device_url)
     if running.first_password is not None:
         log.info("first account made", password_in=str(running.home.admin_password))
-
-
-@contextmanager
-def _signals(ending: asyncio.Event) -> Iterator[None]:
-    """Set ``ending`` on SIGTERM and SIGINT while the block lasts."""
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ending.set)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)

@@ -7,13 +7,13 @@ A setting ``commit_window_ms`` is ``commit_window_ms = 5`` in the file and
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import NoDecode, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
-from openami.core.settings import Settings
+from openami.core.settings import Settings, Words
 
 PREFIX: Final = "OPENAMI_HEADEND_"
 
@@ -39,6 +39,11 @@ class HeadendSettings(Settings):
         default=Path("openami-headend"),
         description="Folder of the installation: certificates, database, lake, vault.",
     )
+    database: SecretStr | None = Field(
+        default=None,
+        description="URL of a PostgreSQL database for registry, jobs, events and accounts, such as "
+        "postgresql://user@host/openami; SQLite in the installation's folder if not given.",
+    )
     listen: str = Field(
         default="127.0.0.1:8443",
         description="HOST:PORT for operators: console, REST API, health, metrics. Port 0: any.",
@@ -47,7 +52,7 @@ class HeadendSettings(Settings):
         default="127.0.0.1:8444",
         description="HOST:PORT for DCUs, with mutual TLS. Port 0 picks one.",
     )
-    names: Annotated[tuple[str, ...], NoDecode] = Field(
+    names: Words = Field(
         default=(),
         description="Host names and addresses for the servers' certificates, beside localhost, "
         "127.0.0.1 and ::1. In the environment: separated by commas.",
@@ -110,6 +115,9 @@ class HeadendSettings(Settings):
     job_expiry_s: float = Field(
         default=300.0, gt=0, description="How long an on-demand read may take before it expires."
     )
+    keep_jobs_days: float = Field(
+        default=30.0, gt=0, description="How long on-demand reads are kept after they have ended."
+    )
     session_hours: float = Field(
         default=12.0, gt=0, le=24 * 30, description="Longest that a log-in lasts."
     )
@@ -152,7 +160,7 @@ class HeadendSettings(Settings):
     def _zone(cls, value: str) -> str:
         try:
             ZoneInfo(value)
-        except (OSError, ValueError) as error:
+        except (KeyError, OSError, ValueError) as error:
             raise ValueError(f"{value!r} is no time zone") from error
         return value
 
@@ -160,11 +168,4 @@ class HeadendSettings(Settings):
     @classmethod
     def _address(cls, value: str) -> str:
         address(value)
-        return value
-
-    @field_validator("names", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return tuple(name.strip() for name in value.split(",") if name.strip())
         return value

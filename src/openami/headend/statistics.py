@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from openami.fleet.devices import Contact, DeviceKind, Health, ReadSchedule, health
-from openami.fleet.ports import MAX_PAGE, DeviceFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from openami.core.clock import Clock
     from openami.fleet.devices import Device
@@ -22,6 +21,7 @@ T = TypeVar("T")
 HOUR: Final = 3600
 DAY: Final = 24 * HOUR
 CHANNEL: Final = "1.0.1.29.0.255"  # active energy imported in the interval: every meter has it
+PROFILE: Final = "1.0.99.1.0.255"  # single reads of the same channel are no intervals
 PERIOD_S: Final = 900
 FRESH_S: Final = 2.0  # many screens ask for the same figures; counting a lake takes its time
 
@@ -60,11 +60,7 @@ class DcuOverview:
     """The state of one DCU and its meters; ``figures`` is what it last said of itself."""
 
     device: Device
-    meters: int
-    by_contact: dict[str, int]
-    by_health: dict[str, int]
-    read_hour: int
-    read_day: int
+    meters: FleetCounts
     figures: DcuFigures | None
 
 
@@ -109,26 +105,10 @@ class Statistics:
 
     def dcu(self, device: Device) -> DcuOverview:
         """Return the figures of one DCU."""
-        now = self._clock.now()
-        by_contact = dict.fromkeys((contact.value for contact in Contact), 0)
-        by_health = dict.fromkeys((health.value for health in Health), 0)
-        meters = hour = day = 0
-        for meter in self._meters(device.serial):
-            meters += 1
-            by_contact[meter.contact.value] += 1
-            by_health[self.health(meter, now).value] += 1
-            age = now - meter.last_read if meter.last_read is not None else float("inf")
-            hour += age <= HOUR
-            day += age <= DAY
-        return DcuOverview(
-            device,
-            meters,
-            by_contact,
-            by_health,
-            hour,
-            day,
-            self._reports.figures(device.serial),
+        meters = self._devices.counts(
+            DeviceKind.METER, schedule=self._schedule, now=self._clock.now(), dcu=device.serial
         )
+        return DcuOverview(device, meters, self._reports.figures(device.serial))
 
     def health(self, device: Device, now: float | None = None) -> Health:
         """Return how well a device is in contact: a meter by readings, a DCU by its reports."""
@@ -166,17 +146,8 @@ class Statistics:
         )
 
     def _stored(self, start: int, end: int) -> int:
-        table = self._readings.hourly(CHANNEL, start=start, end=end)
+        table = self._readings.hourly(CHANNEL, profile=PROFILE, start=start, end=end)
         return sum(count for count in table["count"].to_pylist() if count)
-
-    def _meters(self, dcu: str) -> Iterator[Device]:
-        which, after = DeviceFilter(kind=DeviceKind.METER, dcu=dcu), None
-        while True:
-            page = self._devices.list(which, after=after, limit=MAX_PAGE)
-            yield from page.items
-            if page.next is None:
-                return
-            after = page.next
 
 
 class Fresh(Generic[T]):

@@ -14,6 +14,8 @@ from openami.store.vault import FileVault
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pydantic import SecretStr
+
     from openami.fleet.ports import AuditLog, DeviceStore, OperatorStore, Vault
     from openami.headend.installation import Installation
 
@@ -29,7 +31,7 @@ class Records:
 
 
 @contextmanager
-def open_stores(home: Installation) -> Iterator[Stores]:
+def open_stores(home: Installation, database: SecretStr | None = None) -> Iterator[Stores]:
     """Open every store, for this process alone.
 
     Raises:
@@ -39,7 +41,7 @@ def open_stores(home: Installation) -> Iterator[Stores]:
     with ExitStack() as stack:
         # First, since it tells whether another head-end runs here.
         lake = stack.enter_context(closing(Lake(home.lake)))
-        relational = stack.enter_context(closing(RelationalStore.open(home.database)))
+        relational = stack.enter_context(closing(_relational(home, database)))
         vault = stack.enter_context(closing(FileVault(home.vault, kek=home.kek)))
         yield Stores(
             devices=relational.devices,
@@ -53,7 +55,7 @@ def open_stores(home: Installation) -> Iterator[Stores]:
 
 
 @contextmanager
-def open_records(home: Installation) -> Iterator[Records]:
+def open_records(home: Installation, database: SecretStr | None = None) -> Iterator[Records]:
     """Open the stores that need no head-end to stop.
 
     Raises:
@@ -61,7 +63,11 @@ def open_records(home: Installation) -> Iterator[Records]:
         ConfigError: ``vault.kek``.
     """
     with (
-        closing(RelationalStore.open(home.database)) as relational,
+        closing(_relational(home, database)) as relational,
         closing(FileVault(home.vault, kek=home.kek)) as vault,
     ):
         yield Records(relational.devices, relational.operators, relational.audit, vault)
+
+
+def _relational(home: Installation, database: SecretStr | None) -> RelationalStore:
+    return RelationalStore.open(database.get_secret_value() if database else home.database)

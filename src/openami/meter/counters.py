@@ -6,16 +6,24 @@ twice. What was accepted is counted for each association by itself, since each h
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Final
 
-from openami.dlms.invocation import CounterAllocator, ReplayGuard
+from openami.dlms.invocation import MAX_COUNTER, CounterAllocator, ReplayGuard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 RESERVE: Final = 1024
 """Counters reserved at once: one write to the memory for a thousand answers, and 2**32 counters
 last for four million restarts."""
+
+KEYS_REMEMBERED: Final = 32
+"""Keys whose counters are remembered: changed once a year, those of a meter's life. Beyond that
+the key that was new the longest ago is forgotten."""
+
+OVERLAP: Final = 1 << 16
+"""Counters that an association which was open when its key was replaced may still use with it."""
 
 
 class OwnCounter:
@@ -67,18 +75,29 @@ class AssociationCounters:
     be replayed within an open association, and whoever opens one has shown a counter above all
     that its keys were used with before, which is then kept.
 
+    A key that comes back after another one goes on above what was accepted with it: what was
+    recorded under it stays worthless.
+
     Args:
         own: the meter's own counter.
-        last: the highest counter accepted; -1 if none.
+        key: the global encryption key in force.
+        accepted: the highest counter accepted with each key so far, by its ``fingerprint``.
     """
 
-    def __init__(self, own: OwnCounter, last: int = -1) -> None:
+    def __init__(self, own: OwnCounter, key: bytes, accepted: Mapping[str, int]) -> None:
         self._own = own
-        self._guard = ReplayGuard(last)
+        self._key = fingerprint(key)
+        self._accepted = dict(accepted)
+        self._guard = ReplayGuard(self._accepted.get(self._key, -1))
 
     @property
     def last(self) -> int:
         return self._guard.last
+
+    @property
+    def accepted(self) -> dict[str, int]:
+        """What the memory must keep."""
+        return {**self._accepted, self._key: self._guard.last}
 
     def take(self) -> int:
         return self._own.take()
@@ -86,5 +105,17 @@ class AssociationCounters:
     def accept(self, counter: int) -> None:
         self._guard.accept(counter)
 
-    def renew(self) -> None:
-        self._guard = ReplayGuard()
+    def renew(self, key: bytes) -> None:
+        self._accepted = self.accepted
+        if self.last >= 0:
+            self._accepted[self._key] = min(self.last + OVERLAP, MAX_COUNTER)
+        self._key = fingerprint(key)
+        last = self._accepted.pop(self._key, -1)
+        while len(self._accepted) >= KEYS_REMEMBERED:
+            del self._accepted[next(iter(self._accepted))]
+        self._guard = ReplayGuard(last)
+
+
+def fingerprint(key: bytes) -> str:
+    """Return what tells a key from others and does not tell the key: 64 bits of its SHA-256."""
+    return hashlib.sha256(key).digest()[:8].hex()

@@ -102,8 +102,9 @@ class Meter:
         self._committed_at = self.engine.state.world
         self._own = OwnCounter(self._kept.counter, self.commit)
         management, reader = self._kept.accepted
-        self._management = AssociationCounters(self._own, management)
-        self._reader = AssociationCounters(self._own, reader)
+        key = self._kept.security.keys.guek or b""
+        self._management = AssociationCounters(self._own, key, management)
+        self._reader = AssociationCounters(self._own, key, reader)
         self.model = build_objects(self._hooks())
         self._disconnects = ScheduleWatch(self.model.disconnect_schedule)
         self.device = MeterDevice(self)
@@ -201,7 +202,7 @@ class Meter:
     def change(self) -> MeterCommit:
         """Return all that a commit must hold."""
         rows = self.engine.rows
-        counters = (self._own.limit, self._management.last, self._reader.last)
+        counters = (self._own.limit, self._management.accepted, self._reader.accepted)
         snapshot = encode(self.engine.dump(), self._kept, self._secrets, counters)
         return MeterCommit(self.serial, snapshot, rows.pending, rows.firsts)
 
@@ -250,7 +251,7 @@ class Meter:
         if last is not None and 0 <= engine.seconds - last < REPEAT_S:
             return
         self._noted[event] = engine.seconds
-        if LOGS[event] is Ring.FRAUD_LOG:
+        if LOGS[event] is Ring.SECURITY_LOG:
             engine.state.alarms |= Alarm.AUTHENTICATION_FAILURE
         engine.record(event)
 
@@ -267,14 +268,15 @@ class Meter:
             self._secrets = self._kept.secrets(self._factory)
             raise
         self.model.reader.state = replace(self.model.reader.state, keys=state.keys)
-        if renewed:
-            self._reader.renew()
+        if renewed and state.keys.guek is not None:
+            self._reader.renew(state.keys.guek)
         self._urgent = True  # what is accepted with the new keys begins anew after this
 
     def _keep_password(self, password: bytes) -> None:
         old, self._kept.password = self._kept.password, password
         self._secrets = self._kept.secrets(self._factory)
         try:
+            self.engine.record(Event.KEYS_CHANGED)
             self.commit()
         except StoreError:
             self._kept.password = old

@@ -21,7 +21,7 @@ def write_secret(path: Path, octets: bytes) -> None:
     """
     draft = path.with_name(f".{path.name}.new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft.unlink(missing_ok=True)
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE)
         with os.fdopen(handle, "wb") as file:

@@ -23,6 +23,8 @@ POLICY: Final = 3
 
 _BLOCK: Final = 8  # of the key wrap, which takes at least two
 
+Accepted = dict[str, int]
+
 
 @dataclass(slots=True)
 class Kept:
@@ -32,14 +34,15 @@ class Kept:
         security: the management client's keys and policy.
         password: the reading client's.
         counter: from where the meter's own invocation counter goes on.
-        accepted: the highest counter accepted of the management and of the reading client.
+        accepted: the highest counters accepted of the management and of the reading client, by
+            the fingerprint of the key.
         settings: attributes that clients have written, as ``class/obis/attribute``, encoded.
     """
 
     security: SecurityState = field(repr=False)
     password: bytes = field(repr=False)
     counter: int = 0
-    accepted: tuple[int, int] = (-1, -1)
+    accepted: tuple[Accepted, Accepted] = field(default_factory=lambda: ({}, {}))
     settings: dict[str, bytes] = field(default_factory=dict)
 
     @classmethod
@@ -67,7 +70,10 @@ class Kept:
 
 
 def encode(
-    engine: dict[str, Any], kept: Kept, secrets: dict[str, Any], counters: tuple[int, int, int]
+    engine: dict[str, Any],
+    kept: Kept,
+    secrets: dict[str, Any],
+    counters: tuple[int, Accepted, Accepted],
 ) -> bytes:
     """Return a snapshot.
 
@@ -101,8 +107,9 @@ def decode(snapshot: bytes, factory: bytes) -> tuple[dict[str, Any], Kept]:
         password, master = secrets.pop("lls"), secrets.pop("master", None)
         security = SecurityState(data["secrets"]["policy"], Keys(**secrets), master)
         counter, management, reader = data["counters"]
+        accepted = dict(management), dict(reader)
         settings = {name: bytes.fromhex(text) for name, text in data["settings"].items()}
-        kept = Kept(security, password, counter, (management, reader), settings)
+        kept = Kept(security, password, counter, accepted, settings)
         return data["engine"], kept
     except (ValueError, KeyError, TypeError, AttributeError, SecurityError):
         # The cause may show a key: it is not handed on.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import signal
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -18,7 +17,9 @@ from openami.dlms.wrapper import WrapperParameters, WrapperServerLink
 from openami.meter.device import Meter
 from openami.meter.identity import generate_identity, load_identity, save_identity
 from openami.meter.live import LiveFeed
+from openami.meter.memory import WatchedMemory
 from openami.meter.server import MeterServer
+from openami.meter.serving import serve_until_stopped
 from openami.metrology.memory import VolatileMemory
 from openami.store.nvm import SqliteMemory
 from openami.transport.clock import SystemClock, monotonic, speed_of
@@ -28,7 +29,7 @@ from openami.transport.tcp import listen_tcp
 from openami.transport.udp import listen_udp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine
     from pathlib import Path
 
     from openami.core.clock import Clock
@@ -144,17 +145,17 @@ class MeterRunner:
             return VolatileMemory()
         memory = SqliteMemory(self._settings.state / MEMORY_FILE)
         stack.callback(memory.close)
-        return memory
+        return WatchedMemory(memory)
 
     def _last_commit(self) -> None:
-        with _logged():
+        with suppress(StoreError):  # the memory has told
             self.meter.stop(self._settings.clock.now())
 
     async def _tick(self) -> None:
         pause = min(TICK_S, self._settings.config.persist_s / speed_of(self._settings.clock))
         while True:
             await asyncio.sleep(max(pause, 0.01))
-            with _logged():
+            with suppress(StoreError):  # the memory has told; the meter measures on
                 self.meter.refresh()
 
     def _watch(self, stack: AsyncExitStack, work: Coroutine[Any, Any, object]) -> None:
@@ -174,13 +175,14 @@ class MeterRunner:
     async def _listen(self, stack: AsyncExitStack) -> Listening:
         settings = self._settings
         wrapper, hdlc = [], []
+        most = self.meter.model.tcp.connections
         for host, port in settings.wrapper:
-            stream = await listen_tcp(host, port, self._wrapper)
+            stream = await listen_tcp(host, port, self._wrapper, max_connections=most)
             await self._keep(stack, stream)
             await self._keep(stack, await listen_udp(host, stream.port, self._datagrams))
             wrapper.append((host, stream.port))
         for host, port in settings.hdlc:
-            server = await listen_tcp(host, port, self._hdlc)
+            server = await listen_tcp(host, port, self._hdlc_alone, max_connections=most)
             await self._keep(stack, server)
             hdlc.append((host, server.port))
         lines = list(settings.serial)
@@ -201,19 +203,29 @@ class MeterRunner:
         stack.callback(channel.close)
         self._watch(stack, self._hdlc(channel))
 
-    async def _wrapper(self, channel: Channel) -> None:
-        await self._serve(channel, WrapperServerLink(opened_at=monotonic()))
+    async def _wrapper(self, channel: Channel, *, datagrams: bool = False) -> None:
+        now = monotonic()
+        idle = float(self.meter.model.tcp.inactivity_timeout)
+        parameters = WrapperParameters(datagrams=datagrams, inactivity_timeout=idle)
+        await self._serve(channel, WrapperServerLink(parameters=parameters, opened_at=now), now)
 
     async def _datagrams(self, channel: Channel) -> None:
-        parameters = WrapperParameters(datagrams=True)
-        await self._serve(channel, WrapperServerLink(parameters=parameters, opened_at=monotonic()))
+        await self._wrapper(channel, datagrams=True)
 
     async def _hdlc(self, channel: Channel) -> None:
         await self._serve(channel, hdlc_link(self.meter, alone=True))
 
-    async def _serve(self, channel: Channel, link: HdlcServerLink | WrapperServerLink) -> None:
+    async def _hdlc_alone(self, channel: Channel) -> None:
+        await self._serve(channel, hdlc_link(self.meter, alone=True), monotonic())
+
+    async def _serve(
+        self,
+        channel: Channel,
+        link: HdlcServerLink | WrapperServerLink,
+        opened_at: float | None = None,
+    ) -> None:
         server = MeterServer(
-            self.meter, link, random_octets=secrets.token_bytes, on_error=_store_failed
+            self.meter, link, random_octets=secrets.token_bytes, opened_at=opened_at
         )
         log.debug("link opened", channel=channel.name)
         await Driver[ServerEvent](
@@ -244,19 +256,6 @@ def hdlc_link(meter: Meter, *, alone: bool = False) -> HdlcServerLink:
         inter_frame=max(hdlc.inter_octet_timeout / 1000, 0.5),
     )
     return HdlcServerLink(meter.station, (1,), parameters, alone=alone)
-
-
-@contextmanager
-def _logged() -> Iterator[None]:
-    """Log a memory that cannot be written: the meter measures on, and tries again."""
-    try:
-        yield
-    except StoreError as error:
-        _store_failed(error)
-
-
-def _store_failed(error: StoreError) -> None:
-    log.error("memory not written", code=error.code, reason=error.message)
 
 
 def _log_event(event: ServerEvent) -> None:
@@ -300,18 +299,4 @@ async def run_meter(
         TransportError: a link cannot be opened.
         StoreError: its memory cannot be read.
     """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    async with MeterRunner(settings) as runner:
-        if ready is not None:
-            ready(runner)
-        waits = [asyncio.create_task(stop.wait()), asyncio.create_task(runner.failed())]
-        try:
-            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in waits:
-                task.cancel()
+    await serve_until_stopped(MeterRunner(settings), ready)

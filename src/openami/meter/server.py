@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import StoreError
@@ -30,18 +31,24 @@ _FRAUD: Final = {
 }
 
 
+PATIENCE_S: Final = 60.0
+"""Seconds that a connection may stand without an association: a meter has room for a few, and
+strangers must not sit on them. The slowest line associates in ten."""
+
+
 class MeterServer:
     """A ``Machine[ServerEvent]`` that serves one meter over one link.
 
     The device commits what a request changes before it is answered. An association is only
     answered once its invocation counter is kept: without that the answer is dropped, and the
-    client asks again.
+    client asks again. The public client has no counter, and wears out no memory.
 
     Args:
         meter: the meter, which may be served over several links at once.
         link: an ``HdlcServerLink`` or a ``WrapperServerLink``.
         random_octets: returns octets from a cryptographic source.
-        on_error: told of a memory that could not be written.
+        opened_at: when the connection was opened, if it is its client's alone: it is of no use
+            after ``PATIENCE_S`` without an association. A line that others share has none.
     """
 
     def __init__(
@@ -50,29 +57,31 @@ class MeterServer:
         link: ServerLink,
         *,
         random_octets: Callable[[int], bytes],
-        on_error: Callable[[StoreError], None] | None = None,
+        opened_at: float | None = None,
     ) -> None:
         self.meter = meter
         self.link = link
         self._server = DlmsServer(
             meter.device, link, random_octets=random_octets, throttle=meter.throttle
         )
-        self._on_error = on_error or (lambda _: None)
+        self._alone = opened_at is not None
+        self._idle_since = opened_at
+        self._given_up = False
         self._events: list[ServerEvent] = []
         self._out: list[bytes] = []
 
     @property
     def finished(self) -> bool:
         """Whether the link is of no use any more."""
-        return bool(getattr(self.link, "finished", False))
+        return self._given_up or bool(getattr(self.link, "finished", False))
 
     def receive_data(self, data: bytes, *, now: float) -> None:
         self._server.receive_data(data, now=now)
-        self._settle()
+        self._settle(now)
 
     def receive_eof(self, *, now: float) -> None:
         self._server.receive_eof(now=now)
-        self._settle()
+        self._settle(now)
 
     def data_to_send(self) -> tuple[bytes, ...]:
         out, self._out = tuple(self._out), []
@@ -82,32 +91,41 @@ class MeterServer:
         return self._events.pop(0) if self._events else None
 
     def next_timer(self) -> float | None:
-        return self._server.next_timer()
+        idle = None if self._idle_since is None else self._idle_since + PATIENCE_S
+        timers = [timer for timer in (self._server.next_timer(), idle) if timer is not None]
+        return min(timers, default=None)
 
     def handle_timer(self, *, now: float) -> None:
         self._server.handle_timer(now=now)
-        self._settle()
+        self._settle(now)
+        if self._idle_since is not None and now >= self._idle_since + PATIENCE_S:
+            self._given_up, self._idle_since = True, None
 
-    def _settle(self) -> None:
+    def _watch(self, now: float) -> None:
+        """Count the time without an association."""
+        if self._server.associated:
+            self._idle_since = None
+        elif self._idle_since is None and self._alone and not self._given_up:
+            self._idle_since = now
+
+    def _settle(self, now: float) -> None:
         """Write down what happened, commit it, and only then let the answers go."""
         while (event := self._server.next_event()) is not None:
             self._note(event)
             self._events.append(event)
+        self._watch(now)
         out = self._server.data_to_send()
-        try:
+        with suppress(StoreError):  # what must be kept first is not answered, and tried again
             if self.meter.due:
                 self.meter.commit()
-        except StoreError as error:
-            self._on_error(error)
         if not self.meter.urgent:
             self._out += out
 
     def _note(self, event: ServerEvent) -> None:
         match event:
-            case AssociationOpened(peer):
+            case AssociationOpened(peer) if peer.client != PUBLIC_CLIENT:
                 self.meter.opened()
-                if peer.client != PUBLIC_CLIENT:
-                    self.meter.note(Event.ASSOCIATION_OPENED)
+                self.meter.note(Event.ASSOCIATION_OPENED)
             case AssociationFailed(code=code):
                 self.meter.note(_FRAUD.get(code, Event.ASSOCIATION_REFUSED))
             case DecipheringFailed():

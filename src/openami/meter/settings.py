@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import ConfigError
-from openami.metrology.engine import EngineConfig
+from openami.metrology.config import EngineConfig
 from openami.metrology.tariff import TIME_OF_USE, Tariff
 from openami.metrology.zone import ZONES, Zone
 

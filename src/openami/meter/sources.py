@@ -42,6 +42,11 @@ _FORM: Final = re.compile(
 )
 _HINT: Final = "such as constant:500, household:H01, solar, minute, file:PATH, script:PATH"
 
+# A script's line: two numbers as programs print them. An exponent of more digits would be computed
+# for hours before it is refused.
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?")
+_SAMPLE: Final = 80
+
 POWER_LIMIT: Final = 1_000_000_000_000
 """Milliwatts that a sample may have, a gigawatt: no meter's register rolls over in an interval."""
 
@@ -87,11 +92,9 @@ def parse_sample(text: str) -> Sample:
     Raises:
         ConfigError: it is not one or two numbers, or too large.
     """
-    parts = text.replace(",", " ").split()
-    try:
-        numbers = [round(Fraction(part) * 1000) for part in parts]
-    except (ValueError, ZeroDivisionError):
-        numbers = []
+    parts = text[:_SAMPLE].replace(",", " ").split()
+    good = len(text) <= _SAMPLE and all(map(_NUMBER.fullmatch, parts))
+    numbers = [round(Fraction(part) * 1000) for part in parts] if good else []
     if not 1 <= len(numbers) <= 2 or any(abs(number) > POWER_LIMIT for number in numbers):
         raise ConfigError(f"{text[:40]!r} is not a power in W, or in W and var")
     return Sample(*numbers)

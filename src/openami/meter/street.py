@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-import signal
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -16,8 +15,10 @@ from openami.core.errors import ConfigError, StoreError
 from openami.meter.device import Meter
 from openami.meter.identity import generate_identity, load_shipment, save_shipment
 from openami.meter.live import LiveFeed
+from openami.meter.memory import WatchedMemory
 from openami.meter.run import Endpoint, Listening, hdlc_link
 from openami.meter.server import MeterServer
+from openami.meter.serving import serve_until_stopped
 from openami.metrology.events import Alarm
 from openami.metrology.memory import VolatileMemory
 from openami.store.nvm import SqliteMemory
@@ -50,6 +51,9 @@ TICK_S: Final = 1.0
 
 FASTEST_TICK_S: Final = 0.1
 """The same with a fast clock: keeping 200 meters takes about 10 ms."""
+
+CONNECTIONS: Final = 64
+"""TCP clients of one port at once: a concentrator, its predecessor that died, and auditors."""
 
 _SLICE: Final = 20
 """Meters measured at a stretch: frames and answers pass in between."""
@@ -158,7 +162,7 @@ class StreetRunner:
         if self._settings.state is not None:
             memory = SqliteMemory(self._settings.state / MEMORY_FILE)
             stack.callback(memory.close)
-            self._memory = memory
+            self._memory = WatchedMemory(memory)
 
     def _build(self) -> None:
         clock = self._settings.clock
@@ -171,7 +175,7 @@ class StreetRunner:
             self.meters[meter.station] = meter
 
     def _server(self, meter: Meter, link: Any) -> MeterServer:
-        return MeterServer(meter, link, random_octets=secrets.token_bytes, on_error=_store_failed)
+        return MeterServer(meter, link, random_octets=secrets.token_bytes)
 
     async def _feed(self, stack: AsyncExitStack) -> None:
         clock = self._settings.clock
@@ -199,15 +203,14 @@ class StreetRunner:
         self._commit(list(self.meters.values()))
 
     def _commit(self, meters: Sequence[Meter]) -> None:
-        """Keep meters in one transaction; a full disk is logged, and tried again at the next."""
+        """Keep meters in one transaction; with a full disk it is tried again at the next round."""
         if not meters:
             return
         try:
             self._memory.commit([meter.change() for meter in meters])
-        except StoreError as error:
+        except StoreError:  # the memory has told
             for meter in meters:
                 meter.engine.state.alarms |= Alarm.MEMORY_ERROR
-            _store_failed(error)
             return
         for meter in meters:
             meter.committed()
@@ -234,7 +237,8 @@ class StreetRunner:
     async def _listen_tcp(
         self, stack: AsyncExitStack, where: Endpoint, handler: Handler
     ) -> Endpoint:
-        server: TcpServer = await stack.enter_async_context(await listen_tcp(*where, handler))
+        listener = await listen_tcp(*where, handler, max_connections=CONNECTIONS)
+        server: TcpServer = await stack.enter_async_context(listener)
         self._start(stack, _raise(server))
         return where[0], server.port
 
@@ -281,10 +285,6 @@ async def _raise(server: TcpServer) -> None:
 
 def _log_event(event: Any, **context: Any) -> None:
     log.debug("client", what=type(event).__name__, detail=event, **context)
-
-
-def _store_failed(error: StoreError) -> None:
-    log.error("memory not written", code=error.code, reason=error.message)
 
 
 def prepare_identities(
@@ -341,20 +341,4 @@ async def run_street(
         TransportError: a link cannot be opened.
         StoreError: the memory cannot be read.
     """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    try:
-        async with StreetRunner(settings) as runner:
-            if ready is not None:
-                ready(runner)
-            waits = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(runner.failed())]
-            done, left = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            for task in left:
-                task.cancel()
-            for task in done:
-                task.result()
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
+    await serve_until_stopped(StreetRunner(settings), ready)

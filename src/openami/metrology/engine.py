@@ -9,27 +9,27 @@ the register at its last capture, whatever was done to the clock or to the power
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from openami.metrology import capture, rows
 from openami.metrology.clock import SECOND, MeterClock, micros
 from openami.metrology.demand import averages
 from openami.metrology.energy import Energy
-from openami.metrology.events import CAPACITY, Alarm, Event, Ring, RowStatus
+from openami.metrology.events import Alarm, Event, Ring, RowStatus
 from openami.metrology.instant import Instant, instant
 from openami.metrology.quality import VoltageWatch
 from openami.metrology.recorder import Recorder
 from openami.metrology.sources import NOTHING, Sample, Source
 from openami.metrology.state import State
-from openami.metrology.tariff import TIME_OF_USE, Tariff
-from openami.metrology.zone import STATUS_INVALID, Zone
+from openami.metrology.zone import STATUS_INVALID
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from openami.metrology.config import EngineConfig
     from openami.metrology.energy import Channel
     from openami.metrology.memory import Row
+    from openami.metrology.zone import Zone
 
 FILL_LIMIT: Final = 30 * 86_400
 """Seconds of an outage that get rows of their own: half of the load profile, so that what was
@@ -41,39 +41,6 @@ LONG_FAILURE: Final = 180
 SYNCHRONISED: Final = 10
 """Seconds that a clock may be moved without the interval being marked: it stays valid within
 about 1 %, the accuracy that IEC 62053-21 asks of the meter itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class EngineConfig:
-    """How a meter measures.
-
-    Args:
-        zone: local time at birth; can be set later.
-        period: seconds between captures of the load profile; a divisor of a day, at most an hour.
-        phases: 1 or 3.
-        drift_ppb: nanoseconds that the clock gains in a second.
-        offset: seconds that the clock is wrong at birth.
-        nominal: the feeder's voltage in mV.
-        frequency: the grid's, in hundredths of a hertz.
-        tariff: which rate energy is counted under.
-        capacity: rows that each ring keeps.
-    """
-
-    zone: Zone = field(default_factory=Zone)
-    period: int = 900
-    phases: int = 1
-    drift_ppb: int = 0
-    offset: float = 0.0
-    nominal: int = 230_000
-    frequency: int = 5000
-    tariff: Tariff = TIME_OF_USE
-    capacity: Mapping[Ring, int] = field(default_factory=lambda: CAPACITY)
-
-    def __post_init__(self) -> None:
-        if not 60 <= self.period <= 3600 or 3600 % self.period:
-            raise ValueError("a load profile's period divides an hour and is at least a minute")
-        if self.phases not in {1, 3}:
-            raise ValueError("a meter has 1 or 3 phases")
 
 
 class MeterEngine:

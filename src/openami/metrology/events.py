@@ -46,6 +46,9 @@ class Ring(IntEnum):
     COMMUNICATION_LOG = 20
     QUALITY_LOG = 21
     POWER_FAILURE_LOG = 22
+    SECURITY_LOG = 23
+    POWER_LOG = 24
+    CLOCK_LOG = 25
 
 
 class Event(IntEnum):
@@ -91,8 +94,11 @@ class Event(IntEnum):
     LOG_CLEARED = 255
 
 
-_STANDARD: Final = (1, 2, 3, 4, 5, 6, 10, 11, 14, 47, 48, 254, 255)
-_FRAUD: Final = (40, 41, 42, 43, 44, 45, 46, 49, 50)
+_STANDARD: Final = (10, 11, 14, 47, 254, 255)
+_POWER: Final = (1, 2)
+_CLOCK: Final = (3, 4, 5, 6)
+_FRAUD: Final = (40, 41, 42, 43, 44, 45)
+_SECURITY: Final = (46, 48, 49, 50)
 _DISCONNECT: Final = (59, 60, 61, 62, 63, 64, 65, 66)
 _QUALITY: Final = (76, 77, 78, 79, 80, 81)
 _COMMUNICATION: Final = (200, 201)
@@ -101,7 +107,10 @@ LOGS: Final[Mapping[Event, Ring]] = {
     Event(code): ring
     for ring, codes in (
         (Ring.STANDARD_LOG, _STANDARD),
+        (Ring.POWER_LOG, _POWER),
+        (Ring.CLOCK_LOG, _CLOCK),
         (Ring.FRAUD_LOG, _FRAUD),
+        (Ring.SECURITY_LOG, _SECURITY),
         (Ring.DISCONNECT_LOG, _DISCONNECT),
         (Ring.QUALITY_LOG, _QUALITY),
         (Ring.COMMUNICATION_LOG, _COMMUNICATION),
@@ -120,5 +129,8 @@ CAPACITY: Final[Mapping[Ring, int]] = {
     Ring.COMMUNICATION_LOG: 100,
     Ring.QUALITY_LOG: 100,
     Ring.POWER_FAILURE_LOG: 50,
+    Ring.SECURITY_LOG: 100,
+    Ring.POWER_LOG: 100,
+    Ring.CLOCK_LOG: 100,
 }
 """How many rows each ring keeps; the oldest go first."""

@@ -20,7 +20,6 @@ DAY: Final = 86_400
 HOUR: Final = 3_600
 
 STATUS_INVALID: Final = 0x01  # Blue Book 4.1.6.1, clock status
-STATUS_DOUBTFUL: Final = 0x02
 STATUS_DST: Final = 0x80
 
 

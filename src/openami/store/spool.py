@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -91,6 +92,7 @@ class Spool:
 
     def __init__(self, path: Path, *, max_octets: int = MAX_OCTETS) -> None:
         self._max_octets = max_octets
+        self._counting = threading.Lock()
         self._reserve = path.with_name(path.name + ".reserve")
         self._database = Database(path, _MIGRATIONS)
         with self._database.reading() as cursor:
@@ -219,8 +221,9 @@ class Spool:
         self._database.close()
 
     def _grow(self, batches: int, rows: int, octets: int) -> None:
-        size = self._size
-        self._size = SpoolSize(size.batches + batches, size.rows + rows, size.octets + octets)
+        with self._counting:  # one thread appends while another acknowledges
+            now = self._size
+            self._size = SpoolSize(now.batches + batches, now.rows + rows, now.octets + octets)
 
     def _set_reserve_aside(self) -> None:
         if self._reserve.exists() and self._reserve.stat().st_size == RESERVE_OCTETS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 import threading
 from contextlib import closing, contextmanager
@@ -46,7 +47,11 @@ def store_error(error: sqlite3.Error | OSError, what: str) -> StoreError:
     if isinstance(error, sqlite3.IntegrityError):
         return ConflictError(f"{what}: {error}")
     if number in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return StoreError(f"{what}: in use by another process", code="store.busy")
+        return StoreError(
+            f"{what}: in use by another process",
+            code="store.busy",
+            hint="a folder of state serves one process at a time: stop the other, or wait for it",
+        )
     return StoreError(f"{what}: {error}")
 
 
@@ -54,7 +59,7 @@ class Database:
     """One connection to one file, shared by threads one at a time.
 
     Args:
-        path: the file; its folder must exist.
+        path: the file, made readable by its owner alone; its folder must exist.
         migrations: the statements that make version 1, 2, …; only ever appended to.
         exclusive: refuse every other process, as long as this one has the file open.
 
@@ -68,6 +73,8 @@ class Database:
         self.path = path
         self._lock = threading.RLock()
         with self._normalised():
+            # SQLite gives its log and its index the mode of the file itself.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self._connection = sqlite3.connect(
                 path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )

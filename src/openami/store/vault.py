@@ -19,6 +19,7 @@ from openami.crypto.envelope import NONCE_SIZE, seal, unseal
 from openami.store.sqlite import Database, store_error
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Mapping
     from pathlib import Path
 
@@ -46,31 +47,32 @@ class FileVault:
 
     Args:
         path: the file of sealed secrets.
-        kek: the file of the key-encryption key; made on first use, readable by its owner alone.
+        kek: the file of the key-encryption key; made with the vault, readable by its owner alone.
 
     Raises:
-        ConfigError: ``vault.kek``, the KEK file is readable by others, or is none.
+        ConfigError: ``vault.kek``, the KEK file is readable by others, is none, or is not there
+            though the vault is.
         StoreError: the vault cannot be used.
     """
 
     def __init__(self, path: Path, *, kek: Path) -> None:
         self._kek_file = kek
         self._lock = threading.RLock()
-        self._keks = _read(kek) if kek.exists() else _create(kek)
+        self._keks = _read(kek) if kek.exists() or path.exists() else _create(kek)
         self._database = Database(path, _MIGRATIONS, exclusive=False)
-        os.chmod(path, 0o600)  # noqa: PTH101 - pathlib's would be the same call
 
     def __repr__(self) -> str:
         return f"FileVault({str(self._database.path)!r})"
 
     def put(self, kind: str, owner: str, name: str, secret: bytes) -> None:
-        with self._lock:
+        with self._lock, self._database.transaction() as cursor:
+            # Another process may have changed the KEK; inside the transaction it can not.
+            self._keks = _read(self._kek_file)
             kek, sealed = self._seal(_context(kind, owner, name), secret)
-            with self._database.transaction() as cursor:
-                cursor.execute(
-                    "INSERT OR REPLACE INTO secret VALUES (?, ?, ?, ?, ?)",
-                    (kind, owner, name, kek, sealed),
-                )
+            cursor.execute(
+                "INSERT OR REPLACE INTO secret VALUES (?, ?, ?, ?, ?)",
+                (kind, owner, name, kek, sealed),
+            )
 
     def get(self, kind: str, owner: str, name: str) -> bytes:
         with self._lock, self._database.reading() as cursor:
@@ -106,9 +108,9 @@ class FileVault:
         Whatever is interrupted leaves a KEK file that opens every secret, and may be repeated.
         """
         with self._lock:
-            self._keks = {**_new_kek(), **self._keks}
-            _write(self._kek_file, self._keks)
             with self._database.transaction() as cursor:
+                self._keks = {**_new_kek(), **_read(self._kek_file)}
+                _write(self._kek_file, self._keks)
                 rows = cursor.execute("SELECT kind, owner, name, kek, sealed FROM secret")
                 anew = [self._resealed(*row) for row in rows.fetchall()]
                 cursor.executemany(
@@ -116,10 +118,16 @@ class FileVault:
                     " WHERE kind = ? AND owner = ? AND name = ?",
                     anew,
                 )
-            newest = next(iter(self._keks))
-            self._keks = {newest: self._keks[newest]}
-            _write(self._kek_file, self._keks)
+            with self._database.transaction() as cursor:
+                self._drop_unused(cursor)
             return len(anew)
+
+    def _drop_unused(self, cursor: sqlite3.Cursor) -> None:
+        used = {row[0] for row in cursor.execute("SELECT DISTINCT kek FROM secret")}
+        keks = _read(self._kek_file)
+        used.add(next(iter(keks)))
+        self._keks = {name: kek for name, kek in keks.items() if name in used}
+        _write(self._kek_file, self._keks)
 
     def close(self) -> None:
         self._database.close()
@@ -135,6 +143,8 @@ class FileVault:
         return name, seal(kek, secret, context, nonce=secrets.token_bytes(NONCE_SIZE))
 
     def _open(self, kek: str, sealed: bytes, context: bytes) -> bytes:
+        if kek not in self._keks:
+            self._keks = _read(self._kek_file)
         key = self._keks.get(kek)
         if key is None:
             raise SecurityError(
@@ -156,23 +166,48 @@ def _new_kek() -> dict[str, bytes]:
 
 
 def _create(file: Path) -> dict[str, bytes]:
-    keks = _new_kek()
-    _write(file, keks)
-    return keks
+    """Make the file, unless another process just has: its key may have sealed something."""
+    fresh = _written(file, _new_kek())
+    try:
+        file.hardlink_to(fresh)
+    except FileExistsError:
+        return _read(file)
+    except OSError as error:
+        raise store_error(error, file.name) from error
+    finally:
+        fresh.unlink()
+    _sync_folder(file)
+    return _read(file)
 
 
 def _write(file: Path, keks: Mapping[str, bytes]) -> None:
     """Replace the file in one step: a reader sees the old keys or the new ones."""
-    text = "".join(f"{name} {kek.hex()}\n" for name, kek in keks.items())
-    fresh = file.with_name(file.name + ".new")
+    fresh = _written(file, keks)
     try:
-        fresh.unlink(missing_ok=True)
+        fresh.replace(file)
+    except OSError as error:
+        raise store_error(error, file.name) from error
+    _sync_folder(file)
+
+
+def _written(file: Path, keks: Mapping[str, bytes]) -> Path:
+    """Return a new, durable file of keys beside ``file``."""
+    text = "".join(f"{name} {kek.hex()}\n" for name, kek in keks.items())
+    fresh = file.with_name(f"{file.name}.{secrets.token_hex(8)}.new")
+    try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         with os.fdopen(os.open(fresh, flags, 0o600), "w") as out:
             out.write(text)
             out.flush()
             os.fsync(out.fileno())
-        fresh.replace(file)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise store_error(error, file.name) from error
+    return fresh
+
+
+def _sync_folder(file: Path) -> None:
+    try:
         folder = os.open(file.parent, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(folder)

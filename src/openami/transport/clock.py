@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Self
 
 from openami.core.clock import Clock, ScaledClock, isoformat, parse_utc
 from openami.core.errors import ConfigError
-
-LONGEST_SLEEP_S: Final = 60.0
-"""A sleeper looks at its clock this often at least: wall clocks are set, forwards and backwards."""
 
 
 class SystemClock:
@@ -84,13 +80,6 @@ def make_clock(settings: ClockSettings | None) -> Clock:
 def speed_of(clock: Clock) -> float:
     """Return how many of ``clock``'s seconds pass in a real one."""
     return clock.factor if isinstance(clock, ScaledClock) else 1.0
-
-
-async def sleep_until(clock: Clock, when: float) -> None:
-    """Return when ``clock`` shows ``when`` or later, at once if it does already."""
-    factor = speed_of(clock)
-    while (left := when - clock.now()) > 0:  # noqa: ASYNC110 - a clock gives no events
-        await asyncio.sleep(min(left / factor, LONGEST_SLEEP_S))
 
 
 def _moment(text: str) -> float:

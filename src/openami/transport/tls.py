@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from openami.core.errors import ConfigError
 
@@ -40,6 +41,21 @@ class PeerCertificate:
         return cls(der, tuple(names.value.get_values_for_type(x509.UniformResourceIdentifier)))
 
 
+def uris_of(certificate: Path) -> tuple[str, ...]:
+    """Return the URIs that the first certificate of a PEM file names its subject by.
+
+    Raises:
+        ConfigError: ``config.tls``: the file is missing or is not what it should be.
+    """
+    try:
+        first = x509.load_pem_x509_certificates(certificate.read_bytes())[0]
+    except (OSError, ValueError) as exc:
+        raise ConfigError(
+            f"{certificate} holds no certificate in PEM: {_reason(exc)}", code="config.tls"
+        ) from exc
+    return PeerCertificate.from_der(first.public_bytes(Encoding.DER)).uris
+
+
 def server_context(
     certificate: Path, key: Path, *, client_authority: Path | None = None
 ) -> ssl.SSLContext:
@@ -60,6 +76,15 @@ def server_context(
         _load_authority(context, client_authority)
         context.verify_mode = ssl.CERT_REQUIRED
     return context
+
+
+def reload_identity(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    """Give later handshakes of ``context`` another certificate; connections that are open stay.
+
+    Raises:
+        ConfigError: ``config.tls``: a file is missing or is not what it should be.
+    """
+    _load_identity(context, certificate, key)
 
 
 def client_context(

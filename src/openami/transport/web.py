@@ -81,6 +81,14 @@ class _Protocol(HttpToolsProtocol):
         self._stop_waiting()
         super().connection_lost(exc)
 
+    def shutdown(self) -> None:
+        idle = self.cycle is None or self.cycle.response_complete
+        settled = idle and self.transport.get_write_buffer_size() == 0
+        super().shutdown()
+        if settled:
+            # Who is idle seldom answers TLS's close_notify, and need not (RFC 8446, 6.1).
+            self.transport.abort()
+
     def data_received(self, data: bytes) -> None:
         if self._refusal:
             return

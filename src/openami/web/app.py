@@ -40,6 +40,7 @@ def create_operator_app(services: Services) -> FastAPI:
     app.add_middleware(BoundedBody, octets=services.settings.request_octets)
     app.add_middleware(Guarded, metrics=services.metrics, listener="operator")
     app.state.services = services
+    app.state.streams = live.Streams()
     install(app)
     app.router.routes.extend(console.routes(services))
     return app

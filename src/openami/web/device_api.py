@@ -19,10 +19,9 @@ from starlette.routing import Route
 
 from openami.core.clock import isoformat
 from openami.core.errors import SecurityError
-from openami.core.identifiers import SystemTitle, check_serial
+from openami.core.identifiers import DCU_URN, SystemTitle, check_serial
 from openami.headend.errors import RequestError
 from openami.headend.ingest import BATCH_ID, BatchKind, Upload
-from openami.headend.pki import DCU_URN
 from openami.mdm.readings import CONTENT_TYPE
 from openami.web.auth import services_of
 from openami.web.device_models import JobReport, Report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -31,6 +32,7 @@ Counter = Annotated[int, Field(ge=0, le=BIG)]
 Serial = Annotated[str, AfterValidator(check_serial)]
 Text = Annotated[str, Field(max_length=128)]
 Code = Annotated[str, Field(max_length=64, pattern=r"^[a-z0-9.-]+$")]
+Address = Annotated[str, Field(max_length=32)]
 Words = Annotated[str, Field(max_length=500)]
 
 
@@ -41,10 +43,12 @@ class _Message(BaseModel):
 
 
 class Line(_Message):
-    """Counters of the line that a DCU's meters are on."""
+    """The line that a DCU's meters are on; ``conflicts`` is who answers where nobody should."""
 
+    up: bool | None = None
     frames: Counter = 0
     errors: Counter = 0
+    conflicts: Annotated[dict[Address, Words], Field(max_length=METERS)] = {}
 
 
 class DcuStatus(_Message):
@@ -54,6 +58,8 @@ class DcuStatus(_Message):
     uptime_s: Annotated[float, Field(ge=0, le=BIG, allow_inf_nan=False)] = 0.0
     spool_batches: Counter = 0
     spool_octets: Counter = 0
+    spool_full: bool = False
+    refused_batches: Counter = 0
     line: Line = Line()
 
 
@@ -121,13 +127,23 @@ class Report(_Message):
             uptime_s=status.uptime_s,
             spool_batches=status.spool_batches,
             spool_octets=status.spool_octets,
+            spool_full=status.spool_full,
+            refused_batches=status.refused_batches,
             frames=status.line.frames,
             errors=status.line.errors,
+            line_up=status.line.up,
+            line_conflicts=status.line.conflicts,
         )
 
 
 def _obis(text: str) -> str:
     return str(Obis.parse(text))
+
+
+def _finite(value: Any) -> Any:
+    """Refuse NaN and infinity, which Python's parser takes and JSON does not have (RFC 8259, 6)."""
+    json.dumps(value, allow_nan=False)
+    return value
 
 
 class Result(_Message):
@@ -136,7 +152,7 @@ class Result(_Message):
     class_id: Annotated[int, Field(ge=0, le=0xFFFF)]
     obis: Annotated[str, AfterValidator(_obis)]
     attribute: Annotated[int, Field(ge=-128, le=127)]
-    value: Any = None
+    value: Annotated[Any, AfterValidator(_finite)] = None
     scaler: Annotated[int, Field(ge=-128, le=127)] | None = None
     unit: Annotated[int, Field(ge=0, le=255)] | None = None
     error: Code | None = None

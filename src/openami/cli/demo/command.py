@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from openami.cli.options import examples
 from openami.cli.output import emit_json, json_option, note
 from openami.core.errors import ConfigError, OpenAmiError
 
@@ -28,6 +29,7 @@ ZONE_OFFSET_S: Final = 9 * 3600  # the demo's meters live in Korea, which has no
 DAY_S: Final = 86_400
 BACK_DAYS: Final = 7
 HISTORY_S: Final = DAY_S  # what the meters have measured before anybody reads them
+ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 _LENGTH: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h)?")
 
@@ -50,7 +52,12 @@ def length(text: str) -> float:
     return float(match[1]) * _UNITS[match[2] or ""]
 
 
-@click.command()
+@click.command(
+    short_help="Run the whole chain: meters, DCUs, a head-end with its console.",
+    epilog=examples(
+        "openami demo", "openami demo --for 120s --json", "openami demo --state demo --meters 50"
+    ),
+)
 @click.option(
     "--for",
     "duration",
@@ -148,20 +155,34 @@ async def _run(
 
 @contextmanager
 def _interrupts(stop: asyncio.Event) -> Iterator[None]:
-    """Let the first Ctrl-C end the demo in good order, the second one at once."""
+    """Let the first Ctrl-C end the demo in good order; a second one, or a terminal that goes, now.
+
+    Raises:
+        Abort: it had to end now. The other processes have been stopped, too.
+    """
     loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task is not None
 
-    def first() -> None:
+    def now() -> None:
+        for number in ENDING:
+            loop.add_signal_handler(number, int)  # the others are being stopped: let them be
+        task.cancel()
+
+    def in_order() -> None:
+        for number in ENDING:
+            loop.add_signal_handler(number, now)
         stop.set()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
+        note("ending in good order; once more ends it now")
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, first)
+    for number in ENDING:
+        loop.add_signal_handler(number, now if number == signal.SIGHUP else in_order)
     try:
         yield
+    except asyncio.CancelledError:
+        raise click.Abort from None
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in ENDING:
             loop.remove_signal_handler(number)
 
 
@@ -205,7 +226,7 @@ async def _line(client: HttpClient, clock: Clock, serials: Sequence[str]) -> str
     found = await get_json(client, "/overview")
     energy = sum((await stored_wh(client, serials)).values())
     contact = found["meters"]["by_contact"]
-    read = contact.get("ok", 0) + contact.get("reading", 0)
+    read = contact["ok"] + contact["reading"]
     local = utc(clock.now() + ZONE_OFFSET_S).strftime("%a %d %b %H:%M")
     return (
         f"  {local}   {read:>3} of {found['meters']['total']} meters read"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
-from openami.dlms.apdu.common import Block, Tag, read_choice, read_enum, read_list
+from openami.dlms.apdu.common import Block, Tag, head, read_choice, read_enum, read_list
 from openami.dlms.apdu.get import GetResult, read_result, write_result
 from openami.dlms.apdu.set import encode_values
 from openami.dlms.data import Data, Encodable
@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-def _head(tag: Tag, choice: int, invoke_id: int) -> Writer:
-    return Writer().u8(tag).u8(choice).u8(invoke_id)
-
-
 @dataclass(frozen=True, slots=True)
 class ActionRequestNormal:
     """Invoke one method."""
@@ -31,7 +27,7 @@ class ActionRequestNormal:
     parameters: Encodable | None = None
 
     def encode(self) -> bytes:
-        w = _head(Tag.ACTION_REQUEST, 1, self.invoke_id)
+        w = head(Tag.ACTION_REQUEST, 1, self.invoke_id)
         self.ref.write(w)
         if self.parameters is None:
             return w.u8(0).bytes()
@@ -51,7 +47,7 @@ class ActionRequestNext:
     number: int
 
     def encode(self) -> bytes:
-        return _head(Tag.ACTION_REQUEST, 2, self.invoke_id).u32(self.number).bytes()
+        return head(Tag.ACTION_REQUEST, 2, self.invoke_id).u32(self.number).bytes()
 
     @classmethod
     def read(cls, r: Reader) -> Self:
@@ -73,7 +69,7 @@ class ActionRequestWithList:
     parameters: tuple[Encodable, ...]
 
     def encode(self) -> bytes:
-        w = _head(Tag.ACTION_REQUEST, 3, self.invoke_id)
+        w = head(Tag.ACTION_REQUEST, 3, self.invoke_id)
         _write_methods(w, self.refs)
         return w.raw(encode_values(self.parameters)).bytes()
 
@@ -91,7 +87,7 @@ class ActionRequestFirstBlock:
     block: Block
 
     def encode(self) -> bytes:
-        w = _head(Tag.ACTION_REQUEST, 4, self.invoke_id)
+        w = head(Tag.ACTION_REQUEST, 4, self.invoke_id)
         self.ref.write(w)
         self.block.write(w)
         return w.bytes()
@@ -110,7 +106,7 @@ class ActionRequestWithListFirstBlock:
     block: Block
 
     def encode(self) -> bytes:
-        w = _head(Tag.ACTION_REQUEST, 5, self.invoke_id)
+        w = head(Tag.ACTION_REQUEST, 5, self.invoke_id)
         _write_methods(w, self.refs)
         self.block.write(w)
         return w.bytes()
@@ -128,7 +124,7 @@ class ActionRequestBlock:
     block: Block
 
     def encode(self) -> bytes:
-        w = _head(Tag.ACTION_REQUEST, 6, self.invoke_id)
+        w = head(Tag.ACTION_REQUEST, 6, self.invoke_id)
         self.block.write(w)
         return w.bytes()
 
@@ -185,7 +181,7 @@ class ActionResponseNormal:
     outcome: ActionOutcome
 
     def encode(self) -> bytes:
-        w = _head(Tag.ACTION_RESPONSE, 1, self.invoke_id)
+        w = head(Tag.ACTION_RESPONSE, 1, self.invoke_id)
         self.outcome.write(w)
         return w.bytes()
 
@@ -202,7 +198,7 @@ class ActionResponseBlock:
     block: Block
 
     def encode(self) -> bytes:
-        w = _head(Tag.ACTION_RESPONSE, 2, self.invoke_id)
+        w = head(Tag.ACTION_RESPONSE, 2, self.invoke_id)
         self.block.write(w)
         return w.bytes()
 
@@ -219,7 +215,7 @@ class ActionResponseWithList:
     outcomes: tuple[ActionOutcome, ...]
 
     def encode(self) -> bytes:
-        w = _head(Tag.ACTION_RESPONSE, 3, self.invoke_id)
+        w = head(Tag.ACTION_RESPONSE, 3, self.invoke_id)
         return w.raw(encode_outcomes(self.outcomes)).bytes()
 
     @classmethod
@@ -235,7 +231,7 @@ class ActionResponseNext:
     number: int
 
     def encode(self) -> bytes:
-        return _head(Tag.ACTION_RESPONSE, 4, self.invoke_id).u32(self.number).bytes()
+        return head(Tag.ACTION_RESPONSE, 4, self.invoke_id).u32(self.number).bytes()
 
     @classmethod
     def read(cls, r: Reader) -> Self:

@@ -7,12 +7,12 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from openami.core.errors import DecodeError
+from openami.wire.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from openami.wire.reader import Reader
-    from openami.wire.writer import Writer
 
 T = TypeVar("T")
 
@@ -49,6 +49,11 @@ def invoke_octet(number: int, *, confirmed: bool = True, high_priority: bool = T
     return (
         (number & 0x0F) | (CONFIRMED if confirmed else 0) | (HIGH_PRIORITY if high_priority else 0)
     )
+
+
+def head(tag: Tag, choice: int, invoke_id: int) -> Writer:
+    """Begin an APDU of the GET, SET and ACTION services."""
+    return Writer().u8(tag).u8(choice).u8(invoke_id)
 
 
 @dataclass(frozen=True, slots=True)

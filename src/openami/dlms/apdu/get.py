@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from openami.core.errors import DecodeError
-from openami.dlms.apdu.common import Tag, read_choice, read_enum, read_list
+from openami.dlms.apdu.common import Tag, head, read_choice, read_enum, read_list
 from openami.dlms.data import Data, Encodable, RawData
 from openami.dlms.references import AttributeRef, Selection, read_selection, write_selection
 from openami.dlms.results import DataAccessResult
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 GetResult = Encodable | DataAccessResult
 
 
-def _head(tag: Tag, choice: int, invoke_id: int) -> Writer:
-    return Writer().u8(tag).u8(choice).u8(invoke_id)
-
-
 @dataclass(frozen=True, slots=True)
 class GetRequestNormal:
     """Ask for one attribute, or a part of it."""
@@ -32,7 +28,7 @@ class GetRequestNormal:
     selection: Selection | None = None
 
     def encode(self) -> bytes:
-        w = _head(Tag.GET_REQUEST, 1, self.invoke_id)
+        w = head(Tag.GET_REQUEST, 1, self.invoke_id)
         self.ref.write(w)
         write_selection(w, self.selection)
         return w.bytes()
@@ -50,7 +46,7 @@ class GetRequestNext:
     number: int
 
     def encode(self) -> bytes:
-        return _head(Tag.GET_REQUEST, 2, self.invoke_id).u32(self.number).bytes()
+        return head(Tag.GET_REQUEST, 2, self.invoke_id).u32(self.number).bytes()
 
     @classmethod
     def read(cls, r: Reader) -> Self:
@@ -81,7 +77,7 @@ class GetRequestWithList:
     items: tuple[AttributeItem, ...]
 
     def encode(self) -> bytes:
-        w = _head(Tag.GET_REQUEST, 3, self.invoke_id)
+        w = head(Tag.GET_REQUEST, 3, self.invoke_id)
         write_attributes(w, self.items)
         return w.bytes()
 
@@ -137,7 +133,7 @@ class GetResponseNormal:
     result: GetResult
 
     def encode(self) -> bytes:
-        w = _head(Tag.GET_RESPONSE, 1, self.invoke_id)
+        w = head(Tag.GET_RESPONSE, 1, self.invoke_id)
         write_result(w, self.result)
         return w.bytes()
 
@@ -159,7 +155,7 @@ class GetResponseBlock:
     result: bytes | DataAccessResult
 
     def encode(self) -> bytes:
-        w = _head(Tag.GET_RESPONSE, 2, self.invoke_id).u8(self.last).u32(self.number)
+        w = head(Tag.GET_RESPONSE, 2, self.invoke_id).u8(self.last).u32(self.number)
         if isinstance(self.result, DataAccessResult):
             return w.u8(1).u8(self.result).bytes()
         return w.u8(0).octets(self.result).bytes()
@@ -183,7 +179,7 @@ class GetResponseWithList:
     results: tuple[GetResult, ...]
 
     def encode(self) -> bytes:
-        w = _head(Tag.GET_RESPONSE, 3, self.invoke_id)
+        w = head(Tag.GET_RESPONSE, 3, self.invoke_id)
         return w.raw(encode_results(self.results)).bytes()
 
     @classmethod

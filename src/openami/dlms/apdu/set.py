@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
-from openami.dlms.apdu.common import Block, Tag, read_choice, read_enum, read_list
+from openami.dlms.apdu.common import Block, Tag, head, read_choice, read_enum, read_list
 from openami.dlms.apdu.get import AttributeItem, read_attribute, write_attributes
 from openami.dlms.data import Data, Encodable
 from openami.dlms.references import AttributeRef, Selection, read_selection, write_selection
@@ -15,10 +15,6 @@ from openami.wire.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-
-def _head(tag: Tag, choice: int, invoke_id: int) -> Writer:
-    return Writer().u8(tag).u8(choice).u8(invoke_id)
 
 
 def _read_result(r: Reader) -> DataAccessResult:
@@ -35,7 +31,7 @@ class SetRequestNormal:
     selection: Selection | None = None
 
     def encode(self) -> bytes:
-        w = _head(Tag.SET_REQUEST, 1, self.invoke_id)
+        w = head(Tag.SET_REQUEST, 1, self.invoke_id)
         self.ref.write(w)
         write_selection(w, self.selection)
         return w.raw(self.value.encode()).bytes()
@@ -56,7 +52,7 @@ class SetRequestFirstBlock:
     selection: Selection | None = None
 
     def encode(self) -> bytes:
-        w = _head(Tag.SET_REQUEST, 2, self.invoke_id)
+        w = head(Tag.SET_REQUEST, 2, self.invoke_id)
         self.ref.write(w)
         write_selection(w, self.selection)
         self.block.write(w)
@@ -76,7 +72,7 @@ class SetRequestBlock:
     block: Block
 
     def encode(self) -> bytes:
-        w = _head(Tag.SET_REQUEST, 3, self.invoke_id)
+        w = head(Tag.SET_REQUEST, 3, self.invoke_id)
         self.block.write(w)
         return w.bytes()
 
@@ -94,7 +90,7 @@ class SetRequestWithList:
     values: tuple[Encodable, ...]
 
     def encode(self) -> bytes:
-        w = _head(Tag.SET_REQUEST, 4, self.invoke_id)
+        w = head(Tag.SET_REQUEST, 4, self.invoke_id)
         write_attributes(w, self.items)
         return w.raw(encode_values(self.values)).bytes()
 
@@ -112,7 +108,7 @@ class SetRequestWithListFirstBlock:
     block: Block
 
     def encode(self) -> bytes:
-        w = _head(Tag.SET_REQUEST, 5, self.invoke_id)
+        w = head(Tag.SET_REQUEST, 5, self.invoke_id)
         write_attributes(w, self.items)
         self.block.write(w)
         return w.bytes()
@@ -150,7 +146,7 @@ class SetResponseNormal:
     result: DataAccessResult
 
     def encode(self) -> bytes:
-        return _head(Tag.SET_RESPONSE, 1, self.invoke_id).u8(self.result).bytes()
+        return head(Tag.SET_RESPONSE, 1, self.invoke_id).u8(self.result).bytes()
 
     @classmethod
     def read(cls, r: Reader) -> Self:
@@ -165,7 +161,7 @@ class SetResponseBlock:
     number: int
 
     def encode(self) -> bytes:
-        return _head(Tag.SET_RESPONSE, 2, self.invoke_id).u32(self.number).bytes()
+        return head(Tag.SET_RESPONSE, 2, self.invoke_id).u32(self.number).bytes()
 
     @classmethod
     def read(cls, r: Reader) -> Self:
@@ -181,7 +177,7 @@ class SetResponseLastBlock:
     number: int
 
     def encode(self) -> bytes:
-        w = _head(Tag.SET_RESPONSE, 3, self.invoke_id)
+        w = head(Tag.SET_RESPONSE, 3, self.invoke_id)
         return w.u8(self.result).u32(self.number).bytes()
 
     @classmethod
@@ -198,7 +194,7 @@ class SetResponseLastBlockWithList:
     number: int
 
     def encode(self) -> bytes:
-        w = _head(Tag.SET_RESPONSE, 4, self.invoke_id)
+        w = head(Tag.SET_RESPONSE, 4, self.invoke_id)
         return w.octets(bytes(self.results)).u32(self.number).bytes()
 
     @classmethod
@@ -214,7 +210,7 @@ class SetResponseWithList:
     results: tuple[DataAccessResult, ...]
 
     def encode(self) -> bytes:
-        return _head(Tag.SET_RESPONSE, 5, self.invoke_id).octets(bytes(self.results)).bytes()
+        return head(Tag.SET_RESPONSE, 5, self.invoke_id).octets(bytes(self.results)).bytes()
 
     @classmethod
     def read(cls, r: Reader) -> Self:

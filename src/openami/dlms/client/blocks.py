@@ -50,7 +50,11 @@ def odd(what: str) -> RemoteProtocolError:
 
 
 def expect(apdu: Any, kind: type[T], invoke_id: int) -> T:
-    """Return ``apdu`` if it is the answer awaited (Green Book 9.3.4: the invoke-id comes back)."""
+    """Return ``apdu`` if it is the answer awaited (Green Book 9.3.4: the invoke-id comes back).
+
+    Errors are no exception: one with another invoke-id answers another request, and what is asked
+    next would take the answer of this one for its own.
+    """
     if not isinstance(apdu, kind):
         raise odd(type(apdu).__name__)
     if (getattr(apdu, "invoke_id", 0) ^ invoke_id) & 0x0F:

@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 
 _AWAITING: Final = frozenset({State.ASSOCIATING, State.PROVING, State.REQUESTING, State.RELEASING})
 _NOTIFICATIONS: Final = frozenset({Tag.DATA_NOTIFICATION, Tag.EVENT_NOTIFICATION})
+_ERRORS: Final = tuple(
+    bytes((tag,)) for tag in (Tag.EXCEPTION_RESPONSE, Tag.CONFIRMED_SERVICE_ERROR)
+)
 # After these the meter and we no longer agree on keys or counters.
 _FATAL: Final = frozenset({ServiceError.DECIPHERING_ERROR, ServiceError.INVOCATION_COUNTER_ERROR})
 
@@ -270,20 +273,15 @@ class DlmsClient:
         Raises:
             DecodeError: it is no APDU.
             SecurityError: it is not protected as it must be.
-            RefusedError: it is an exception-response after which nothing more works.
         """
-        if octets[:1] == bytes((Tag.EXCEPTION_RESPONSE,)):
-            return octets
-        if octets[:1] == bytes((Tag.CONFIRMED_SERVICE_ERROR,)):
-            raise RefusedError("exception.confirmed-service-error", "the meter reports an error")
-        return self._opening.decipher(octets)
+        return octets if octets[:1] in _ERRORS else self._opening.decipher(octets)
 
     def _progressed(self, octets: bytes, now: float) -> None:
         plain = self._plain(octets)
         exchange_, request = self._exchange, self._request
         if exchange_ is None or request is None:
             raise LocalProtocolError("an answer without a request")
-        if plain[:1] == bytes((Tag.EXCEPTION_RESPONSE,)):
+        if plain[:1] in _ERRORS:
             self._excepted(plain, request)
             return
         try:
@@ -296,11 +294,10 @@ class DlmsClient:
             self._send(following, now)
 
     def _excepted(self, octets: bytes, request: Request) -> None:
+        """Take an error in place of an answer: it has no invoke-id, and is for what was asked."""
         found = decode_apdu(octets)
-        if not isinstance(found, ExceptionResponse):
-            raise DecodeError("an exception-response wanted")
         code, message = exception_text(found)
-        if found.service in _FATAL:
+        if isinstance(found, ExceptionResponse) and found.service in _FATAL:
             raise RefusedError(code, message)
         self._answer_with(Failed(request, code, message))
 

@@ -42,6 +42,7 @@ from openami.dlms.security import TITLE_SIZE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from openami.dlms.apdu import Apdu
     from openami.dlms.client.config import ClientConfig
     from openami.dlms.cosem.security import InvocationCounters
 
@@ -200,7 +201,7 @@ class Opening:
             SecurityError: the meter does not hold the keys.
         """
         found = decode_apdu(plain)
-        if isinstance(found, ExceptionResponse):
+        if isinstance(found, ExceptionResponse | ConfirmedServiceError):
             raise RefusedError(
                 "association.authentication-failure", "the meter refuses our answer to it"
             )
@@ -267,10 +268,21 @@ def _service_error(found: ConfirmedServiceError) -> RefusedError:
     return RefusedError(f"association.{name}", f"the meter refuses the association: {name}")
 
 
-def exception_text(found: ExceptionResponse) -> tuple[str, str]:
-    """Return the code and the message of an exception-response."""
-    name = found.service.name.lower().replace("_", "-")
+def exception_text(found: Apdu) -> tuple[str, str]:
+    """Return the code and the message of an error that came in place of an answer.
+
+    Raises:
+        DecodeError: it is none.
+    """
+    if isinstance(found, ConfirmedServiceError):
+        name = f"service-error-{found.kind}-{found.value}"
+    elif isinstance(found, ExceptionResponse):
+        name = found.service.name.lower().replace("_", "-")
+    else:
+        raise DecodeError("an exception-response wanted")
     message = f"the meter refuses: {name}"
-    if found.service is ServiceError.INVOCATION_COUNTER_ERROR:
+    if isinstance(found, ExceptionResponse) and (
+        found.service is ServiceError.INVOCATION_COUNTER_ERROR
+    ):
         message = f"{message}, it expects {found.invocation_counter}"
     return f"exception.{name}", message

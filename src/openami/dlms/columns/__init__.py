@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openami.core.errors import DecodeError
-from openami.dlms.columns.result import ProfileColumns, Reading, join
+from openami.dlms.columns.result import ProfileBufferError, ProfileColumns, Reading, join
 from openami.dlms.columns.rows import decode_rows
 from openami.dlms.columns.template import Template, template_of
 from openami.dlms.datatypes import DataType
@@ -23,7 +23,7 @@ from openami.wire.reader import Reader
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-__all__ = ["ProfileColumns", "decode_profile", "decode_profiles"]
+__all__ = ["ProfileBufferError", "ProfileColumns", "decode_profile", "decode_profiles"]
 
 _ONE_OCTET_COUNT: Final = 0x80
 
@@ -79,15 +79,24 @@ def decode_profiles(
         ``offsets[k]:offsets[k + 1]``.
 
     Raises:
-        DecodeError: as ``decode_profile``, for any of the buffers; or they have different
-            numbers of columns.
+        ProfileBufferError: as ``decode_profile``, for any of the buffers; or they have different
+            numbers of columns. It tells which buffer is wrong.
     """
     reading = Reading(default_deviation, period, None if clocks is None else frozenset(clocks))
     joined = _joined(buffers, reading)
     if joined is not None:
         return joined
-    parts = [_decode(buffer, reading) for buffer in buffers]
+    parts = [_decode_one(number, buffer, reading) for number, buffer in enumerate(buffers)]
     return join(parts), _offsets([part.rows for part in parts])
+
+
+def _decode_one(number: int, buffer: bytes, reading: Reading) -> ProfileColumns:
+    try:
+        return _decode(buffer, reading)
+    except DecodeError as error:
+        raise ProfileBufferError(
+            number, error.reason, offset=error.offset, code=error.code
+        ) from error
 
 
 def _decode(buffer: bytes, reading: Reading) -> ProfileColumns:
@@ -102,7 +111,10 @@ def _joined(
     buffers: Sequence[bytes], reading: Reading
 ) -> tuple[ProfileColumns, npt.NDArray[np.int64]] | None:
     """Decode all buffers at once, if they have one shape."""
-    heads = [_head(buffer) for buffer in buffers]
+    try:
+        heads = [_head(buffer) for buffer in buffers]
+    except DecodeError:  # told better buffer by buffer
+        return None
     counts = [count for count, _ in heads]
     pieces = [buffer[start:] for buffer, (_, start) in zip(buffers, heads, strict=True)]
     strides = {len(piece) / count for piece, count in zip(pieces, counts, strict=True) if count}

@@ -17,6 +17,22 @@ Column = npt.NDArray[Any]
 Status = npt.NDArray[np.uint8]
 
 
+class ProfileBufferError(DecodeError):
+    """One of many buffers is not what it should be.
+
+    Args:
+        buffer: which, counted from 0.
+        message: what was expected.
+        offset: where in this buffer.
+    """
+
+    def __init__(
+        self, buffer: int, message: str, *, offset: int = 0, code: str | None = None
+    ) -> None:
+        super().__init__(f"buffer {buffer}: {message}", offset=offset, code=code)
+        self.buffer = buffer
+
+
 @dataclass(frozen=True, slots=True)
 class ProfileColumns:
     """The rows of one or several buffers, column by column.
@@ -64,13 +80,19 @@ def join(parts: Sequence[ProfileColumns]) -> ProfileColumns:
     """Return the rows of all ``parts`` as one; columns of different kinds become objects.
 
     Raises:
-        DecodeError: the parts have different numbers of columns.
+        ProfileBufferError: one has not as many columns as those before.
     """
     filled = [part for part in parts if part.rows]
     if not filled:
         return ProfileColumns(0)
-    if len({len(part.columns) for part in filled}) > 1:
-        raise DecodeError("buffers of different numbers of columns", code="profile.columns")
+    wanted = len(filled[0].columns)
+    for number, part in enumerate(parts):
+        if part.rows and len(part.columns) != wanted:
+            raise ProfileBufferError(
+                number,
+                f"{len(part.columns)} columns, {wanted} in those before",
+                code="profile.columns",
+            )
     columns, statuses = [], []
     for index in range(len(filled[0].columns)):
         column, status = _join_column([(p.columns[index], p.statuses[index]) for p in filled])

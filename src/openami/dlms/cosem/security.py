@@ -60,8 +60,11 @@ class InvocationCounters(Protocol):
             SecurityError: it was used before (``security.replay``).
         """
 
-    def renew(self) -> None:
-        """Begin anew with the peer's counters: there is a new key."""
+    def renew(self, key: bytes) -> None:
+        """Count the peer's counters with ``key`` from now on: from the start with a new one.
+
+        Whoever keeps what was accepted with earlier keys goes on above it, if it is one of those.
+        """
 
 
 class KeptCounters:
@@ -110,7 +113,7 @@ class KeptCounters:
             self._guard.last = before
             raise
 
-    def renew(self) -> None:
+    def renew(self, key: bytes) -> None:  # noqa: ARG002 - for an association's life: it has one key
         self._guard = ReplayGuard()
         self._keep(self._own.reserved, -1)
 
@@ -254,8 +257,8 @@ class SecuritySetup(CosemObject):
             state = _with_key(state, number_of.integer(), self._unwrap(wrapped.octets()))
         renewed = state.keys.guek != self.keys.guek
         self._change(state)
-        if renewed:
-            self.counters.renew()
+        if renewed and state.keys.guek is not None:
+            self.counters.renew(state.keys.guek)
 
     def _unwrap(self, wrapped: bytes) -> bytes:
         try:

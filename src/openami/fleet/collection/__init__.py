@@ -1,8 +1,8 @@
 """What a concentrator reads next on a line that many meters share, as functions of time.
 
 ``plans`` says when a kind of data is due, ``line`` which meter is visited or which address is
-probed next, ``windows`` which part of a profile is asked for and what to make of what came,
-``discipline`` when a meter's clock is set.
+probed next and ``turns`` how that is said, ``windows`` which part of a profile is asked for and
+what to make of what came, ``discipline`` when a meter's clock is set.
 """
 
 from openami.fleet.collection.discipline import (
@@ -13,8 +13,9 @@ from openami.fleet.collection.discipline import (
     decide,
     measure,
 )
-from openami.fleet.collection.line import (
-    Line,
+from openami.fleet.collection.line import Line
+from openami.fleet.collection.plans import Cadence, Plan, Progress, due_at, edges
+from openami.fleet.collection.turns import (
     MeterStatus,
     Moment,
     Outcome,
@@ -25,7 +26,6 @@ from openami.fleet.collection.line import (
     Visit,
     backoff,
 )
-from openami.fleet.collection.plans import Cadence, Plan, Progress, due_at, edges
 from openami.fleet.collection.windows import (
     Known,
     Sifted,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Limiter,
         SecuritySetup,
         SingleActionSchedule,
+        TcpUdpSetup,
     )
     from openami.meter.objects.hooks import Hooks
 
@@ -38,6 +39,7 @@ class ObjectModel:
     limiter: Limiter
     disconnect_schedule: SingleActionSchedule
     hdlc: HdlcSetup
+    tcp: TcpUdpSetup
     management: SecuritySetup
     reader: SecuritySetup
 
@@ -61,4 +63,4 @@ def build_objects(hooks: Hooks) -> ObjectModel:
         *parameter_objects(hooks),
         *state_objects(hooks),
     )
-    return ObjectModel(every, disconnector, limiter, disconnect, hdlc, management, reader)
+    return ObjectModel(every, disconnector, limiter, disconnect, hdlc, tcp, management, reader)

@@ -32,6 +32,9 @@ PUBLIC_CLIENT: Final = 16
 MAX_APDU: Final = 4096
 """Octets of an APDU that the meter takes: a firmware block and its cipher, with room."""
 
+CONNECTIONS: Final = 16
+"""TCP clients at once: its head-end, a tool or two of its fitter, and some that have died."""
+
 INFO_OCTETS: Final = 512  # of a frame: half a second at 9600 bit/s
 WINDOW: Final = 3
 
@@ -115,5 +118,5 @@ def link_objects(hooks: Hooks) -> tuple[SapAssignment, HdlcSetup, TcpUdpSetup]:
             window_receive=WINDOW,
             access=hooks.access,
         ),
-        TcpUdpSetup(access=hooks.access),
+        TcpUdpSetup(connections=CONNECTIONS, access=hooks.access),
     )

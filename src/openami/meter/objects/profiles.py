@@ -36,6 +36,9 @@ _EVENT_LOGS: Final = (
     (Ring.DISCONNECT_LOG, 2),
     (Ring.COMMUNICATION_LOG, 4),
     (Ring.QUALITY_LOG, 5),
+    (Ring.SECURITY_LOG, 6),
+    (Ring.POWER_LOG, 7),
+    (Ring.CLOCK_LOG, 8),
 )
 
 

@@ -93,12 +93,12 @@ class Lake:
         self,
         channel: str,
         *,
+        profile: str,
         start: int,
         end: int,
         meters: Sequence[str] | None = None,
-        profile: str | None = None,
     ) -> pa.Table:
-        return self._queries.hourly(channel, start=start, end=end, meters=meters, profile=profile)
+        return self._queries.hourly(channel, profile=profile, start=start, end=end, meters=meters)
 
     def gaps(
         self, *, start: int, end: int, period: int, profile: str, meters: Sequence[str]
@@ -135,7 +135,7 @@ class Lake:
     def compact(self) -> None:
         self._writer.compact()
         with self._writer.lock, self._gate.alone():
-            self._writer.delete_unused()
+            self._writer.forget()
 
     def close(self) -> None:
         """Let go of the folder, after the commit that is under way; a second time does nothing."""

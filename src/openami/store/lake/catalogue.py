@@ -70,6 +70,16 @@ _FULL_TEXTS: Final = {
     "disk I/O error": "no room left, or the disk fails",
 }
 _FULL_HINT: Final = "free some space; nothing was lost"
+# What SQLite and DuckLake say when somebody else's transaction was in the way. SQLite says it at
+# once, whatever the timeout, where waiting could not help: to a transaction that has read before
+# the other one wrote. It comes as a plain ``duckdb.Error`` or, from a COMMIT, a
+# ``TransactionException``.
+_CONFLICT_TEXTS: Final = ("database is locked", "table is locked", "Transaction conflict")
+
+
+def is_conflict(error: duckdb.Error) -> bool:
+    """Return whether the same transaction may succeed when it is tried again."""
+    return any(sign in str(error) for sign in _CONFLICT_TEXTS)
 
 
 @contextmanager
@@ -82,7 +92,7 @@ def normalised(what: str) -> Iterator[None]:
         for sign, reason in _FULL_TEXTS.items():
             if sign in text:
                 raise StoreFullError(f"{what}: {reason}", hint=_FULL_HINT) from error
-        code = "store.busy" if "database is locked" in text else None
+        code = "store.busy" if is_conflict(error) else None
         raise StoreError(f"{what}: {' '.join(text.split())[:300]}", code=code) from error
     except OSError as error:
         if error.errno in NO_ROOM:

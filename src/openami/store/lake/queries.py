@@ -120,16 +120,12 @@ class Queries:
         self,
         channel: str,
         *,
+        profile: str,
         start: int,
         end: int,
         meters: Sequence[str] | None,
-        profile: str | None,
     ) -> pa.Table:
-        conditions = [*_between(start, end), "channel = $channel"]
-        parameters = {"channel": channel}
-        if profile is not None:
-            conditions.append("profile = $profile")
-            parameters["profile"] = profile
+        conditions = [*_between(start, end), "channel = $channel", "profile = $profile"]
         if meters is not None:
             conditions.append(_one_of(self._index.select(meters, channels=[channel])))
         found = self._run(
@@ -137,7 +133,7 @@ class Queries:
             " count(*) AS count, sum(value)::DECIMAL(38, 0) AS sum"
             f" FROM lake.latest JOIN lake.series USING (series)"
             f"{_where(conditions)} GROUP BY ALL ORDER BY ALL",
-            parameters,
+            {"channel": channel, "profile": profile},
         )
         return found.cast(HOURLY_SCHEMA)
 

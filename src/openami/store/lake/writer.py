@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from openami.fleet.ports import BatchResult, BatchStatus
-from openami.store.lake.catalogue import INLINED_ROWS, normalised, quoted
+from openami.store.lake.catalogue import INLINED_ROWS, is_conflict, normalised, quoted
 from openami.store.lake.files import syncing, write_months
 from openami.store.lake.versions import (
     Longs,
@@ -58,8 +58,11 @@ _LARGE_OCTETS: Final = 32 * 1024 * 1024
 _COMPACTION: Final = (
     "SELECT count(*) FROM ducklake_flush_inlined_data('lake')",
     f"SELECT count(*) FROM ducklake_merge_adjacent_files('lake', max_file_size => {_LARGE_OCTETS})",
-    "SELECT count(*) FROM ducklake_expire_snapshots('lake', older_than => now())",
 )
+_EXPIRY: Final = "SELECT count(*) FROM ducklake_expire_snapshots('lake', older_than => now())"
+# Seconds before a step is tried again that somebody else's transaction was in the way of, a copy
+# of the catalogue being made, say. Commits wait meanwhile, and uploads have 30 s.
+_PAUSES: Final = (0.1, 0.5, 2.0)
 _UNKNOWN: Final = -1
 
 
@@ -131,15 +134,31 @@ class Writer:
         ).fetchall()
 
     def compact(self) -> None:
-        """Write small files anew as large ones, sorted, and forget all but the present snapshot."""
+        """Write small files anew as large ones, sorted; the old ones stay."""
         with self.lock, normalised("the lake"):
             for step in _COMPACTION:
+                self._compact(step)
+
+    def _compact(self, step: str) -> None:
+        for pause in (*_PAUSES, None):
+            try:
                 with self.transaction(), syncing(self._folder.parent):
                     self._rows(step)
+            except duckdb.Error as error:
+                if pause is None or not is_conflict(error):
+                    raise
+                time.sleep(pause)
+            else:
+                return
 
-    def delete_unused(self) -> None:
-        """Delete the files that compaction has replaced; nobody may be reading them any more."""
+    def forget(self) -> None:
+        """Forget all snapshots but the present one, and delete the files that only they need.
+
+        Nobody may be reading: DuckLake finds the newest snapshot in two steps, between which the
+        one found must not go away, and files must not go away under who reads them.
+        """
         with self.lock, normalised("the lake"):
+            self._compact(_EXPIRY)
             self._rows(
                 "SELECT count(*) FROM ducklake_cleanup_old_files('lake', cleanup_all => true)"
             )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import case, func, or_, select, tuple_
 
@@ -30,11 +31,15 @@ from openami.store.relational.paging import bounded, decode_cursor, page
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sqlalchemy import Select
     from sqlalchemy.orm import Session
 
     from openami.fleet.devices import ReadSchedule, Sighting
     from openami.fleet.ports import DeviceFilter
     from openami.store.relational.engine import Transactions
+
+HOUR_S: Final = 3600
+DAY_S: Final = 24 * HOUR_S
 
 
 class DeviceRepository:
@@ -67,7 +72,12 @@ class DeviceRepository:
     def sight(self, sightings: Sequence[Sighting], *, now: float) -> Sequence[Device]:
         ids = [device_id(sighting.kind, sighting.serial) for sighting in sightings]
         with self._transactions.writing() as session:
-            query = select(DeviceRow).where(DeviceRow.id.in_(ids))
+            query = (
+                select(DeviceRow)
+                .where(DeviceRow.id.in_(ids))
+                .order_by(DeviceRow.id)
+                .with_for_update()
+            )
             rows = {row.id: row for row in session.scalars(query)}
             owners = _owners(session, [s.system_title for s in sightings if s.system_title])
             seen = []
@@ -89,7 +99,7 @@ class DeviceRepository:
         given = {"label": label, "region": region, "location": location}
         changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
         with self._transactions.writing() as session:
-            row = _found(session, device_id)
+            row = _locked(session, device_id)
             device = replace(_device(row), **changes)
             _update(row, device)
             what = f"device.described: {', '.join(sorted(changes))}"
@@ -100,7 +110,7 @@ class DeviceRepository:
         self, device_id: str, to: LifecycleState, *, who: str, when: float, why: str
     ) -> Device:
         with self._transactions.writing() as session:
-            row = _found(session, device_id)
+            row = _locked(session, device_id)
             device, entry = move(_device(row), to, who=who, when=when, why=why)
             _update(row, device)
             session.add(audit_row(entry))
@@ -121,34 +131,53 @@ class DeviceRepository:
             rows = session.scalars(query).all()
             return page(rows, limit, _device, lambda row: (row.kind, row.serial))
 
-    def counts(self, kind: DeviceKind, *, schedule: ReadSchedule, now: float) -> FleetCounts:
-        since = func.coalesce(DeviceRow.last_read, DeviceRow.first_seen)
-        health = case(
-            (since >= schedule.late_before(now), Health.OK.value),
-            (since >= schedule.lost_before(now), Health.LATE.value),
-            else_=Health.UNREACHABLE.value,
-        )
-        query = (
-            select(DeviceRow.state, health, DeviceRow.contact, func.count())
-            .where(DeviceRow.kind == kind.value)
-            .group_by(DeviceRow.state, health, DeviceRow.contact)
-        )
-        by_state: dict[str, int] = {}
-        by_health = dict.fromkeys((value.value for value in Health), 0)
-        by_contact: dict[str, int] = {}
+    def counts(
+        self, kind: DeviceKind, *, schedule: ReadSchedule, now: float, dcu: str | None = None
+    ) -> FleetCounts:
+        by_state: Counter[str] = Counter()
+        by_health = Counter(dict.fromkeys((health.value for health in Health), 0))
+        by_contact = Counter(dict.fromkeys((contact.value for contact in Contact), 0))
+        hours = days = 0
         with self._transactions.reading() as session:
-            for state, how, contact, count in session.execute(query):
-                by_state[state] = by_state.get(state, 0) + count
+            found = session.execute(_counting(kind, schedule, now, dcu))
+            for state, how, contact, count, hour, day in found:
+                by_state[state] += count
                 by_health[how] += count
-                by_contact[contact] = by_contact.get(contact, 0) + count
-        return FleetCounts(sum(by_state.values()), by_state, by_health, by_contact)
+                by_contact[contact] += count
+                hours += hour
+                days += day
+        return FleetCounts(by_state.total(), by_state, by_health, by_contact, hours, days)
 
 
-def _found(session: Session, key: str) -> DeviceRow:
-    row = session.get(DeviceRow, key, with_for_update=True)
+def _counting(
+    kind: DeviceKind, schedule: ReadSchedule, now: float, dcu: str | None
+) -> Select[str, str, str, int, int, int]:
+    since = func.coalesce(DeviceRow.last_read, DeviceRow.first_seen)
+    health = case(
+        (since >= schedule.late_before(now), Health.OK.value),
+        (since >= schedule.lost_before(now), Health.LATE.value),
+        else_=Health.UNREACHABLE.value,
+    )
+    hour = func.sum(case((DeviceRow.last_read >= now - HOUR_S, 1), else_=0))
+    day = func.sum(case((DeviceRow.last_read >= now - DAY_S, 1), else_=0))
+    query = select(DeviceRow.state, health, DeviceRow.contact, func.count(), hour, day).where(
+        DeviceRow.kind == kind.value
+    )
+    if dcu is not None:
+        query = query.where(DeviceRow.dcu == dcu)
+    return query.group_by(DeviceRow.state, health, DeviceRow.contact)
+
+
+def _found(session: Session, key: str, *, lock: bool = False) -> DeviceRow:
+    row = session.get(DeviceRow, key, with_for_update=lock or None)
     if row is None:
         raise NotFoundError(f"no device {key}")
     return row
+
+
+def _locked(session: Session, key: str) -> DeviceRow:
+    """Return a row that nobody else changes until the transaction ends."""
+    return _found(session, key, lock=True)
 
 
 def _owners(session: Session, titles: Sequence[SystemTitle]) -> dict[str, str]:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import URL, create_engine, event
+from sqlalchemy import URL, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from openami.core.errors import ConflictError, StoreError
+from openami.core.errors import ConfigError, ConflictError, StoreError, StoreFullError
 from openami.store.sqlite import BUSY_SECONDS, store_error
 
 if TYPE_CHECKING:
@@ -25,18 +25,49 @@ if TYPE_CHECKING:
 
 _MIGRATIONS: Final = Path(__file__).with_name("migrations")
 _READ_ONLY: Final = "openami_read_only"
+# How a transaction that only reads sees one moment, and is kept from writing or locking rows.
+_READERS: Final[dict[str, dict[str, Any]]] = {
+    "sqlite": {_READ_ONLY: True},
+    "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+}
+# Any number: it is the name of a lock in PostgreSQL.
+_UPGRADE_LOCK: Final = 0x6F70656E616D69
 # SQLAlchemy's general INSERT has no ON CONFLICT.
 _INSERTS: Final[dict[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 def open_engine(where: Path | str) -> Engine:
-    """Return an engine for a SQLite file or a database URL; nothing is read or written yet."""
-    url = URL.create("sqlite", database=str(where)) if isinstance(where, Path) else where
-    engine = create_engine(url)
+    """Return an engine for a SQLite file or a database URL; nothing is read or written yet.
+
+    Raises:
+        ConfigError: ``config.database``, the URL is none of SQLite or PostgreSQL, or its driver is
+            not installed.
+    """
+    url = URL.create("sqlite", database=str(where)) if isinstance(where, Path) else _parsed(where)
+    try:
+        # A server may have been restarted since a connection was last used.
+        engine = create_engine(url, pool_pre_ping=url.get_backend_name() != "sqlite")
+    except ImportError as error:
+        raise ConfigError(
+            "PostgreSQL's driver is not installed",
+            code="config.database",
+            hint="install openami[postgresql]",
+        ) from error
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _parsed(address: str) -> URL:
+    # What SQLAlchemy would say of a wrong URL repeats it, password and all.
+    try:
+        url = make_url(address)
+    except (ArgumentError, ValueError):
+        raise ConfigError("this is no database URL", code="config.database") from None
+    if url.get_backend_name() not in _READERS:
+        raise ConfigError("a database is SQLite's or PostgreSQL's", code="config.database")
+    return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
@@ -65,6 +96,9 @@ def upgrade(engine: Engine) -> None:
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     try:
         with normalised(), engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                # Head-ends that start together upgrade one after another; SQLite's file is locked.
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})")
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     except CommandError as error:
@@ -82,7 +116,18 @@ def normalised() -> Iterator[None]:
         cause = getattr(error, "orig", None)
         if isinstance(cause, sqlite3.Error):
             raise store_error(cause, "the database") from error
-        raise StoreError(f"the database: {cause or error}") from error
+        raise _postgresql_error(cause or error) from error
+
+
+def _postgresql_error(error: BaseException) -> StoreError:
+    """Return our error for one of PostgreSQL's, by its SQLSTATE (its manual, appendix A)."""
+    state = getattr(error, "sqlstate", None) or ""
+    said = f"the database: {' '.join(str(error).split())[:300]}"
+    if state == "53100":  # disk_full
+        return StoreFullError("the database: no room left", hint="free some space")
+    if state.startswith("40") or state == "55P03":  # serialization, deadlock; lock_not_available
+        return StoreError(said, code="store.busy")
+    return StoreError(said)
 
 
 class Transactions:
@@ -90,7 +135,7 @@ class Transactions:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._reader = engine.execution_options(**{_READ_ONLY: True})
+        self._reader = engine.execution_options(**_READERS[engine.dialect.name])
 
     @property
     def dialect(self) -> str:

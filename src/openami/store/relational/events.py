@@ -35,23 +35,22 @@ class EventRepository:
             return tuple(self._commit(session, batch) for batch in batches)
 
     def _commit(self, session: Session, batch: Batch) -> BatchResult:
-        known = session.get(EventBatchRow, (batch.dcu, batch.id))
-        if known is not None:
+        rows = _rows(batch.table)
+        entry = {
+            "dcu": batch.dcu,
+            "id": batch.id,
+            "digest": batch.digest,
+            "rows": len(rows),
+            "committed": self._now(),
+        }
+        # The ledger comes first: whoever else has the same batch waits here for our commit.
+        ignoring = insert_ignoring(self._transactions.dialect, EventBatchRow)
+        if not session.execute(ignoring.returning(EventBatchRow.id), [entry]).first():
+            known = session.get_one(EventBatchRow, (batch.dcu, batch.id))
             same = known.digest == batch.digest
             return BatchResult(BatchStatus.REPEATED if same else BatchStatus.CONFLICT, known.rows)
-        rows = _rows(batch.table)
         if rows:
             session.execute(insert_ignoring(self._transactions.dialect, EventRow), rows)
-        session.add(
-            EventBatchRow(
-                dcu=batch.dcu,
-                id=batch.id,
-                digest=batch.digest,
-                rows=len(rows),
-                committed=self._now(),
-            )
-        )
-        session.flush()
         return BatchResult(BatchStatus.STORED, len(rows))
 
     def list(

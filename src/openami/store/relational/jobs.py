@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import or_, select, tuple_
+from sqlalchemy import delete, or_, select, tuple_
 
 from openami.core.errors import ConflictError, NotFoundError
 from openami.core.obis import Obis
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from openami.fleet.ports import Page
     from openami.store.relational.engine import Transactions
 
+_FINAL: Final = sorted(state.value for state in FINAL_STATES)
+# Named one by one: an index finds what is in a list, not what is absent from one.
+_OPEN: Final = sorted(state.value for state in set(JobState) - FINAL_STATES)
+
 
 class JobRepository:
     """Implements ``JobStore``."""
@@ -53,7 +57,7 @@ class JobRepository:
 
     def apply(self, job_id: str, event: JobEvent) -> tuple[Job, tuple[Effect, ...]]:
         with self._transactions.writing() as session:
-            return _move(_found(session, job_id), event)
+            return _move(_locked(session, job_id), event)
 
     def offer(self, dcu: str, *, now: float, lease: float, limit: int = 16) -> Sequence[Job]:
         query = (
@@ -61,7 +65,7 @@ class JobRepository:
             .where(JobRow.dcu == dcu, JobRow.state == JobState.QUEUED.value, JobRow.expires > now)
             .order_by(JobRow.created, JobRow.id)
             .limit(bounded(limit))
-            .with_for_update()
+            .with_for_update(skip_locked=True)
         )
         with self._transactions.writing() as session:
             event = Offered(now, now + lease)
@@ -71,16 +75,28 @@ class JobRepository:
         query = (
             select(JobRow)
             .where(
-                JobRow.state.not_in([state.value for state in FINAL_STATES]),
+                JobRow.state.in_(_OPEN),
                 or_(JobRow.expires <= now, JobRow.lease_until <= now),
             )
             .order_by(JobRow.expires)
             .limit(bounded(limit))
-            .with_for_update()
+            .with_for_update(skip_locked=True)
         )
         with self._transactions.writing() as session:
             moved = [_move(row, TimePassed(now))[1] for row in session.scalars(query)]
             return tuple(effect for effects in moved for effect in effects)
+
+    def purge(self, *, before: float, limit: int = 1000) -> int:
+        ended = (
+            select(JobRow.id)
+            .where(JobRow.state.in_(_FINAL), JobRow.updated < before)
+            .order_by(JobRow.updated)
+            .limit(bounded(limit))
+        )
+        with self._transactions.writing() as session:
+            keys = session.scalars(ended).all()
+            session.execute(delete(JobRow).where(JobRow.id.in_(keys)))
+            return len(keys)
 
     def list(
         self, *, meter: str | None = None, after: str | None = None, limit: int = 100
@@ -97,11 +113,16 @@ class JobRepository:
             return page(rows, limit, _job, lambda row: (float(row.created), row.id))
 
 
-def _found(session: Session, key: str) -> JobRow:
-    row = session.get(JobRow, key, with_for_update=True)
+def _found(session: Session, key: str, *, lock: bool = False) -> JobRow:
+    row = session.get(JobRow, key, with_for_update=lock or None)
     if row is None:
         raise NotFoundError(f"no job {key}")
     return row
+
+
+def _locked(session: Session, key: str) -> JobRow:
+    """Return a row that nobody else changes until the transaction ends."""
+    return _found(session, key, lock=True)
 
 
 def _move(row: JobRow, event: JobEvent) -> tuple[Job, tuple[Effect, ...]]:

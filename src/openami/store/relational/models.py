@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, MetaData, String, Text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+)
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+if TYPE_CHECKING:
+    from sqlalchemy import Dialect
 
 # SQLite counts rows up by itself only in a column that is called INTEGER.
 RowId = BigInteger().with_variant(Integer, "sqlite")
@@ -17,6 +30,24 @@ _NAMES = {
     "fk": "fk_%(table_name)s_%(column_0_name)s",
     "pk": "pk_%(table_name)s",
 }
+
+
+class Name(TypeDecorator[str]):
+    """Text of a length; PostgreSQL's has no NUL, so one that a device sent becomes U+FFFD."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        del dialect
+        return None if value is None else value.replace("\0", "\ufffd")
+
+
+class Words(Name):
+    """The same, of any length."""
+
+    impl = Text
+    cache_ok = True
 
 
 class Base(DeclarativeBase):
@@ -31,27 +62,27 @@ class DeviceRow(Base):
     __tablename__ = "device"
     __table_args__ = (Unique("kind", "serial"), Index("ix_device_region", "kind", "region"))
 
-    id: Mapped[str] = mapped_column(String(48), primary_key=True)
-    kind: Mapped[str] = mapped_column(String(16))
-    serial: Mapped[str] = mapped_column(String(32))
-    state: Mapped[str] = mapped_column(String(16))
-    system_title: Mapped[str | None] = mapped_column(String(16), unique=True)
-    logical_device_name: Mapped[str] = mapped_column(Text)
-    model: Mapped[str] = mapped_column(Text)
-    firmware: Mapped[str] = mapped_column(Text)
-    dcu: Mapped[str | None] = mapped_column(String(32), index=True)
-    address: Mapped[str] = mapped_column(Text)
-    contact: Mapped[str] = mapped_column(String(16))
+    id: Mapped[str] = mapped_column(Name(48), primary_key=True)
+    kind: Mapped[str] = mapped_column(Name(16))
+    serial: Mapped[str] = mapped_column(Name(32))
+    state: Mapped[str] = mapped_column(Name(16))
+    system_title: Mapped[str | None] = mapped_column(Name(16), unique=True)
+    logical_device_name: Mapped[str] = mapped_column(Words)
+    model: Mapped[str] = mapped_column(Words)
+    firmware: Mapped[str] = mapped_column(Words)
+    dcu: Mapped[str | None] = mapped_column(Name(32), index=True)
+    address: Mapped[str] = mapped_column(Words)
+    contact: Mapped[str] = mapped_column(Name(16))
     first_seen: Mapped[float | None]
     last_seen: Mapped[float | None]
     last_read: Mapped[float | None]
     clock_offset: Mapped[float | None]
-    fault_code: Mapped[str | None] = mapped_column(Text)
-    fault_message: Mapped[str] = mapped_column(Text)
+    fault_code: Mapped[str | None] = mapped_column(Words)
+    fault_message: Mapped[str] = mapped_column(Words)
     latitude: Mapped[float | None]
     longitude: Mapped[float | None]
-    label: Mapped[str] = mapped_column(Text)
-    region: Mapped[str] = mapped_column(Text)
+    label: Mapped[str] = mapped_column(Words)
+    region: Mapped[str] = mapped_column(Words)
 
 
 class AuditRow(Base):
@@ -60,11 +91,11 @@ class AuditRow(Base):
     __tablename__ = "audit"
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
-    who: Mapped[str] = mapped_column(Text)
+    who: Mapped[str] = mapped_column(Words)
     when: Mapped[float] = mapped_column("at")
-    what: Mapped[str] = mapped_column(Text)
-    subject: Mapped[str] = mapped_column(Text, index=True)
-    why: Mapped[str] = mapped_column(Text)
+    what: Mapped[str] = mapped_column(Words)
+    subject: Mapped[str] = mapped_column(Words, index=True)
+    why: Mapped[str] = mapped_column(Words)
 
 
 class JobRow(Base):
@@ -75,14 +106,15 @@ class JobRow(Base):
         Index("ix_job_dcu", "dcu", "state", "created"),
         Index("ix_job_meter", "meter", "created"),
         Index("ix_job_state", "state", "expires"),
+        Index("ix_job_updated", "state", "updated"),
     )
 
-    id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    kind: Mapped[str] = mapped_column(String(16))
-    meter: Mapped[str] = mapped_column(String(32))
-    dcu: Mapped[str] = mapped_column(String(32))
-    who: Mapped[str] = mapped_column(Text)
-    state: Mapped[str] = mapped_column(String(16))
+    id: Mapped[str] = mapped_column(Name(64), primary_key=True)
+    kind: Mapped[str] = mapped_column(Name(16))
+    meter: Mapped[str] = mapped_column(Name(32))
+    dcu: Mapped[str] = mapped_column(Name(32))
+    who: Mapped[str] = mapped_column(Words)
+    state: Mapped[str] = mapped_column(Name(16))
     created: Mapped[float]
     updated: Mapped[float]
     expires: Mapped[float]
@@ -91,8 +123,8 @@ class JobRow(Base):
     progress: Mapped[float]
     targets: Mapped[list[Any]] = mapped_column(JSON)
     results: Mapped[list[Any]] = mapped_column(JSON)
-    error_code: Mapped[str | None] = mapped_column(Text)
-    error_message: Mapped[str] = mapped_column(Text)
+    error_code: Mapped[str | None] = mapped_column(Words)
+    error_message: Mapped[str] = mapped_column(Words)
 
 
 class EventRow(Base):
@@ -105,12 +137,12 @@ class EventRow(Base):
     )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
-    meter: Mapped[str] = mapped_column(String(32))
-    log: Mapped[str] = mapped_column(String(24))
+    meter: Mapped[str] = mapped_column(Name(32))
+    log: Mapped[str] = mapped_column(Name(24))
     time: Mapped[int] = mapped_column(BigInteger)
     code: Mapped[int]
     ordinal: Mapped[int]
-    detail: Mapped[str | None] = mapped_column(Text)
+    detail: Mapped[str | None] = mapped_column(Words)
 
 
 class EventBatchRow(Base):
@@ -118,8 +150,8 @@ class EventBatchRow(Base):
 
     __tablename__ = "event_batch"
 
-    dcu: Mapped[str] = mapped_column(String(32), primary_key=True)
-    id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    dcu: Mapped[str] = mapped_column(Name(32), primary_key=True)
+    id: Mapped[str] = mapped_column(Name(128), primary_key=True)
     digest: Mapped[bytes]
     rows: Mapped[int]
     committed: Mapped[float]
@@ -130,9 +162,9 @@ class OperatorRow(Base):
 
     __tablename__ = "operator"
 
-    name: Mapped[str] = mapped_column(String(64), primary_key=True)
-    role: Mapped[str] = mapped_column(String(16))
-    password_hash: Mapped[str] = mapped_column(Text)
+    name: Mapped[str] = mapped_column(Name(64), primary_key=True)
+    role: Mapped[str] = mapped_column(Name(16))
+    password_hash: Mapped[str] = mapped_column(Words)
     created: Mapped[float]
     last_login: Mapped[float | None]
     disabled: Mapped[bool]
@@ -147,12 +179,12 @@ class SessionRow(Base):
     __tablename__ = "session"
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
-    secret_digest: Mapped[str] = mapped_column(String(64), unique=True)
+    secret_digest: Mapped[str] = mapped_column(Name(64), unique=True)
     operator: Mapped[str] = mapped_column(
         ForeignKey("operator.name", ondelete="CASCADE"), index=True
     )
-    kind: Mapped[str] = mapped_column(String(16))
-    label: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Name(16))
+    label: Mapped[str] = mapped_column(Words)
     created: Mapped[float]
     expires: Mapped[float]
 

@@ -72,7 +72,7 @@ class OperatorRepository:
         if row is None or not right or row.disabled:
             return None
         with self._transactions.writing() as session:
-            row = _found(session, name)
+            row = _locked(session, name)
             row.last_login = now
             if self._hasher.check_needs_rehash(row.password_hash):
                 row.password_hash = self._hasher.hash(password)
@@ -81,20 +81,20 @@ class OperatorRepository:
     def set_password(self, name: str, password: str, *, who: str, when: float) -> None:
         password_hash = self._hash(password)
         with self._transactions.writing() as session:
-            _found(session, name).password_hash = password_hash
+            _locked(session, name).password_hash = password_hash
             session.execute(delete(SessionRow).where(SessionRow.operator == name))
             _note(session, who, when, "operator.password", name)
 
     def set_role(self, name: str, role: Role, *, who: str, when: float) -> Operator:
         with self._transactions.writing() as session:
-            row = _found(session, name)
+            row = _locked(session, name)
             _note(session, who, when, f"operator.role {row.role} to {role}", name)
             row.role = role.value
             return _operator(row)
 
     def set_disabled(self, name: str, disabled: bool, *, who: str, when: float) -> Operator:
         with self._transactions.writing() as session:
-            row = _found(session, name)
+            row = _locked(session, name)
             row.disabled = disabled
             if disabled:
                 session.execute(delete(SessionRow).where(SessionRow.operator == name))
@@ -115,7 +115,7 @@ class OperatorRepository:
     ) -> tuple[str, Session]:
         secret = secrets.token_urlsafe(_SECRET_OCTETS)
         with self._transactions.writing() as session:
-            operator = _operator(_found(session, name))
+            operator = _operator(_locked(session, name))
             session.execute(delete(SessionRow).where(SessionRow.expires <= now))
             row = SessionRow(
                 secret_digest=_digest(secret),
@@ -169,11 +169,16 @@ class OperatorRepository:
             return False
 
 
-def _found(session: DbSession, name: str) -> OperatorRow:
-    row = session.get(OperatorRow, name, with_for_update=True)
+def _found(session: DbSession, key: str, *, lock: bool = False) -> OperatorRow:
+    row = session.get(OperatorRow, key, with_for_update=lock or None)
     if row is None:
-        raise NotFoundError(f"no operator {name}")
+        raise NotFoundError(f"no operator {key}")
     return row
+
+
+def _locked(session: DbSession, key: str) -> OperatorRow:
+    """Return a row that nobody else changes until the transaction ends."""
+    return _found(session, key, lock=True)
 
 
 def _note(session: DbSession, who: str, when: float, what: str, name: str) -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
@@ -11,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from openami.core.clock import isoformat
 from openami.headend.bus import LiveEvent, Subscription, Topic, Wanted
+from openami.headend.errors import BusyError
 from openami.web.api.dependencies import Head, Viewer, errors
 from openami.web.auth import Caller, services_of
 
@@ -19,6 +22,30 @@ router = APIRouter(tags=["live"])
 # Often enough for proxies that cut silent connections at 30 s, and to notice an ended session.
 HEARTBEAT_S: Final = 15.0
 RETRY_MS: Final = 2000
+# An eighth of what the bus has for all: one script that forgets its streams leaves others theirs.
+STREAMS: Final = 64
+
+
+class Streams:
+    """Counts the open streams of every operator, in one event loop."""
+
+    def __init__(self) -> None:
+        self._open: Counter[str] = Counter()
+
+    def enter(self, operator: str) -> None:
+        """Count one more; BusyError ``busy.live`` if that is too many."""
+        if self._open[operator] >= STREAMS:
+            raise BusyError(
+                f"{operator} has {STREAMS} streams open already",
+                retry_after=HEARTBEAT_S,
+                code="busy.live",
+            )
+        self._open[operator] += 1
+
+    def leave(self, operator: str) -> None:
+        """Count one less."""
+        self._open[operator] -= 1
+        self._open += Counter()  # drops who has none
 
 
 @router.get(
@@ -40,20 +67,25 @@ async def live(
     job: Annotated[str | None, Query(max_length=64)] = None,
 ) -> Response:
     """Stream what happens, from now on; `dropped` events say what a slow reader missed."""
-    subscription = head.bus.subscribe(_wanted(topics, meter, dcu, job))
-    return LiveResponse(_stream(request, caller, subscription), subscription)
+    streams: Streams = request.app.state.streams
+    closing = ExitStack()
+    streams.enter(caller.name)
+    closing.callback(streams.leave, caller.name)
+    with closing:
+        subscription = closing.enter_context(head.bus.subscribe(_wanted(topics, meter, dcu, job)))
+        return LiveResponse(_stream(request, caller, subscription), closing.pop_all())
 
 
 class LiveResponse(StreamingResponse):
     """A stream of events that ends its subscription, also if nobody ever took anything of it."""
 
-    def __init__(self, stream: AsyncIterator[bytes], subscription: Subscription) -> None:
+    def __init__(self, stream: AsyncIterator[bytes], closing: ExitStack) -> None:
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         super().__init__(stream, media_type="text/event-stream", headers=headers)
-        self._subscription = subscription
+        self._closing = closing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._subscription:
+        with self._closing:
             await super().__call__(scope, receive, send)
 
 

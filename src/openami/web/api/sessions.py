@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response, status
 
 from openami.core.clock import utc
+from openami.core.errors import SecurityError
 from openami.web.api.dependencies import Admin, After, Head, Limit, Viewer, errors
 from openami.web.api.models.accounts import (
     CallerModel,
@@ -81,7 +82,10 @@ def tokens(head: Head, caller: Viewer) -> list[SessionModel]:
 
 @router.post("/tokens", status_code=status.HTTP_201_CREATED, responses=errors(400))
 def make_token(head: Head, caller: Viewer, wish: TokenRequest) -> TokenModel:
-    """Make an API token of one's own, which is shown once."""
+    """Make an API token of one's own, which is shown once; this takes a log-in, not a token."""
+    if not caller.by_cookie:
+        # Else a token that leaked would live on in others when it is revoked or expires.
+        raise SecurityError("a token makes no token: log in", code="security.token")
     granted = head.operators.make_token(caller.name, label=wish.label, days=wish.days)
     return TokenModel(token=granted.secret, session=SessionModel.of(granted.session))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from openami.core.clock import utc
 from openami.fleet.ports import ReadingFilter
 from openami.headend.readings import Span
-from openami.web.console.filters import duration, energy
+from openami.web.console.filters import counted, duration, energy, thousands
 from openami.web.console.values import EXPORTED, IMPORTED, LOAD_PROFILE, seconds
 
 if TYPE_CHECKING:
@@ -61,10 +61,13 @@ class Chart:
             return "No readings in this range yet."
         last = utc(self.times[-1]).astimezone(zone)
         length = duration(self.interval)
-        said = [f"{len(self.times)} intervals of {length} up to {last:%Y-%m-%d %H:%M}."]
+        count = counted(len(self.times), "interval")
+        said = [f"{count} of {length} up to {last:%Y-%m-%d %H:%M}."]
         said += [_curve_words(curve) for curve in self.curves if any(curve.values)]
         missing = sum(value is None for value in self.curves[0].values)
-        return " ".join([*said, f"{missing} are missing." if missing else "None is missing."])
+        return " ".join(
+            [*said, f"Missing: {thousands(missing)}." if missing else "None is missing."]
+        )
 
 
 def meter_chart(services: Services, serial: str, length: int) -> Chart:

@@ -26,6 +26,11 @@ def thousands(value: int | None) -> str:
     return NOTHING if value is None else f"{value:,}".replace(",", THIN)
 
 
+def counted(value: int | None, noun: str, plural: str = "s") -> str:
+    """Return how many there are of something."""
+    return f"{thousands(value)} {noun}{'' if value == 1 else plural}"
+
+
 def percent(share: float | None) -> str:
     """Return a share of 1 in percent; less than all never rounds to 100 %."""
     if share is None:

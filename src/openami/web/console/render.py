@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 import jinja2
+from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse
 
 from openami import __version__
 from openami.core.errors import OpenAmiError
+from openami.headend.errors import RequestError
 from openami.web.console import filters
-from openami.web.errors import incident, respond
+from openami.web.errors import ROUTER_CODES, incident, respond
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,6 +76,9 @@ class Renderer:
 
     def error(self, request: Request, error: Exception) -> Response:
         """Return an error: JSON to a script, a line for the open page to htmx, else a page."""
+        if isinstance(error, HTTPException):  # the framework's, such as for a form it cannot read
+            code = ROUTER_CODES.get(error.status_code, "request")
+            error = RequestError(error.detail, code=code)
         if isinstance(error, OpenAmiError):
             self._metrics.refused(error.code)
             answer = respond(error)

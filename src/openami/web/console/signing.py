@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from openami.core.errors import SecurityError
+from openami.headend.errors import BusyError
 from openami.web.auth import (
     CSRF_FIELD,
     CSRF_HEADER,
@@ -23,18 +24,21 @@ from openami.web.auth import (
     find_caller,
     set_cookie,
 )
+from openami.web.console.filters import duration
 from openami.web.console.render import is_fragment, wants_json
 from openami.web.errors import respond, status_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from starlette.requests import Request
 
+    from openami.core.errors import OpenAmiError
     from openami.headend.services import Services
     from openami.web.console.render import Renderer
 
     Page: TypeAlias = Callable[[Request, Caller], Awaitable[Response]]
+    Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
     Entry: TypeAlias = tuple[str, str, Page]  # method, path, page
 
 HOME: Final = "/"
@@ -53,23 +57,32 @@ class Signing:
 
     def routes(self) -> Sequence[Route]:
         return (
-            Route(LOGIN, self._form, methods=["GET"]),
-            Route(LOGIN, self._login, methods=["POST"]),
+            Route(LOGIN, self._told(self._form), methods=["GET"]),
+            Route(LOGIN, self._told(self._login), methods=["POST"]),
             Route("/logout", self.guard(self._logout), methods=["POST"]),
         )
 
-    def guard(self, page: Page) -> Callable[[Request], Awaitable[Response]]:
+    def guard(self, page: Page) -> Endpoint:
         """Return ``page`` for who is signed in, checked for CSRF, with its errors as answers."""
+
+        @functools.wraps(page)
+        async def guarded(request: Request) -> Response:
+            caller = await find_caller(request)
+            if caller is None or not caller.by_cookie:
+                return to_login(request)
+            if request.method not in SAFE_METHODS:
+                check_csrf(caller, await _csrf_of(request))
+            return await page(request, caller)
+
+        return self._told(guarded)
+
+    def _told(self, page: Endpoint) -> Endpoint:
+        """Return ``page`` with its errors as answers for people."""
 
         @functools.wraps(page)
         async def endpoint(request: Request) -> Response:
             try:
-                caller = await find_caller(request)
-                if caller is None or not caller.by_cookie:
-                    return to_login(request)
-                if request.method not in SAFE_METHODS:
-                    check_csrf(caller, await _csrf_of(request))
-                return await page(request, caller)
+                return await page(request)
             except Exception as error:  # noqa: BLE001 - a bug, too, is answered with a page
                 return self._renderer.error(request, error)
 
@@ -91,12 +104,22 @@ class Signing:
             granted = await asyncio.to_thread(
                 self._services.operators.login, name, password, address=address_of(request)
             )
-        except SecurityError as error:
-            context = {"next": target, "name": name, "error": error.message}
-            return self._renderer.html("login", context, status=status_of(error))
+        except (SecurityError, BusyError) as error:
+            return self._refused(error, {"next": target, "name": name})
         response = RedirectResponse(target, 303)
         set_cookie(response, granted, now=self._services.wall.now())
         return response
+
+    def _refused(self, error: OpenAmiError, context: Mapping[str, str]) -> Response:
+        """Return the form again, with what went wrong and from when on to try again."""
+        wait = respond(error).headers.get("Retry-After")
+        why = error.message if wait is None else f"{error.message}; wait {duration(int(wait))}"
+        return self._renderer.html(
+            "login",
+            {**context, "error": why},
+            status=status_of(error),
+            headers={} if wait is None else {"Retry-After": wait},
+        )
 
     async def _logout(self, request: Request, caller: Caller) -> Response:
         del request

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,6 +40,12 @@ JOB_TEXTS: Final[Mapping[JobState, str]] = {
     JobState.FAILED: "The reading failed",
     JobState.EXPIRED: "Nobody answered in time.",
 }
+# Where the name alone does not tell: the log has one entry with the time before, one after.
+EVENT_TEXTS: Final[Mapping[Event, str]] = {
+    Event.CLOCK_OLD: "Clock set: the time before",
+    Event.CLOCK_NEW: "Clock set: the time after",
+}
+_PHASE: Final = re.compile(r"l([123])$")
 # The DCU and the waiting are the first tenth of the bar, so that it moves from the start.
 _STATE_PERCENT: Final = {JobState.QUEUED: 3, JobState.OFFERED: 8}
 
@@ -156,6 +163,11 @@ def _event(event: MeterEvent) -> EventRow:
 def describe_event(code: int) -> str:
     """Return the meaning of an event's code in words; the code itself if it is not known."""
     try:
-        return Event(code).name.replace("_", " ").capitalize()
+        event = Event(code)
     except ValueError:
         return f"Event {code}"
+    return EVENT_TEXTS.get(event) or _PHASE.sub(r"on L\1", _spoken(event))
+
+
+def _spoken(event: Event) -> str:
+    return event.name.replace("_", " ").capitalize()

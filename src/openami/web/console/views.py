@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from openami.fleet.devices import Contact, Device, DeviceKind, Health
 from openami.fleet.ports import DeviceFilter
-from openami.web.console.filters import NOTHING, THIN, duration, octets, offset, thousands
+from openami.web.console.filters import NOTHING, THIN, counted, duration, octets, offset, thousands
 from openami.web.console.values import IMPORTED, LOAD_PROFILE, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from openami.headend.reports import DcuFigures
     from openami.headend.services import Services
     from openami.headend.statistics import DcuOverview
 
 PAGE: Final = 50
+FIRST_CONFLICTS: Final = 5  # of a line: more have one cause
 FIRST_DCUS: Final = 10  # of the overview: the rest has a page of its own
 
 # label and tone of what the DCU last said of a meter
@@ -189,12 +191,12 @@ def dcu_rows(
 def _dcu_row(services: Services, device: Device) -> DcuRow:
     found = services.statistics.dcu(device)
     label, tone = HEALTHS[services.statistics.health(device)]
-    reachable = (found.by_contact.get(c.value, 0) for c in (Contact.OK, Contact.READING))
+    reachable = (found.meters.by_contact[c.value] for c in (Contact.OK, Contact.READING))
     return DcuRow(
         id=device.serial,
         state=label,
         tone=tone,
-        meters=found.meters,
+        meters=found.meters.total,
         reachable=sum(reachable),
         last_report=device.last_seen,
         spool_batches=found.figures.spool_batches if found.figures else None,
@@ -211,19 +213,36 @@ def dcu_facts(services: Services, name: str) -> dict[str, Any]:
         "state": label,
         "tone": tone,
         "last_report": device.last_seen,
+        "faults": list(_dcu_faults(found.figures)) if found.figures else [],
         "facts": list(_dcu_words(found)),
     }
+
+
+def _dcu_faults(said: DcuFigures) -> Iterator[tuple[str, str]]:
+    """Return what somebody has to look after, with what it means."""
+    if said.line_up is False:
+        yield "Line down", "the DCU reaches no meter"
+    if said.spool_full:
+        yield "Spool full", "the DCU reads nothing until its uploads make room"
+    if said.refused_batches:
+        refused = counted(said.refused_batches, "batch", "es")
+        yield "Refused", f"{refused} that this head-end did not take, kept at the DCU"
+    conflicts = list(said.line_conflicts.items())
+    for address, what in conflicts[:FIRST_CONFLICTS]:
+        yield f"Conflict at address {address}", what
+    if len(conflicts) > FIRST_CONFLICTS:
+        yield "Conflicts", f"at {thousands(len(conflicts) - FIRST_CONFLICTS)} more addresses"
 
 
 def _dcu_words(found: DcuOverview) -> Iterator[tuple[str, str]]:
     yield from _described(found.device)
     yield "Version", found.device.firmware or NOTHING
-    yield "Meters", thousands(found.meters)
+    yield "Meters", thousands(found.meters.total)
     said = found.figures
     if said is None:
         return
     yield "Up for", duration(said.uptime_s)
-    yield "In spool", f"{thousands(said.spool_batches)} batches, {octets(said.spool_octets)}"
+    yield "In spool", f"{counted(said.spool_batches, 'batch', 'es')}, {octets(said.spool_octets)}"
     if said.frames:
         yield "Frames on its line", thousands(said.frames)
         yield "Frames in error", f"{100 * said.errors / said.frames:.2f}{THIN}%"

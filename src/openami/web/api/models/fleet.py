@@ -220,8 +220,14 @@ class DcuFiguresModel(Model):
     uptime_s: float
     spool_batches: int
     spool_octets: int
+    spool_full: bool = Field(description="It reads no meter until there is room.")
+    refused_batches: int = Field(description="What the head-end took for good as no batch.")
     frames: int
     errors: int
+    line_up: bool | None = Field(description="Null if the DCU does not say.")
+    line_conflicts: dict[str, str] = Field(
+        description="By address: who answers there and should not."
+    )
 
 
 class DcuModel(Model):
@@ -238,15 +244,15 @@ class DcuModel(Model):
     @classmethod
     def of(cls, overview: DcuOverview, health: Health) -> Self:
         """Return the model of one DCU's overview."""
-        figures = overview.figures
+        counts, figures = overview.meters, overview.figures
         names = [name for name in DcuFiguresModel.model_fields if name != "received"]
         return cls(
             device=DeviceModel.of(overview.device, health),
-            meters=overview.meters,
-            meters_by_contact=overview.by_contact,
-            meters_by_health=overview.by_health,
-            read_last_hour=overview.read_hour,
-            read_last_day=overview.read_day,
+            meters=counts.total,
+            meters_by_contact=dict(counts.by_contact),
+            meters_by_health=dict(counts.by_health),
+            read_last_hour=counts.read_hour,
+            read_last_day=counts.read_day,
             figures=DcuFiguresModel(
                 received=utc(figures.received),
                 **{name: getattr(figures, name) for name in names},

@@ -1,0 +1,181 @@
+"""What the databases themselves must give: upgrades, locks, lost connections, errors as ours."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+from tests.support.readings import MIDNIGHT
+
+from openami.core.errors import ConfigError, NotFoundError, StoreError, StoreFullError
+from openami.fleet.devices import DeviceKind, Sighting
+from openami.fleet.jobs import Finished, Job
+from openami.fleet.ports import Batch, DeviceFilter
+from openami.mdm.readings import events_table
+from openami.store.relational import RelationalStore, open_engine, upgrade
+from openami.store.relational.engine import _MIGRATIONS, normalised
+from openami.store.relational.models import Base, JobRow
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.postgresql import Server
+
+JOB = Job("j1", "A1", "D1", "anna", created=1.0, expires=100.0)
+LOG = "0.0.99.98.0.255"
+OPEN = "import sys; from openami.store.relational import RelationalStore as S; S.open(sys.argv[1])"
+
+
+def test_the_migrations_make_what_the_models_say(store: RelationalStore) -> None:
+    with store._engine.connect() as connection:
+        context = MigrationContext.configure(connection)
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_a_database_of_the_first_version_is_brought_up_to_date(where: Path | str) -> None:
+    engine = open_engine(where)
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(
+            text(
+                "INSERT INTO job (id, kind, meter, dcu, who, state, created, updated, expires,"
+                " offers, progress, targets, results, error_message)"
+                " VALUES ('j1', 'read', 'A1', 'D1', 'anna', 'queued', 1, 0, 100, 0, 0, '[]', '[]', '')"
+            )
+        )
+    upgrade(engine)
+    store = RelationalStore(engine)
+    assert store.jobs.get("j1") == JOB
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection)
+        assert compare_metadata(context, Base.metadata) == []
+    store.close()
+
+
+def test_head_ends_that_start_together_upgrade_one_after_another(postgresql: Server) -> None:
+    where = postgresql.database()
+    starts = [
+        subprocess.Popen([sys.executable, "-c", OPEN, where], stderr=subprocess.PIPE)
+        for _ in range(3)
+    ]
+    said = [start.communicate()[1] for start in starts]
+    assert [start.returncode for start in starts] == [0, 0, 0], said
+
+
+def test_a_batch_that_comes_twice_at_once_is_stored_once(store: RelationalStore) -> None:
+    row = {"meter": "A1", "log": LOG, "time": MIDNIGHT, "code": 1, "ordinal": 0}
+    batch = Batch("D1", "b1", b"1", events_table([row]))
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        found = [
+            r for some in pool.map(lambda _: store.events.commit([batch]), range(8)) for r in some
+        ]
+    assert sorted(result.status.value for result in found) == ["repeated"] * 7 + ["stored"]
+    assert store.events.count() == 1
+
+
+def test_a_nul_that_a_device_sent_harms_nothing(store: RelationalStore) -> None:
+    row = {"meter": "A1", "log": LOG, "time": MIDNIGHT, "code": 1, "ordinal": 0, "detail": "a\0b"}
+    store.events.commit([Batch("D1", "b1", b"1", events_table([row]))])
+    assert [event.detail for event in store.events.list().items] == ["a\ufffdb"]
+    store.devices.sight([Sighting(DeviceKind.METER, "A1", model="M\0")], now=1.0)
+    assert store.devices.get("meter-A1").model == "M\ufffd"
+    assert len(store.devices.list(DeviceFilter(search="m\0")).items) == 1
+    assert store.devices.list(DeviceFilter(dcu="\0")).items == ()
+    with pytest.raises(NotFoundError):
+        store.devices.get("meter-\0")
+
+
+def test_who_reads_waits_for_nobody_who_writes(store: RelationalStore) -> None:
+    store.jobs.add(JOB)
+    with store.jobs._transactions.writing() as session:
+        row = session.get(JobRow, "j1", with_for_update=True)
+        assert row is not None
+        row.who = "ben"
+        session.flush()
+        assert store.jobs.get("j1") == JOB
+        assert store.jobs.list().items == (JOB,)
+    assert store.jobs.get("j1").who == "ben"
+
+
+def test_a_job_that_another_head_end_has_in_hand_is_left_to_it(postgresql: Server) -> None:
+    store = RelationalStore.open(postgresql.database())
+    store.jobs.add(JOB)
+    with store.jobs._transactions.writing() as session:
+        session.get(JobRow, "j1", with_for_update=True)
+        assert store.jobs.offer("D1", now=2.0, lease=9.0) == ()
+        assert store.jobs.pass_time(now=1000.0) == ()
+    assert len(store.jobs.offer("D1", now=2.0, lease=9.0)) == 1
+    store.close()
+
+
+def test_a_server_that_was_restarted_is_used_again(postgresql: Server) -> None:
+    where = postgresql.database()
+    store, other = RelationalStore.open(where), open_engine(where)
+    store.jobs.add(JOB)
+    with other.connect() as connection:
+        ended = connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        ).all()
+    assert ended == [(True,)]
+    other.dispose()
+    assert store.jobs.apply("j1", Finished(5.0))[0].final
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("state", "kind", "code"),
+    [
+        ("53100", StoreFullError, "store.full"),
+        ("40P01", StoreError, "store.busy"),
+        ("40001", StoreError, "store.busy"),
+        ("55P03", StoreError, "store.busy"),
+        ("57014", StoreError, "store"),
+    ],
+)
+def test_errors_of_postgresql_are_ours(
+    state: str, kind: type[StoreError], code: str, postgresql: Server
+) -> None:
+    engine = open_engine(postgresql.database())
+    raise_it = f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{state}'; END $$"
+    with pytest.raises(kind) as raised, normalised(), engine.begin() as connection:
+        connection.exec_driver_sql(raise_it)
+    assert raised.value.code == code
+    engine.dispose()
+
+
+def test_a_server_that_is_not_there_is_an_error_of_ours(tmp_path: Path) -> None:
+    with pytest.raises(StoreError) as raised:
+        RelationalStore.open(f"postgresql://anna:hidden@/openami?host={tmp_path}")
+    assert "hidden" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["no url", "mysql://anna:hidden@host/x", "postgresql://a:hidden@b:x/c"]
+)
+def test_what_is_no_database_of_ours_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        open_engine(url)
+    assert raised.value.code == "config.database"
+    assert "hidden" not in str(raised.value)
+    assert raised.value.__cause__ is None
+
+
+def test_the_driver_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(ConfigError, match="driver") as raised:
+        open_engine("postgresql://anna@host/openami")
+    assert raised.value.hint == "install openami[postgresql]"
