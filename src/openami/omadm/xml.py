@@ -45,8 +45,8 @@ def _refuse_tricks(octets: bytes, limits: Limits) -> None:
         raise DecodeError(
             f"more than {limits.octets} octets", offset=limits.octets, code="omadm.too-large"
         )
-    # Expat believes a UTF-16 mark more than its caller, and would read a DOCTYPE behind it. Markup in
-    # UTF-16 and UTF-32 always has a NUL, and XML has none.
+    # Expat believes a UTF-16 mark more than its caller, and would read a DOCTYPE behind it. Markup
+    # in UTF-16 and UTF-32 always has a NUL, and XML has none.
     nul = octets.find(0)
     if nul >= 0:
         raise DecodeError("a NUL: only UTF-8 is read", offset=nul, code="omadm.encoding")
