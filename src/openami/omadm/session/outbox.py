@@ -112,7 +112,7 @@ def _flat(item: Item, media: MediaType) -> Item:
     meta = item.meta or Meta()
     if item.data.page is Page.DDF:
         name = "application/vnd.syncml.dmtnds+" + ("xml" if xml else "wbxml")
-        meta = replace(meta, type=name)
+        meta = replace(meta, format="xml" if xml else "bin", type=name)
     return replace(item, meta=meta, data=data)
 
 
