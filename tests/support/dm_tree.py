@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from openami.omadm.element import Element
 from openami.omadm.messages.model import Add, Copy, Delete, Exec, Get, Item, Location, Meta, Replace
 from openami.omadm.objects.catalog import device_schema
-from openami.omadm.session.events import Outcome
 from openami.omadm.tree.acl import Acl
 from openami.omadm.tree.tree import ManagementTree
 from openami.omadm.tree.visit import Visit
+
+if TYPE_CHECKING:
+    from openami.omadm.session.events import Outcome
 
 Data = str | bytes | Element | None
 NOW = 994_869_497.0  # 2001-07-11T16:38:17Z
@@ -34,11 +38,15 @@ class Server:
     def __init__(self, tree: ManagementTree, name: str = "srv", *, octets: bool = True) -> None:
         self.visit = Visit(tree, name, NOW, octets=octets)
 
-    def add(self, address: str, data: Data = None, form: str | None = None, type: str | None = None) -> int:
-        return self._do(Add, address, data, form, type).status
+    def add(
+        self, address: str, data: Data = None, form: str | None = None, kind: str | None = None
+    ) -> int:
+        return self._do(Add, address, data, form, kind).status
 
-    def replace(self, address: str, data: Data = None, form: str | None = None, type: str | None = None) -> int:
-        return self._do(Replace, address, data, form, type).status
+    def replace(
+        self, address: str, data: Data = None, form: str | None = None, kind: str | None = None
+    ) -> int:
+        return self._do(Replace, address, data, form, kind).status
 
     def delete(self, address: str) -> int:
         return self._do(Delete, address).status
@@ -61,12 +69,12 @@ class Server:
 
     def _do(
         self,
-        kind: type[Add | Replace | Delete | Get],
+        command: type[Add | Replace | Delete | Get],
         address: str,
         data: Data = None,
         form: str | None = None,
-        type: str | None = None,
+        kind: str | None = None,
     ) -> Outcome:
-        meta = Meta(format=form, type=type) if form or type else None
+        meta = Meta(format=form, type=kind) if form or kind else None
         item = Item(Location(address), meta=meta, data=data)
-        return self.visit.perform(kind(1, (item,)), item)
+        return self.visit.perform(command(1, (item,)), item)
