@@ -10,6 +10,7 @@ from bench.machine import describe
 BENCHMARKS = {
     "columns": "load profiles to columns, against gurux-dlms",
     "street": "whole reads of meters from one street, against gurux-dlms",
+    "omadm": "device management messages, against xml.etree",
     "store": "uploads, pipeline, octets a reading, queries",
 }
 

@@ -77,3 +77,36 @@ def test_text_that_is_not_hexadecimal_is_refused() -> None:
 def test_a_missing_input_is_an_error(source: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["decode", "hdlc", source]) == 2
     assert "error[decode.input]" in capsys.readouterr().err
+
+
+NOTIFICATION = "96dfbe3b29d843bf7cf77c5c06920bb302d8000000002a0866756e616d626f6c"
+WBXML = bytes.fromhex("02A4016A004F03610001")
+DDF = bytes.fromhex("0200006A1B2D2F2F4F4D412F2F4454442D444D2D44444620312E322F2F454E0024")
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "line"),
+    [
+        ("syncml", b'<?xml version="1.0"?>\n<Item><Data>x\n</Data></Item>', r"Data: x\n"),
+        ("syncml", b"\xef\xbb\xbf<Data>cafe</Data>", "Data: cafe"),
+        ("wbxml", WBXML, "Data: a"),
+        ("wbxml", WBXML.hex(" ").encode(), "Data: a"),
+        ("wbxml", DDF, "Node"),
+        ("notification", NOTIFICATION.encode(), "server-id: funambol"),
+    ],
+)
+def test_device_management(
+    kind: str, content: bytes, line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "message"
+    file.write_bytes(content)
+    assert main(["decode", kind, str(file)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(each.endswith(line) for each in lines)
+    assert main(["decode", kind, str(file), "--json"]) == 0
+    assert {"name", "offset"} <= json.loads(capsys.readouterr().out).keys()
+
+
+def test_device_management_says_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["decode", "wbxml", "02A4016A004F"]) == 3
+    assert "error[protocol.decode]: message 1" in capsys.readouterr().err

@@ -217,9 +217,11 @@ texts = st.one_of(
     st.binary().map(lambda octets: b"\xff" + octets),
 )
 elements = st.recursive(
-    st.builds(lambda name, text: Element(*name, text or ()), names, texts),
+    st.builds(lambda name, text: Element(name[0], name[1], text or ()), names, texts),
     lambda inner: st.builds(
-        lambda name, content: Element(*name, tuple(content)), names, st.lists(inner, max_size=4)
+        lambda name, content: Element(name[0], name[1], tuple(content)),
+        names,
+        st.lists(inner, max_size=4),
     ),
     max_leaves=12,
 )

@@ -17,7 +17,8 @@ from openami.core.errors import ConfigError, DecodeError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from openami.dlms.inspect import Inspector, Node
+    from openami.core.inspection import Node
+    from openami.dlms.inspect import Inspector
 
     Dissect = Callable[[Inspector, bytes], Node]
 
@@ -40,9 +41,14 @@ def messages(content: bytes, *, join: bool) -> Iterator[bytes]:
     Blank lines and what follows ``#`` do not count. Content that is not hexadecimal text is taken
     as the octets themselves.
     """
+    if content.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<"):
+        yield content
+        return
     try:
         lines = content.decode("ascii").splitlines()
     except UnicodeDecodeError:
+        lines = ["\0"]
+    if any("\0" in line for line in lines):
         yield content
         return
     stripped = [line.partition("#")[0].strip() for line in lines]
@@ -121,7 +127,7 @@ def _command(name: str, what: str, dissect: Dissect) -> None:
         join: bool,
         as_json: bool,
     ) -> int:
-        from openami.dlms.inspect import Inspector, to_dict, to_text
+        from openami.dlms.inspect import Inspector
         from openami.dlms.security import Keys
 
         secrets = gather(keys, key_file=key_file, system_title=title)
@@ -130,19 +136,41 @@ def _command(name: str, what: str, dissect: Dissect) -> None:
             client_title=secrets.system_title,
             server_title=secrets.system_title,
         )
-        failed = 0
-        for number, octets in enumerate(messages(read_input(source), join=join)):
-            try:
-                node = dissect(inspector, octets)
-            except DecodeError as error:
-                failed += 1
-                click.echo(f"error[{error.code}]: message {number + 1}: {error.message}", err=True)
-                continue
-            if as_json:
-                emit_json(to_dict(node))
-            else:
-                click.echo(("\n" if number else "") + to_text(node))
-        return DecodeError.exit_status if failed else 0
+        octets = messages(read_input(source), join=join)
+        return _show(octets, lambda each: dissect(inspector, each), as_json=as_json)
+
+
+def _plain_command(name: str, what: str, function: str) -> None:
+    """Add a command for messages that are not ciphered."""
+
+    @decode.command(name, help=f"Show {what}.", short_help=f"Show {what}.")
+    @click.argument("source", metavar="[HEX|FILE|-]", required=False)
+    @click.option("--join", is_flag=True, help="Take all lines as one run of octets.")
+    @json_option
+    def command(source: str | None, join: bool, as_json: bool) -> int:
+        from openami.omadm import inspect
+
+        octets = messages(read_input(source), join=join)
+        return _show(octets, getattr(inspect, function), as_json=as_json)
+
+
+def _show(octets: Iterator[bytes], dissect: Callable[[bytes], Node], *, as_json: bool) -> int:
+    """Print the tree of each message; return the exit status."""
+    from openami.core.inspection import to_dict, to_text
+
+    failed = 0
+    for number, each in enumerate(octets):
+        try:
+            node = dissect(each)
+        except DecodeError as error:
+            failed += 1
+            click.echo(f"error[{error.code}]: message {number + 1}: {error.message}", err=True)
+            continue
+        if as_json:
+            emit_json(to_dict(node))
+        else:
+            click.echo(("\n" if number else "") + to_text(node))
+    return DecodeError.exit_status if failed else 0
 
 
 def _dlms(inspector: Inspector, octets: bytes) -> Node:
@@ -164,3 +192,6 @@ def _wrapper(inspector: Inspector, octets: bytes) -> Node:
 _command("dlms", "xDLMS and ACSE APDUs", _dlms)
 _command("hdlc", "HDLC frames (IEC 62056-46) and the APDUs in them", _hdlc)
 _command("wrapper", "packets of the TCP and UDP wrapper (IEC 62056-47)", _wrapper)
+_plain_command("syncml", "OMA DM messages and management trees in XML", "inspect_syncml")
+_plain_command("wbxml", "OMA DM messages and management trees in WBXML", "inspect_wbxml")
+_plain_command("notification", "notifications of OMA DM (package 0)", "inspect_notification")

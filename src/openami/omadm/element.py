@@ -31,6 +31,11 @@ FORBIDDEN: Final = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010fff
 """What no XML 1.0 document may hold, escaped or not (XML 1.0, clause 2.2)."""
 
 
+def is_text(characters: str) -> bool:
+    """Whether XML 1.0 has a form for all of them; what is printable needs no search."""
+    return characters.isprintable() or not FORBIDDEN.search(characters)
+
+
 @dataclass(frozen=True, slots=True)
 class Element:
     """One element.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from xml.parsers import expat
 
 from openami.core.errors import DecodeError, LocalProtocolError
-from openami.omadm.element import FORBIDDEN, NAMESPACES, Element, Page
+from openami.omadm.element import NAMESPACES, Element, Page, is_text
 from openami.omadm.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ def _refuse_tricks(octets: bytes, limits: Limits) -> None:
         raise DecodeError(
             f"more than {limits.octets} octets", offset=limits.octets, code="omadm.too-large"
         )
-    # Expat believes a UTF-16 mark more than its caller, and would read a DOCTYPE behind it. Markup in
-    # UTF-16 and UTF-32 always has a NUL, and XML has none.
+    # Expat believes a UTF-16 mark more than its caller, and would read a DOCTYPE behind it. Markup
+    # in UTF-16 and UTF-32 always has a NUL, and XML has none.
     nul = octets.find(0)
     if nul >= 0:
         raise DecodeError("a NUL: only UTF-8 is read", offset=nul, code="omadm.encoding")
@@ -159,7 +159,7 @@ def parse_xml(octets: bytes, limits: Limits = DEFAULT_LIMITS) -> Element:
 
 def _escape(text: str) -> str:
     """Return characters as XML has them; a bare CR would come back as LF (XML 1.0, 2.11)."""
-    if FORBIDDEN.search(text):
+    if not is_text(text):
         raise LocalProtocolError("XML has no form for this character; send it in base64")
     for plain, escaped in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\r", "&#13;")):
         if plain in text:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from openami.core.inspection import Node, to_dict, to_text
 from openami.dlms.inspect.framing import HdlcInspector, dissect_packets
 from openami.dlms.inspect.inspector import Inspector
-from openami.dlms.inspect.node import Node, to_dict, to_text
 
 if TYPE_CHECKING:
     from openami.dlms.security import Keys

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
+from openami.core.inspection import Node
 from openami.dlms.apdu.acse import (
     ApplicationContext,
     AssociationResult,
@@ -14,7 +15,6 @@ from openami.dlms.apdu.acse import (
     ReleaseResponseReason,
 )
 from openami.dlms.apdu.common import Tag
-from openami.dlms.inspect.node import Node
 from openami.dlms.inspect.services import words
 
 if TYPE_CHECKING:

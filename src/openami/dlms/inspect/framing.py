@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import DecodeError
+from openami.core.inspection import Node
 from openami.dlms.hdlc.frame import CHECK_SIZE, FLAG_OCTET, Frame, FrameKind, read_format
 from openami.dlms.hdlc.parameters import Limits
-from openami.dlms.inspect.node import Node
 from openami.dlms.inspect.scan import Scan, u16
 from openami.dlms.wrapper import Packet
 from openami.wire.reader import Reader

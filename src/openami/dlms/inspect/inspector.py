@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from openami.core.errors import DecodeError, SecurityError
+from openami.core.inspection import Node
 from openami.crypto.gcm import TAG_SIZE, Gcm
 from openami.dlms.apdu import decode_apdu
 from openami.dlms.apdu.acse import Aare, Aarq
@@ -13,7 +14,6 @@ from openami.dlms.apdu.ciphered import CipheredApdu, Form
 from openami.dlms.apdu.common import Tag
 from openami.dlms.apdu.initiate import InitiateRequest
 from openami.dlms.inspect.acse import ACSE, dissect_acse
-from openami.dlms.inspect.node import Node
 from openami.dlms.inspect.scan import Scan, octet_string, u8, u32
 from openami.dlms.inspect.services import SERVICES
 from openami.dlms.security import Keys, SecurityControl, unprotect

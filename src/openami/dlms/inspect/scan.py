@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from openami.core.inspection import Node
 from openami.core.obis import Obis
 from openami.dlms.data import Data, DataType, type_name
 from openami.dlms.datetime import CosemDateTime
-from openami.dlms.inspect.node import Node
 from openami.dlms.obis_names import describe
 from openami.wire.reader import Reader
 

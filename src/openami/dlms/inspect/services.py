@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from openami.core.inspection import Node
 from openami.dlms.apdu.common import CONFIRMED, HIGH_PRIORITY, Tag
 from openami.dlms.apdu.exception import ServiceError, StateError
 from openami.dlms.apdu.initiate import InitiateError, ServiceErrorKind
 from openami.dlms.conformance import read_conformance
 from openami.dlms.datetime import CosemDateTime
-from openami.dlms.inspect.node import Node
 from openami.dlms.inspect.scan import (
     Part,
     Scan,

@@ -2,7 +2,7 @@
 
 The client asks, the server answers: package 1 opens, and every answer is read before the next
 message is made. A client that would have nothing to send but the Status of the header sends
-nothing, and the session is over. The states are those of ``TRANSITIONS``.
+nothing, and the session is over. The states are those of ``states.CLIENT``.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from dataclasses import dataclass, replace
-from enum import Enum, auto
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import LocalProtocolError, RemoteProtocolError, SecurityError
@@ -48,11 +46,10 @@ from openami.omadm.session.numbering import (
 from openami.omadm.session.objects import Assembly
 from openami.omadm.session.outbox import Outbox
 from openami.omadm.session.perform import Gate, Performer, unattended
+from openami.omadm.session.states import CLIENT, ClientState, ClientStep
 from openami.omadm.session.trust import Guard, Nonces, Prover, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from openami.omadm.session.account import Account
     from openami.omadm.session.perform import User
 
@@ -61,35 +58,6 @@ MAX_MESSAGES: Final = 10_000
 comes to an end would keep a device from everything else."""
 ATTEMPTS: Final = 3
 """How often a message is sent before the server counts as gone."""
-
-
-class State(Enum):
-    """Where a client's session is."""
-
-    IDLE = auto()
-    READY = auto()
-    AWAITING = auto()
-    CLOSED = auto()
-
-
-class Step(Enum):
-    """What moves a client's session."""
-
-    MADE = auto()
-    SENT = auto()
-    ENDED = auto()
-
-
-TRANSITIONS: Final[Mapping[tuple[State, Step], State]] = MappingProxyType(
-    {
-        (State.IDLE, Step.MADE): State.READY,
-        (State.READY, Step.SENT): State.AWAITING,
-        (State.AWAITING, Step.MADE): State.READY,
-        (State.AWAITING, Step.ENDED): State.CLOSED,
-        (State.READY, Step.ENDED): State.CLOSED,
-        (State.IDLE, Step.ENDED): State.CLOSED,
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +125,7 @@ class ClientSession:
             Replace(0, tuple(Item(Location(uri), data=value) for uri, value in config.dev_info)),
         )
         self._events: deque[Event] = deque()
-        self._state = State.IDLE
+        self._state = ClientState.IDLE
         self._opened = False
         self._known = False
         self._own = True
@@ -174,7 +142,7 @@ class ClientSession:
     @property
     def closed(self) -> bool:
         """Nothing more will be sent."""
-        return self._state is State.CLOSED
+        return self._state is ClientState.CLOSED
 
     def next_event(self) -> Event | None:
         """Return what has happened; to be asked before every ``next_outgoing``."""
@@ -196,9 +164,9 @@ class ClientSession:
 
     def next_outgoing(self) -> Outgoing | None:
         """Return the message to be sent to ``address``; None: there is none (now, or any more)."""
-        if self._state is not State.READY:
+        if self._state is not ClientState.READY:
             return None
-        self._move(Step.SENT)
+        self._move(ClientStep.SENT)
         return self._outgoing
 
     def say(self, alert: Alert) -> None:
@@ -218,8 +186,8 @@ class ClientSession:
             return
         self._attempts += 1
         self._deadline = now + self._config.answer_timeout
-        if self._state is State.AWAITING:
-            self._move(Step.MADE)
+        if self._state is ClientState.AWAITING:
+            self._move(ClientStep.MADE)
 
     def receive(self, body: bytes, content_type: str, hmac: str | None, now: float) -> None:
         """Take the server's answer.
@@ -227,7 +195,7 @@ class ClientSession:
         Nothing is raised for what the server has done: the session ends, and an event says why.
         An answer that was taken already changes nothing.
         """
-        if self._state is not State.AWAITING:
+        if self._state is not ClientState.AWAITING:
             if hashlib.sha256(body).digest() == self._peer_digest or self.closed:
                 return
             raise LocalProtocolError("an answer to a message that was not sent")
@@ -378,7 +346,7 @@ class ClientSession:
         self._keep_nonces(self._guard.nonce)
         self._attempts = 1
         self._deadline = now + self._config.answer_timeout
-        self._move(Step.MADE)
+        self._move(ClientStep.MADE)
 
     def _header(self) -> Header:
         config = self._config
@@ -401,15 +369,12 @@ class ClientSession:
         self._events.append(event)
 
     def _end(self, end: End, code: str | None = None, message: str = "") -> None:
-        self._move(Step.ENDED)
+        self._move(ClientStep.ENDED)
         self._deadline = None
         self._events.append(SessionEnded(end, code, message))
 
-    def _move(self, step: Step) -> None:
-        state = TRANSITIONS.get((self._state, step))
-        if state is None:
-            raise LocalProtocolError(f"{step.name} while {self._state.name}")
-        self._state = state
+    def _move(self, step: ClientStep) -> None:
+        self._state = CLIENT.after(self._state, step)
 
 
 _LINK_ALERTS: Final = frozenset({AlertCode.NEXT_MESSAGE, AlertCode.NO_END_OF_DATA})

@@ -112,7 +112,7 @@ def _flat(item: Item, media: MediaType) -> Item:
     meta = item.meta or Meta()
     if item.data.page is Page.DDF:
         name = "application/vnd.syncml.dmtnds+" + ("xml" if xml else "wbxml")
-        meta = replace(meta, type=name)
+        meta = replace(meta, format="xml" if xml else "bin", type=name)
     return replace(item, meta=meta, data=data)
 
 
@@ -120,13 +120,14 @@ class Outbox:
     """The answers and commands of one side.
 
     Attributes:
+        media: how messages are encoded.
         room: octets of the peer's messages (MaxMsgSize); None: it has not said.
         answers: what may be sent while the peer's package is not complete.
         commands: of the own package.
     """
 
     def __init__(self, media: MediaType) -> None:
-        self._media = media
+        self.media = media
         self.room: int | None = None
         self.answers: deque[Command] = deque()
         self.commands: deque[Pending] = deque()
@@ -254,7 +255,7 @@ class Outbox:
             for items in (command.items[half:], command.items[:half]):
                 self.commands.appendleft(replace(entry, command=replace(command, items=items)))
             return True
-        item = _flat(command.items[0], self._media)
+        item = _flat(command.items[0], self.media)
         if item is command.items[0]:
             return False
         self.commands[0] = replace(entry, command=replace(command, items=(item,)))
@@ -288,9 +289,9 @@ class Outbox:
 
     def _prepared(self, command: Command) -> Command:
         if isinstance(command, Exec):
-            return replace(command, item=_prepare_item(command.item, self._media))
+            return replace(command, item=_prepare_item(command.item, self.media))
         if isinstance(command, _MANY):
-            items = tuple(_prepare_item(item, self._media) for item in command.items)
+            items = tuple(_prepare_item(item, self.media) for item in command.items)
             return replace(command, items=items)
         if isinstance(command, Atomic | Sequence):
             return replace(command, commands=tuple(map(self._prepared, command.commands)))
@@ -301,7 +302,7 @@ class Outbox:
     ) -> tuple[bytes, list[Command]]:
         numbers = count(1)
         numbered = [number(command, numbers) for command in commands]
-        return encode_message(Message(header, tuple(numbered), final), self._media), numbered
+        return encode_message(Message(header, tuple(numbered), final), self.media), numbered
 
     def _size(self, header: Header, commands: list[Command]) -> int:
         return len(self._encode(header, commands, final=True)[0])
@@ -311,5 +312,5 @@ class Outbox:
         widest = (_WIDEST_ID for _ in walk(command))
         message = Message(header, (number(command, widest),), final=True)
         empty = Message(header, (), final=True)
-        media = self._media
+        media = self.media
         return len(encode_message(message, media)) - len(encode_message(empty, media)) + _SLACK

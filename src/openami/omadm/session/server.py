@@ -1,7 +1,7 @@
 """A head-end's end of a session (OMA-TS-DM_Protocol 1.2, clause 8).
 
 The server answers every message once. The same message again gets the same answer; an older one,
-or one from the future, gets none. The states are those of ``TRANSITIONS``.
+or one from the future, gets none. The states are those of ``states.SERVER``.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from dataclasses import dataclass, replace
-from enum import Enum, auto
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import LocalProtocolError, RemoteProtocolError, SecurityError
@@ -20,23 +18,17 @@ from openami.omadm.messages.codec import decode_message
 from openami.omadm.messages.media import MediaType
 from openami.omadm.messages.model import (
     Alert,
-    Command,
     Header,
     Item,
     Location,
     Message,
     Meta,
-    Replace,
-    Results,
     StatusReport,
-    Unsupported,
 )
 from openami.omadm.session.events import (
     NO_ANSWER,
-    AlertReceived,
     Authenticated,
     AuthenticationFailed,
-    DeviceInfoReceived,
     End,
     Event,
     NonceChanged,
@@ -45,52 +37,25 @@ from openami.omadm.session.events import (
     Outgoing,
     SessionEnded,
 )
+from openami.omadm.session.intake import Intake, refused
 from openami.omadm.session.numbering import (
     header_status,
     items_of,
-    name_of,
-    status_of,
     walk,
-    whole_item,
 )
-from openami.omadm.session.objects import Assembly
 from openami.omadm.session.orders import Orders
 from openami.omadm.session.outbox import Outbox, Sent, data_size
+from openami.omadm.session.states import SERVER, ServerState, ServerStep
 from openami.omadm.session.trust import Guard, Nonces, Prover, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from openami.omadm.session.account import Account
 
 MAX_MESSAGES: Final = 10_000
 """Messages of one session, as the client's: a device that never ends would hold its orders."""
 _DEV_INFO: Final = "./DevInfo/"
-
-
-class State(Enum):
-    """Where a server's session is."""
-
-    OPENING = auto()
-    MANAGING = auto()
-    CLOSED = auto()
-
-
-class Step(Enum):
-    """What moves a server's session."""
-
-    TRUSTED = auto()
-    ENDED = auto()
-
-
-TRANSITIONS: Final[Mapping[tuple[State, Step], State]] = MappingProxyType(
-    {
-        (State.OPENING, Step.TRUSTED): State.MANAGING,
-        (State.MANAGING, Step.TRUSTED): State.MANAGING,
-        (State.OPENING, Step.ENDED): State.CLOSED,
-        (State.MANAGING, Step.ENDED): State.CLOSED,
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,24 +75,6 @@ class ServerConfig:
     max_msg_size: int = 65_536
     max_obj_size: int = 2**20
     idle_timeout: float = 120.0
-
-
-def refusal(message: Message, content_type: str, status: Status, uri: str) -> Outgoing:
-    """Return the answer to a device without an account: a status for everything, and no session."""
-    outbox = Outbox(MediaType.of(content_type))
-    outbox.answers.extend(_refused(message, status))
-    header = message.header
-    source = replace(header, msg_id=1, target=header.source, source=Location(uri))
-    reply = replace(source, cred=None, meta=None, resp_uri=None, ver_dtd="1.2", ver_proto="DM/1.2")
-    packed = outbox.pack(reply, header_status(header, status, None), own=False, alone=True)
-    return Outgoing(packed.body, MediaType.of(content_type))
-
-
-def _refused(message: Message, status: int) -> Iterable[StatusReport]:
-    for command in message.commands:
-        if not isinstance(command, StatusReport | Results):
-            for inner in walk(command):
-                yield status_of(message.header.msg_id, inner, status)
 
 
 class ServerSession:
@@ -155,15 +102,15 @@ class ServerSession:
         self._limits = replace(DEFAULT_LIMITS, octets=config.max_msg_size)
         self._prover = Prover(account.server, account.policy, account.server_nonce)
         self._guard = Guard(account.client, account.policy, account.client_nonce, nonces)
-        self._assembly = Assembly(config.max_obj_size)
         self._orders = Orders()
         self._queue: deque[Order] = deque(orders)
         self._events: deque[Event] = deque()
-        self._state = State.OPENING
+        self._state = ServerState.OPENING
         self._session_id = session_id
         self._device: str | None = None
         self._media = MediaType.WBXML
         self._outbox = Outbox(self._media)
+        self._intake = Intake(config.max_obj_size, self._outbox, self._orders, self._events.append)
         self._largest: int | None = None
         self._known = False
         self._middle = False
@@ -178,7 +125,7 @@ class ServerSession:
     @property
     def closed(self) -> bool:
         """Only a repetition of the last message is answered any more."""
-        return self._state is State.CLOSED
+        return self._state is ServerState.CLOSED
 
     def next_event(self) -> Event | None:
         """Return what has happened; to be emptied before the answer of ``receive`` is sent."""
@@ -281,8 +228,7 @@ class ServerSession:
     def _adopt(self, header: Header, content_type: str) -> None:
         """Take over what the device says of itself and of its messages."""
         if self._device is None:
-            self._media = MediaType.of(content_type)
-            self._outbox = Outbox(self._media)
+            self._media = self._outbox.media = MediaType.of(content_type)
         self._session_id, self._device = header.session_id, header.source.uri
         self._peer_msg_id = header.msg_id
         if header.meta and header.meta.max_msg_size:
@@ -296,7 +242,7 @@ class ServerSession:
         if not self._known:
             self._known = True
             self._events.append(Authenticated())
-        self._move(Step.TRUSTED)
+        self._move(ServerStep.TRUSTED)
         if self._prove(message, verdict) or not self._last_sent:
             return self._read(message, verdict)
         self._orders.forget(self._msg_id)
@@ -306,7 +252,7 @@ class ServerSession:
     def _challenge(self, message: Message, verdict: Verdict) -> Outgoing:
         self._events.append(AuthenticationFailed(verdict.status))
         self._prove(message, verdict)
-        self._outbox.answers.extend(_refused(message, verdict.status))
+        self._outbox.answers.extend(refused(message, verdict.status))
         answer = self._make(message.header, verdict, own=False, alone=True)
         if verdict.last:
             self._end(End.REFUSED, "omadm.auth.failed", "the device proves nothing")
@@ -329,9 +275,9 @@ class ServerSession:
         aborted = False
         for command in message.commands:
             if isinstance(command, StatusReport):
-                self._read_status(command)
+                self._intake.status(command)
             else:
-                self._read_command(message.header.msg_id, command)
+                self._intake.command(message.header.msg_id, command)
                 aborted |= isinstance(command, Alert) and command.data == AlertCode.SESSION_ABORT
         if aborted or self._aborting:
             return self._abort(message, verdict, by_device=aborted)
@@ -342,70 +288,6 @@ class ServerSession:
             self._events.extend(self._orders.finish())
             self._next_package()
         return self._make(message.header, verdict, own=own)
-
-    def _read_status(self, status: StatusReport) -> None:
-        order = self._orders.status(status)
-        rest = self._outbox.commands[0] if self._outbox.commands else None
-        if order is not None and rest is not None and rest.begun and rest.order == order:
-            self._outbox.drop_rest()
-
-    def _read_command(self, msg_id: int, command: Command) -> None:
-        items = items_of(command)
-        link = isinstance(command, Alert) and command.data == AlertCode.NEXT_MESSAGE
-        broken = (
-            None
-            if link
-            else self._assembly.interrupted_by(name_of(command), items[0] if items else None)
-        )
-        if broken is not None:
-            self._outbox.answers.append(Alert(0, AlertCode.NO_END_OF_DATA, (broken,)))
-        status = self._handle(msg_id, command)
-        # Results that were taken get no Status (DM Protocol 1.2, 8.4).
-        if not (isinstance(command, Results) and status == Status.OK):
-            self._outbox.answers.append(status_of(msg_id, command, status))
-
-    def _handle(self, msg_id: int, command: Command) -> int:
-        if isinstance(command, Results):
-            return self._results(command)
-        if isinstance(command, Replace):
-            return self._dev_info(command)
-        if isinstance(command, Alert):
-            return self._alert(command)
-        if isinstance(command, Unsupported):
-            return Status.OPTIONAL_NOT_SUPPORTED
-        # Of commands, a client sends Replace of its DevInfo, Results and Alert (clause 8.2).
-        for inner in list(walk(command))[1:]:
-            self._outbox.answers.append(status_of(msg_id, inner, Status.NOT_ALLOWED))
-        return Status.NOT_ALLOWED
-
-    def _results(self, results: Results) -> int:
-        complete = []
-        status: int = Status.OK
-        for item in results.items:
-            taken = self._assembly.take("Results", whole_item(results, item))
-            if taken.item is None:
-                status = taken.status
-            else:
-                complete.append(taken.item)
-        self._orders.found(results.msg_ref, results.cmd_ref, tuple(complete))
-        return status
-
-    def _dev_info(self, command: Replace) -> int:
-        values = []
-        for item in command.items:
-            where = item.target or item.source  # the standard says Source, real clients either
-            if where is None or not where.uri.startswith(_DEV_INFO):
-                return Status.NOT_ALLOWED
-            values.append((where.uri, item.data if isinstance(item.data, str) else ""))
-        self._events.append(DeviceInfoReceived(tuple(values)))
-        return Status.OK
-
-    def _alert(self, alert: Alert) -> int:
-        if alert.data == AlertCode.NO_END_OF_DATA:
-            self._outbox.drop_rest()
-        if alert.data not in _LINK_ALERTS:
-            self._events.append(AlertReceived(alert))
-        return Status.OK
 
     # What goes to the device.
 
@@ -429,7 +311,7 @@ class ServerSession:
 
     def _goodbye(self, message: Message, verdict: Verdict) -> Outgoing:
         """Answer a device that has broken the protocol: its header's status, and the end."""
-        self._outbox = Outbox(self._media)
+        self._outbox.answers.clear()
         status = verdict if not verdict.trusted else Verdict(Status.COMMAND_FAILED)
         self._outbox.answers.append(Alert(0, AlertCode.SESSION_ABORT))
         return self._make(message.header, status, own=False, alone=True, ending=True)
@@ -481,7 +363,7 @@ class ServerSession:
     def _end(self, end: End, code: str | None = None, message: str = "") -> None:
         if self.closed:
             return
-        self._move(Step.ENDED)
+        self._move(ServerStep.ENDED)
         self._deadline = None
         self._events.extend(self._orders.finish())
         waiting = dict.fromkeys(
@@ -493,22 +375,8 @@ class ServerSession:
         self._queue.clear()
         self._events.append(SessionEnded(end, code, message))
 
-    def _move(self, step: Step) -> None:
-        state = TRANSITIONS.get((self._state, step))
-        if state is None:
-            raise LocalProtocolError(f"{step.name} while {self._state.name}")
-        self._state = state
-
-
-_LINK_ALERTS: Final = frozenset(
-    {
-        AlertCode.SERVER_INITIATED,
-        AlertCode.CLIENT_INITIATED,
-        AlertCode.NEXT_MESSAGE,
-        AlertCode.SESSION_ABORT,
-        AlertCode.NO_END_OF_DATA,
-    }
-)
+    def _move(self, step: ServerStep) -> None:
+        self._state = SERVER.after(self._state, step)
 
 
 def _all_items(order: Order) -> Iterable[Item]:

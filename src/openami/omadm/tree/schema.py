@@ -105,7 +105,7 @@ class Schema:
     def place_of(self, urn: str) -> Path | None:
         """Return below which node objects of a type are kept; None: it has one fixed place."""
         for path, rule in self.rules():
-            if any(child.name is None and child.type == urn for child in rule.children):
+            if urn and any(child.name is None and child.type == urn for child in rule.children):
                 return path
         return None
 

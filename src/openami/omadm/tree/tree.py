@@ -200,7 +200,10 @@ class ManagementTree:
         children: dict[Path, dict[str, StoredNode]] = {}
         root = None
         for stored in self._store.load():
-            path = parse_path(stored.path, self.limits.uri)
+            try:
+                path = parse_path(stored.path, self.limits.uri)
+            except TreeRefusedError as error:
+                raise _damaged(stored) from error
             if path:
                 children.setdefault(path[:-1], {})[path[-1]] = stored
             else:
@@ -241,13 +244,17 @@ def _stored(path: Path, node: Node) -> StoredNode:
     )  # fmt: skip
 
 
+def _damaged(stored: StoredNode) -> StoreError:
+    return StoreError(f"the stored tree is damaged at {stored.path}", code="store.damaged")
+
+
 def _assembled(path: Path, stored: StoredNode, below: dict[Path, dict[str, StoredNode]]) -> Node:
     try:
         form = Format(stored.format)
         value = stored.value if form is Format.BIN else stored.value.decode()
         acl = Acl.parse(stored.acl)
     except (ValueError, TreeRefusedError) as error:
-        raise StoreError(f"the stored tree is damaged at {stored.path}") from error
+        raise _damaged(stored) from error
     children = {
         name: _assembled((*path, name), child, below) for name, child in below.get(path, {}).items()
     }

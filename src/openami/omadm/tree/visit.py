@@ -7,6 +7,7 @@ object allows (405), the value (415, 413, 500), the room (420), the device's own
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -180,7 +181,8 @@ class Visit:
             raise TreeRefusedError(Status.NOT_ALLOWED, "no object of this type is known here")
         if above not in (None, (), place):
             raise TreeRefusedError(Status.NOT_ALLOWED, "objects of this type stand elsewhere")
-        return (*place, name or str(len(draft.node(place).children) + 1))
+        taken = draft.node(place).children
+        return (*place, name or next(n for n in map(str, count(1)) if n not in taken))
 
     def _replace(self, draft: Draft, command: Replace, item: Item) -> Outcome:
         uri = self._address(item.target)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import DecodeError
-from openami.omadm.element import FORBIDDEN, Element, Page
+from openami.omadm.element import Element, Page, is_text
 from openami.omadm.limits import DEFAULT_LIMITS, Limits
 from openami.omadm.wbxml.tokens import (
     ATTRIBUTES,
@@ -166,8 +166,13 @@ class _Body:
     def read(self) -> Element:
         """Return the root element."""
         cursor = self._cursor
-        while self._root is None:
-            octet = cursor.u8()
+        data, size = cursor.data, len(cursor.data)
+        while self._root is None:  # what ``u8`` does stands here: half of all octets pass
+            position = cursor.position
+            if position >= size:
+                raise cursor.error("the document is cut off")
+            cursor.position = position + 1
+            octet = data[position]
             if octet & TAG >= FIRST_TAG:
                 self._tag(octet, self._tags.get(octet & TAG))
             else:
@@ -237,7 +242,7 @@ class _Body:
             if closed.opaque:
                 return text
             raise self._cursor.error(f"{closed.name}: no {self._header.charset}") from None
-        if FORBIDDEN.search(characters):
+        if not is_text(characters):
             if closed.opaque:
                 return text
             raise self._cursor.error(f"{closed.name}: no character of XML")

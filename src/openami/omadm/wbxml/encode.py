@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from openami.core.errors import LocalProtocolError
-from openami.omadm.element import FORBIDDEN, Element, Page
+from openami.omadm.element import Element, Page, is_text
 from openami.omadm.wbxml.tokens import (
     CONTENT,
     NUMBERS,
@@ -37,7 +37,7 @@ def _header(kind: DocumentKind) -> bytes:
 def _text(content: str | bytes) -> bytes:
     if isinstance(content, bytes):
         return b"%c%b%b" % (Token.OPAQUE, multi_byte(len(content)), content)
-    if FORBIDDEN.search(content):
+    if not is_text(content):
         raise LocalProtocolError("no character of XML; send it as octets")
     return b"\x03%b\x00" % content.encode()
 

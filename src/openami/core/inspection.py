@@ -35,7 +35,11 @@ class Node:
 
 def _headline(node: Node) -> str:
     text = node.name if node.value is None else f"{node.name}: {node.value}"
-    return f"{text} ({node.note})" if node.note else text
+    text = f"{text} ({node.note})" if node.note else text
+    if text.isprintable():
+        return text
+    # A peer's line breaks and terminal controls shall not look like lines of ours.
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _shown(node: Node) -> str:

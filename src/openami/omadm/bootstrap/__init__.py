@@ -1,0 +1,1 @@
+"""How a device gets its first account: the documents of OMA-TS-DM_Bootstrap 1.2, both ways."""

@@ -1,0 +1,153 @@
+"""What a server takes from a device (OMA-TS-DM_Protocol 1.2, clause 8).
+
+Of commands, a client sends Replace of its DevInfo, Results and Alert.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from openami.omadm.codes import AlertCode, Status
+from openami.omadm.messages.media import MediaType
+from openami.omadm.messages.model import (
+    Alert,
+    Command,
+    Location,
+    Message,
+    Replace,
+    Results,
+    StatusReport,
+    Unsupported,
+)
+from openami.omadm.session.events import AlertReceived, DeviceInfoReceived, Event, Outgoing
+from openami.omadm.session.numbering import (
+    header_status,
+    items_of,
+    name_of,
+    status_of,
+    walk,
+    whole_item,
+)
+from openami.omadm.session.objects import Assembly
+from openami.omadm.session.outbox import Outbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from openami.omadm.session.orders import Orders
+
+_DEV_INFO: Final = "./DevInfo/"
+_LINK_ALERTS: Final = frozenset(
+    {
+        AlertCode.SERVER_INITIATED,
+        AlertCode.CLIENT_INITIATED,
+        AlertCode.NEXT_MESSAGE,
+        AlertCode.SESSION_ABORT,
+        AlertCode.NO_END_OF_DATA,
+    }
+)
+
+
+def refusal(message: Message, content_type: str, status: Status, uri: str) -> Outgoing:
+    """Return the answer to a device without an account: a status for everything, and no session."""
+    outbox = Outbox(MediaType.of(content_type))
+    outbox.answers.extend(refused(message, status))
+    header = message.header
+    source = replace(header, msg_id=1, target=header.source, source=Location(uri))
+    reply = replace(source, cred=None, meta=None, resp_uri=None, ver_dtd="1.2", ver_proto="DM/1.2")
+    packed = outbox.pack(reply, header_status(header, status, None), own=False, alone=True)
+    return Outgoing(packed.body, MediaType.of(content_type))
+
+
+def refused(message: Message, status: int) -> Iterator[StatusReport]:
+    """Yield a Status for every command of a message that is not looked at."""
+    for command in message.commands:
+        if not isinstance(command, StatusReport | Results):
+            for inner in walk(command):
+                yield status_of(message.header.msg_id, inner, status)
+
+
+class Intake:
+    """Take a device's commands, and answer them.
+
+    Args:
+        largest: octets of an object that is taken in parts.
+        outbox: where the answers wait.
+        orders: what the device was told to do.
+        tell: takes what has happened.
+    """
+
+    def __init__(
+        self, largest: int, outbox: Outbox, orders: Orders, tell: Callable[[Event], None]
+    ) -> None:
+        self._assembly = Assembly(largest)
+        self._outbox = outbox
+        self._orders = orders
+        self._tell = tell
+
+    def status(self, status: StatusReport) -> None:
+        """Take the Status of a command of ours."""
+        order = self._orders.status(status)
+        rest = self._outbox.commands[0] if self._outbox.commands else None
+        if order is not None and rest is not None and rest.begun and rest.order == order:
+            self._outbox.drop_rest()
+
+    def command(self, msg_id: int, command: Command) -> None:
+        """Take a command of the device, and answer it."""
+        items = items_of(command)
+        link = isinstance(command, Alert) and command.data == AlertCode.NEXT_MESSAGE
+        broken = (
+            None
+            if link
+            else self._assembly.interrupted_by(name_of(command), items[0] if items else None)
+        )
+        if broken is not None:
+            self._outbox.answers.append(Alert(0, AlertCode.NO_END_OF_DATA, (broken,)))
+        status = self._handle(msg_id, command)
+        # Results that were taken get no Status (DM Protocol 1.2, 8.4).
+        if not (isinstance(command, Results) and status == Status.OK):
+            self._outbox.answers.append(status_of(msg_id, command, status))
+
+    def _handle(self, msg_id: int, command: Command) -> int:
+        if isinstance(command, Results):
+            return self._results(command)
+        if isinstance(command, Replace):
+            return self._dev_info(command)
+        if isinstance(command, Alert):
+            return self._alert(command)
+        if isinstance(command, Unsupported):
+            return Status.OPTIONAL_NOT_SUPPORTED
+        # Of commands, a client sends Replace of its DevInfo, Results and Alert (clause 8.2).
+        for inner in list(walk(command))[1:]:
+            self._outbox.answers.append(status_of(msg_id, inner, Status.NOT_ALLOWED))
+        return Status.NOT_ALLOWED
+
+    def _results(self, results: Results) -> int:
+        complete = []
+        status: int = Status.OK
+        for item in results.items:
+            taken = self._assembly.take("Results", whole_item(results, item))
+            if taken.item is None:
+                status = taken.status
+            else:
+                complete.append(taken.item)
+        self._orders.found(results.msg_ref, results.cmd_ref, tuple(complete))
+        return status
+
+    def _dev_info(self, command: Replace) -> int:
+        values = []
+        for item in command.items:
+            where = item.target or item.source  # the standard says Source, real clients either
+            if where is None or not where.uri.startswith(_DEV_INFO):
+                return Status.NOT_ALLOWED
+            values.append((where.uri, item.data if isinstance(item.data, str) else ""))
+        self._tell(DeviceInfoReceived(tuple(values)))
+        return Status.OK
+
+    def _alert(self, alert: Alert) -> int:
+        if alert.data == AlertCode.NO_END_OF_DATA:
+            self._outbox.drop_rest()
+        if alert.data not in _LINK_ALERTS:
+            self._tell(AlertReceived(alert))
+        return Status.OK
