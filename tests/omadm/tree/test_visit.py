@@ -14,6 +14,7 @@ from openami.omadm.element import Element, Page
 from openami.omadm.messages.model import Get, Item, Meta, Replace
 from openami.omadm.messages.model import Location as At
 from openami.omadm.objects.catalog import device_schema
+from openami.omadm.session.events import Outcome
 from openami.omadm.tree.draft import TreeLimits
 from openami.omadm.tree.node import find
 from openami.omadm.tree.refusal import TreeRefusedError
@@ -23,6 +24,7 @@ from openami.omadm.tree.visit import Visit
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from openami.omadm.session.perform import Gate
     from openami.omadm.tree.draft import Change
     from openami.omadm.tree.node import Node
 
@@ -35,6 +37,11 @@ def tree() -> ManagementTree:
 @pytest.fixture
 def server(tree: ManagementTree) -> Server:
     return Server(tree)
+
+
+def test_a_visit_is_the_sessions_gate(tree: ManagementTree) -> None:
+    gate: Gate = Visit(tree, "srv", NOW)
+    assert gate.rollback()
 
 
 def test_a_leaf_is_read_with_format_and_type(server: Server) -> None:
@@ -98,7 +105,7 @@ def test_add_makes_parents_and_defaults(server: Server) -> None:
 
 
 def test_add_of_an_interior_node(server: Server) -> None:
-    assert server.add("./SCHED/t1", form="node", type="urn:openami:mo:sched:1.0") == 200
+    assert server.add("./SCHED/t1", form="node", kind="urn:openami:mo:sched:1.0") == 200
     assert server.add("./SCHED/t2") == 200
     assert server.add("./SCHED/t3", "data", "node") == 415
     assert server.data("./SCHED/t2") == "Enabled/Interval/Spread/State"
@@ -180,7 +187,8 @@ def test_replace_answers(
 
 def test_the_status_of_an_item_without_address_is_incomplete(tree: ManagementTree) -> None:
     item = Item(data="x")
-    assert Visit(tree, "srv", NOW).perform(Replace(1, (item,)), item).status == 412
+    outcome = Visit(tree, "srv", NOW).perform(Replace(1, (item,)), item)
+    assert outcome == Outcome(412, (Item(data="the item has no address"),))
 
 
 def test_a_value_may_be_that_large(tree: ManagementTree) -> None:

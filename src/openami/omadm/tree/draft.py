@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from openami.omadm.codes import Status
-from openami.omadm.element import FORBIDDEN
+from openami.omadm.element import is_text
 from openami.omadm.tree.acl import Acl
 from openami.omadm.tree.node import Format, Node, Value, check_value, find, size
 from openami.omadm.tree.refusal import TreeRefusedError
@@ -92,12 +92,10 @@ class Draft:
         for depth in range(len(path) - 1, len(top), -1):
             above = path[:depth]
             rule = self.rule(above)
-            if rule.format is not Format.NODE:
-                raise TreeRefusedError(Status.NOT_ALLOWED, "a leaf has no children")
             below = {path[depth]: whole}
             self._check_count(rule, below)
-            below |= _defaults(rule, below.keys(), int(self.now))
-            whole = Node(Format.NODE, type=rule.type, changed=int(self.now), children=below)
+            below |= _defaults(rule, below.keys(), self.now)
+            whole = replace(rule.initial(self.now), children=below)
         self._check_room_beside(top, path[len(top)])
         parent = self.node(top)
         self._put(top, parent.with_child(path[len(top)], whole).touched(self.now))
@@ -127,9 +125,9 @@ class Draft:
 
     def set_title(self, path: Path, title: str) -> None:
         """Give a node another title."""
-        if size(title) > MAX_TITLE or FORBIDDEN.search(title):
-            raise TreeRefusedError(Status.ENTITY_TOO_LARGE, f"a title has up to {MAX_TITLE} octets")
-        self._put(path, replace(self.node(path), title=title).touched(self.now))
+        new = replace(self.node(path), title=title)
+        check_labels(new)
+        self._put(path, new.touched(self.now))
 
     def rename(self, path: Path, name: str) -> None:
         """Give a node another name; 405 unless it is the server's to choose."""
@@ -171,7 +169,7 @@ class Draft:
             name: self._admit((*path, name), child) for name, child in node.children.items()
         }
         self._check_count(rule, children)
-        children |= _defaults(rule, children.keys(), int(self.now))
+        children |= _defaults(rule, children.keys(), self.now)
         return replace(node, type=node.type or rule.type, changed=int(self.now), children=children)
 
     def _admit_free(self, path: Path, node: Node) -> Node:
@@ -197,9 +195,7 @@ class Draft:
         return kept
 
     def _check_room_beside(self, parent: Path, name: str) -> None:
-        rule = self.schema.rule(parent)
-        if rule is not None:
-            self._check_count(rule, {**self.node(parent).children, name: None})
+        self._check_count(self.rule(parent), {**self.node(parent).children, name: None})
 
     @staticmethod
     def _check_count(rule: Rule, children: Mapping[str, Node | None]) -> None:
@@ -229,10 +225,10 @@ class Draft:
         return tuple(_differences((), self.base, self.root))
 
 
-def _defaults(rule: Rule, there: AbstractSet[str], now: int) -> dict[str, Node]:
+def _defaults(rule: Rule, there: AbstractSet[str], now: float) -> dict[str, Node]:
     """Return the children that a new interior node has by itself: those with a default value."""
     return {
-        child.name: Node(child.format, child.default, type=child.type, changed=now)
+        child.name: child.initial(now)
         for child in rule.children
         if child.name is not None and child.least and child.default and child.name not in there
     }
@@ -245,7 +241,7 @@ def check_labels(node: Node) -> None:
         TreeRefusedError: 413.
     """
     for text in (node.title, node.type):
-        if len(text.encode(errors="replace")) > MAX_TITLE or FORBIDDEN.search(text):
+        if len(text.encode(errors="replace")) > MAX_TITLE or not is_text(text):
             raise TreeRefusedError(
                 Status.ENTITY_TOO_LARGE, f"a title or type has up to {MAX_TITLE} octets"
             )

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from openami.omadm.codes import Status
-from openami.omadm.element import FORBIDDEN
+from openami.omadm.element import is_text
 from openami.omadm.tree.acl import NO_ACL, Acl
 from openami.omadm.tree.refusal import TreeRefusedError
 
@@ -168,18 +168,14 @@ def _is_base64(text: str) -> bool:
     return True
 
 
-def _is_text(text: str) -> bool:
-    return not FORBIDDEN.search(text)
-
-
 _FORMS: Final[Mapping[Format, Callable[[str], bool]]] = MappingProxyType(
     {
         Format.B64: _is_base64,
         Format.BOOL: frozenset({"true", "false"}).__contains__,
-        Format.CHR: _is_text,
+        Format.CHR: is_text,
         Format.INT: _is_int,
         Format.NULL: frozenset({""}).__contains__,
-        Format.XML: _is_text,
+        Format.XML: is_text,
         Format.DATE: _is_date,
         Format.TIME: _is_time,
         Format.FLOAT: lambda text: bool(_FLOAT.fullmatch(text)),

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from openami.omadm.codes import Status
 from openami.omadm.messages.model import Item, Location, Meta
 from openami.omadm.tree import documents
-from openami.omadm.tree.node import Format, Node, find, size, timestamp
+from openami.omadm.tree.node import Format, Node, size, timestamp
 from openami.omadm.tree.refusal import TreeRefusedError
 from openami.omadm.tree.tnds import write_tnds
 from openami.omadm.tree.uri import PLAIN, Listing, Path, Property, Uri, format_path
@@ -55,15 +55,12 @@ class Reader:
         self._visible = visible
         self._octets = octets
 
-    def read(self, uri: Uri) -> tuple[Item, ...]:
-        """Return the items of the answer; the node is there.
+    def read(self, uri: Uri, node: Node) -> tuple[Item, ...]:
+        """Return the items of the answer about a node.
 
         Raises:
             TreeRefusedError: 406, the node has no such property.
         """
-        node = find(self._root, uri.path)
-        if node is None:
-            raise TreeRefusedError(Status.NOT_FOUND, "no such node")
         if uri.prop is not None:
             return (self._property(uri.path, node, uri.prop),)
         if uri.listing is Listing.TNDS:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import DecodeError
 from openami.omadm.tree.acl import Verb
-from openami.omadm.tree.node import PLAIN_TEXT, Format
+from openami.omadm.tree.node import PLAIN_TEXT, Format, Node
 from openami.omadm.tree.uri import ROOT, Path
 
 if TYPE_CHECKING:
@@ -62,6 +62,11 @@ class Rule:
     children: tuple[Rule, ...] = ()
     free: bool = False
     check: Check | None = field(default=None, compare=False)
+
+    def initial(self, now: float) -> Node:
+        """Return a node as it begins: with the default value, with nothing below."""
+        value = self.default.encode() if self.format is Format.BIN else self.default
+        return Node(self.format, value, type=self.type, changed=int(now))
 
     def child(self, name: str) -> Rule | None:
         """Return the rule for a child of this name."""
@@ -142,7 +147,10 @@ def read_ddf(document: Element) -> Rule:
     nodes = [element for element in elements(document) if element.name == "Node"]
     if document.name != "MgmtTree" or len(nodes) != 1:
         raise DecodeError("a DDF of one object is a MgmtTree with one Node")
-    return _rule(nodes[0])
+    try:
+        return _rule(nodes[0])
+    except (ValueError, KeyError) as error:
+        raise DecodeError(f"no word of a DDF: {error}") from error
 
 
 def _rule(element: Element) -> Rule:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from openami.core.errors import StoreError
@@ -214,7 +214,7 @@ class ManagementTree:
         """Make the permanent nodes that a new device, or a new version of it, has."""
         draft = self.draft(now)
         before = draft.root
-        draft.root = _with_permanent(before, self.schema.root, int(now))
+        draft.root = _with_permanent(before, self.schema.root, now)
         changes = draft.changes()
         if changes or not any(True for _ in self._store.load()):
             nodes = [(c.path, c.after) for c in changes if c.after is not None]
@@ -222,15 +222,12 @@ class ManagementTree:
         self.root = draft.root
 
 
-def _with_permanent(node: Node, rule: Rule, now: int) -> Node:
+def _with_permanent(node: Node, rule: Rule, now: float) -> Node:
     for child in rule.children:
         if child.name is None or not child.permanent:
             continue
         old = node.children.get(child.name)
-        new = old or Node(child.format, value=child.default, type=child.type, changed=now)
-        if child.format is Format.BIN and old is None:
-            new = replace(new, value=child.default.encode())
-        new = _with_permanent(new, child, now)
+        new = _with_permanent(old or child.initial(now), child, now)
         if new is not old:
             node = node.with_child(child.name, new)
     return node

@@ -73,7 +73,7 @@ class Visit:
         """Why the last command was refused, for a log; empty: it was not."""
 
     def perform(self, command: Command, item: Item) -> Outcome:
-        """Do one command to one item; an item that fails has changed nothing."""
+        """Do one command to one item; an item that fails has changed nothing, and says why."""
         self.words = ""
         draft = self._atomic or self._tree.draft(self._now)
         before = draft.root
@@ -84,7 +84,8 @@ class Visit:
         except (TreeRefusedError, DecodeError, StoreError) as error:
             draft.root = before
             self.words = error.message
-            return Outcome(_status(error))
+            # RepPro 1.2, clause 5.5.16: a Status may say more in an Item.
+            return Outcome(_status(error), (Item(data=error.message),))
         return outcome
 
     def begin(self) -> None:
@@ -245,10 +246,10 @@ class Visit:
 
     def _get(self, draft: Draft, _command: Get, item: Item) -> Outcome:
         uri = self._address(item.target)
-        draft.node(uri.path)
+        node = draft.node(uri.path)
         self._check(draft, uri.path, Verb.GET)
         reader = Reader(self._tree, draft.root, self._visible, octets=self._octets)
-        return Outcome(Status.OK, reader.read(uri))
+        return Outcome(Status.OK, reader.read(uri, node))
 
     def _exec(self, draft: Draft, command: Exec, item: Item) -> Outcome:
         path = self._plain(item.target)
