@@ -3,8 +3,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 
+from openami.cli.decode import decode as decode_group
 from openami.cli.decode import messages
 from openami.cli.main import main
 from openami.core.errors import ConfigError
@@ -14,11 +16,9 @@ if TYPE_CHECKING:
 
 GET = "C001C100080000010000FF0200"
 CIPHERED = "C81E3001234567411312FF935A47566827C467BC7D825C3BE4A77C3FCC056B6B"
-KEYS = [
-    "--key", "guek=000102030405060708090A0B0C0D0E0F",
-    "--key", "gak=D0D1D2D3D4D5D6D7D8D9DADBDCDDDEDF",
-    "--title", "4D4D4D0000BC614E",
-]  # fmt: skip
+GUEK, GAK = "000102030405060708090A0B0C0D0E0F", "D0D1D2D3D4D5D6D7D8D9DADBDCDDDEDF"
+TITLE = "4D4D4D0000BC614E"
+KEYS = ["--key", f"guek={GUEK}", "--key", f"gak={GAK}", "--title", TITLE]
 
 
 def names(node: dict) -> set[str]:
@@ -44,6 +44,53 @@ def test_without_keys_it_stays_closed_and_says_why(capsys: pytest.CaptureFixture
     out = capsys.readouterr().out
     assert "security.key" in out
     assert "get-request-normal" not in out
+
+
+def key_file(folder: Path, **values: str) -> list[str]:
+    file = folder / "keys.toml"
+    file.write_text("".join(f'{name} = "{value}"\n' for name, value in values.items()))
+    return ["--key-file", str(file)]
+
+
+WRAPPED = "0001 0001 0001 0020" + CIPHERED
+
+
+@pytest.mark.parametrize(("framing", "octets"), [("dlms", CIPHERED), ("wrapper", WRAPPED)])
+def test_a_key_file_deciphers_and_an_option_goes_over_it(
+    framing: str, octets: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    decode = ["decode", framing, octets]
+    assert main([*decode, *key_file(tmp_path, guek=GUEK, gak=GAK, system_title=TITLE)]) == 0
+    assert "get-request-normal" in capsys.readouterr().out
+    wrong = key_file(tmp_path, guek=GAK, gak=GAK, system_title=TITLE[::-1])
+    assert main([*decode, *wrong]) == 0
+    assert "get-request-normal" not in capsys.readouterr().out
+    assert main([*decode, *wrong, "--key", f"guek={GUEK}", "--title", TITLE]) == 0
+    assert "get-request-normal" in capsys.readouterr().out
+
+
+def test_a_title_is_wanted_to_decipher(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keys = key_file(tmp_path, guek=GUEK, gak=GAK)
+    assert main(["decode", "dlms", CIPHERED, *keys]) == 0
+    assert "get-request-normal" not in capsys.readouterr().out
+    assert main(["decode", "dlms", CIPHERED, *keys, "--title", TITLE]) == 0
+    assert "get-request-normal" in capsys.readouterr().out
+
+
+def test_lines_of_one_message_are_joined(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "capture.txt"
+    file.write_text(f"{GET[:8]}\n{GET[8:]}\n")
+    assert main(["decode", "dlms", str(file)]) == 3
+    assert main(["decode", "dlms", str(file), "--join"]) == 0
+    assert "get-request-normal" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", decode_group.commands.values(), ids=lambda c: c.name)
+def test_every_option_is_tried_here(command: click.Command) -> None:
+    options = {param.name for param in command.params if isinstance(param, click.Option)}
+    assert options == {"keys", "key_file", "title", "join", "as_json"}
 
 
 def test_a_file_of_lines_goes_on_after_a_bad_one(

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,22 +21,31 @@ MANAGEMENT = ["--client", "1", "--auth", "hls5-gmac"]
 READER = ["--client", "2", "--auth", "lls"]
 
 
+@contextmanager
+def running(*words: str) -> Iterator[dict[str, Any]]:
+    """Run a server; give what it announces."""
+    command = [sys.executable, "-m", "openami", *words, "--json", "--log-level", "warning"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield json.loads(process.stdout.readline())
+        finally:
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+
+
 @pytest.fixture(scope="module")
 def meter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """A meter that has measured 1,200 W for two days, and where it can be reached."""
     state = tmp_path_factory.mktemp("meter") / "state"
-    command = [
-        sys.executable, "-m", "openami", "meter", "run", "--json", "--state", str(state),
+    words = [
+        "meter", "run", "--state", str(state),
         "--wrapper", "127.0.0.1:0", "--hdlc", "127.0.0.1:0", "--number", "42", "--address", "17",
         "--source", "constant:1200", "--clock", "2026-01-05T00:00:00Z,1",
-        "--since", "2026-01-03T00:00:00Z", "--log-level", "warning",
+        "--since", "2026-01-03T00:00:00Z",
     ]  # fmt: skip
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        facts = json.loads(process.stdout.readline())
+    with running(*words) as facts:
         yield {**facts, "keys": ["--key-file", str(state / "meter.json")]}
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
 
 
 def rows(out: str) -> Any:
@@ -130,3 +140,47 @@ def test_a_wrong_key_is_refused(
     err = capsys.readouterr().err
     assert err.startswith("error[")
     assert "0000000000000000" not in err
+
+
+def test_a_meter_is_read_on_the_terminal_that_it_announces(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = tmp_path / "state"
+    with running("meter", "run", "--pty", "--address", "17", "--state", str(state)) as facts:
+        assert facts["wrapper"] == facts["hdlc"] == []
+        (line,) = facts["serial_lines"]
+        url = f"hdlc+serial:{line}?server=1:17"
+        keys = ["--key-file", str(state / "meter.json")]
+        assert main(["read", url, "--json", *MANAGEMENT, *keys, "0.0.96.1.0.255"]) == 0
+    (serial,) = json.loads(capsys.readouterr().out)
+    assert serial["value"] == facts["serial"]
+
+
+def test_a_street_is_scanned_on_the_terminal_that_it_announces(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["street", "run", "--pty", "--meters", "1", "--first", "7"]
+    with running(*words, "--state", str(tmp_path / "street")) as facts:
+        (station,) = facts["stations"]
+        assert main(["scan", f"hdlc+serial:{facts['modem']}?server=1:{station}", "--json"]) == 0
+    assert station == 16 + 7
+    found = {row["logical_name"] for row in json.loads(capsys.readouterr().out)}
+    assert {"0.0.1.0.0.255", "0.0.42.0.0.255"} <= found
+
+
+def test_the_public_client_reads_all_where_it_is_let(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["meter", "run", "--public-access", "full", "--wrapper", "127.0.0.1:0"]
+    with running(*words, "--state", str(tmp_path / "state")) as facts:
+        assert main(["read", f"dlms+tcp://{facts['wrapper'][0]}", "1.0.1.8.0.255"]) == 0
+    assert "Wh" in capsys.readouterr().out
+
+
+def test_a_dedicated_key_and_general_forms_read_the_same(
+    meter: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    reading = ["read", urls(meter)[0], "--json", *MANAGEMENT, *meter["keys"], "0.0.96.1.0.255"]
+    for how in ([], ["--dedicated"], ["--general"], ["--dedicated", "--general"]):
+        assert main([*reading, *how]) == 0
+        assert json.loads(capsys.readouterr().out)[0]["value"] == meter["serial"]

@@ -1,0 +1,378 @@
+"""Every option of the commands that run or reach a meter ends in the settings it is meant for."""
+
+from __future__ import annotations
+
+import math
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+import pytest
+
+from openami.cli.main import cli, main
+from openami.cli.meter_access import COUNTER, DEFAULT_TITLE
+from openami.cli.profile import LAST_TIME
+from openami.core.identifiers import SystemTitle
+from openami.core.obis import Obis
+from openami.dlms import data as d
+from openami.dlms.apdu.acse import Mechanism
+from openami.dlms.client import SecurityLevel
+from openami.dlms.datetime import CosemDateTime
+from openami.dlms.references import EntrySelection, RangeSelection
+from openami.meter.sources import parse_source
+from openami.transport.clock import speed_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from openami.cli.profile import Wanted
+    from openami.dlms.client import ClientConfig
+    from openami.dlms.references import AttributeRef
+    from openami.transport.url import MeterUrl
+
+
+class Row(NamedTuple):
+    """What one option is given, where its value shows, what that is then, and without it."""
+
+    given: str
+    place: Callable[[Any], Any]
+    expected: Any
+    default: Any
+
+
+def options_of(*path: str) -> set[str]:
+    """Return the names of a command's options."""
+    command: click.Command | None = cli
+    with click.Context(cli) as context:
+        for name in path:
+            assert isinstance(command, click.Group)
+            command = command.get_command(context, name)
+    assert command is not None
+    return {str(p.name) for p in command.params if isinstance(p, click.Option)}
+
+
+# Servers: `openami meter run` and `openami street run`.
+
+
+class Started(NamedTuple):
+    """What a server would have run with."""
+
+    settings: Any
+    log_level: str
+    as_json: bool
+
+
+@pytest.fixture
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Started]:
+    """Give a function that types a command and returns what it would have run."""
+    caught: dict[str, Any] = {}
+
+    def run(settings: Any, *, ready: Any) -> None:
+        caught.update(settings=settings, as_json=ready.keywords["as_json"])
+
+    def run_server(_: Any, *, log_level: str) -> None:
+        caught["log_level"] = log_level
+
+    monkeypatch.delenv("OPENAMI_LOG_LEVEL", raising=False)
+    monkeypatch.setattr("openami.meter.run.run_meter", run)
+    monkeypatch.setattr("openami.meter.street.run_street", run)
+    monkeypatch.setattr("openami.cli.run.run_server", run_server)
+
+    def typed(command: str, given: str = "") -> Started:
+        words = f"{command} {given}".format(tmp=tmp_path).split()
+        assert main(words) == 0
+        return Started(**caught)
+
+    return typed
+
+
+def first(started: Started) -> Any:
+    """Return the settings of a street's first meter."""
+    return started.settings.meters[0].config
+
+
+FIVE_WATTS = parse_source("constant:5")
+
+METER = "meter run --state {tmp}/state --number 1"
+METER_OPTIONS: Mapping[str, Row] = {
+    "wrapper": Row(
+        "--wrapper [::1]:1 --wrapper h:2",
+        lambda s: s.settings.wrapper,
+        (("::1", 1), ("h", 2)),
+        (("127.0.0.1", 4059),),
+    ),
+    "hdlc": Row("--hdlc h:3 --hdlc i:4", lambda s: s.settings.hdlc, (("h", 3), ("i", 4)), ()),
+    "serial": Row("--serial /dev/a --serial b", lambda s: s.settings.serial, ("/dev/a", "b"), ()),
+    "pty": Row("--pty", lambda s: s.settings.pty, True, False),
+    "baud": Row("--baud 19200", lambda s: s.settings.baud, 19200, 9600),
+    "state": Row("--state {tmp}/other", lambda s: s.settings.state.name, "other", "state"),
+    "source": Row("--source constant:5", lambda s: s.settings.source == FIVE_WATTS, True, False),
+    "phases": Row("--phases 3", lambda s: s.settings.config.identity.phases, 3, 1),
+    "number": Row(
+        "--number 7", lambda s: s.settings.config.identity.serial, "OAM00000007", "OAM00000001"
+    ),
+    "address": Row("--address 99", lambda s: s.settings.config.identity.address, 99, 17),
+    "zone": Row("--zone UTC+01:00", lambda s: s.settings.config.zone.offset(0), 3600, 9 * 3600),
+    "public_access": Row(
+        "--public-access full", lambda s: s.settings.config.public_reads, True, False
+    ),
+    "drift_ppm": Row("--drift-ppm 3.5", lambda s: s.settings.config.drift_ppm, 3.5, 0.0),
+    "persist": Row("--persist 61", lambda s: s.settings.config.persist_s, 61.0, 10.0),
+    "since": Row("--since 1970-01-02", lambda s: s.settings.config.started, 86400.0, None),
+    "clock": Row("--clock 2026-01-01T00:00Z,60", lambda s: speed_of(s.settings.clock), 60.0, 1.0),
+    "log_level": Row("--log-level error", lambda s: s.log_level, "error", "info"),
+    "as_json": Row("--json", lambda s: s.as_json, True, False),
+}
+
+STREET = "street run --state {tmp}/state --meters 2"
+STREET_OPTIONS: Mapping[str, Row] = {
+    "state": Row("--state {tmp}/other", lambda s: s.settings.state.name, "other", "state"),
+    "meters": Row("--meters 3", lambda s: len(s.settings.meters), 3, 2),
+    "first": Row("--first 7", lambda s: first(s).identity.serial, "OAM00000007", "OAM00000001"),
+    "three_phase_every": Row(
+        "--three-phase-every 2",
+        lambda s: [one.config.identity.phases for one in s.settings.meters],
+        [1, 3],
+        [1, 1],
+    ),
+    "modem": Row("--modem h:1", lambda s: s.settings.modem, ("h", 1), ("127.0.0.1", 4060)),
+    "serial": Row(
+        "--serial /dev/a",
+        lambda s: (s.settings.modem, s.settings.serial),
+        (None, "/dev/a"),
+        (("127.0.0.1", 4060), None),
+    ),
+    "pty": Row(
+        "--pty",
+        lambda s: (s.settings.modem, s.settings.pty),
+        (None, True),
+        (("127.0.0.1", 4060), False),
+    ),
+    "baud": Row("--baud 19200", lambda s: s.settings.baud, 19200, 9600),
+    "maintenance": Row("--maintenance h:2", lambda s: s.settings.maintenance, ("h", 2), None),
+    "source": Row(
+        "--source constant:5",
+        lambda s: [one.source == FIVE_WATTS for one in s.settings.meters],
+        [True, True],
+        [False, False],
+    ),
+    "zone": Row("--zone UTC+01:00", lambda s: first(s).zone.offset(0), 3600, 9 * 3600),
+    "drift_ppm": Row("--drift-ppm 3.5", lambda s: first(s).drift_ppm, -3.5, 0.0),
+    "bit_rate": Row("--bit-rate 1200", lambda s: s.settings.line.bit_rate, 1200.0, math.inf),
+    "delay": Row("--delay 0.25", lambda s: s.settings.line.propagation_s, 0.25, 0.0),
+    "loss": Row("--loss 0.5", lambda s: s.settings.line.loss, 0.5, 0.0),
+    "duplication": Row("--duplication 0.5", lambda s: s.settings.line.duplication, 0.5, 0.0),
+    "corruption": Row("--corruption 0.5", lambda s: s.settings.line.corruption, 0.5, 0.0),
+    "seed": Row("--seed 5", lambda s: s.settings.seed, 5, 0),
+    "since": Row("--since 1970-01-02", lambda s: first(s).started, 86400.0, None),
+    "clock": Row("--clock 2026-01-01T00:00Z,60", lambda s: speed_of(s.settings.clock), 60.0, 1.0),
+    "log_level": Row("--log-level error", lambda s: s.log_level, "error", "info"),
+    "as_json": Row("--json", lambda s: s.as_json, True, False),
+}
+
+
+@pytest.mark.parametrize("option", METER_OPTIONS)
+def test_an_option_of_meter_run_sets_up_the_meter(
+    option: str, start: Callable[..., Started]
+) -> None:
+    row = METER_OPTIONS[option]
+    assert row.place(start(METER, row.given)) == row.expected
+
+
+@pytest.mark.parametrize("option", STREET_OPTIONS)
+def test_an_option_of_street_run_sets_up_the_street(
+    option: str, start: Callable[..., Started]
+) -> None:
+    row = STREET_OPTIONS[option]
+    assert row.place(start(STREET, row.given)) == row.expected
+
+
+@pytest.mark.parametrize(("command", "table"), [(METER, METER_OPTIONS), (STREET, STREET_OPTIONS)])
+def test_a_server_without_options_has_the_defaults(
+    command: str, table: Mapping[str, Row], start: Callable[..., Started]
+) -> None:
+    plain = start(command)
+    assert {name: row.place(plain) for name, row in table.items()} == {
+        name: row.default for name, row in table.items()
+    }
+
+
+# Clients: `openami read` and `openami scan`.
+
+KEYS = {"guek": bytes(range(16)), "gak": bytes(range(16, 32))}
+OTHER = bytes(range(32, 48))
+SEEN = 41
+PROFILE = "1.0.99.1.0.255"
+
+
+class Opened(NamedTuple):
+    """What a client would have done: whom it asks for the counter, and with what it associates."""
+
+    asked: AttributeRef | None
+    url: MeterUrl
+    config: ClientConfig
+    wanted: Wanted | None
+    out: str
+
+
+class Meter:
+    """Stands for an association: a counter for who asks, and an empty object list."""
+
+    def __init__(self) -> None:
+        self.asked: AttributeRef | None = None
+
+    async def get(self, ref: AttributeRef) -> d.Data:
+        if ref.class_id == 1:
+            self.asked = ref
+            return d.u32(SEEN)
+        return d.array()
+
+
+@pytest.fixture
+def ask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Opened]:
+    """Give a function that types a command and returns how it would have associated."""
+    opened: list[tuple[MeterUrl, ClientConfig]] = []
+    profiles: list[Wanted] = []
+    meter = Meter()
+
+    @asynccontextmanager
+    async def open_session(url: MeterUrl, config: ClientConfig, **_: Any) -> AsyncIterator[Meter]:
+        opened.append((url, config))
+        yield meter
+
+    async def read_profile(_: Meter, wanted: Wanted) -> Sequence[dict[str, Any]]:
+        profiles.append(wanted)
+        return [{"clock": "now"}]
+
+    for name in ("CLIENT", "AUTH", "GUEK", "GAK", "DEDICATED", "GBEK", "METER_PASSWORD"):
+        monkeypatch.delenv(f"OPENAMI_{name}", raising=False)
+    monkeypatch.setattr("openami.transport.session.open_session", open_session)
+    monkeypatch.setattr("openami.cli.profile.read_profile", read_profile)
+    lines = [*(f'{name} = "{key.hex()}"' for name, key in KEYS.items()), 'password = "filed"']
+    (tmp_path / "keys.toml").write_text("\n".join(lines))
+    (tmp_path / "other.toml").write_text(lines[1] + f'\nguek = "{OTHER.hex()}"\n')
+    (tmp_path / "password").write_text("secret\n")
+
+    def typed(command: str, given: str = "") -> Opened:
+        assert main(f"{command} {given}".format(tmp=tmp_path).split()) == 0
+        out = capsys.readouterr().out
+        return Opened(meter.asked, *opened[-1], profiles[-1] if profiles else None, out)
+
+    return typed
+
+
+CIPHERED = "--auth hls5-gmac --key-file {tmp}/keys.toml"
+READ = f"read dlms+tcp://h {CIPHERED} --profile {PROFILE}"
+SCAN = f"scan dlms+tcp://h {CIPHERED}"
+
+ACCESS_OPTIONS: Mapping[str, Row] = {
+    "client": Row("--client 7", lambda o: o.url.client, 7, 16),
+    "auth": Row("--auth lls", lambda o: o.config.mechanism, Mechanism.LLS, Mechanism.HLS_GMAC),
+    "security": Row(
+        "--security encryption",
+        lambda o: o.config.security,
+        SecurityLevel.ENCRYPTION,
+        SecurityLevel.BOTH,
+    ),
+    "keys": Row(f"--key gak={OTHER.hex()}", lambda o: o.config.keys.gak, OTHER, KEYS["gak"]),
+    "key_file": Row(
+        "--key-file {tmp}/other.toml", lambda o: o.config.keys.guek, OTHER, KEYS["guek"]
+    ),
+    "password_file": Row(
+        "--password-file {tmp}/password", lambda o: o.config.secret, b"secret", b"filed"
+    ),
+    "title": Row(
+        "--title 4142430000000001",
+        lambda o: o.config.title,
+        SystemTitle.of("ABC", 1),
+        DEFAULT_TITLE,
+    ),
+    "server_title": Row(
+        "--server-title 4142430000000002",
+        lambda o: o.config.server_title,
+        SystemTitle.of("ABC", 2),
+        None,
+    ),
+    "dedicated": Row("--dedicated", lambda o: o.config.dedicated, True, False),
+    "general": Row("--general", lambda o: o.config.general, True, False),
+    "counter": Row(
+        "--counter 9",
+        lambda o: (o.asked is None, o.config.invocation_counter),
+        (True, 9),
+        (False, SEEN + 1),
+    ),
+    "counter_name": Row(
+        "--counter-name 0.0.43.1.9.255",
+        lambda o: o.asked.obis,
+        Obis.parse("0.0.43.1.9.255"),
+        Obis.parse(COUNTER),
+    ),
+    "timeout": Row("--timeout 3", lambda o: o.config.timeout, 3.0, 30.0),
+}
+
+SCAN_OPTIONS: Mapping[str, Row] = {
+    **ACCESS_OPTIONS,
+    "as_json": Row("--json", lambda o: o.out.strip() == "[]", True, False),
+}
+
+
+def since(start: float, end: float) -> RangeSelection:
+    return RangeSelection.of_times(CosemDateTime.from_utc(start, 0), CosemDateTime.from_utc(end, 0))
+
+
+READ_OPTIONS: Mapping[str, Row] = {
+    **ACCESS_OPTIONS,
+    "profile": Row(
+        "--profile 1.0.99.2.0.255",
+        lambda o: o.wanted.obis,
+        Obis.parse("1.0.99.2.0.255"),
+        Obis.parse(PROFILE),
+    ),
+    "start": Row("--from 1970-01-02", lambda o: o.wanted.selection, since(86400, LAST_TIME), None),
+    "end": Row("--to 1970-01-03", lambda o: o.wanted.selection, since(0, 2 * 86400), None),
+    "entries": Row("--entries 2:5", lambda o: o.wanted.selection, EntrySelection(2, 5), None),
+    "deviation": Row("--deviation -540", lambda o: o.wanted.deviation, -540, None),
+    "as_json": Row("--json", lambda o: o.out.startswith("{"), True, False),
+}
+
+
+@pytest.mark.parametrize("option", READ_OPTIONS)
+def test_an_option_of_read_decides_how_a_meter_is_asked(
+    option: str, ask: Callable[..., Opened]
+) -> None:
+    row = READ_OPTIONS[option]
+    assert row.place(ask(READ, row.given)) == row.expected
+
+
+@pytest.mark.parametrize("option", SCAN_OPTIONS)
+def test_an_option_of_scan_decides_how_a_meter_is_asked(
+    option: str, ask: Callable[..., Opened]
+) -> None:
+    row = SCAN_OPTIONS[option]
+    assert row.place(ask(SCAN, row.given)) == row.expected
+
+
+@pytest.mark.parametrize(("command", "table"), [(READ, READ_OPTIONS), (SCAN, SCAN_OPTIONS)])
+def test_a_client_without_options_has_the_defaults(
+    command: str, table: Mapping[str, Row], ask: Callable[..., Opened]
+) -> None:
+    plain = ask(command)
+    assert {name: row.place(plain) for name, row in table.items()} == {
+        name: row.default for name, row in table.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "table"),
+    [
+        ("meter run", METER_OPTIONS),
+        ("street run", STREET_OPTIONS),
+        ("read", READ_OPTIONS),
+        ("scan", SCAN_OPTIONS),
+    ],
+)
+def test_the_tables_have_every_option(path: str, table: Mapping[str, Row]) -> None:
+    assert options_of(*path.split()) == set(table)
