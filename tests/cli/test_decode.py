@@ -52,6 +52,7 @@ def key_file(folder: Path, **values: str) -> list[str]:
     return ["--key-file", str(file)]
 
 
+SYNCML = b"<MgmtTree><VerDTD>1.2</VerDTD></MgmtTree>".hex()
 WRAPPED = "0001 0001 0001 0020" + CIPHERED
 
 
@@ -77,20 +78,29 @@ def test_a_title_is_wanted_to_decipher(tmp_path: Path, capsys: pytest.CaptureFix
     assert "get-request-normal" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("kind", "octets"), [("dlms", GET), ("syncml", SYNCML)])
 def test_lines_of_one_message_are_joined(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    kind: str, octets: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "capture.txt"
-    file.write_text(f"{GET[:8]}\n{GET[8:]}\n")
-    assert main(["decode", "dlms", str(file)]) == 3
-    assert main(["decode", "dlms", str(file), "--join"]) == 0
-    assert "get-request-normal" in capsys.readouterr().out
+    file.write_text(f"{octets[:8]}\n{octets[8:]}\n")
+    assert main(["decode", kind, str(file)]) == 3
+    capsys.readouterr()
+    assert main(["decode", kind, str(file), "--join", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["name"]
 
 
-@pytest.mark.parametrize("command", decode_group.commands.values(), ids=lambda c: c.name)
-def test_every_option_is_tried_here(command: click.Command) -> None:
-    options = {param.name for param in command.params if isinstance(param, click.Option)}
-    assert options == {"keys", "key_file", "title", "join", "as_json"}
+CIPHERING = {"keys", "key_file", "title", "join", "as_json"}
+PLAIN = {"join", "as_json"}
+
+
+def test_every_option_is_tried_here() -> None:
+    options = {
+        name: {param.name for param in command.params if isinstance(param, click.Option)}
+        for name, command in decode_group.commands.items()
+    }
+    ciphering = dict.fromkeys(("dlms", "hdlc", "wrapper"), CIPHERING)
+    assert options == ciphering | dict.fromkeys(("syncml", "wbxml", "notification"), PLAIN)
 
 
 def test_a_file_of_lines_goes_on_after_a_bad_one(

@@ -8,28 +8,30 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 import pytest
+from tests.support.dcu_other import OtherLine, Rows, other_meter, profile
+from tests.support.dlms_meter import NOON, config_of
 
 from openami.cli.main import cli, main
 from openami.cli.meter_access import COUNTER, DEFAULT_TITLE
-from openami.cli.profile import LAST_TIME
+from openami.cli.profile import LAST_TIME, Wanted, read_profile
 from openami.core.identifiers import SystemTitle
 from openami.core.obis import Obis
 from openami.dlms import data as d
 from openami.dlms.apdu.acse import Mechanism
 from openami.dlms.client import SecurityLevel
-from openami.dlms.datetime import CosemDateTime
+from openami.dlms.datetime import NO_DEVIATION, CosemDateTime
 from openami.dlms.references import EntrySelection, RangeSelection
 from openami.meter.sources import parse_source
 from openami.transport.clock import speed_of
+from openami.transport.session import open_session
+from openami.transport.url import MeterUrl
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
 
-    from openami.cli.profile import Wanted
     from openami.dlms.client import ClientConfig
     from openami.dlms.references import AttributeRef
-    from openami.transport.url import MeterUrl
 
 
 class Row(NamedTuple):
@@ -207,9 +209,10 @@ PROFILE = "1.0.99.1.0.255"
 
 
 class Opened(NamedTuple):
-    """What a client would have done: whom it asks for the counter, and with what it associates."""
+    """What a client would have done: what it asks for the counter, and how it associates."""
 
     asked: AttributeRef | None
+    patience: tuple[float, ...]
     url: MeterUrl
     config: ClientConfig
     wanted: Wanted | None
@@ -239,18 +242,18 @@ def ask(
     meter = Meter()
 
     @asynccontextmanager
-    async def open_session(url: MeterUrl, config: ClientConfig, **_: Any) -> AsyncIterator[Meter]:
+    async def opening(url: MeterUrl, config: ClientConfig, **_: Any) -> AsyncIterator[Meter]:
         opened.append((url, config))
         yield meter
 
-    async def read_profile(_: Meter, wanted: Wanted) -> Sequence[dict[str, Any]]:
+    async def reading(_: Meter, wanted: Wanted) -> Sequence[dict[str, Any]]:
         profiles.append(wanted)
         return [{"clock": "now"}]
 
     for name in ("CLIENT", "AUTH", "GUEK", "GAK", "DEDICATED", "GBEK", "METER_PASSWORD"):
         monkeypatch.delenv(f"OPENAMI_{name}", raising=False)
-    monkeypatch.setattr("openami.transport.session.open_session", open_session)
-    monkeypatch.setattr("openami.cli.profile.read_profile", read_profile)
+    monkeypatch.setattr("openami.transport.session.open_session", opening)
+    monkeypatch.setattr("openami.cli.profile.read_profile", reading)
     lines = [*(f'{name} = "{key.hex()}"' for name, key in KEYS.items()), 'password = "filed"']
     (tmp_path / "keys.toml").write_text("\n".join(lines))
     (tmp_path / "other.toml").write_text(lines[1] + f'\nguek = "{OTHER.hex()}"\n')
@@ -259,7 +262,8 @@ def ask(
     def typed(command: str, given: str = "") -> Opened:
         assert main(f"{command} {given}".format(tmp=tmp_path).split()) == 0
         out = capsys.readouterr().out
-        return Opened(meter.asked, *opened[-1], profiles[-1] if profiles else None, out)
+        patience = tuple(config.timeout for _, config in opened)
+        return Opened(meter.asked, patience, *opened[-1], profiles[-1] if profiles else None, out)
 
     return typed
 
@@ -310,7 +314,7 @@ ACCESS_OPTIONS: Mapping[str, Row] = {
         Obis.parse("0.0.43.1.9.255"),
         Obis.parse(COUNTER),
     ),
-    "timeout": Row("--timeout 3", lambda o: o.config.timeout, 3.0, 30.0),
+    "timeout": Row("--timeout 3", lambda o: o.patience, (3.0, 3.0), (30.0, 30.0)),
 }
 
 SCAN_OPTIONS: Mapping[str, Row] = {
@@ -376,3 +380,20 @@ def test_a_client_without_options_has_the_defaults(
 )
 def test_the_tables_have_every_option(path: str, table: Mapping[str, Row]) -> None:
     assert options_of(*path.split()) == set(table)
+
+
+async def test_a_deviation_tells_the_times_of_a_meter_that_keeps_it_to_itself() -> None:
+    """Local noon in Korea is 03:00 UTC; without a deviation nobody can know."""
+    name = "1.0.99.5.0.255"
+    local = CosemDateTime(2026, 1, 5, 1, 12, 0, 0, 0, NO_DEVIATION, 0)
+    source = Rows()
+    source.append(NOON, [d.octets(local.encode()).encode()])
+    client, config = config_of("lls")
+    found = []
+    async with OtherLine(at17=other_meter(profile(name, source))) as line:
+        url = f"hdlc+tcp://127.0.0.1:{line.port}?server=1:17&address_size=4&client={client}"
+        async with open_session(MeterUrl.parse(url), config) as session:
+            for deviation in (None, -540):
+                wanted = Wanted.of(name, start=None, end=None, entries=None, deviation=deviation)
+                found += await read_profile(session, wanted)
+    assert found == [{"clock": None}, {"clock": "2026-01-05T03:00:00Z"}]
