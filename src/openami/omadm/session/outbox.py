@@ -87,6 +87,11 @@ class Packed:
     dropped: tuple[Pending, ...]
 
 
+def _idle(command: Command) -> bool:
+    """Tell whether this is what every message of a package in parts has, and no more."""
+    return isinstance(command, StatusReport) and command.cmd in {"SyncHdr", "Alert"}
+
+
 def data_size(data: str | bytes | Element | None) -> int:
     """Return the octets of an item's data, as Size counts them."""
     if isinstance(data, str):
@@ -198,7 +203,7 @@ class Outbox:
         entries: list[tuple[Pending, Command, bool]] = []
         dropped: list[Pending] = []
         if own and not self.answers:
-            self._choose(header, left, entries, dropped, alone=len(chosen) == least)
+            self._choose(header, left, entries, dropped, alone=all(map(_idle, chosen)))
         final = not self.answers and (alone or (own and not self.commands))
         commands = chosen + [command for _, command, _ in entries]
         body, numbered = self._encode(header, commands, final=final)

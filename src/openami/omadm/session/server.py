@@ -37,10 +37,11 @@ from openami.omadm.session.events import (
     Outgoing,
     SessionEnded,
 )
-from openami.omadm.session.intake import Intake, refused
+from openami.omadm.session.intake import Intake
 from openami.omadm.session.numbering import (
     header_status,
     items_of,
+    refused,
     walk,
 )
 from openami.omadm.session.orders import Orders
@@ -241,6 +242,7 @@ class ServerSession:
             return self._challenge(message, verdict)
         if not self._known:
             self._known = True
+            self._prover.follow(self._guard.scheme)
             self._events.append(Authenticated())
         self._move(ServerStep.TRUSTED)
         if self._prove(message, verdict) or not self._last_sent:
@@ -312,6 +314,7 @@ class ServerSession:
     def _goodbye(self, message: Message, verdict: Verdict) -> Outgoing:
         """Answer a device that has broken the protocol: its header's status, and the end."""
         self._outbox.answers.clear()
+        self._outbox.room = None  # a device that leaves no room for this gets it all the same
         status = verdict if not verdict.trusted else Verdict(Status.COMMAND_FAILED)
         self._outbox.answers.append(Alert(0, AlertCode.SESSION_ABORT))
         return self._make(message.header, status, own=False, alone=True, ending=True)
@@ -325,9 +328,10 @@ class ServerSession:
         alone: bool = False,
         ending: bool = False,
     ) -> Outgoing:
-        self._msg_id += 1
+        msg_id = self._msg_id + 1
         first = header_status(answered, verdict.status, verdict.chal)
-        packed = self._outbox.pack(self._header(answered), first, own=own, alone=alone)
+        packed = self._outbox.pack(self._header(answered, msg_id), first, own=own, alone=alone)
+        self._msg_id = msg_id
         self._last_sent = packed.sent
         self._orders.sent(self._msg_id, packed.sent)
         for entry in packed.dropped:
@@ -340,11 +344,11 @@ class ServerSession:
             self._end(End.DONE)
         return outgoing
 
-    def _header(self, answered: Header) -> Header:
+    def _header(self, answered: Header, msg_id: int) -> Header:
         config = self._config
         return Header(
             answered.session_id,
-            self._msg_id,
+            msg_id,
             Location(answered.source.uri),
             Location(config.uri, self._prover.name),
             resp_uri=config.resp_uri,
