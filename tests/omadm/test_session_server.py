@@ -57,6 +57,7 @@ from openami.omadm.session.events import (
 )
 from openami.omadm.session.intake import refusal
 from openami.omadm.session.server import MAX_MESSAGES
+from openami.omadm.session.states import CLIENT, ClientState, ClientStep
 
 OPEN = Alert(1, AlertCode.CLIENT_INITIATED)
 INFO = Replace(2, tuple(Item(source=Location(uri), data=value) for uri, value in DEV_INFO))
@@ -456,3 +457,46 @@ def test_resynchronised_accounts() -> None:
     wire.run()
     assert [end.end for end in wire.ends] == [End.DONE, End.DONE]
     assert wire.client_account == wire.server_account
+
+
+def test_an_order_ends_once() -> None:
+    """Sent in part, and then the device goes silent: unknown, and said once."""
+    head_end = HeadEnd(order("large", Add, "./A", "x" * 5_000), order("get", Get, "./A"))
+    head_end.give(OPEN, INFO, meta=Meta(max_msg_size=900))
+    head_end.server.handle_timer(NOW + 1e6)
+    assert head_end.done() == [OrderDone("large", NO_ANSWER), OrderDone("get", NO_ANSWER)]
+
+
+def test_an_order_of_which_a_part_fits_no_message() -> None:
+    items = tuple(Item(Location(uri)) for uri in ("./A", "./" + "x" * 2_000, "./B"))
+    wire = Wire(orders=[Order("adds", Add(0, items))], client_size=900)
+    wire.run()
+    assert list(wire.gate.nodes) == ["./A", "./B"]
+    ends = [event for event in wire.server_events if isinstance(event, OrderDone)]
+    assert [end.status for end in ends] == [413]
+
+
+def test_a_large_object_to_a_device_that_asks_for_a_proof_first() -> None:
+    text = "x" * 5_000
+    wire = Wire(
+        account(server=b"stale"), orders=[order("large", Add, "./A", text)], client_size=900
+    )
+    wire.run()
+    assert wire.done["large"].status == 200
+    assert wire.gate.nodes == {"./A": text}
+    assert AuthenticationFailed(401) in wire.client_events
+
+
+def test_results_with_meta_of_their_own_and_of_their_items() -> None:
+    head_end = HeadEnd(order("get", Get, "./A"))
+    head_end.give(OPEN, INFO)
+    item = Item(source=Location("./A"), meta=Meta(type="text/plain"), data="x")
+    results = Results(2, 4, (item,), msg_ref=1, meta=Meta(format="chr", type="other"))
+    head_end.give(StatusReport(1, 1, 4, "Get", 200), results)
+    (done,) = head_end.done()
+    assert done.items == (replace(item, meta=Meta(format="chr", type="text/plain")),)
+
+
+def test_steps_that_are_not_legal() -> None:
+    with pytest.raises(LocalProtocolError):
+        CLIENT.after(ClientState.CLOSED, ClientStep.SENT)

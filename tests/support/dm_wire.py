@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from openami.omadm.messages.model import Command
     from openami.omadm.session.events import Event, Outgoing
-    from openami.omadm.session.perform import TreeCommand
+    from openami.omadm.session.perform import Gate, TreeCommand
 
 DEVICE = "urn:openami:dcu:DCU-0001"
 SERVER = "https://head-end.example/dm"
@@ -134,6 +134,7 @@ class Wire:
     """One session between both ends.
 
     Attributes:
+        instead: of the simple tree ``gate``, the tree behind the client.
         faults: what happens to each exchange: ``lost`` on the way there, ``unanswered`` on the
             way back, ``twice`` there, ``echo`` twice on the way back; afterwards all goes well.
     """
@@ -142,6 +143,7 @@ class Wire:
     server_account: Account = field(default_factory=account)
     orders: Iterable[Order] = ()
     gate: DictGate = field(default_factory=DictGate)
+    instead: Gate | None = None
     media: MediaType = MediaType.WBXML
     client_size: int = 65_536
     server_size: int = 65_536
@@ -162,7 +164,7 @@ class Wire:
                 max_msg_size=self.client_size,
                 max_obj_size=self.object_size,
             ),
-            self.gate,
+            self.instead or self.gate,
             session_id=0x2A,
             nonces=nonces("s"),
         )

@@ -201,6 +201,8 @@ class ClientSession:
         Nothing is raised for what the server has done: the session ends, and an event says why.
         An answer that was taken already changes nothing.
         """
+        if self._state is ClientState.READY and self._attempts > 1:
+            self._move(ClientStep.SENT)  # a late answer, while the message waits to go out again
         if self._state is not ClientState.AWAITING:
             if hashlib.sha256(body).digest() == self._peer_digest or self.closed:
                 return

@@ -335,8 +335,7 @@ class ServerSession:
         self._last_sent = packed.sent
         self._orders.sent(self._msg_id, packed.sent)
         for entry in packed.dropped:
-            if entry.order is not None:
-                self._events.append(self._orders.drop(entry.order))
+            self._orders.fail(entry.order)
         self._middle = own and not packed.final
         outgoing = Outgoing(packed.body, self._media, self._prover.hmac(packed.body))
         self._keep_nonces()
@@ -369,12 +368,13 @@ class ServerSession:
             return
         self._move(ServerStep.ENDED)
         self._deadline = None
-        self._events.extend(self._orders.finish())
         waiting = dict.fromkeys(
-            [entry.order for entry in self._outbox.commands if entry.order is not None]
-            + [order.id for order in self._queue]
+            [entry.order for entry in self._outbox.commands] + [order.id for order in self._queue]
         )
-        self._events.extend(OrderDone(order, NO_ANSWER) for order in waiting)
+        begun = self._orders.finish(waiting)
+        known = {done.id for done in begun}
+        never = [OrderDone(order, NO_ANSWER) for order in waiting if order not in known]
+        self._events.extend([*begun, *never])
         self._outbox.commands.clear()
         self._queue.clear()
         self._events.append(SessionEnded(end, code, message))
