@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.dm_wire import DEV_INFO, DictGate, Wire, account, order
+from tests.support.dm_wire import DEV_INFO, NOW, DictGate, Wire, account, order, read, statuses
 
 from openami.omadm.auth import Scheme
 from openami.omadm.codes import Status
@@ -18,6 +18,7 @@ from openami.omadm.messages.model import (
     Location,
     Replace,
     Sequence,
+    StatusReport,
 )
 from openami.omadm.session.events import AuthenticationFailed, DeviceInfoReceived, End, Order
 
@@ -111,3 +112,15 @@ def test_groups() -> None:
     assert wire.done["sequence"].status == 200
     assert [item.data for item in wire.done["sequence"].items] == ["x"]
     assert set(wire.gate.nodes) == {"./A", "./B", "./E"}
+
+
+@pytest.mark.parametrize("scheme", [scheme for scheme in Scheme if scheme is not Scheme.BASIC])
+def test_a_session_played_again_opens_nothing(scheme: Scheme) -> None:
+    """Whoever has recorded all of a session gets no order out of the next one."""
+    wire = Wire(account(scheme), account(scheme), ORDERS)
+    wire.run()
+    later = Wire(server_account=wire.server_account, orders=ORDERS).server
+    first = wire.requests[0]
+    answer = read(later.receive(first.body, first.content_type, first.hmac, NOW))
+    assert statuses(answer) == [("SyncHdr", 401), ("Alert", 401), ("Replace", 401)]
+    assert {type(command) for command in answer.commands} == {StatusReport}

@@ -7,10 +7,26 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from openami.core.errors import RemoteProtocolError
-from openami.omadm.auth import AuthPolicy, Credentials, Scheme
+from openami.omadm.auth import AuthPolicy, AuthType, Credentials, Scheme, basic
 from openami.omadm.codes import Status
+from openami.omadm.messages.codec import decode_message, encode_message
 from openami.omadm.messages.media import MediaType
-from openami.omadm.messages.model import Add, Copy, Delete, Exec, Get, Item, Location, Meta, Replace
+from openami.omadm.messages.model import (
+    Add,
+    Chal,
+    Copy,
+    Cred,
+    Delete,
+    Exec,
+    Get,
+    Header,
+    Item,
+    Location,
+    Message,
+    Meta,
+    Replace,
+    StatusReport,
+)
 from openami.omadm.session.account import Account
 from openami.omadm.session.client import ClientConfig, ClientSession
 from openami.omadm.session.events import NonceChanged, Order, OrderDone, Outcome, SessionEnded
@@ -19,8 +35,9 @@ from openami.omadm.session.server import ServerConfig, ServerSession
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from openami.omadm.messages.model import Command
     from openami.omadm.session.events import Event, Outgoing
-    from openami.omadm.session.perform import TreeCommand
+    from openami.omadm.session.perform import Gate, TreeCommand
 
 DEVICE = "urn:openami:dcu:DCU-0001"
 SERVER = "https://head-end.example/dm"
@@ -117,6 +134,7 @@ class Wire:
     """One session between both ends.
 
     Attributes:
+        instead: of the simple tree ``gate``, the tree behind the client.
         faults: what happens to each exchange: ``lost`` on the way there, ``unanswered`` on the
             way back, ``twice`` there, ``echo`` twice on the way back; afterwards all goes well.
     """
@@ -125,6 +143,7 @@ class Wire:
     server_account: Account = field(default_factory=account)
     orders: Iterable[Order] = ()
     gate: DictGate = field(default_factory=DictGate)
+    instead: Gate | None = None
     media: MediaType = MediaType.WBXML
     client_size: int = 65_536
     server_size: int = 65_536
@@ -145,7 +164,7 @@ class Wire:
                 max_msg_size=self.client_size,
                 max_obj_size=self.object_size,
             ),
-            self.gate,
+            self.instead or self.gate,
             session_id=0x2A,
             nonces=nonces("s"),
         )
@@ -228,3 +247,103 @@ def order(
     """Return an order of one item, named as given."""
     meta = None if data is None else Meta(format="bin" if isinstance(data, bytes) else "chr")
     return Order(name, kind(0, (Item(Location(uri), meta=meta, data=data),)))
+
+
+@dataclass
+class Script:
+    """One end by hand: what it sends is written down, what it is sent is decoded.
+
+    Attributes:
+        sender: the address of this end, and whom it writes to.
+        cred: how it proves itself.
+    """
+
+    sender: tuple[str, str]
+    cred: Cred | None = None
+    chal: Chal | None = None
+    status: int = Status.AUTHENTICATED
+    session_id: str = "2A"
+    msg_id: int = 0
+
+    def message(
+        self,
+        *commands: Command,
+        answers: int | None = None,
+        final: bool = True,
+        meta: Meta | None = None,
+    ) -> bytes:
+        """Return the next message; with ``answers``, a Status of the header of that message."""
+        self.msg_id += 1
+        source, target = self.sender
+        header = Header(
+            self.session_id,
+            self.msg_id,
+            Location(target),
+            Location(source),
+            cred=self.cred,
+            meta=meta,
+        )
+        first: tuple[Command, ...] = ()
+        if answers is not None:
+            first = (StatusReport(900, answers, 0, "SyncHdr", self.status, chal=self.chal),)
+        return encode_message(Message(header, (*first, *commands), final), MediaType.WBXML)
+
+
+def scripted_server() -> Script:
+    """Return a server by hand, of an account with basic authentication."""
+    who = account(Scheme.BASIC)
+    return Script(
+        (SERVER, DEVICE), Cred(Meta(format="b64", type=AuthType.BASIC), basic(who.server))
+    )
+
+
+def scripted_client() -> Script:
+    """Return a device by hand, of an account with basic authentication."""
+    who = account(Scheme.BASIC)
+    return Script(
+        (DEVICE, SERVER), Cred(Meta(format="b64", type=AuthType.BASIC), basic(who.client))
+    )
+
+
+def read(outgoing: Outgoing | None) -> Message:
+    """Return what a message says."""
+    assert outgoing is not None
+    return decode_message(outgoing.body, outgoing.content_type)
+
+
+def statuses(message: Message) -> list[tuple[str, int]]:
+    """Return command and status of every Status."""
+    return [(c.cmd, c.data) for c in message.commands if isinstance(c, StatusReport)]
+
+
+def client_of(
+    gate: DictGate, who: Account | None = None, *, max_obj_size: int = 2**20
+) -> ClientSession:
+    """Return a client, as a rule with basic authentication."""
+    return ClientSession(
+        who or account(Scheme.BASIC),
+        ClientConfig(DEVICE, SERVER, DEV_INFO, max_obj_size=max_obj_size),
+        gate,
+        session_id=0x2A,
+        nonces=nonces("s"),
+    )
+
+
+def server_of(
+    *orders: Order, who: Account | None = None, max_obj_size: int = 2**20
+) -> ServerSession:
+    """Return a server, as a rule with basic authentication."""
+    return ServerSession(
+        who or account(Scheme.BASIC),
+        ServerConfig(SERVER, max_obj_size=max_obj_size),
+        nonces=nonces("c"),
+        orders=orders,
+    )
+
+
+def events(session: ClientSession | ServerSession) -> list[Event]:
+    """Return all that has happened since the last time."""
+    found = []
+    while (event := session.next_event()) is not None:
+        found.append(event)
+    return found

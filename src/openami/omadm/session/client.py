@@ -41,10 +41,11 @@ from openami.omadm.session.numbering import (
     header_status,
     items_of,
     name_of,
+    refused,
     status_of,
 )
 from openami.omadm.session.objects import Assembly
-from openami.omadm.session.outbox import Outbox
+from openami.omadm.session.outbox import Outbox, Sent
 from openami.omadm.session.perform import Gate, Performer, unattended
 from openami.omadm.session.states import CLIENT, ClientState, ClientStep
 from openami.omadm.session.trust import Guard, Nonces, Prover, Verdict
@@ -119,11 +120,11 @@ class ClientSession:
         self._assembly = Assembly(config.max_obj_size)
         self._performer = Performer(gate, user, self._assembly, self._tell)
         self._outbox = Outbox(self._media)
-        self._opening: tuple[Command, ...] = (
-            Alert(0, AlertCode.SERVER_INITIATED if notified else AlertCode.CLIENT_INITIATED),
-            *alerts,
-            Replace(0, tuple(Item(Location(uri), data=value) for uri, value in config.dev_info)),
-        )
+        opening = AlertCode.SERVER_INITIATED if notified else AlertCode.CLIENT_INITIATED
+        dev_info = tuple(Item(Location(uri), data=value) for uri, value in config.dev_info)
+        package: tuple[Command, ...] = (Alert(0, opening), *alerts, Replace(0, dev_info))
+        for command in package:
+            self._outbox.add(command)
         self._events: deque[Event] = deque()
         self._state = ClientState.IDLE
         self._opened = False
@@ -131,6 +132,9 @@ class ClientSession:
         self._own = True
         self._middle = False
         self._aborting = False
+        self._aborted = False
+        self._largest: int | None = None
+        self._last_sent: tuple[Sent, ...] = ()
         self._msg_id = 0
         self._peer_msg_id = 0
         self._peer_digest = b""
@@ -153,13 +157,15 @@ class ClientSession:
         return self._deadline
 
     def start(self, now: float) -> Outgoing:
-        """Return the first message: package 1."""
-        for command in self._opening:
-            self._outbox.add(command)
-        self._make(None, now)
-        outgoing = self.next_outgoing()
-        if outgoing is None:
+        """Return the first message: package 1.
+
+        Raises:
+            LocalProtocolError: the session has started.
+        """
+        if self._state is not ClientState.IDLE:
             raise LocalProtocolError("a session starts once")
+        outgoing = self._make(None, now)
+        self._move(ClientStep.SENT)
         return outgoing
 
     def next_outgoing(self) -> Outgoing | None:
@@ -195,6 +201,8 @@ class ClientSession:
         Nothing is raised for what the server has done: the session ends, and an event says why.
         An answer that was taken already changes nothing.
         """
+        if self._state is ClientState.READY and self._attempts > 1:
+            self._move(ClientStep.SENT)  # a late answer, while the message waits to go out again
         if self._state is not ClientState.AWAITING:
             if hashlib.sha256(body).digest() == self._peer_digest or self.closed:
                 return
@@ -211,20 +219,22 @@ class ClientSession:
     def _take(self, message: Message, body: bytes, hmac: str | None, now: float) -> None:
         digest = hashlib.sha256(body).digest()
         if digest == self._peer_digest and self._peer_msg_id:
-            return None  # a copy of the last answer, on the way twice
+            return  # a copy of the last answer, on the way twice
         self._check_header(message.header)
         self._peer_digest = digest
         verdict = self._guard.check(message.header.cred, body, hmac)
         if not self._prove(message, verdict):
-            return self._open_again(message, verdict, now)
+            self._open_again(message, verdict, now)
+            return
         if not verdict.trusted:
-            return self._challenge(message, verdict, now)
+            self._challenge(message, verdict, now)
+            return
         if not self._known:
             self._known = True
             self._events.append(Authenticated())
         if message.header.resp_uri:
             self.address = message.header.resp_uri
-        return self._read(message, verdict, now)
+        self._read(message, verdict, now)
 
     def _check_header(self, header: Header) -> None:
         if header.ver_proto != "DM/1.2" or header.ver_dtd != "1.2":
@@ -241,6 +251,8 @@ class ClientSession:
         self._peer_msg_id = header.msg_id
         if header.meta and header.meta.max_msg_size:
             self._outbox.room = header.meta.max_msg_size
+        if header.meta and header.meta.max_obj_size:
+            self._largest = header.meta.max_obj_size
 
     def _prove(self, message: Message, verdict: Verdict) -> bool:
         """Read the Status of one's own header; tell whether the server takes the proof."""
@@ -257,38 +269,39 @@ class ClientSession:
         """Send package 1 again, with what the server has asked for."""
         if self._opened:
             raise SecurityError("refused in the middle of a session", code="omadm.auth.refused")
-        if verdict.last:
-            raise SecurityError("the server proves nothing", code="omadm.auth.failed")
         if not verdict.trusted:
-            self._events.append(AuthenticationFailed(verdict.status))
-        self._outbox.answers.clear()
-        self._outbox.commands.clear()
-        for command in self._opening:
-            self._outbox.add(command)
-        self._own = True
+            self._distrust(verdict)
+        self._outbox.put_back(self._last_sent)
         self._make((message.header, verdict), now)
+
+    def _distrust(self, verdict: Verdict) -> None:
+        self._events.append(AuthenticationFailed(verdict.status))
+        # A server that was trusted once has all that it needs for the next proof.
+        if verdict.last or self._known:
+            raise SecurityError("the server proves nothing", code="omadm.auth.failed")
 
     def _challenge(self, message: Message, verdict: Verdict, now: float) -> None:
         """Ask the server for a proof: its commands are not looked at."""
         self._opened = True
-        self._events.append(AuthenticationFailed(verdict.status))
-        commands = [command for command in message.commands if not _answer(command)]
-        if verdict.last or not commands:
+        self._distrust(verdict)
+        answers = list(refused(message, verdict.status))
+        if not answers:
             raise SecurityError("the server proves nothing", code="omadm.auth.failed")
-        for command in commands:
-            self._outbox.answers.append(status_of(message.header.msg_id, command, verdict.status))
+        self._outbox.answers.extend(answers)
         self._own = False
         self._make((message.header, verdict), now, alone=True)
 
     def _read(self, message: Message, verdict: Verdict, now: float) -> None:
         self._opened = True
         if self._aborting:
-            return self._abort((message.header, verdict), now)
+            self._abort((message.header, verdict), now)
+            return
         for command in message.commands:
             if isinstance(command, StatusReport):
                 self._read_status(command)
             elif isinstance(command, Alert) and command.data == AlertCode.SESSION_ABORT:
-                return self._end(End.ABORTED, message="the server has aborted the session")
+                self._end(End.ABORTED, message="the server has aborted the session")
+                return
             else:
                 self._read_command(message.header.msg_id, command)
         self._own = message.final or self._middle
@@ -296,15 +309,18 @@ class ClientSession:
             self._outbox.answers.append(Alert(0, AlertCode.NEXT_MESSAGE))
         if not self._outbox.answers and not self._outbox.commands:
             self._keep_nonces(self._account.server_nonce)  # the server never hears of a newer one
-            return self._end(End.DONE)
-        return self._make((message.header, verdict), now)
+            self._end(End.DONE)
+            return
+        self._make((message.header, verdict), now)
 
     def _abort(self, answered: tuple[Header, Verdict], now: float) -> None:
-        if any(isinstance(command, Alert) for command in self._outbox.answers):
-            return self._end(End.ABORTED, message="aborted by this device")
+        if self._aborted:
+            self._end(End.ABORTED, message="aborted by this device")
+            return
+        self._aborted = True
         self._outbox.commands.clear()
         self._outbox.answers.append(Alert(0, AlertCode.SESSION_ABORT))
-        return self._make(answered, now, alone=True)
+        self._make(answered, now, alone=True)
 
     def _read_status(self, status: StatusReport) -> None:
         if status.cmd == "Results" and status.data >= Status.BAD_REQUEST:
@@ -321,7 +337,7 @@ class ClientSession:
         broken = self._assembly.interrupted_by(name_of(command), items[0] if items else None)
         if broken is not None:
             answers.append(Alert(0, AlertCode.NO_END_OF_DATA, (broken,)))
-        statuses, results = self._performer.run(msg_id, command)
+        statuses, results = self._performer.run(msg_id, command, self._largest)
         answers.extend(statuses)
         for result in results:
             self._outbox.add(result)
@@ -330,23 +346,26 @@ class ClientSession:
 
     def _make(
         self, answered: tuple[Header, Verdict] | None, now: float, *, alone: bool = False
-    ) -> None:
+    ) -> Outgoing:
         self._msg_id += 1
-        first = (
-            header_status(answered[0], answered[1].status, answered[1].chal) if answered else None
-        )
+        first = None
+        if answered is not None:
+            header, verdict = answered
+            first = header_status(header, verdict.status, verdict.chal)
         packed = self._outbox.pack(self._header(), first, own=self._own, alone=alone)
         if packed.dropped:
             raise RemoteProtocolError(
                 "MaxMsgSize has no room for a command", code="omadm.session.max-msg-size"
             )
+        self._last_sent = packed.sent
         self._middle = self._own and not packed.final
         hmac = self._prover.hmac(packed.body)
-        self._outgoing = Outgoing(packed.body, self._media, hmac)
+        self._outgoing = outgoing = Outgoing(packed.body, self._media, hmac)
         self._keep_nonces(self._guard.nonce)
         self._attempts = 1
         self._deadline = now + self._config.answer_timeout
         self._move(ClientStep.MADE)
+        return outgoing
 
     def _header(self) -> Header:
         config = self._config
@@ -378,7 +397,3 @@ class ClientSession:
 
 
 _LINK_ALERTS: Final = frozenset({AlertCode.NEXT_MESSAGE, AlertCode.NO_END_OF_DATA})
-
-
-def _answer(command: Command) -> bool:
-    return isinstance(command, StatusReport)

@@ -149,11 +149,19 @@ class OrderDone:
 
 @dataclass(frozen=True, slots=True)
 class CommandPerformed:
-    """The client has acted on a command of the server."""
+    """The client has acted on a command of the server.
+
+    Attributes:
+        command: its name.
+        target: of the item; None: it has none.
+        status: what the server is told.
+        detail: more, for a log.
+    """
 
     command: str
     target: str | None
     status: int
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

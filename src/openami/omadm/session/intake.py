@@ -25,6 +25,7 @@ from openami.omadm.session.numbering import (
     header_status,
     items_of,
     name_of,
+    refused,
     status_of,
     walk,
     whole_item,
@@ -33,7 +34,7 @@ from openami.omadm.session.objects import Assembly
 from openami.omadm.session.outbox import Outbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from openami.omadm.session.orders import Orders
 
@@ -58,14 +59,6 @@ def refusal(message: Message, content_type: str, status: Status, uri: str) -> Ou
     reply = replace(source, cred=None, meta=None, resp_uri=None, ver_dtd="1.2", ver_proto="DM/1.2")
     packed = outbox.pack(reply, header_status(header, status, None), own=False, alone=True)
     return Outgoing(packed.body, MediaType.of(content_type))
-
-
-def refused(message: Message, status: int) -> Iterator[StatusReport]:
-    """Yield a Status for every command of a message that is not looked at."""
-    for command in message.commands:
-        if not isinstance(command, StatusReport | Results):
-            for inner in walk(command):
-                yield status_of(message.header.msg_id, inner, status)
 
 
 class Intake:

@@ -11,6 +11,7 @@ from openami.omadm.messages.model import (
     Exec,
     Item,
     Meta,
+    Results,
     Sequence,
     StatusReport,
     Unsupported,
@@ -19,7 +20,7 @@ from openami.omadm.messages.model import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from openami.omadm.messages.model import Chal, Header
+    from openami.omadm.messages.model import Chal, Header, Message
 
 
 def name_of(command: Command) -> str:
@@ -120,3 +121,11 @@ def status_of(
         source_refs=tuple(sources),
         items=items,
     )
+
+
+def refused(message: Message, status: int) -> Iterator[StatusReport]:
+    """Yield a Status for every command of a message that is not looked at."""
+    for command in message.commands:
+        if not isinstance(command, StatusReport | Results):
+            for inner in walk(command):
+                yield status_of(message.header.msg_id, inner, status)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from openami.omadm.codes import Status
@@ -11,6 +11,8 @@ from openami.omadm.session.events import NO_ANSWER, OrderDone, Part
 from openami.omadm.session.numbering import name_of, walk
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from openami.omadm.messages.model import Command, Item, StatusReport
     from openami.omadm.session.outbox import Sent
 
@@ -49,9 +51,7 @@ class Orders:
     def sent(self, msg_id: int, entries: tuple[Sent, ...]) -> None:
         """Note what went out in a message."""
         for entry in entries:
-            if entry.pending.order is None:
-                continue
-            order = self._open.setdefault(entry.pending.order, _Open(entry.pending.order))
+            order = self._order(entry.pending.order)
             for command in walk(entry.command):
                 place = (msg_id, command.cmd_id)
                 top = command is entry.command
@@ -89,14 +89,20 @@ class Orders:
         if order is not None:
             order.items.extend(items)
 
-    def drop(self, order_id: str) -> OrderDone:
-        """Return an order that could not be sent."""
-        self._open.pop(order_id, None)
-        return OrderDone(order_id, Status.ENTITY_TOO_LARGE)
+    def fail(self, order_id: str) -> None:
+        """Note that a command of an order fits no message of the device's."""
+        self._order(order_id).own.append(Status.ENTITY_TOO_LARGE)
 
-    def finish(self) -> list[OrderDone]:
-        """Return every order that was sent: nothing more will be said of them."""
+    def finish(self, waiting: Collection[str] = ()) -> list[OrderDone]:
+        """Return every order that was sent: nothing more will be said of them.
+
+        Args:
+            waiting: the orders of which something has not been sent, and will not be.
+        """
         done = [order.done() for order in self._open.values()]
         self._open.clear()
         self._places.clear()
-        return done
+        return [replace(end, status=NO_ANSWER) if end.id in waiting else end for end in done]
+
+    def _order(self, order_id: str) -> _Open:
+        return self._open.setdefault(order_id, _Open(order_id))

@@ -52,12 +52,12 @@ class Pending:
 
     Attributes:
         command: not numbered yet.
-        order: whose it is.
+        order: whose it is; a client's are nobody's.
         begun: some of its data has been sent.
     """
 
     command: Command
-    order: str | None = None
+    order: str = ""
     begun: bool = False
 
 
@@ -85,6 +85,17 @@ class Packed:
     final: bool
     sent: tuple[Sent, ...]
     dropped: tuple[Pending, ...]
+
+
+def _idle(command: Command) -> bool:
+    """Tell whether this is what every message of a package in parts has, and no more."""
+    return isinstance(command, StatusReport) and command.cmd in {"SyncHdr", "Alert"}
+
+
+def _no_room() -> RemoteProtocolError:
+    return RemoteProtocolError(
+        "MaxMsgSize has no room for a Status", code="omadm.session.max-msg-size"
+    )
 
 
 def data_size(data: str | bytes | Element | None) -> int:
@@ -132,7 +143,7 @@ class Outbox:
         self.answers: deque[Command] = deque()
         self.commands: deque[Pending] = deque()
 
-    def add(self, command: Command, order: str | None = None) -> None:
+    def add(self, command: Command, order: str = "") -> None:
         """Let a command of the own package wait."""
         self.commands.append(Pending(self._prepared(command), order))
 
@@ -191,14 +202,16 @@ class Outbox:
                 break
             left -= cost
             chosen.append(self.answers.popleft())
-        if left < 0:
-            raise RemoteProtocolError(
-                "MaxMsgSize has no room for a Status", code="omadm.session.max-msg-size"
-            )
+        # Each message of a package in parts brings one more answer of this kind: where only one
+        # fits, nothing else ever would.
+        one = bool(self.answers) and len(chosen) <= least + 1
+        stuck = one and all(map(_idle, (*chosen, *self.answers)))
+        if left < 0 or stuck:
+            raise _no_room()
         entries: list[tuple[Pending, Command, bool]] = []
         dropped: list[Pending] = []
         if own and not self.answers:
-            self._choose(header, left, entries, dropped, alone=len(chosen) == least)
+            self._choose(header, left, entries, dropped, alone=all(map(_idle, chosen)))
         final = not self.answers and (alone or (own and not self.commands))
         commands = chosen + [command for _, command, _ in entries]
         body, numbered = self._encode(header, commands, final=final)
@@ -211,9 +224,7 @@ class Outbox:
         answer = self.answers[0]
         bare = replace(answer, items=()) if isinstance(answer, StatusReport) else answer
         if bare == answer or self._cost(header, bare) > left:
-            raise RemoteProtocolError(
-                "MaxMsgSize has no room for a Status", code="omadm.session.max-msg-size"
-            )
+            raise _no_room()
         self.answers[0] = bare
 
     def _choose(

@@ -32,6 +32,7 @@ from openami.omadm.session.numbering import (
     walk,
     whole_item,
 )
+from openami.omadm.session.outbox import data_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,9 +95,11 @@ def unattended(alert: Alert) -> Outcome:
 class Performer:
     """Carry out commands, and say what became of them.
 
-    Attributes:
-        statuses: of the commands carried out since ``take``.
-        results: what they found.
+    Args:
+        gate: the management tree.
+        user: answers the alerts that are for a user.
+        assembly: of the objects that come in parts.
+        tell: takes what has happened.
     """
 
     def __init__(
@@ -107,14 +110,24 @@ class Performer:
         self._assembly = assembly
         self._tell = tell
         self._msg_id = 0
-        self.statuses: list[StatusReport] = []
-        self.results: list[Results] = []
+        self._largest: int | None = None
+        self._statuses: list[StatusReport] = []
+        self._results: list[Results] = []
 
-    def run(self, msg_id: int, command: Command) -> tuple[list[StatusReport], list[Results]]:
-        """Carry out one command of a message, with all the commands in it."""
-        self._msg_id, self.statuses, self.results = msg_id, [], []
+    def run(
+        self, msg_id: int, command: Command, largest: int | None
+    ) -> tuple[list[StatusReport], list[Results]]:
+        """Carry out one command of a message, with all the commands in it.
+
+        Args:
+            msg_id: of the message.
+            command: of the server.
+            largest: octets of an object that the server takes; None: it has not said.
+        """
+        self._largest = largest
+        self._msg_id, self._statuses, self._results = msg_id, [], []
         self._do(command)
-        return self.statuses, self.results
+        return self._statuses, self._results
 
     def _do(self, command: Command, *, grouped: bool = False) -> int:
         """Carry out a command; return its status, of several items the worst."""
@@ -138,13 +151,14 @@ class Performer:
         of: Item | None = None,
         items: tuple[Item, ...] = (),
     ) -> int:
-        self.statuses.append(status_of(self._msg_id, command, status, of=of, items=items))
+        self._statuses.append(status_of(self._msg_id, command, status, of=of, items=items))
         return status
 
     def _alert(self, alert: Alert) -> int:
         if alert.data not in USER_ALERTS:
             return self._say(alert, Status.OPTIONAL_NOT_SUPPORTED)
         outcome = self._user(alert)
+        self._tell(CommandPerformed("Alert", None, outcome.status))
         return self._say(alert, outcome.status, items=outcome.items)
 
     def _items(self, command: TreeCommand, *, grouped: bool) -> int:
@@ -157,7 +171,7 @@ class Performer:
             self._say(command, outcome.status, of=item if several else None, items=extra)
             self._tell(CommandPerformed(name_of(command), target_of(item), outcome.status))
             if isinstance(command, Get) and outcome.status in _SUCCESS and outcome.items:
-                self.results.append(
+                self._results.append(
                     Results(
                         0,
                         command.cmd_id,
@@ -179,7 +193,11 @@ class Performer:
             if taken.item is None:
                 return Outcome(taken.status)
             item = taken.item
-        return self._gate.perform(command, item)
+        outcome = self._gate.perform(command, item)
+        largest = max((data_size(found.data) for found in outcome.items), default=0)
+        if self._largest is not None and largest > self._largest:
+            return Outcome(Status.ENTITY_TOO_LARGE)
+        return outcome
 
     def _sequence(self, sequence: Sequence) -> int:
         self._say(sequence, Status.OK)
@@ -203,9 +221,9 @@ class Performer:
         inner = [command for child in atomic.commands for command in walk(child)]
         if any(isinstance(command, Get | Atomic) for command in inner):
             return self._refuse(atomic, inner)
-        at = len(self.statuses)
+        at = len(self._statuses)
         self._say(atomic, Status.OK)
-        told = len(self.results)
+        told = len(self._results)
         self._gate.begin()
         failed = False
         for command in atomic.commands:
@@ -214,14 +232,15 @@ class Performer:
             else:
                 failed = self._do(command, grouped=True) not in _SUCCESS
         if not failed and self._commit():
+            self._tell(CommandPerformed("Atomic", None, Status.OK))
             return Status.OK
         undone = Status.ATOMIC_ROLLED_BACK if self._gate.rollback() else Status.ROLLBACK_FAILED
-        del self.results[told:]
-        for index in range(at + 1, len(self.statuses)):
-            status = self.statuses[index]
+        del self._results[told:]
+        for index in range(at + 1, len(self._statuses)):
+            status = self._statuses[index]
             if status.data in _SUCCESS and status.data != Status.NOT_EXECUTED:
-                self.statuses[index] = replace(status, data=undone)
-        self.statuses[at] = replace(self.statuses[at], data=int(Status.ATOMIC_FAILED))
+                self._statuses[index] = replace(status, data=undone)
+        self._statuses[at] = replace(self._statuses[at], data=int(Status.ATOMIC_FAILED))
         return Status.ATOMIC_FAILED
 
     def _refuse(self, atomic: Atomic, inner: list[Command]) -> int:
@@ -236,6 +255,6 @@ class Performer:
         try:
             self._gate.commit()
         except OpenAmiError as error:
-            self._tell(CommandPerformed(f"Atomic: {error.code}", None, Status.ATOMIC_FAILED))
+            self._tell(CommandPerformed("Atomic", None, Status.ATOMIC_FAILED, error.message))
             return False
         return True

@@ -37,10 +37,11 @@ from openami.omadm.session.events import (
     Outgoing,
     SessionEnded,
 )
-from openami.omadm.session.intake import Intake, refused
+from openami.omadm.session.intake import Intake
 from openami.omadm.session.numbering import (
     header_status,
     items_of,
+    refused,
     walk,
 )
 from openami.omadm.session.orders import Orders
@@ -241,6 +242,7 @@ class ServerSession:
             return self._challenge(message, verdict)
         if not self._known:
             self._known = True
+            self._prover.follow(self._guard.scheme)
             self._events.append(Authenticated())
         self._move(ServerStep.TRUSTED)
         if self._prove(message, verdict) or not self._last_sent:
@@ -312,6 +314,7 @@ class ServerSession:
     def _goodbye(self, message: Message, verdict: Verdict) -> Outgoing:
         """Answer a device that has broken the protocol: its header's status, and the end."""
         self._outbox.answers.clear()
+        self._outbox.room = None  # a device that leaves no room for this gets it all the same
         status = verdict if not verdict.trusted else Verdict(Status.COMMAND_FAILED)
         self._outbox.answers.append(Alert(0, AlertCode.SESSION_ABORT))
         return self._make(message.header, status, own=False, alone=True, ending=True)
@@ -325,14 +328,14 @@ class ServerSession:
         alone: bool = False,
         ending: bool = False,
     ) -> Outgoing:
-        self._msg_id += 1
+        msg_id = self._msg_id + 1
         first = header_status(answered, verdict.status, verdict.chal)
-        packed = self._outbox.pack(self._header(answered), first, own=own, alone=alone)
+        packed = self._outbox.pack(self._header(answered, msg_id), first, own=own, alone=alone)
+        self._msg_id = msg_id
         self._last_sent = packed.sent
         self._orders.sent(self._msg_id, packed.sent)
         for entry in packed.dropped:
-            if entry.order is not None:
-                self._events.append(self._orders.drop(entry.order))
+            self._orders.fail(entry.order)
         self._middle = own and not packed.final
         outgoing = Outgoing(packed.body, self._media, self._prover.hmac(packed.body))
         self._keep_nonces()
@@ -340,11 +343,11 @@ class ServerSession:
             self._end(End.DONE)
         return outgoing
 
-    def _header(self, answered: Header) -> Header:
+    def _header(self, answered: Header, msg_id: int) -> Header:
         config = self._config
         return Header(
             answered.session_id,
-            self._msg_id,
+            msg_id,
             Location(answered.source.uri),
             Location(config.uri, self._prover.name),
             resp_uri=config.resp_uri,
@@ -365,12 +368,13 @@ class ServerSession:
             return
         self._move(ServerStep.ENDED)
         self._deadline = None
-        self._events.extend(self._orders.finish())
         waiting = dict.fromkeys(
-            [entry.order for entry in self._outbox.commands if entry.order is not None]
-            + [order.id for order in self._queue]
+            [entry.order for entry in self._outbox.commands] + [order.id for order in self._queue]
         )
-        self._events.extend(OrderDone(order, NO_ANSWER) for order in waiting)
+        begun = self._orders.finish(waiting)
+        known = {done.id for done in begun}
+        never = [OrderDone(order, NO_ANSWER) for order in waiting if order not in known]
+        self._events.extend([*begun, *never])
         self._outbox.commands.clear()
         self._queue.clear()
         self._events.append(SessionEnded(end, code, message))

@@ -61,7 +61,8 @@ class Guard:
 
     Attributes:
         nonce: of the account: what the peer's next proof is expected to hold.
-        failures: how often a proof was missing or wrong.
+        failures: how often a proof was missing or wrong, since one was right.
+        scheme: the one that the peer has proved itself by.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Guard:
         self._for_session = False
         self.nonce = nonce
         self.failures = 0
+        self.scheme: Scheme | None = None
 
     def check(self, cred: Cred | None, body: bytes, hmac: str | None) -> Verdict:
         """Return what the Status of this message's header says.
@@ -118,6 +120,7 @@ class Guard:
 
     def _accept(self, scheme: Scheme) -> Verdict:
         self.failures = 0
+        self.scheme = scheme
         if scheme is Scheme.BASIC:
             self._for_session = True
             return Verdict(Status.AUTHENTICATED)
@@ -165,6 +168,11 @@ class Prover:
     def name(self) -> str:
         """What Source/LocName says; the MAC's header names the same."""
         return self._credentials.name
+
+    def follow(self, scheme: Scheme | None) -> None:
+        """Prove oneself as the peer has: a scheme that it knows, and that the account accepts."""
+        if scheme is not None and not self._for_session:
+            self._scheme = scheme
 
     def cred(self) -> Cred | None:
         """Return the Cred of the next message."""
@@ -229,7 +237,11 @@ class Prover:
         self._for_session = False
         if status.chal is None:
             raise SecurityError("refused without a challenge", code="omadm.auth.refused")
-        scheme = self._policy.best(AuthType.of(status.chal.meta.type))
+        kind = AuthType.of(status.chal.meta.type)
+        fitting = [scheme for scheme in self._policy.schemes if scheme.type is kind]
+        # A challenge for a MAC does not say which: the first failure may be a stale nonce, the next
+        # is a peer that knows only the other.
+        scheme = fitting[min(self._failures, len(fitting)) - 1] if fitting else None
         if scheme is None or (scheme is not Scheme.BASIC and nonce is None):
             raise RemoteProtocolError(
                 "the peer asks for a proof that the account does not give",
