@@ -229,6 +229,8 @@ async def test_a_full_spool_stops_the_reading_and_loses_nothing(
     async with chain(tmp_path, certificates, options=options, history_s=0) as made:
         dcu = await made.start_dcu()
         await made.until(lambda: len(made.states()) == 3 and not dcu.roster.new)
+        # A visit in hand while the clock is put forward would not be due again (``caught_up``).
+        await made.until(lambda: all(station.last_visit is not None for station in dcu.roster))
         made.headend.fault = only_reports
         hours = 0
         while not dcu.collector.paused:
