@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from openami.store.relational import management_models, security_models  # noqa: F401 - their tables
 from openami.store.relational.models import Base
 
 context.configure(
