@@ -111,7 +111,7 @@ def test_mutated_frames_and_packets_give_a_tree_or_the_one_error(chance: random.
     frames = telegrams()[:20] + telegrams()[-20:]
     packets = [Packet(1, 16, octets).encode() for octets in corpus()]
     for inspect, seeds in ((inspect_hdlc, frames), (inspect_wrapper, packets)):
-        for _ in range(5_000):
+        for _ in range(MUTATIONS):
             pieces = [chance.choice(seeds) for _ in range(chance.randrange(1, 4))]
             octets = mutate(b"".join(pieces), chance)
             tree = attempt(inspect, octets)
