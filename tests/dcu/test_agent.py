@@ -222,6 +222,20 @@ async def test_a_bad_line(tmp_path: Path, certificates: Certificates) -> None:
         await made.until(lambda: made.complete(*ALL))
 
 
+async def test_what_a_meter_captures_while_it_is_visited_is_due_at_once(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    medium = LineProfile(bit_rate=9600)
+    async with chain(tmp_path, certificates, numbers=(0,), medium=medium) as made:
+        dcu = await made.start_dcu()
+        await made.until(lambda: made.complete(0))
+        visits = dcu.modem.figures.sessions
+        made.advance(HOUR)
+        await made.until(lambda: dcu.modem.figures.sessions > visits)
+        made.advance(HOUR)
+        await made.until(lambda: made.complete(0))
+
+
 async def test_a_full_spool_stops_the_reading_and_loses_nothing(
     tmp_path: Path, certificates: Certificates
 ) -> None:
@@ -229,8 +243,6 @@ async def test_a_full_spool_stops_the_reading_and_loses_nothing(
     async with chain(tmp_path, certificates, options=options, history_s=0) as made:
         dcu = await made.start_dcu()
         await made.until(lambda: len(made.states()) == 3 and not dcu.roster.new)
-        # A visit in hand while the clock is put forward would not be due again (``caught_up``).
-        await made.until(lambda: all(station.last_visit is not None for station in dcu.roster))
         made.headend.fault = only_reports
         hours = 0
         while not dcu.collector.paused:

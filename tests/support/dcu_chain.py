@@ -200,10 +200,7 @@ class Chain:
         return found
 
     def caught_up(self) -> bool:
-        """Whether the DCU's last visits brought every meter's load profile up to now.
-
-        What is visited while the clock is put forward is not due again before the next interval.
-        """
+        """Whether the DCU's last visits brought every meter's load profile up to now."""
         assert self.dcu is not None
         latest = self.clock.now() // PERIOD * PERIOD
         seen = [self.dcu.line.progress(serial).get(LOAD) for serial in self.dcu.line.meters()]

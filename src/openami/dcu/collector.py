@@ -270,6 +270,7 @@ class Collector:
             clock=around.clock,
             board=around.board,
         )
+        began = self._moment()
         error: OpenAmiError | None = None
         try:
             async with asyncio.timeout(self._settings.visit_timeout_s):
@@ -279,7 +280,7 @@ class Collector:
         except OpenAmiError as problem:
             error = problem
         self._take(station, visit)
-        await self._conclude(turn, station, visit, error)
+        await self._conclude(turn, station, visit, began, error)
         if visit.report.meter != station.meter:
             station.meter = visit.report.meter
             await around.roster.keep(station)
@@ -296,11 +297,16 @@ class Collector:
             station.clock_offset_s = report.offset_s
 
     async def _conclude(
-        self, turn: Turn, station: Station, visit: Visit, error: OpenAmiError | None
+        self,
+        turn: Turn,
+        station: Station,
+        visit: Visit,
+        began: Moment,
+        error: OpenAmiError | None,
     ) -> None:
         around = self._around
         if error is None:
-            self._went_well(turn, station, visit)
+            self._went_well(turn, station, visit, began)
         elif not around.modem.up:
             await self._lost()
         elif isinstance(error, StoreFullError):
@@ -312,16 +318,16 @@ class Collector:
         else:
             self._failed(turn, station, error, outcomes=visit.report.outcomes)
 
-    def _went_well(self, turn: Turn, station: Station, visit: Visit) -> None:
+    def _went_well(self, turn: Turn, station: Station, visit: Visit, began: Moment) -> None:
         around = self._around
         self._silent = 0
         around.patience.succeeded()
-        moment = self._moment()
-        station.last_visit = moment.wall
+        station.last_visit = self._around.clock.now()
         station.wary = False
         station.fault = visit.report.fault
         around.roster.wanting.discard(turn.serial)
-        around.line.visited(turn, moment, visit.report.outcomes)
+        # An entry that was made while the visit went on may not have come: it is due at once.
+        around.line.visited(turn, began, visit.report.outcomes)
         for job in turn.jobs:
             around.line.withdraw(job)
 
