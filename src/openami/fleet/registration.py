@@ -14,6 +14,7 @@ from openami.crypto.compare import equal
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from openami.fleet.devices import LifecycleState
     from openami.fleet.expected import ExpectedDevice
     from openami.fleet.ports import Page
 
@@ -94,7 +95,10 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who asked to be this device: the exchange, the factory certificate and the key (SHA-256)."""
+    """Who asked to be this device: the exchange, the factory certificate and the key (SHA-256).
+
+    ``public`` is the key itself (SubjectPublicKeyInfo, DER), which is certified once it is granted.
+    """
 
     exchange: bytes
     factory: bytes
@@ -104,6 +108,7 @@ class Claim:
     hardware: str
     firmware: str
     when: float
+    public: bytes = b""
 
     def same(self, other: Claim) -> bool:
         """Tell whether both came from one device in one registration."""
@@ -180,7 +185,12 @@ class Suspend:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Let the device use its accounts and certificates again."""
+    """Let the device use its accounts and certificates again.
+
+    ``to`` is the state of life that it comes to; None: the one before.
+    """
+
+    to: LifecycleState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +230,7 @@ class RegistrationPolicy:
 
 
 class RegistrationStore(Protocol):
-    """Keeps registrations."""
+    """Keeps registrations, and with each what it means for the device and its account."""
 
     def get(self, uid: str) -> Registration | None: ...
 
@@ -236,8 +246,14 @@ class RegistrationStore(Protocol):
     ) -> None:
         """Commit a change, its effects and its audit entry in one transaction.
 
+        The registry's device moves along, as ``openami.fleet.lives`` says. What was ``Activate``d
+        is the device's account. A registration that took all that the device had, or made one
+        account its only one, leaves no other certificate of the device good.
+
         Raises:
-            ConflictError: what is stored is not ``replacing``: read it and decide again.
+            ConflictError: ``registration.changed``, what is stored is not ``replacing``, or the
+                device is suspended: read it and decide again. ``device.transition``, the device is
+                retired.
         """
         ...
 
@@ -247,16 +263,8 @@ class RegistrationStore(Protocol):
         """Return registrations by uid."""
         ...
 
-
-class OfferStore(Protocol):
-    """Keeps what was made for a device, sealed, until it is live: it holds passwords."""
-
-    def get(self, uid: str, grant: bytes) -> bytes | None:
-        """Return the message that was made last, to be sent again as it is."""
-        ...
-
-    def put(self, uid: str, grant: bytes, message: bytes) -> None:
-        """Keep the message that was made, in place of any before."""
+    def counts(self) -> Mapping[Standing, int]:
+        """Return how many registrations stand where."""
         ...
 
 
@@ -267,4 +275,12 @@ class ExpectedStore(Protocol):
 
     def put(self, devices: Sequence[ExpectedDevice], *, who: str, when: float) -> None:
         """Add and replace devices by their uid, all in one transaction."""
+        ...
+
+    def remove(self, uid: str, *, who: str, when: float) -> None:
+        """Expect a device no more; NotFoundError."""
+        ...
+
+    def list(self, *, after: str | None = None, limit: int = 100) -> Page[ExpectedDevice]:
+        """Return expected devices by uid."""
         ...

@@ -5,12 +5,16 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Self
 
+from openami.store.relational.alarms import AlarmRepository
 from openami.store.relational.audit import AuditRepository
+from openami.store.relational.certificates import CertificateRepository
 from openami.store.relational.devices import DeviceRepository
 from openami.store.relational.engine import Transactions, open_engine, upgrade
 from openami.store.relational.events import EventRepository
+from openami.store.relational.expected import ExpectedRepository
 from openami.store.relational.jobs import JobRepository
 from openami.store.relational.operators import OperatorRepository
+from openami.store.relational.registrations import RegistrationRepository
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +49,10 @@ class RelationalStore:
         self.events = EventRepository(transactions, now)
         self.operators = OperatorRepository(transactions, hasher)
         self.audit = AuditRepository(transactions)
+        self.registrations = RegistrationRepository(transactions)
+        self.expected = ExpectedRepository(transactions)
+        self.alarms = AlarmRepository(transactions)
+        self.certificates = CertificateRepository(transactions)
 
     @classmethod
     def open(cls, where: Path | str, *, now: Callable[[], float] = time.time) -> Self:

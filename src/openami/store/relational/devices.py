@@ -64,9 +64,7 @@ class DeviceRepository:
                 raise ConflictError(f"{device.id} is registered already")
             if device.system_title and _owners(session, [device.system_title]):
                 raise ConflictError(f"system title {device.system_title} is another device's")
-            session.add(_row(device))
-            entry = AuditEntry(who, when, f"device.added as {device.state}", device.id, why)
-            session.add(audit_row(entry))
+            add_device(session, device, who=who, when=when, why=why)
         return device
 
     def sight(self, sightings: Sequence[Sighting], *, now: float) -> Sequence[Device]:
@@ -110,11 +108,7 @@ class DeviceRepository:
         self, device_id: str, to: LifecycleState, *, who: str, when: float, why: str
     ) -> Device:
         with self._transactions.writing() as session:
-            row = _locked(session, device_id)
-            device, entry = move(_device(row), to, who=who, when=when, why=why)
-            _update(row, device)
-            session.add(audit_row(entry))
-        return device
+            return move_device(session, device_id, to, who=who, when=when, why=why)
 
     def list(
         self, which: DeviceFilter | None = None, *, after: str | None = None, limit: int = 100
@@ -147,6 +141,30 @@ class DeviceRepository:
                 hours += hour
                 days += day
         return FleetCounts(by_state.total(), by_state, by_health, by_contact, hours, days)
+
+
+def locked_device(session: Session, key: str) -> Device | None:
+    """Return a device that nobody else changes until the transaction ends, if there is one."""
+    row = session.get(DeviceRow, key, with_for_update=True)
+    return None if row is None else _device(row)
+
+
+def add_device(session: Session, device: Device, *, who: str, when: float, why: str = "") -> None:
+    """Add a device that is not there, and its audit entry, within a transaction."""
+    session.add(_row(device))
+    entry = AuditEntry(who, when, f"device.added as {device.state}", device.id, why)
+    session.add(audit_row(entry))
+
+
+def move_device(
+    session: Session, key: str, to: LifecycleState, *, who: str, when: float, why: str
+) -> Device:
+    """Move a device in its lifecycle, with the audit entry, within a transaction."""
+    row = _locked(session, key)
+    device, entry = move(_device(row), to, who=who, when=when, why=why)
+    _update(row, device)
+    session.add(audit_row(entry))
+    return device
 
 
 def _counting(

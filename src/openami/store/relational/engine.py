@@ -163,6 +163,11 @@ class Transactions:
             yield session
 
 
+def inserting(dialect: str, table: Any) -> Any:
+    """Return an INSERT that can say what becomes of rows which are there already."""
+    return _INSERTS[dialect](table)
+
+
 def insert_ignoring(dialect: str, table: Any) -> Any:
     """Return an INSERT that leaves rows alone which are there already."""
-    return _INSERTS[dialect](table).on_conflict_do_nothing()
+    return inserting(dialect, table).on_conflict_do_nothing()
