@@ -1,0 +1,250 @@
+"""What devices are to be like: groups, wishes, differences, refusals."""
+
+from __future__ import annotations
+
+import pytest
+
+from openami.fleet.desired import (
+    ABSENT,
+    BATCH_OCTETS,
+    BATCH_STEPS,
+    Group,
+    KnownNode,
+    Refusal,
+    Scope,
+    ScopeKind,
+    Setting,
+    Step,
+    StepKind,
+    Wish,
+    batches,
+    difference,
+    effective,
+    equal,
+    is_secret,
+    object_of,
+)
+from openami.fleet.known import TreeChange, leaf, learn
+from openami.fleet.ports import DeviceFilter
+from openami.fleet.verdicts import NO_ANSWER, Verdict, judge
+
+WINDOW = "./AMI/Link/Window"
+RETRIES = "./AMI/Link/Retries"
+METER = "./AMI/Meters/7"
+SERIAL = f"{METER}/Serial"
+DEVICE = Scope(ScopeKind.DEVICE, "D1")
+ALL = Group("all", DeviceFilter(), 0)
+NORTH = Group("north", DeviceFilter(region="north"), 10)
+SOUTH = Group("south", DeviceFilter(region="south"), 10)
+
+
+def wish(scope: Scope | Group, uri: str, value: str | None = "1", form: str = "int") -> Wish:
+    setting = Setting(uri) if value is None else Setting(uri, form, value)
+    return Wish(scope.scope if isinstance(scope, Group) else scope, setting)
+
+
+def known(*nodes: KnownNode) -> dict[str, KnownNode]:
+    return {node.uri: node for node in nodes}
+
+
+def steps(*uris: str, value: str = "1") -> tuple[Step, ...]:
+    return tuple(Step(StepKind.REPLACE, wish(DEVICE, uri, value), "0") for uri in uris)
+
+
+@pytest.mark.parametrize("text", ["group:all-1", "device:OAM.1_a"])
+def test_scopes_are_text_both_ways(text: str) -> None:
+    assert str(Scope.parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "all", "group:", "group:a b", "group:" + "a" * 65, "device:", "fleet:x", "device:a/b"],
+)
+def test_what_is_no_scope_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        Scope.parse(text)
+
+
+def test_the_nearest_wish_wins() -> None:
+    found = effective(
+        [SOUTH, ALL, NORTH],
+        [
+            wish(DEVICE, WINDOW, "5"),
+            wish(NORTH, WINDOW, "3"),
+            wish(ALL, WINDOW, "1"),
+            wish(ALL, RETRIES, "1"),
+            wish(NORTH, RETRIES, "2"),
+            wish(SOUTH, RETRIES, "4"),
+        ],
+    )
+    assert {uri: w.setting.value for uri, w in found.items()} == {WINDOW: "5", RETRIES: "4"}
+    assert found[RETRIES].scope == SOUTH.scope  # of equal priority, the later name
+
+
+def test_what_is_not_to_be_and_what_is_below_it_give_way_to_the_nearer_wish() -> None:
+    away, there = wish(ALL, METER, None), wish(DEVICE, SERIAL, "A1", "chr")
+    assert effective([ALL], [there, away]) == {SERIAL: there}
+    away, there = wish(DEVICE, METER, None), wish(ALL, SERIAL, "A1", "chr")
+    assert effective([ALL], [there, away]) == {METER: away}
+    # Within one scope, what is to be there wins: it was said more exactly.
+    away, there = wish(ALL, METER, None), wish(ALL, SERIAL, "A1", "chr")
+    assert effective([ALL], [there, away]) == {SERIAL: there}
+
+
+def test_the_difference_is_what_has_to_change() -> None:
+    wanted = effective(
+        [],
+        [
+            wish(DEVICE, WINDOW, "7"),
+            wish(DEVICE, RETRIES, "+3"),
+            wish(DEVICE, SERIAL, "A1", "chr"),
+            wish(DEVICE, "./AMI/Meters/8", None),
+            wish(DEVICE, "./AMI/Meters/9", None),
+            wish(DEVICE, "./SCHED/x/Enabled", "true", "bool"),
+        ],
+    )
+    tree = known(
+        KnownNode(WINDOW, "int", "1"),
+        KnownNode(RETRIES, "int", "3"),
+        KnownNode("./AMI/Meters/8", "node"),
+        KnownNode("./SCHED/x/Enabled", ABSENT),
+    )
+    found = difference(wanted, tree)
+    assert found.refused == ()
+    assert [(step.kind.value, step.uri, step.old) for step in found.steps] == [
+        ("delete", "./AMI/Meters/8", None),
+        ("replace", WINDOW, "1"),
+        ("add", SERIAL, None),
+        ("add", "./SCHED/x/Enabled", None),
+    ]
+
+
+def test_a_refused_value_is_not_sent_again_until_another_is_wanted() -> None:
+    refused = KnownNode(WINDOW, "int", "1", refused=Setting(WINDOW, "int", "99"), status=500)
+    again = difference({WINDOW: wish(DEVICE, WINDOW, "99")}, known(refused))
+    assert again.steps == ()
+    assert again.refused == (Refusal(Step(StepKind.REPLACE, wish(DEVICE, WINDOW, "99"), "1"), 500),)
+    other = difference({WINDOW: wish(DEVICE, WINDOW, "7")}, known(refused))
+    assert [step.wish.setting.value for step in other.steps] == ["7"]
+    never = KnownNode(SERIAL, ABSENT, refused=Setting(SERIAL, "chr", "A1"), status=405)
+    missing = difference({SERIAL: wish(DEVICE, SERIAL, "A1", "chr")}, known(never))
+    assert [(r.status, r.step.kind) for r in missing.refused] == [(405, StepKind.ADD)]
+    assert missing.refused[0].step.old is None
+
+
+@pytest.mark.parametrize(
+    ("form", "one", "other", "same"),
+    [
+        ("int", "5", "+5", True),
+        ("int", "5", "6", False),
+        ("int", "5", "x", False),
+        ("float", "1.0", "1", True),
+        ("bool", "True", "true", True),
+        ("chr", "1.0", "1", False),
+        ("chr", "1", "1", True),
+    ],
+)
+def test_numbers_are_equal_in_any_form(form: str, one: str, other: str, *, same: bool) -> None:
+    assert equal(form, one, other) is same
+
+
+@pytest.mark.parametrize(
+    ("uri", "secret"),
+    [
+        ("./DMAcc/1/AppAuth/1/AAuthSecret", True),
+        ("./DMAcc/1/AppAuth/1/AAuthData", True),
+        ("DMAcc/1/AppAuth/1/aauthsecret?prop=Size", True),
+        ("./DMAcc/1/Name", False),
+        ("./AMI/AAuthSecret", False),
+    ],
+)
+def test_secrets_are_known_by_their_address(uri: str, *, secret: bool) -> None:
+    assert is_secret(uri) is secret
+
+
+def test_objects_are_sent_apart_and_within_bounds() -> None:
+    assert object_of("./AMI") == object_of(WINDOW) == "./AMI"
+    assert batches([]) == ()
+    one, two = steps("./SCHED/a/Start", WINDOW)
+    assert batches([one, two]) == ((two,), (one,))
+    meters = steps(
+        *(
+            f"./AMI/Meters/{n:03}/{name}"
+            for n in range(60)
+            for name in ("Address", "Enabled", "Serial")
+        )
+    )
+    found = batches(meters)
+    assert [step for batch in found for step in batch] == list(meters)
+    assert len(found) == 2
+    assert all(0 < len(batch) <= BATCH_STEPS for batch in found)
+    assert all(len(batch) % 3 == 0 for batch in found)  # no meter is torn apart
+    large = steps(*(f"./AMI/Ext/{n}" for n in range(20)), value="x" * 4000)
+    sizes = [sum(len(step.wish.setting.value) for step in batch) for batch in batches(large)]
+    assert sum(sizes) == 80_000
+    assert max(sizes) <= BATCH_OCTETS
+
+
+def test_verdicts() -> None:
+    a, b, c = steps("./AMI/a", "./AMI/b", "./AMI/c")
+    three = (a, b, c)
+    assert judge(three, 200, {}) == Verdict(done=three)
+    assert judge(three, NO_ANSWER, {}) == Verdict(unsure=True)
+    # One was wrong by itself: the others are tried without it.
+    parts = {"./AMI/a": 216, "./AMI/b": 415, "./AMI/c": 215}
+    assert judge(three, 507, parts) == Verdict(refused=(Refusal(b, 415),), again=(a, c))
+    # All together were wrong.
+    together = tuple(Refusal(step, 507) for step in three)
+    assert judge(three, 507, dict.fromkeys(("./AMI/a", "./AMI/b", "./AMI/c"), 216)) == Verdict(
+        refused=together
+    )
+    assert judge(three, 413, {}).refused == tuple(Refusal(step, 413) for step in three)
+    # A single one needs no parts, and is never tried again.
+    assert judge((a,), 405, {}) == Verdict(refused=(Refusal(a, 405),))
+    assert judge((a,), 405, {"./AMI/a": 405}) == Verdict(refused=(Refusal(a, 405),))
+    # What passes by itself is not the value's fault.
+    assert judge(three, 507, {"./AMI/b": 420}) == Verdict(unsure=True)
+    assert judge((a,), 510, {}) == Verdict(unsure=True)
+    # A rollback that failed leaves nobody sure.
+    assert judge((a, b), 507, {"./AMI/a": 516, "./AMI/b": 500}) == Verdict(
+        refused=(Refusal(a, 516), Refusal(b, 500)), unsure=True
+    )
+
+
+def test_a_first_look_is_no_change() -> None:
+    seen = [KnownNode("./AMI", "node"), KnownNode(WINDOW, "int", "1")]
+    lesson = learn("D1", {}, seen, now=5.0, origin="device")
+    assert [node.uri for node in lesson.kept] == ["./AMI", WINDOW]
+    assert {node.at for node in lesson.kept} == {5.0}
+    assert (lesson.gone, lesson.changes) == ((), ())
+
+
+def test_a_later_look_tells_what_has_changed() -> None:
+    refused = Setting(RETRIES, "int", "99")
+    before = known(
+        KnownNode("./AMI", "node"),
+        KnownNode(WINDOW, "int", "1", refused=Setting(WINDOW, "int", "9"), status=500),
+        KnownNode(RETRIES, "int", "3", refused=refused, status=500),
+        KnownNode("./AMI/Meters/8", "node"),
+        KnownNode("./AMI/Meters/8/Serial", "chr", "A8"),
+        KnownNode(SERIAL, ABSENT, refused=Setting(SERIAL, "chr", "?"), status=405),
+    )
+    seen = [
+        KnownNode("./AMI", "node"),
+        KnownNode(WINDOW, "int", "2"),
+        KnownNode(RETRIES, "int", "3", acl="Get=*"),
+        KnownNode("./AMI/Meters/9", "node"),
+        KnownNode("./AMI/Meters/9/Serial", "chr", "A9"),
+    ]
+    lesson = learn("D1", before, seen, now=6.0, origin="device")
+    kept = {node.uri: node for node in lesson.kept}
+    assert set(kept) == {WINDOW, RETRIES, "./AMI/Meters/9", "./AMI/Meters/9/Serial"}
+    assert kept[WINDOW].refused is None  # it has changed, so what was wrong may be right
+    assert (kept[RETRIES].refused, kept[RETRIES].status) == (refused, 500)
+    assert set(lesson.gone) == {"./AMI/Meters/8", "./AMI/Meters/8/Serial"}
+    assert set(lesson.changes) == {
+        TreeChange("D1", WINDOW, "1", "2", 200, 6.0, "device"),
+        TreeChange("D1", "./AMI/Meters/9/Serial", None, "A9", 200, 6.0, "device"),
+        TreeChange("D1", "./AMI/Meters/8/Serial", "A8", None, 200, 6.0, "device"),
+    }
+    assert leaf(None) is None
