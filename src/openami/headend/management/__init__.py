@@ -1,0 +1,1 @@
+"""Device management: accounts, sessions, their log, and what wakes a device."""
