@@ -13,6 +13,7 @@ from openami.store.relational.engine import Transactions, open_engine, upgrade
 from openami.store.relational.events import EventRepository
 from openami.store.relational.expected import ExpectedRepository
 from openami.store.relational.jobs import JobRepository
+from openami.store.relational.management_accounts import AccountRepository
 from openami.store.relational.operators import OperatorRepository
 from openami.store.relational.registrations import RegistrationRepository
 
@@ -52,6 +53,7 @@ class RelationalStore:
         self.registrations = RegistrationRepository(transactions)
         self.expected = ExpectedRepository(transactions)
         self.alarms = AlarmRepository(transactions)
+        self.accounts = AccountRepository(transactions)
         self.certificates = CertificateRepository(transactions)
 
     @classmethod

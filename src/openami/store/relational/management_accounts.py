@@ -1,0 +1,127 @@
+"""Accounts of device management, and what wakes their devices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import bindparam, case, or_, select, update
+
+from openami.fleet.accounts import AccountRecord
+from openami.store.relational.management_models import AccountRow
+from openami.store.relational.management_sessions import (
+    SessionRepository,
+    add_sessions,
+    trim_sessions,
+)
+from openami.store.relational.paging import bounded
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from openami.fleet.accounts import LoggedSession, NonceUpdate, WakeUp
+
+_ACCOUNT: Final[Any] = AccountRow.__table__
+_COLUMNS: Final = (
+    "uid",
+    "digest",
+    "suspended",
+    "client_nonce",
+    "server_nonce",
+    "last_session",
+    "wake_url",
+    "wake_due",
+    "wake_failures",
+    "wake_session",
+)
+_SELECT: Final = select(*(_ACCOUNT.c[name] for name in _COLUMNS))
+
+_SAME: Final = (_ACCOUNT.c.uid == bindparam("b_uid"), _ACCOUNT.c.digest == bindparam("b_digest"))
+_NONCES: Final = (
+    update(_ACCOUNT)
+    .where(*_SAME)
+    .values(client_nonce=bindparam("b_client"), server_nonce=bindparam("b_server"))
+)
+# What was wished for before the session began is in it; a repetition of a wake-up is not needed.
+_ANSWERED: Final = or_(_ACCOUNT.c.wake_due <= bindparam("b_began"), _ACCOUNT.c.wake_failures > 0)
+_BEGUN: Final = _NONCES.values(
+    last_session=bindparam("b_began"),
+    wake_due=case((_ANSWERED, None), else_=_ACCOUNT.c.wake_due),
+    wake_failures=0,
+)
+_ATTEMPTED: Final = _ACCOUNT.c.wake_due <= bindparam("b_before")
+_WOKEN: Final = (
+    update(_ACCOUNT)
+    .where(_ACCOUNT.c.uid == bindparam("b_uid"))
+    .values(
+        wake_session=bindparam("b_session"),
+        wake_due=case((_ATTEMPTED, bindparam("b_due")), else_=_ACCOUNT.c.wake_due),
+        wake_failures=case((_ATTEMPTED, bindparam("b_failures")), else_=_ACCOUNT.c.wake_failures),
+    )
+)
+
+
+class AccountRepository(SessionRepository):
+    """Implements ``AccountStore``."""
+
+    def accounts(self, uids: Collection[str]) -> Mapping[str, AccountRecord]:
+        query = _SELECT.where(_ACCOUNT.c.uid.in_(sorted(set(uids))))
+        with self._transactions.reading() as session:
+            return {row.uid: AccountRecord(*row) for row in session.execute(query)}
+
+    def commit(self, nonces: Sequence[NonceUpdate], sessions: Sequence[LoggedSession]) -> None:
+        with self._transactions.writing() as session:
+            # In one order, so that two head-ends never wait for each other.
+            rows = [_nonces(each) for each in sorted(nonces, key=lambda each: each.uid)]
+            for statement, some in (
+                (_BEGUN, [row for row in rows if "b_began" in row]),
+                (_NONCES, [row for row in rows if "b_began" not in row]),
+            ):
+                if some:
+                    session.execute(statement, some)
+            if sessions:
+                add_sessions(session, sessions)
+                trim_sessions(session, sessions)
+
+    def reach(self, uid: str, url: str) -> None:
+        statement = update(_ACCOUNT).where(_ACCOUNT.c.uid == uid).values(wake_url=url)
+        with self._transactions.writing() as session:
+            session.execute(statement)
+
+    def due(self, *, now: float, limit: int) -> Sequence[AccountRecord]:
+        query = (
+            _SELECT.where(
+                _ACCOUNT.c.wake_due <= now,
+                _ACCOUNT.c.wake_url.is_not(None),
+                _ACCOUNT.c.suspended.is_(False),
+            )
+            .order_by(_ACCOUNT.c.wake_due)
+            .limit(bounded(limit))
+        )
+        with self._transactions.reading() as session:
+            return tuple(AccountRecord(*row) for row in session.execute(query))
+
+    def woken(self, attempts: Sequence[WakeUp], *, before: float) -> None:
+        rows = [
+            {
+                "b_uid": each.uid,
+                "b_due": each.due,
+                "b_failures": each.failures,
+                "b_session": each.session,
+                "b_before": before,
+            }
+            for each in sorted(attempts, key=lambda each: each.uid)
+        ]
+        if rows:
+            with self._transactions.writing() as session:
+                session.execute(_WOKEN, rows)
+
+
+def _nonces(update: NonceUpdate) -> dict[str, Any]:
+    began = {} if update.began is None else {"b_began": update.began}
+    return {
+        "b_uid": update.uid,
+        "b_digest": update.digest,
+        "b_client": update.client_nonce,
+        "b_server": update.server_nonce,
+        **began,
+    }

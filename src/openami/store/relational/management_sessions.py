@@ -1,0 +1,119 @@
+"""The log of device management's sessions."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import bindparam, delete, func, insert, select
+
+from openami.core.errors import NotFoundError
+from openami.fleet.accounts import LoggedSession, MessageRecord, SessionRecord
+from openami.store.relational.management_models import DmMessageRow, DmSessionRow
+from openami.store.relational.paging import bounded, decode_cursor, page
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.orm import Session
+
+    from openami.fleet.ports import Page
+    from openami.store.relational.engine import Transactions
+
+KEPT: Final = 200
+"""Sessions of one device: sixteen hours of polls every five minutes, and all that was done lately.
+"""
+TRIM_EVERY: Final = 16
+"""The rest of a device is looked for with one of so many of its sessions."""
+_FAST: Final = 1  # of zlib: a message has a kilobyte, and there are a thousand a second
+
+_SESSION: Final[Any] = DmSessionRow.__table__
+_MESSAGE: Final[Any] = DmMessageRow.__table__
+_COLUMNS: Final = tuple(SessionRecord.__dataclass_fields__)
+_SELECT: Final = select(*(_SESSION.c[name] for name in _COLUMNS))
+
+_LATEST: Final = (
+    select(_SESSION.c.id)
+    .where(_SESSION.c.uid == bindparam("b_uid"))
+    .order_by(_SESSION.c.id.desc())
+    .limit(KEPT)
+    .subquery()
+)
+_TRIM: Final = delete(_SESSION).where(
+    _SESSION.c.uid == bindparam("b_uid"),
+    _SESSION.c.id < select(func.min(_LATEST.c.id)).scalar_subquery(),
+)
+
+
+def add_sessions(session: Session, logged: Sequence[LoggedSession]) -> None:
+    """Add sessions with their messages within a transaction."""
+    session.execute(insert(_SESSION), [asdict(each.session) for each in logged])
+    messages = [
+        {
+            "session": each.session.id,
+            "number": message.number,
+            "sent": message.sent,
+            "at": message.at,
+            "media": message.media,
+            "octets": message.octets,
+            "body": zlib.compress(message.body, _FAST) if message.body else b"",
+        }
+        for each in logged
+        for message in each.messages
+    ]
+    if messages:
+        session.execute(insert(_MESSAGE), messages)
+
+
+def trim_sessions(session: Session, logged: Sequence[LoggedSession]) -> None:
+    """Remove what a device has beyond ``KEPT``, within a transaction, now and then."""
+    for each in logged:
+        if each.session.id % TRIM_EVERY == 0:
+            session.execute(_TRIM, {"b_uid": each.session.uid})
+
+
+class SessionRepository:
+    """The part of ``AccountStore`` that is about past sessions."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    def sessions(
+        self, *, uid: str | None = None, after: str | None = None, limit: int = 100
+    ) -> Page[SessionRecord]:
+        limit = bounded(limit)
+        query = _SELECT.order_by(_SESSION.c.id.desc()).limit(limit + 1)
+        if uid is not None:
+            query = query.where(_SESSION.c.uid == uid)
+        if after is not None:
+            query = query.where(_SESSION.c.id < decode_cursor(after, int)[0])
+        with self._transactions.reading() as session:
+            rows = session.execute(query).all()
+            return page(rows, limit, lambda row: SessionRecord(*row), lambda row: (row.id,))
+
+    def session(self, number: int) -> LoggedSession:
+        query = select(_MESSAGE).where(_MESSAGE.c.session == number).order_by(_MESSAGE.c.number)
+        with self._transactions.reading() as session:
+            row = session.execute(_SELECT.where(_SESSION.c.id == number)).one_or_none()
+            if row is None:
+                raise NotFoundError(f"no session {number}")
+            messages = session.execute(query).all()
+            return LoggedSession(SessionRecord(*row), tuple(map(_message, messages)))
+
+    def forget_sessions(self, *, before: float, limit: int = 1000) -> int:
+        old = (
+            select(_SESSION.c.id)
+            .where(_SESSION.c.began < before)
+            .order_by(_SESSION.c.began)
+            .limit(bounded(limit))
+        )
+        with self._transactions.writing() as session:
+            numbers = session.scalars(old).all()
+            session.execute(delete(_SESSION).where(_SESSION.c.id.in_(numbers)))
+            return len(numbers)
+
+
+def _message(row: Any) -> MessageRecord:
+    body = zlib.decompress(row.body) if row.body else b""
+    return MessageRecord(row.number, row.sent, row.at, row.media, row.octets, body)

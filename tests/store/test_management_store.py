@@ -1,0 +1,165 @@
+"""The contract of the store of device management's accounts and sessions, on every backend."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import func, select
+from tests.support.management import add_account
+
+from openami.core.errors import ConflictError, NotFoundError
+from openami.fleet.accounts import (
+    LoggedSession,
+    MessageRecord,
+    NonceUpdate,
+    SessionRecord,
+    WakeUp,
+)
+from openami.store.relational.management_models import DmMessageRow
+from openami.store.relational.management_sessions import KEPT, TRIM_EVERY
+
+if TYPE_CHECKING:
+    from openami.fleet.accounts import AccountStore
+    from openami.store.relational import RelationalStore
+
+NOW = 1_800_000_000.0
+FIRST = 1_800_000_000_000_001  # no multiple of TRIM_EVERY
+
+
+def update_of(uid: str, *, digest: str = "d1", began: float | None = None) -> NonceUpdate:
+    return NonceUpdate(uid, digest, b"c1", b"s1", began)
+
+
+def session_of(number: int, uid: str = "D1", *, began: float = NOW) -> LoggedSession:
+    record = SessionRecord(
+        number, uid, "2A", began, began + 1.5, "refused", "omadm.auth.failed", "no", True, 2, 90, 3
+    )
+    messages = (
+        MessageRecord(1, False, began, "application/vnd.syncml.dm+wbxml", 60, b"\x02" * 60),
+        MessageRecord(2, True, began + 1, "application/vnd.syncml.dm+wbxml", 30),
+    )
+    return LoggedSession(record, messages)
+
+
+@pytest.fixture
+def accounts(store: RelationalStore) -> AccountStore:
+    for uid in ("D1", "D2", "D3"):
+        add_account(store, uid, "d1")
+    return store.accounts
+
+
+def test_accounts_are_found_by_their_devices(accounts: AccountStore) -> None:
+    found = accounts.accounts(["D2", "D1", "nobody"])
+    assert sorted(found) == ["D1", "D2"]
+    assert (found["D1"].digest, found["D1"].client_nonce) == ("d1", b"")
+    assert accounts.accounts([]) == {}
+
+
+def test_nonces_are_kept(accounts: AccountStore) -> None:
+    accounts.commit([update_of("D2"), update_of("D1", began=NOW)], [])
+    found = accounts.accounts(["D1", "D2", "D3"])
+    assert [(found[u].client_nonce, found[u].server_nonce) for u in ("D1", "D2", "D3")] == [
+        (b"c1", b"s1"),
+        (b"c1", b"s1"),
+        (b"", b""),
+    ]
+    assert [found[u].last_session for u in ("D1", "D2")] == [NOW, None]
+    assert "c1" not in repr(found["D1"])
+
+
+def test_nonces_of_an_account_that_was_replaced_are_not(accounts: AccountStore) -> None:
+    accounts.commit([update_of("D1", digest="older"), update_of("D2")], [])
+    found = accounts.accounts(["D1", "D2"])
+    assert (found["D1"].client_nonce, found["D2"].client_nonce) == (b"", b"c1")
+
+
+def test_a_session_answers_what_was_wished_for_before_it(store: RelationalStore) -> None:
+    add_account(store, "earlier", "d1", wake_due=NOW - 1)
+    add_account(store, "repeated", "d1", wake_due=NOW + 60, wake_failures=2)
+    add_account(store, "later", "d1", wake_due=NOW + 1)
+    uids = ["earlier", "repeated", "later"]
+    store.accounts.commit([update_of(uid, began=NOW) for uid in uids], [])
+    found = store.accounts.accounts(uids)
+    assert [found[uid].wake_due for uid in uids] == [None, None, NOW + 1]
+    assert {found[uid].wake_failures for uid in uids} == {0}
+
+
+def test_what_is_due_can_be_reached_and_is_not_suspended(store: RelationalStore) -> None:
+    url = "http://192.0.2.1:7000/wake"
+    add_account(store, "second", "d1", wake_due=NOW, wake_url=url)
+    add_account(store, "first", "d1", wake_due=NOW - 9)
+    store.accounts.reach("first", url)
+    add_account(store, "future", "d1", wake_due=NOW + 1, wake_url=url)
+    add_account(store, "unreachable", "d1", wake_due=NOW)
+    add_account(store, "suspended", "d1", wake_due=NOW, wake_url=url, suspended=True)
+    add_account(store, "content", "d1", wake_url=url)
+    due = store.accounts.due(now=NOW, limit=10)
+    assert [(one.uid, one.wake_url) for one in due] == [("first", url), ("second", url)]
+    assert [one.uid for one in store.accounts.due(now=NOW, limit=1)] == ["first"]
+
+
+def test_an_attempt_moves_what_it_was_made_for_only(store: RelationalStore) -> None:
+    add_account(store, "asleep", "d1", wake_due=NOW - 1)
+    add_account(store, "wished for again", "d1", wake_due=NOW + 3)
+    add_account(store, "came", "d1")
+    uids = ["asleep", "wished for again", "came"]
+    attempts = [WakeUp(uid, NOW + 30, 1, 7) for uid in uids]
+    store.accounts.woken(attempts, before=NOW)
+    store.accounts.woken([], before=NOW)
+    found = store.accounts.accounts(uids)
+    assert [found[uid].wake_due for uid in uids] == [NOW + 30, NOW + 3, None]
+    assert [found[uid].wake_failures for uid in uids] == [1, 0, 0]
+    assert {found[uid].wake_session for uid in uids} == {7}
+    store.accounts.woken([WakeUp("asleep", None, 0, 8)], before=NOW + 30)
+    assert store.accounts.accounts(["asleep"])["asleep"].wake_due is None
+
+
+def test_a_session_comes_back_with_its_messages(accounts: AccountStore) -> None:
+    logged = session_of(FIRST)
+    accounts.commit([], [logged])
+    assert accounts.session(FIRST) == logged
+    assert "\\x02" not in repr(accounts.session(FIRST))
+    with pytest.raises(NotFoundError):
+        accounts.session(FIRST + 1)
+
+
+def test_sessions_come_in_pages_the_latest_first(accounts: AccountStore) -> None:
+    numbers = [FIRST + 2 * n for n in range(5)]
+    accounts.commit([], [session_of(n, "D1" if n % 4 == 1 else "D2") for n in numbers])
+    first = accounts.sessions(limit=3)
+    second = accounts.sessions(limit=3, after=first.next)
+    assert [one.id for one in (*first.items, *second.items)] == numbers[::-1]
+    assert second.next is None
+    assert {one.uid for one in accounts.sessions(uid="D1").items} == {"D1"}
+    with pytest.raises(ConflictError):
+        accounts.sessions(after="none")
+
+
+def test_old_sessions_are_forgotten(store: RelationalStore) -> None:
+    sessions = [session_of(FIRST + n, began=NOW + n) for n in range(4)]
+    store.accounts.commit([], sessions)
+    assert store.accounts.forget_sessions(before=NOW + 3, limit=2) == 2
+    assert store.accounts.forget_sessions(before=NOW + 3) == 1
+    assert [one.id for one in store.accounts.sessions().items] == [FIRST + 3]
+    with store.accounts._transactions.reading() as session:
+        assert session.scalars(select(func.count()).select_from(DmMessageRow)).one() == 2
+
+
+def test_a_device_keeps_its_last_sessions_only(accounts: AccountStore) -> None:
+    bare = [replace(session_of(FIRST + n), messages=()) for n in range(KEPT + 20)]
+    accounts.commit([], [*bare, session_of(FIRST + 500, "D2")])
+    last = FIRST + 1000 + TRIM_EVERY - (FIRST + 1000) % TRIM_EVERY
+    accounts.commit([], [session_of(last)])
+    first = accounts.sessions(uid="D1", limit=KEPT)
+    assert [one.id for one in first.items][-1] == FIRST + 21
+    assert first.next is None
+    assert len(accounts.sessions(uid="D2").items) == 1
+
+
+def test_a_group_is_kept_whole_or_not_at_all(accounts: AccountStore) -> None:
+    accounts.commit([], [session_of(FIRST)])
+    with pytest.raises(ConflictError):
+        accounts.commit([update_of("D1")], [session_of(FIRST)])
+    assert accounts.accounts(["D1"])["D1"].client_nonce == b""
