@@ -45,6 +45,7 @@ from openami.omadm.messages.model import (
 from openami.omadm.session.events import (
     NO_ANSWER,
     AlertReceived,
+    Authenticated,
     AuthenticationFailed,
     DeviceInfoReceived,
     End,
@@ -168,7 +169,41 @@ def test_a_message_that_is_decoded_already() -> None:
     answer = head_end.server.receive(body, MediaType.WBXML, None, NOW)
     decoded = read(Outgoing(body, MediaType.WBXML))
     other = HeadEnd().server
-    assert other.receive(body, MediaType.WBXML, None, NOW, message=decoded) == answer
+    assert other.take(body, MediaType.WBXML, None, NOW, message=decoded)
+    assert other.answer() == answer
+
+
+def test_what_is_ordered_on_an_answer_goes_out_with_the_next() -> None:
+    head_end = HeadEnd()
+    server, device = head_end.server, head_end.device
+    first = device.message(OPEN, INFO)
+    assert server.take(first, MediaType.WBXML, None, NOW)
+    assert Authenticated() in events(server)
+    server.order(order("first", Get, "./A"))
+    said = read(server.answer())
+    get = next(command for command in said.commands if isinstance(command, Get))
+    assert not server.take(first, MediaType.WBXML, None, NOW)
+    assert read(server.answer()) == said
+    done = StatusReport(1, 1, get.cmd_id, "Get", Status.NOT_FOUND)
+    assert server.take(device.message(done, answers=1), MediaType.WBXML, None, NOW)
+    assert [event.id for event in events(server) if isinstance(event, OrderDone)] == ["first"]
+    server.order(order("second", Get, "./B"))
+    assert Get in kinds(read(server.answer()))
+    assert not server.closed
+
+
+def test_a_message_taken_again_before_it_is_answered() -> None:
+    head_end = HeadEnd()
+    first = head_end.device.message(OPEN, INFO)
+    assert head_end.server.take(first, MediaType.WBXML, None, NOW)
+    assert not head_end.server.take(first, MediaType.WBXML, None, NOW)
+    head_end.server.order(order("get", Get, "./A"))
+    assert Get in kinds(read(head_end.server.answer()))
+
+
+def test_nothing_is_answered_before_it_is_taken() -> None:
+    with pytest.raises(LocalProtocolError):
+        HeadEnd().server.answer()
 
 
 def test_no_order_before_the_device_has_proved_itself() -> None:

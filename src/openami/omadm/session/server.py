@@ -19,7 +19,6 @@ from openami.omadm.messages.media import MediaType
 from openami.omadm.messages.model import (
     Alert,
     Header,
-    Item,
     Location,
     Message,
     Meta,
@@ -50,7 +49,7 @@ from openami.omadm.session.states import SERVER, ServerState, ServerStep
 from openami.omadm.session.trust import Guard, Nonces, Prover, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from openami.omadm.session.account import Account
 
@@ -116,11 +115,13 @@ class ServerSession:
         self._known = False
         self._middle = False
         self._aborting = False
+        self._aborted = False
         self._msg_id = 0
         self._peer_msg_id = 0
         self._last_request = b""
         self._last_sent: tuple[Sent, ...] = ()
         self._answer: Outgoing | None = None
+        self._taken: tuple[Message, Verdict] | None = None
         self._deadline: float | None = None
 
     @property
@@ -129,7 +130,7 @@ class ServerSession:
         return self._state is ServerState.CLOSED
 
     def next_event(self) -> Event | None:
-        """Return what has happened; to be emptied before the answer of ``receive`` is sent."""
+        """Return what has happened; to be emptied before the answer is sent."""
         return self._events.popleft() if self._events else None
 
     def next_timer(self) -> float | None:
@@ -155,7 +156,12 @@ class ServerSession:
         """End the session: the next answer says so (Alert 1223)."""
         self._aborting = True
 
-    def receive(
+    def receive(self, body: bytes, content_type: str, hmac: str | None, now: float) -> Outgoing:
+        """Take a message of the device and return the answer to it; see both."""
+        self.take(body, content_type, hmac, now)
+        return self.answer()
+
+    def take(
         self,
         body: bytes,
         content_type: str,
@@ -163,10 +169,11 @@ class ServerSession:
         now: float,
         *,
         message: Message | None = None,
-    ) -> Outgoing:
-        """Take a message of the device and return the answer.
+    ) -> bool:
+        """Take a message of the device; tell whether it is not the last one again.
 
-        What is raised leaves the session as it was: whoever is not the device cannot end it so.
+        What has happened can be read then, and what is ordered goes out with ``answer``. What is
+        raised leaves the session as it was: whoever is not the device cannot end it so.
 
         Args:
             body: the octets.
@@ -181,8 +188,8 @@ class ServerSession:
                 proof weaker than asked for, which ends it (``omadm.auth.downgrade``).
         """
         digest = hashlib.sha256(body + b"\0" + (hmac or "").encode()).digest()
-        if self._answer is not None and digest == self._last_request:
-            return self._answer
+        if digest == self._last_request:
+            return False
         if self.closed:
             raise RemoteProtocolError("the session is over", code="omadm.session.closed")
         if len(body) > self._config.max_msg_size:
@@ -194,13 +201,36 @@ class ServerSession:
         self._adopt(message.header, content_type)
         self._last_request = digest
         self._deadline = now + self._config.idle_timeout
+        self._answer = self._attempt(message, verdict, self._take)
+        self._taken = None if self._answer else (message, verdict)
+        return True
+
+    def answer(self) -> Outgoing:
+        """Return the answer to the message that was taken last.
+
+        Raises:
+            LocalProtocolError: none was.
+        """
+        if self._taken is not None:
+            self._answer = self._attempt(*self._taken, self._reply)
+            self._taken = None
+        if self._answer is None:
+            raise LocalProtocolError("no message was taken")
+        return self._answer
+
+    def _attempt(
+        self,
+        message: Message,
+        verdict: Verdict,
+        step: Callable[[Message, Verdict], Outgoing | None],
+    ) -> Outgoing | None:
+        """Do a step; a device that has broken the protocol with it is sent away."""
         try:
-            self._answer = self._take(message, verdict)
+            return step(message, verdict)
         except (RemoteProtocolError, SecurityError) as error:
             refused = isinstance(error, SecurityError)
             self._end(End.REFUSED if refused else End.BROKEN, error.code, error.message)
-            self._answer = self._goodbye(message, verdict)
-        return self._answer
+            return self._goodbye(message, verdict)
 
     # What the device has sent.
 
@@ -237,7 +267,8 @@ class ServerSession:
         if header.meta and header.meta.max_obj_size:
             self._largest = header.meta.max_obj_size
 
-    def _take(self, message: Message, verdict: Verdict) -> Outgoing:
+    def _take(self, message: Message, verdict: Verdict) -> Outgoing | None:
+        """Read a message; return the answer where nothing can be ordered in it."""
         if not verdict.trusted:
             return self._challenge(message, verdict)
         if not self._known:
@@ -246,7 +277,8 @@ class ServerSession:
             self._events.append(Authenticated())
         self._move(ServerStep.TRUSTED)
         if self._prove(message, verdict) or not self._last_sent:
-            return self._read(message, verdict)
+            self._read(message)
+            return None
         self._orders.forget(self._msg_id)
         self._outbox.put_back(self._last_sent)
         return self._make(message.header, verdict, own=True)
@@ -273,30 +305,35 @@ class ServerSession:
                 return self._prover.take(command, trusted=verdict.trusted)
         raise RemoteProtocolError("no Status of the header", code="omadm.session.status")
 
-    def _read(self, message: Message, verdict: Verdict) -> Outgoing:
-        aborted = False
+    def _read(self, message: Message) -> None:
+        self._aborted = False
         for command in message.commands:
             if isinstance(command, StatusReport):
                 self._intake.status(command)
             else:
                 self._intake.command(message.header.msg_id, command)
-                aborted |= isinstance(command, Alert) and command.data == AlertCode.SESSION_ABORT
-        if aborted or self._aborting:
-            return self._abort(message, verdict, by_device=aborted)
+                abort = isinstance(command, Alert) and command.data == AlertCode.SESSION_ABORT
+                self._aborted |= abort
+        if message.final and not self._middle:
+            self._events.extend(self._orders.finish())
+
+    # What goes to the device.
+
+    def _reply(self, message: Message, verdict: Verdict) -> Outgoing:
+        if self._aborted or self._aborting:
+            return self._abort(message, verdict, by_device=self._aborted)
         own = message.final or self._middle
         if not own:
             self._outbox.answers.append(Alert(0, AlertCode.NEXT_MESSAGE))
-        if message.final and not self._middle:
-            self._events.extend(self._orders.finish())
+        elif not self._middle:
             self._next_package()
         return self._make(message.header, verdict, own=own)
-
-    # What goes to the device.
 
     def _next_package(self) -> None:
         while self._queue:
             order = self._queue.popleft()
-            largest = max((data_size(item.data) for item in _all_items(order)), default=0)
+            items = (item for part in walk(order.command) for item in items_of(part))
+            largest = max((data_size(item.data) for item in items), default=0)
             if self._largest is not None and largest > self._largest:
                 self._events.append(OrderDone(order.id, Status.ENTITY_TOO_LARGE))
                 continue
@@ -381,8 +418,3 @@ class ServerSession:
 
     def _move(self, step: ServerStep) -> None:
         self._state = SERVER.after(self._state, step)
-
-
-def _all_items(order: Order) -> Iterable[Item]:
-    for command in walk(order.command):
-        yield from items_of(command)
