@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from enum import Enum
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -52,6 +52,21 @@ KEYS: list[ec.EllipticCurvePublicKey] = []  # every key that a device asked to b
 
 class ServerKilledError(Exception):
     """The server died."""
+
+
+class Answering(Protocol):
+    """Answers requests."""
+
+    def answer(self, octets: bytes, peer: Peer, *, now: float) -> bytes: ...
+
+
+class Serving(Protocol):
+    """Where devices register."""
+
+    die_before_commit: bool
+
+    @property
+    def server(self) -> Answering: ...
 
 
 class Office:
@@ -292,7 +307,7 @@ class Device:
             now=self.now,
         )
 
-    def round(self, office: Office, fault: Fault = Fault.NONE) -> None:
+    def round(self, office: Serving, fault: Fault = Fault.NONE) -> None:
         """Ask once and take the answer, as far as ``fault`` lets it."""
         self.now += RETRY
         if fault is Fault.DEVICE_DIES_BEFORE_REQUEST:
@@ -313,7 +328,7 @@ class Device:
             self.boot()
         return None
 
-    def _carry(self, office: Office, asked: bytes, fault: Fault) -> bytes | None:
+    def _carry(self, office: Serving, asked: bytes, fault: Fault) -> bytes | None:
         if fault is Fault.REQUEST_LOST:
             return None
         office.die_before_commit = fault is Fault.SERVER_DIES_BEFORE_COMMIT
@@ -327,6 +342,6 @@ class Device:
             assert office.server.answer(asked, self.peer(), now=self.now) == answer
         return None if fault is Fault.ANSWER_LOST else answer
 
-    def run(self, office: Office, rounds: int = 12) -> None:
+    def run(self, office: Serving, rounds: int = 12) -> None:
         for _ in range(rounds):
             self.round(office)

@@ -33,6 +33,8 @@ class Topic(StrEnum):
     REPORT = "report"
     JOB = "job"
     BATCH = "batch"
+    REGISTRATION = "registration"
+    ALARM = "alarm"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,331 @@
+"""SSMP's registrar over the stores: what it answers is durable (``docs/ssmp.md``).
+
+Passwords are sealed in the vault before the database names them, and the database makes an
+account live in one transaction. A server that dies between two commits has therefore left at most
+a secret or a certificate that nothing names; the device asks the same again and is answered from
+what the database says. What nothing names is taken away when the accounts become live.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Protocol, cast
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_public_key,
+)
+
+from openami.core.errors import ConfigError, StoreError
+from openami.fleet import admission
+from openami.fleet.devices import DeviceKind, LifecycleState, device_id
+from openami.fleet.registration import (
+    Activate,
+    Claim,
+    Issued,
+    Offer,
+    Reason,
+    Registration,
+    RegistrationPolicy,
+    Ruling,
+    Standing,
+    Verdict,
+)
+from openami.headend.security.changes import TRIES, busy
+from openami.ssmp import messages as m
+from openami.ssmp.bootstrap import BootstrapBlock
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    from openami.fleet.registration import ExpectedStore
+    from openami.headend.security.changes import Changes
+    from openami.headend.security.offers import Offers
+    from openami.ssmp.server import Asked, Peer
+
+PASSWORD_OCTETS: Final = 32  # of chance, which are 43 characters
+GRANT_OCTETS: Final = 16
+
+# A device that is refused for one of these does better at once.
+_SOON: Final = frozenset({Reason.EXPIRED, Reason.SPENT, Reason.UNKNOWN})
+_DECIDED: Final = frozenset({Standing.BLOCKED, Standing.REFUSED, Standing.RETIRED})
+
+
+class IssuedDevice(Protocol):
+    """A certificate that was just issued."""
+
+    @property
+    def serial(self) -> int: ...
+
+    @property
+    def chain(self) -> tuple[bytes, ...]: ...
+
+
+class Issuer(Protocol):
+    """Issues devices' certificates, and keeps them."""
+
+    def issue_device(
+        self, uid: str, key: ec.EllipticCurvePublicKey, *, now: float
+    ) -> IssuedDevice: ...
+
+    def chain(self, serial: int) -> tuple[bytes, ...]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What devices are offered, and how long they wait.
+
+    Args:
+        server_id: who the device management server is.
+        offer_s: how long an offer may be acknowledged.
+        pending_s: how long a device waits for a person.
+        refused_s: how long a refused device waits.
+        policy: what becomes of who is not expected.
+    """
+
+    server_id: str
+    offer_s: float
+    pending_s: int
+    refused_s: int
+    policy: RegistrationPolicy
+
+
+class Registrar:
+    """Implements ``openami.ssmp.server.Registrar``."""
+
+    def __init__(
+        self,
+        changes: Changes,
+        expected: ExpectedStore,
+        offers: Offers,
+        issuer: Issuer,
+        *,
+        terms: Terms,
+    ) -> None:
+        self._changes = changes
+        self._expected = expected
+        self._offers = offers
+        self._issuer = issuer
+        self._terms = terms
+        self._dm_url = ""
+
+    def manage_at(self, url: str) -> None:
+        """Offer this address of device management from now on.
+
+        Raises:
+            ConfigError: ``config.dm-url``, no device could use it.
+        """
+        try:
+            self._block(url, "device", 1.0)
+        except ValueError as error:
+            raise ConfigError(f"{url} can not be offered: {error}", code="config.dm-url") from error
+        self._dm_url = url
+
+    def register(
+        self, peer: Peer, message: m.Register, asked: Asked, *, now: float
+    ) -> m.Approved | m.Pending | m.Refused:
+        uid, claim = peer.uid, _claim(peer, message, asked, now)
+
+        def decide(registration: Registration | None) -> Ruling:
+            expected, policy = self._expected.get(uid), self._terms.policy
+            grant = secrets.token_bytes(GRANT_OCTETS)
+            ruling = self._shut(uid, registration)
+            return ruling or admission.request(
+                registration, uid, claim, expected, policy, grant=grant
+            )
+
+        with self._changes.alone(uid):
+            ruling = self._changes.decide(uid, decide, who=_who(uid))
+        if ruling.verdict is Verdict.APPROVED:
+            return m.Approved(message.exchange, _of(ruling).grant)
+        if ruling.verdict is Verdict.PENDING:
+            return m.Pending(message.exchange, self._terms.pending_s)
+        return self._refused(message, ruling)
+
+    def fetch(self, peer: Peer, message: m.Fetch, *, now: float) -> m.Bootstrap | m.Refused:
+        with self._changes.alone(peer.uid):
+            for _ in range(TRIES):
+                found = self._fetch(peer, message, now)
+                if found is not None:
+                    return found
+        raise busy(peer.uid)
+
+    def _fetch(self, peer: Peer, message: m.Fetch, now: float) -> m.Bootstrap | m.Refused | None:
+        """Return the answer; None where the registration has changed meanwhile."""
+        before = self._changes.now(peer.uid)
+        ruling = self._shut(peer.uid, before) or admission.fetch(
+            before,
+            exchange=message.exchange,
+            factory=peer.fingerprint,
+            grant=message.grant,
+            now=now,
+        )
+        if ruling.verdict is Verdict.REFUSED:
+            return self._refused(message, ruling)
+        kept = self._kept(_of(ruling)) if ruling.verdict is Verdict.AGAIN else None
+        return kept or self._make(_of(ruling), message, now)
+
+    def acknowledge(
+        self, peer: Peer, message: m.Acknowledge, *, now: float
+    ) -> m.Confirmed | m.Refused:
+        uid = peer.uid
+
+        def decide(registration: Registration | None) -> Ruling:
+            ruling = self._shut(uid, registration) or admission.acknowledge(
+                registration,
+                exchange=message.exchange,
+                factory=peer.fingerprint,
+                grant=message.grant,
+                digest=message.digest,
+                now=now,
+            )
+            live = any(isinstance(effect, Activate) for effect in ruling.effects)
+            if live and not self._keep_account(uid, message.digest):
+                return admission.refusal(registration, Reason.EXPIRED)
+            return ruling
+
+        with self._changes.alone(uid):
+            ruling = self._changes.decide(uid, decide, who=_who(uid))
+            if ruling.verdict is Verdict.REFUSED:
+                return self._refused(message, ruling)
+            # Also for a request that comes again: the server may have died before it came here.
+            self._changes.tidy(_of(ruling))
+        return m.Confirmed(message.exchange, message.digest)
+
+    def renew(
+        self, peer: Peer, message: m.Renew, asked: Asked, *, now: float
+    ) -> m.Renewed | m.Refused:
+        uid = peer.uid
+        made: dict[str, Issued] = {}  # what is issued once serves every try
+
+        def decide(registration: Registration | None) -> Ruling:
+            ruling = self._shut(uid, registration) or admission.renew(
+                registration, shown=peer.serial, key=asked.fingerprint
+            )
+            if ruling.verdict is not Verdict.MAKE:
+                return ruling
+            if uid not in made:
+                serial = self._issuer.issue_device(uid, asked.key, now=now).serial
+                made[uid] = Issued(serial, asked.fingerprint)
+            renewed = admission.renewed(_of(ruling), made[uid])
+            return replace(renewed, effects=ruling.effects + renewed.effects)
+
+        with self._changes.alone(uid):
+            ruling = self._changes.decide(uid, decide, who=_who(uid))
+        certificate = None if ruling.registration is None else ruling.registration.certificate
+        if ruling.verdict is Verdict.REFUSED or certificate is None:
+            return self._refused(message, ruling)
+        return m.Renewed(message.exchange, self._issuer.chain(certificate.serial))
+
+    def shown(self, uid: str, serial: int) -> None:
+        """Take that a device has connected with a certificate: the one before it ends with that.
+
+        Blocks; to be asked once for each certificate that is new to a listener.
+        """
+
+        def decide(registration: Registration | None) -> Ruling:
+            if registration is None or registration.standing in _DECIDED:
+                return Ruling(Verdict.CONFIRMED, registration)
+            return admission.show(registration, serial)
+
+        with self._changes.alone(uid):
+            self._changes.decide(uid, decide, who=_who(uid))
+
+    def _shut(self, uid: str, registration: Registration | None) -> Ruling | None:
+        """Return the refusal of a device that a person shut out in the registry, if one did."""
+        standing = None if registration is None else registration.standing
+        device = None if standing in _DECIDED else self._changes.device(uid)
+        reason = None if device is None else _OUT.get(device.state)
+        return None if reason is None else admission.refusal(registration, reason)
+
+    def _kept(self, registration: Registration) -> m.Bootstrap | None:
+        """Return the message that was offered; None where a vault was restored without it."""
+        offer = registration.offer
+        octets = None if offer is None else self._offers.find(registration.uid, offer.digest)
+        return None if octets is None else cast("m.Bootstrap", m.decode(octets))
+
+    def _make(self, registration: Registration, message: m.Fetch, now: float) -> m.Bootstrap | None:
+        """Offer accounts and a certificate; None where the registration has changed meanwhile."""
+        uid = registration.uid
+        issued = self._issuer.issue_device(uid, _key(registration), now=now)
+        block = self._block(self._dm_url, uid, now)
+        made = m.Bootstrap(message.exchange, message.grant, block, issued.chain)
+        octets = m.encode(made)
+        digest = hashlib.sha256(octets).digest()
+        self._offers.keep(uid, digest, octets)
+        certificate = Issued(issued.serial, registration.claim.key)
+        offered = admission.offered(registration, Offer(digest, block.not_after, certificate))
+        if not self._changes.commit(registration, offered, who=_who(uid)):
+            return None
+        self._changes.tidy(_of(offered))
+        return made
+
+    def _block(self, url: str, uid: str, now: float) -> BootstrapBlock:
+        return BootstrapBlock(
+            server_id=self._terms.server_id,
+            server_password=secrets.token_urlsafe(PASSWORD_OCTETS),
+            server_url=url,
+            client_id=device_id(DeviceKind.DCU, uid),
+            client_password=secrets.token_urlsafe(PASSWORD_OCTETS),
+            not_before=int(now),
+            not_after=int(now + self._terms.offer_s),
+        )
+
+    def _keep_account(self, uid: str, digest: bytes) -> bool:
+        """Keep the account of an offer; False where the offer is not there."""
+        octets = self._offers.find(uid, digest)
+        if octets is None:
+            return False
+        offered = cast("m.Bootstrap", m.decode(octets))
+        self._offers.keep_account(uid, digest, offered.block)
+        return True
+
+    def _refused(self, message: m.Request, ruling: Ruling) -> m.Refused:
+        reason = ruling.reason or Reason.UNKNOWN
+        wait = self._terms.pending_s if reason in _SOON else self._terms.refused_s
+        return m.Refused(message.exchange, m.Reason[reason.name], wait)
+
+
+_OUT: Final[Mapping[LifecycleState, Reason]] = {
+    LifecycleState.SUSPENDED: Reason.OPERATOR,
+    LifecycleState.RETIRED: Reason.RETIRED,
+}
+
+
+def _claim(peer: Peer, message: m.Register, asked: Asked, now: float) -> Claim:
+    info = message.info
+    return Claim(
+        exchange=message.exchange,
+        factory=peer.fingerprint,
+        key=asked.fingerprint,
+        manufacturer=peer.manufacturer,
+        model=info.model,
+        hardware=info.hardware,
+        firmware=info.firmware,
+        when=now,
+        public=asked.key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+    )
+
+
+def _key(registration: Registration) -> ec.EllipticCurvePublicKey:
+    """Return the key that the registration's claim asked to be certified."""
+    try:
+        key = load_der_public_key(registration.claim.public)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise StoreError(f"the registration of {registration.uid} has no key") from error
+    return cast("ec.EllipticCurvePublicKey", key)
+
+
+def _of(ruling: Ruling) -> Registration:
+    """Return the registration of a ruling that is no refusal: then there is one."""
+    return cast("Registration", ruling.registration)
+
+
+def _who(uid: str) -> str:
+    return f"dcu {uid}"

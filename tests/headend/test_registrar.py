@@ -1,0 +1,394 @@
+"""The registrar over real stores, interrupted wherever it commits."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.support.registering import DAY, FolderOffice, Killer, Mortal
+from tests.support.ssmp_office import INFO, NOW, Device, Fault, ServerKilledError, chance, make_key
+
+from openami.core.errors import ConfigError, ConflictError, StoreError
+from openami.crypto import certificates as c
+from openami.fleet import admission
+from openami.fleet import registration as r
+from openami.fleet.devices import Device as Registered
+from openami.fleet.devices import DeviceKind, LifecycleState
+from openami.fleet.expected import Approval, ExpectedDevice
+from openami.headend.errors import BusyError
+from openami.headend.security.changes import TRIES
+from openami.headend.security.offers import OFFER
+from openami.ssmp import messages as m
+from openami.ssmp.client import Client, Step, begin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+EXPECTED = ExpectedDevice("D1", region="Seoul", label="Pole 17")
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Iterator[FolderOffice]:
+    office = FolderOffice(tmp_path)
+    yield office
+    office.close()
+
+
+@pytest.fixture
+def mortal(tmp_path: Path) -> Iterator[Mortal]:
+    mortal = Mortal(tmp_path, None)
+    yield mortal
+    mortal.office.close()
+
+
+def live(mortal: Mortal) -> Device:
+    """Return a device that has registered."""
+    mortal.office.expect(EXPECTED)
+    device = Device()
+    device.run(mortal)
+    assert step(device) is Step.LIVE
+    return device
+
+
+def step(device: Device) -> Step:
+    return device.state.step
+
+
+def standing(mortal: Mortal, uid: str = "D1") -> r.Standing:
+    registration = mortal.office.store.registrations.get(uid)
+    assert registration is not None
+    return registration.standing
+
+
+def rule(mortal: Mortal, decide: Callable[..., r.Ruling], **options: bytes) -> None:
+    """Do what a person decides."""
+    ruling = mortal.office.changes.decide("D1", lambda now: decide(now, **options), who="anna")
+    if ruling.registration is not None:
+        mortal.office.changes.tidy(ruling.registration)
+
+
+def refusal(device: Device, mortal: Mortal) -> m.Reason:
+    """Return why the device's next request is refused."""
+    device.now += 2 * DAY
+    asked = device.client.next_request(device.now)
+    assert asked is not None
+    answer = m.decode(mortal.answer(asked, device.peer(), now=device.now))
+    assert isinstance(answer, m.Refused)
+    return answer.reason
+
+
+def test_an_expected_device_registers_by_itself(mortal: Mortal) -> None:
+    device = live(mortal)
+    block = device.state.block
+    assert block is not None
+    assert (block.server_id, block.client_id) == ("openami", "dcu-D1")
+    assert block.server_url == "https://dm.example/dm"
+    assert block.not_after - block.not_before == 7 * DAY
+    mortal.office.check_one_account("D1", block)
+    registered = mortal.office.store.devices.get("dcu-D1")
+    assert registered.state is LifecycleState.COMMISSIONED
+    assert (registered.region, registered.label) == ("Seoul", "Pole 17")
+
+
+def test_a_person_lets_in_who_is_not_expected(mortal: Mortal) -> None:
+    device = Device()
+    device.run(mortal, 2)
+    assert step(device) is Step.REGISTERING
+    assert standing(mortal) is r.Standing.PENDING
+    rule(mortal, admission.approve)
+    device.run(mortal)
+    assert step(device) is Step.LIVE
+
+
+def test_who_asks_again_while_pending_writes_nothing(mortal: Mortal) -> None:
+    device = Device()
+    device.run(mortal, 5)
+    assert len(mortal.office.store.audit.list().items) == 1
+
+
+def test_a_list_that_comes_later_lets_in(mortal: Mortal) -> None:
+    device = Device()
+    device.run(mortal, 2)
+    mortal.office.expect(replace(EXPECTED, approval=Approval.MANUAL))
+    device.run(mortal, 2)
+    assert standing(mortal) is r.Standing.PENDING
+    mortal.office.expect(EXPECTED)
+    device.run(mortal)
+    assert step(device) is Step.LIVE
+
+
+@pytest.mark.parametrize("chance_number", range(15))
+def test_a_server_killed_at_any_commit_registers_a_device_once(
+    tmp_path: Path, chance_number: int
+) -> None:
+    first = FolderOffice(tmp_path)
+    first.expect(EXPECTED)
+    first.close()
+    killer = Killer(chance_number)
+    mortal = Mortal(tmp_path, killer)
+    device = Device()
+    device.run(mortal, 14)
+    assert step(device) is Step.LIVE
+    block = device.state.block
+    assert block is not None
+    mortal.office.check_one_account("D1", block)
+    mortal.office.close()
+    assert killer.killed is (chance_number < 14), "every chance is to be tried"
+
+
+@pytest.mark.parametrize("chance_number", range(7))
+def test_a_server_killed_at_any_commit_renews_a_certificate(
+    tmp_path: Path, chance_number: int
+) -> None:
+    mortal = Mortal(tmp_path, None)
+    device = live(mortal)
+    mortal.office.close()
+    killer = Killer(chance_number)
+    mortal = Mortal(tmp_path, killer)
+    key = make_key()
+    old = device.state.chain[0]
+    device.client.renew(chance(9), c.make_request("D1", key))
+    moved = device.client.next_event()
+    assert moved is not None
+    device.disk = device.client.state.encode()
+    for _ in range(4):
+        device.round(mortal)
+    assert step(device) is Step.LIVE
+    leaf = c.load_certificate(device.state.chain[0])
+    assert leaf.public_key() == key.public_key()
+    with contextlib.suppress(ServerKilledError):
+        mortal.office.registrar.shown("D1", leaf.serial_number)
+    mortal.office.registrar.shown("D1", leaf.serial_number)
+    registration = mortal.office.store.registrations.get("D1")
+    assert registration is not None
+    assert registration.certificate is not None
+    assert registration.certificate.serial == leaf.serial_number
+    assert registration.previous is None
+    good = mortal.office.good_certificates("D1")
+    assert leaf.serial_number in good
+    assert c.load_certificate(old).serial_number not in good
+    mortal.office.close()
+    assert killer.killed is (chance_number < 6), "every chance is to be tried"
+
+
+@pytest.mark.parametrize("fault", Fault)
+@pytest.mark.parametrize("at", range(3))
+def test_a_device_that_fails_at_any_step_registers_once(
+    mortal: Mortal, fault: Fault, at: int
+) -> None:
+    mortal.office.expect(EXPECTED)
+    device = Device()
+    for number in range(12):
+        # The stores do not die here: another test kills them at every commit.
+        skipped = fault is Fault.SERVER_DIES_BEFORE_COMMIT
+        device.round(mortal, fault if number == at and not skipped else Fault.NONE)
+    assert step(device) is Step.LIVE
+    block = device.state.block
+    assert block is not None
+    mortal.office.check_one_account("D1", block)
+
+
+def test_an_offer_whose_time_is_over_is_made_anew(mortal: Mortal) -> None:
+    mortal.office.expect(EXPECTED)
+    device = Device()
+    for _ in range(2):
+        device.round(mortal)
+    assert step(device) is Step.ACKNOWLEDGING
+    device.now += 8 * DAY
+    device.run(mortal)
+    assert step(device) is Step.LIVE
+    assert device.state.block is not None
+    mortal.office.check_one_account("D1", device.state.block)
+
+
+def test_an_offer_that_a_restored_vault_does_not_have_is_made_anew(mortal: Mortal) -> None:
+    mortal.office.expect(EXPECTED)
+    device = Device()
+    for _ in range(2):
+        device.round(mortal)
+    (digest,) = mortal.office.vault.find(OFFER, "D1")
+    mortal.office.vault.delete(OFFER, "D1", digest)
+    device.run(mortal)
+    assert step(device) is Step.LIVE
+    assert device.state.block is not None
+    mortal.office.check_one_account("D1", device.state.block)
+
+
+def test_the_same_offer_is_sent_again(mortal: Mortal) -> None:
+    mortal.office.expect(EXPECTED)
+    device = Device()
+    device.round(mortal)
+    fetch = m.encode(m.Fetch(device.state.exchange, device.state.grant))
+    first = mortal.answer(fetch, device.peer(), now=device.now)
+    assert mortal.answer(fetch, device.peer(), now=device.now + 60) == first
+    assert len(mortal.office.vault.find(OFFER, "D1")) == 1
+
+
+def test_passwords_are_not_shown_again(mortal: Mortal) -> None:
+    device = live(mortal)
+    fetch = m.encode(m.Fetch(device.state.exchange, device.state.grant))
+    answer = m.decode(mortal.answer(fetch, device.peer(), now=device.now))
+    assert isinstance(answer, m.Refused)
+    assert (answer.reason, answer.retry) == (m.Reason.SPENT, 60)
+
+
+def test_a_clone_blocks_both_until_a_person_decides(mortal: Mortal) -> None:
+    device = live(mortal)
+    clone = Device(number=2, factory=device.factory)
+    assert refusal(clone, mortal) is m.Reason.TWICE
+    account = mortal.office.account("D1")
+    assert account is not None
+    assert account.suspended
+    (alarm,) = mortal.office.store.alarms.list(only_open=True).items
+    assert alarm.code == "registration.twice"
+    rule(mortal, admission.keep)
+    assert refusal(clone, mortal) is m.Reason.STALE
+    assert device.state.block is not None
+    mortal.office.check_one_account("D1", device.state.block)
+
+
+def test_the_second_of_two_takes_the_place_of_the_first(mortal: Mortal) -> None:
+    device = live(mortal)
+    second = Device(number=2, factory=device.factory)
+    assert refusal(second, mortal) is m.Reason.TWICE
+    rule(mortal, admission.take_rival, grant=chance(77))
+    assert mortal.office.accounts("D1") == {}
+    assert mortal.office.good_certificates("D1") == []
+    second.run(mortal)
+    assert step(second) is Step.LIVE
+    registration = mortal.office.store.registrations.get("D1")
+    assert registration is not None
+    assert registration.claim.key == c.key_fingerprint(second.key.public_key())
+
+
+def test_a_device_that_registers_anew_keeps_its_old_account_until_then(mortal: Mortal) -> None:
+    device = live(mortal)
+    assert device.state.block is not None
+    rule(mortal, admission.reopen)
+    again = Device(number=2, factory=device.factory)
+    for _ in range(2):
+        again.round(mortal)
+    account = mortal.office.account("D1")
+    assert account is not None
+    assert list(mortal.office.accounts("D1")) == [account.digest]
+    again.run(mortal)
+    assert again.state.block is not None
+    (secret,) = mortal.office.accounts("D1").values()
+    assert secret["client_password"] == again.state.block.client_password
+    assert len(mortal.office.good_certificates("D1")) == 1
+
+
+@pytest.mark.parametrize(
+    ("to", "reason"),
+    [(LifecycleState.SUSPENDED, m.Reason.OPERATOR), (LifecycleState.RETIRED, m.Reason.RETIRED)],
+)
+@pytest.mark.parametrize("known", [True, False])
+def test_a_device_that_the_registry_shuts_out_is_refused(
+    mortal: Mortal, to: LifecycleState, reason: m.Reason, known: bool
+) -> None:
+    device = Device()
+    if known:
+        mortal.office.expect(EXPECTED)
+        device.round(mortal)
+    else:
+        shut = Registered(DeviceKind.DCU, "D1")
+        mortal.office.store.devices.add(shut, who="anna", when=NOW)
+    mortal.office.store.devices.move("dcu-D1", to, who="anna", when=NOW, why="no")
+    assert refusal(device, mortal) is reason
+    before = mortal.office.store.registrations.get("D1")
+    assert (before is not None) is known
+
+
+def test_a_suspended_device_renews_nothing(mortal: Mortal) -> None:
+    device = live(mortal)
+    mortal.office.store.devices.move(
+        "dcu-D1", LifecycleState.SUSPENDED, who="anna", when=NOW, why="no"
+    )
+    device.client.renew(chance(9), c.make_request("D1", make_key()))
+    device.client.next_event()
+    device.disk = device.client.state.encode()
+    assert refusal(device, mortal) is m.Reason.OPERATOR
+    assert len(mortal.office.good_certificates("D1")) == 1
+
+
+def test_a_refused_device_waits_longer_than_a_pending_one(office: FolderOffice) -> None:
+    office.expect(replace(EXPECTED, model="Other"))
+    device = Device()
+    asked = device.client.next_request(NOW)
+    assert asked is not None
+    answer = m.decode(office.server.answer(asked, device.peer(), now=NOW))
+    assert answer == m.Refused(device.state.exchange, m.Reason.MISMATCH, 3600)
+    (alarm,) = office.store.alarms.list().items
+    assert (alarm.code, alarm.subject) == ("registration.mismatch", "dcu-D1")
+
+
+def test_what_was_decided_on_something_old_is_decided_again(office: FolderOffice) -> None:
+    office.expect(EXPECTED)
+    device = Device()
+    asked = device.client.next_request(NOW)
+    assert asked is not None
+    real, calls = office.store.registrations.put, []
+
+    def put(*arguments: object, **options: object) -> None:
+        calls.append(1)
+        if len(calls) <= failures:
+            raise ConflictError("changed", code="registration.changed")
+        real(*arguments, **options)  # type: ignore[arg-type] # as it was called
+
+    office.store.registrations.put = put  # type: ignore[method-assign] # to be late once
+    failures = TRIES - 1
+    answer = m.decode(office.server.answer(asked, device.peer(), now=NOW))
+    assert isinstance(answer, m.Approved)
+    failures = 99
+    fetch = m.encode(m.Fetch(device.state.exchange, answer.grant))
+    with pytest.raises(BusyError):
+        office.server.answer(fetch, device.peer(), now=NOW)
+    with pytest.raises(BusyError):
+        office.server.answer(
+            _anew(device), Device(number=2, factory=device.factory).peer(), now=NOW
+        )
+
+
+def _anew(device: Device) -> bytes:
+    state = begin(chance(5), c.make_request(device.uid, make_key()))
+    asked = Client(state, uid=device.uid, info=INFO).next_request(NOW)
+    assert asked is not None
+    return asked
+
+
+def test_a_conflict_of_another_kind_is_an_error(office: FolderOffice) -> None:
+    def put(*arguments: object, **options: object) -> None:
+        del arguments, options
+        raise ConflictError("no way leads there", code="device.transition")
+
+    office.store.registrations.put = put  # type: ignore[method-assign] # fails once
+    device = Device()
+    asked = device.client.next_request(NOW)
+    assert asked is not None
+    with pytest.raises(ConflictError):
+        office.server.answer(asked, device.peer(), now=NOW)
+
+
+def test_a_registration_without_its_key_is_an_error(mortal: Mortal) -> None:
+    mortal.office.expect(EXPECTED)
+    device = Device()
+    device.round(mortal)
+    registrations = mortal.office.store.registrations
+    before = registrations.get("D1")
+    assert before is not None
+    registrations.put(
+        replace(before, claim=replace(before.claim, public=b"")),
+        replacing=before, effects=(), who="x", when=NOW,
+    )  # fmt: skip
+    fetch = m.encode(m.Fetch(device.state.exchange, before.grant))
+    with pytest.raises(StoreError, match="has no key"):
+        mortal.answer(fetch, device.peer(), now=device.now)
+
+
+def test_an_address_that_no_device_could_use_is_not_offered(office: FolderOffice) -> None:
+    with pytest.raises(ConfigError) as caught:
+        office.registrar.manage_at("http://dm.example/dm")
+    assert caught.value.code == "config.dm-url"
