@@ -28,7 +28,7 @@ def wall() -> ManualClock:
 @pytest.fixture
 def context(tmp_path: Path, clock: ManualClock, wall: ManualClock) -> Context:
     settings = settings_in(tmp_path, login_attempts=2)
-    home = open_installation(settings.state, now=wall.now())
+    home = open_installation(settings.state)
     return Context(settings, home, clock, wall, LocalBus(), Metrics())
 
 

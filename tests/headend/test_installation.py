@@ -1,85 +1,124 @@
 """The first start makes an installation, and every later one finds it."""
 
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store
+from tests.support.pki import authorities_of
 
-from openami.core.clock import utc
+from openami.core.clock import ManualClock, utc
 from openami.core.errors import ConfigError
-from openami.headend import pki
+from openami.crypto.certificates import Identity, names_of
 from openami.headend.files import write_whole
 from openami.headend.installation import (
     Installation,
     first_password,
     open_installation,
+    publish,
     read_password,
 )
+from openami.headend.security.pki import Pki
+from openami.headend.settings import HeadendSettings
+from openami.headend.stores import open_records
 
 NOW = 1_790_000_000.0
 DAY = 86_400
+NAMES = ("head.example", "192.0.2.1")
+
+
+@contextmanager
+def opened(root: Path, *, names: tuple[str, ...] = NAMES, now: float = NOW) -> Iterator[Pki]:
+    """Start what a head-end starts with, as its first steps."""
+    home = open_installation(root)
+    with open_records(home) as records:
+        settings = HeadendSettings(state=root)
+        pki = Pki.open(
+            home, records.certificates, records.vault, settings=settings, wall=ManualClock(now)
+        )
+        publish(home, pki, names=names, now=now)
+        yield pki
+
+
+def start(root: Path, *, names: tuple[str, ...] = NAMES, now: float = NOW) -> Installation:
+    with opened(root, names=names, now=now):
+        return Installation(root)
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Installation:
-    return open_installation(tmp_path / "state", names=("head.example", "192.0.2.1"), now=NOW)
+    return start(tmp_path / "state")
 
 
 def contents(home: Installation) -> dict[str, bytes]:
-    return {str(p): p.read_bytes() for p in sorted(home.root.rglob("*")) if p.is_file()}
+    files = (home.server, home.authority, home.clients, home.kek)
+    return {str(path): path.read_bytes() for path in files}
+
+
+def server_of(home: Installation) -> x509.Certificate:
+    return Identity.from_pem(home.server.read_bytes()).certificate
 
 
 def test_private_files_are_their_owners_only(home: Installation) -> None:
-    public = {home.authority, home.clients}
-    for path in home.root.rglob("*"):
-        mode = stat.S_IMODE(path.stat().st_mode)
-        assert mode == (0o700 if path.is_dir() else 0o644 if path in public else 0o600), path
-    assert stat.S_IMODE(home.root.stat().st_mode) == 0o700
+    modes = {home.root: 0o700, home.pki: 0o700, home.server: 0o600, home.kek: 0o600}
+    for path, mode in {**modes, home.authority: 0o644, home.clients: 0o644}.items():
+        assert stat.S_IMODE(path.stat().st_mode) == mode, path
+    assert [path.name for path in home.pki.iterdir()] == ["server.pem"]
 
 
 def test_a_second_start_changes_nothing(home: Installation) -> None:
     before = contents(home)
-    open_installation(home.root, names=("head.example",), now=NOW + DAY)
+    start(home.root, names=("head.example",), now=NOW + DAY)
     assert contents(home) == before
 
 
-@pytest.mark.parametrize("lost", ["pki/server.pem", "ca.pem", "clients.pem", "pki/devices.pem"])
+@pytest.mark.parametrize("lost", ["pki/server.pem", "ca.pem", "clients.pem"])
 def test_what_a_killed_start_did_not_make_is_made(home: Installation, lost: str) -> None:
-    root = (home.root / "pki" / "root.pem").read_bytes()
+    before = authorities_of(home)
     (home.root / lost).unlink()
-    open_installation(home.root, names=("head.example", "192.0.2.1"), now=NOW)
+    start(home.root)
     assert (home.root / lost).exists()
-    assert (home.root / "pki" / "root.pem").read_bytes() == root
+    assert authorities_of(home).root.certificate == before.root.certificate
     verify_dcu(home, "D1")
 
 
 def test_the_servers_certificate_follows_names_and_time(home: Installation) -> None:
-    first = pki.Identity.from_pem(home.server.read_bytes()).certificate
-    assert pki.names_of(first) == {"localhost", "127.0.0.1", "::1", "head.example", "192.0.2.1"}
-    open_installation(home.root, names=("other.example",), now=NOW)
-    second = pki.Identity.from_pem(home.server.read_bytes())
-    assert "other.example" in pki.names_of(second.certificate)
-    open_installation(home.root, names=("other.example",), now=NOW + 380 * DAY)
-    third = pki.Identity.from_pem(home.server.read_bytes())
-    assert third.days_left(NOW + 380 * DAY) > 300
-    assert third.certificate != second.certificate
+    first = server_of(home)
+    assert names_of(first) == {"localhost", "127.0.0.1", "::1", "head.example", "192.0.2.1"}
+    start(home.root, names=("other.example",))
+    second = server_of(home)
+    assert "other.example" in names_of(second)
+    start(home.root, names=("other.example",), now=NOW + 380 * DAY)
+    third = server_of(home)
+    assert third.not_valid_after_utc.timestamp() > NOW + 680 * DAY
+    assert third != second
+
+
+def test_a_revoked_servers_certificate_is_replaced(home: Installation) -> None:
+    first = server_of(home)
+    with opened(home.root) as pki:
+        pki.revoke(first.serial_number, "keyCompromise", when=NOW, who="anna")
+    start(home.root)
+    assert server_of(home) != first
 
 
 def test_the_server_is_verified_by_name(home: Installation) -> None:
-    server = pki.Identity.from_pem(home.server.read_bytes()).certificate
+    server, authority = x509.load_pem_x509_certificates(home.server.read_bytes())
     verifier = (
         PolicyBuilder()
         .store(Store(x509.load_pem_x509_certificates(home.authority.read_bytes())))
         .time(utc(NOW))
         .build_server_verifier(x509.DNSName("head.example"))
     )
-    assert verifier.verify(server, [])[0] == server
+    assert verifier.verify(server, [authority])[0] == server
 
 
 def verify_dcu(home: Installation, dcu: str) -> x509.Certificate:
-    credentials = home.enroll_dcu(dcu, now=NOW)
+    with opened(home.root) as pki:
+        credentials = pki.enroll(dcu, now=NOW)
     leaf, authority = x509.load_pem_x509_certificates(credentials.certificate)
     root = x509.load_pem_x509_certificates(credentials.authority)
     verifier = PolicyBuilder().store(Store(root)).time(utc(NOW)).build_client_verifier()
@@ -92,18 +131,13 @@ def test_a_dcus_certificate_says_who_it_is(home: Installation) -> None:
     leaf = verify_dcu(home, "DCU-7")
     usage = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert list(usage) == [x509.oid.ExtendedKeyUsageOID.CLIENT_AUTH]
-    credentials = home.enroll_dcu("DCU-7", now=NOW)
-    assert pki.Identity.from_pem(credentials.key + credentials.certificate)
-    assert "PRIVATE" not in repr(credentials)
-    with pytest.raises(ConfigError) as caught:
-        home.enroll_dcu("../etc", now=NOW)
+    with opened(home.root) as pki:
+        credentials = pki.enroll("DCU-7", now=NOW)
+        assert Identity.from_pem(credentials.key + credentials.certificate)
+        assert "PRIVATE" not in repr(credentials)
+        with pytest.raises(ConfigError) as caught:
+            pki.enroll("../etc", now=NOW)
     assert caught.value.code == "config.dcu"
-
-
-def test_keys_show_nowhere(home: Installation) -> None:
-    identity = pki.Identity.from_pem(home.server.read_bytes())
-    assert "key" not in repr(identity)
-    assert len(home.fingerprint()) == 95
 
 
 def test_the_first_password_is_kept_until_changed(home: Installation) -> None:
@@ -127,14 +161,8 @@ def test_a_password_file_must_hold_one(tmp_path: Path) -> None:
 def test_a_damaged_key_file_is_a_config_error(home: Installation, content: bytes) -> None:
     home.server.write_bytes(content)
     with pytest.raises(ConfigError) as caught:
-        open_installation(home.root, now=NOW)
+        start(home.root)
     assert caught.value.code == "config.pki"
-
-
-def test_a_key_of_another_certificate_is_refused(home: Installation) -> None:
-    one, two = (pki.issue_server(pki.make_root("r", now=NOW), ["a"], now=NOW) for _ in range(2))
-    with pytest.raises(ConfigError):
-        pki.Identity.from_pem(one.key_pem() + two.certificate_pem())
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from tests.support.postgresql import running
 from openami.fleet.operators import Role
 from openami.headend.installation import open_installation
 from openami.headend.stores import open_records, open_stores
-from openami.transport.clock import SystemClock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +21,7 @@ def test_state_is_kept_in_postgresql(tmp_path: Path) -> None:
         url = SecretStr(server.database())
         settings = settings_in(tmp_path, database=url)
         assert url.get_secret_value() not in repr(settings)
-        home = open_installation(settings.state, now=SystemClock().now())
+        home = open_installation(settings.state)
         with open_stores(home, settings.database) as stores:
             stores.operators.add("anna", "correct horse", Role.ADMIN, who="setup", when=1.0)
         with open_records(home, settings.database) as records:

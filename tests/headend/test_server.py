@@ -20,12 +20,14 @@ from tests.support.headend import (
 from tests.support.headend_process import Process, process
 
 from openami.core.errors import ConfigError, StoreError, TransportError
+from openami.crypto.certificates import Identity
 from openami.fleet.operators import Role
-from openami.headend import chores, pki
+from openami.headend import chores
 from openami.headend.files import write_whole
 from openami.headend.installation import LOCAL_NAMES, RENEW_DAYS, Installation
 from openami.headend.offline import open_offline
 from openami.headend.readings import Span
+from openami.headend.security.pki import SERVER_DAYS
 from openami.headend.server import Running, headend, load_web, run
 from openami.mdm.readings import to_ipc
 from openami.transport.clock import SystemClock
@@ -195,17 +197,21 @@ async def test_a_running_head_end_renews_its_certificate(
     """New handshakes get the new certificate, and DCUs and browsers trust it as the old one."""
     monkeypatch.setattr(chores, "CERTIFICATE_EVERY_S", 0.01)
     async with running_headend(tmp_path) as running:
-        root = pki.Identity.from_pem((running.home.root / "pki" / "root.pem").read_bytes())
-        then = running.services.wall.now() - (pki.SERVER_DAYS - 10) * 86_400
-        ending = pki.issue_server(root, LOCAL_NAMES, now=then)
-        write_whole(running.home.server, ending.pem())
+        pki = running.services.pki
+        then = running.services.wall.now() - (SERVER_DAYS - 10) * 86_400
+        ending = pki.issue_server(LOCAL_NAMES, now=then)
+        write_whole(running.home.server, ending.pem() + pki.servers_pem())
         async with asyncio.timeout(60):
             while not await _is_served(running.url, running.home):
                 await asyncio.sleep(0.01)
             while not await _is_served(running.device_url, running.home):
                 await asyncio.sleep(0.01)
-        kept = pki.Identity.from_pem(running.home.server.read_bytes())
-        assert kept.days_left(running.services.wall.now()) > RENEW_DAYS
+        assert days_left(running.home, running.services.wall.now()) > RENEW_DAYS
+
+
+def days_left(home: Installation, now: float) -> float:
+    ends = Identity.from_pem(home.server.read_bytes()).certificate.not_valid_after_utc
+    return (ends.timestamp() - now) / 86_400
 
 
 async def _is_served(url: str, home: Installation) -> bool:
@@ -214,6 +220,6 @@ async def _is_served(url: str, home: Installation) -> bool:
     pem = await asyncio.to_thread(
         ssl.get_server_certificate, (host, int(port)), ca_certs=str(home.authority)
     )
-    kept = pki.Identity.from_pem(home.server.read_bytes())
-    fresh = kept.days_left(SystemClock().now()) > RENEW_DAYS
+    kept = Identity.from_pem(home.server.read_bytes())
+    fresh = days_left(home, SystemClock().now()) > RENEW_DAYS
     return fresh and ssl.PEM_cert_to_DER_cert(pem) == kept.certificate.public_bytes(Encoding.DER)

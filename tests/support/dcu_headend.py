@@ -18,7 +18,9 @@ from starlette.routing import Route
 
 from openami.core.clock import Clock, isoformat
 from openami.core.errors import DecodeError
-from openami.headend.installation import open_installation
+from openami.headend.installation import publish
+from openami.headend.offline import open_offline
+from openami.headend.settings import HeadendSettings
 from openami.mdm.readings import EVENTS_SCHEMA, READINGS_SCHEMA, from_ipc
 from openami.transport.clock import SystemClock
 from openami.transport.http import HttpClient
@@ -45,8 +47,11 @@ class Certificates:
 
 
 def make_certificates(folder: Path, dcu: str = "dcu-1") -> Certificates:
-    home = open_installation(folder / "headend", now=time.time())
-    issued = home.enroll_dcu(dcu, now=time.time())
+    now = time.time()
+    with open_offline(HeadendSettings(state=folder / "headend")) as offline:
+        home = offline.home
+        publish(home, offline.pki, now=now)
+        issued = offline.pki.enroll(dcu, now=now)
     files = {}
     for name, content in zip(("certificate", "key", "authority"), issued, strict=True):
         files[name] = folder / f"{name}.pem"

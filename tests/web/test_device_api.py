@@ -23,11 +23,13 @@ from tests.support.headend import (
     trust,
     upload,
 )
+from tests.support.pki import authorities_of, issue_by_hand
 
 from openami.core.clock import ManualClock, isoformat
+from openami.crypto.certificates import make_root
 from openami.fleet.devices import Contact, LifecycleState
 from openami.fleet.ports import ReadingFilter
-from openami.headend import pki
+from openami.headend.security.authorities import lasting, new_key
 from openami.headend.server import Running
 from openami.mdm.readings import to_ipc
 
@@ -301,7 +303,7 @@ async def test_a_meter_with_keys_goes_into_service_when_it_is_read(
 async def test_only_dcus_of_the_registry_that_are_not_shut_out(
     running: Running, dcu: httpx.AsyncClient, tmp_path: Path
 ) -> None:
-    unknown = running.home.enroll_dcu("D9", now=running.services.wall.now())
+    unknown = running.services.pki.enroll("D9", now=running.services.wall.now())
     async with client_with(running, tmp_path, unknown.certificate, unknown.key) as stranger:
         answer = await stranger.get("/device/v1/work")
         assert (answer.status_code, code(answer)) == (403, "fleet.unknown-dcu")
@@ -326,16 +328,16 @@ async def test_a_certificate_of_another_authority_is_refused(
     running: Running, tmp_path: Path
 ) -> None:
     now = running.services.wall.now()
-    authority = pki.make_authority(pki.make_root("other", now=now), "devices", now=now)
-    forged = pki.issue_dcu(authority, "D1", now=now)
-    async with client_with(running, tmp_path, forged.certificate_pem(), forged.key_pem()) as forger:
+    other = make_root("openami devices", new_key(), serial=1, validity=lasting(30, now=now))
+    forged, key = issue_by_hand(other, "D1", now=now)
+    async with client_with(running, tmp_path, forged, key) as forger:
         with pytest.raises(httpx.TransportError):
             await forger.get("/device/v1/work")
 
 
 async def test_a_servers_certificate_is_no_dcus(running: Running, tmp_path: Path) -> None:
-    server = pki.Identity.from_pem(running.home.server.read_bytes())
-    async with client_with(running, tmp_path, server.certificate_pem(), server.key_pem()) as client:
+    server = running.home.server.read_bytes()
+    async with client_with(running, tmp_path, server, b"") as client:
         with pytest.raises(httpx.TransportError):
             await client.get("/device/v1/work")
 
@@ -344,10 +346,9 @@ async def test_a_servers_certificate_is_no_dcus(running: Running, tmp_path: Path
 async def test_a_certificate_without_a_dcus_name_is_refused(
     running: Running, tmp_path: Path, name: str
 ) -> None:
-    devices = pki.Identity.from_pem((running.home.root / "pki" / "devices.pem").read_bytes())
-    odd = pki.issue_dcu(devices, name, now=running.services.wall.now())
-    chain = odd.certificate_pem() + devices.certificate_pem()
-    async with client_with(running, tmp_path, chain, odd.key_pem()) as client:
+    devices = authorities_of(running.home).devices
+    chain, key = issue_by_hand(devices, name, now=running.services.wall.now())
+    async with client_with(running, tmp_path, chain, key) as client:
         answer = await client.get("/device/v1/work")
         assert (answer.status_code, code(answer)) == (403, "security.certificate")
 

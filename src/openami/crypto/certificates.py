@@ -237,6 +237,20 @@ def uid_of(subject: Name) -> str:
         raise SecurityError("a serialNumber we cannot use", code="certificate.name") from None
 
 
+def names_of(certificate: Certificate) -> frozenset[str]:
+    """Return the host names and addresses that a server's certificate is good for.
+
+    Raises:
+        ConfigError: it names none, or in a wrong form (``config.pki``).
+    """
+    try:
+        kind = x509.SubjectAlternativeName
+        names = certificate.extensions.get_extension_for_class(kind).value
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension) as error:
+        raise ConfigError("a server's certificate has no names", code="config.pki") from error
+    return frozenset(str(name.value) for name in names)
+
+
 def hardware_of(certificate: Certificate) -> HardwareModule | None:
     """Return which hardware holds the key of an IDevID; None where it does not say.
 

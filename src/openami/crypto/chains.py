@@ -48,11 +48,14 @@ class Trust:
         crls: lists of revoked certificates; each is believed when its issuer signed it.
         need_crl: refuse a certificate of whose issuer no list in force is known. Without it a
             missing list passes, but one that is out of date never does.
+        revoked: serial numbers of end entities that one's own authority, the only anchor, has
+            revoked: the list of it before it is signed.
     """
 
     anchors: tuple[Certificate, ...]
     crls: tuple[CertificateRevocationList, ...] = ()
     need_crl: bool = False
+    revoked: frozenset[int] = frozenset()
 
 
 def verify(
@@ -82,6 +85,8 @@ def verify(
         for certificate in way:
             _check_form(certificate)
             _check_validity(certificate, now)
+        if leaf.serial_number in trust.revoked:
+            raise SecurityError("revoked", code="certificate.revoked")
         _check_purpose(leaf, purpose)
         for depth, (certificate, issuer) in enumerate(itertools.pairwise(way)):
             _check_issuer(issuer, below=depth)

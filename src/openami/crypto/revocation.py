@@ -38,17 +38,17 @@ def make_crl(
         validity: from now until the next list is there at the latest.
     """
     key = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())
+    listed = {entry.serial: entry for entry in reversed(list(revoked))}
+    # The builder's own method copies the whole list for each entry.
+    entries = [_entry(listed[serial]) for serial in sorted(listed)]
     builder = (
-        x509.CertificateRevocationListBuilder()
+        x509.CertificateRevocationListBuilder(revoked_certificates=entries)
         .issuer_name(authority.certificate.subject)
         .last_update(utc(validity.start))
         .next_update(utc(validity.end))
         .add_extension(x509.CRLNumber(number), critical=False)
         .add_extension(key, critical=False)
     )
-    listed = {entry.serial: entry for entry in reversed(list(revoked))}
-    for serial in sorted(listed):
-        builder = builder.add_revoked_certificate(_entry(listed[serial]))
     return builder.sign(authority.key, hashes.SHA256())
 
 

@@ -23,6 +23,7 @@ JOBS_EVERY_S: Final = 1.0  # an operator watches: an expired job should say so
 HEALTH_EVERY_S: Final = 10.0
 FORGET_EVERY_S: Final = 3600.0
 CERTIFICATE_EVERY_S: Final = 3600.0  # of the days that are left when one is renewed
+REVOKED_EVERY_S: Final = 2.0  # how long what another process has revoked is still let in
 
 
 class Chores:
@@ -42,6 +43,7 @@ class Chores:
             ("health", HEALTH_EVERY_S, self._look),
             ("old jobs", FORGET_EVERY_S, self._services.jobs.forget),
             ("certificate", CERTIFICATE_EVERY_S, self._renew),
+            ("revocations", REVOKED_EVERY_S, self._revocations),
             ("compaction", settings.compact_every_s, self._compact),
         )
         self._tasks = [
@@ -76,6 +78,9 @@ class Chores:
             "ingest", ok=self._services.ingest.running(), detail="commits uploads"
         )
         await asyncio.to_thread(self._services.health.look)
+
+    async def _revocations(self) -> None:
+        await asyncio.to_thread(self._services.pki.refresh)
 
     async def _compact(self) -> None:
         await asyncio.to_thread(self._readings.compact)

@@ -3,15 +3,13 @@
 ::
 
     <state>/
-      pki/root.pem      key and certificate of the root authority
-      pki/devices.pem   key and certificate of the authority that signs DCUs
-      pki/server.pem    key and certificate of both listeners
+      pki/server.pem    key and certificates of the listeners
       ca.pem            the root's certificate: what DCUs and browsers are to trust
       clients.pem       what the device listener trusts
       kek               the key-encryption key of the vault: keep its backup apart from the rest
       admin-password    of the first account, while nobody has changed it
-      openami.sqlite    devices, jobs, events, operators, audit log
-      vault.sqlite      meters' keys, sealed
+      openami.sqlite    devices, jobs, events, operators, certificates, audit log
+      vault.sqlite      the authorities' and the meters' keys, sealed
       lake/             readings
 
 Each file appears whole or not at all, and a missing one is made: a start that was killed is
@@ -22,31 +20,21 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import ConfigError
-from openami.core.identifiers import check_serial
-from openami.headend import pki
+from openami.crypto.certificates import Identity, names_of
 from openami.headend.files import PUBLIC, private_folder, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from pathlib import Path
+
+    from openami.headend.security.pki import Pki
 
 LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "::1")
 RENEW_DAYS: Final = 30  # this many days before the end a new certificate is made
 PASSWORD_OCTETS: Final = 15  # 120 bits, 20 characters
-
-
-class DcuCredentials(NamedTuple):
-    """What a DCU needs to connect, each in PEM; the key is kept nowhere else."""
-
-    certificate: bytes
-    key: bytes
-    authority: bytes
-
-    def __repr__(self) -> str:
-        return "DcuCredentials(...)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +44,14 @@ class Installation:
     root: Path
 
     @property
+    def pki(self) -> Path:
+        """The folder of what is not in the vault."""
+        return self.root / "pki"
+
+    @property
     def server(self) -> Path:
-        """Key and certificate of the listeners."""
-        return self.root / "pki" / "server.pem"
+        """Key and certificates of the listeners: TLS reads them from a file."""
+        return self.pki / "server.pem"
 
     @property
     def authority(self) -> Path:
@@ -92,65 +85,41 @@ class Installation:
         """The first account's password, while nobody has changed it."""
         return self.root / "admin-password"
 
-    def enroll_dcu(self, dcu: str, *, now: float) -> DcuCredentials:
-        """Return a new certificate and key for the DCU ``dcu``; earlier ones stay valid.
 
-        Raises:
-            ConfigError: ``dcu`` can not be an identifier.
-        """
-        try:
-            check_serial(dcu)
-        except ValueError as error:
-            raise ConfigError(str(error), code="config.dcu") from error
-        devices = pki.Identity.from_pem((self.root / "pki" / "devices.pem").read_bytes())
-        identity = pki.issue_dcu(devices, dcu, now=now)
-        return DcuCredentials(
-            identity.certificate_pem() + devices.certificate_pem(),
-            identity.key_pem(),
-            self.authority.read_bytes(),
-        )
-
-    def fingerprint(self) -> str:
-        """Return the root certificate's SHA-256, for a person to compare."""
-        root = pki.Identity.from_pem((self.root / "pki" / "root.pem").read_bytes())
-        return pki.fingerprint(root.certificate)
+def open_installation(root: Path) -> Installation:
+    """Return the installation in ``root``, making its folders where they are not there."""
+    private_folder(root)
+    home = Installation(root)
+    private_folder(home.pki)
+    return home
 
 
-def open_installation(root: Path, *, names: Iterable[str] = (), now: float) -> Installation:
-    """Return the installation in ``root``, making what is not there.
+def publish(home: Installation, pki: Pki, *, names: Iterable[str] = (), now: float) -> None:
+    """Put into the files what TLS reads from them.
 
-    The servers' certificate is made anew when it is about to end or lacks one of ``names``.
+    The servers' certificate is made anew when it is about to end, has been revoked or lacks one
+    of ``names``; who serves reloads it.
 
     Args:
-        root: the state folder.
+        home: the installation.
+        pki: its authorities.
         names: host names and addresses beside the local ones.
         now: the time of the machine; certificates know no other.
 
     Raises:
         ConfigError: a file that is there can not be used.
     """
-    private_folder(root)
-    private_folder(root / "pki")
-    home = Installation(root)
-    authority = _identity(root / "pki" / "root.pem", lambda: pki.make_root("openami root", now=now))
-    devices = _identity(
-        root / "pki" / "devices.pem",
-        lambda: pki.make_authority(authority, "openami devices", now=now),
-    )
-    _server(home, authority, names, now)
-    _publish(home.authority, authority.certificate_pem())
-    _publish(home.clients, devices.certificate_pem() + authority.certificate_pem())
-    return home
+    publish_authorities(home, pki)
+    wanted = tuple(dict.fromkeys((*LOCAL_NAMES, *names)))
+    if home.server.exists() and _serves(home.server.read_bytes(), pki, wanted, now):
+        return
+    write_whole(home.server, pki.issue_server(wanted, now=now).pem() + pki.servers_pem())
 
 
-def renew_server(home: Installation, *, names: Iterable[str] = (), now: float) -> None:
-    """Make the servers' certificate anew as ``open_installation`` would; who serves reloads it.
-
-    Raises:
-        ConfigError: a file can not be used.
-    """
-    authority = pki.Identity.from_pem((home.root / "pki" / "root.pem").read_bytes())
-    _server(home, authority, names, now)
+def publish_authorities(home: Installation, pki: Pki) -> None:
+    """Put into the files whom others are to trust."""
+    _publish(home.authority, pki.root_pem())
+    _publish(home.clients, pki.devices_pem())
 
 
 def first_password(home: Installation) -> str:
@@ -179,22 +148,15 @@ def read_password(file: Path) -> str:
     return lines[0]
 
 
-def _identity(path: Path, make: Callable[[], pki.Identity]) -> pki.Identity:
-    if path.exists():
-        return pki.Identity.from_pem(path.read_bytes())
-    identity = make()
-    write_whole(path, identity.pem())
-    return identity
-
-
-def _server(home: Installation, authority: pki.Identity, others: Iterable[str], now: float) -> None:
-    names = tuple(dict.fromkeys((*LOCAL_NAMES, *others)))
-    if home.server.exists():
-        present = pki.Identity.from_pem(home.server.read_bytes())
-        covered = pki.names_of(present.certificate) >= set(names)
-        if covered and present.days_left(now) > RENEW_DAYS:
-            return
-    write_whole(home.server, pki.issue_server(authority, names, now=now).pem())
+def _serves(pem: bytes, pki: Pki, names: tuple[str, ...], now: float) -> bool:
+    """Tell whether a server's certificate is good for some more weeks."""
+    present = Identity.from_pem(pem).certificate
+    ends = present.not_valid_after_utc.timestamp()
+    return (
+        names_of(present) >= set(names)
+        and ends - now > RENEW_DAYS * 86_400
+        and not pki.is_revoked(present.serial_number)
+    )
 
 
 def _publish(path: Path, content: bytes) -> None:

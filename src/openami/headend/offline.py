@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from openami.fleet.devices import AuditEntry
 from openami.headend.bus import LocalBus
-from openami.headend.installation import open_installation
+from openami.headend.installation import open_installation, publish_authorities
 from openami.headend.metrics import Metrics
 from openami.headend.operators import Operators
 from openami.headend.ownership import Ownership
 from openami.headend.registry import Registry
+from openami.headend.security.pki import Pki
 from openami.headend.shipments import Shipments
 from openami.headend.stores import open_records
 from openami.transport.clock import SystemClock
@@ -30,6 +31,7 @@ class Offline:
     """The services that need neither listeners nor the lake."""
 
     home: Installation
+    pki: Pki
     registry: Registry
     shipments: Shipments
     operators: Operators
@@ -53,11 +55,14 @@ def open_offline(settings: HeadendSettings) -> Iterator[Offline]:
         StoreError: the database can not be used.
     """
     wall = SystemClock()
-    home = open_installation(settings.state, names=settings.names, now=wall.now())
+    home = open_installation(settings.state)
     with open_records(home, settings.database) as records:
         ownership = Ownership(records.devices, clock=wall)
+        pki = Pki.open(home, records.certificates, records.vault, settings=settings, wall=wall)
+        publish_authorities(home, pki)
         yield Offline(
             home,
+            pki,
             Registry(
                 records.devices,
                 records.audit,
@@ -65,7 +70,7 @@ def open_offline(settings: HeadendSettings) -> Iterator[Offline]:
                 bus=LocalBus(),
                 clock=wall,
                 wall=wall,
-                home=home,
+                pki=pki,
             ),
             Shipments(records.devices, records.vault, records.audit, clock=wall, wall=wall),
             Operators(

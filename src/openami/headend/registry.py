@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from openami.fleet.devices import Location
     from openami.fleet.ports import AuditLog, DeviceFilter, DeviceStore, Page
     from openami.headend.bus import Bus
-    from openami.headend.installation import DcuCredentials, Installation
     from openami.headend.ownership import Ownership
+    from openami.headend.security.pki import DcuCredentials, Pki
 
 WHY: Final = 500  # characters of a reason: a line or two in the audit log
 
@@ -52,7 +52,7 @@ class Registry:
         bus: Bus,
         clock: Clock,
         wall: Clock,
-        home: Installation,
+        pki: Pki,
     ) -> None:
         self._devices = devices
         self._audit = audit
@@ -60,7 +60,7 @@ class Registry:
         self._bus = bus
         self._clock = clock
         self._wall = wall
-        self._home = home
+        self._pki = pki
 
     def device(self, name: str) -> Device:
         """Return the device ``name``, such as ``meter-A1``; NotFoundError."""
@@ -158,7 +158,7 @@ class Registry:
             ConflictError: ``device.shut-out``, the DCU is suspended or retired.
         """
         now = self._wall.now()
-        credentials = self._home.enroll_dcu(dcu, now=now)
+        credentials = self._pki.enroll(dcu, now=now)
         name = device_id(DeviceKind.DCU, dcu)
         try:
             device = self._devices.get(name)

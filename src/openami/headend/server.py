@@ -14,7 +14,7 @@ import structlog
 from openami.core.errors import ConfigError
 from openami.headend.bus import LocalBus
 from openami.headend.chores import Chores
-from openami.headend.installation import open_installation, renew_server
+from openami.headend.installation import open_installation, publish
 from openami.headend.metrics import Metrics
 from openami.headend.services import Context, build
 from openami.headend.settings import address
@@ -101,7 +101,7 @@ async def headend(
     """Run a head-end for as long as the block lasts; see ``run``."""
     factory = load_web(web)
     wall = SystemClock()
-    home = open_installation(settings.state, names=_names(settings), now=wall.now())
+    home = open_installation(settings.state)
     async with AsyncExitStack() as stack:
         stores = stack.enter_context(open_stores(home, settings.database))
         context = Context(
@@ -116,6 +116,7 @@ async def headend(
         password = await asyncio.to_thread(services.operators.ensure_first)
         services.ingest.start()
         stack.push_async_callback(services.ingest.stop)
+        await asyncio.to_thread(_publish, services)
         contexts = _contexts(home)
         chores = Chores(services, stores.readings, partial(_renew, services, contexts))
         chores.start()
@@ -155,10 +156,14 @@ def _contexts(home: Installation) -> tuple[ssl.SSLContext, ssl.SSLContext]:
 
 async def _renew(services: Services, contexts: Iterable[ssl.SSLContext]) -> None:
     """Serve with the certificate in the folder, made anew if it is about to end."""
-    home, names, now = services.home, _names(services.settings), services.wall.now()
-    await asyncio.to_thread(renew_server, home, names=names, now=now)
+    await asyncio.to_thread(_publish, services)
     for context in contexts:
-        reload_identity(context, home.server, home.server)
+        reload_identity(context, services.home.server, services.home.server)
+
+
+def _publish(services: Services) -> None:
+    names = _names(services.settings)
+    publish(services.home, services.pki, names=names, now=services.wall.now())
 
 
 async def _listen(

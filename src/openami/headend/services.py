@@ -15,11 +15,13 @@ from openami.headend.ownership import Ownership
 from openami.headend.readings import Readings
 from openami.headend.registry import Registry
 from openami.headend.reports import Reports
+from openami.headend.security.pki import Pki
 from openami.headend.shipments import Shipments
 from openami.headend.statistics import Statistics
 
 if TYPE_CHECKING:
     from openami.core.clock import Clock
+    from openami.fleet.certificates import CertificateStore
     from openami.fleet.ports import (
         AuditLog,
         DeviceStore,
@@ -44,6 +46,7 @@ class Stores:
     events: EventStore
     operators: OperatorStore
     audit: AuditLog
+    certificates: CertificateStore
     vault: Vault = field(repr=False)
     readings: ReadingStore
 
@@ -75,6 +78,7 @@ class Services:
     bus: Bus
     metrics: Metrics
     home: Installation
+    pki: Pki
     ownership: Ownership
     registry: Registry
     credentials: Credentials
@@ -94,7 +98,8 @@ def build(context: Context, stores: Stores) -> Services:
     bus, metrics, home = context.bus, context.metrics, context.home
     devices, audit, vault = stores.devices, stores.audit, stores.vault
     ownership = Ownership(devices, clock=clock)
-    registry = Registry(devices, audit, ownership, bus=bus, clock=clock, wall=wall, home=home)
+    pki = Pki.open(home, stores.certificates, vault, settings=settings, wall=wall)
+    registry = Registry(devices, audit, ownership, bus=bus, clock=clock, wall=wall, pki=pki)
     credentials = Credentials(devices, vault, audit, ownership, wall=wall)
     reports = Reports(devices, ownership, credentials, bus=bus, clock=clock)
     statistics = Statistics(
@@ -115,6 +120,7 @@ def build(context: Context, stores: Stores) -> Services:
         bus=bus,
         metrics=metrics,
         home=home,
+        pki=pki,
         ownership=ownership,
         registry=registry,
         credentials=credentials,

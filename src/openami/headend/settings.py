@@ -77,6 +77,16 @@ class HeadendSettings(Settings):
     admin_password_file: Path | None = Field(
         default=None, description="File whose first line is the password of the first account."
     )
+    device_certificate_days: float = Field(
+        default=365.0,
+        ge=1,
+        le=20 * 365,
+        description="How long a device's operational certificate is good; the device renews it "
+        "when a third of that is left.",
+    )
+    operator_certificate_days: float = Field(
+        default=365.0, ge=1, le=20 * 365, description="How long an operator's certificate is good."
+    )
     commit_window_ms: float = Field(
         default=5.0,
         ge=0,

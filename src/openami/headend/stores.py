@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
+    from openami.fleet.certificates import CertificateStore
     from openami.fleet.ports import AuditLog, DeviceStore, OperatorStore, Vault
     from openami.headend.installation import Installation
 
@@ -27,6 +28,7 @@ class Records:
     devices: DeviceStore
     operators: OperatorStore
     audit: AuditLog
+    certificates: CertificateStore
     vault: Vault = field(repr=False)
 
 
@@ -49,6 +51,7 @@ def open_stores(home: Installation, database: SecretStr | None = None) -> Iterat
             events=relational.events,
             operators=relational.operators,
             audit=relational.audit,
+            certificates=relational.certificates,
             vault=vault,
             readings=lake,
         )
@@ -66,7 +69,13 @@ def open_records(home: Installation, database: SecretStr | None = None) -> Itera
         closing(_relational(home, database)) as relational,
         closing(FileVault(home.vault, kek=home.kek)) as vault,
     ):
-        yield Records(relational.devices, relational.operators, relational.audit, vault)
+        yield Records(
+            devices=relational.devices,
+            operators=relational.operators,
+            audit=relational.audit,
+            certificates=relational.certificates,
+            vault=vault,
+        )
 
 
 def _relational(home: Installation, database: SecretStr | None) -> RelationalStore:

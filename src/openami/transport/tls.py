@@ -25,20 +25,33 @@ class PeerCertificate:
     Attributes:
         der: the certificate.
         uris: the URIs among its subject's alternative names.
+        serial: the number that its issuer gave it.
+        not_after: until when it is good, in UTC seconds: a connection may last longer.
     """
 
     der: bytes
     uris: tuple[str, ...]
+    serial: int = 0
+    not_after: float = 0.0
 
     @classmethod
     def from_der(cls, der: bytes) -> Self:
-        """Read a certificate; one whose extensions cannot be read has no URIs."""
+        """Read a certificate; one that cannot be read has no URIs and is over."""
         try:
             certificate = x509.load_der_x509_certificate(der)
-            names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-        except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+            uris = _uris(certificate)
+            not_after = certificate.not_valid_after_utc.timestamp()
+        except (ValueError, x509.DuplicateExtension):
             return cls(der, ())
-        return cls(der, tuple(names.value.get_values_for_type(x509.UniformResourceIdentifier)))
+        return cls(der, uris, certificate.serial_number, not_after)
+
+
+def _uris(certificate: x509.Certificate) -> tuple[str, ...]:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return ()
+    return tuple(names.value.get_values_for_type(x509.UniformResourceIdentifier))
 
 
 def uris_of(certificate: Path) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import binascii
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+import structlog
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
     from openami.fleet.jobs import Job
     from openami.headend.services import Services
+
+log = structlog.get_logger(__name__)
 
 BATCH_S: Final = 120.0  # a day's batch over the slowest mobile line takes seconds
 REPORT_OCTETS: Final = 4 * 2**20  # METERS of the report, each under 1 KiB
@@ -169,8 +172,23 @@ def dcu_of(request: Request) -> str:
         ) from error
 
 
+def check_certificate(request: Request) -> None:
+    """Check what may have become of the certificate since the connection was opened.
+
+    Raises:
+        SecurityError: ``certificate.revoked`` or ``certificate.expired``.
+    """
+    services, peer = services_of(request), request.scope["state"]["peer_certificate"]
+    if services.pki.is_revoked(peer.serial):
+        log.warning("revoked certificate", serial=f"{peer.serial:x}", uris=peer.uris)
+        raise SecurityError("the certificate has been revoked", code="certificate.revoked")
+    if peer.not_after < services.wall.now():
+        raise SecurityError("the certificate has expired", code="certificate.expired")
+
+
 async def _admitted(request: Request) -> str:
     dcu = dcu_of(request)
+    check_certificate(request)
     await asyncio.to_thread(services_of(request).registry.admitted, dcu)
     return dcu
 

@@ -1,0 +1,1 @@
+"""Who may be trusted: authorities, certificates, trust anchors, registrations, alarms."""

@@ -1,0 +1,189 @@
+"""Certificates, trust anchors and lists of what is revoked."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select, update
+
+from openami.core.errors import ConflictError, NotFoundError
+from openami.fleet.certificates import (
+    AuthorityName,
+    CertificateKind,
+    CertificateRecord,
+    RevocationList,
+    RevokedCertificate,
+    TrustAnchor,
+)
+from openami.store.relational.audit import audit_row
+from openami.store.relational.engine import insert_ignoring
+from openami.store.relational.paging import bounded, decode_cursor, page
+from openami.store.relational.security_models import AnchorRow, CertificateRow, CrlRow
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.orm import Session
+
+    from openami.fleet.devices import AuditEntry
+    from openami.fleet.ports import Page
+    from openami.store.relational.engine import Transactions
+
+
+class CertificateRepository:
+    """Implements ``CertificateStore``."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    def add(self, record: CertificateRecord, *, entry: AuditEntry | None = None) -> None:
+        with self._transactions.writing() as session:
+            if session.get(CertificateRow, _hex(record.serial)) is not None:
+                raise ConflictError(f"there is a certificate {_hex(record.serial)} already")
+            session.add(_row(record))
+            if entry is not None:
+                session.add(audit_row(entry))
+
+    def get(self, serial: int) -> CertificateRecord:
+        with self._transactions.reading() as session:
+            return _record(_found(session, serial))
+
+    def list(
+        self,
+        *,
+        kind: CertificateKind | None = None,
+        subject: str | None = None,
+        revoked: bool | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page[CertificateRecord]:
+        limit = bounded(limit)
+        query = select(CertificateRow).limit(limit + 1)
+        query = query.order_by(CertificateRow.issued.desc(), CertificateRow.serial.desc())
+        if kind is not None:
+            query = query.where(CertificateRow.kind == kind.value)
+        if subject is not None:
+            query = query.where(CertificateRow.subject == subject)
+        if revoked is not None:
+            gone = CertificateRow.revoked.is_not(None)
+            query = query.where(gone if revoked else ~gone)
+        if after is not None:
+            issued, serial = decode_cursor(after, float, str)
+            query = query.where(
+                (CertificateRow.issued < issued)
+                | ((CertificateRow.issued == issued) & (CertificateRow.serial < serial))
+            )
+        with self._transactions.reading() as session:
+            rows = session.scalars(query).all()
+            return page(rows, limit, _record, lambda row: (row.issued, row.serial))
+
+    def revoke(self, serial: int, reason: str, *, when: float, entry: AuditEntry) -> bool:
+        with self._transactions.writing() as session:
+            row = _found(session, serial, lock=True)
+            if row.revoked is not None:
+                return False
+            row.revoked, row.reason = when, reason
+            session.add(audit_row(entry))
+            return True
+
+    def revoked(
+        self, authority: AuthorityName, *, now: float, since: float = 0.0
+    ) -> Sequence[RevokedCertificate]:
+        query = (
+            select(CertificateRow.serial, CertificateRow.revoked, CertificateRow.reason)
+            .where(CertificateRow.authority == authority.value)
+            .where(CertificateRow.revoked >= since)
+            .where(CertificateRow.not_after >= now)
+        )
+        with self._transactions.reading() as session:
+            return [
+                RevokedCertificate(int(serial, 16), when, reason)
+                for serial, when, reason in session.execute(query)
+                if when is not None
+            ]
+
+    def revocation_list(self, authority: AuthorityName) -> RevocationList | None:
+        with self._transactions.reading() as session:
+            row = session.get(CrlRow, authority.value)
+            if row is None:
+                return None
+            return RevocationList(authority, row.number, row.der, row.made, row.ends)
+
+    def put_revocation_list(self, made: RevocationList) -> bool:
+        values = {"number": made.number, "der": made.der, "made": made.made, "ends": made.ends}
+        first = {"authority": made.authority.value, "number": 0, "der": b"", "made": 0, "ends": 0}
+        with self._transactions.writing() as session:
+            session.execute(insert_ignoring(self._transactions.dialect, CrlRow).values(first))
+            kept = session.execute(
+                update(CrlRow)
+                .where(CrlRow.authority == made.authority.value)
+                .where(CrlRow.number == made.number - 1)
+                .values(values)
+                .returning(CrlRow.number)
+            )
+            return kept.first() is not None
+
+    def anchors(self) -> Sequence[TrustAnchor]:
+        query = select(AnchorRow).order_by(AnchorRow.manufacturer, AnchorRow.fingerprint)
+        with self._transactions.reading() as session:
+            return [_anchor(row) for row in session.scalars(query)]
+
+    def add_anchor(self, anchor: TrustAnchor, *, entry: AuditEntry) -> bool:
+        with self._transactions.writing() as session:
+            if session.get(AnchorRow, anchor.fingerprint) is not None:
+                return False
+            session.add(AnchorRow(**asdict(anchor)))
+            session.add(audit_row(entry))
+            return True
+
+    def remove_anchor(self, fingerprint: str, *, entry: AuditEntry) -> TrustAnchor:
+        with self._transactions.writing() as session:
+            row = session.get(AnchorRow, fingerprint)
+            if row is None:
+                raise NotFoundError(f"there is no trust anchor {fingerprint}")
+            session.delete(row)
+            session.add(audit_row(entry))
+            return _anchor(row)
+
+
+def _found(session: Session, serial: int, *, lock: bool = False) -> CertificateRow:
+    row = session.get(CertificateRow, _hex(serial), with_for_update=lock)
+    if row is None:
+        raise NotFoundError(f"there is no certificate {_hex(serial)}")
+    return row
+
+
+def _hex(serial: int) -> str:
+    return f"{serial:x}"
+
+
+def _row(record: CertificateRecord) -> CertificateRow:
+    return CertificateRow(
+        serial=_hex(record.serial),
+        authority=record.authority.value,
+        kind=record.kind.value,
+        subject=record.subject,
+        der=record.der,
+        issued=record.issued,
+        not_after=record.not_after,
+        revoked=record.revoked,
+        reason=record.reason,
+    )
+
+
+def _record(row: CertificateRow) -> CertificateRecord:
+    return CertificateRecord(
+        serial=int(row.serial, 16),
+        kind=CertificateKind(row.kind),
+        subject=row.subject,
+        der=row.der,
+        issued=row.issued,
+        not_after=row.not_after,
+        revoked=row.revoked,
+        reason=row.reason,
+    )
+
+
+def _anchor(row: AnchorRow) -> TrustAnchor:
+    return TrustAnchor(row.fingerprint, row.manufacturer, row.der, row.added, row.who)
