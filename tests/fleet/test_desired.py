@@ -24,9 +24,10 @@ from openami.fleet.desired import (
     is_secret,
     object_of,
 )
-from openami.fleet.known import TreeChange, leaf, learn
+from openami.fleet.known import NO_ANSWER, Lesson, TreeChange, leaf, learn, settle
+from openami.fleet.management import Outcome
 from openami.fleet.ports import DeviceFilter
-from openami.fleet.verdicts import NO_ANSWER, Verdict, judge
+from openami.fleet.verdicts import Verdict, judge
 
 WINDOW = "./AMI/Link/Window"
 RETRIES = "./AMI/Link/Retries"
@@ -248,3 +249,60 @@ def test_a_later_look_tells_what_has_changed() -> None:
         TreeChange("D1", "./AMI/Meters/8/Serial", "A8", None, 200, 6.0, "device"),
     }
     assert leaf(None) is None
+
+
+def test_answers_change_what_is_known() -> None:
+    before = known(
+        KnownNode(WINDOW, "int", "1", "Get=*", 1.0, Setting(WINDOW, "int", "99"), 500),
+        KnownNode(METER, "node"),
+        KnownNode(SERIAL, "chr", "A1"),
+    )
+    done = settle(
+        "D1",
+        before,
+        [
+            Outcome(Setting(WINDOW, "int", "7"), 200, "group:all", pushed=True),
+            Outcome(Setting(METER), 200, "job j1"),
+            Outcome(Setting(RETRIES, "int", "3"), NO_ANSWER, "group:all", pushed=True),
+        ],
+        now=9.0,
+    )
+    assert done == Lesson(
+        (KnownNode(WINDOW, "int", "7", "Get=*", 9.0),),
+        (METER, SERIAL),
+        (
+            TreeChange("D1", WINDOW, "1", "7", 200, 9.0, "group:all"),
+            TreeChange("D1", SERIAL, "A1", None, 200, 9.0, "job j1"),
+        ),
+        frozenset({"./AMI"}),
+    )
+    assert (
+        settle(
+            "D1", before, [Outcome(Setting(WINDOW, "int", "1"), 200, "x", pushed=True)], now=9.0
+        ).changes
+        == ()
+    )
+
+
+def test_refusals_of_wishes_are_remembered_and_those_of_jobs_are_told() -> None:
+    there, away = Setting(RETRIES, "int", "99"), Setting(METER)
+    before = known(KnownNode(RETRIES, "int", "3"))
+    pushed = settle(
+        "D1",
+        before,
+        [
+            Outcome(there, 500, "device:D1", pushed=True),
+            Outcome(away, 405, "device:D1", pushed=True),
+        ],
+        now=9.0,
+    )
+    assert pushed.kept == (
+        KnownNode(RETRIES, "int", "3", refused=there, status=500),
+        KnownNode(METER, ABSENT, at=9.0, refused=away, status=405),
+    )
+    assert [(c.old, c.new, c.status) for c in pushed.changes] == [
+        ("3", "99", 500),
+        (None, None, 405),
+    ]
+    told = settle("D1", before, [Outcome(there, 500, "job j1")], now=9.0)
+    assert (told.kept, told.touched, len(told.changes)) == ((), frozenset(), 1)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from openami.fleet.desired import ABSENT, INTERIOR, KnownNode
+from openami.fleet.desired import ABSENT, INTERIOR, KnownNode, is_below, object_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from openami.fleet.management import Outcome
+
+NO_ANSWER: Final = 0
+_OK: Final = 200
+_SUCCESS: Final = range(200, 300)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +40,20 @@ class TreeChange:
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """What a look at a part of a tree has brought.
+    """What a look at a part of a tree, or an answer about it, has brought.
 
     Attributes:
         kept: nodes that are new or other than before.
         gone: addresses of nodes that are there no more.
         changes: of leaves; none at the first look.
+        touched: objects of which another than who wants them has changed something, so that what
+            was refused may be right now.
     """
 
     kept: tuple[KnownNode, ...] = ()
     gone: tuple[str, ...] = ()
     changes: tuple[TreeChange, ...] = ()
+    touched: frozenset[str] = frozenset()
 
 
 def learn(
@@ -71,11 +80,74 @@ def learn(
     gone = tuple(uri for uri in there if uri not in found)
     changed += [(uri, there[uri], None) for uri in gone]
     changes = (
-        TreeChange(uid, uri, leaf(old), leaf(new), 200, now, origin)
+        TreeChange(uid, uri, leaf(old), leaf(new), _OK, now, origin)
         for uri, old, new in changed
         if there and leaf(old) != leaf(new)
     )
     return Lesson(tuple(kept), gone, tuple(changes))
+
+
+def settle(
+    uid: str, before: Mapping[str, KnownNode], outcomes: Iterable[Outcome], *, now: float
+) -> Lesson:
+    """Return what the answers to changes have brought; no answer brings nothing.
+
+    Args:
+        uid: the device's.
+        before: what was known of the nodes, and of all below them.
+        outcomes: node by node, each at most once.
+        now: seconds UTC.
+    """
+    lessons = [
+        _taken(uid, before, outcome, now)
+        if outcome.status in _SUCCESS
+        else _refused(uid, before.get(outcome.setting.uri), outcome, now)
+        for outcome in outcomes
+        if outcome.status != NO_ANSWER
+    ]
+    return Lesson(
+        tuple(node for lesson in lessons for node in lesson.kept),
+        tuple(uri for lesson in lessons for uri in lesson.gone),
+        tuple(change for lesson in lessons for change in lesson.changes),
+        frozenset(top for lesson in lessons for top in lesson.touched),
+    )
+
+
+def _refused(uid: str, old: KnownNode | None, outcome: Outcome, now: float) -> Lesson:
+    setting, status = outcome.setting, outcome.status
+    new = None if setting.absent else setting.value
+    change = TreeChange(uid, setting.uri, leaf(old), new, status, now, outcome.origin)
+    if not outcome.pushed:
+        return Lesson(changes=(change,))
+    there = old or KnownNode(setting.uri, ABSENT, at=now)
+    return Lesson((replace(there, refused=setting, status=status),), changes=(change,))
+
+
+def _taken(uid: str, before: Mapping[str, KnownNode], outcome: Outcome, now: float) -> Lesson:
+    setting, old = outcome.setting, before.get(outcome.setting.uri)
+    changes = tuple(_made(uid, before, outcome, now))
+    touched = frozenset(() if outcome.pushed else (object_of(setting.uri),))
+    if setting.absent:
+        gone = tuple(uri for uri in before if uri == setting.uri or is_below(uri, setting.uri))
+        return Lesson((), gone, changes, touched)
+    acl = old.acl if old else ""
+    node = KnownNode(setting.uri, setting.format, setting.value, acl, now)
+    return Lesson((node,), (), changes, touched)
+
+
+def _made(
+    uid: str, before: Mapping[str, KnownNode], outcome: Outcome, now: float
+) -> Iterator[TreeChange]:
+    """Yield the changes that a device has made as told."""
+    setting, origin = outcome.setting, outcome.origin
+    if not setting.absent:
+        old = leaf(before.get(setting.uri))
+        if old != setting.value:
+            yield TreeChange(uid, setting.uri, old, setting.value, _OK, now, origin)
+        return
+    for uri, node in before.items():
+        if (uri == setting.uri or is_below(uri, setting.uri)) and leaf(node) is not None:
+            yield TreeChange(uid, uri, leaf(node), None, _OK, now, origin)
 
 
 def leaf(node: KnownNode | None) -> str | None:

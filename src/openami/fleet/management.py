@@ -1,4 +1,4 @@
-"""Device management's accounts and the log of its sessions, as the stores keep them."""
+"""What the management of trees asks of its stores; calls block, as those of ``fleet.ports``."""
 
 from __future__ import annotations
 
@@ -6,174 +6,210 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from openami.fleet.ports import Page
+    from openami.fleet.desired import Group, KnownNode, Scope, Setting, Wish
+    from openami.fleet.known import TreeChange
+    from openami.fleet.ports import DeviceFilter, Page
+    from openami.fleet.tasks import ManagementJob, Task, TaskEvent, TaskState
 
 
 @dataclass(frozen=True, slots=True)
-class AccountRecord:
-    """A device's account; its passwords are in the vault, named by ``digest``.
+class Brief:
+    """All that a session with a device begins with.
 
     Attributes:
-        uid: of the device.
-        digest: of what was agreed upon, hexadecimal: another registration has another.
-        suspended: whether it is shut out for now.
-        client_nonce: what the device's next proof holds.
-        server_nonce: what the server's next proof and notification hold.
-        last_session: when the last session began, in UTC seconds.
-        wake_url: where notifications go; None: it has not said.
-        wake_due: when the next one does; None: there is no need.
-        wake_failures: how many have gone out since a session began.
-        wake_session: the number of the session that the last one asked for.
+        known: whether its tree has been seen, and nothing has been said against that since.
+        wanted: by address.
+        nodes: those that are known of the wanted ones and of ``also``.
+        open: whether there are tasks for it.
     """
 
-    uid: str
-    digest: str
-    suspended: bool = False
-    client_nonce: bytes = field(default=b"", repr=False)
-    server_nonce: bytes = field(default=b"", repr=False)
-    last_session: float | None = None
-    wake_url: str | None = None
-    wake_due: float | None = None
-    wake_failures: int = 0
-    wake_session: int = 0
+    known: bool = False
+    wanted: Mapping[str, Wish] = field(default_factory=dict)
+    nodes: Mapping[str, KnownNode] = field(default_factory=dict)
+    open: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class NonceUpdate:
-    """The nonces of an account after a message.
+class Outcome:
+    """A node that a device was told to change, and what it said.
 
     Attributes:
-        began: when its session began, with the session's first update: the wake-ups that were
-            asked for before have done their work.
+        origin: who wants it, or the job.
+        pushed: because it was wanted: a refusal is remembered.
     """
 
-    uid: str
-    digest: str
-    client_nonce: bytes = field(repr=False)
-    server_nonce: bytes = field(repr=False)
-    began: float | None = None
+    setting: Setting
+    status: int
+    origin: str
+    pushed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class MessageRecord:
-    """A message of a session.
+class JobProgress:
+    """A job, and how many devices are how far."""
 
-    Attributes:
-        number: its place in the session, from 1.
-        sent: the server's; otherwise the device's.
-        at: when, in UTC seconds.
-        media: the media type.
-        octets: how many it had.
-        body: as it was on the wire; empty where it is not kept.
+    job: ManagementJob
+    counts: Mapping[TaskState, int]
+
+
+class TreeRecords(Protocol):
+    """What is wanted and what is known of devices' trees.
+
+    What changes a wish also makes the devices that it concerns be woken, and forgets what they
+    have refused in the objects that are touched; it returns how many devices that are.
     """
 
-    number: int
-    sent: bool
-    at: float
-    media: str
-    octets: int
-    body: bytes = field(default=b"", repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class SessionRecord:
-    """A session that is over.
-
-    Attributes:
-        id: its number: later sessions have greater ones.
-        uid: of the device.
-        session: the SessionID.
-        began: when, in UTC seconds.
-        ended: when.
-        end: why: done, aborted, refused, timeout, broken.
-        code: of the error that ended it.
-        message: the same in words.
-        notified: the device says that it was woken.
-        messages: how many there were.
-        octets: of all of them.
-        orders: how many the device was given.
-    """
-
-    id: int
-    uid: str
-    session: str
-    began: float
-    ended: float
-    end: str
-    code: str | None = None
-    message: str = ""
-    notified: bool = False
-    messages: int = 0
-    octets: int = 0
-    orders: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedSession:
-    """A session with its messages."""
-
-    session: SessionRecord
-    messages: tuple[MessageRecord, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class WakeUp:
-    """What is to be kept of an attempt to wake a device.
-
-    Attributes:
-        due: when the next one is; None: the device will come by itself.
-        session: the number of the session that was asked for.
-    """
-
-    uid: str
-    due: float | None
-    failures: int
-    session: int
-
-
-class ManagementStore(Protocol):
-    """Keeps accounts and the log of sessions."""
-
-    def accounts(self, uids: Collection[str]) -> Mapping[str, AccountRecord]:
-        """Return the accounts that there are."""
+    def groups(self) -> Sequence[Group]:
+        """Return all groups, those of low priority first."""
         ...
 
-    def commit(self, nonces: Sequence[NonceUpdate], sessions: Sequence[LoggedSession]) -> None:
-        """Keep nonces and sessions in one transaction, each update in its turn.
+    def group(self, name: str) -> Group:
+        """Return a group; NotFoundError."""
+        ...
 
-        An update of an account that was replaced since changes nothing.
+    def put_group(self, group: Group, *, who: str, now: float) -> int:
+        """Make a group, or change it; ConflictError if there are too many."""
+        ...
+
+    def remove_group(self, name: str, *, who: str, now: float) -> int:
+        """Remove a group with all that it wants; NotFoundError."""
+        ...
+
+    def count(self, which: DeviceFilter) -> int:
+        """Return how many DCUs a filter finds."""
+        ...
+
+    def want(self, scope: Scope, settings: Sequence[Setting], *, who: str, now: float) -> int:
+        """Want these, in place of what was wanted of the same nodes.
+
+        NotFoundError if there is no such group or device, ConflictError if it is too much.
         """
         ...
 
-    def reach(self, uid: str, url: str) -> None:
-        """Note where a device takes notifications."""
+    def unwant(self, scope: Scope, uris: Sequence[str], *, who: str, now: float) -> int:
+        """Want these no more; NotFoundError if one was not wanted."""
         ...
 
-    def due(self, *, now: float, limit: int) -> Sequence[AccountRecord]:
-        """Return accounts that are not suspended and whose wake-up is due, the oldest first."""
+    def wishes(self, scope: Scope) -> Sequence[Wish]:
+        """Return what is wanted, by address."""
         ...
 
-    def woken(self, attempts: Sequence[WakeUp], *, before: float) -> None:
-        """Note attempts; one that a session or a new wish has overtaken changes no due time.
+    def wanted(self, uid: str) -> Mapping[str, Wish]:
+        """Return what is wanted of a device by its groups and itself."""
+        ...
+
+    def groups_of(self, uid: str) -> Sequence[Group]:
+        """Return the groups that a device belongs to."""
+        ...
+
+    def known(self, uid: str, *, below: str | None = None) -> Mapping[str, KnownNode]:
+        """Return what is known of a device's tree, or of a part of it, by address."""
+        ...
+
+    def known_at(self, uid: str) -> float | None:
+        """Return when the whole tree was last seen; None: it is to be looked at again."""
+        ...
+
+    def brief(self, uid: str, also: Sequence[str] = ()) -> Brief: ...
+
+    def saw(
+        self, uid: str, tops: Sequence[str], nodes: Sequence[KnownNode], *, now: float, whole: bool
+    ) -> Sequence[TreeChange]:
+        """Take what a look has found below some nodes; ``whole``: that was all of the tree."""
+        ...
+
+    def settle(self, uid: str, outcomes: Sequence[Outcome], *, now: float) -> None:
+        """Take what became of changes."""
+        ...
+
+    def doubt(self, uid: str) -> None:
+        """Have the tree looked at again in the next session."""
+        ...
+
+    def forgive(self, uid: str, *, who: str, now: float) -> int:
+        """Have all that a device has refused sent again; return how many nodes that are."""
+        ...
+
+    def history(
+        self, uid: str, *, uri: str | None = None, after: str | None = None, limit: int = 100
+    ) -> Page[TreeChange]:
+        """Return what has changed, newest first."""
+        ...
+
+    def purge(self, *, before: float, limit: int = 1000) -> int:
+        """Forget changes from before a time; return how many."""
+        ...
+
+    def wake(self, uids: Sequence[str], *, now: float) -> int:
+        """Have devices woken; return how many of them have an account."""
+        ...
+
+
+class TaskRecords(Protocol):
+    """Jobs and tasks, moved only by ``openami.fleet.tasks.next_task``."""
+
+    def add(self, job: ManagementJob) -> int:
+        """Add a job with a task for every device that it finds, and have these woken.
+
+        Devices without a live account have no part in it.
+
+        Returns:
+            how many devices there are.
+
+        Raises:
+            ConflictError: ``dm.no-device``, there is none.
+            NotFoundError: one of those that were named has no account.
+        """
+        ...
+
+    def get(self, job_id: str) -> JobProgress:
+        """Return a job; NotFoundError."""
+        ...
+
+    def list(
+        self, *, uid: str | None = None, after: str | None = None, limit: int = 100
+    ) -> Page[JobProgress]:
+        """Return jobs, newest first; those that a device has a part in."""
+        ...
+
+    def tasks(
+        self,
+        job_id: str,
+        *,
+        state: TaskState | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page[Task]:
+        """Return the tasks of a job by device."""
+        ...
+
+    def start(
+        self, uid: str, *, now: float, fresh: bool, limit: int = 16
+    ) -> Sequence[tuple[ManagementJob, Task]]:
+        """Return tasks for a session, oldest first, all of them now sent.
 
         Args:
-            attempts: to wake devices.
-            before: what was due by then is what was attempted.
+            uid: the device's.
+            now: UTC seconds.
+            fresh: the session has just begun: whatever counts as sent was lost with an older one.
+            limit: how many.
         """
         ...
 
-    def sessions(
-        self, *, uid: str | None = None, after: str | None = None, limit: int = 100
-    ) -> Page[SessionRecord]:
-        """Return sessions, the latest first."""
+    def apply(self, job_id: str, uid: str, event: TaskEvent) -> Task:
+        """Move a task; NotFoundError."""
         ...
 
-    def session(self, number: int) -> LoggedSession:
-        """Return one with its messages; NotFoundError."""
+    def cancel(self, job_id: str, *, who: str, now: float) -> int:
+        """Take back what was not yet sent of a job; return how many tasks that are."""
         ...
 
-    def forget_sessions(self, *, before: float, limit: int = 1000) -> int:
-        """Remove sessions that began before; return how many."""
+    def pass_time(self, *, now: float) -> int:
+        """End all tasks that are overdue; return how many."""
+        ...
+
+    def purge(self, *, before: float, limit: int = 100) -> int:
+        """Forget jobs that were over before a time, with their tasks; return how many."""
         ...

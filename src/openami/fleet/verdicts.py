@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from openami.fleet.desired import Refusal
+from openami.fleet.known import NO_ANSWER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from openami.fleet.desired import Step
 
-NO_ANSWER: Final = 0
 _SUCCESS: Final = range(200, 300)
 # Not executed and rolled back: it was the others that failed (OMA DM RepPro 1.2, clause 6.6.3).
 _SPARED: Final = frozenset({215, 216})

@@ -14,6 +14,8 @@ from openami.store.relational.events import EventRepository
 from openami.store.relational.expected import ExpectedRepository
 from openami.store.relational.jobs import JobRepository
 from openami.store.relational.management_accounts import AccountRepository
+from openami.store.relational.management_tasks import TaskRepository
+from openami.store.relational.management_trees import TreeRepository
 from openami.store.relational.operators import OperatorRepository
 from openami.store.relational.registrations import RegistrationRepository
 
@@ -50,6 +52,8 @@ class RelationalStore:
         self.events = EventRepository(transactions, now)
         self.operators = OperatorRepository(transactions, hasher)
         self.audit = AuditRepository(transactions)
+        self.trees = TreeRepository(transactions)
+        self.tasks = TaskRepository(transactions)
         self.registrations = RegistrationRepository(transactions)
         self.expected = ExpectedRepository(transactions)
         self.alarms = AlarmRepository(transactions)

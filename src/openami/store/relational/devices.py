@@ -116,7 +116,7 @@ class DeviceRepository:
         limit = bounded(limit)
         query = select(DeviceRow).order_by(DeviceRow.kind, DeviceRow.serial).limit(limit + 1)
         if which is not None:
-            query = query.where(*_conditions(which))
+            query = query.where(*conditions(which))
         if after is not None:
             query = query.where(
                 tuple_(DeviceRow.kind, DeviceRow.serial) > tuple_(*decode_cursor(after, str, str))
@@ -229,7 +229,8 @@ def _record(
     return device
 
 
-def _conditions(which: DeviceFilter) -> Sequence[Any]:
+def conditions(which: DeviceFilter) -> Sequence[Any]:
+    """Return what a filter asks of ``DeviceRow``; nothing: it finds all devices."""
     exact = {
         DeviceRow.kind: which.kind,
         DeviceRow.state: which.state,
@@ -237,11 +238,11 @@ def _conditions(which: DeviceFilter) -> Sequence[Any]:
         DeviceRow.contact: which.contact,
         DeviceRow.region: which.region,
     }
-    conditions = [column == value for column, value in exact.items() if value is not None]
+    found = [column == value for column, value in exact.items() if value is not None]
     if which.search:
         texts = (DeviceRow.serial, DeviceRow.label, DeviceRow.model)
-        conditions.append(or_(*(text.icontains(which.search, autoescape=True) for text in texts)))
-    return conditions
+        found.append(or_(*(text.icontains(which.search, autoescape=True) for text in texts)))
+    return found
 
 
 def _device(row: DeviceRow) -> Device:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index
+from sqlalchemy import JSON, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from openami.store.relational.models import Base, Name, RowId, Words
@@ -101,6 +101,15 @@ class KnownRow(Base):
     """What a node of a device was when it was last seen."""
 
     __tablename__ = "dm_known"
+    # What was refused is forgotten for whole groups at once, and is rare.
+    __table_args__ = (
+        Index(
+            "ix_dm_known_refused",
+            "uid",
+            sqlite_where=text("refused IS NOT NULL"),
+            postgresql_where=text("refused IS NOT NULL"),
+        ),
+    )
 
     uid: Mapped[str] = mapped_column(Name(32), primary_key=True)
     uri: Mapped[str] = mapped_column(Name(255), primary_key=True)
@@ -142,6 +151,7 @@ class DmJobRow(Base):
     expires: Mapped[float]
     filter: Mapped[dict[str, Any]] = mapped_column(JSON)
     commands: Mapped[list[Any]] = mapped_column(JSON)
+    repeatable: Mapped[bool]
 
 
 class DmTaskRow(Base):
@@ -157,6 +167,7 @@ class DmTaskRow(Base):
     uid: Mapped[str] = mapped_column(Name(32), primary_key=True)
     state: Mapped[str] = mapped_column(Name(16))
     expires: Mapped[float]
+    once: Mapped[bool]
     updated: Mapped[float]
     attempts: Mapped[int]
     status: Mapped[int | None]

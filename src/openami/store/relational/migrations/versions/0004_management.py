@@ -91,6 +91,7 @@ def _create_dm_job() -> None:
         sa.Column("expires", sa.Double(), nullable=False),
         sa.Column("filter", sa.JSON(), nullable=False),
         sa.Column("commands", sa.JSON(), nullable=False),
+        sa.Column("repeatable", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_dm_job")),
     )
     op.create_index("ix_dm_job_created", "dm_job", ["created"], unique=False)
@@ -108,6 +109,15 @@ def _create_dm_known() -> None:
         sa.Column("refused", sa.Text(), nullable=True),
         sa.Column("status", sa.Integer(), nullable=True),
         sa.PrimaryKeyConstraint("uid", "uri", name=op.f("pk_dm_known")),
+    )
+    refused = sa.text("refused IS NOT NULL")
+    op.create_index(
+        "ix_dm_known_refused",
+        "dm_known",
+        ["uid"],
+        unique=False,
+        sqlite_where=refused,
+        postgresql_where=refused,
     )
 
 
@@ -156,6 +166,7 @@ def _create_dm_task() -> None:
         sa.Column("uid", sa.String(length=32), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("expires", sa.Double(), nullable=False),
+        sa.Column("once", sa.Boolean(), nullable=False),
         sa.Column("updated", sa.Double(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("status", sa.Integer(), nullable=True),

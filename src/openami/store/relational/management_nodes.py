@@ -1,0 +1,68 @@
+"""The known nodes of devices' trees: read, kept, dropped, and refusals forgotten in bulk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete, insert, or_, select, true, update
+
+from openami.fleet.desired import ABSENT
+from openami.store.relational.management_models import KnownRow
+from openami.store.relational.management_rows import node_of, node_row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sqlalchemy import ColumnElement, Select
+    from sqlalchemy.orm import Session
+
+    from openami.fleet.desired import KnownNode
+
+
+def below(column: Any, uri: str) -> ColumnElement[bool]:
+    """Return the condition that a node stands below ``uri``."""
+    found: ColumnElement[bool] = column.startswith(f"{uri}/", autoescape=True)
+    return found
+
+
+def under(uris: Iterable[str]) -> ColumnElement[bool]:
+    """Return the condition that a known node is one of ``uris``, or stands below one."""
+    named = list(uris)
+    return or_(KnownRow.uri.in_(named), *(below(KnownRow.uri, uri) for uri in named))
+
+
+def known_nodes(
+    session: Session, uid: str, conditions: Sequence[ColumnElement[bool]]
+) -> Mapping[str, KnownNode]:
+    """Return what is known of a device under some conditions, by address."""
+    query = select(KnownRow).where(KnownRow.uid == uid, *conditions).order_by(KnownRow.uri)
+    return {row.uri: node_of(row) for row in session.scalars(query)}
+
+
+def put_nodes(session: Session, uid: str, nodes: Sequence[KnownNode]) -> None:
+    """Keep nodes, in place of what was known of them."""
+    if nodes:
+        drop_nodes(session, uid, [node.uri for node in nodes])
+        session.execute(insert(KnownRow), [node_row(uid, node) for node in nodes])
+
+
+def drop_nodes(session: Session, uid: str, uris: Sequence[str]) -> None:
+    """Forget nodes."""
+    if uris:
+        statement = delete(KnownRow).where(KnownRow.uid == uid, KnownRow.uri.in_(uris))
+        session.execute(statement.execution_options(synchronize_session=False))
+
+
+def forgive(
+    session: Session, whom: Select[str] | Sequence[str], objects: Iterable[str] = ()
+) -> int:
+    """Forget what devices have refused of some objects, or of all; return how many nodes it was."""
+    named = list(objects)
+    anywhere = under(named) if named else true()
+    refused = (KnownRow.refused.is_not(None), KnownRow.uid.in_(whom), anywhere)
+    missing = delete(KnownRow).where(*refused, KnownRow.format == ABSENT)
+    there = update(KnownRow).where(*refused).values(refused=None, status=None)
+    quiet = {"synchronize_session": False}
+    gone = session.execute(missing.execution_options(**quiet))
+    left = session.execute(there.execution_options(**quiet))
+    return int(gone.rowcount + left.rowcount)  # type: ignore[attr-defined]  # of DELETE and UPDATE

@@ -1,0 +1,118 @@
+"""Rows of device management as values, and the devices that a filter finds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import select, update
+
+from openami.fleet.desired import Group, KnownNode, Scope, Setting, Wish
+from openami.fleet.devices import Contact, DeviceKind, LifecycleState
+from openami.fleet.known import TreeChange
+from openami.fleet.ports import DeviceFilter
+from openami.store.relational.devices import conditions
+from openami.store.relational.management_models import (
+    AccountRow,
+    ChangeRow,
+    DesiredRow,
+    GroupRow,
+    KnownRow,
+)
+from openami.store.relational.models import DeviceRow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from sqlalchemy import Select
+    from sqlalchemy.orm import Session
+
+_FIELDS: Final[Mapping[str, Callable[[str], Any]]] = {
+    "state": LifecycleState,
+    "dcu": str,
+    "contact": Contact,
+    "region": str,
+    "search": str,
+}
+
+
+def plain_filter(which: DeviceFilter) -> dict[str, str]:
+    """Return a filter as JSON has it; of what kind the devices are goes without saying."""
+    told = {name: getattr(which, name) for name in _FIELDS}
+    return {name: str(value) for name, value in told.items() if value is not None}
+
+
+def read_filter(plain: Mapping[str, Any]) -> DeviceFilter:
+    """Return a filter of DCUs."""
+    told = {name: _FIELDS[name](value) for name, value in plain.items() if name in _FIELDS}
+    return DeviceFilter(kind=DeviceKind.DCU, **told)
+
+
+def members(which: DeviceFilter) -> Select[str]:
+    """Return a query for the UIDs of the DCUs that a filter finds."""
+    return select(DeviceRow.serial).where(
+        DeviceRow.kind == DeviceKind.DCU.value, *conditions(which)
+    )
+
+
+def wake(session: Session, whom: Select[str] | Sequence[str], now: float) -> int:
+    """Have devices woken in one statement; return how many of them have a live account."""
+    statement = (
+        update(AccountRow)
+        .where(AccountRow.uid.in_(whom), AccountRow.suspended.is_(False))
+        .values(wake_due=now, wake_failures=0)
+        .execution_options(synchronize_session=False)
+    )
+    return int(session.execute(statement).rowcount)  # type: ignore[attr-defined]  # of an UPDATE
+
+
+def group_of(row: GroupRow) -> Group:
+    """Return the group of a row."""
+    return Group(row.name, read_filter(row.filter), row.priority, row.created, row.who)
+
+
+def wish_of(row: DesiredRow) -> Wish:
+    """Return the wish of a row."""
+    setting = Setting(row.uri, row.format, row.value)
+    return Wish(Scope.parse(row.scope), setting, row.at, row.who)
+
+
+def node_of(row: KnownRow) -> KnownNode:
+    """Return the node of a row."""
+    refused = None
+    if row.refused is not None:
+        form, _, value = row.refused.partition(":")
+        refused = Setting(row.uri, form, value)
+    return KnownNode(row.uri, row.format, row.value, row.acl, row.at, refused, row.status)
+
+
+def node_row(uid: str, node: KnownNode) -> dict[str, Any]:
+    """Return the columns of a node's row."""
+    refused = node.refused
+    return {
+        "uid": uid,
+        "uri": node.uri,
+        "format": node.format,
+        "value": node.value,
+        "acl": node.acl,
+        "at": node.at,
+        "refused": None if refused is None else f"{refused.format}:{refused.value}",
+        "status": node.status,
+    }
+
+
+def change_of(row: ChangeRow) -> TreeChange:
+    """Return the change of a row."""
+    return TreeChange(row.uid, row.uri, row.old, row.new, row.status, row.at, row.origin, row.id)
+
+
+def change_row(change: TreeChange) -> ChangeRow:
+    """Return the row of a change that has no number yet."""
+    return ChangeRow(
+        uid=change.uid,
+        uri=change.uri,
+        old=change.old,
+        new=change.new,
+        status=change.status,
+        at=change.at,
+        origin=change.origin,
+    )

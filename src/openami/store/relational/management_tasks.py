@@ -1,0 +1,285 @@
+"""Jobs for devices' trees and the tasks of each device, in the database."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import JSON, delete, func, insert, literal, select, tuple_, update
+
+from openami.core.errors import ConflictError, NotFoundError
+from openami.fleet.devices import AuditEntry, DeviceKind
+from openami.fleet.management import JobProgress
+from openami.fleet.tasks import (
+    OPEN_STATES,
+    TRANSITIONS,
+    Cancelled,
+    Command,
+    Lost,
+    ManagementJob,
+    Overdue,
+    Result,
+    Sent,
+    Task,
+    TaskKind,
+    TaskState,
+    next_task,
+)
+from openami.store.relational.audit import audit_row
+from openami.store.relational.devices import conditions
+from openami.store.relational.management_models import AccountRow, DmJobRow, DmTaskRow
+from openami.store.relational.management_rows import plain_filter, read_filter, wake
+from openami.store.relational.models import DeviceRow
+from openami.store.relational.paging import bounded, decode_cursor, page
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy.orm import Session
+
+    from openami.fleet.ports import Page
+    from openami.fleet.tasks import TaskEvent
+    from openami.store.relational.engine import Transactions
+
+_OPEN: Final = sorted(state.value for state in OPEN_STATES)
+_QUIET: Final = {"synchronize_session": False}
+
+
+class TaskRepository:
+    """Implements ``TaskRecords``."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    def add(self, job: ManagementJob) -> int:
+        with self._transactions.writing() as session:
+            if session.get(DmJobRow, job.id) is not None:
+                raise ConflictError(f"there is a job {job.id} already")
+            session.add(_job_row(job))
+            session.flush()
+            session.execute(_tasks_of(job))
+            count = _counts(session, [job.id])[job.id].get(TaskState.QUEUED, 0)
+            _check_devices(session, job, count)
+            mine = select(DmTaskRow.uid).where(DmTaskRow.job == job.id)
+            wake(session, mine, job.created)
+            what = (
+                f"dm.job {job.kind} {', '.join(c.uri for c in job.commands[:8])}, {count} devices"
+            )
+            session.add(audit_row(AuditEntry(job.who, job.created, what, f"job:{job.id}", job.why)))
+            return count
+
+    def get(self, job_id: str) -> JobProgress:
+        with self._transactions.reading() as session:
+            row = session.get(DmJobRow, job_id)
+            if row is None:
+                raise NotFoundError(f"no job {job_id}")
+            return JobProgress(_job(row), _counts(session, [job_id])[job_id])
+
+    def list(
+        self, *, uid: str | None = None, after: str | None = None, limit: int = 100
+    ) -> Page[JobProgress]:
+        limit = bounded(limit)
+        query = select(DmJobRow).order_by(DmJobRow.created.desc(), DmJobRow.id.desc())
+        if uid is not None:
+            query = query.where(DmJobRow.id.in_(select(DmTaskRow.job).where(DmTaskRow.uid == uid)))
+        if after is not None:
+            key = decode_cursor(after, float, str)
+            query = query.where(tuple_(DmJobRow.created, DmJobRow.id) < tuple_(*key))
+        with self._transactions.reading() as session:
+            rows = session.scalars(query.limit(limit + 1)).all()
+            counts = _counts(session, [row.id for row in rows])
+            return page(
+                rows,
+                limit,
+                lambda row: JobProgress(_job(row), counts[row.id]),
+                lambda row: (float(row.created), row.id),
+            )
+
+    def tasks(
+        self,
+        job_id: str,
+        *,
+        state: TaskState | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page[Task]:
+        limit = bounded(limit)
+        query = select(DmTaskRow).where(DmTaskRow.job == job_id).order_by(DmTaskRow.uid)
+        if state is not None:
+            query = query.where(DmTaskRow.state == state.value)
+        if after is not None:
+            query = query.where(DmTaskRow.uid > decode_cursor(after, str)[0])
+        with self._transactions.reading() as session:
+            rows = session.scalars(query.limit(limit + 1)).all()
+            return page(rows, limit, _task, lambda row: (row.uid,))
+
+    def start(
+        self, uid: str, *, now: float, fresh: bool, limit: int = 16
+    ) -> Sequence[tuple[ManagementJob, Task]]:
+        query = (
+            select(DmTaskRow, DmJobRow)
+            .join(DmJobRow, DmJobRow.id == DmTaskRow.job)
+            .where(DmTaskRow.uid == uid, DmTaskRow.state.in_(_OPEN), DmTaskRow.expires > now)
+            .order_by(DmJobRow.created, DmJobRow.id)
+            .with_for_update(of=DmTaskRow)
+        )
+        if not fresh:
+            query = query.where(DmTaskRow.state == TaskState.QUEUED.value).limit(limit)
+        started: list[tuple[ManagementJob, Task]] = []
+        with self._transactions.writing() as session:
+            for row, job in session.execute(query):
+                task = _move(row, Lost(now)) if fresh else _task(row)
+                if task.open and len(started) < limit:
+                    started.append((_job(job), _move(row, Sent(now))))
+        return tuple(started)
+
+    def apply(self, job_id: str, uid: str, event: TaskEvent) -> Task:
+        with self._transactions.writing() as session:
+            row = session.get(DmTaskRow, (job_id, uid), with_for_update=True)
+            if row is None:
+                raise NotFoundError(f"job {job_id} has no device {uid}")
+            return _move(row, event)
+
+    def cancel(self, job_id: str, *, who: str, now: float) -> int:
+        with self._transactions.writing() as session:
+            if session.get(DmJobRow, job_id) is None:
+                raise NotFoundError(f"no job {job_id}")
+            count = _move_all(session, Cancelled(now), DmTaskRow.job == job_id)
+            what = f"dm.job cancelled for {count} devices"
+            session.add(audit_row(AuditEntry(who, now, what, f"job:{job_id}")))
+            return count
+
+    def pass_time(self, *, now: float) -> int:
+        with self._transactions.reading() as session:
+            overdue = select(DmTaskRow.job).where(
+                DmTaskRow.state.in_(_OPEN), DmTaskRow.expires <= now
+            )
+            if session.scalar(overdue.limit(1)) is None:
+                return 0
+        with self._transactions.writing() as session:
+            return _move_all(session, Overdue(now), DmTaskRow.expires <= now)
+
+    def purge(self, *, before: float, limit: int = 100) -> int:
+        with self._transactions.writing() as session:
+            oldest = select(DmJobRow.id).where(DmJobRow.expires < before).limit(limit)
+            keys = session.scalars(oldest.order_by(DmJobRow.created)).all()
+            session.execute(delete(DmTaskRow).where(DmTaskRow.job.in_(keys)))
+            session.execute(delete(DmJobRow).where(DmJobRow.id.in_(keys)))
+            return len(keys)
+
+
+def _tasks_of(job: ManagementJob) -> Any:
+    """Return the one statement that makes the tasks of a job, for however many devices."""
+    devices: Any = select(
+        literal(job.id),
+        AccountRow.uid,
+        literal(TaskState.QUEUED.value),
+        literal(job.expires),
+        literal(job.once),
+        literal(job.created),
+        literal(0),
+        literal([], JSON()),
+    ).where(AccountRow.suspended.is_(False))
+    if job.which is None:
+        devices = devices.where(AccountRow.uid.in_(job.devices))
+    else:
+        devices = devices.join(
+            DeviceRow,
+            (DeviceRow.kind == DeviceKind.DCU.value) & (DeviceRow.serial == AccountRow.uid),
+        ).where(*conditions(job.which))
+    columns = ("job", "uid", "state", "expires", "once", "updated", "attempts", "results")
+    return insert(DmTaskRow).from_select(columns, devices)
+
+
+def _check_devices(session: Session, job: ManagementJob, count: int) -> None:
+    if job.devices and count < len(set(job.devices)):
+        have = session.scalars(select(DmTaskRow.uid).where(DmTaskRow.job == job.id))
+        missing = sorted(set(job.devices).difference(have))
+        raise NotFoundError(f"no live account of {', '.join(missing[:8])}", code="dm.no-account")
+    if not count:
+        raise ConflictError("no device with a live account is found", code="dm.no-device")
+
+
+def _move(row: DmTaskRow, event: TaskEvent) -> Task:
+    before = _task(row)
+    after = next_task(before, event)
+    if after is not before:
+        row.state = after.state.value
+        row.updated = after.updated
+        row.attempts = after.attempts
+        row.status = after.status
+        row.results = [asdict(result) for result in after.results]
+    return after
+
+
+def _move_all(session: Session, event: Overdue | Cancelled, which: Any) -> int:
+    """Move tasks in bulk, by the same table as one by one."""
+    count = 0
+    for (state, kind, once), after in TRANSITIONS.items():
+        if kind is type(event):
+            statement = (
+                update(DmTaskRow)
+                .where(which, DmTaskRow.state == state.value, DmTaskRow.once.is_(once))
+                .values(state=after.value, updated=event.now)
+                .execution_options(**_QUIET)
+            )
+            count += int(session.execute(statement).rowcount)  # type: ignore[attr-defined]  # of an UPDATE
+    return count
+
+
+def _counts(session: Session, jobs: Sequence[str]) -> Mapping[str, Mapping[TaskState, int]]:
+    query = (
+        select(DmTaskRow.job, DmTaskRow.state, func.count())
+        .where(DmTaskRow.job.in_(jobs))
+        .group_by(DmTaskRow.job, DmTaskRow.state)
+    )
+    found: defaultdict[str, dict[TaskState, int]] = defaultdict(dict)
+    for job, state, count in session.execute(query):
+        found[job][TaskState(state)] = count
+    return found
+
+
+def _job_row(job: ManagementJob) -> DmJobRow:
+    devices = {"devices": list(job.devices)}
+    return DmJobRow(
+        id=job.id,
+        kind=job.kind.value,
+        who=job.who,
+        why=job.why,
+        created=job.created,
+        expires=job.expires,
+        filter=devices if job.which is None else plain_filter(job.which),
+        commands=[asdict(command) for command in job.commands],
+        repeatable=job.repeatable,
+    )
+
+
+def _job(row: DmJobRow) -> ManagementJob:
+    devices = tuple(row.filter.get("devices", ()))
+    return ManagementJob(
+        id=row.id,
+        kind=TaskKind(row.kind),
+        commands=tuple(Command(**command) for command in row.commands),
+        who=row.who,
+        created=row.created,
+        expires=row.expires,
+        which=None if devices else read_filter(row.filter),
+        devices=devices,
+        why=row.why,
+        repeatable=row.repeatable,
+    )
+
+
+def _task(row: DmTaskRow) -> Task:
+    return Task(
+        job=row.job,
+        uid=row.uid,
+        expires=row.expires,
+        once=row.once,
+        state=TaskState(row.state),
+        updated=row.updated,
+        attempts=row.attempts,
+        status=row.status,
+        results=tuple(Result(**result) for result in row.results),
+    )

@@ -1,0 +1,322 @@
+"""What is wanted and what is known of devices' trees, in the database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import and_, case, delete, func, insert, or_, select, true, update
+
+from openami.core.errors import ConflictError, NotFoundError
+from openami.fleet.desired import (
+    ABSENT,
+    MAX_GROUPS,
+    MAX_WANTED,
+    ScopeKind,
+    effective,
+    object_of,
+)
+from openami.fleet.devices import AuditEntry, DeviceKind, device_id
+from openami.fleet.known import learn, settle
+from openami.fleet.management import Brief
+from openami.fleet.tasks import OPEN_STATES
+from openami.store.relational.audit import audit_row
+from openami.store.relational.devices import conditions
+from openami.store.relational.management_models import (
+    AccountRow,
+    ChangeRow,
+    DesiredRow,
+    DmTaskRow,
+    GroupRow,
+    KnownRow,
+)
+from openami.store.relational.management_nodes import (
+    below,
+    drop_nodes,
+    forgive,
+    known_nodes,
+    put_nodes,
+    under,
+)
+from openami.store.relational.management_rows import (
+    change_of,
+    change_row,
+    group_of,
+    members,
+    plain_filter,
+    wake,
+    wish_of,
+)
+from openami.store.relational.models import DeviceRow
+from openami.store.relational.paging import bounded, decode_cursor, page
+from openami.store.relational.security_models import ExpectedRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sqlalchemy import Select
+    from sqlalchemy.orm import Session
+
+    from openami.fleet.desired import Group, KnownNode, Scope, Setting, Wish
+    from openami.fleet.known import TreeChange
+    from openami.fleet.management import Outcome
+    from openami.fleet.ports import DeviceFilter, Page
+    from openami.store.relational.engine import Transactions
+
+_OPEN: Final = sorted(state.value for state in OPEN_STATES)
+
+
+class TreeRepository:
+    """Implements ``TreeRecords``."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    # Groups.
+
+    def groups(self) -> Sequence[Group]:
+        with self._transactions.reading() as session:
+            return _groups(session)
+
+    def group(self, name: str) -> Group:
+        with self._transactions.reading() as session:
+            return group_of(_found(session, name))
+
+    def put_group(self, group: Group, *, who: str, now: float) -> int:
+        with self._transactions.writing() as session:
+            row = session.get(GroupRow, group.name, with_for_update=True)
+            concerned = 0
+            if row is None:
+                if len(_groups(session)) >= MAX_GROUPS:
+                    raise ConflictError(f"there are {MAX_GROUPS} groups already", code="dm.groups")
+                row = GroupRow(name=group.name, created=now)
+                session.add(row)
+            else:  # who leaves the group is no longer wanted to be as it says
+                concerned = _touch(session, group_of(row).scope, now)
+            row.priority, row.filter, row.who = group.priority, plain_filter(group.which), who
+            session.flush()
+            concerned = max(concerned, _touch(session, group.scope, now))
+            what = f"dm.group priority {group.priority}, {row.filter or 'all DCUs'}"
+            session.add(audit_row(AuditEntry(who, now, what, str(group.scope))))
+            return concerned
+
+    def remove_group(self, name: str, *, who: str, now: float) -> int:
+        with self._transactions.writing() as session:
+            row = _found(session, name)
+            scope = group_of(row).scope
+            concerned = _touch(session, scope, now)
+            session.execute(delete(DesiredRow).where(DesiredRow.scope == str(scope)))
+            session.delete(row)
+            session.add(audit_row(AuditEntry(who, now, "dm.group removed", str(scope))))
+            return concerned
+
+    def groups_of(self, uid: str) -> Sequence[Group]:
+        with self._transactions.reading() as session:
+            return _groups_of(session, uid)
+
+    def count(self, which: DeviceFilter) -> int:
+        found = members(which).subquery()
+        with self._transactions.reading() as session:
+            return session.scalar(select(func.count()).select_from(found)) or 0
+
+    # What is wanted.
+
+    def want(self, scope: Scope, settings: Sequence[Setting], *, who: str, now: float) -> int:
+        named = {setting.uri: setting for setting in settings}
+        with self._transactions.writing() as session:
+            _check(session, scope)
+            before = {wish.setting.uri: wish.setting for wish in _wishes(session, [str(scope)])}
+            changed = [setting for uri, setting in named.items() if before.get(uri) != setting]
+            if len(before.keys() | named.keys()) > MAX_WANTED:
+                raise ConflictError(f"a scope wants at most {MAX_WANTED} nodes", code="dm.wanted")
+            if not changed:
+                return 0
+            _unwant(session, scope, [setting.uri for setting in changed])
+            rows = [
+                {"scope": str(scope), "uri": setting.uri, "format": setting.format,
+                 "value": setting.value, "at": now, "who": who}
+                for setting in changed
+            ]  # fmt: skip
+            session.execute(insert(DesiredRow), rows)
+            told = ", ".join(_words(setting) for setting in changed[:8])
+            session.add(audit_row(AuditEntry(who, now, f"dm.wanted {told}", _subject(scope))))
+            return _touch(session, scope, now, {object_of(setting.uri) for setting in changed})
+
+    def unwant(self, scope: Scope, uris: Sequence[str], *, who: str, now: float) -> int:
+        with self._transactions.writing() as session:
+            _check(session, scope)
+            if _unwant(session, scope, uris) < len(set(uris)):
+                raise NotFoundError(f"{scope} does not want all of these")
+            told = ", ".join(uris[:8])
+            session.add(audit_row(AuditEntry(who, now, f"dm.unwanted {told}", _subject(scope))))
+            return _touch(session, scope, now, set(map(object_of, uris)))
+
+    def wishes(self, scope: Scope) -> Sequence[Wish]:
+        with self._transactions.reading() as session:
+            return _wishes(session, [str(scope)])
+
+    def wanted(self, uid: str) -> Mapping[str, Wish]:
+        with self._transactions.reading() as session:
+            return _wanted(session, uid)
+
+    # What is known.
+
+    def known(self, uid: str, *, below: str | None = None) -> Mapping[str, KnownNode]:
+        with self._transactions.reading() as session:
+            return known_nodes(session, uid, () if below is None else (under([below]),))
+
+    def known_at(self, uid: str) -> float | None:
+        query = select(AccountRow.tree_known).where(AccountRow.uid == uid)
+        with self._transactions.reading() as session:
+            return session.scalar(query)
+
+    def brief(self, uid: str, also: Sequence[str] = ()) -> Brief:
+        tasks = select(DmTaskRow.job).where(DmTaskRow.uid == uid, DmTaskRow.state.in_(_OPEN))
+        seen = select(AccountRow.tree_known).where(AccountRow.uid == uid)
+        with self._transactions.reading() as session:
+            known = session.scalar(seen) is not None
+            wanted = _wanted(session, uid)
+            uris = [*wanted, *also]
+            nodes = known_nodes(session, uid, (KnownRow.uri.in_(uris),)) if uris else {}
+            waiting = session.scalar(tasks.limit(1)) is not None
+            return Brief(known, wanted, nodes, waiting)
+
+    def saw(
+        self, uid: str, tops: Sequence[str], nodes: Sequence[KnownNode], *, now: float, whole: bool
+    ) -> Sequence[TreeChange]:
+        with self._transactions.writing() as session:
+            before = known_nodes(session, uid, (under(tops),) if tops else ())
+            lesson = learn(uid, before, nodes, now=now, origin="device")
+            put_nodes(session, uid, lesson.kept)
+            drop_nodes(session, uid, lesson.gone)
+            session.add_all(map(change_row, lesson.changes))
+            if whole:
+                _set_known(session, uid, now)
+            return lesson.changes
+
+    def settle(self, uid: str, outcomes: Sequence[Outcome], *, now: float) -> None:
+        with self._transactions.writing() as session:
+            tops = [outcome.setting.uri for outcome in outcomes]
+            before = known_nodes(session, uid, (under(tops),))
+            result = settle(uid, before, outcomes, now=now)
+            drop_nodes(session, uid, result.gone)
+            put_nodes(session, uid, result.kept)
+            session.add_all(map(change_row, result.changes))
+            if result.touched:
+                forgive(session, [uid], result.touched)
+
+    def doubt(self, uid: str) -> None:
+        with self._transactions.writing() as session:
+            _set_known(session, uid, None)
+
+    def forgive(self, uid: str, *, who: str, now: float) -> int:
+        with self._transactions.writing() as session:
+            count = forgive(session, [uid])
+            if count:
+                wake(session, [uid], now)
+                entry = AuditEntry(who, now, f"dm.retry {count} nodes", _dcu(uid))
+                session.add(audit_row(entry))
+            return count
+
+    def history(
+        self, uid: str, *, uri: str | None = None, after: str | None = None, limit: int = 100
+    ) -> Page[TreeChange]:
+        limit = bounded(limit)
+        query = select(ChangeRow).where(ChangeRow.uid == uid).order_by(ChangeRow.id.desc())
+        if uri is not None:
+            query = query.where(or_(ChangeRow.uri == uri, below(ChangeRow.uri, uri)))
+        if after is not None:
+            query = query.where(ChangeRow.id < decode_cursor(after, int)[0])
+        with self._transactions.reading() as session:
+            rows = session.scalars(query.limit(limit + 1)).all()
+            return page(rows, limit, change_of, lambda row: (row.id,))
+
+    def purge(self, *, before: float, limit: int = 1000) -> int:
+        oldest = select(ChangeRow.id, ChangeRow.at).order_by(ChangeRow.id).limit(limit)
+        with self._transactions.writing() as session:
+            keys = [key for key, at in session.execute(oldest) if at < before]
+            session.execute(delete(ChangeRow).where(ChangeRow.id.in_(keys)))
+            return len(keys)
+
+    def wake(self, uids: Sequence[str], *, now: float) -> int:
+        with self._transactions.writing() as session:
+            return wake(session, uids, now)
+
+
+def _found(session: Session, name: str) -> GroupRow:
+    row = session.get(GroupRow, name, with_for_update=None)
+    if row is None:
+        raise NotFoundError(f"no group {name}")
+    return row
+
+
+def _groups(session: Session) -> Sequence[Group]:
+    query = select(GroupRow).order_by(GroupRow.priority, GroupRow.name)
+    return tuple(map(group_of, session.scalars(query)))
+
+
+def _groups_of(session: Session, uid: str) -> Sequence[Group]:
+    """Return the groups whose filters find a device, by the same conditions that find devices."""
+    groups = _groups(session)
+    if not groups:
+        return ()
+    fits = [case((and_(true(), *conditions(group.which)), 1), else_=0) for group in groups]
+    query: Select[Any] = select(*fits).where(DeviceRow.id == device_id(DeviceKind.DCU, uid))
+    row = session.execute(query).one_or_none()
+    return () if row is None else tuple(g for g, fit in zip(groups, row, strict=True) if fit)
+
+
+def _wishes(session: Session, scopes: Sequence[str]) -> Sequence[Wish]:
+    query = select(DesiredRow).where(DesiredRow.scope.in_(scopes)).order_by(DesiredRow.uri)
+    return tuple(map(wish_of, session.scalars(query)))
+
+
+def _wanted(session: Session, uid: str) -> Mapping[str, Wish]:
+    groups = _groups_of(session, uid)
+    scopes = [str(group.scope) for group in groups]
+    return effective(groups, _wishes(session, [*scopes, f"{ScopeKind.DEVICE}:{uid}"]))
+
+
+def _unwant(session: Session, scope: Scope, uris: Sequence[str]) -> int:
+    statement = delete(DesiredRow).where(DesiredRow.scope == str(scope), DesiredRow.uri.in_(uris))
+    return int(session.execute(statement).rowcount)  # type: ignore[attr-defined]  # of a DELETE
+
+
+def _check(session: Session, scope: Scope) -> None:
+    """Refuse a scope that nothing belongs to: its name may be mistyped."""
+    if scope.kind is ScopeKind.GROUP:
+        _found(session, scope.name)
+    elif (
+        session.get(DeviceRow, _dcu(scope.name)) is None
+        and session.get(ExpectedRow, scope.name) is None
+    ):
+        raise NotFoundError(f"DCU {scope.name} is neither in the registry nor expected")
+
+
+def _members_of(session: Session, scope: Scope) -> Select[str] | Sequence[str]:
+    if scope.kind is ScopeKind.DEVICE:
+        return [scope.name]
+    return members(group_of(_found(session, scope.name)).which)
+
+
+def _touch(session: Session, scope: Scope, now: float, objects: Iterable[str] = ()) -> int:
+    """Have the devices of a scope woken, and forget what they have refused of some objects."""
+    whom = _members_of(session, scope)
+    if objects:
+        forgive(session, whom, objects)
+    return wake(session, whom, now)
+
+
+def _set_known(session: Session, uid: str, at: float | None) -> None:
+    session.execute(update(AccountRow).where(AccountRow.uid == uid).values(tree_known=at))
+
+
+def _dcu(uid: str) -> str:
+    return device_id(DeviceKind.DCU, uid)
+
+
+def _subject(scope: Scope) -> str:
+    return _dcu(scope.name) if scope.kind is ScopeKind.DEVICE else str(scope)
+
+
+def _words(setting: Setting) -> str:
+    return f"no {setting.uri}" if setting.format == ABSENT else f"{setting.uri}={setting.value}"

@@ -1,0 +1,406 @@
+"""The contract of the stores for device management, on every backend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import insert, select, update
+
+from openami.core.errors import ConflictError, NotFoundError
+from openami.fleet.desired import MAX_GROUPS, MAX_WANTED, Group, KnownNode, Scope, Setting
+from openami.fleet.devices import DeviceKind, LifecycleState, Sighting
+from openami.fleet.management import Outcome
+from openami.fleet.ports import DeviceFilter
+from openami.fleet.tasks import (
+    Answered,
+    Command,
+    Lost,
+    ManagementJob,
+    Result,
+    Task,
+    TaskKind,
+    TaskState,
+)
+from openami.store.relational.management_models import AccountRow
+from openami.store.relational.models import DeviceRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from openami.store.relational import RelationalStore
+
+WINDOW = "./AMI/Link/Window"
+SERIAL = "./AMI/Meters/7/Serial"
+NORTH = Group("north", DeviceFilter(DeviceKind.DCU, region="north"), 10)
+FLEET = 3000
+
+
+def uid(number: int) -> str:
+    return f"D{number:05}"
+
+
+def fill(store: RelationalStore, count: int = 4) -> None:
+    """Make DCUs, every other one in the north, each with an account."""
+    uids = [uid(n) for n in range(count)]
+    store.devices.sight([Sighting(DeviceKind.DCU, name) for name in uids], now=1.0)
+    accounts = [
+        {"uid": name, "digest": "", "suspended": False, "created": 1.0, "client_nonce": b"",
+         "server_nonce": b"", "wake_failures": 3, "wake_session": 0}
+        for name in uids
+    ]  # fmt: skip
+    with store.trees._transactions.writing() as session:
+        session.execute(insert(AccountRow), accounts)
+        session.execute(
+            update(DeviceRow).where(DeviceRow.serial.in_(uids[::2])).values(region="north")
+        )
+
+
+def due(store: RelationalStore) -> dict[str, float | None]:
+    query = select(AccountRow.uid, AccountRow.wake_due)
+    with store.trees._transactions.reading() as session:
+        return {name: at for name, at in session.execute(query) if at is not None}
+
+
+def setting(uri: str = WINDOW, value: str = "3", form: str = "int") -> Setting:
+    return Setting(uri, form, value)
+
+
+def job(
+    name: str = "j1",
+    kind: TaskKind = TaskKind.GET,
+    *,
+    which: DeviceFilter | None = None,
+    devices: Iterable[str] = (),
+    created: float = 10.0,
+    repeatable: bool = False,
+) -> ManagementJob:
+    return ManagementJob(
+        name, kind, (Command(WINDOW),), "anna", created, created + 90.0,
+        which, tuple(devices), "because", repeatable,
+    )  # fmt: skip
+
+
+def device(name: str) -> Scope:
+    return Scope.parse(f"device:{name}")
+
+
+def test_groups_are_kept_and_found_by_their_filters(store: RelationalStore) -> None:
+    fill(store)
+    everything = Group("all", DeviceFilter(DeviceKind.DCU))
+    odd = Group(
+        "odd",
+        DeviceFilter(DeviceKind.DCU, state=LifecycleState.REGISTERED, search="d00001"),
+        5,
+    )
+    assert store.trees.put_group(NORTH, who="anna", now=2.0) == 2
+    assert store.trees.put_group(everything, who="anna", now=3.0) == 4
+    assert store.trees.put_group(odd, who="anna", now=4.0) == 1
+    assert [group.name for group in store.trees.groups()] == ["all", "odd", "north"]
+    assert store.trees.group("odd").which == odd.which
+    assert [group.name for group in store.trees.groups_of(uid(0))] == ["all", "north"]
+    assert [group.name for group in store.trees.groups_of(uid(1))] == ["all", "odd"]
+    assert store.trees.groups_of("nobody") == ()
+    assert store.trees.count(NORTH.which) == 2
+    # The filter of a group and the list of devices are one thing.
+    for group in store.trees.groups():
+        found = {found.serial for found in store.devices.list(group.which).items}
+        assert found == {
+            uid(n)
+            for n in range(4)
+            if group.name in {g.name for g in store.trees.groups_of(uid(n))}
+        }
+    assert store.trees.remove_group("odd", who="anna", now=5.0) == 1
+    with pytest.raises(NotFoundError):
+        store.trees.group("odd")
+    assert [entry.subject for entry in store.audit.list(limit=4).items] == [
+        "group:odd", "group:odd", "group:all", "group:north",
+    ]  # fmt: skip
+
+
+def test_who_leaves_a_group_is_woken_too(store: RelationalStore) -> None:
+    fill(store)
+    store.trees.put_group(NORTH, who="anna", now=2.0)
+    store.trees.put_group(
+        Group("north", DeviceFilter(DeviceKind.DCU, search=uid(3))), who="anna", now=9.0
+    )
+    assert due(store) == {uid(0): 9.0, uid(2): 9.0, uid(3): 9.0}
+
+
+def test_groups_are_bounded(store: RelationalStore) -> None:
+    for n in range(MAX_GROUPS):
+        store.trees.put_group(Group(f"g{n}", DeviceFilter(DeviceKind.DCU)), who="a", now=1.0)
+    fill(store, 1)
+    assert len(store.trees.groups_of(uid(0))) == MAX_GROUPS
+    with pytest.raises(ConflictError) as raised:
+        store.trees.put_group(NORTH, who="a", now=1.0)
+    assert raised.value.code == "dm.groups"
+
+
+def test_wishes_reach_their_devices(store: RelationalStore) -> None:
+    fill(store)
+    store.trees.put_group(NORTH, who="anna", now=2.0)
+    store.trees.wake([], now=0.0)
+    assert store.trees.want(NORTH.scope, [setting()], who="anna", now=5.0) == 2
+    assert store.trees.want(NORTH.scope, [setting()], who="ben", now=6.0) == 0  # nothing new
+    assert store.trees.want(device(uid(0)), [setting(value="7")], who="anna", now=7.0) == 1
+    assert due(store) == {uid(0): 7.0, uid(2): 5.0}
+    assert store.trees.wanted(uid(0))[WINDOW].setting.value == "7"
+    assert store.trees.wanted(uid(2))[WINDOW].setting.value == "3"
+    assert store.trees.wanted(uid(1)) == {}
+    [wish] = store.trees.wishes(NORTH.scope)
+    assert (wish.who, wish.at, wish.setting) == ("anna", 5.0, setting())
+    assert store.trees.unwant(device(uid(0)), [WINDOW], who="anna", now=8.0) == 1
+    assert store.trees.wanted(uid(0))[WINDOW].setting.value == "3"
+    store.trees.remove_group("north", who="anna", now=9.0)
+    assert store.trees.wishes(NORTH.scope) == ()
+    assert [entry.what for entry in store.audit.list(subject=f"dcu-{uid(0)}").items][:2] == [
+        f"dm.unwanted {WINDOW}", f"dm.wanted {WINDOW}=7",
+    ]  # fmt: skip
+
+
+def test_a_wish_for_nobody_is_refused(store: RelationalStore) -> None:
+    fill(store, 1)
+    with pytest.raises(NotFoundError):
+        store.trees.want(device("D9"), [setting()], who="anna", now=5.0)
+    with pytest.raises(NotFoundError):
+        store.trees.want(NORTH.scope, [setting()], who="anna", now=5.0)
+    with pytest.raises(NotFoundError):
+        store.trees.unwant(device(uid(0)), [WINDOW], who="anna", now=5.0)
+    many = [setting(f"./AMI/Ext/{n}") for n in range(MAX_WANTED + 1)]
+    with pytest.raises(ConflictError) as raised:
+        store.trees.want(device(uid(0)), many, who="anna", now=5.0)
+    assert raised.value.code == "dm.wanted"
+    assert store.trees.wishes(device(uid(0))) == ()
+
+
+def test_a_tree_is_seen_and_seen_again(store: RelationalStore) -> None:
+    fill(store, 2)
+    name = uid(0)
+    nodes = [
+        KnownNode("./AMI", "node", acl="Get=*"),
+        KnownNode(WINDOW, "int", "1"),
+        KnownNode("./SCHED", "node"),
+    ]
+    assert store.trees.known_at(name) is None
+    assert not store.trees.brief(name).known
+    assert store.trees.saw(name, [], nodes, now=5.0, whole=True) == ()
+    assert store.trees.known_at(name) == 5.0
+    assert store.trees.brief(name).known
+    assert store.trees.known(uid(1)) == {}
+    known = store.trees.known(name)
+    assert {node: (known[node].format, known[node].value, known[node].acl) for node in known} == {
+        "./AMI": ("node", "", "Get=*"), WINDOW: ("int", "1", ""), "./SCHED": ("node", "", ""),
+    }  # fmt: skip
+    [change] = store.trees.saw(
+        name, ["./AMI"], [KnownNode(WINDOW, "int", "2")], now=6.0, whole=False
+    )
+    assert (change.uri, change.old, change.new, change.origin) == (WINDOW, "1", "2", "device")
+    assert set(store.trees.known(name)) == {WINDOW, "./SCHED"}
+    assert set(store.trees.known(name, below="./AMI")) == {WINDOW}
+    assert store.trees.history(name).items == (change,)
+    store.trees.doubt(name)
+    assert store.trees.known_at(name) is None
+
+
+def test_the_like_of_a_name_is_not_below_it(store: RelationalStore) -> None:
+    nodes = [KnownNode(uri, "chr", "x") for uri in ("./A_B/x", "./AXB/x", "./A_Bc")]
+    store.trees.saw("D1", [], nodes, now=5.0, whole=True)
+    assert set(store.trees.known("D1", below="./A_B")) == {"./A_B/x"}
+
+
+def test_refusals_stand_until_something_of_the_object_changes(store: RelationalStore) -> None:
+    fill(store)
+    store.trees.put_group(NORTH, who="anna", now=2.0)
+    for name in (uid(0), uid(1), uid(2)):
+        store.trees.saw(name, [], [KnownNode(WINDOW, "int", "1")], now=3.0, whole=True)
+        refused = [
+            Outcome(setting(value="99"), 500, "group:north", pushed=True),
+            Outcome(setting(SERIAL, "A1", "chr"), 405, "group:north", pushed=True),
+            Outcome(setting("./SCHED/a/Start", "x", "chr"), 415, "group:north", pushed=True),
+        ]
+        store.trees.settle(name, refused, now=4.0)
+        known = store.trees.known(name)
+        assert (known[WINDOW].value, known[WINDOW].status) == ("1", 500)
+        assert known[WINDOW].refused == setting(value="99")
+        assert (known[SERIAL].format, known[SERIAL].refused) == ("", setting(SERIAL, "A1", "chr"))
+    store.trees.want(NORTH.scope, [setting("./AMI/Link/Retries")], who="anna", now=5.0)
+    for name in (uid(0), uid(2)):  # another wish for AMI, so all of AMI is tried again
+        known = store.trees.known(name)
+        assert known[WINDOW].refused is None
+        assert SERIAL not in known
+        assert known["./SCHED/a/Start"].status == 415
+    assert store.trees.known(uid(1))[WINDOW].status == 500
+    assert store.trees.forgive(uid(1), who="anna", now=6.0) == 3
+    assert set(store.trees.known(uid(1))) == {WINDOW}
+    assert store.trees.forgive(uid(1), who="anna", now=6.0) == 0
+    assert due(store)[uid(1)] == 6.0
+    history = [(c.uri, c.new, c.status) for c in store.trees.history(uid(1)).items]
+    assert (WINDOW, "99", 500) in history
+
+
+def test_what_a_job_has_set_is_known_and_forgives(store: RelationalStore) -> None:
+    fill(store, 1)
+    name = uid(0)
+    store.trees.saw(name, [], [KnownNode(WINDOW, "int", "1", "Get=*")], now=3.0, whole=True)
+    store.trees.settle(
+        name, [Outcome(setting("./AMI/Link/Retries", "9"), 500, "group:x", pushed=True)], now=4.0
+    )
+    outcomes = [
+        Outcome(setting(value="2"), 200, "job j1"),
+        Outcome(setting("./SCHED/a/Start"), 404, "job j1"),
+        Outcome(setting("./SCHED/a/Until"), 0, "job j1"),
+    ]
+    store.trees.settle(name, outcomes, now=5.0)
+    known = store.trees.known(name)
+    assert set(known) == {WINDOW}
+    assert (known[WINDOW].value, known[WINDOW].acl, known[WINDOW].at) == ("2", "Get=*", 5.0)
+    page = store.trees.history(name, limit=1)
+    rest = store.trees.history(name, after=page.next)
+    told = [(c.uri, c.old, c.new, c.status) for c in (*page.items, *rest.items)]
+    assert told == [
+        ("./SCHED/a/Start", None, "3", 404),
+        (WINDOW, "1", "2", 200),
+        ("./AMI/Link/Retries", None, "9", 500),
+    ]
+    assert [c.uri for c in store.trees.history(name, uri="./AMI/Link").items] == [
+        WINDOW, "./AMI/Link/Retries",
+    ]  # fmt: skip
+    assert store.trees.purge(before=5.0) == 1
+    assert len(store.trees.history(name).items) == 2
+
+
+def test_what_was_removed_is_known_no_more(store: RelationalStore) -> None:
+    nodes = [KnownNode("./AMI/Meters/7", "node"), KnownNode(SERIAL, "chr", "A1")]
+    store.trees.saw("D1", [], nodes, now=3.0, whole=True)
+    store.trees.settle("D1", [Outcome(Setting("./AMI/Meters/7"), 200, "x", pushed=True)], now=4.0)
+    assert store.trees.known("D1") == {}
+    assert [(c.uri, c.old, c.new) for c in store.trees.history("D1").items] == [
+        (SERIAL, "A1", None)
+    ]
+    store.trees.saw("D1", [], nodes, now=5.0, whole=True)
+    gone = Setting("./AMI/Meters/7")
+    store.trees.settle("D1", [Outcome(gone, 405, "x", pushed=True)], now=6.0)
+    assert store.trees.known("D1")["./AMI/Meters/7"].refused == gone
+
+
+def test_a_brief_holds_what_is_asked_for(store: RelationalStore) -> None:
+    fill(store, 1)
+    name = uid(0)
+    nodes = [KnownNode(WINDOW, "int", "1"), KnownNode(SERIAL, "chr", "A1")]
+    store.trees.saw(name, [], nodes, now=3.0, whole=True)
+    store.trees.want(device(name), [setting()], who="anna", now=4.0)
+    brief = store.trees.brief(name)
+    assert (brief.known, set(brief.wanted), set(brief.nodes), brief.open) == (
+        True, {WINDOW}, {WINDOW}, False,
+    )  # fmt: skip
+    assert set(store.trees.brief(name, [SERIAL]).nodes) == {WINDOW, SERIAL}
+    store.tasks.add(job(devices=[name]))
+    assert store.trees.brief(name).open
+
+
+def test_a_job_for_a_filter_has_a_task_for_every_device(store: RelationalStore) -> None:
+    fill(store, FLEET)
+    assert store.tasks.add(job(which=DeviceFilter(DeviceKind.DCU, region="north"))) == FLEET // 2
+    progress = store.tasks.get("j1")
+    assert progress.counts == {TaskState.QUEUED: FLEET // 2}
+    assert progress.job == job(which=DeviceFilter(DeviceKind.DCU, region="north"))
+    assert due(store) == {uid(n): 10.0 for n in range(0, FLEET, 2)}
+    seen, after = [], None
+    while True:
+        page = store.tasks.tasks("j1", after=after, limit=700)
+        seen += [task.uid for task in page.items]
+        after = page.next
+        if after is None:
+            break
+    assert seen == sorted(due(store))
+    assert store.tasks.cancel("j1", who="ben", now=11.0) == FLEET // 2
+    assert store.tasks.get("j1").counts == {TaskState.CANCELLED: FLEET // 2}
+    assert store.tasks.cancel("j1", who="ben", now=11.0) == 0
+
+
+def test_devices_without_a_live_account_have_no_part(store: RelationalStore) -> None:
+    fill(store, 3)
+    store.devices.sight([Sighting(DeviceKind.DCU, "D9")], now=1.0)
+    with store.trees._transactions.writing() as session:
+        session.execute(update(AccountRow).where(AccountRow.uid == uid(1)).values(suspended=True))
+    assert store.tasks.add(job("j1", which=DeviceFilter(DeviceKind.DCU))) == 2
+    with pytest.raises(NotFoundError, match="D9") as raised:
+        store.tasks.add(job("j2", devices=[uid(0), "D9"]))
+    assert raised.value.code == "dm.no-account"
+    with pytest.raises(NotFoundError, match=uid(1)):
+        store.tasks.add(job("j3", devices=[uid(1)]))
+    with pytest.raises(ConflictError) as none:
+        store.tasks.add(job("j4", which=DeviceFilter(DeviceKind.DCU, region="moon")))
+    assert none.value.code == "dm.no-device"
+    with pytest.raises(ConflictError):
+        store.tasks.add(job("j1", devices=[uid(0)]))
+    assert [progress.job.id for progress in store.tasks.list().items] == ["j1"]
+
+
+def test_tasks_are_started_oldest_first_and_answered(store: RelationalStore) -> None:
+    fill(store, 2)
+    name = uid(0)
+    for number in (3, 1, 2):
+        store.tasks.add(job(f"j{number}", devices=[name], created=10.0 + number))
+    started = store.tasks.start(name, now=20.0, fresh=True, limit=2)
+    assert [(found.id, task.state, task.attempts) for found, task in started] == [
+        ("j1", TaskState.SENT, 1), ("j2", TaskState.SENT, 1),
+    ]  # fmt: skip
+    assert [found.id for found, _ in store.tasks.start(name, now=21.0, fresh=False)] == ["j3"]
+    assert store.tasks.start(name, now=21.0, fresh=False) == ()
+    assert store.tasks.start(uid(1), now=21.0, fresh=True) == ()
+    result = Result(WINDOW, 200, "int", "5")
+    done = store.tasks.apply("j1", name, Answered(22.0, 200, (result,)))
+    assert (done.state, done.results) == (TaskState.DONE, (result,))
+    assert store.tasks.tasks("j1").items == (done,)
+    assert store.tasks.tasks("j1", state=TaskState.QUEUED).items == ()
+    with pytest.raises(NotFoundError):
+        store.tasks.apply("j1", uid(1), Answered(22.0, 200))
+    page = store.tasks.list(uid=name, limit=2)
+    rest = store.tasks.list(uid=name, limit=2, after=page.next)
+    assert [p.job.id for p in (*page.items, *rest.items)] == ["j3", "j2", "j1"]
+    assert store.tasks.list(uid=uid(1)).items == ()
+
+
+def test_a_new_session_sends_again_what_an_old_one_lost(store: RelationalStore) -> None:
+    fill(store, 1)
+    name = uid(0)
+    store.tasks.add(job("get", devices=[name]))
+    store.tasks.add(job("once", TaskKind.EXEC, devices=[name]))
+    store.tasks.add(job("again", TaskKind.EXEC, devices=[name], repeatable=True))
+    store.tasks.start(name, now=20.0, fresh=True)
+    again = store.tasks.start(name, now=30.0, fresh=True)
+    assert {(found.id, task.attempts) for found, task in again} == {("get", 2), ("again", 2)}
+    assert [task.state for task in store.tasks.tasks("once").items] == [TaskState.UNKNOWN]
+    assert store.tasks.apply("get", name, Lost(31.0)).state is TaskState.QUEUED
+
+
+def test_time_ends_what_nobody_has_done(store: RelationalStore) -> None:
+    fill(store, 2)
+    name = uid(0)
+    assert store.tasks.pass_time(now=1.0) == 0
+    store.tasks.add(job("get", devices=[name, uid(1)]))
+    store.tasks.add(job("once", TaskKind.EXEC, devices=[name]))
+    store.tasks.start(name, now=20.0, fresh=True)
+    assert store.tasks.pass_time(now=99.0) == 0
+    assert store.tasks.start(name, now=101.0, fresh=True) == ()
+    assert store.tasks.pass_time(now=101.0) == 3
+    assert store.tasks.get("get").counts == {TaskState.EXPIRED: 2}
+    assert store.tasks.get("once").counts == {TaskState.UNKNOWN: 1}
+    late = store.tasks.apply("get", name, Answered(102.0, 200))
+    assert late.state is TaskState.DONE
+    assert store.tasks.purge(before=100.0) == 0
+    assert store.tasks.purge(before=101.0) == 2
+    with pytest.raises(NotFoundError):
+        store.tasks.get("get")
+    with pytest.raises(NotFoundError):
+        store.tasks.cancel("get", who="anna", now=1.0)
+    assert store.tasks.tasks("get").items == ()
+
+
+def test_a_task_is_what_was_added(store: RelationalStore) -> None:
+    fill(store, 1)
+    store.tasks.add(job("once", TaskKind.EXEC, devices=[uid(0)]))
+    expected = Task("once", uid(0), 100.0, once=True, updated=10.0)
+    assert store.tasks.tasks("once").items == (expected,)
