@@ -42,7 +42,7 @@ from openami.dcu.known import (
     save_meter,
 )
 from openami.dcu.schedule import CLOCK, make_line, make_rules
-from openami.dcu.settings import DcuSettings, addresses
+from openami.dcu.settings import DcuSettings
 from openami.dlms import data as d
 from openami.dlms.client import Item
 from openami.dlms.datetime import CosemDateTime
@@ -124,12 +124,6 @@ def test_a_missing_file_and_a_station_too_large_for_its_address(tmp_path: Path) 
 
 def test_every_setting_is_described() -> None:
     assert all(len(field.description or "") > 20 for field in DcuSettings.model_fields.values())
-
-
-@given(st.sets(st.integers(16, 600), max_size=40))
-def test_addresses_are_read_in_any_writing(wanted: set[int]) -> None:
-    text = ", ".join(f"{a}-{a + 1}" if a + 1 in wanted else f"{a}" for a in wanted)
-    assert addresses(text) == tuple(sorted(wanted))
 
 
 def test_a_line_and_its_rules_as_set() -> None:

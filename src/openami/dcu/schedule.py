@@ -7,11 +7,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
-from openami.dcu.settings import DcuSettings, addresses
 from openami.fleet.collection import Cadence, ClockRule, Line, Plan, Policy
+from openami.omadm.objects.ami import stations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from openami.dcu.settings import DcuSettings
 
 CLOCK: Final = "0.0.1.0.0.255"
 DAY_S: Final = 86_400
@@ -75,7 +77,7 @@ def make_line(settings: DcuSettings) -> Line:
     return Line(
         _plans(settings),
         policy=policy,
-        addresses=addresses(settings.addresses),
+        addresses=stations(settings.addresses),
         tz=ZoneInfo(settings.timezone),
     )
 

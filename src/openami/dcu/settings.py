@@ -18,38 +18,14 @@ from openami.core.errors import ConfigError
 from openami.core.identifiers import check_serial
 from openami.core.obis import Obis
 from openami.core.settings import Settings, Words
+from openami.omadm.objects.ami import stations
 from openami.transport.clock import ClockSettings
 from openami.transport.url import LinkKind, MeterUrl
 
 PREFIX: Final = "OPENAMI_DCU_"
 
-# Addresses below are reserved (IEC 62056-46, table 3), those above are "calling" and "all".
-FIRST_STATION: Final = 0x10
-LAST_STATION: Final = {1: 0, 2: 0x7D, 4: 0x3FFD}
-# More would be a sweep of hours; a segment of a power line carries some hundred meters.
-MAX_ADDRESSES: Final = 4096
-
-
-def addresses(text: str) -> tuple[int, ...]:
-    """Return the station addresses in ``16-125,200``, in order.
-
-    Raises:
-        ValueError: the text has another form, or names too many.
-    """
-    found: set[int] = set()
-    for part in filter(None, map(str.strip, text.split(","))):
-        first, dash, last = part.partition("-")
-        if not first.strip().isdecimal() or (dash and not last.strip().isdecimal()):
-            raise ValueError(f"{part!r} is not an address or a range such as 16-125")
-        low, high = int(first), int(last) if dash else int(first)
-        if not FIRST_STATION <= low <= high <= LAST_STATION[4]:
-            raise ValueError(f"{part!r}: stations are {FIRST_STATION} to {LAST_STATION[4]}")
-        if high - low >= MAX_ADDRESSES:
-            raise ValueError(f"{part!r} has over {MAX_ADDRESSES} addresses")
-        found.update(range(low, high + 1))
-    if len(found) > MAX_ADDRESSES:
-        raise ValueError(f"over {MAX_ADDRESSES} addresses")
-    return tuple(sorted(found))
+# IEC 62056-46, table 3: the highest station that an address of so many octets can name.
+LAST_STATION: Final = {2: 0x7D, 4: 0x3FFD}
 
 
 class DcuSettings(Settings):
@@ -255,7 +231,7 @@ class DcuSettings(Settings):
     @field_validator("addresses")
     @classmethod
     def _addresses(cls, value: str) -> str:
-        addresses(value)
+        stations(value)
         return value
 
     @field_validator("address_octets")
@@ -314,9 +290,9 @@ class DcuSettings(Settings):
 
     @model_validator(mode="after")
     def _together(self) -> Self:
-        stations = addresses(self.addresses)
-        if stations and stations[-1] > LAST_STATION[self.address_octets]:
-            raise ValueError(f"addresses: {stations[-1]} needs address_octets = 4")
+        found = stations(self.addresses)
+        if found and found[-1] > LAST_STATION[self.address_octets]:
+            raise ValueError(f"addresses: {found[-1]} needs address_octets = 4")
         if self.clock_threshold_s > self.clock_max_step_s:
             raise ValueError("clock_threshold_s is at most clock_max_step_s")
         if 4 * self.clock_margin_s >= self.load_period_s:

@@ -6,6 +6,8 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.support.dm_tree import NOW, Server, grant, open_tree
 
 from openami.core.errors import DecodeError
@@ -244,6 +246,8 @@ def test_how_often_a_task_may_be(server: Server) -> None:
         ("Segment/Addresses", "16-125,200", "16-"),
         ("Segment/Addresses", "16,16381", "16-9999"),
         ("Link/Window", "7", "8"),
+        ("Segment/AddressOctets", "2", "3"),
+        ("Management/PollEvery", "10", "9"),
         ("Time/Source", "system", "ntp://x"),
         ("Time/Source", "https://time.example", "https://"),
         ("Upload/Target", "", "http://headend.example"),
@@ -264,10 +268,16 @@ def test_stations() -> None:
     assert stations("") == ()
 
 
+@given(st.sets(st.integers(16, 600), max_size=40))
+def test_stations_are_read_in_any_writing(wanted: set[int]) -> None:
+    text = ", ".join(f"{a}-{a + 1}" if a + 1 in wanted else f"{a}" for a in wanted)
+    assert stations(text) == tuple(sorted(wanted))
+
+
 def test_the_views_name_the_leaves_of_the_ddf() -> None:
     parts: dict[str, Any] = {
         "Collection": ami.Collection, "Segment": ami.Segment, "Link": ami.LinkSettings,
-        "Time": ami.TimeSource, "Upload": ami.Upload,
+        "Time": ami.TimeSource, "Upload": ami.Upload, "Management": ami.Management,
     }  # fmt: skip
     for name, view in parts.items():
         rule = device_schema().rule(("AMI", name))
@@ -310,6 +320,7 @@ def test_a_replace_takes_effect_at_once_and_a_bad_one_does_not(
     ("address", "value"),
     [
         ("Time/Threshold", "4000"), ("Segment/BackoffFirst", "4000"), ("Upload/RetryFirst", "301"),
+        ("Link/ReconnectFirst", "61"),
     ],
 )  # fmt: skip
 def test_values_go_together(tree: ManagementTree, server: Server, address: str, value: str) -> None:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from openami.core.obis import Obis
 from openami.omadm.codes import Status
-from openami.omadm.objects.values import between, leaves
+from openami.omadm.objects.values import between, leaves, one_of
 from openami.omadm.tree.node import Node, find
 from openami.omadm.tree.refusal import TreeRefusedError
 
@@ -118,11 +118,18 @@ CHECKS: Final[Mapping[str, Check]] = MappingProxyType(
         "Collection/Spread": between(0, 86_400),
         "Collection/Repeat": between(1, 86_400),
         "Collection/History": between(0.1, 3660),
+        "Collection/Window": between(0.01, 3660),
+        "Collection/VisitRows": between(1, 100_000),
         "Collection/Timezone": _is_zone,
         "Meters/<X>/Serial": _is_serial,
         "Meters/<X>/SystemTitle": _is_title,
         "Meters/<X>/Address": between(_FIRST_STATION, _LAST_STATION),
         "Segment/Addresses": _is_stations,
+        "Segment/AddressOctets": one_of("2", "4"),
+        "Segment/LogicalDevice": between(1, _LAST_STATION),
+        "Segment/ManagementClient": between(1, 0x7F),
+        "Segment/PublicClient": between(1, 0x7F),
+        "Segment/Introduction": between(0, 86_400),
         "Segment/ProbeRest": between(0, 86_400),
         "Segment/BackoffFirst": between(1, 86_400),
         "Segment/BackoffMost": between(1, 86_400),
@@ -134,6 +141,8 @@ CHECKS: Final[Mapping[str, Check]] = MappingProxyType(
         "Link/ProbeTimeout": between(0.1, 60),
         "Link/VisitTimeout": between(1, 3600),
         "Link/Retries": between(0, 20),
+        "Link/ReconnectFirst": between(0.1, 86_400),
+        "Link/ReconnectMost": between(0.1, 86_400),
         "Time/Source": _is_source,
         "Time/Threshold": between(0.1, 86_400),
         "Time/MaxStep": between(0.1, 86_400),
@@ -145,13 +154,15 @@ CHECKS: Final[Mapping[str, Check]] = MappingProxyType(
         "Upload/BatchRows": between(1, 1_000_000),
         "Upload/BatchAge": between(0, 3600),
         "Upload/ReportEvery": between(1, 86_400),
+        "Upload/LongPoll": between(0, 300),
+        "Management/PollEvery": between(10, 86_400),
     }
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """What is read, and when; seconds, and days for ``history``."""
+    """What is read, and when; seconds, and days for ``history`` and ``window``."""
 
     enabled: bool
     load_profile: str
@@ -164,6 +175,8 @@ class Collection:
     spread: float
     repeat: float
     history: float
+    window: float
+    visit_rows: int
     timezone: str
 
 
@@ -182,6 +195,11 @@ class Segment:
     """Where meters may be found."""
 
     addresses: str
+    address_octets: int
+    logical_device: int
+    management_client: int
+    public_client: int
+    introduction: float
     probe_rest: float
     backoff_first: float
     backoff_most: float
@@ -199,6 +217,8 @@ class LinkSettings:
     probe_timeout: float
     visit_timeout: float
     retries: int
+    reconnect_first: float
+    reconnect_most: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +243,14 @@ class Upload:
     batch_rows: int
     batch_age: float
     report_every: float
+    long_poll: float
+
+
+@dataclass(frozen=True, slots=True)
+class Management:
+    """When the device asks to be managed; seconds."""
+
+    poll_every: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +262,7 @@ class AmiConfig:
     link: LinkSettings
     time: TimeSource
     upload: Upload
+    management: Management
     meters: tuple[MeterEntry, ...] = field(default=())
 
     @classmethod
@@ -249,6 +278,7 @@ class AmiConfig:
             leaves(LinkSettings, find(root, (*PLACE, "Link"))),
             leaves(TimeSource, find(root, (*PLACE, "Time"))),
             leaves(Upload, find(root, (*PLACE, "Upload"))),
+            leaves(Management, find(root, (*PLACE, "Management"))),
             _meters(find(root, (*PLACE, "Meters"))),
         )
         config.check()
@@ -266,6 +296,8 @@ class AmiConfig:
             raise ValueError("Time/Margin is less than a quarter of Collection/LoadPeriod")
         if self.segment.backoff_first > self.segment.backoff_most:
             raise ValueError("Segment/BackoffFirst is at most Segment/BackoffMost")
+        if self.link.reconnect_first > self.link.reconnect_most:
+            raise ValueError("Link/ReconnectFirst is at most Link/ReconnectMost")
         if self.upload.retry_first > self.upload.retry_most:
             raise ValueError("Upload/RetryFirst is at most Upload/RetryMost")
         serials = [meter.serial for meter in self.meters]
