@@ -70,9 +70,17 @@ def test_nonces_are_kept(accounts: AccountStore) -> None:
 
 
 def test_nonces_of_an_account_that_was_replaced_are_not(accounts: AccountStore) -> None:
-    accounts.commit([update_of("D1", digest="older"), update_of("D2")], [])
+    gone = accounts.commit([update_of("D1", digest="older"), update_of("D2")], [])
+    assert gone == {"D1"}
     found = accounts.accounts(["D1", "D2"])
     assert (found["D1"].client_nonce, found["D2"].client_nonce) == (b"", b"c1")
+
+
+def test_accounts_that_were_suspended_or_removed_are_told(store: RelationalStore) -> None:
+    add_account(store, "good", "d1")
+    add_account(store, "bad", "d1", suspended=True)
+    gone = store.accounts.commit([update_of(uid) for uid in ("good", "bad", "nobody")], [])
+    assert gone == {"bad", "nobody"}
 
 
 def test_a_session_answers_what_was_wished_for_before_it(store: RelationalStore) -> None:

@@ -140,10 +140,14 @@ class AccountStore(Protocol):
         """Return the accounts that there are."""
         ...
 
-    def commit(self, nonces: Sequence[NonceUpdate], sessions: Sequence[LoggedSession]) -> None:
-        """Keep nonces and sessions in one transaction, each update in its turn.
+    def commit(
+        self, nonces: Sequence[NonceUpdate], sessions: Sequence[LoggedSession]
+    ) -> frozenset[str]:
+        """Keep nonces and sessions in one transaction.
 
-        An update of an account that was replaced since changes nothing.
+        Returns:
+            the devices among them whose account was replaced since, which changed nothing of it, or
+            is suspended: their sessions are to go no further.
         """
         ...
 

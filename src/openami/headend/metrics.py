@@ -31,6 +31,10 @@ class Metrics:
         self._refusals = self._counter("refusals", "Requests refused, by error code", "code")
         self._logins = self._counter("logins", "Log-ins by outcome", "outcome")
         self._jobs = self._counter("jobs", "On-demand reads by the state they came to", "state")
+        self._ssmp = self._counter("ssmp_answers", "Answers to devices that register", "answer")
+        self._dm_sessions = self._counter(
+            "dm_sessions", "Sessions with devices by their end", "end"
+        )
         self._requests = self._counter("requests", "HTTP requests", "listener", "method", "status")
         self._groups = Histogram(
             "openami_commit_seconds", "Time of one group commit", registry=self.registry
@@ -86,6 +90,14 @@ class Metrics:
     def job(self, state: str) -> None:
         """Count one on-demand read that came to ``state``."""
         self._jobs.labels(state).inc()
+
+    def ssmp(self, answer: str) -> None:
+        """Count one answer of the security server, by its kind."""
+        self._ssmp.labels(answer).inc()
+
+    def dm_session(self, end: str) -> None:
+        """Count one session with a device, by how it ended."""
+        self._dm_sessions.labels(end).inc()
 
     def request(self, listener: str, method: str, status: int) -> None:
         """Count one answered HTTP request."""

@@ -52,6 +52,21 @@ class HeadendSettings(Settings):
         default="127.0.0.1:8444",
         description="HOST:PORT for DCUs, with mutual TLS. Port 0 picks one.",
     )
+    security_listen: str = Field(
+        default="127.0.0.1:8445",
+        description="HOST:PORT for devices that register, with mutual TLS. Port 0 picks one.",
+    )
+    dm_url: str | None = Field(
+        default=None,
+        max_length=256,
+        description="Address of device management that registered devices are given, such as "
+        "https://head-end.example:8444/dm; made from names and device_listen if not given.",
+    )
+    dm_server_id: str = Field(
+        default="openami",
+        pattern=r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}",
+        description="Name of this head-end in devices' accounts and access control lists.",
+    )
     names: Words = Field(
         default=(),
         description="Host names and addresses for the servers' certificates, beside localhost, "
@@ -86,6 +101,49 @@ class HeadendSettings(Settings):
     )
     operator_certificate_days: float = Field(
         default=365.0, ge=1, le=20 * 365, description="How long an operator's certificate is good."
+    )
+    offer_days: float = Field(
+        default=7.0,
+        ge=0.01,
+        le=365,
+        description="How long a registered device may take to acknowledge its accounts.",
+    )
+    hold_unexpected: bool = Field(
+        default=True,
+        description="Whether a device that no list names waits for approval, or is refused.",
+    )
+    pending_retry_s: int = Field(
+        default=300, ge=1, le=7 * 86_400, description="When a device that waits asks again."
+    )
+    refused_retry_s: int = Field(
+        default=3600, ge=1, le=7 * 86_400, description="When a refused device asks again."
+    )
+    dm_sessions: int = Field(
+        default=4096,
+        ge=1,
+        le=65536,
+        description="Most devices in a session of device management; more are told to come back.",
+    )
+    dm_idle_s: float = Field(
+        default=120.0, gt=0, le=3600, description="How long a device may be silent in a session."
+    )
+    keep_sessions_days: float = Field(
+        default=30.0, gt=0, description="How long the log of sessions with devices is kept."
+    )
+    wake_first_s: float = Field(
+        default=30.0,
+        gt=0,
+        description="When a device that a notification did not wake is sent another; then after "
+        "twice as long, and so on.",
+    )
+    wake_most_s: float = Field(
+        default=900.0, gt=0, description="Longest time between two notifications."
+    )
+    wake_attempts: int = Field(
+        default=6,
+        ge=1,
+        le=100,
+        description="Notifications until a device is left to come by itself.",
     )
     commit_window_ms: float = Field(
         default=5.0,
@@ -174,7 +232,7 @@ class HeadendSettings(Settings):
             raise ValueError(f"{value!r} is no time zone") from error
         return value
 
-    @field_validator("listen", "device_listen")
+    @field_validator("listen", "device_listen", "security_listen")
     @classmethod
     def _address(cls, value: str) -> str:
         address(value)

@@ -18,6 +18,8 @@ from openami.store.relational.paging import bounded
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from sqlalchemy.orm import Session
+
     from openami.fleet.accounts import LoggedSession, NonceUpdate, WakeUp
 
 _ACCOUNT: Final[Any] = AccountRow.__table__
@@ -68,8 +70,13 @@ class AccountRepository(SessionRepository):
         with self._transactions.reading() as session:
             return {row.uid: AccountRecord(*row) for row in session.execute(query)}
 
-    def commit(self, nonces: Sequence[NonceUpdate], sessions: Sequence[LoggedSession]) -> None:
+    def commit(
+        self, nonces: Sequence[NonceUpdate], sessions: Sequence[LoggedSession]
+    ) -> frozenset[str]:
         with self._transactions.writing() as session:
+            if sessions:
+                add_sessions(session, sessions)
+                trim_sessions(session, sessions)
             # In one order, so that two head-ends never wait for each other.
             rows = [_nonces(each) for each in sorted(nonces, key=lambda each: each.uid)]
             for statement, some in (
@@ -78,9 +85,7 @@ class AccountRepository(SessionRepository):
             ):
                 if some:
                     session.execute(statement, some)
-            if sessions:
-                add_sessions(session, sessions)
-                trim_sessions(session, sessions)
+            return _gone(session, nonces)
 
     def reach(self, uid: str, url: str) -> None:
         statement = update(_ACCOUNT).where(_ACCOUNT.c.uid == uid).values(wake_url=url)
@@ -114,6 +119,17 @@ class AccountRepository(SessionRepository):
         if rows:
             with self._transactions.writing() as session:
                 session.execute(_WOKEN, rows)
+
+
+def _gone(session: Session, nonces: Sequence[NonceUpdate]) -> frozenset[str]:
+    """Return the devices whose account is not the one of the update, or suspended."""
+    if not nonces:
+        return frozenset()
+    query = select(_ACCOUNT.c.uid, _ACCOUNT.c.digest).where(
+        _ACCOUNT.c.uid.in_([each.uid for each in nonces]), _ACCOUNT.c.suspended.is_(False)
+    )
+    standing = {(row.uid, row.digest) for row in session.execute(query)}
+    return frozenset(each.uid for each in nonces if (each.uid, each.digest) not in standing)
 
 
 def _nonces(update: NonceUpdate) -> dict[str, Any]:

@@ -1,0 +1,64 @@
+"""Device management as the head-end's other parts know it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from openami.headend.management.accounts import Accounts
+from openami.headend.management.sessionlog import SessionLog
+from openami.headend.management.sessions import Sessions
+from openami.headend.management.watch import Watch
+
+if TYPE_CHECKING:
+    from openami.core.clock import Clock
+    from openami.fleet.accounts import AccountStore
+    from openami.fleet.ports import Vault
+    from openami.headend.management.ports import Planner
+    from openami.headend.management.watch import AlarmBell
+    from openami.headend.metrics import Metrics
+    from openami.headend.settings import HeadendSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Management:
+    """Sessions with devices, and what belongs to them."""
+
+    accounts: Accounts
+    sessions: Sessions
+    log: SessionLog
+    wall: Clock
+
+    async def pass_time(self) -> None:
+        """End the sessions of devices that have gone silent."""
+        await self.sessions.pass_time(self.wall.now())
+
+    async def stop(self) -> None:
+        """End every session, and finish what was begun."""
+        await self.sessions.stop(self.wall.now())
+        await self.accounts.stop()
+
+
+def build_management(
+    store: AccountStore,
+    vault: Vault,
+    planner: Planner,
+    *,
+    alarms: AlarmBell,
+    metrics: Metrics,
+    settings: HeadendSettings,
+    wall: Clock,
+) -> Management:
+    """Return device management over its stores; nothing runs yet."""
+    accounts = Accounts(store, vault)
+    sessions = Sessions(
+        store,
+        accounts,
+        planner,
+        watch=Watch(alarms),
+        metrics=metrics,
+        most=settings.dm_sessions,
+        idle=settings.dm_idle_s,
+    )
+    log = SessionLog(store, wall=wall, keep_days=settings.keep_sessions_days)
+    return Management(accounts, sessions, log, wall)

@@ -1,0 +1,64 @@
+"""What was said in a session, for its log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from openami.fleet.accounts import LoggedSession, MessageRecord, SessionRecord
+
+if TYPE_CHECKING:
+    from openami.omadm.session.events import SessionEnded
+
+MAX_OCTETS: Final = 256 * 1024
+"""Of the bodies of one session that are kept: a tree and what was changed of it. Of large objects
+the rest says nothing new."""
+MAX_MESSAGES: Final = 500
+"""Of one session that are kept, for the same reason."""
+
+# Nodes of DMAcc that hold passwords and nonces (OMA-TS-DM_StdObj 1.2, 5.3), and a Cred with one.
+_SECRETS: Final = (b"AAuthSecret", b"AAuthData", b"auth-basic")
+
+
+class Transcript:
+    """The messages of one session.
+
+    A message that has to do with passwords is noted without its body.
+    """
+
+    def __init__(self, number: int, uid: str, session: str, *, notified: bool, now: float) -> None:
+        self.number = number
+        self._uid = uid
+        self._session = session
+        self._notified = notified
+        self._began = now
+        self._messages: list[MessageRecord] = []
+        self._count = 0
+        self._octets = 0
+
+    def add(self, body: bytes, media: str, *, sent: bool, now: float) -> None:
+        """Note a message."""
+        self._count += 1
+        self._octets += len(body)
+        if self._count > MAX_MESSAGES:
+            return
+        secret = any(name in body for name in _SECRETS)
+        kept = b"" if secret or self._octets > MAX_OCTETS else body
+        self._messages.append(MessageRecord(self._count, sent, now, media, len(body), kept))
+
+    def close(self, end: SessionEnded, *, orders: int, now: float) -> LoggedSession:
+        """Return the session for the log."""
+        record = SessionRecord(
+            self.number,
+            self._uid,
+            self._session,
+            self._began,
+            now,
+            end.end,
+            end.code,
+            end.message,
+            self._notified,
+            self._count,
+            self._octets,
+            orders,
+        )
+        return LoggedSession(record, tuple(self._messages))
