@@ -80,6 +80,11 @@ def existing(
     help="For DCUs, with mutual TLS. [default: 127.0.0.1:8444]",
 )
 @click.option(
+    "--security-listen",
+    metavar="HOST:PORT",
+    help="For devices that register, with mutual TLS. [default: 127.0.0.1:8445]",
+)
+@click.option(
     "--timezone", metavar="ZONE", help="Time zone of the pages, such as Asia/Seoul. [default: UTC]"
 )
 @set_option
@@ -91,6 +96,7 @@ def run(
     state: Path | None,
     listen: str | None,
     device_listen: str | None,
+    security_listen: str | None,
     timezone: str | None,
     assignments: tuple[str, ...],
     clock: str | None,
@@ -111,6 +117,7 @@ def run(
         state=state,
         listen=listen,
         device_listen=device_listen,
+        security_listen=security_listen,
         timezone=timezone,
     )
 
@@ -118,6 +125,7 @@ def run(
         facts = {
             "console": running.url,
             "devices": running.device_url,
+            "security": running.security_url,
             "ca": str(running.home.authority),
             "admin_password": str(running.home.admin_password),
         }
@@ -126,6 +134,7 @@ def run(
             return
         note(f"console   {running.url}")
         note(f"devices   {running.device_url}")
+        note(f"security  {running.security_url}")
         if running.first_password is not None:
             note(f"account   {settings.admin_name}, password in {running.home.admin_password}")
         note("Ctrl-C stops it.")
@@ -164,7 +173,7 @@ def enroll(
         ("authority.pem", made.authority),
         ("key.pem", made.key),
     ):
-        _write_private(out / name, content)
+        write_private(out / name, content)
     note(f"{dcu}: credentials in {out}")
 
 
@@ -250,7 +259,8 @@ def who() -> str:
     return f"{user}@command-line"
 
 
-def _write_private(path: Path, content: bytes) -> None:
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read; ConfigError."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:

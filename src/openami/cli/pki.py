@@ -2,18 +2,253 @@
 
 from __future__ import annotations
 
+import functools
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
 import click
 
+from openami.cli.headend import existing, state_option, who, write_private
+from openami.cli.options import config_option, examples, set_option
+from openami.cli.output import emit_json, json_option, note, table
 from openami.cli.pki_maker import factory, maker
+from openami.core.clock import isoformat, utc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from openami.fleet.certificates import CertificateRecord
+    from openami.headend.offline import Offline
+    from openami.headend.security.pki import Pki
+
+AUTHORITIES: Final = ("root", "devices", "servers", "operators")
+MAX_FILE: Final = 1 << 20  # octets of a certificate's file: a mistaken one is not read whole
 
 
-@click.group(short_help="Certificates: authorities, trust anchors, revocation; factory identities.")
+@click.group(short_help="Certificates: authorities, trust anchors, revocation, factory identities.")
 def pki() -> None:
     """Look after certificates, on the machine of the head-end and with or without it running.
 
-    `maker` and `factory` are a manufacturer's own tools and need no head-end.
+    A head-end that runs takes what is changed within seconds. `maker` and `factory` are a
+    manufacturer's own tools and need no head-end.
     """
 
 
 pki.add_command(maker)
 pki.add_command(factory)
+
+
+def installation(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say which installation, as one argument ``opened``."""
+
+    @config_option
+    @state_option
+    @set_option
+    @functools.wraps(command)
+    def wrapped(
+        config: Path | None, state: Path | None, assignments: tuple[str, ...], **others: Any
+    ) -> None:
+        from openami.headend.offline import open_offline
+
+        command(opened=open_offline(existing(config, assignments, state)), **others)
+
+    return wrapped
+
+
+@pki.command()
+@installation
+@json_option
+def show(opened: AbstractContextManager[Offline], as_json: bool) -> None:
+    """Show the authorities and for how long they are good."""
+    from openami.crypto.certificates import fingerprint
+
+    now = utc(time.time())
+    with opened as home:
+        found = home.pki.authorities()
+    rows = [
+        {
+            "authority": name.value,
+            "fingerprint": fingerprint(certificate).hex(),
+            "not_after": certificate.not_valid_after_utc.isoformat().replace("+00:00", "Z"),
+            "days_left": (certificate.not_valid_after_utc - now) // timedelta(days=1),
+        }
+        for name, certificate in found.items()
+    ]
+    _print(rows, as_json=as_json)
+
+
+@pki.group()
+def anchors() -> None:
+    """Look after the manufacturers whose factory certificates are believed."""
+
+
+@anchors.command("list")
+@installation
+@json_option
+def list_anchors(opened: AbstractContextManager[Offline], as_json: bool) -> None:
+    """List the manufacturers' trust anchors."""
+    with opened as home:
+        found = home.pki.anchors()
+    rows = [
+        {
+            "manufacturer": anchor.manufacturer,
+            "fingerprint": anchor.fingerprint,
+            "added": isoformat(anchor.added),
+            "who": anchor.who,
+        }
+        for anchor in found
+    ]
+    _print(rows, as_json=as_json, columns=("manufacturer", "fingerprint", "added", "who"))
+
+
+@anchors.command(epilog=examples("openami pki anchors add 'Example Works' anchor.pem"))
+@click.argument("name")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@installation
+def add(opened: AbstractContextManager[Offline], name: str, file: Path) -> None:
+    """Trust the manufacturer NAME, whose root certificate is in FILE (PEM or DER)."""
+    with opened as home:
+        anchor = home.pki.add_anchor(name, _read(file), who=who())
+    note(f"{anchor.manufacturer}: {anchor.fingerprint} is trusted")
+
+
+@anchors.command()
+@click.argument("fingerprint")
+@installation
+def remove(opened: AbstractContextManager[Offline], fingerprint: str) -> None:
+    """Trust the certificate with FINGERPRINT no longer; devices that have registered stay."""
+    with opened as home:
+        anchor = home.pki.remove_anchor(fingerprint, who=who())
+    note(f"{anchor.manufacturer}: {anchor.fingerprint} is not trusted any more")
+
+
+@pki.command("list")
+@click.option("--kind", type=click.Choice(["device", "server", "operator"]), help="Only these.")
+@click.option("--subject", help="Only of this device, server or operator.")
+@click.option("--revoked", is_flag=True, help="Only revoked ones.")
+@click.option("--most", type=click.IntRange(1), default=1000, show_default=True, help="How many.")
+@installation
+@json_option
+def list_certificates(
+    opened: AbstractContextManager[Offline],
+    kind: str | None,
+    subject: str | None,
+    revoked: bool,
+    most: int,
+    as_json: bool,
+) -> None:
+    """List the certificates that were issued, the last first."""
+    from openami.fleet.certificates import CertificateKind
+
+    with opened as home:
+        rows = list(
+            _certificates(
+                home.pki,
+                most,
+                kind=CertificateKind(kind) if kind else None,
+                subject=subject,
+                revoked=True if revoked else None,
+            )
+        )
+    columns = ("serial", "kind", "subject", "issued", "not_after", "days_left", "revoked", "reason")
+    _print(rows, as_json=as_json, columns=columns)
+
+
+@pki.command(epilog=examples("openami pki revoke 5c0ffee1 --why 'stolen from its pole'"))
+@click.argument("serial")
+@click.option("--reason", default="unspecified", show_default=True,
+              help="By a name of RFC 5280, such as keyCompromise or superseded.")  # fmt: skip
+@click.option("--why", required=True, help="The reason in words, for the audit log.")
+@installation
+def revoke(opened: AbstractContextManager[Offline], serial: str, reason: str, why: str) -> None:
+    """Revoke the certificate SERIAL for good: nobody gets in with it any more."""
+    from openami.headend.registry import reason as words
+    from openami.headend.security.pki import serial_number
+
+    number = serial_number(serial)
+    with opened as home:
+        home.pki.revoke(number, reason, when=time.time(), who=who(), why=words(why))
+        record = home.pki.certificate(number)
+    note(f"{number:x} of {record.subject} has been revoked: {record.reason}")
+
+
+@pki.command(epilog=examples("openami pki crl devices --out devices.crl"))
+@click.argument("authority", type=click.Choice(AUTHORITIES))
+@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False),
+              help="File that gets the list, in DER.")  # fmt: skip
+@installation
+def crl(opened: AbstractContextManager[Offline], authority: str, out: Path) -> None:
+    """Write the list of what an authority has revoked (CRL)."""
+    with opened as home:
+        made = home.pki.crl(authority)
+    out.write_bytes(made)
+    note(f"{out}: what {authority} has revoked")
+
+
+@pki.command(epilog=examples("openami pki operator anna --out anna"))
+@click.argument("name")
+@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False),
+              help="Folder that gets certificate.pem, and key.pem unless there is a request.")  # fmt: skip
+@click.option("--request", type=click.Path(path_type=Path, dir_okay=False, exists=True),
+              help="PKCS #10 in PEM: the operator's own key, which then never leaves its place.")  # fmt: skip
+@installation
+def operator(
+    opened: AbstractContextManager[Offline], name: str, out: Path, request: Path | None
+) -> None:
+    """Issue a certificate for the operator NAME."""
+    from openami.crypto.certificates import requested_key
+    from openami.headend.security.authorities import new_key
+    from openami.headend.security.pki import key_pem
+
+    own = new_key()
+    key = requested_key(_read(request)) if request else own.public_key()
+    with opened as home:
+        issued = home.pki.issue_operator(name, key, who=who(), now=time.time())
+    out.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if request is None:
+        write_private(out / "key.pem", key_pem(own))
+    write_private(out / "certificate.pem", issued.pem())
+    note(f"{name}: certificate {issued.serial:x} in {out}")
+
+
+def _certificates(pki: Pki, most: int, **which: Any) -> Iterator[dict[str, Any]]:
+    after: str | None = None
+    left, now = most, time.time()
+    while left > 0:
+        page = pki.certificates(after=after, limit=min(left, 1000), **which)
+        yield from (_row(record, now) for record in page.items)
+        left, after = left - len(page.items), page.next
+        if after is None:
+            return
+
+
+def _row(record: CertificateRecord, now: float) -> dict[str, Any]:
+    return {
+        "serial": f"{record.serial:x}",
+        "kind": record.kind.value,
+        "subject": record.subject,
+        "issued": isoformat(record.issued),
+        "not_after": isoformat(record.not_after),
+        "days_left": int(record.days_left(now)),
+        "revoked": None if record.revoked is None else isoformat(record.revoked),
+        "reason": record.reason,
+    }
+
+
+def _print(
+    rows: list[dict[str, Any]], *, as_json: bool, columns: tuple[str, ...] | None = None
+) -> None:
+    if as_json:
+        for row in rows:
+            emit_json(row)
+        return
+    names = columns or tuple(rows[0])
+    table(names, [[row[name] for name in names] for row in rows])
+
+
+def _read(file: Path) -> bytes:
+    with file.open("rb") as source:
+        return source.read(MAX_FILE)

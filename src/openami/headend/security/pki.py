@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 
 SERVER_DAYS: Final = 397  # browsers refuse a server's certificate of more than 398 days
 OPERATOR_NAME: Final = 64  # characters, as of an account
+
+_SERIAL: Final = re.compile(r"[0-9A-Fa-f]{1,40}")  # RFC 5280 4.1.2.2: 20 octets
 
 REASONS: Final = frozenset(
     reason.value
@@ -327,6 +330,18 @@ def authority_name(text: str) -> AuthorityName:
         return AuthorityName(text)
     except ValueError as error:
         raise NotFoundError("there is no such authority") from error
+
+
+def serial_number(text: str) -> int:
+    """Return the number of a certificate as people write it: hexadecimal, colons or not.
+
+    Raises:
+        NotFoundError: no certificate can have that number.
+    """
+    digits = text.replace(":", "")
+    if not _SERIAL.fullmatch(digits):
+        raise NotFoundError("a certificate's number has 1 to 40 hexadecimal digits")
+    return int(digits, 16)
 
 
 def chain_pem(chain: Iterable[bytes]) -> bytes:
