@@ -17,6 +17,7 @@ from openami.core.obis import Obis
 from openami.dcu.agent import Dcu, title_of
 from openami.dcu.known import forget_meter
 from openami.dcu.visit import Visit
+from openami.omadm.objects.ami import MeterEntry
 from openami.store.spool import Spool
 from openami.transport.medium import LineProfile
 
@@ -616,3 +617,31 @@ async def test_another_dcus_certificate_is_refused(
         with pytest.raises(ConfigError, match="not the certificate of DCU dcu-2") as caught:
             await Dcu(settings, made.clock).__aenter__()
         assert caught.value.code == "config.identity"
+
+
+async def test_only_the_meters_that_belong_here_are_read(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    async with chain(tmp_path, certificates) as made:
+        mine, off = MeterEntry(identity(1).serial), MeterEntry(identity(2).serial, enabled=False)
+        dcu = await made.start_dcu(meters=(mine, off))
+        await made.until(lambda: made.complete(1) and dcu.line.swept)
+        assert dcu.line.meters() == (identity(1).serial,)
+        await made.stop_dcu()
+        await made.start_dcu(meters=(mine, MeterEntry(off.serial, address=18)), addresses="")
+        await made.until(lambda: made.complete(1, 2))
+        assert not made.stored(0)
+
+
+async def test_without_a_schedule_meters_are_read_when_they_shall_be(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    async with chain(tmp_path, certificates) as made:
+        dcu = await made.start_dcu(collect=False)
+        await made.until(lambda: len(dcu.line.meters()) == 3 and not dcu.roster.new)
+        assert not made.headend.rows()
+        dcu.collect()
+        await made.until(lambda: made.complete(*ALL))
+        reports = len(made.headend.reports)
+        dcu.tell()
+        await made.until(lambda: len(made.headend.reports) > reports)

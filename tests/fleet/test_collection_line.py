@@ -317,3 +317,42 @@ def test_nobody_starves(dead: set[int], cost: float, demands: list[tuple[float, 
 def test_policies_that_cannot_be(bad: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"backoff|counts"):
         Policy(**bad)  # type: ignore[arg-type] # wrong on purpose
+
+
+def test_everything_is_due_when_somebody_says_so() -> None:
+    made = line("A", "B")
+    read(made, made.next(at(0)), at(0))
+    read(made, made.next(at(0)), at(0))
+    made.failed("B", at(1), jitter=0)
+    assert isinstance(made.next(at(2)), Rest)
+    made.hasten(at(3))
+    visits = [read(made, made.next(at(3)), at(3)) for _ in range(2)]
+    assert {v.serial for v in visits} == {"A", "B"}
+    assert {v.subjects for v in visits} == {("load", "log")}
+    assert isinstance(made.next(at(4)), Rest)
+
+
+def test_without_a_schedule_meters_are_read_when_somebody_says_so() -> None:
+    made = Line([LOAD, LOG], policy=POLICY, scheduled=False)
+    made.add("A", 16, jitter=0)
+    assert made.next(at(0)) == Rest(float("inf"), None)
+    assert made.demand("job", "A")
+    step = made.next(at(1))
+    assert step == Visit("A", 16, (), ("job",))
+    made.withdraw("job")
+    made.hasten(at(10_000))
+    assert read(made, made.next(at(10_000)), at(10_000)).subjects == ("load", "log")
+    assert isinstance(made.next(at(99_999)), Rest)
+
+
+def test_a_search_goes_round_again_without_rests() -> None:
+    made = line(addresses=(16, 17))
+    for address in (16, 17):
+        assert made.next(at(0)) == Probe(address)
+        made.probed(address, at(0))
+    assert isinstance(made.next(at(1)), Rest)
+    made.search()
+    for address in (16, 17):
+        assert made.next(at(1)) == Probe(address)
+        made.probed(address, at(1))
+    assert isinstance(made.next(at(2)), Rest)

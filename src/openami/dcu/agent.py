@@ -42,7 +42,8 @@ from openami.transport.signals import stop_signals
 from openami.transport.tls import client_context, uris_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Mapping
+    from pathlib import Path
 
     from openami.core.clock import Clock
     from openami.dcu.roster import Station
@@ -64,11 +65,11 @@ def title_of(settings: DcuSettings) -> SystemTitle:
     return SystemTitle.of(FLAG, int.from_bytes(digest[:5], "big"))
 
 
-def _check_identity(settings: DcuSettings) -> None:
+def _check_identity(dcu: str, certificate: Path) -> None:
     """Refuse another DCU's certificate: its readings would go under that DCU's name."""
-    if DCU_URN + settings.id not in uris_of(settings.certificate):
+    if DCU_URN + dcu not in uris_of(certificate):
         raise ConfigError(
-            f"{settings.certificate} is not the certificate of DCU {settings.id}",
+            f"{certificate} is not the certificate of DCU {dcu}",
             hint="`openami headend enroll` makes a DCU's certificate",
             code="config.identity",
         )
@@ -80,15 +81,26 @@ class Dcu:
     Args:
         settings: everything that its operator decides.
         clock: the time that it keeps and gives to its meters.
+        connect: makes a client of the head-end at an address; None: with the settings' files.
+        facts: what else the head-end is told of the DCU.
 
     Raises:
         ConfigError: a certificate or a key file can not be used, or is another DCU's.
         StoreError: its state can not be used, or another process has it.
     """
 
-    def __init__(self, settings: DcuSettings, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: DcuSettings,
+        clock: Clock,
+        *,
+        connect: Callable[[str], HttpClient] | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
         self.settings = settings
         self._clock = clock
+        self._connect = connect or self._with_files
+        self._facts = dict(facts or {})
         self._stack = AsyncExitStack()
         self._chance = random.SystemRandom().random
         self._stop_line, self._stop_uplink = Stop(), Stop()
@@ -114,11 +126,7 @@ class Dcu:
             stack.callback(self.spool.close)
             vault = FileVault(settings.state / "vault.sqlite", kek=settings.state / "kek")
             stack.callback(vault.close)
-            tls = client_context(
-                settings.authority, certificate=settings.certificate, key=settings.key
-            )
-            _check_identity(settings)
-            client = HttpClient(str(settings.headend).rstrip("/"), tls=tls)
+            client = self._connect(str(settings.headend).rstrip("/"))
             await stack.enter_async_context(client)
             self._headend = HeadEnd(client, upload_timeout_s=settings.upload_timeout_s)
             await self._assemble(Keyring(vault, self._headend))
@@ -128,9 +136,17 @@ class Dcu:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
+    def _with_files(self, url: str) -> HttpClient:
+        settings = self.settings
+        if settings.certificate is None or settings.key is None:
+            raise ConfigError("a DCU needs a certificate and its key", code="config.identity")
+        _check_identity(settings.id, settings.certificate)
+        tls = client_context(settings.authority, certificate=settings.certificate, key=settings.key)
+        return HttpClient(url, tls=tls)
+
     async def _assemble(self, keyring: Keyring) -> None:
         settings = self.settings
-        self.roster = Roster(self.line, self.spool, keyring)
+        self.roster = Roster(self.line, self.spool, keyring, listed=settings.listed)
         await self.roster.load()
         self.gatherer = Gatherer(
             self.spool,
@@ -177,6 +193,18 @@ class Dcu:
             self.collector.nudge.set()
 
     # Running
+
+    def collect(self) -> None:
+        """Read every meter now, not only what is due."""
+        self.collector.collect()
+
+    def discover(self) -> None:
+        """Search the line for meters now."""
+        self.collector.discover()
+
+    def tell(self) -> None:
+        """Report to the head-end now."""
+        self._reporter.asked.set()
 
     def stop(self) -> None:
         """Ask the DCU to end in good order."""
@@ -240,6 +268,7 @@ class Dcu:
         size, figures = self.spool.size, self.modem.figures
         return {
             "dcu": {
+                **self._facts,
                 "version": __version__,
                 "uptime_s": round(monotonic() - self._began, 1),
                 "spool_batches": size.batches,

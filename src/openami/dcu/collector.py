@@ -107,6 +107,16 @@ class Collector:
         else:
             board.failed(job, "meter.unknown", "no such meter is on this line")
 
+    def collect(self) -> None:
+        """Read every meter now, not only what is due."""
+        self._around.line.hasten(self._moment())
+        self.nudge.set()
+
+    def discover(self) -> None:
+        """Search the line for meters now."""
+        self._around.line.search()
+        self.nudge.set()
+
     async def run(self) -> None:
         """Work until the DCU ends; the visit in hand is finished, and what it brought is kept."""
         around = self._around
@@ -222,6 +232,9 @@ class Collector:
 
     async def _found(self, address: int, greeting: Greeting) -> None:
         around = self._around
+        if not around.roster.belongs(greeting.serial):
+            log.debug("not a meter of ours", meter=greeting.serial, address=address)
+            return
         known = around.roster.get(greeting.serial)
         if known is not None and known.meter.address != address and await self._still_there(known):
             log.warning("a serial number at two addresses", meter=greeting.serial,

@@ -66,6 +66,7 @@ class Roster:
         line: is told of every meter that comes and goes.
         spool: where meters are remembered.
         keyring: what opens the meters.
+        listed: the serials that belong here; None: all.
 
     Attributes:
         new: serials of meters that the head-end was not asked about yet.
@@ -73,10 +74,18 @@ class Roster:
         conflicts: addresses at which somebody answers who should not, and who.
     """
 
-    def __init__(self, line: Line, spool: Spool, keyring: Keyring) -> None:
+    def __init__(
+        self,
+        line: Line,
+        spool: Spool,
+        keyring: Keyring,
+        *,
+        listed: frozenset[str] | None = None,
+    ) -> None:
         self._line = line
         self._spool = spool
         self._keyring = keyring
+        self._listed = listed
         self._stations: dict[str, Station] = {}
         self.new: set[str] = set()
         self.wanting: set[str] = set()
@@ -93,6 +102,10 @@ class Roster:
         """Return a station."""
         return self._stations.get(serial)
 
+    def belongs(self, serial: str) -> bool:
+        """Tell whether a meter is one of those that are read here."""
+        return self._listed is None or serial in self._listed
+
     async def load(self) -> None:
         """Take up what the spool remembers."""
         for station in await asyncio.to_thread(self._load):
@@ -103,7 +116,7 @@ class Roster:
         for (serial, profile), time in self._spool.cursors().items():
             cursors.setdefault(serial, {})[profile] = time
         stations = []
-        for meter in load_meters(self._spool).values():
+        for meter in filter(lambda m: self.belongs(m.serial), load_meters(self._spool).values()):
             station = Station(meter, MeterCounters(self._spool, meter.serial))
             station.moved_on(cursors.get(meter.serial, {}))
             if meter.system_title:

@@ -77,9 +77,15 @@ def make_line(settings: DcuSettings) -> Line:
     return Line(
         _plans(settings),
         policy=policy,
-        addresses=stations(settings.addresses),
+        addresses=(*stations(settings.addresses), *_places(settings)),
+        scheduled=settings.collect,
         tz=ZoneInfo(settings.timezone),
     )
+
+
+def _places(settings: DcuSettings) -> tuple[int, ...]:
+    """Return where listed meters are said to be."""
+    return tuple(m.address for m in settings.meters if m.enabled and m.address is not None)
 
 
 def _plans(settings: DcuSettings) -> Iterator[Plan]:

@@ -18,7 +18,7 @@ from openami.core.errors import ConfigError
 from openami.core.identifiers import check_serial
 from openami.core.obis import Obis
 from openami.core.settings import Settings, Words
-from openami.omadm.objects.ami import stations
+from openami.omadm.objects.ami import MeterEntry, stations
 from openami.transport.clock import ClockSettings
 from openami.transport.url import LinkKind, MeterUrl
 
@@ -58,9 +58,6 @@ class DcuSettings(Settings):
     )
     logical_device: int = Field(
         default=1, ge=1, le=0x3FFD, description="Upper HDLC address: the management device."
-    )
-    management_client: int = Field(
-        default=1, ge=1, le=0x7F, description="SAP of the client that reads and sets."
     )
     public_client: int = Field(
         default=16, ge=1, le=0x7F, description="SAP of the client that needs no credentials."
@@ -111,6 +108,10 @@ class DcuSettings(Settings):
         "how to open it, before it is read from its beginning (real time).",
     )
 
+    meters: tuple[MeterEntry, ...] = Field(
+        default=(), description="The meters that belong here; none: all that are found."
+    )
+    collect: bool = Field(default=True, description="Whether meters are read by schedule.")
     load_profile: str = Field(
         default="1.0.99.1.0.255", description="Logical name of the load profile; empty: none."
     )
@@ -185,9 +186,13 @@ class DcuSettings(Settings):
     )
 
     headend: AnyHttpUrl = Field(description="The head-end's device listener: https://HOST:PORT.")
-    certificate: Path = Field(description="The DCU's certificate and its chain, PEM.")
-    key: Path = Field(description="The certificate's private key, PEM.")
-    authority: Path = Field(description="Certificates that the head-end's is checked by, PEM.")
+    certificate: Path | None = Field(
+        default=None, description="The DCU's certificate and its chain, PEM."
+    )
+    key: Path | None = Field(default=None, description="The certificate's private key, PEM.")
+    authority: Path | None = Field(
+        default=None, description="Certificates that the head-end's is checked by, PEM."
+    )
     upload_timeout_s: float = Field(
         default=60.0, gt=0, description="Longest that an upload may take (real time)."
     )
@@ -222,6 +227,11 @@ class DcuSettings(Settings):
         ge=0,
         description="How long a stopping DCU finishes what it has in hand (real time).",
     )
+
+    @property
+    def listed(self) -> frozenset[str] | None:
+        """The serial numbers that are read; None: all that are found."""
+        return frozenset(m.serial for m in self.meters if m.enabled) if self.meters else None
 
     @field_validator("id")
     @classmethod

@@ -14,7 +14,8 @@ are by the concentrator's clock (``wall``); waits are by one that never jumps (`
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING
 
@@ -87,6 +88,7 @@ class Line:
         policy: how the line is shared.
         addresses: where meters may be found.
         tz: where the line's midnights are.
+        scheduled: whether subjects fall due by themselves; else only ``hasten`` makes them due.
     """
 
     def __init__(
@@ -96,10 +98,12 @@ class Line:
         policy: Policy | None = None,
         addresses: Iterable[int] = (),
         tz: tzinfo = UTC,
+        scheduled: bool = True,
     ) -> None:
         self._plans = tuple(plans)
         self._policy = policy or Policy()
         self._tz = tz
+        self._scheduled = scheduled
         self._meters: dict[str, _Track] = {}
         self._sweep = _Sweep(tuple(sorted(set(addresses))))
         self._jobs: dict[str, str] = {}
@@ -155,6 +159,18 @@ class Line:
         track = self._meters.get(serial)
         if track:
             track.free_at = 0.0
+
+    def hasten(self, moment: Moment) -> None:
+        """Let everything be due at every meter now, those that failed among them."""
+        for track in self._meters.values():
+            track.free_at = 0.0
+            for plan in self._plans:
+                old = track.progress.get(plan.subject, Progress())
+                track.progress[plan.subject] = replace(old, again=moment.wall)
+
+    def search(self) -> None:
+        """Go round the addresses again as at the beginning: without rests."""
+        self._sweep.laps, self._sweep.next_at = 0, 0.0
 
     def visited(self, visit: Visit, moment: Moment, outcomes: Mapping[str, Outcome]) -> None:
         """Take note of a visit that went well; a subject without an outcome had nothing new."""
@@ -275,6 +291,8 @@ class Line:
 
     def _due(self, track: _Track, plan: Plan, moment: Moment, around: Mapping[str, Edges]) -> float:
         progress = track.progress.get(plan.subject, Progress())
+        if not self._scheduled:
+            return math.inf if progress.again is None else progress.again
         return due_at(
             plan, progress, wall=moment.wall, around=around[plan.subject], jitter=track.jitter
         )

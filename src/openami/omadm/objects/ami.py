@@ -127,7 +127,6 @@ CHECKS: Final[Mapping[str, Check]] = MappingProxyType(
         "Segment/Addresses": _is_stations,
         "Segment/AddressOctets": one_of("2", "4"),
         "Segment/LogicalDevice": between(1, _LAST_STATION),
-        "Segment/ManagementClient": between(1, 0x7F),
         "Segment/PublicClient": between(1, 0x7F),
         "Segment/Introduction": between(0, 86_400),
         "Segment/ProbeRest": between(0, 86_400),
@@ -197,7 +196,6 @@ class Segment:
     addresses: str
     address_octets: int
     logical_device: int
-    management_client: int
     public_client: int
     introduction: float
     probe_rest: float
