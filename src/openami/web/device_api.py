@@ -47,8 +47,8 @@ _SECONDS: Final = re.compile(r"[0-9]{1,4}(\.[0-9]{1,6})?")
 _TITLE: Final = re.compile(r"[0-9A-Fa-f]{16}")
 
 
-def create(services: Services) -> Starlette:
-    """Return the application of the device listener."""
+def create(services: Services, *others: Route) -> Starlette:
+    """Return the application of the device listener, with the routes of others."""
     app = Starlette(
         routes=[
             Route("/device/v1/batches/{batch}", _batch, methods=["POST"]),
@@ -57,6 +57,7 @@ def create(services: Services) -> Starlette:
             Route("/device/v1/meters/{title}/credentials", _credentials, methods=["GET"]),
             Route("/device/v1/work", _work, methods=["GET"]),
             Route("/device/v1/jobs/{job}", _job, methods=["POST"]),
+            *others,
         ],
         middleware=[Middleware(Guarded, metrics=services.metrics, listener="device")],
     )
@@ -77,7 +78,7 @@ async def _batch(request: Request) -> JSONResponse:
     digest = _digest(request.headers.get("content-digest", ""))
     limit = services.settings.batch_octets
     with services.ingest.room(_declared(request, limit)):
-        body = await _body(request, limit, BATCH_S)
+        body = await body_of(request, limit, BATCH_S)
         result = await services.ingest.submit(Upload(dcu, batch, kind, digest, body))
     return JSONResponse({"status": result.status.value, "rows": result.rows})
 
@@ -85,7 +86,7 @@ async def _batch(request: Request) -> JSONResponse:
 async def _report(request: Request) -> JSONResponse:
     services = services_of(request)
     dcu = await _admitted(request)
-    report = Report.model_validate_json(await _body(request, REPORT_OCTETS, JSON_S))
+    report = Report.model_validate_json(await body_of(request, REPORT_OCTETS, JSON_S))
     figures = report.figures(now=services.clock.now())
     sightings = [meter.sighting(dcu) for meter in report.meters]
     time, passed_over = await asyncio.to_thread(services.reports.take, dcu, figures, sightings)
@@ -140,7 +141,7 @@ async def _disconnected(request: Request) -> None:
 async def _job(request: Request) -> JSONResponse:
     services = services_of(request)
     dcu = await _admitted(request)
-    report = JobReport.model_validate_json(await _body(request, REPORT_OCTETS, JSON_S))
+    report = JobReport.model_validate_json(await body_of(request, REPORT_OCTETS, JSON_S))
     event = report.event(now=services.jobs.now(), lease=services.jobs.lease())
     job = await services.jobs.report(dcu, request.path_params["job"], event)
     return JSONResponse({"state": job.state.value})
@@ -189,8 +190,14 @@ def check_certificate(request: Request) -> None:
 async def _admitted(request: Request) -> str:
     dcu = dcu_of(request)
     check_certificate(request)
-    await asyncio.to_thread(services_of(request).registry.admitted, dcu)
+    await asyncio.to_thread(_admit, request, dcu)
     return dcu
+
+
+def _admit(request: Request, dcu: str) -> None:
+    services = services_of(request)
+    services.registry.admitted(dcu)
+    services.registrar.shown(dcu, request.scope["state"]["peer_certificate"].serial)
 
 
 def _kind(text: str) -> BatchKind:
@@ -223,7 +230,12 @@ def _declared(request: Request, limit: int) -> int:
     return declared
 
 
-async def _body(request: Request, limit: int, seconds: float) -> bytes:
+async def body_of(request: Request, limit: int, seconds: float) -> bytes:
+    """Return a request's body.
+
+    Raises:
+        RequestError: it has more octets than ``limit``, or takes longer than ``seconds``.
+    """
     _declared(request, limit)
     body = bytearray()
     try:

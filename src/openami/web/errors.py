@@ -44,6 +44,7 @@ STATUSES: Final[Mapping[str, int]] = {
     "omadm": 400,
     "omadm.too-large": 413,
     "omadm.too-many": 413,
+    "omadm.too-deep": 413,
     "omadm.media-type": 415,
     "omadm.message": 422,
     "omadm.doctype": 422,

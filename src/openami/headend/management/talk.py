@@ -185,11 +185,11 @@ class Talk:
 
     async def leave(self, now: float, end: End, why: str) -> None:
         """End it from this side, for good."""
-        if not self._session.closed:
-            self._session.handle_timer(math.inf)
-            self._collect()
-            if self._end is not None:
-                self._end = replace(self._end, end=end, message=why)
+        closed = self._session.closed
+        self._session.handle_timer(math.inf)
+        self._collect()
+        if not closed and self._end is not None:
+            self._end = replace(self._end, end=end, message=why)
         await self._settle(now, kept_anyway=True)
 
     def abort(self) -> None:
