@@ -56,7 +56,10 @@ def test_help_is_whole_and_has_examples_of_its_own_command() -> None:
 def test_help_names_the_defaults_that_settings_have() -> None:
     shown = {path: context.command.get_help(context) for path, context in commands(cli)}
     fields: dict[str, tuple[type[Settings], tuple[str, ...]]] = {
-        "openami headend run": (HeadendSettings, ("state", "listen", "device_listen", "timezone")),
+        "openami headend run": (
+            HeadendSettings,
+            ("state", "listen", "device_listen", "security_listen", "timezone"),
+        ),
         "openami dcu run": (DcuSettings, ("state", "addresses")),
     }
     for path, (settings, names) in fields.items():

@@ -204,7 +204,8 @@ class Bench:
     async def _headend(self) -> None:
         here = "127.0.0.1:0"
         await self._run(
-            HEADEND, "--json", "--listen", here, "--device-listen", here, "--timezone", ZONE,
+            HEADEND, "--json", "--listen", here, "--device-listen", here,
+            "--security-listen", here, "--timezone", ZONE,
             "--set", "compact_every_s=5", "--set", "retry_after_s=1",
         )  # fmt: skip
         self.chain.headend = await self.crew.ready(HEADEND)

@@ -40,6 +40,7 @@ def settings_in(folder: Path, **options: Any) -> HeadendSettings:
         "state": folder / "headend",
         "listen": "127.0.0.1:0",
         "device_listen": "127.0.0.1:0",
+        "security_listen": "127.0.0.1:0",
         "admin_password": PASSWORD,
         "drain_s": 1.0,
     }

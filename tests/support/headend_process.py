@@ -22,6 +22,7 @@ class Process:
         self._child = child
         self.url: str = facts["url"]
         self.device_url: str = facts["device_url"]
+        self.security_url: str = facts["security_url"]
         self.authority = Path(facts["authority"])
 
     async def kill(self) -> None:
@@ -63,6 +64,7 @@ def _announce(running: Running) -> None:
     facts = {
         "url": running.url,
         "device_url": running.device_url,
+        "security_url": running.security_url,
         "authority": str(running.home.authority),
     }
     sys.stdout.write(json.dumps(facts) + "\n")

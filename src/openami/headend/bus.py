@@ -34,6 +34,7 @@ class Topic(StrEnum):
     JOB = "job"
     BATCH = "batch"
     REGISTRATION = "registration"
+    TREE = "tree"
     ALARM = "alarm"
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from openami.headend.bus import Bus
     from openami.headend.ownership import Ownership
     from openami.headend.security.pki import DcuCredentials, Pki
+    from openami.headend.security.registrations import Registrations
 
 WHY: Final = 500  # characters of a reason: a line or two in the audit log
 
@@ -53,6 +54,7 @@ class Registry:
         clock: Clock,
         wall: Clock,
         pki: Pki,
+        registrations: Registrations | None = None,
     ) -> None:
         self._devices = devices
         self._audit = audit
@@ -61,6 +63,7 @@ class Registry:
         self._clock = clock
         self._wall = wall
         self._pki = pki
+        self._registrations = registrations
 
     def device(self, name: str) -> Device:
         """Return the device ``name``, such as ``meter-A1``; NotFoundError."""
@@ -105,14 +108,18 @@ class Registry:
         return device
 
     def move(self, name: str, to: LifecycleState, *, who: str, why: str) -> Device:
-        """Move a device in its lifecycle.
+        """Move a device in its lifecycle; a DCU's registration moves along.
 
         Raises:
             NotFoundError: there is no such device.
-            ConflictError: ``device.transition``, no way leads there.
+            ConflictError: ``device.transition`` or ``registration.transition``, no way leads there.
             RequestError: ``request.why``, no reason was given.
         """
-        device = self._devices.move(name, to, who=who, when=self._wall.now(), why=reason(why))
+        words, device = reason(why), self._devices.get(name)
+        follows = self._registrations if device.kind is DeviceKind.DCU else None
+        if follows is not None and follows.follow(device.serial, to, who=who, why=words):
+            return self._devices.get(name)
+        device = self._devices.move(name, to, who=who, when=self._wall.now(), why=words)
         self._tell(device)
         return device
 

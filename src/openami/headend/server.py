@@ -1,4 +1,4 @@
-"""The head-end as a process: two listeners and the chores, over one set of services."""
+"""The head-end as a process: three listeners and the chores, over one set of services."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from openami.headend.settings import address
 from openami.headend.stores import open_stores
 from openami.transport.clock import SystemClock
 from openami.transport.signals import stop_signals
-from openami.transport.tls import reload_identity, server_context
+from openami.transport.tls import factory_context, reload_identity, server_context, trust_too
 from openami.transport.web import HttpLimits, serve
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, n
 
 WEB: Final = "openami.web.app:create_apps"
 
-WebFactory: TypeAlias = "Callable[[Services], tuple[Any, Any]]"
+WebFactory: TypeAlias = "Callable[[Services], tuple[Any, Any, Any]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +53,13 @@ class Running:
     Attributes:
         url: of the operators' listener.
         device_url: of the DCUs'.
+        security_url: of the devices' that register.
         first_password: of the first account, if it was made by chance just now.
     """
 
     url: str
     device_url: str
+    security_url: str
     home: Installation
     services: Services
     first_password: str | None = field(repr=False)
@@ -75,9 +77,9 @@ async def run(
 
     Args:
         settings: of this head-end.
-        web: ``module:function`` that makes the two ASGI applications out of the services.
+        web: ``module:function`` that makes the three ASGI applications out of the services.
         clock: the time of meters and readings; the machine's if not given.
-        announce: called when both listeners answer; without it, the addresses are logged.
+        announce: called when all listeners answer; without it, the addresses are logged.
         stop: ends the head-end when it is set.
 
     Raises:
@@ -116,19 +118,22 @@ async def headend(
         password = await asyncio.to_thread(services.operators.ensure_first)
         services.ingest.start()
         stack.push_async_callback(services.ingest.stop)
+        stack.push_async_callback(services.management.stop)
         await asyncio.to_thread(_publish, services)
-        contexts = _contexts(home)
+        contexts = _contexts(services)
         chores = Chores(services, stores.readings, partial(_renew, services, contexts))
         chores.start()
         stack.push_async_callback(chores.stop)
         servers = await _listen(stack, services, factory, contexts)
         stack.callback(_let_go, services)
-        yield Running(servers[0].url, servers[1].url, home, services, password)
+        operators, devices, security = (server.url for server in servers)
+        yield Running(operators, devices, security, home, services, password)
 
 
 def _names(settings: HeadendSettings) -> tuple[str, ...]:
     """Return the names for the servers' certificate: those given, and where the listeners are."""
-    hosts = {address(listen)[0] for listen in (settings.listen, settings.device_listen)}
+    listens = (settings.listen, settings.device_listen, settings.security_listen)
+    hosts = {address(listen)[0] for listen in listens}
     return (*settings.names, *sorted(hosts - WILDCARDS))
 
 
@@ -146,11 +151,16 @@ def load_web(name: str) -> WebFactory:
     return factory
 
 
-def _contexts(home: Installation) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Return TLS for operators and for DCUs."""
+def _contexts(services: Services) -> tuple[ssl.SSLContext, ssl.SSLContext, ssl.SSLContext]:
+    """Return TLS for operators, for DCUs, and for devices that register."""
+    home, pki = services.home, services.pki
+    security = factory_context(home.server, home.server, pki.tls_authorities())
+    # Of an anchor that is taken away the application wants to know no more.
+    pki.watch_anchors(lambda: trust_too(security, pki.tls_authorities()))
     return (
         server_context(home.server, home.server),
         server_context(home.server, home.server, client_authority=home.clients),
+        security,
     )
 
 
@@ -170,33 +180,33 @@ async def _listen(
     stack: AsyncExitStack,
     services: Services,
     factory: WebFactory,
-    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
-) -> tuple[HttpServer, HttpServer]:
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext, ssl.SSLContext],
+) -> tuple[HttpServer, ...]:
     settings = services.settings
-    operator_app, device_app = factory(services)
-    host, port = address(settings.listen)
-    operators = await serve(
-        operator_app,
-        host=host,
-        port=port,
-        tls=contexts[0],
-        limits=_limits(settings.request_octets, settings),
-    )
-    stack.push_async_callback(operators.stop)
-    host, port = address(settings.device_listen)
-    devices = await serve(
-        device_app,
-        host=host,
-        port=port,
-        tls=contexts[1],
-        limits=_limits(settings.batch_octets, settings),
-    )
-    stack.push_async_callback(devices.stop)
-    stack.push_async_callback(_stop_both, operators, devices)
-    return operators, devices
+    servers: list[HttpServer] = []
+    listens = (settings.listen, settings.device_listen, settings.security_listen)
+    octets = (settings.request_octets, settings.batch_octets, settings.request_octets)
+    for app, listen, tls, most in zip(factory(services), listens, contexts, octets, strict=True):
+        host, port = address(listen)
+        server = await serve(app, host=host, port=port, tls=tls, limits=_limits(most, settings))
+        stack.push_async_callback(server.stop)
+        servers.append(server)
+        if tls is contexts[1]:  # known before anybody can register
+            services.registrar.manage_at(_dm_url(settings, server.port))
+    stack.push_async_callback(_stop_all, *servers)
+    return tuple(servers)
 
 
-async def _stop_both(*servers: HttpServer) -> None:
+def _dm_url(settings: HeadendSettings, port: int) -> str:
+    """Return where devices find their management: on the devices' listener."""
+    if settings.dm_url is not None:
+        return settings.dm_url
+    host = address(settings.device_listen)[0]
+    named = next(iter(settings.names), "localhost" if host in WILDCARDS else host)
+    return f"https://{f'[{named}]' if ':' in named else named}:{port}/dm"
+
+
+async def _stop_all(*servers: HttpServer) -> None:
     """Stop servers at the same time; stopping them again later does nothing."""
     await asyncio.gather(*(server.stop() for server in servers))
 
@@ -213,6 +223,11 @@ def _let_go(services: Services) -> None:
 
 
 def _log_start(running: Running) -> None:
-    log.info("head-end runs", console=running.url, devices=running.device_url)
+    log.info(
+        "head-end runs",
+        console=running.url,
+        devices=running.device_url,
+        security=running.security_url,
+    )
     if running.first_password is not None:
         log.info("first account made", password_in=str(running.home.admin_password))

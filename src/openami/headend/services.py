@@ -6,21 +6,32 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from openami.fleet.devices import ReadSchedule
+from openami.fleet.registration import RegistrationPolicy
 from openami.headend.credentials import Credentials
 from openami.headend.health import Health, disk_probe
 from openami.headend.ingest import Ingest
 from openami.headend.jobs import Jobs
+from openami.headend.management.facade import Management, build_management
+from openami.headend.management.ports import NoPlan
 from openami.headend.operators import Operators
 from openami.headend.ownership import Ownership
 from openami.headend.readings import Readings
 from openami.headend.registry import Registry
 from openami.headend.reports import Reports
+from openami.headend.security.alarms import Alarms
+from openami.headend.security.authorities import DAY
+from openami.headend.security.changes import Changes
+from openami.headend.security.offers import Offers
 from openami.headend.security.pki import Pki
+from openami.headend.security.registrar import Registrar, Terms
+from openami.headend.security.registrations import Registrations
 from openami.headend.shipments import Shipments
 from openami.headend.statistics import Statistics
 
 if TYPE_CHECKING:
     from openami.core.clock import Clock
+    from openami.fleet.accounts import AccountStore
+    from openami.fleet.alarms import AlarmStore
     from openami.fleet.certificates import CertificateStore
     from openami.fleet.ports import (
         AuditLog,
@@ -31,6 +42,7 @@ if TYPE_CHECKING:
         ReadingStore,
         Vault,
     )
+    from openami.fleet.registration import ExpectedStore, RegistrationStore
     from openami.headend.bus import Bus
     from openami.headend.installation import Installation
     from openami.headend.metrics import Metrics
@@ -47,6 +59,10 @@ class Stores:
     operators: OperatorStore
     audit: AuditLog
     certificates: CertificateStore
+    registrations: RegistrationStore
+    expected: ExpectedStore
+    alarms: AlarmStore
+    accounts: AccountStore
     vault: Vault = field(repr=False)
     readings: ReadingStore
 
@@ -79,6 +95,10 @@ class Services:
     metrics: Metrics
     home: Installation
     pki: Pki
+    registrar: Registrar
+    registrations: Registrations
+    alarms: Alarms
+    management: Management
     ownership: Ownership
     registry: Registry
     credentials: Credentials
@@ -99,7 +119,17 @@ def build(context: Context, stores: Stores) -> Services:
     devices, audit, vault = stores.devices, stores.audit, stores.vault
     ownership = Ownership(devices, clock=clock)
     pki = Pki.open(home, stores.certificates, vault, settings=settings, wall=wall)
-    registry = Registry(devices, audit, ownership, bus=bus, clock=clock, wall=wall, pki=pki)
+    registrar, registrations = _registration(context, stores, pki)
+    registry = Registry(
+        devices,
+        audit,
+        ownership,
+        bus=bus,
+        clock=clock,
+        wall=wall,
+        pki=pki,
+        registrations=registrations,
+    )
     credentials = Credentials(devices, vault, audit, ownership, wall=wall)
     reports = Reports(devices, ownership, credentials, bus=bus, clock=clock)
     statistics = Statistics(
@@ -111,6 +141,7 @@ def build(context: Context, stores: Stores) -> Services:
         wall=wall,
         schedule=ReadSchedule(period=settings.read_every_s),
     )
+    alarms = Alarms(stores.alarms, bus=bus, wall=wall)
     metrics.watch_devices(statistics.device_counts)
     metrics.watch_listeners(bus.listeners)
     return Services(
@@ -121,6 +152,18 @@ def build(context: Context, stores: Stores) -> Services:
         metrics=metrics,
         home=home,
         pki=pki,
+        registrar=registrar,
+        registrations=registrations,
+        alarms=alarms,
+        management=build_management(
+            stores.accounts,
+            vault,
+            NoPlan(),
+            alarms=alarms,
+            metrics=metrics,
+            settings=settings,
+            wall=wall,
+        ),
         ownership=ownership,
         registry=registry,
         credentials=credentials,
@@ -141,6 +184,30 @@ def build(context: Context, stores: Stores) -> Services:
             }
         ),
     )
+
+
+def _registration(context: Context, stores: Stores, pki: Pki) -> tuple[Registrar, Registrations]:
+    settings, offers = context.settings, Offers(stores.vault)
+    changes = Changes(
+        stores.registrations,
+        stores.devices,
+        offers,
+        bus=context.bus,
+        wall=context.wall,
+        revoked=pki.refresh,
+    )
+    terms = Terms(
+        server_id=settings.dm_server_id,
+        offer_s=settings.offer_days * DAY,
+        pending_s=settings.pending_retry_s,
+        refused_s=settings.refused_retry_s,
+        policy=RegistrationPolicy(hold_unexpected=settings.hold_unexpected),
+    )
+    registrar = Registrar(changes, stores.expected, offers, pki, terms=terms)
+    registrations = Registrations(
+        changes, stores.registrations, stores.expected, pki, wall=context.wall
+    )
+    return registrar, registrations
 
 
 def _ingest(context: Context, stores: Stores, ownership: Ownership) -> Ingest:

@@ -52,6 +52,10 @@ def open_stores(home: Installation, database: SecretStr | None = None) -> Iterat
             operators=relational.operators,
             audit=relational.audit,
             certificates=relational.certificates,
+            registrations=relational.registrations,
+            expected=relational.expected,
+            alarms=relational.alarms,
+            accounts=relational.accounts,
             vault=vault,
             readings=lake,
         )

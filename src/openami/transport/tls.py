@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """For TLS 1.2 (RFC 9325 4.2); TLS 1.3 has none but good ones."""
 
+_DER: Final = 2  # what Python's ssl calls the encoding of octets
+
 
 @dataclass(frozen=True, slots=True)
 class PeerCertificate:
@@ -27,12 +29,22 @@ class PeerCertificate:
         uris: the URIs among its subject's alternative names.
         serial: the number that its issuer gave it.
         not_after: until when it is good, in UTC seconds: a connection may last longer.
+        chain: what the peer sent along with it, as it came.
     """
 
     der: bytes
     uris: tuple[str, ...]
     serial: int = 0
     not_after: float = 0.0
+    chain: tuple[bytes, ...] = field(default=(), repr=False)
+
+    @classmethod
+    def of(cls, tls: ssl.SSLObject | None) -> Self | None:
+        """Return the certificate of a connection's peer; None if it has shown none."""
+        der = None if tls is None else tls.getpeercert(binary_form=True)
+        if tls is None or der is None:
+            return None
+        return replace(cls.from_der(der), chain=_sent(tls)[1:])
 
     @classmethod
     def from_der(cls, der: bytes) -> Self:
@@ -44,6 +56,15 @@ class PeerCertificate:
         except (ValueError, x509.DuplicateExtension):
             return cls(der, ())
         return cls(der, uris, certificate.serial_number, not_after)
+
+
+def _sent(tls: ssl.SSLObject) -> tuple[bytes, ...]:
+    """Return what the peer sent, its own certificate first."""
+    if hasattr(tls, "get_unverified_chain"):
+        return tuple(tls.get_unverified_chain())
+    # Before Python 3.13 the same is there, but not in public.
+    inner = cast("Any", tls)._sslobj  # noqa: SLF001 -- there is no other way
+    return tuple(one.public_bytes(_DER) for one in inner.get_unverified_chain() or ())
 
 
 def _uris(certificate: x509.Certificate) -> tuple[str, ...]:
@@ -89,6 +110,34 @@ def server_context(
         _load_authority(context, client_authority)
         context.verify_mode = ssl.CERT_REQUIRED
     return context
+
+
+def factory_context(certificate: Path, key: Path, authorities: bytes) -> ssl.SSLContext:
+    """Return the context of a server whose clients show certificates of many makers.
+
+    An authority that is trusted need not be a root. No session is resumed: a resumed one does not
+    say again what the client sent along with its certificate.
+
+    Args:
+        certificate: the server's chain in PEM.
+        key: its private key in PEM, not encrypted.
+        authorities: whom to trust, in PEM; ``trust_too`` adds to them.
+
+    Raises:
+        ConfigError: ``config.tls``: a file is missing or is not what it should be.
+    """
+    context = server_context(certificate, key)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.options |= ssl.OP_NO_TICKET
+    context.num_tickets = 0
+    trust_too(context, authorities)
+    return context
+
+
+def trust_too(context: ssl.SSLContext, authorities: bytes) -> None:
+    """Let later handshakes of ``context`` also trust these authorities, in PEM."""
+    context.load_verify_locations(cadata=authorities.decode("ascii"))
 
 
 def reload_identity(context: ssl.SSLContext, certificate: Path, key: Path) -> None:

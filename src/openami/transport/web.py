@@ -65,9 +65,7 @@ class _Protocol(HttpToolsProtocol):
     limits: HttpLimits = DEFAULT_LIMITS
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
-        tls = transport.get_extra_info("ssl_object")
-        der = None if tls is None else tls.getpeercert(binary_form=True)
-        peer = None if der is None else PeerCertificate.from_der(der)
+        peer = PeerCertificate.of(transport.get_extra_info("ssl_object"))
         self.app_state = {**self.app_state, "peer_certificate": peer}
         self._refusal = 0
         self._header_octets = 0

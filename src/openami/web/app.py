@@ -1,4 +1,4 @@
-"""The two ASGI applications of a head-end: for operators and for devices."""
+"""The ASGI applications of a head-end: for operators, and for devices in use and to be."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 from fastapi import FastAPI
 
 from openami import __version__
-from openami.web import console, device_api
-from openami.web.api import fleet, jobs, live, readings, service, sessions
+from openami.web import console, crl, device_api, dm_api, security_api
+from openami.web.api import fleet, jobs, live, pki, readings, service, sessions
 from openami.web.errors import install
 from openami.web.middleware import BoundedBody, Guarded
 
@@ -23,15 +23,20 @@ TAGS: Final[list[dict[str, Any]]] = [
     {"name": "fleet", "description": "Overview, devices, DCUs, audit log, shipments."},
     {"name": "readings", "description": "Readings, registers, gaps and meters' events."},
     {"name": "on-demand reads", "description": "Ask a meter, now."},
+    {"name": "certificates", "description": "Authorities, trust anchors, what was issued."},
     {"name": "live", "description": "What happens, as it happens."},
     {"name": "operators", "description": "Log-in, sessions, API tokens, accounts."},
     {"name": "service", "description": "Health and figures of the head-end itself."},
 ]
 
 
-def create_apps(services: Services) -> tuple[Starlette, Starlette]:
-    """Return the operators' application and the devices'."""
-    return create_operator_app(services), device_api.create(services)
+def create_apps(services: Services) -> tuple[Starlette, Starlette, Starlette]:
+    """Return the applications for operators, for devices, and for devices that register."""
+    return (
+        create_operator_app(services),
+        device_api.create(services, *dm_api.ROUTES),
+        security_api.create(services),
+    )
 
 
 def create_operator_app(services: Services) -> FastAPI:
@@ -42,6 +47,7 @@ def create_operator_app(services: Services) -> FastAPI:
     app.state.services = services
     app.state.streams = live.Streams()
     install(app)
+    app.router.routes.append(crl.ROUTE)
     app.router.routes.extend(console.routes(services))
     return app
 
@@ -57,7 +63,7 @@ def describe_api() -> FastAPI:
         docs_url=None,  # it loads its scripts from elsewhere, which our pages may not
         redoc_url=None,
     )
-    for module in (fleet, readings, jobs, live, sessions):
+    for module in (fleet, readings, jobs, live, sessions, pki):
         app.include_router(module.router, prefix=API)
     app.include_router(service.router)
     return app

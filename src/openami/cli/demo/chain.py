@@ -72,6 +72,7 @@ class Chain:
         await self.processes.start(
             "headend", "headend", "run", "--json", "--state", str(self.state / "headend"),
             "--listen", f"127.0.0.1:{self.plan.port}", "--device-listen", "127.0.0.1:0",
+            "--security-listen", "127.0.0.1:0",
             "--timezone", ZONE, "--clock", self.plan.clock, "--log-level", "warning",
             "--set", "compact_every_s=60",
         )  # fmt: skip

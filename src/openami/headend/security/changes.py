@@ -50,12 +50,14 @@ class Changes:
         *,
         bus: Bus,
         wall: Clock,
+        revoked: Callable[[], None] = lambda: None,
     ) -> None:
         self._registrations = registrations
         self._devices = devices
         self._offers = offers
         self._bus = bus
         self._wall = wall
+        self._revoked = revoked
         self._locks = tuple(threading.Lock() for _ in range(_LOCKS))
 
     def alone(self, uid: str) -> AbstractContextManager[object]:
@@ -110,6 +112,8 @@ class Changes:
             if error.code not in _LOST:
                 raise
             return False
+        if any(not isinstance(effect, Alarm) for effect in ruling.effects):
+            self._revoked()  # certificates may have been: from now on nobody believes them
         self._tell(before, after, ruling, who)
         return True
 

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
 PASSWORD_OCTETS: Final = 32  # of chance, which are 43 characters
 GRANT_OCTETS: Final = 16
+SHOWN: Final = 250_000  # certificates of which it is known that they were shown: a country's DCUs
 
 # A device that is refused for one of these does better at once.
 _SOON: Final = frozenset({Reason.EXPIRED, Reason.SPENT, Reason.UNKNOWN})
@@ -114,6 +115,7 @@ class Registrar:
         self._issuer = issuer
         self._terms = terms
         self._dm_url = ""
+        self._shown: set[int] = set()
 
     def manage_at(self, url: str) -> None:
         """Offer this address of device management from now on.
@@ -226,8 +228,10 @@ class Registrar:
     def shown(self, uid: str, serial: int) -> None:
         """Take that a device has connected with a certificate: the one before it ends with that.
 
-        Blocks; to be asked once for each certificate that is new to a listener.
+        Blocks the first time.
         """
+        if serial in self._shown:
+            return
 
         def decide(registration: Registration | None) -> Ruling:
             if registration is None or registration.standing in _DECIDED:
@@ -236,6 +240,9 @@ class Registrar:
 
         with self._changes.alone(uid):
             self._changes.decide(uid, decide, who=_who(uid))
+        if len(self._shown) >= SHOWN:
+            self._shown.clear()
+        self._shown.add(serial)
 
     def _shut(self, uid: str, registration: Registration | None) -> Ruling | None:
         """Return the refusal of a device that a person shut out in the registry, if one did."""

@@ -1,0 +1,148 @@
+"""What devices ask of the security server, over mutual TLS with their factory certificates.
+
+A device is who its certificate says, and nobody else (``docs/ssmp.md``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import Response
+from starlette.routing import Route
+
+from openami.core.errors import RemoteProtocolError, SecurityError
+from openami.crypto.certificates import load_certificate
+from openami.headend.errors import BusyError, RequestError
+from openami.ssmp.messages import MAX_MESSAGE, MEDIA_TYPE, Refused, decode
+from openami.ssmp.server import Server, identify
+from openami.web import crl
+from openami.web.errors import install
+from openami.web.middleware import BoundedBody, Guarded
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from openami.headend.services import Services
+    from openami.ssmp.messages import Answer
+    from openami.ssmp.server import Peer
+
+AT_ONCE: Final = 64  # requests under way: each waits for a signature and a commit or two
+BODY_S: Final = 10.0  # a request has about 600 octets
+RETRY_S: Final = 10.0
+SELDOM_S: Final = 3600.0  # how often the same refusal of the same device is told
+REMEMBERED: Final = 10_000  # refusals that were told; the oldest is forgotten
+
+log = structlog.get_logger(__name__)
+
+
+def create(services: Services) -> Starlette:
+    """Return the application of the security listener."""
+    app = Starlette(
+        routes=[Route("/ssmp", _ssmp, methods=["POST"]), crl.ROUTE],
+        middleware=[
+            Middleware(Guarded, metrics=services.metrics, listener="security"),
+            Middleware(BoundedBody, octets=MAX_MESSAGE, seconds=BODY_S),
+        ],
+    )
+    app.state.services = services
+    app.state.desk = Desk(services)
+    install(app)
+    return app
+
+
+class Desk:
+    """Answers SSMP requests, some at a time."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._server = Server(services.registrar)
+        self._told = Seldom(SELDOM_S, REMEMBERED)
+        self._busy = 0
+
+    async def answer(self, octets: bytes, leaf: bytes, others: tuple[bytes, ...]) -> bytes:
+        """Return the answer to one request of who shows the certificate ``leaf``.
+
+        Raises:
+            RequestError: ``request.ssmp``, the octets are no request.
+            SecurityError: ``certificate.…``, nobody vouches for the certificate.
+            BusyError: too many ask at once.
+        """
+        if self._busy >= AT_ONCE:
+            raise BusyError("too many devices ask", retry_after=RETRY_S, code="busy.security")
+        self._busy += 1
+        try:
+            return await asyncio.to_thread(self._answer, octets, leaf, others)
+        finally:
+            self._busy -= 1
+
+    def _answer(self, octets: bytes, leaf: bytes, others: tuple[bytes, ...]) -> bytes:
+        now, pki = self._services.wall.now(), self._services.pki
+        try:
+            peer = identify(
+                load_certificate(leaf),
+                [load_certificate(one) for one in others],
+                manufacturers=pki.manufacturer_trusts(),
+                operational=pki.operational_trust(),
+                now=now,
+            )
+        except SecurityError as error:
+            self._tell(hashlib.sha256(leaf).hexdigest()[:16], error.code, error.message, now)
+            raise
+        try:
+            answer = self._server.answer(octets, peer, now=now)
+        except RemoteProtocolError as error:
+            self._tell(peer.uid, error.code, error.message, now)
+            said = f"not a request of SSMP: {error.message}"
+            raise RequestError(said, code="request.ssmp") from error
+        self._count(peer, answer, now)
+        return answer
+
+    def _count(self, peer: Peer, octets: bytes, now: float) -> None:
+        answer: Answer = decode(octets)  # type: ignore[assignment] # the server answers nothing else
+        self._services.metrics.ssmp(type(answer).__name__.lower())
+        if isinstance(answer, Refused):
+            self._tell(peer.uid, "ssmp.refused", answer.reason.name.lower(), now)
+
+    def _tell(self, peer: str, code: str, message: str, now: float) -> None:
+        if self._told.due((peer, code, message), now):
+            log.warning("registration refused", peer=peer, code=code, message=message)
+
+
+class Seldom:
+    """Says whether something is to be told again, so that who repeats itself fills no log."""
+
+    def __init__(self, every_s: float, remembered: int) -> None:
+        self._every = every_s
+        self._remembered = remembered
+        self._lock = threading.Lock()
+        self._told: OrderedDict[object, float] = OrderedDict()
+
+    def due(self, what: object, now: float) -> bool:
+        """Tell whether ``what`` was not told lately; from now on it was."""
+        with self._lock:
+            last = self._told.get(what)
+            if last is not None and now - last < self._every:
+                return False
+            self._told[what] = now
+            self._told.move_to_end(what)
+            while len(self._told) > self._remembered:
+                self._told.popitem(last=False)
+            return True
+
+
+async def _ssmp(request: Request) -> Response:
+    peer = request.scope.get("state", {}).get("peer_certificate")
+    if peer is None:
+        raise SecurityError("no certificate", code="security.certificate")
+    if request.headers.get("content-type", "").partition(";")[0].strip() != MEDIA_TYPE:
+        raise RequestError(f"a request is {MEDIA_TYPE}", code="request.type")
+    desk: Desk = request.app.state.desk
+    answer = await desk.answer(await request.body(), peer.der, peer.chain)
+    return Response(answer, media_type=MEDIA_TYPE)

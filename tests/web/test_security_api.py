@@ -1,0 +1,297 @@
+"""The security listener over real mutual TLS: SSMP from the first request to renewal."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+import structlog
+from tests.support.factory import INFO, FactoryDevice, Maker, client_of
+from tests.support.headend import running_headend
+
+from openami.core.errors import ConfigError
+from openami.crypto import certificates as c
+from openami.fleet.certificates import AuthorityName
+from openami.fleet.devices import LifecycleState
+from openami.fleet.expected import ExpectedDevice
+from openami.headend.bus import Topic
+from openami.ssmp import messages as m
+from openami.ssmp.client import Client, Step, begin
+from openami.transport.clock import SystemClock
+from openami.web import security_api
+from openami.web.security_api import Seldom
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from openami.headend.server import Running
+
+
+@pytest.fixture
+def maker(running: Running) -> Maker:
+    maker = Maker(SystemClock().now())
+    maker.trusted_by(running)
+    return maker
+
+
+@pytest.fixture
+def device(running: Running, maker: Maker) -> FactoryDevice:
+    running.services.registrations.expect([ExpectedDevice("D1", region="Seoul")], who="test")
+    return FactoryDevice(running, maker)
+
+
+def answered(answer: httpx.Response) -> m.Message:
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == m.MEDIA_TYPE
+    return m.decode(answer.content)
+
+
+def reason_of(answer: httpx.Response) -> m.Reason:
+    refused = answered(answer)
+    assert isinstance(refused, m.Refused)
+    return refused.reason
+
+
+def code_of(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["error"]["code"]
+
+
+async def test_an_expected_device_registers_and_is_managed(
+    running: Running, device: FactoryDevice
+) -> None:
+    await device.register()
+    block = device.client.state.block
+    assert block is not None
+    assert block.server_url == f"{running.device_url}/dm"
+    leaf, authority = device.client.state.chain
+    assert running.services.pki.authorities()[AuthorityName.DEVICES] == c.load_certificate(
+        authority
+    )
+    registered = running.services.registry.dcu("D1")
+    assert (registered.state, registered.region) == (LifecycleState.COMMISSIONED, "Seoul")
+    # What it was given opens the devices' listener.
+    identity = c.Identity(c.load_certificate(leaf), device.key).pem()
+    async with client_of(running, identity, running.device_url) as client:
+        assert (await client.get("/device/v1/cursors")).status_code == 200
+
+
+async def test_a_request_comes_twice_and_is_answered_twice_the_same(
+    device: FactoryDevice,
+) -> None:
+    for _ in range(3):
+        asked = device.client.next_request(device.now)
+        assert asked is not None
+        first = await device.ask()
+        assert (await device.post(asked)).content == first.content or device.step is Step.LIVE
+        device.reboot()
+    assert device.step is Step.LIVE
+
+
+async def test_a_device_that_nobody_expects_waits_for_a_person(
+    running: Running, maker: Maker
+) -> None:
+    device = FactoryDevice(running, maker)
+    with running.services.bus.subscribe(
+        lambda event: event.topic in {Topic.REGISTRATION, Topic.DEVICE}
+    ) as news:
+        pending = answered(await device.ask())
+        assert pending == m.Pending(device.client.state.exchange, 300)
+        told = await news.next(10)
+        assert told is not None
+        assert (told.topic, told.subject, told.data["standing"]) == (
+            "registration", "D1", "pending",
+        )  # fmt: skip
+        known = await asyncio.to_thread(running.services.registrations.approve, "D1", who="anna")
+        assert known.registration.standing == "approved"
+        seen = [await news.next(10), await news.next(10)]
+        assert [event.topic for event in seen if event] == ["registration", "device"]
+    await device.register()
+
+
+async def test_a_refused_device_is_told_why(running: Running, maker: Maker) -> None:
+    device = FactoryDevice(running, maker)
+    await device.ask()
+    await asyncio.to_thread(running.services.registrations.refuse, "D1", who="anna", why="no")
+    assert reason_of(await device.ask()) is m.Reason.OPERATOR
+    device.client.next_event()
+
+
+async def test_an_offer_that_has_expired_is_made_anew(
+    running: Running, device: FactoryDevice
+) -> None:
+    registrar = running.services.registrar
+    terms, registrar._terms = registrar._terms, replace(registrar._terms, offer_s=1.0)
+    await device.ask()
+    await device.ask()
+    registrar._terms = terms
+    block = device.client.state.block
+    assert block is not None
+    while running.services.wall.now() <= block.not_after:
+        await asyncio.sleep(0.05)
+    assert reason_of(await device.ask()) is m.Reason.EXPIRED
+    assert device.step is Step.REGISTERING
+    assert running.services.registrations.get("D1").registration.live is None
+    await device.register()
+
+
+async def test_a_clone_blocks_both_and_the_first_is_kept(
+    running: Running, device: FactoryDevice, maker: Maker
+) -> None:
+    await device.register()
+    clone = FactoryDevice(running, maker, factory=device.factory)
+    assert reason_of(await clone.ask()) is m.Reason.TWICE
+    (alarm,) = running.services.alarms.list(only_open=True).items
+    assert alarm.code == "registration.twice"
+    assert running.services.registry.dcu("D1").state is LifecycleState.SUSPENDED
+    identity = c.Identity(c.load_certificate(device.client.state.chain[0]), device.key).pem()
+    async with client_of(running, identity, running.device_url) as client:
+        assert code_of(await client.get("/device/v1/cursors")) == (403, "fleet.shut-out")
+        await asyncio.to_thread(
+            running.services.registrations.keep, "D1", who="anna", why="seen on the pole"
+        )
+        assert (await client.get("/device/v1/cursors")).status_code == 200
+    assert reason_of(await clone.ask()) is m.Reason.STALE
+
+
+async def test_a_certificate_is_renewed_and_the_one_before_ends(
+    running: Running, device: FactoryDevice
+) -> None:
+    await device.register()
+    old = c.Identity(c.load_certificate(device.client.state.chain[0]), device.key)
+    key = device.renew()
+    await device.ask()
+    assert device.step is Step.LIVE
+    device.key = key
+    new = c.Identity(c.load_certificate(device.client.state.chain[0]), key)
+    async with client_of(running, old.pem(), running.device_url) as client:
+        assert (await client.get("/device/v1/cursors")).status_code == 200
+        async with client_of(running, new.pem(), running.device_url) as renewed:
+            assert (await renewed.get("/device/v1/cursors")).status_code == 200
+        assert code_of(await client.get("/device/v1/cursors")) == (403, "certificate.revoked")
+
+
+async def test_who_is_revoked_renews_nothing(running: Running, device: FactoryDevice) -> None:
+    await device.register()
+    serial = c.load_certificate(device.client.state.chain[0]).serial_number
+    running.services.pki.revoke(serial, "keyCompromise", when=device.now, who="anna")
+    device.renew()
+    answer = await device.ask()
+    assert code_of(answer) == (403, "certificate.revoked")
+
+
+async def test_a_factory_certificate_renews_nothing_and_an_operational_one_registers_nothing(
+    running: Running, device: FactoryDevice
+) -> None:
+    await device.register()
+    renew = m.encode(m.Renew(b"e" * 16, c.make_request("D1", device.key)))
+    assert reason_of(await device.post(renew)) is m.Reason.CERTIFICATE
+    register = Client(begin(b"e" * 16, c.make_request("D1", device.key)), uid="D1", info=INFO)
+    asked = register.next_request(device.now)
+    assert asked is not None
+    device.renew()
+    assert reason_of(await device.post(asked)) is m.Reason.CERTIFICATE
+
+
+async def test_a_maker_that_signs_by_line_is_trusted_by_its_root(running: Running) -> None:
+    maker = Maker(SystemClock().now(), line=True)
+    maker.trusted_by(running)
+    running.services.registrations.expect([ExpectedDevice("D1", manufacturer="Maker")], who="test")
+    await FactoryDevice(running, maker).register()
+
+
+async def test_a_maker_of_whom_nobody_has_heard_gets_no_connection(running: Running) -> None:
+    maker = Maker(SystemClock().now())
+    device = FactoryDevice(running, maker)
+    with pytest.raises(httpx.TransportError):
+        await device.ask()
+    maker.trusted_by(running)  # taken at once
+    assert isinstance(answered(await device.ask()), m.Pending)
+    print_of = hashlib.sha256(c_der(maker)).hexdigest()
+    running.services.pki.remove_anchor(print_of, who="anna")
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(3):
+            assert code_of(await device.ask()) == (403, "certificate.untrusted")
+    assert len([line for line in logs if line["event"] == "registration refused"]) == 1
+
+
+def c_der(maker: Maker) -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    return maker.root.certificate.public_bytes(Encoding.DER)
+
+
+async def test_who_shows_no_certificate_gets_no_connection(running: Running) -> None:
+    async with client_of(running, None) as client:
+        with pytest.raises(httpx.TransportError):
+            await client.post("/ssmp", content=b"")
+
+
+@pytest.mark.parametrize(
+    ("body", "media", "status", "code"),
+    [
+        (b"SSMP", m.MEDIA_TYPE, 400, "request.ssmp"),
+        (b"SSMP\x02" + bytes(20), m.MEDIA_TYPE, 400, "request.ssmp"),
+        (m.encode(m.Pending(b"e" * 16, 5)), m.MEDIA_TYPE, 400, "request.ssmp"),
+        (bytes(m.MAX_MESSAGE + 1), m.MEDIA_TYPE, 413, "request.too-large"),
+        (b"{}", "application/json", 415, "request.type"),
+    ],
+)
+async def test_what_is_no_request_is_refused(
+    device: FactoryDevice, body: bytes, media: str, status: int, code: str
+) -> None:
+    assert code_of(await device.post(body, media)) == (status, code)
+    await device.register()  # and harms nobody
+
+
+async def test_too_many_at_once_are_told_to_come_back(
+    device: FactoryDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(security_api, "AT_ONCE", 0)
+    answer = await device.ask()
+    assert code_of(answer) == (503, "busy.security")
+    assert answer.headers["retry-after"] == "10"
+
+
+async def test_answers_are_counted(running: Running, device: FactoryDevice) -> None:
+    await device.register()
+    figures = running.services.metrics.exposition().decode()
+    for answer in ("approved", "bootstrap", "confirmed"):
+        assert f'openami_ssmp_answers_total{{answer="{answer}"}} 1.0' in figures
+
+
+async def test_many_devices_register_at_once(running: Running, maker: Maker) -> None:
+    uids = [f"D{number}" for number in range(12)]
+    running.services.registrations.expect([ExpectedDevice(uid) for uid in uids], who="test")
+    devices = [FactoryDevice(running, maker, uid) for uid in uids]
+    await asyncio.gather(*(device.register() for device in devices))
+    passwords = {device.client.state.block.client_password for device in devices}  # type: ignore[union-attr] # they are live
+    assert len(passwords) == 12
+
+
+async def test_the_address_of_management_is_the_one_that_is_set(tmp_path: Path) -> None:
+    url = "https://dm.example:9/dm"
+    async with running_headend(tmp_path, dm_url=url) as running:
+        maker = Maker(SystemClock().now())
+        maker.trusted_by(running)
+        running.services.registrations.expect([ExpectedDevice("D1")], who="test")
+        device = FactoryDevice(running, maker)
+        await device.register()
+        assert device.client.state.block is not None
+        assert device.client.state.block.server_url == url
+
+
+async def test_an_address_of_management_that_can_not_be_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        async with running_headend(tmp_path, dm_url="http://dm.example/dm"):
+            pass
+    assert caught.value.code == "config.dm-url"
+
+
+def test_what_is_told_seldom() -> None:
+    told = Seldom(10.0, 2)
+    assert [told.due("a", 0.0), told.due("a", 9.0), told.due("a", 10.0)] == [True, False, True]
+    assert [told.due("b", 10.0), told.due("c", 10.0), told.due("a", 11.0)] == [True, True, True]
