@@ -1,0 +1,327 @@
+"""What devices are told in their sessions, and what comes of it.
+
+A session with a device whose tree is not known begins with a look at it. Then come the tasks that
+wait for it, then what separates its tree from what is wanted of it, object by object; what was
+changed beyond single values is looked at again. What is in memory here dies with its session: all
+that has to outlive it is in the stores, and begins anew in the next session.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from openami.core.errors import NotFoundError, OpenAmiError
+from openami.fleet.desired import Setting, StepKind, batches, difference, object_of
+from openami.fleet.management import Outcome
+from openami.fleet.tasks import Answered, Concluded, Lost, TaskKind, TaskState
+from openami.fleet.verdicts import judge
+from openami.headend.bus import LiveEvent, Topic
+from openami.headend.management.answers import (
+    TREE_CHANGED,
+    conclusion_of,
+    facts_of,
+    found_nodes,
+    kinds_of,
+    results_of_get,
+    results_of_set,
+    statuses,
+)
+from openami.headend.management.orders import ACCOUNTS, TOPS, look, push, work
+from openami.omadm.codes import AlertCode, Status
+from openami.omadm.session.events import NO_ANSWER, Order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from openami.fleet.desired import KnownNode, Step
+    from openami.fleet.management import TaskRecords, TreeRecords
+    from openami.fleet.tasks import ManagementJob, Task
+    from openami.headend.bus import Bus
+    from openami.omadm.messages.model import Alert
+    from openami.omadm.session.events import OrderDone, SessionEnded
+
+log = structlog.get_logger(__name__)
+
+MAX_ROUNDS: Final = 32
+"""Packages of one session: a look, tasks by the dozen, pushes with what is refused left out."""
+TASKS: Final = 16
+"""Tasks in one package."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    top: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Push:
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    job: ManagementJob
+
+
+@dataclass(slots=True)
+class _Session:
+    """What one session waits for.
+
+    Attributes:
+        rounds: packages so far.
+        known: nothing was said against what is known of the tree.
+        fresh: no task was sent yet.
+        pushes: what is wanted may still be told.
+        look: objects that are to be looked at.
+        looked: objects and jobs that nobody can be mistaken about any more.
+        redo: jobs to be told again after that.
+    """
+
+    waiting: dict[str, _Look | _Push | _Work] = field(default_factory=dict)
+    rounds: int = 0
+    known: bool = True
+    fresh: bool = True
+    pushes: bool = True
+    look: set[str] = field(default_factory=set)
+    looked: set[str] = field(default_factory=set)
+    redo: list[ManagementJob] = field(default_factory=list)
+
+
+class TreePlanner:
+    """Implements ``Planner`` over the stores of trees and tasks."""
+
+    def __init__(self, trees: TreeRecords, tasks: TaskRecords, *, bus: Bus) -> None:
+        self._trees = trees
+        self._tasks = tasks
+        self._bus = bus
+        self._sessions: dict[str, _Session] = {}
+        self._numbers = count(1)
+
+    def plan(self, uid: str, *, now: float) -> Sequence[Order]:
+        session = _Session()
+        orders = self._next(uid, session, now)
+        self._sessions[uid] = session
+        return orders
+
+    def done(
+        self, uid: str, results: Sequence[OrderDone], *, session: int, now: float
+    ) -> Sequence[Order]:
+        del session  # the numbers of orders are never given twice
+        state = self._sessions.get(uid)
+        mine = [] if state is None else [end for end in results if end.id in state.waiting]
+        if state is None or not mine:
+            return ()
+        self._looked(uid, state, mine, now)
+        for end in mine:
+            match state.waiting[end.id]:
+                case _Push(steps):
+                    self._pushed(uid, state, steps, end, now)
+                case _Work(job):
+                    self._worked(uid, state, job, end, now)
+        for end in mine:
+            del state.waiting[end.id]
+        state.rounds += 1
+        if any(end.status == NO_ANSWER for end in mine) or state.rounds >= MAX_ROUNDS:
+            return ()
+        return () if state.waiting else self._next(uid, state, now)
+
+    def told(
+        self, uid: str, info: Mapping[str, str] | None, alerts: Sequence[Alert], *, now: float
+    ) -> None:
+        if info:
+            self._facts(uid, facts_of(info), now)
+        for alert in alerts:
+            if alert.data != AlertCode.GENERIC:
+                continue
+            if TREE_CHANGED in kinds_of(alert):
+                self._trees.doubt(uid)
+                if uid in self._sessions:
+                    self._sessions[uid].known = False
+            elif alert.correlator:
+                self._concluded(uid, alert.correlator, alert, now)
+
+    def ended(self, uid: str, end: SessionEnded, *, session: int, now: float) -> None:
+        del end, session, now
+        self._sessions.pop(uid, None)
+
+    # What goes out.
+
+    def _next(self, uid: str, session: _Session, now: float) -> Sequence[Order]:
+        brief = self._trees.brief(uid)
+        if not (brief.known and session.known):
+            session.known = True
+            session.look.update((*TOPS, ACCOUNTS))
+        if session.look:
+            return tuple(self._looks(session))
+        if session.redo:
+            jobs, session.redo = session.redo, []
+            return tuple(self._order(session, _Work(job), self._there(uid, job)) for job in jobs)
+        orders = tuple(self._work(uid, session, now)) if brief.open else ()
+        if orders or not session.pushes:
+            return orders
+        steps = difference(brief.wanted, brief.nodes).steps
+        return tuple(self._order(session, _Push(batch)) for batch in batches(steps))
+
+    def _looks(self, session: _Session) -> Iterator[Order]:
+        tops, session.look = sorted(session.look), set()
+        for top in tops:
+            yield self._order(session, _Look(top))
+
+    def _work(self, uid: str, session: _Session, now: float) -> Iterator[Order]:
+        started = self._tasks.start(uid, now=now, fresh=session.fresh, limit=TASKS)
+        session.fresh = False
+        for job, task in started:
+            self._tell(job, task)
+            yield self._order(session, _Work(job), self._there(uid, job))
+
+    def _there(self, uid: str, job: ManagementJob) -> frozenset[str]:
+        if job.kind is not TaskKind.SET:
+            return frozenset()
+        nodes = self._trees.brief(uid, [command.uri for command in job.commands]).nodes
+        return frozenset(uri for uri, node in nodes.items() if node.format)
+
+    def _order(
+        self, session: _Session, what: _Look | _Push | _Work, there: frozenset[str] = frozenset()
+    ) -> Order:
+        number = next(self._numbers)
+        match what:
+            case _Look(top):
+                order = Order(f"look-{number}", look(top))
+            case _Push(steps):
+                order = Order(f"want-{number}", push(steps))
+            case _Work(job):
+                order = Order(f"job-{number}", work(job, there))
+        session.waiting[order.id] = what
+        return order
+
+    # What comes back.
+
+    def _looked(self, uid: str, session: _Session, ends: Sequence[OrderDone], now: float) -> None:
+        looks = [
+            (what.top, end) for end in ends if isinstance(what := session.waiting[end.id], _Look)
+        ]
+        nodes: list[KnownNode] = []
+        seen: list[str] = []
+        for top, end in looks:
+            try:
+                # An object that the device does not have is known to be not there.
+                found = () if end.status == Status.NOT_FOUND else found_nodes(end, top)
+            except OpenAmiError as error:
+                log.warning("a tree is unreadable", dcu=uid, node=top, code=error.code)
+                continue
+            if end.status in {Status.OK, Status.NOT_FOUND}:
+                nodes += found
+                seen.append(top)
+        if not looks:
+            return
+        whole = ACCOUNTS in {top for top, _ in looks} and all(end.status for _, end in looks)
+        self._trees.saw(uid, seen, nodes, now=now, whole=whole)
+        self._changed(uid, now)
+
+    def _pushed(
+        self, uid: str, session: _Session, steps: tuple[Step, ...], end: OrderDone, now: float
+    ) -> None:
+        parts = {part.target: part.status for part in end.parts if part.target}
+        top = object_of(steps[0].uri)
+        verdict = judge(steps, end.status, parts, looked=top in session.looked)
+        outcomes = [_outcome(step, Status.OK) for step in verdict.done]
+        outcomes += [_outcome(refusal.step, refusal.status) for refusal in verdict.refused]
+        if outcomes:
+            self._trees.settle(uid, outcomes, now=now)
+            self._changed(uid, now)
+        for refusal in verdict.refused:
+            log.warning("a value is refused", dcu=uid, node=refusal.step.uri, status=refusal.status)
+        if verdict.mistaken:
+            session.looked.add(top)
+            session.look.add(top)
+        if verdict.unsure:
+            session.pushes = False
+            self._trees.doubt(uid)
+        # Nodes may have come with others, and gone with others.
+        if any(step.kind is not StepKind.REPLACE for step in verdict.done):
+            session.look.add(top)
+
+    def _worked(
+        self, uid: str, session: _Session, job: ManagementJob, end: OrderDone, now: float
+    ) -> None:
+        if end.status == NO_ANSWER:
+            self._tell(job, self._tasks.apply(job.id, uid, Lost(now)))
+            if job.kind is not TaskKind.GET:
+                self._trees.doubt(uid)
+            return
+        if job.kind is TaskKind.SET and job.id not in session.looked and _mistaken(job, end):
+            session.looked.add(job.id)
+            session.look.update(_objects(job))
+            session.redo.append(job)
+            return
+        results = results_of_get if job.kind is TaskKind.GET else results_of_set
+        found = results(end, job.commands)
+        if job.kind is TaskKind.SET:
+            self._set(uid, job, end, now)
+        if job.kind is not TaskKind.GET:  # more may have changed than it says
+            session.look.update(_objects(job))
+        self._tell(job, self._tasks.apply(job.id, uid, Answered(now, end.status, found)))
+
+    def _set(self, uid: str, job: ManagementJob, end: OrderDone, now: float) -> None:
+        told = statuses(end, job.commands)
+        done = Status.OK <= end.status < Status.NOT_MODIFIED
+        outcomes = [
+            Outcome(
+                Setting(command.uri, command.format, command.value),
+                Status.OK if done else told.get(command.uri, end.status),
+                f"job {job.id}",
+            )
+            for command in job.commands
+        ]
+        self._trees.settle(uid, outcomes, now=now)
+        self._changed(uid, now)
+
+    def _facts(self, uid: str, nodes: Sequence[KnownNode], now: float) -> None:
+        known = self._trees.known(uid, below=nodes[0].uri)
+        if {node.uri: node.value for node in nodes} != {u: n.value for u, n in known.items()}:
+            self._trees.saw(uid, [nodes[0].uri], nodes, now=now, whole=False)
+
+    def _concluded(self, uid: str, job_id: str, alert: Alert, now: float) -> None:
+        try:
+            task = self._tasks.apply(job_id, uid, Concluded(now, conclusion_of(alert)))
+        except NotFoundError:
+            log.info("an alert belongs to no job", dcu=uid, correlator=job_id[:64])
+            return
+        self._tell(None, task)
+
+    # News for who watches.
+
+    def _tell(self, job: ManagementJob | None, task: Task) -> None:
+        data = {
+            "dm": True,
+            "id": task.job,
+            "device": task.uid,
+            "kind": None if job is None else job.kind.value,
+            "state": task.state.value,
+            "status": task.status,
+        }
+        self._bus.publish(LiveEvent(Topic.JOB, task.job, task.updated, data, dcu=task.uid))
+        if task.state in {TaskState.FAILED, TaskState.UNKNOWN}:
+            log.warning("a task has failed", job=task.job, dcu=task.uid, status=task.status)
+
+    def _changed(self, uid: str, now: float) -> None:
+        self._bus.publish(LiveEvent(Topic.TREE, uid, now, dcu=uid))
+
+
+def _outcome(step: Step, status: int) -> Outcome:
+    return Outcome(step.wish.setting, status, str(step.wish.scope), pushed=True)
+
+
+def _objects(job: ManagementJob) -> frozenset[str]:
+    return frozenset(object_of(command.uri) for command in job.commands).intersection(TOPS)
+
+
+def _mistaken(job: ManagementJob, end: OrderDone) -> bool:
+    """Say whether a task failed since a node was there already, or was not there."""
+    return not {Status.NOT_FOUND, Status.ALREADY_EXISTS}.isdisjoint(
+        statuses(end, job.commands).values()
+    )

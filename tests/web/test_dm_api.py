@@ -1,0 +1,522 @@
+"""Sessions of device management, over real mutual TLS, between real ends with a real tree."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.support.dm_wire import DEVICE, order
+from tests.support.headend import dcu_client, running_headend
+from tests.support.management import (
+    NOW,
+    Device,
+    ListPlanner,
+    change_account,
+    give_account,
+    planning,
+)
+
+from openami.core.errors import StoreError
+from openami.headend.management import sessions as sessions_module
+from openami.omadm.codes import Status
+from openami.omadm.messages.codec import decode_message
+from openami.omadm.messages.media import MediaType
+from openami.omadm.messages.model import (
+    Atomic,
+    Exec,
+    Get,
+    Item,
+    Location,
+    Meta,
+    Replace,
+    StatusReport,
+)
+from openami.omadm.session.events import (
+    NO_ANSWER,
+    AuthenticationFailed,
+    End,
+    Order,
+    Outgoing,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+    import httpx
+
+    from openami.headend.server import Running
+    from openami.omadm.session.client import ClientSession
+
+    Make = Callable[..., Awaitable[Device]]
+
+NAME = "./DMAcc/1/Name"
+
+
+@pytest.fixture
+async def planner(running: Running) -> AsyncIterator[ListPlanner]:
+    with planning(running, ListPlanner()) as planner:
+        yield planner
+
+
+@pytest.fixture
+async def device(running: Running, planner: ListPlanner, tmp_path: Path) -> AsyncIterator[Make]:
+    """Return a function that makes a device with an account."""
+    async with AsyncExitStack() as stack:
+
+        async def make(uid: str, **options: Any) -> Device:
+            client = await stack.enter_async_context(dcu_client(running, tmp_path, uid))
+            return Device(uid, give_account(running, uid), client, **options)
+
+        yield make
+
+
+def get(name: str, uri: str = NAME) -> Order:
+    return order(name, Get, uri)
+
+
+def code(answer: httpx.Response) -> str:
+    found: str = answer.json()["error"]["code"]
+    return found
+
+
+def alarms(running: Running) -> list[tuple[str, str]]:
+    return [(one.code, one.subject) for one in running.services.alarms.list().items]
+
+
+def logged(running: Running, uid: str) -> list[tuple[str, str | None]]:
+    """Return ends and codes of a device's sessions, the earliest first."""
+    found = running.services.management.log.list(uid=uid).items
+    return [(one.end, one.code) for one in reversed(found)]
+
+
+def start(device: Device, **options: Any) -> tuple[ClientSession, Any]:
+    session = device.begin(**options)
+    return session, session.start(NOW)
+
+
+def following_of(session: ClientSession) -> Outgoing:
+    message = session.next_outgoing()
+    assert message is not None
+    return message
+
+
+@pytest.mark.parametrize("media", list(MediaType))
+async def test_a_whole_session(
+    running: Running, planner: ListPlanner, device: Make, media: MediaType
+) -> None:
+    item = Item(Location(NAME), data="Metering")
+    planner.orders["D1"] = [
+        get("name"),
+        Order("rename", Atomic(0, (Replace(0, (item,)),))),
+        get("none", "./DMAcc/9"),
+        Order("report", Exec(0, Item(Location("./AMI/Nothing")))),
+    ]
+    planner.more["D1"] = [get("renamed")]
+    one = await device("D1", media=media)
+    assert (await one.run()).end is End.DONE
+    assert planner.statuses("D1") == {
+        "name": 200,
+        "rename": 200,
+        "none": 404,
+        "report": 404,
+        "renamed": 200,
+    }
+    found = {
+        done.id: [item.data for item in done.items]
+        for _, done in planner.results
+        if done.status == Status.OK and done.items
+    }
+    assert found == {"name": ["Utility"], "renamed": ["Metering"]}
+    assert planner.info["D1"]["./DevInfo/DevId"] == DEVICE
+    assert [(uid, end.end) for uid, end in planner.ends] == [("D1", End.DONE)]
+    assert not [e for e in one.events if isinstance(e, AuthenticationFailed)]
+    entry = running.services.management.log.list().items[0]
+    assert (entry.uid, entry.session, entry.end) == ("D1", "2A", "done")
+    assert (entry.orders, entry.messages, entry.notified) == (5, 6, False)
+    assert running.services.management.sessions.count() == 0
+
+
+async def test_nonces_go_on_from_session_to_session(
+    running: Running, planner: ListPlanner, device: Make
+) -> None:
+    one = await device("D1")
+    for _ in range(3):
+        assert (await one.run(notified=True)).end is End.DONE
+    assert not [e for e in one.events if isinstance(e, AuthenticationFailed)]
+    record = running.services.management.accounts._store.accounts(["D1"])["D1"]
+    assert record.client_nonce == one.account.client_nonce
+    assert len(record.client_nonce) == 16
+    assert record.last_session is not None
+    assert logged(running, "D1") == [("done", None)] * 3
+    assert planner.planned == ["D1"] * 3
+    assert all(one.notified for one in running.services.management.log.list().items)
+
+
+async def test_a_head_end_that_was_restarted_knows_the_nonces(tmp_path: Path) -> None:
+    async with running_headend(tmp_path) as running, dcu_client(running, tmp_path, "D1") as http:
+        one = Device("D1", give_account(running, "D1"), http)
+        await one.run()
+        half, message = start(one)
+        one.take(half, await one.post(message))
+    async with running_headend(tmp_path) as running:
+        async with dcu_client(running, tmp_path, "D1") as http:
+            one.http = http
+            assert (await one.run()).end is End.DONE
+        assert logged(running, "D1") == [("done", None), ("done", None), ("done", None)]
+    assert not [e for e in one.events if isinstance(e, AuthenticationFailed)]
+
+
+async def test_two_devices_at_once(planner: ListPlanner, device: Make) -> None:
+    devices = [await device(f"D{n}") for n in range(4)]
+    for one in devices:
+        planner.orders[one.uid] = [get(f"{one.uid}-{n}") for n in range(10)]
+    ends = await asyncio.gather(*(one.run() for one in devices))
+    assert {end.end for end in ends} == {End.DONE}
+    for one in devices:
+        assert planner.statuses(one.uid) == {f"{one.uid}-{n}": 200 for n in range(10)}
+
+
+@pytest.mark.parametrize("session_id", [None, 0x2A])
+async def test_a_device_that_dies_and_comes_again(
+    running: Running, planner: ListPlanner, device: Make, session_id: int | None
+) -> None:
+    """It remembers its nonces, and perhaps begins with the same session id."""
+    one = await device("D1")
+    planner.orders["D1"] = [get("name")]
+    half, message = start(one)
+    one.take(half, await one.post(message))
+    assert (await one.run(session_id=session_id)).end is End.DONE
+    assert [done.status for _, done in planner.results] == [NO_ANSWER, 200]
+    assert [end.end for _, end in planner.ends] == [End.ABORTED, End.DONE]
+    assert logged(running, "D1") == [("aborted", None), ("done", None)]
+    assert alarms(running) == []
+
+
+async def test_a_device_that_has_lost_its_nonces(running: Running, device: Make) -> None:
+    """A stale proof is refused once, with the nonce for the next; that is no alarm."""
+    one = await device("D1")
+    before = one.account
+    await one.run()
+    one.account = before
+    session, message = start(one)
+    answer = await one.post(message)
+    assert _header_status(answer) == Status.INVALID_CREDENTIALS
+    one.take(session, answer)
+    assert (await one.run(session)).end is End.DONE
+    session, message = start(one)
+    assert _header_status(await one.post(message)) == Status.OK
+    assert alarms(running) == []
+
+
+async def test_a_message_again_is_answered_as_before(
+    running: Running, planner: ListPlanner, device: Make
+) -> None:
+    one = await device("D1")
+    planner.orders["D1"] = [get("name")]
+    session, message = start(one)
+    while message is not None:
+        answer, again = await one.post(message), await one.post(message)
+        assert answer.content == again.content
+        assert answer.headers["x-syncml-hmac"] == again.headers["x-syncml-hmac"]
+        one.take(session, answer)
+        message = session.next_outgoing()
+    assert planner.planned == ["D1"]
+    assert planner.statuses("D1") == {"name": 200}
+    assert logged(running, "D1") == [("done", None)]
+
+
+async def test_a_replayed_message_is_refused_and_harms_nothing(
+    running: Running, planner: ListPlanner, device: Make
+) -> None:
+    one = await device("D1")
+    planner.orders["D1"] = [get("name")]
+    session, first = start(one)
+    one.take(session, await one.post(first))
+    second = following_of(session)
+    one.take(session, await one.post(second))
+    planner.orders["D1"] = []
+    other = one.begin()
+    opening = other.start(NOW)
+    one.take(other, await one.post(opening))
+    # Of a session that is over, nothing is known but its last message.
+    replayed = await one.post(second)
+    assert (replayed.status_code, code(replayed)) == (409, "omadm.session.unknown")
+    replayed = await one.post(first)
+    assert replayed.status_code == 200
+    assert _header_status(replayed) == Status.INVALID_CREDENTIALS
+    assert (await one.run()).end is End.DONE
+
+
+async def test_a_message_of_this_session_replayed(
+    running: Running, planner: ListPlanner, device: Make
+) -> None:
+    one = await device("D1")
+    planner.orders["D1"], planner.more["D1"] = [get("a")], [get("b")]
+    session, first = start(one)
+    one.take(session, await one.post(first))
+    second = following_of(session)
+    one.take(session, await one.post(second))
+    replayed = await one.post(first)
+    assert (replayed.status_code, code(replayed)) == (409, "omadm.session.replay")
+    assert alarms(running) == [("dm.replay", "dcu-D1")]
+    assert (await one.run(session)).end is End.DONE
+    assert planner.statuses("D1") == {"a": 200, "b": 200}
+
+
+def _header_status(answer: httpx.Response) -> int:
+    message = decode_message(answer.content, answer.headers["content-type"])
+    status = message.commands[0]
+    assert isinstance(status, StatusReport)
+    assert status.cmd_ref == 0
+    return status.data
+
+
+async def test_a_wrong_password_is_an_alarm_and_ends_nobody_elses_session(
+    running: Running, planner: ListPlanner, device: Make
+) -> None:
+    good, bad = await device("D1"), await device("D2")
+    planner.orders["D1"] = [get("name")]
+    session, message = start(good)
+    good.take(session, await good.post(message))
+    bad.forget_password()
+    assert (await bad.run()).end is End.REFUSED
+    assert planner.planned == ["D1"]
+    assert logged(running, "D2") == [("refused", "omadm.auth.failed")]
+    assert alarms(running) == [("dm.authentication", "dcu-D2")]
+    assert (await good.run(session)).end is End.DONE
+    assert planner.statuses("D1") == {"name": 200}
+
+
+async def test_who_proves_nothing_ends_no_session_of_the_same_device(
+    running: Running, planner: ListPlanner, device: Make
+) -> None:
+    one = await device("D1")
+    planner.orders["D1"] = [get("name")]
+    session, message = start(one)
+    one.take(session, await one.post(message))
+    thief = Device("D1", one.account, one.http)
+    thief.forget_password()
+    for number in (0x100, 0x101):
+        _, opening = start(thief, session_id=number)
+        assert _header_status(await one.post(opening)) == Status.INVALID_CREDENTIALS
+    assert (await one.run(session)).end is End.DONE
+    assert planner.statuses("D1") == {"name": 200}
+
+
+async def test_a_proof_weaker_than_asked_for(
+    running: Running, planner: ListPlanner, device: Make
+) -> None:
+    one = await device("D1")
+    planner.orders["D1"] = [get("name")]
+    session, message = start(one)
+    one.take(session, await one.post(message))
+    following = following_of(session)
+    answer = await one.post(replace(following, hmac=None))
+    assert (answer.status_code, code(answer)) == (403, "omadm.auth.downgrade")
+    assert alarms(running) == [("dm.downgrade", "dcu-D1")]
+    assert logged(running, "D1") == [("refused", "omadm.auth.downgrade")]
+    assert planner.statuses("D1") == {"name": NO_ANSWER}
+
+
+async def test_a_device_without_an_account(running: Running, device: Make, tmp_path: Path) -> None:
+    one = await device("D1")
+    async with dcu_client(running, tmp_path, "D9") as http:
+        stranger = Device("D9", one.account, http)
+        _, message = start(stranger)
+        answer = await stranger.post(message)
+        assert (answer.status_code, code(answer)) == (403, "dm.unknown")
+    assert (await one.run()).end is End.DONE
+
+
+async def test_the_certificate_says_which_account(
+    running: Running, planner: ListPlanner, device: Make
+) -> None:
+    """A device with another's password is that other's not."""
+    one, two = await device("D1"), await device("D2")
+    one.account = two.account
+    assert (await one.run()).end is End.REFUSED
+    assert planner.planned == []
+
+
+async def test_a_suspended_device(running: Running, planner: ListPlanner, device: Make) -> None:
+    one = await device("D1")
+    planner.orders["D1"] = [get("name")]
+    session, message = start(one)
+    one.take(session, await one.post(message))
+    change_account(running, "D1", suspended=True)
+    following = following_of(session)
+    answer = await one.post(following)
+    assert (answer.status_code, code(answer)) == (403, "dm.suspended")
+    assert logged(running, "D1") == [("done", None)]
+    _, message = start(one)
+    answer = await one.post(message)
+    assert (answer.status_code, code(answer)) == (403, "dm.suspended")
+
+
+async def test_a_device_suspended_in_the_middle(
+    running: Running, planner: ListPlanner, device: Make
+) -> None:
+    one = await device("D1")
+    planner.orders["D1"], planner.more["D1"] = [get("a")], [get("b")]
+    session, message = start(one)
+    one.take(session, await one.post(message))
+    change_account(running, "D1", suspended=True)
+    answer = await one.post(following_of(session))
+    assert (answer.status_code, code(answer)) == (403, "dm.suspended")
+    assert logged(running, "D1") == [("aborted", None)]
+    assert planner.statuses("D1") == {"a": 200, "b": NO_ANSWER}
+
+
+async def test_a_revoked_certificate(running: Running, device: Make) -> None:
+    one = await device("D1")
+    assert (await one.run()).end is End.DONE
+    pki = running.services.pki
+    record = pki.certificates(subject="D1").items[0]
+    pki.revoke(record.serial, "keyCompromise", when=NOW, who="test")
+    _, message = start(one)
+    answer = await one.post(message)
+    assert (answer.status_code, code(answer)) == (403, "certificate.revoked")
+
+
+async def _send(device: Device, body: bytes, kind: str = MediaType.XML) -> tuple[int, str]:
+    answer = await device.post(Outgoing(body, kind))
+    return answer.status_code, code(answer)
+
+
+async def test_messages_that_are_none(running: Running, planner: ListPlanner, device: Make) -> None:
+    good, bad = await device("D1"), await device("D2")
+    planner.orders["D1"] = [get("name")]
+    session, message = start(good)
+    good.take(session, await good.post(message))
+    bomb = b'<!DOCTYPE a [<!ENTITY b "bbbb"><!ENTITY c "&b;&b;">]><SyncML>&c;</SyncML>'
+    assert await _send(bad, bomb) == (422, "omadm.doctype")
+    assert await _send(bad, b"<a>" * 10_000) == (413, "omadm.too-deep")
+    assert await _send(bad, b"x" * 65_537) == (413, "request.too-large")
+    assert await _send(bad, b"\x02\xa4\x01\x6a\x00\x6d", MediaType.WBXML) == (
+        422,
+        "protocol.decode",
+    )
+    assert await _send(bad, b"{}", "application/json") == (415, "omadm.media-type")
+    assert alarms(running) == [("dm.message", "dcu-D2")]
+    assert (await good.run(session)).end is End.DONE
+    assert (await bad.run()).end is End.DONE
+
+
+async def test_a_session_that_is_not_known(device: Make) -> None:
+    one = await device("D1")
+    session, message = start(one)
+    one.take(session, await one.post(message))
+    stale = decode_message(message.body, message.content_type)
+    assert stale.header.msg_id == 1
+    body = message.body.replace(b"\x5b\x03" + b"1\x00", b"\x5b\x03" + b"7\x00")
+    assert body != message.body
+    answer = await one.post(Outgoing(body, message.content_type, message.hmac))
+    assert (answer.status_code, code(answer)) == (409, "omadm.session.unknown")
+
+
+async def test_what_fails_goes_on_where_it_stopped(
+    running: Running, planner: ListPlanner, device: Make
+) -> None:
+    one = await device("D1")
+    planner.orders["D1"] = [get("name")]
+    planner.fault = StoreError("the disk is slow", code="store.busy")
+    session, message = start(one)
+    assert (await one.post(message)).status_code == 503
+    one.take(session, await one.post(message))
+    following = following_of(session)
+    store: Any = running.services.management.accounts._store
+    commit, faults = store.commit, [StoreError("locked")]
+
+    def commit_later(*items: Any) -> Any:
+        if faults:
+            raise faults.pop()
+        return commit(*items)
+
+    store.commit = commit_later
+    assert (await one.post(following)).status_code == 503
+    one.take(session, await one.post(following))
+    assert planner.planned == ["D1"]
+    assert planner.statuses("D1") == {"name": 200}
+    assert logged(running, "D1") == [("done", None)]
+
+
+async def test_a_silent_device_is_not_waited_for(
+    running: Running, planner: ListPlanner, device: Make
+) -> None:
+    one = await device("D1")
+    planner.orders["D1"] = [get("name")]
+    session, message = start(one)
+    one.take(session, await one.post(message))
+    sessions = running.services.management.sessions
+    now = running.services.wall.now()
+    await sessions.pass_time(now + 100)
+    assert sessions.count() == 1
+    await sessions.pass_time(now + 130)
+    assert sessions.count() == 0
+    assert planner.statuses("D1") == {"name": NO_ANSWER}
+    assert logged(running, "D1") == [("timeout", None)]
+    answer = await one.post(following_of(session))
+    assert (answer.status_code, code(answer)) == (409, "omadm.session.unknown")
+    assert (await one.run()).end is End.DONE
+
+
+async def test_a_session_without_an_end_is_ended(
+    running: Running, planner: ListPlanner, device: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = await device("D1")
+    planner.orders["D1"], planner.more["D1"] = [get("a")], [get("b")]
+    session, message = start(one)
+    one.take(session, await one.post(message))
+    monkeypatch.setattr(sessions_module, "LONGEST_S", 0.0)
+    await running.services.management.sessions.pass_time(running.services.wall.now())
+    assert (await one.run(session)).end is End.ABORTED
+    assert logged(running, "D1") == [("aborted", None)]
+
+
+async def test_more_sessions_than_there_may_be(tmp_path: Path) -> None:
+    async with (
+        running_headend(tmp_path, dm_sessions=1) as running,
+        dcu_client(running, tmp_path, "D1") as first,
+        dcu_client(running, tmp_path, "D2") as second,
+    ):
+        one = Device("D1", give_account(running, "D1"), first)
+        two = Device("D2", give_account(running, "D2"), second)
+        with planning(running, ListPlanner({"D1": [get("name")]})):
+            session, message = start(one)
+            one.take(session, await one.post(message))
+            _, other = start(two)
+            answer = await two.post(other)
+            assert (answer.status_code, code(answer)) == (503, "busy.sessions")
+            assert answer.headers["retry-after"] == "10"
+            assert (await one.run(session)).end is End.DONE
+            assert (await two.run()).end is End.DONE
+
+
+async def test_a_head_end_that_stops_ends_its_sessions(tmp_path: Path) -> None:
+    planner = ListPlanner({"D1": [get("name")]})
+    async with running_headend(tmp_path) as running, dcu_client(running, tmp_path, "D1") as http:
+        one = Device("D1", give_account(running, "D1"), http)
+        sessions: Any = running.services.management.sessions
+        sessions._planner = planner
+        session, message = start(one)
+        one.take(session, await one.post(message))
+    assert planner.statuses("D1") == {"name": NO_ANSWER}
+    assert [end.end for _, end in planner.ends] == [End.ABORTED]
+
+
+async def test_passwords_are_not_in_the_log(
+    running: Running, planner: ListPlanner, device: Make
+) -> None:
+    secret = "./DMAcc/1/AppAuth/1/AAuthSecret"
+    item = Item(Location(secret), meta=Meta(format="chr"), data="tell-nobody")
+    planner.orders["D1"] = [Order("secret", Replace(0, (item,)))]
+    one = await device("D1")
+    await one.run()
+    log = running.services.management.log
+    shown = log.show(log.list().items[0].id)
+    assert [message.note for message in shown.messages] == ["", "not kept", "not kept", ""]
+    assert [message.node is None for message in shown.messages] == [False, True, True, False]
