@@ -1,5 +1,6 @@
 """The authorities of an installation, for tests that issue what they would not."""
 
+import time
 from contextlib import closing
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -15,7 +16,7 @@ from openami.store.vault import FileVault
 def authorities_of(home: Installation) -> Authorities:
     """Return the authorities with their keys, out of the vault."""
     with closing(FileVault(home.vault, kek=home.kek)) as vault:
-        return open_authorities(home, vault, now=0)
+        return open_authorities(home, vault, now=time.time())
 
 
 def issue_by_hand(

@@ -82,7 +82,7 @@ def show(opened: AbstractContextManager[Offline], as_json: bool) -> None:
 
 @pki.group()
 def anchors() -> None:
-    """Look after the manufacturers whose factory certificates are believed."""
+    """Look after the manufacturers that are trusted."""
 
 
 @anchors.command("list")
@@ -104,7 +104,10 @@ def list_anchors(opened: AbstractContextManager[Offline], as_json: bool) -> None
     _print(rows, as_json=as_json, columns=("manufacturer", "fingerprint", "added", "who"))
 
 
-@anchors.command(epilog=examples("openami pki anchors add 'Example Works' anchor.pem"))
+@anchors.command(
+    short_help="Trust a manufacturer.",
+    epilog=examples("openami pki anchors add 'Example Works' anchor.pem"),
+)
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @installation
@@ -115,7 +118,7 @@ def add(opened: AbstractContextManager[Offline], name: str, file: Path) -> None:
     note(f"{anchor.manufacturer}: {anchor.fingerprint} is trusted")
 
 
-@anchors.command()
+@anchors.command(short_help="Trust a manufacturer no longer.")
 @click.argument("fingerprint")
 @installation
 def remove(opened: AbstractContextManager[Offline], fingerprint: str) -> None:
@@ -140,7 +143,7 @@ def list_certificates(
     most: int,
     as_json: bool,
 ) -> None:
-    """List the certificates that were issued, the last first."""
+    """List what was issued, the last first."""
     from openami.fleet.certificates import CertificateKind
 
     with opened as home:
@@ -157,7 +160,10 @@ def list_certificates(
     _print(rows, as_json=as_json, columns=columns)
 
 
-@pki.command(epilog=examples("openami pki revoke 5c0ffee1 --why 'stolen from its pole'"))
+@pki.command(
+    short_help="Revoke a certificate for good.",
+    epilog=examples("openami pki revoke 5c0ffee1 --why 'stolen from its pole'"),
+)
 @click.argument("serial")
 @click.option("--reason", default="unspecified", show_default=True,
               help="By a name of RFC 5280, such as keyCompromise or superseded.")  # fmt: skip
