@@ -193,7 +193,7 @@ def test_verdicts() -> None:
     assert judge(three, NO_ANSWER, {}) == Verdict(unsure=True)
     # One was wrong by itself: the others are tried without it.
     parts = {"./AMI/a": 216, "./AMI/b": 415, "./AMI/c": 215}
-    assert judge(three, 507, parts) == Verdict(refused=(Refusal(b, 415),), again=(a, c))
+    assert judge(three, 507, parts) == Verdict(refused=(Refusal(b, 415),))
     # All together were wrong.
     together = tuple(Refusal(step, 507) for step in three)
     assert judge(three, 507, dict.fromkeys(("./AMI/a", "./AMI/b", "./AMI/c"), 216)) == Verdict(
@@ -203,12 +203,23 @@ def test_verdicts() -> None:
     # A single one needs no parts, and is never tried again.
     assert judge((a,), 405, {}) == Verdict(refused=(Refusal(a, 405),))
     assert judge((a,), 405, {"./AMI/a": 405}) == Verdict(refused=(Refusal(a, 405),))
+    # Nobody is refused for what was thought of the tree, unless that was seen just now.
+    assert judge(three, 507, {"./AMI/a": 216, "./AMI/b": 404}) == Verdict(mistaken=True)
+    assert judge(three, 507, {"./AMI/a": 216, "./AMI/b": 404}, looked=True) == Verdict(
+        refused=(Refusal(b, 404),)
+    )
+    new = Step(StepKind.ADD, wish(DEVICE, "./AMI/d"))
+    assert judge((new,), 418, {}) == Verdict(mistaken=True)
+    assert judge((new,), 404, {}) == Verdict(refused=(Refusal(new, 404),))
     # What passes by itself is not the value's fault.
     assert judge(three, 507, {"./AMI/b": 420}) == Verdict(unsure=True)
     assert judge((a,), 510, {}) == Verdict(unsure=True)
     # A rollback that failed leaves nobody sure.
     assert judge((a, b), 507, {"./AMI/a": 516, "./AMI/b": 500}) == Verdict(
         refused=(Refusal(a, 516), Refusal(b, 500)), unsure=True
+    )
+    assert judge((a, b), 516, {}) == Verdict(
+        refused=(Refusal(a, 516), Refusal(b, 516)), unsure=True
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from openami.fleet.desired import Refusal
+from openami.fleet.desired import Refusal, StepKind
 from openami.fleet.known import NO_ANSWER
 
 if TYPE_CHECKING:
@@ -16,29 +16,33 @@ if TYPE_CHECKING:
 _SUCCESS: Final = range(200, 300)
 # Not executed and rolled back: it was the others that failed (OMA DM RepPro 1.2, clause 6.6.3).
 _SPARED: Final = frozenset({215, 216})
-# A timeout, a full device, a store that failed: the value itself was not looked at.
-_PASSING: Final = frozenset({408, 420, 510})
+# No answer, a timeout, a full device, a store that failed: the value itself was not looked at.
+_UNHEARD: Final = frozenset({NO_ANSWER, 408, 420, 510})
+_NOT_FOUND: Final = 404
+_EXISTS: Final = 418
 _ROLLBACK_FAILED: Final = 516
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of steps that were taken together.
+    """What became of steps that were taken together; what is in neither list is still to be done.
 
     Attributes:
         done: now so.
         refused: not to be sent again, with the status of each.
-        again: to be sent once more, now without those that are refused.
-        unsure: the device has to be asked what it is like now.
+        mistaken: the tree is not as it was thought to be: it is to be looked at first.
+        unsure: nothing more can be told in this session.
     """
 
     done: tuple[Step, ...] = ()
     refused: tuple[Refusal, ...] = ()
-    again: tuple[Step, ...] = ()
+    mistaken: bool = False
     unsure: bool = False
 
 
-def judge(steps: Sequence[Step], status: int, parts: Mapping[str, int]) -> Verdict:
+def judge(
+    steps: Sequence[Step], status: int, parts: Mapping[str, int], *, looked: bool = False
+) -> Verdict:
     """Return what became of steps that were taken together.
 
     Values that are refused by themselves are left out, and the others tried without them; values
@@ -48,21 +52,30 @@ def judge(steps: Sequence[Step], status: int, parts: Mapping[str, int]) -> Verdi
         steps: at least one.
         status: of the whole; ``NO_ANSWER``.
         parts: the status of each, by address, as far as told.
+        looked: the tree was looked at just before, so nobody is mistaken about it.
     """
-    if status == NO_ANSWER:
-        return Verdict(unsure=True)
     if status in _SUCCESS:
         return Verdict(done=tuple(steps))
-    told = {step.uri: parts[step.uri] for step in steps if step.uri in parts}
-    if status == _ROLLBACK_FAILED or _ROLLBACK_FAILED in told.values():
-        refused = tuple(Refusal(step, told.get(step.uri, status)) for step in steps)
+    told = {step.uri: parts.get(step.uri, status if len(steps) == 1 else 0) for step in steps}
+    if _ROLLBACK_FAILED in {status, *told.values()}:
+        refused = tuple(Refusal(step, told[step.uri] or status) for step in steps)
         return Verdict(refused=refused, unsure=True)
-    wrong = {uri for uri, found in told.items() if found not in _SUCCESS and found not in _SPARED}
-    if status in _PASSING or any(told[uri] in _PASSING for uri in wrong):
+    wrong = {
+        uri: found
+        for uri, found in told.items()
+        if found and found not in _SUCCESS and found not in _SPARED
+    }
+    if not _UNHEARD.isdisjoint({status, *wrong.values()}):
         return Verdict(unsure=True)
-    if not wrong or len(steps) == 1:
+    if not looked and any(mistaken(step.kind, told[step.uri]) for step in steps):
+        return Verdict(mistaken=True)
+    if not wrong:
         return Verdict(refused=tuple(Refusal(step, status) for step in steps))
     return Verdict(
-        refused=tuple(Refusal(step, told[step.uri]) for step in steps if step.uri in wrong),
-        again=tuple(step for step in steps if step.uri not in wrong),
+        refused=tuple(Refusal(step, wrong[step.uri]) for step in steps if step.uri in wrong)
     )
+
+
+def mistaken(kind: StepKind, status: int) -> bool:
+    """Say whether a status means that the tree is another than it was thought to be."""
+    return status == (_EXISTS if kind is StepKind.ADD else _NOT_FOUND)

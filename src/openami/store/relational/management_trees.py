@@ -184,7 +184,7 @@ class TreeRepository:
         self, uid: str, tops: Sequence[str], nodes: Sequence[KnownNode], *, now: float, whole: bool
     ) -> Sequence[TreeChange]:
         with self._transactions.writing() as session:
-            before = known_nodes(session, uid, (under(tops),) if tops else ())
+            before = known_nodes(session, uid, (under(tops),))
             lesson = learn(uid, before, nodes, now=now, origin="device")
             put_nodes(session, uid, lesson.kept)
             drop_nodes(session, uid, lesson.gone)

@@ -1,0 +1,384 @@
+"""What is wanted of a device reaches its tree, session by session, whatever happens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.support.dm_planned import UID, Plant, add_devices
+
+from openami.fleet.desired import Scope, ScopeKind, Setting
+from openami.fleet.tasks import Command, ManagementJob, TaskKind, TaskState
+from openami.omadm.codes import AlertCode
+from openami.omadm.messages.media import MediaType
+from openami.omadm.messages.model import Alert, Item, Location, Meta
+from openami.store.relational import RelationalStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from openami.fleet.tasks import Task
+    from openami.omadm.objects.ami import AmiConfig
+
+DEVICE = Scope(ScopeKind.DEVICE, UID)
+WINDOW = "./AMI/Link/Window"
+RETRIES = "./AMI/Link/Retries"
+SERIAL = "./AMI/Meters/7/Serial"
+COLLECT = "./AMI/Operations/Collect"
+TREE_CHANGED = Alert(
+    0,
+    AlertCode.GENERIC,
+    (Item(meta=Meta(format="chr", type="urn:openami:alert:tree-changed"), data=""),),
+)
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> Iterator[Plant]:
+    store = RelationalStore.open(tmp_path / "db.sqlite")
+    add_devices(store, UID)
+    yield Plant(store)
+    store.close()
+
+
+def want(plant: Plant, *settings: Setting) -> None:
+    plant.store.trees.want(DEVICE, settings, who="anna", now=plant.now)
+
+
+def number(uri: str, value: int) -> Setting:
+    return Setting(uri, "int", str(value))
+
+
+def ask(
+    plant: Plant, kind: TaskKind, *commands: Command, name: str = "j1", repeatable: bool = False
+) -> None:
+    job = ManagementJob(
+        name,
+        kind,
+        commands,
+        "anna",
+        plant.now,
+        plant.now + 1e6,
+        devices=(UID,),
+        repeatable=repeatable,
+    )
+    plant.store.tasks.add(job)
+
+
+def task(plant: Plant, name: str = "j1") -> Task:
+    [found] = plant.store.tasks.tasks(name).items
+    return found
+
+
+@pytest.mark.parametrize("media", list(MediaType))
+def test_the_first_session_makes_the_tree_known(plant: Plant, media: MediaType) -> None:
+    plant.media = media
+    assert plant.session() == 2
+    known = plant.store.trees.known(UID)
+    assert known[WINDOW].value == plant.tree.text(WINDOW)
+    assert known[WINDOW].format == "int"
+    assert known["./DevInfo/Man"].value == "openami"
+    assert known["./DevDetail/FwV"].value == "1.0"
+    assert known["./AMI"].format == "node"
+    assert {"./SCHED", "./DMAcc", "./FUMO", "./SCOMO"} <= known.keys()
+    assert plant.store.trees.known_at(UID) == plant.now
+    assert plant.store.trees.history(UID).items == ()
+    assert plant.session() == 1  # there is nothing left to say
+    assert plant.orders == []
+
+
+@pytest.mark.parametrize("media", list(MediaType))
+def test_what_is_wanted_is_pushed_together(plant: Plant, media: MediaType) -> None:
+    plant.media = media
+    want(
+        plant,
+        number(WINDOW, 3),
+        number(RETRIES, 9),
+        Setting(SERIAL, "chr", "A7"),
+        Setting("./SCHED/night/Start", "chr", "20260101T000000Z"),
+    )
+    plant.session()
+    assert [plant.tree.text(uri) for uri in (WINDOW, RETRIES, SERIAL)] == ["3", "9", "A7"]
+    assert plant.tree.text("./SCHED/night/Start") == "20260101T000000Z"
+    assert len(plant.applied) == 1  # AMI has changed once
+    known = plant.store.trees.known(UID)
+    assert known[SERIAL].value == "A7"
+    assert known["./AMI/Meters/7/Enabled"].value == "true"  # it has come along, and was seen
+    changes = {c.uri: (c.old, c.new, c.origin) for c in plant.store.trees.history(UID).items}
+    assert changes[WINDOW] == ("1", "3", f"device:{UID}")
+    assert changes[SERIAL] == (None, "A7", f"device:{UID}")
+    assert changes["./AMI/Meters/7/Enabled"][2] == "device"
+    assert plant.session() == 1
+
+
+def test_what_is_not_to_be_goes(plant: Plant) -> None:
+    want(plant, Setting(SERIAL, "chr", "A7"))
+    plant.session()
+    plant.store.trees.unwant(DEVICE, [SERIAL], who="anna", now=plant.now)
+    want(plant, Setting("./AMI/Meters/7"))
+    plant.session()
+    assert plant.tree.names("./AMI/Meters") == ()
+    assert not [uri for uri in plant.store.trees.known(UID) if uri.startswith("./AMI/Meters/")]
+    assert plant.session() == 1
+
+
+def test_a_refused_value_leaves_the_old_and_is_not_sent_again(plant: Plant) -> None:
+    plant.session()
+    want(plant, number(WINDOW, 99), number(RETRIES, 9))
+    plant.session()
+    assert (plant.tree.text(WINDOW), plant.tree.text(RETRIES)) == ("1", "9")
+    node = plant.store.trees.known(UID)[WINDOW]
+    assert (node.value, node.refused, node.status) == ("1", number(WINDOW, 99), 500)
+    assert plant.store.trees.known(UID)[RETRIES].value == "9"
+    [refused] = [c for c in plant.store.trees.history(UID).items if c.uri == WINDOW]
+    assert (refused.old, refused.new, refused.status) == ("1", "99", 500)
+    plant.session()
+    assert plant.orders == []
+    plant.store.trees.forgive(UID, who="anna", now=plant.now)
+    plant.session()
+    assert len(plant.orders) == 1
+    want(plant, number(WINDOW, 5))
+    plant.session()
+    assert plant.tree.text(WINDOW) == "5"
+    assert plant.store.trees.known(UID)[WINDOW].refused is None
+
+
+def test_values_that_do_not_go_together_are_refused_together(plant: Plant) -> None:
+    plant.session()
+    first, most = "./AMI/Segment/BackoffFirst", "./AMI/Segment/BackoffMost"
+    before = plant.tree.text(first), plant.tree.text(most)
+    want(plant, Setting(first, "float", "500"), Setting(most, "float", "400"))
+    plant.session()
+    assert (plant.tree.text(first), plant.tree.text(most)) == before
+    known = plant.store.trees.known(UID)
+    assert {known[first].status, known[most].status} == {507}
+    want(plant, Setting(most, "float", "600"))  # so the other may be right now
+    plant.session()
+    assert (plant.tree.text(first), plant.tree.text(most)) == ("500", "600")
+    assert plant.store.trees.known(UID)[first].refused is None
+
+
+def test_a_device_may_refuse_by_itself(plant: Plant) -> None:
+    def refuse(config: AmiConfig) -> None:
+        if config.link.window > 5:
+            raise ValueError("this modem takes a window of 5")
+
+    plant.refuse = refuse
+    want(plant, number(WINDOW, 6))
+    plant.session()
+    assert plant.tree.text(WINDOW) == "1"
+    assert plant.store.trees.known(UID)[WINDOW].status == 500
+    assert all(config.link.window == 1 for config in plant.applied)
+
+
+def test_what_the_device_changes_by_itself_is_put_right(plant: Plant) -> None:
+    want(plant, number(WINDOW, 3))
+    plant.session()
+    plant.set(WINDOW, "2")
+    plant.set(RETRIES, "8")
+    plant.session()
+    assert plant.tree.text(WINDOW) == "2"  # nobody knows
+    plant.session(TREE_CHANGED)
+    assert plant.tree.text(WINDOW) == "3"
+    told = [(c.uri, c.old, c.new, c.origin) for c in plant.store.trees.history(UID, limit=3).items]
+    assert set(told) == {
+        (WINDOW, "2", "3", f"device:{UID}"),
+        (WINDOW, "3", "2", "device"),
+        (RETRIES, "3", "8", "device"),
+    }
+    assert plant.store.trees.known_at(UID) == plant.now
+
+
+def test_a_look_is_taken_when_asked_for(plant: Plant) -> None:
+    plant.session()
+    plant.set(RETRIES, "8")
+    plant.store.trees.doubt(UID)
+    plant.session()
+    assert plant.store.trees.known(UID)[RETRIES].value == "8"
+
+
+@pytest.mark.parametrize("media", list(MediaType))
+def test_a_get_gives_values_and_refusals(plant: Plant, media: MediaType) -> None:
+    plant.media = media
+    plant.session()
+    ask(
+        plant,
+        TaskKind.GET,
+        Command(WINDOW),
+        Command("./AMI/Segment?list=TNDS"),
+        Command("./AMI"),
+        Command("./Nowhere"),
+    )
+    ask(plant, TaskKind.GET, Command(f"{WINDOW}?prop=Format"), name="j2")
+    plant.session()
+    done = task(plant)
+    assert (done.state, done.status) == (TaskState.FAILED, 404)
+    found = {result.uri: result for result in done.results}
+    assert (found[WINDOW].value, found[WINDOW].format) == ("1", "int")
+    assert found["./AMI/Segment/BackoffFirst"].value == plant.tree.text(
+        "./AMI/Segment/BackoffFirst"
+    )
+    assert "Link" in (found["./AMI"].value or "").split("/")
+    assert (found["./Nowhere"].status, found["./Nowhere"].value) == (404, None)
+    [result] = task(plant, "j2").results
+    assert (result.value, task(plant, "j2").state) == ("int", TaskState.DONE)
+
+
+def test_passwords_are_in_no_result(plant: Plant) -> None:
+    from openami.omadm.objects.dmacc import AppAuth, DmAcc, Level, put_account
+
+    auth = AppAuth(Level.CLIENT, "HMAC", "dcu", "hidden", b"nonce")
+    draft = plant.tree.draft(plant.now)
+    put_account(draft, "x", DmAcc("head-end", "https://h/dm", auth=(auth,)))
+    plant.tree.commit(draft)
+    ask(plant, TaskKind.GET, Command("./DMAcc?list=TNDS"))
+    plant.session()
+    found = {result.uri: result.value for result in task(plant).results}
+    assert found["./DMAcc/x/ServerID"] == "head-end"
+    assert not [uri for uri in found if "AAuthSecret" in uri or "AAuthData" in uri]
+    known = plant.store.trees.known(UID)
+    assert known["./DMAcc/x/ServerID"].value == ""  # only what there is
+    assert not [uri for uri in known if "AAuthSecret" in uri or "AAuthData" in uri]
+
+
+def test_a_set_sets_all_or_nothing(plant: Plant) -> None:
+    plant.session()
+    ask(plant, TaskKind.SET, Command(WINDOW, "int", "4"), Command(SERIAL, "chr", "A7"))
+    plant.session()
+    assert task(plant).state is TaskState.DONE
+    assert [(r.uri, r.status) for r in task(plant).results] == [(WINDOW, 200), (SERIAL, 200)]
+    assert (plant.tree.text(WINDOW), plant.tree.text(SERIAL)) == ("4", "A7")
+    assert plant.store.trees.known(UID)["./AMI/Meters/7/Enabled"].value == "true"
+    origins = {c.uri: c.origin for c in plant.store.trees.history(UID).items}
+    assert origins[WINDOW] == "job j1"
+    ask(plant, TaskKind.SET, Command(WINDOW, "int", "2"), Command(RETRIES, "int", "99"), name="j2")
+    plant.session()
+    failed = task(plant, "j2")
+    assert (failed.state, failed.status) == (TaskState.FAILED, 507)
+    told = {result.uri: result for result in failed.results}
+    assert (told[WINDOW].status, told[RETRIES].status) == (216, 500)
+    assert told[RETRIES].value == "the value is 0 to 20"
+    assert plant.tree.text(WINDOW) == "4"
+    assert plant.store.trees.known(UID)[WINDOW].value == "4"
+    ask(plant, TaskKind.SET, Command("./AMI/Meters/7"), name="j3")  # no format: away with it
+    plant.session()
+    assert task(plant, "j3").state is TaskState.DONE
+    assert plant.tree.names("./AMI/Meters") == ()
+
+
+def test_what_a_job_has_set_against_a_wish_is_put_right_at_once(plant: Plant) -> None:
+    want(plant, number(WINDOW, 3))
+    plant.session()
+    ask(plant, TaskKind.SET, Command(WINDOW, "int", "4"))
+    plant.session()
+    assert task(plant).state is TaskState.DONE
+    assert plant.tree.text(WINDOW) == "3"
+    values = [c.new for c in plant.store.trees.history(UID, uri=WINDOW).items]
+    assert values == ["3", "4", "3"]
+
+
+def test_an_exec_is_carried_out_and_concluded_by_an_alert(plant: Plant) -> None:
+    plant.session()
+    plant.status = 202
+    ask(plant, TaskKind.EXEC, Command(COLLECT, "chr", "now"))
+    plant.session()
+    [execution] = plant.executed
+    assert (execution.data, execution.correlator) == ("now", "j1")
+    assert (task(plant).state, task(plant).status) == (TaskState.DONE, 202)
+
+    def ended(correlator: str, data: str) -> Alert:
+        meta = Meta(format="int", type="urn:openami:alert:operation", mark="critical")
+        item = Item(source=Location(COLLECT), meta=meta, data=data)
+        return Alert(0, AlertCode.GENERIC, (item,), correlator=correlator)
+
+    plant.session(ended("nobody's", "200"), ended("j1", "410"))
+    assert (task(plant).state, task(plant).status) == (TaskState.FAILED, 410)
+    assert task(plant).results[-1].uri == COLLECT
+
+
+@pytest.mark.parametrize(
+    ("kind", "repeatable", "after"),
+    [
+        (TaskKind.GET, False, TaskState.DONE),
+        (TaskKind.SET, False, TaskState.DONE),
+        (TaskKind.EXEC, True, TaskState.DONE),
+        (TaskKind.EXEC, False, TaskState.UNKNOWN),
+    ],
+)
+def test_a_head_end_that_is_killed_between_order_and_answer(
+    plant: Plant, kind: TaskKind, *, repeatable: bool, after: TaskState
+) -> None:
+    plant.session()
+    command = {
+        TaskKind.GET: Command(WINDOW),
+        TaskKind.SET: Command(WINDOW, "int", "4"),
+        TaskKind.EXEC: Command(COLLECT),
+    }[kind]
+    ask(plant, kind, command, repeatable=repeatable)
+    plant.session(cut=1)  # the device has acted, and its answer was lost
+    assert task(plant).state is TaskState.SENT
+    plant.session()
+    assert task(plant).state is after
+    assert len(plant.executed) == (kind is TaskKind.EXEC) + repeatable
+    assert (plant.tree.text(WINDOW) == "4") == (kind is TaskKind.SET)
+
+
+@pytest.mark.parametrize("cut", [1, 2])
+def test_a_push_that_is_cut_off_is_finished_in_the_next_session(plant: Plant, cut: int) -> None:
+    want(plant, number(WINDOW, 3), Setting(SERIAL, "chr", "A7"))
+    plant.session(cut=cut)
+    plant.session()
+    assert (plant.tree.text(WINDOW), plant.tree.text(SERIAL)) == ("3", "A7")
+    known = plant.store.trees.known(UID)
+    assert (known[WINDOW].value, known[SERIAL].value) == ("3", "A7")
+    assert not [node for node in known.values() if node.refused]
+    assert plant.session() == 1
+
+
+def test_a_set_that_was_done_unseen_is_done(plant: Plant) -> None:
+    plant.session()
+    ask(plant, TaskKind.SET, Command(SERIAL, "chr", "A7"), Command(RETRIES, "int", "5"))
+    plant.session(cut=1)
+    plant.session()
+    assert (task(plant).state, task(plant).attempts) == (TaskState.DONE, 2)
+    assert (plant.tree.text(SERIAL), plant.tree.text(RETRIES)) == ("A7", "5")
+
+
+def test_a_set_of_what_can_not_be_there_fails(plant: Plant) -> None:
+    plant.session()
+    plant.set(RETRIES, "7")
+    ask(plant, TaskKind.SET, Command("./AMI/Nowhere", "chr", "x"))
+    plant.session()
+    assert task(plant).state is TaskState.FAILED
+    assert task(plant).status in {404, 405}
+
+
+def test_many_tasks_go_out_by_the_dozen(plant: Plant) -> None:
+    plant.session()
+    for n in range(40):
+        ask(plant, TaskKind.GET, Command(WINDOW), name=f"j{n:02}")
+    plant.session()
+    assert {task(plant, f"j{n:02}").state for n in range(40)} == {TaskState.DONE}
+
+
+def test_a_segment_of_hundreds_of_meters_is_pushed_in_parts(plant: Plant) -> None:
+    settings = [
+        setting
+        for n in range(300)
+        for setting in (
+            Setting(f"./AMI/Meters/{n:03}/Serial", "chr", f"OAM{n:08}"),
+            Setting(f"./AMI/Meters/{n:03}/Address", "int", str(16 + n)),
+        )
+    ]
+    want(plant, *settings)
+    plant.session()
+    assert len(plant.tree.names("./AMI/Meters")) == 300
+    assert plant.store.trees.known(UID)["./AMI/Meters/299/Serial"].value == "OAM00000299"
+    assert plant.session() == 1
+
+
+def test_a_small_device_gets_what_fits(plant: Plant) -> None:
+    plant.size = 4096
+    want(plant, number(WINDOW, 3))
+    plant.session()
+    assert plant.tree.text(WINDOW) == "3"

@@ -1,0 +1,163 @@
+"""A head-end's planner over real stores, and a device with a real tree, session after session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING
+
+from sqlalchemy import insert
+from tests.support.dm_tree import ALL, grant
+from tests.support.dm_wire import DEV_INFO, DEVICE, SERVER, account, nonces
+
+from openami.fleet.devices import DeviceKind, Sighting
+from openami.headend.bus import LocalBus
+from openami.headend.management.planner import TreePlanner
+from openami.omadm.messages.media import MediaType
+from openami.omadm.objects.ami import PLACE, AmiConfig, AmiListener
+from openami.omadm.objects.catalog import device_schema
+from openami.omadm.objects.device import DeviceFacts, bind_facts
+from openami.omadm.session.client import ClientConfig, ClientSession
+from openami.omadm.session.events import (
+    AlertReceived,
+    Authenticated,
+    DeviceInfoReceived,
+    Event,
+    Order,
+    OrderDone,
+    SessionEnded,
+)
+from openami.omadm.session.server import ServerConfig, ServerSession
+from openami.omadm.tree.tree import ManagementTree
+from openami.omadm.tree.uri import format_path
+from openami.omadm.tree.visit import Visit
+from openami.store.relational.management_models import AccountRow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from openami.omadm.messages.model import Alert
+    from openami.omadm.session.events import Outgoing
+    from openami.omadm.tree.tree import Execution
+    from openami.store.relational import RelationalStore
+
+UID = "D1"
+FACTS = DeviceFacts(DEVICE, "openami", "DCU", "dcu", "openami", "1.0", "1.0", "A")
+
+
+def add_devices(store: RelationalStore, *uids: str, suspended: bool = False) -> None:
+    """Put DCUs with accounts into the registry."""
+    store.devices.sight([Sighting(DeviceKind.DCU, uid) for uid in uids], now=1.0)
+    rows = [
+        {"uid": uid, "digest": "", "suspended": suspended, "created": 1.0, "client_nonce": b"",
+         "server_nonce": b"", "wake_failures": 0, "wake_session": 0}
+        for uid in uids
+    ]  # fmt: skip
+    with store.trees._transactions.writing() as session:
+        session.execute(insert(AccountRow), rows)
+
+
+@dataclass
+class Plant:
+    """A head-end and one device.
+
+    Attributes:
+        refuse: what the device's listener has against a configuration.
+        executed: what it was told to execute.
+        orders: the ids of all orders of the last session.
+        cut: exchanges after which the head-end dies; None: it does not.
+    """
+
+    store: RelationalStore
+    media: MediaType = MediaType.WBXML
+    now: float = 1_800_000_000.0
+    refuse: Callable[[AmiConfig], None] | None = None
+    executed: list[Execution] = field(default_factory=list)
+    orders: list[str] = field(default_factory=list)
+    status: int = 200
+    size: int = 65_536
+
+    def __post_init__(self) -> None:
+        self.tree = ManagementTree(device_schema())
+        grant(self.tree, ".", ALL)
+        bind_facts(self.tree, FACTS)
+        self.applied: list[AmiConfig] = []
+        self.tree.watch(format_path(PLACE), AmiListener(self.applied.append, self._refused))
+        self.tree.on_exec("./AMI/Operations", self._execute)
+        self.planner = TreePlanner(self.store.trees, self.store.tasks, bus=LocalBus())
+        self._numbers = count(1)
+
+    def restart(self) -> None:
+        """Let the head-end die: what was in memory is gone."""
+        self.planner = TreePlanner(self.store.trees, self.store.tasks, bus=LocalBus())
+
+    def set(self, address: str, value: str) -> None:
+        """Let the device change a value by itself."""
+        draft = self.tree.draft(self.now)
+        draft.set_value(self.tree.path(address), value)
+        self.tree.commit(draft)
+
+    def session(self, *alerts: Alert, cut: int | None = None) -> int:
+        """Let device and head-end talk; return how many messages the device has sent.
+
+        Args:
+            alerts: what the device has to say.
+            cut: exchanges after which the head-end dies without an answer.
+        """
+        self.now += 60.0
+        client = ClientSession(
+            account(),
+            ClientConfig(DEVICE, SERVER, DEV_INFO, self.media, max_msg_size=self.size),
+            Visit(self.tree, "head-end", self.now, octets=self.media is MediaType.WBXML),
+            session_id=next(self._numbers),
+            nonces=nonces("s"),
+            alerts=alerts,
+        )
+        server = ServerSession(account(), ServerConfig(SERVER), nonces=nonces("c"))
+        self.orders = []
+        sent = 0
+        outgoing: Outgoing | None = client.start(self.now)
+        while outgoing is not None:
+            if sent == cut:
+                self.restart()
+                return sent
+            sent += 1
+            answer = self._serve(server, outgoing)
+            client.receive(answer.body, answer.content_type, answer.hmac, self.now)
+            outgoing = client.next_outgoing()
+        self._tell(server)
+        return sent
+
+    def _serve(self, server: ServerSession, request: Outgoing) -> Outgoing:
+        server.take(request.body, request.content_type, request.hmac, self.now)
+        self._tell(server)
+        return server.answer()
+
+    def _tell(self, server: ServerSession) -> None:
+        events: list[Event] = []
+        while (event := server.next_event()) is not None:
+            events.append(event)
+        info = {u: v for e in events if isinstance(e, DeviceInfoReceived) for u, v in e.values}
+        alerts = [e.alert for e in events if isinstance(e, AlertReceived)]
+        if info or alerts:
+            self.planner.told(UID, info or None, alerts, now=self.now)
+        results = [e for e in events if isinstance(e, OrderDone)]
+        orders: list[Order] = []
+        if results:
+            orders += self.planner.done(UID, results, session=1, now=self.now)
+        if Authenticated() in events:
+            orders += self.planner.plan(UID, now=self.now)
+        for order in orders:
+            server.order(order)
+        self.orders += [order.id for order in orders]
+        for event in events:
+            if isinstance(event, SessionEnded):
+                self.planner.ended(UID, event, session=1, now=self.now)
+
+    def _refused(self, config: AmiConfig) -> None:
+        if self.refuse is not None:
+            self.refuse(config)
+
+    def _execute(self, execution: Execution) -> int:
+        self.executed.append(execution)
+        return self.status
