@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from openami import __version__
 from openami.web import console, crl, device_api, dm_api, security_api
-from openami.web.api import fleet, jobs, live, pki, readings, service, sessions
+from openami.web.api import fleet, jobs, live, pki, readings, registrations, service, sessions
 from openami.web.errors import install
 from openami.web.middleware import BoundedBody, Guarded
 
@@ -24,6 +24,7 @@ TAGS: Final[list[dict[str, Any]]] = [
     {"name": "readings", "description": "Readings, registers, gaps and meters' events."},
     {"name": "on-demand reads", "description": "Ask a meter, now."},
     {"name": "certificates", "description": "Authorities, trust anchors, what was issued."},
+    {"name": "registration", "description": "Who asks to be let in, who is expected, alarms."},
     {"name": "live", "description": "What happens, as it happens."},
     {"name": "operators", "description": "Log-in, sessions, API tokens, accounts."},
     {"name": "service", "description": "Health and figures of the head-end itself."},
@@ -63,7 +64,7 @@ def describe_api() -> FastAPI:
         docs_url=None,  # it loads its scripts from elsewhere, which our pages may not
         redoc_url=None,
     )
-    for module in (fleet, readings, jobs, live, sessions, pki):
+    for module in (fleet, readings, jobs, live, sessions, pki, registrations):
         app.include_router(module.router, prefix=API)
     app.include_router(service.router)
     return app
