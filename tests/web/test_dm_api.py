@@ -520,3 +520,12 @@ async def test_passwords_are_not_in_the_log(
     shown = log.show(log.list().items[0].id)
     assert [message.note for message in shown.messages] == ["", "not kept", "not kept", ""]
     assert [message.node is None for message in shown.messages] == [False, True, True, False]
+
+
+async def test_a_report_says_where_notifications_go(running: Running, device: Make) -> None:
+    one = await device("D1")
+    for port, status in ((7001, 200), (7002, 200), (0, 422)):
+        body = {"dcu": {"wake_port": port}}
+        assert (await one.http.post("/device/v1/report", json=body)).status_code == status
+    record = running.services.management.accounts._store.accounts(["D1"])["D1"]
+    assert record.wake_url == "http://127.0.0.1:7002/wake"

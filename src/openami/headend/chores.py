@@ -21,6 +21,7 @@ Work: TypeAlias = "Callable[[], Coroutine[Any, Any, object]]"
 
 JOBS_EVERY_S: Final = 1.0  # an operator watches: an expired job should say so
 HEALTH_EVERY_S: Final = 10.0
+WAKE_EVERY_S: Final = 1.0  # an operator waits for the device
 SESSIONS_EVERY_S: Final = 5.0  # of the two minutes that a device may be silent
 FORGET_EVERY_S: Final = 3600.0
 CERTIFICATE_EVERY_S: Final = 3600.0  # of the days that are left when one is renewed
@@ -42,6 +43,7 @@ class Chores:
         rounds: tuple[tuple[str, float, Work], ...] = (
             ("jobs", JOBS_EVERY_S, self._services.jobs.pass_time),
             ("device sessions", SESSIONS_EVERY_S, self._services.management.pass_time),
+            ("wake-ups", WAKE_EVERY_S, self._services.management.wake.round),
             ("old device sessions", FORGET_EVERY_S, self._services.management.log.forget),
             ("health", HEALTH_EVERY_S, self._look),
             ("old jobs", FORGET_EVERY_S, self._services.jobs.forget),

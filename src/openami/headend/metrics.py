@@ -35,6 +35,7 @@ class Metrics:
         self._dm_sessions = self._counter(
             "dm_sessions", "Sessions with devices by their end", "end"
         )
+        self._dm_wakes = self._counter("dm_notifications", "Notifications by outcome", "outcome")
         self._requests = self._counter("requests", "HTTP requests", "listener", "method", "status")
         self._groups = Histogram(
             "openami_commit_seconds", "Time of one group commit", registry=self.registry
@@ -98,6 +99,10 @@ class Metrics:
     def dm_session(self, end: str) -> None:
         """Count one session with a device, by how it ended."""
         self._dm_sessions.labels(end).inc()
+
+    def dm_wake(self, outcome: str) -> None:
+        """Count one notification: ``sent``, ``refused`` or ``unreachable``."""
+        self._dm_wakes.labels(outcome).inc()
 
     def request(self, listener: str, method: str, status: int) -> None:
         """Count one answered HTTP request."""

@@ -23,11 +23,13 @@ from openami.core.errors import SecurityError
 from openami.core.identifiers import DCU_URN, SystemTitle, check_serial
 from openami.headend.errors import RequestError
 from openami.headend.ingest import BATCH_ID, BatchKind, Upload
+from openami.headend.management.wake import wake_url
 from openami.mdm.readings import CONTENT_TYPE
 from openami.web.auth import services_of
 from openami.web.device_models import JobReport, Report
 from openami.web.errors import install
 from openami.web.middleware import Guarded
+from openami.web.seldom import Seldom
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -62,6 +64,7 @@ def create(services: Services, *others: Route) -> Starlette:
         middleware=[Middleware(Guarded, metrics=services.metrics, listener="device")],
     )
     app.state.services = services
+    app.state.told = Seldom()
     install(app)
     return app
 
@@ -89,6 +92,9 @@ async def _report(request: Request) -> JSONResponse:
     report = Report.model_validate_json(await body_of(request, REPORT_OCTETS, JSON_S))
     figures = report.figures(now=services.clock.now())
     sightings = [meter.sighting(dcu) for meter in report.meters]
+    if report.dcu.wake_port is not None and request.client is not None:
+        url = wake_url(request.client.host, report.dcu.wake_port)
+        await asyncio.to_thread(services.management.wake.reach, dcu, url)
     time, passed_over = await asyncio.to_thread(services.reports.take, dcu, figures, sightings)
     return JSONResponse({"time": isoformat(time), "not_yours": sorted(passed_over)})
 
@@ -173,23 +179,38 @@ def dcu_of(request: Request) -> str:
         ) from error
 
 
-def check_certificate(request: Request) -> None:
+async def check_certificate(request: Request) -> None:
     """Check what may have become of the certificate since the connection was opened.
+
+    One that was revoked and still is in use raises an alarm, unless the device is shut out.
 
     Raises:
         SecurityError: ``certificate.revoked`` or ``certificate.expired``.
     """
     services, peer = services_of(request), request.scope["state"]["peer_certificate"]
     if services.pki.is_revoked(peer.serial):
-        log.warning("revoked certificate", serial=f"{peer.serial:x}", uris=peer.uris)
+        await asyncio.to_thread(_tell_revoked, request, dcu_of(request), peer.serial)
         raise SecurityError("the certificate has been revoked", code="certificate.revoked")
     if peer.not_after < services.wall.now():
         raise SecurityError("the certificate has expired", code="certificate.expired")
 
 
+def _tell_revoked(request: Request, dcu: str, serial: int) -> None:
+    services, told = services_of(request), request.app.state.told
+    if not told.due((dcu, serial), services.wall.now()):
+        return
+    log.warning("revoked certificate", dcu=dcu, serial=f"{serial:x}", code="certificate.revoked")
+    try:
+        services.registry.admitted(dcu)
+    except SecurityError:
+        return
+    message = f"somebody uses the certificate {serial:x}, which has been revoked"
+    services.alarms.about_dcu(dcu, "certificate.revoked", message)
+
+
 async def _admitted(request: Request) -> str:
     dcu = dcu_of(request)
-    check_certificate(request)
+    await check_certificate(request)
     await asyncio.to_thread(_admit, request, dcu)
     return dcu
 

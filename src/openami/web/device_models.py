@@ -61,6 +61,7 @@ class DcuStatus(_Message):
     spool_full: bool = False
     refused_batches: Counter = 0
     line: Line = Line()
+    wake_port: Annotated[int, Field(ge=1, le=0xFFFF)] | None = None
 
 
 class ErrorStatus(_Message):

@@ -6,15 +6,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from openami.headend.management.accounts import Accounts
+from openami.headend.management.device_groups import DeviceGroups
+from openami.headend.management.planner import TreePlanner
 from openami.headend.management.sessionlog import SessionLog
 from openami.headend.management.sessions import Sessions
+from openami.headend.management.wake import Patience, Wake
+from openami.headend.management.tasks import Tasks
+from openami.headend.management.trees import Trees
 from openami.headend.management.watch import Watch
 
 if TYPE_CHECKING:
     from openami.core.clock import Clock
     from openami.fleet.accounts import AccountStore
+    from openami.fleet.management import TaskRecords, TreeRecords
     from openami.fleet.ports import Vault
-    from openami.headend.management.ports import Planner
+    from openami.headend.bus import Bus
     from openami.headend.management.watch import AlarmBell
     from openami.headend.metrics import Metrics
     from openami.headend.settings import HeadendSettings
@@ -27,6 +33,7 @@ class Management:
     accounts: Accounts
     sessions: Sessions
     log: SessionLog
+    wake: Wake
     wall: Clock
 
     async def pass_time(self) -> None:
@@ -36,6 +43,7 @@ class Management:
     async def stop(self) -> None:
         """End every session, and finish what was begun."""
         await self.sessions.stop(self.wall.now())
+        await self.wake.stop()
         await self.accounts.stop()
 
 
@@ -61,4 +69,6 @@ def build_management(
         idle=settings.dm_idle_s,
     )
     log = SessionLog(store, wall=wall, keep_days=settings.keep_sessions_days)
-    return Management(accounts, sessions, log, wall)
+    patience = Patience(settings.wake_first_s, settings.wake_most_s, settings.wake_attempts)
+    wake = Wake(store, accounts, sessions, patience=patience, metrics=metrics, wall=wall)
+    return Management(accounts, sessions, log, wake, wall)

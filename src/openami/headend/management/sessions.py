@@ -106,6 +106,7 @@ class Sessions:
         self._idle = idle
         self._devices: dict[str, _Device] = {}
         self._lasts: OrderedDict[str, _Last] = OrderedDict()
+        self._lost: OrderedDict[str, int | None] = OrderedDict()
         self._number: int | None = None
         self._stopping = False
 
@@ -155,6 +156,27 @@ class Sessions:
             async with self._alone(uid) as device:
                 for talk in device.talks:
                     await self._leave(device, talk, now, End.ABORTED, "the head-end has stopped")
+
+    def busy(self, uid: str) -> bool:
+        """Tell whether a device is in a session."""
+        return uid in self._devices
+
+    def resynchronise(self, uid: str) -> None:
+        """Note that a device has lost the nonces, as it says of a notification."""
+        self._lost.pop(uid, None)
+        self._lost[uid] = None
+        if len(self._lost) > REPEATS:
+            self._lost.popitem(last=False)
+
+    def lost_nonces(self, uid: str, number: int) -> bool:
+        """Tell whether a device has lost the nonces, and is asked for a session by that number.
+
+        That session begins with the nonces of ends that have lost theirs, and no other does.
+        """
+        if uid not in self._lost:
+            return False
+        self._lost[uid] = number
+        return True
 
     def count(self) -> int:
         """Return how many devices are in a session."""
@@ -209,12 +231,20 @@ class Sessions:
         if len(self._devices) > self._most:
             raise BusyError("too many sessions", retry_after=10.0, code="busy.sessions")
         managed = await self._accounts.read(uid)
+        if self._is_lost(uid, received):
+            managed = replace(managed, account=managed.account.resynchronised())
         if self._number is None:
             latest = (await asyncio.to_thread(self._store.sessions, limit=1)).items
             self._number = self._number or (latest[0].id if latest else 0)
         # In the order of their beginning, as long as the clock goes on.
         self._number = max(self._number + 1, int(received.now * 1e6))
         return Talk(self._number, managed, received, self._accounts, self._planner, idle=self._idle)
+
+    def _is_lost(self, uid: str, received: Received) -> bool:
+        """Tell whether a message opens the session that was asked for with nonces lost."""
+        number = self._lost.get(uid)
+        session = received.message.header.session_id
+        return number is not None and session == f"{number:X}" and received.notified
 
     async def _place(self, device: _Device, talk: Talk, now: float) -> None:
         """Give a session its place: beside the current one, or instead of it."""
@@ -236,6 +266,7 @@ class Sessions:
             await asyncio.to_thread(self._watch.raise_wrong, talk.uid)
         if talk.proved:
             self._watch.proved(talk.uid)
+            self._lost.pop(talk.uid, None)
 
     async def _end_late(self, device: _Device, now: float) -> None:
         for talk in device.talks:

@@ -1,0 +1,297 @@
+"""Notifications: sent, sent again, given up, and with the nonces of ends that have lost theirs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.support.dm_wire import DEV_INFO, DEVICE, DictGate
+from tests.support.headend import settings_in
+from tests.support.management import DIGEST, SERVER_ID, add_account
+
+from openami.core.clock import ManualClock
+from openami.core.errors import SecurityError
+from openami.headend.management.facade import Management, build_management
+from openami.headend.management.ports import NoPlan
+from openami.headend.management.wake import Patience, wake_url
+from openami.headend.metrics import Metrics
+from openami.omadm.auth import Credentials, Hash
+from openami.omadm.notification import CONTENT_TYPE, Verified, verify
+from openami.omadm.session.account import Account
+from openami.omadm.session.client import ClientConfig, ClientSession
+from openami.omadm.session.events import End, SessionEnded
+from openami.store.relational import RelationalStore
+from openami.store.vault import FileVault
+from openami.transport.web import serve
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from openami.omadm.session.events import Outgoing
+
+NOW = 1_800_000_000.0
+PASSWORD = "of the server"
+
+
+class Quiet:
+    """Nobody looks at alarms."""
+
+    def about_dcu(self, uid: str, code: str, message: str) -> None:
+        raise AssertionError((uid, code, message))
+
+
+@dataclass
+class Listener:
+    """A device's listener for notifications."""
+
+    nonce: bytes = b"s0"
+    status: int | None = None
+    seen: set[int] = field(default_factory=set)
+    woken: list[Verified] = field(default_factory=list)
+    asked: int = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        while scope["type"] == "lifespan":
+            message = await receive()
+            await send({"type": message["type"] + ".complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+        assert (scope["method"], scope["path"]) == ("POST", "/wake")
+        assert (b"content-type", CONTENT_TYPE.encode()) in scope["headers"]
+        self.asked += 1
+        body = (await receive())["body"]
+        await send({"type": "http.response.start", "status": self.take(body), "headers": []})
+        await send({"type": "http.response.body"})
+
+    def take(self, body: bytes) -> int:
+        if self.status is not None:
+            return self.status
+        try:
+            found = verify(body, PASSWORD, nonce=self.nonce, hashes={Hash.SHA256}, seen=self.seen)
+        except SecurityError:
+            return 403
+        self.seen.add(found.notification.session_id)
+        self.woken.append(found)
+        return 202
+
+
+@dataclass
+class Office:
+    """Device management without a listener."""
+
+    management: Management
+    store: RelationalStore
+    clock: ManualClock
+    vault: FileVault
+
+    def add(self, uid: str, **changes: Any) -> None:
+        """Add a device that something is to be done with."""
+        told = {
+            "server_id": SERVER_ID,
+            "server_password": PASSWORD,
+            "client_id": f"dcu-{uid}",
+            "client_password": "of the device",
+            "server_url": "https://head-end.example/dm",
+        }
+        self.vault.put("dm-account", uid, DIGEST, json.dumps(told).encode())
+        fields = {"wake_due": self.clock.now(), "server_nonce": b"s0", **changes}
+        add_account(self.store.accounts, uid, DIGEST, **fields)
+
+    def account(self, uid: str) -> Any:
+        return self.store.accounts.accounts([uid])[uid]
+
+
+@pytest.fixture
+async def office(tmp_path: Path) -> AsyncIterator[Office]:
+    clock = ManualClock(NOW)
+    with (
+        closing(RelationalStore.open(tmp_path / "db.sqlite")) as store,
+        closing(FileVault(tmp_path / "vault", kek=tmp_path / "kek")) as vault,
+    ):
+        management = build_management(
+            store.accounts,
+            vault,
+            NoPlan(),
+            alarms=Quiet(),
+            metrics=Metrics(),
+            settings=settings_in(tmp_path, wake_first_s=10, wake_most_s=30, wake_attempts=4),
+            wall=clock,
+        )
+        yield Office(management, store, clock, vault)
+        await management.stop()
+
+
+@asynccontextmanager
+async def listening(listener: Listener) -> AsyncIterator[str]:
+    async with await serve(listener) as server:
+        yield wake_url(server.host, server.port)
+
+
+def test_where_a_device_listens() -> None:
+    assert wake_url("192.0.2.1", 7000) == "http://192.0.2.1:7000/wake"
+    assert wake_url("2001:db8::1", 7000) == "http://[2001:db8::1]:7000/wake"
+
+
+def test_patience() -> None:
+    patience = Patience(10, 30, 4)
+    assert [patience.next(n, 100) for n in range(1, 5)] == [110, 120, 130, None]
+
+
+async def test_a_device_is_woken(office: Office) -> None:
+    listener = Listener()
+    async with listening(listener) as url:
+        office.add("D1", wake_url=url)
+        office.add("D2", wake_url=url, wake_due=NOW + 1)
+        await office.management.wake.round()
+    assert [found.notification.server_id for found in listener.woken] == [SERVER_ID]
+    assert (listener.woken[0].notification.session_id, listener.woken[0].resynchronise) == (
+        1,
+        False,
+    )
+    record = office.account("D1")
+    assert (record.wake_due, record.wake_failures, record.wake_session) == (NOW + 10, 1, 1)
+
+
+async def test_one_that_does_not_come_is_woken_again_and_then_left(office: Office) -> None:
+    listener = Listener(status=202)
+    dues = []
+    async with listening(listener) as url:
+        office.add("D1", wake_url=url)
+        while (due := office.account("D1").wake_due) is not None:
+            dues.append(due - NOW)
+            office.clock.advance(due - office.clock.now())
+            await office.management.wake.round()
+    assert dues == [0, 10, 30, 60]
+    assert listener.asked == 4
+    assert office.account("D1").wake_session == 4
+
+
+async def test_devices_that_are_off_are_tried_all_the_same(office: Office) -> None:
+    listener = Listener()
+    async with listening(listener) as url:
+        pass
+    office.add("off", wake_url=url)
+    office.add("suspended", wake_url=url, suspended=True)
+    office.add("nowhere")
+    async with listening(listener) as url:
+        office.add("on", wake_url=url)
+        await office.management.wake.round()
+    assert len(listener.woken) == 1
+    assert office.account("off").wake_due == NOW + 10
+    assert office.account("suspended").wake_failures == 0
+
+
+async def test_an_account_without_its_passwords_is_no_end_to_the_round(office: Office) -> None:
+    listener = Listener()
+    async with listening(listener) as url:
+        office.add("broken", wake_url=url, wake_due=NOW - 1)
+        office.vault.delete("dm-account", "broken", DIGEST)
+        office.add("good", wake_url=url)
+        await office.management.wake.round()
+    assert len(listener.woken) == 1
+
+
+async def test_lost_nonces_are_found_again(office: Office) -> None:
+    """The device refuses; the next notification and its session are those of lost nonces."""
+    listener = Listener(nonce=b"another")
+    async with listening(listener) as url:
+        office.add("D1", wake_url=url)
+        await office.management.wake.round()
+        assert listener.woken == []
+        office.clock.advance(10)
+        await office.management.wake.round()
+    assert [found.resynchronise for found in listener.woken] == [True]
+    number = listener.woken[0].notification.session_id
+    assert await session(office, number) is End.DONE
+    record = office.account("D1")
+    assert (record.wake_due, record.wake_failures) == (None, 0)
+    assert len(record.client_nonce) == 16
+    assert not office.management.sessions.lost_nonces("D1", 9)
+
+
+async def test_lost_nonces_are_believed_in_that_session_only(office: Office) -> None:
+    listener = Listener(nonce=b"another")
+    async with listening(listener) as url:
+        office.add("D1", wake_url=url)
+        await office.management.wake.round()
+        office.clock.advance(10)
+        await office.management.wake.round()
+    number = listener.woken[0].notification.session_id
+    client = client_of(number + 1, notified=True)
+    message = client.start(office.clock.now())
+    await office.management.sessions.handle(
+        "D1", message.body, message.content_type, message.hmac, now=office.clock.now()
+    )
+    assert office.management.sessions.lost_nonces("D1", number)
+
+
+def client_of(number: int, *, notified: bool) -> ClientSession:
+    nonces = iter(range(100))
+    account = Account(
+        SERVER_ID,
+        Credentials(SERVER_ID, PASSWORD),
+        Credentials("dcu-D1", "of the device"),
+    ).resynchronised()
+    config = ClientConfig(DEVICE, "https://head-end.example/dm", DEV_INFO)
+    return ClientSession(
+        account,
+        config,
+        DictGate(),
+        session_id=number,
+        notified=notified,
+        nonces=lambda: bytes(15) + bytes([next(nonces)]),
+    )
+
+
+async def session(office: Office, number: int) -> End:
+    client = client_of(number, notified=True)
+    message: Outgoing | None = client.start(office.clock.now())
+    exchanges = 0
+    while message is not None:
+        now, exchanges = office.clock.now(), exchanges + 1
+        answer = await office.management.sessions.handle(
+            "D1", message.body, message.content_type, message.hmac, now=now
+        )
+        client.receive(answer.body, answer.content_type, answer.hmac, now)
+        message = client.next_outgoing()
+    assert exchanges == 1  # nothing had to be proved twice
+    ends = []
+    while (event := client.next_event()) is not None:
+        ends.append(event)
+    assert isinstance(ends[-1], SessionEnded)
+    return ends[-1].end
+
+
+async def test_a_device_in_a_session_is_left_alone(office: Office) -> None:
+    listener = Listener()
+    async with listening(listener) as url:
+        office.add("D1", wake_url=url)
+        async with office.management.sessions._alone("D1"):
+            await office.management.wake.round()
+        assert listener.asked == 0
+        assert office.account("D1").wake_due == NOW + 5
+        office.clock.advance(5)
+        await office.management.wake.round()
+    assert listener.asked == 1
+
+
+async def test_a_country_of_devices_is_woken_in_one_round(office: Office) -> None:
+    listener = Listener()
+    async with listening(listener) as url:
+        for number in range(300):
+            office.add(f"D{number}", wake_url=url)
+        await office.management.wake.round()
+    assert listener.asked == 300
+
+
+async def test_where_a_device_is_reached_is_kept_when_it_is_new(office: Office) -> None:
+    office.add("D1")
+    for url in ("http://192.0.2.1:1/wake", "http://192.0.2.1:1/wake", "http://192.0.2.1:2/wake"):
+        await asyncio.to_thread(office.management.wake.reach, "D1", url)
+        assert office.account("D1").wake_url == url
+    await asyncio.to_thread(office.management.wake.reach, "nobody", "http://192.0.2.1:1/wake")
