@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import click
 
+from openami.cli import device_registration
 from openami.cli.api import (
     PREFIX,
     ApiError,
@@ -214,3 +215,7 @@ def _result(result: Mapping[str, Any]) -> list[object]:
     if isinstance(value, int) and result.get("scaler") is not None:
         value = f"{Quantity(value, result['scaler'], result['unit']).decimal():f}"
     return [obis, name, str(value), unit]
+
+
+for _command in device_registration.COMMANDS:
+    device.add_command(_command)

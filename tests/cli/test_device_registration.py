@@ -1,0 +1,163 @@
+"""``openami device``: registrations, expected devices and alarms, against a head-end that runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import structlog
+from tests.support.factory import FactoryDevice, Maker
+from tests.support.headend import PASSWORD, running_headend
+
+from openami.cli import device_registration
+from openami.cli.device_registration import split_list
+from openami.cli.main import main
+from openami.fleet.expected import read_expected
+from openami.fleet.operators import Role
+from openami.transport.clock import SystemClock
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from openami.headend.server import Running
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Running]:
+    # What the head-end logs does not go where the commands print.
+    with structlog.testing.capture_logs():
+        async with running_headend(tmp_path) as running:
+            yield running
+
+
+@pytest.fixture
+def run(
+    running: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Any]:
+    """Return what runs a command and returns its status, what it prints and what it says."""
+    running.services.operators.add("anna", PASSWORD, Role.OPERATOR, who="test")
+    granted = running.services.operators.make_token("anna", label="test", days=1)
+    monkeypatch.setenv("OPENAMI_URL", running.url)
+    monkeypatch.setenv("OPENAMI_TOKEN", granted.secret)
+    monkeypatch.setenv("OPENAMI_CA", str(running.home.authority))
+
+    async def call(*arguments: str) -> tuple[int, list[str], str]:
+        status = await asyncio.to_thread(main, ["device", *arguments])
+        out, err = capsys.readouterr()
+        return status, out.splitlines(), err
+
+    return call
+
+
+@pytest.fixture
+def maker(running: Running) -> Maker:
+    maker = Maker(SystemClock().now())
+    maker.trusted_by(running)
+    return maker
+
+
+async def test_a_list_is_imported_and_shown(run: Callable[..., Any], tmp_path: Path) -> None:
+    file = tmp_path / "list.csv"
+    file.write_text("\ufeffuid,region,approval\nD1,Seoul,auto\nD2,Busan,manual\n")
+    assert await run("register", str(file)) == (0, [], "2 devices expected\n")
+    status, _, said = await run("register", "--uid", "D3", "--label", "Pole 3")
+    assert (status, said) == (0, "1 device expected\n")
+    status, lines, _ = await run("expected", "--json")
+    items = [json.loads(line) for line in lines]
+    assert [(item["uid"], item["region"], item["label"]) for item in items] == [
+        ("D1", "Seoul", ""), ("D2", "Busan", ""), ("D3", "", "Pole 3"),
+    ]  # fmt: skip
+    status, lines, _ = await run("expected", "--most", "1")
+    assert lines[0].split() == [
+        "uid", "manufacturer", "model", "approval", "region", "label", "fingerprint",
+    ]  # fmt: skip
+    assert len(lines) == 2
+
+
+async def test_a_wrong_list_is_refused_before_anything_is_sent(
+    run: Callable[..., Any], tmp_path: Path, running: Running
+) -> None:
+    file = tmp_path / "list.csv"
+    file.write_text("uid\nD1\nD1\n")
+    status, _, said = await run("register", str(file))
+    assert (status, "line 3 of the list" in said) == (2, True)
+    file.write_bytes(b"uid\n\xff\n")
+    status, _, said = await run("register", str(file))
+    assert (status, said.startswith("error[config.file]")) == (2, True)
+    for arguments in ((), (str(file), "--uid", "D1"), (str(file), "--region", "x")):
+        status, _, said = await run("register", *arguments)
+        assert (status, said.startswith("error[usage]")) == (2, True)
+    assert running.services.registrations.expected().items == ()
+
+
+async def test_devices_are_decided_on(
+    run: Callable[..., Any], running: Running, maker: Maker
+) -> None:
+    first, second = FactoryDevice(running, maker), FactoryDevice(running, maker, "D2")
+    await first.ask()
+    await second.ask()
+    status, lines, _ = await run("registrations", "--standing", "pending")
+    assert [line.split()[:5] for line in lines[1:]] == [
+        ["D1", "pending", "Maker", "OA-DCU", "0.2"], ["D2", "pending", "Maker", "OA-DCU", "0.2"],
+    ]  # fmt: skip
+    assert await run("approve", "D1", "D2") == (0, [], "D1 is approved\nD2 is approved\n")
+    await first.register()
+    status, _, said = await run("approve", "D1")
+    assert (status, said.split(":")[0]) == (1, "error[registration.transition]")
+    assert await run("suspend", "D1", "--why", "moved") == (0, [], "D1 is suspended\n")
+    assert await run("resume", "D1", "--why", "back") == (0, [], "D1 is live\n")
+    assert await run("reopen", "D1", "--why", "new hardware") == (0, [], "D1 is live\n")
+    assert await run("refuse", "D2", "--why", "stolen") == (0, [], "D2 is refused\n")
+    status, lines, _ = await run("retire", "D2", "--why", "stolen", "--json")
+    assert json.loads(lines[0])["standing"] == "retired"
+    status, _, said = await run("retire", "D9", "--why", "stolen")
+    assert (status, said.split(":")[0]) == (1, "error[registration.unknown]")
+    status, lines, _ = await run("registration", "D1")
+    shown = dict(line.split(maxsplit=1) for line in lines)
+    assert (shown["standing"], shown["claim.manufacturer"]) == ("live", "Maker")
+    assert not any("BEGIN" in line for line in lines)
+    status, lines, _ = await run("registration", "D1", "--json")
+    assert json.loads(lines[0])["certificate"]["subject"] == "D1"
+    status, lines, _ = await run("registrations", "--json")
+    assert [json.loads(line)["standing"] for line in lines] == ["live", "retired"]
+
+
+async def test_a_clone_is_alarmed_and_decided_on(
+    run: Callable[..., Any], running: Running, maker: Maker
+) -> None:
+    await run("register", "--uid", "D1")
+    first = FactoryDevice(running, maker)
+    await first.register()
+    second = FactoryDevice(running, maker, factory=first.factory)
+    await second.ask()
+    _, lines, _ = await run("alarms")
+    assert lines[1].split()[:3] == ["1", "registration.twice", "dcu-D1"]
+    assert await run("keep", "D1", "--why", "seen") == (0, [], "D1 is live\n")
+    assert (await run("clear-alarm", "1", "--why", "seen"))[2] == (
+        "alarm 1 (registration.twice) is cleared\n"
+    )
+    assert len((await run("alarms", "--device", "dcu-D1"))[1]) == 1
+    _, lines, _ = await run("alarms", "--all", "--json")
+    assert json.loads(lines[0])["cleared_by"] == "anna"
+    third = FactoryDevice(running, maker, factory=first.factory)
+    await third.ask()
+    _, lines, _ = await run("clear-alarm", "2", "--json")
+    assert json.loads(lines[0])["id"] == 2
+    assert await run("take-rival", "D1", "--why", "seen") == (0, [], "D1 is approved\n")
+    await third.register()
+
+
+def test_a_long_list_is_sent_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_registration, "PART_OCTETS", 100)
+    lines = [f"D{number},Pole {number}\n" for number in range(30)]
+    lines[6] = 'D6,"Pole, 6 and a text that is longer than what is left of a part of a list"\n'
+    text = "uid,label\n" + "".join(lines)
+    parts = list(split_list(text))
+    assert len(parts) > 3
+    assert all(len(part) <= 220 for part in parts)
+    found = [device for part in parts for device in read_expected(part)]
+    assert tuple(found) == read_expected(text)
+    assert list(split_list("uid\n")) == ["uid\n"]
