@@ -167,7 +167,7 @@ def test_openssl_refuses_what_the_list_names(
         found = x509.load_der_x509_crl(pki.crl(name))
         lists += found.public_bytes(Encoding.PEM)
     (tmp_path / "lists.pem").write_bytes(lists)
-    (tmp_path / "clients.pem").write_bytes(pki.devices_pem())
+    (tmp_path / "clients.pem").write_bytes(pki.devices_pem() + pki.root_pem())
 
     def verify(made: IssuedCertificate) -> subprocess.CompletedProcess[str]:
         (tmp_path / "leaf.pem").write_bytes(chain_pem(made.chain[:1]))
@@ -251,7 +251,7 @@ def test_only_an_authority_can_be_an_anchor(pki: Pki, wall: ManualClock) -> None
         "not an authority": leaf.chain[0],
         "is not a certificate": b"?",
         "has expired": maker("M", wall, age=101).certificate_pem(),
-        "one certificate wanted": pki.devices_pem(),
+        "one certificate wanted": pki.devices_pem() + pki.root_pem(),
         "at most": der + bytes(20_000),
     }
     for message, text in wrong.items():

@@ -108,6 +108,8 @@ def server_context(
     _load_identity(context, certificate, key)
     if client_authority is not None:
         _load_authority(context, client_authority)
+        # Who signed it, not who signed that one: the root's other authorities are for others.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         context.verify_mode = ssl.CERT_REQUIRED
     return context
 

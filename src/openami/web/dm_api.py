@@ -22,7 +22,7 @@ async def message(request: Request) -> Response:
     """Answer a message of the device that the certificate names."""
     services = services_of(request)
     uid = dcu_of(request)
-    check_certificate(request)
+    await check_certificate(request)
     headers = request.headers
     answer = await services.management.sessions.handle(
         uid,

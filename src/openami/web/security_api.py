@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import threading
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -25,6 +23,7 @@ from openami.ssmp.server import Server, identify
 from openami.web import crl
 from openami.web.errors import install
 from openami.web.middleware import BoundedBody, Guarded
+from openami.web.seldom import Seldom
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
 AT_ONCE: Final = 64  # requests under way: each waits for a signature and a commit or two
 BODY_S: Final = 10.0  # a request has about 600 octets
 RETRY_S: Final = 10.0
-SELDOM_S: Final = 3600.0  # how often the same refusal of the same device is told
-REMEMBERED: Final = 10_000  # refusals that were told; the oldest is forgotten
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +60,7 @@ class Desk:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._server = Server(services.registrar)
-        self._told = Seldom(SELDOM_S, REMEMBERED)
+        self._told = Seldom()
         self._busy = 0
 
     async def answer(self, octets: bytes, leaf: bytes, others: tuple[bytes, ...]) -> bytes:
@@ -113,28 +110,6 @@ class Desk:
     def _tell(self, peer: str, code: str, message: str, now: float) -> None:
         if self._told.due((peer, code, message), now):
             log.warning("registration refused", peer=peer, code=code, message=message)
-
-
-class Seldom:
-    """Says whether something is to be told again, so that who repeats itself fills no log."""
-
-    def __init__(self, every_s: float, remembered: int) -> None:
-        self._every = every_s
-        self._remembered = remembered
-        self._lock = threading.Lock()
-        self._told: OrderedDict[object, float] = OrderedDict()
-
-    def due(self, what: object, now: float) -> bool:
-        """Tell whether ``what`` was not told lately; from now on it was."""
-        with self._lock:
-            last = self._told.get(what)
-            if last is not None and now - last < self._every:
-                return False
-            self._told[what] = now
-            self._told.move_to_end(what)
-            while len(self._told) > self._remembered:
-                self._told.popitem(last=False)
-            return True
 
 
 async def _ssmp(request: Request) -> Response:

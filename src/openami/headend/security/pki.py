@@ -275,8 +275,8 @@ class Pki:
         return self._authorities.root.certificate_pem()
 
     def devices_pem(self) -> bytes:
-        """Return the devices' authority and the root: whom the device listener believes."""
-        return self._authorities.devices.certificate_pem() + self.root_pem()
+        """Return the certificate of the devices' authority: whom the device listener believes."""
+        return self._authorities.devices.certificate_pem()
 
     def servers_pem(self) -> bytes:
         """Return the certificate of the servers' authority, which servers send along."""
