@@ -529,3 +529,38 @@ async def test_a_report_says_where_notifications_go(running: Running, device: Ma
         assert (await one.http.post("/device/v1/report", json=body)).status_code == status
     record = running.services.management.accounts._store.accounts(["D1"])["D1"]
     assert record.wake_url == "http://127.0.0.1:7002/wake"
+
+
+async def test_the_log_over_the_rest_api(
+    planner: ListPlanner, device: Make, viewer: httpx.AsyncClient, operator: httpx.AsyncClient
+) -> None:
+    one, two = await device("D1"), await device("D2", media=MediaType.XML)
+    planner.orders["D1"] = [get("name")]
+    for who in (one, two, one):
+        await who.run()
+    first = (await viewer.get("/api/v1/dm/sessions", params={"limit": 2})).json()
+    rest = (await viewer.get("/api/v1/dm/sessions", params={"after": first["next"]})).json()
+    assert [item["uid"] for item in first["items"] + rest["items"]] == ["D1", "D2", "D1"]
+    assert rest["next"] is None
+    of_one = (await viewer.get("/api/v1/dm/sessions", params={"device": "D2"})).json()["items"]
+    assert [(item["end"], item["orders"]) for item in of_one] == [("done", 0)]
+    number = rest["items"][0]["id"]
+    assert (await viewer.get(f"/api/v1/dm/sessions/{number}")).status_code == 403
+    shown = (await operator.get(f"/api/v1/dm/sessions/{number}")).json()
+    assert shown["session"] == rest["items"][0]
+    assert [(m["number"], m["sent"]) for m in shown["messages"]] == [
+        (1, False),
+        (2, True),
+        (3, False),
+        (4, True),
+    ]
+    assert [m["content"]["name"] for m in shown["messages"]] == ["SyncML"] * 4
+    values = _values(shown["messages"][1]["content"])
+    assert ("LocURI", NAME, "") in values
+    assert ("NextNonce", None, "hidden") in values
+    assert (await operator.get("/api/v1/dm/sessions/1")).status_code == 404
+
+
+def _values(node: dict[str, Any]) -> list[tuple[str, Any, str]]:
+    inside = [value for child in node["children"] for value in _values(child)]
+    return [(node["name"], node["value"], node["note"]), *inside]

@@ -8,7 +8,17 @@ from fastapi import FastAPI
 
 from openami import __version__
 from openami.web import console, crl, device_api, dm_api, security_api
-from openami.web.api import fleet, jobs, live, pki, readings, registrations, service, sessions
+from openami.web.api import (
+    dm_sessions,
+    fleet,
+    jobs,
+    live,
+    pki,
+    readings,
+    registrations,
+    service,
+    sessions,
+)
 from openami.web.errors import install
 from openami.web.middleware import BoundedBody, Guarded
 
@@ -25,6 +35,7 @@ TAGS: Final[list[dict[str, Any]]] = [
     {"name": "on-demand reads", "description": "Ask a meter, now."},
     {"name": "certificates", "description": "Authorities, trust anchors, what was issued."},
     {"name": "registration", "description": "Who asks to be let in, who is expected, alarms."},
+    {"name": "device management", "description": "Sessions with devices, their trees, jobs."},
     {"name": "live", "description": "What happens, as it happens."},
     {"name": "operators", "description": "Log-in, sessions, API tokens, accounts."},
     {"name": "service", "description": "Health and figures of the head-end itself."},
@@ -64,7 +75,7 @@ def describe_api() -> FastAPI:
         docs_url=None,  # it loads its scripts from elsewhere, which our pages may not
         redoc_url=None,
     )
-    for module in (fleet, readings, jobs, live, sessions, pki, registrations):
+    for module in (fleet, readings, jobs, live, sessions, pki, registrations, dm_sessions):
         app.include_router(module.router, prefix=API)
     app.include_router(service.router)
     return app

@@ -1,0 +1,86 @@
+"""``openami dm log``, against a head-end that runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+import structlog
+from tests.support.headend import PASSWORD, dcu_client, running_headend
+from tests.support.management import Device, give_account
+
+from openami.cli.dm_log import log
+from openami.fleet.operators import Role
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine
+    from pathlib import Path
+
+    from openami.headend.server import Running
+
+    Run = Callable[..., Coroutine[None, None, tuple[list[str], str]]]
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Running]:
+    # What the head-end logs does not go where the command prints.
+    with structlog.testing.capture_logs():
+        async with running_headend(tmp_path) as running:
+            yield running
+
+
+@pytest.fixture
+def run(
+    running: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Run:
+    """Return what runs the command, and returns what it prints and what it says."""
+    running.services.operators.add("anna", PASSWORD, Role.OPERATOR, who="test")
+    granted = running.services.operators.make_token("anna", label="test", days=1)
+    monkeypatch.setenv("OPENAMI_URL", running.url)
+    monkeypatch.setenv("OPENAMI_TOKEN", granted.secret)
+    monkeypatch.setenv("OPENAMI_CA", str(running.home.authority))
+
+    async def call(*arguments: str) -> tuple[list[str], str]:
+        await asyncio.to_thread(log.main, list(arguments), standalone_mode=False)
+        out, err = capsys.readouterr()
+        return out.splitlines(), err
+
+    return call
+
+
+async def test_sessions_are_listed_and_shown(running: Running, run: Run, tmp_path: Path) -> None:
+    assert await run("D1", "--last") == ([], "no sessions\n")
+    async with dcu_client(running, tmp_path, "D1") as http:
+        device = Device("D1", give_account(running, "D1"), http)
+        await device.run()
+        await device.run(notified=True)
+    lines, _ = await run()
+    assert lines[0].split() == [
+        "session", "device", "began", "came", "end", "orders", "messages", "octets", "why",
+    ]  # fmt: skip
+    assert ["woken" in line for line in lines[1:]] == [True, False]
+    lines, _ = await run("D1", "--json", "--most", "1")
+    (session,) = map(json.loads, lines)
+    assert (session["uid"], session["end"], session["notified"]) == ("D1", "done", True)
+    lines, _ = await run("--session", str(session["id"]))
+    assert lines[0] == "session 2B with D1, done"
+    assert [line.split("  ")[1].split(",")[0] for line in lines if line.startswith("20")][:2] == [
+        "device",
+        "server",
+    ]
+    assert any(line.strip() == "LocURI: ./DevInfo/Man" for line in lines)
+    assert any(line.strip() == "Data: 1200 (server initiated)" for line in lines)
+    assert any(line.strip() == "NextNonce (hidden)" for line in lines)
+    assert await run("D1", "--last") == (lines, "")
+    shown, _ = await run("D1", "--last", "--json")
+    assert json.loads(shown[0])["session"] == session
+    assert (await run("D2"))[0][1:] == []
+
+
+@pytest.mark.parametrize("arguments", [("--last",), ("D1", "--last", "--session", "1")])
+async def test_what_is_to_be_shown_is_clear(run: Run, arguments: tuple[str, ...]) -> None:
+    with pytest.raises(click.UsageError):
+        await run(*arguments)
