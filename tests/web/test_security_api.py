@@ -171,7 +171,10 @@ async def test_a_certificate_is_renewed_and_the_one_before_ends(
         assert (await client.get("/device/v1/cursors")).status_code == 200
         async with client_of(running, new.pem(), running.device_url) as renewed:
             assert (await renewed.get("/device/v1/cursors")).status_code == 200
-        assert code_of(await client.get("/device/v1/cursors")) == (403, "certificate.revoked")
+        refused = await client.get("/device/v1/cursors")
+        assert code_of(refused) == (403, "certificate.revoked")
+        assert refused.headers["connection"] == "close"
+    assert running.services.alarms.list().items == ()
 
 
 async def test_who_is_revoked_renews_nothing(running: Running, device: FactoryDevice) -> None:

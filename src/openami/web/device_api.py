@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+SUPERSEDED: Final = "superseded"  # why a certificate is revoked that was renewed
+RENEWED_S: Final = 3600.0  # a connection that was open when it was renewed is used for no longer
 BATCH_S: Final = 120.0  # a day's batch over the slowest mobile line takes seconds
 REPORT_OCTETS: Final = 4 * 2**20  # METERS of the report, each under 1 KiB
 JSON_S: Final = 30.0
@@ -193,11 +195,16 @@ async def check_certificate(request: Request) -> None:
         raise SecurityError("the certificate has been revoked", code="certificate.revoked")
     if peer.not_after < services.wall.now():
         raise SecurityError("the certificate has expired", code="certificate.expired")
+    if not services.registrar.knows_shown(peer.serial):
+        await asyncio.to_thread(services.registrar.shown, dcu_of(request), peer.serial)
 
 
 def _tell_revoked(request: Request, dcu: str, serial: int) -> None:
     services, told = services_of(request), request.app.state.told
-    if not told.due((dcu, serial), services.wall.now()):
+    now, record = services.wall.now(), services.pki.certificate(serial)
+    if record.reason == SUPERSEDED and now - (record.revoked or now) < RENEWED_S:
+        return  # a connection from before the device renewed it
+    if not told.due((dcu, serial), now):
         return
     log.warning("revoked certificate", dcu=dcu, serial=f"{serial:x}", code="certificate.revoked")
     try:
@@ -211,14 +218,8 @@ def _tell_revoked(request: Request, dcu: str, serial: int) -> None:
 async def _admitted(request: Request) -> str:
     dcu = dcu_of(request)
     await check_certificate(request)
-    await asyncio.to_thread(_admit, request, dcu)
+    await asyncio.to_thread(services_of(request).registry.admitted, dcu)
     return dcu
-
-
-def _admit(request: Request, dcu: str) -> None:
-    services = services_of(request)
-    services.registry.admitted(dcu)
-    services.registrar.shown(dcu, request.scope["state"]["peer_certificate"].serial)
 
 
 def _kind(text: str) -> BatchKind:

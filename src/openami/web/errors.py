@@ -55,6 +55,10 @@ STATUSES: Final[Mapping[str, int]] = {
     "omadm.auth": 403,
     "dm": 403,
     "dm.secrets": 503,
+    "dm.groups": 409,
+    "dm.wanted": 409,
+    "dm.no-device": 409,
+    "dm.no-account": 404,
     "upload": 422,
     "upload.digest": 400,
     "upload.stream": 400,
@@ -122,6 +126,8 @@ def respond(error: OpenAmiError) -> JSONResponse:
         headers["Retry-After"] = str(max(1, math.ceil(wait)))
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="openami"'
+    if error.code.startswith("certificate."):
+        headers["Connection"] = "close"  # who has renewed his certificate shows it on the next one
     if isinstance(error, StoreFullError):
         log.error("the store is full", code=error.code)
     return JSONResponse(body(error.code, error.message, error.hint), status, headers)

@@ -225,13 +225,15 @@ class Registrar:
             return self._refused(message, ruling)
         return m.Renewed(message.exchange, self._issuer.chain(certificate.serial))
 
+    def knows_shown(self, serial: int) -> bool:
+        """Tell, from memory, whether a certificate need not be said to be ``shown`` again."""
+        return serial in self._shown
+
     def shown(self, uid: str, serial: int) -> None:
         """Take that a device has connected with a certificate: the one before it ends with that.
 
-        Blocks the first time.
+        Blocks.
         """
-        if serial in self._shown:
-            return
 
         def decide(registration: Registration | None) -> Ruling:
             if registration is None or registration.standing in _DECIDED:
