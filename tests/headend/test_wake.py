@@ -117,6 +117,8 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
             store.accounts,
             vault,
             NoPlan(),
+            trees=store.trees,
+            tasks=store.tasks,
             alarms=Quiet(),
             metrics=Metrics(),
             settings=settings_in(tmp_path, wake_first_s=10, wake_most_s=30, wake_attempts=4),

@@ -77,6 +77,10 @@ class TreeRecords(Protocol):
         """Remove a group with all that it wants; NotFoundError."""
         ...
 
+    def check(self, scope: Scope) -> None:
+        """Raise NotFoundError unless there is such a group, or device (registered or expected)."""
+        ...
+
     def count(self, which: DeviceFilter) -> int:
         """Return how many DCUs a filter finds."""
         ...

@@ -12,7 +12,7 @@ from openami.headend.health import Health, disk_probe
 from openami.headend.ingest import Ingest
 from openami.headend.jobs import Jobs
 from openami.headend.management.facade import Management, build_management
-from openami.headend.management.ports import NoPlan
+from openami.headend.management.planner import TreePlanner
 from openami.headend.operators import Operators
 from openami.headend.ownership import Ownership
 from openami.headend.readings import Readings
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from openami.fleet.accounts import AccountStore
     from openami.fleet.alarms import AlarmStore
     from openami.fleet.certificates import CertificateStore
+    from openami.fleet.management import TaskRecords, TreeRecords
     from openami.fleet.ports import (
         AuditLog,
         DeviceStore,
@@ -63,6 +64,8 @@ class Stores:
     expected: ExpectedStore
     alarms: AlarmStore
     accounts: AccountStore
+    trees: TreeRecords
+    tasks: TaskRecords
     vault: Vault = field(repr=False)
     readings: ReadingStore
 
@@ -158,7 +161,9 @@ def build(context: Context, stores: Stores) -> Services:
         management=build_management(
             stores.accounts,
             vault,
-            NoPlan(),
+            TreePlanner(stores.trees, stores.tasks, bus=bus),
+            trees=stores.trees,
+            tasks=stores.tasks,
             alarms=alarms,
             metrics=metrics,
             settings=settings,

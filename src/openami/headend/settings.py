@@ -127,6 +127,9 @@ class HeadendSettings(Settings):
     dm_idle_s: float = Field(
         default=120.0, gt=0, le=3600, description="How long a device may be silent in a session."
     )
+    keep_changes_days: float = Field(
+        default=730.0, gt=0, description="How long changes of devices' trees are kept."
+    )
     keep_sessions_days: float = Field(
         default=30.0, gt=0, description="How long the log of sessions with devices is kept."
     )
@@ -184,7 +187,9 @@ class HeadendSettings(Settings):
         default=300.0, gt=0, description="How long an on-demand read may take before it expires."
     )
     keep_jobs_days: float = Field(
-        default=30.0, gt=0, description="How long on-demand reads are kept after they have ended."
+        default=30.0,
+        gt=0,
+        description="How long on-demand reads and jobs for devices are kept after their end.",
     )
     session_hours: float = Field(
         default=12.0, gt=0, le=24 * 30, description="Longest that a log-in lasts."

@@ -56,6 +56,8 @@ def open_stores(home: Installation, database: SecretStr | None = None) -> Iterat
             expected=relational.expected,
             alarms=relational.alarms,
             accounts=relational.accounts,
+            trees=relational.trees,
+            tasks=relational.tasks,
             vault=vault,
             readings=lake,
         )

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 from openami.headend.management.accounts import Accounts
 from openami.headend.management.device_groups import DeviceGroups
-from openami.headend.management.planner import TreePlanner
 from openami.headend.management.sessionlog import SessionLog
 from openami.headend.management.sessions import Sessions
-from openami.headend.management.wake import Patience, Wake
 from openami.headend.management.tasks import Tasks
 from openami.headend.management.trees import Trees
+from openami.headend.management.wake import Patience, Wake
 from openami.headend.management.watch import Watch
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from openami.fleet.accounts import AccountStore
     from openami.fleet.management import TaskRecords, TreeRecords
     from openami.fleet.ports import Vault
-    from openami.headend.bus import Bus
+    from openami.headend.management.ports import Planner
     from openami.headend.management.watch import AlarmBell
     from openami.headend.metrics import Metrics
     from openami.headend.settings import HeadendSettings
@@ -28,12 +27,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Management:
-    """Sessions with devices, and what belongs to them."""
+    """Sessions with devices, what they are about, and what belongs to them."""
 
     accounts: Accounts
     sessions: Sessions
     log: SessionLog
     wake: Wake
+    trees: Trees
+    groups: DeviceGroups
+    tasks: Tasks
     wall: Clock
 
     async def pass_time(self) -> None:
@@ -52,6 +54,8 @@ def build_management(
     vault: Vault,
     planner: Planner,
     *,
+    trees: TreeRecords,
+    tasks: TaskRecords,
     alarms: AlarmBell,
     metrics: Metrics,
     settings: HeadendSettings,
@@ -71,4 +75,13 @@ def build_management(
     log = SessionLog(store, wall=wall, keep_days=settings.keep_sessions_days)
     patience = Patience(settings.wake_first_s, settings.wake_most_s, settings.wake_attempts)
     wake = Wake(store, accounts, sessions, patience=patience, metrics=metrics, wall=wall)
-    return Management(accounts, sessions, log, wake, wall)
+    return Management(
+        accounts,
+        sessions,
+        log,
+        wake,
+        Trees(trees, wall=wall, keep_days=settings.keep_changes_days),
+        DeviceGroups(trees, wall=wall),
+        Tasks(tasks, trees, wall=wall, keep_days=settings.keep_jobs_days),
+        wall,
+    )

@@ -113,6 +113,10 @@ class TreeRepository:
         with self._transactions.reading() as session:
             return _groups_of(session, uid)
 
+    def check(self, scope: Scope) -> None:
+        with self._transactions.reading() as session:
+            _check(session, scope)
+
     def count(self, which: DeviceFilter) -> int:
         found = members(which).subquery()
         with self._transactions.reading() as session:
