@@ -14,10 +14,12 @@ from tests.support.chain_relay import Relay
 from tests.support.small_disk import small_disk
 
 from openami.cli.api import PREFIX, Target, checked, connected
+from openami.cli.demo import arrival
 from openami.cli.demo.chain import Chain, Plan
 from openami.cli.demo.processes import START_S, Processes
 from openami.core.clock import isoformat
 from openami.core.errors import TransportError
+from openami.headend.security.maker import DeviceType, make_device, make_maker
 from openami.transport.clock import ClockSettings, SystemClock
 
 if TYPE_CHECKING:
@@ -36,26 +38,26 @@ NO_ROOM: Final = 6  # exit status of a store error
 ROOM_FOR_LOGS: Final = 256 * 1024
 LINE: Final = ("--loss", "0.003", "--corruption", "0.002", "--duplication", "0.002")
 
-DCU_SETTINGS: Final[Mapping[str, Any]] = {
-    "load_period_s": 900,
-    "log_period_s": 3600,
-    "spread_s": 120,
-    "repeat_s": 300,
-    "timezone": ZONE,
-    "report_every_s": 2,
-    "batch_age_s": 0.3,
-    "backoff_first_s": 0.3,
-    "backoff_most_s": 3,
-    "retry_first_s": 0.2,
-    "retry_most_s": 1,
-    "reconnect_first_s": 0.2,
-    "reconnect_most_s": 1,
-    "response_timeout_s": 0.5,
-    "probe_timeout_s": 0.5,
-    "probe_rest_s": 5,
-    "long_poll_s": 2,
-    "stop_s": 5,
-    "spool_octets": FEW_OCTETS,
+DCU_SETTINGS: Final = ("--set", "stop_s=5", "--set", f"spool_octets={FEW_OCTETS}")
+WANTED: Final[Mapping[str, object]] = {
+    "./AMI/Collection/LoadPeriod": 900,
+    "./AMI/Collection/LogPeriod": 3600,
+    "./AMI/Collection/Spread": 120,
+    "./AMI/Collection/Repeat": 300,
+    "./AMI/Collection/Timezone": ZONE,
+    "./AMI/Time/Margin": 60,
+    "./AMI/Upload/ReportEvery": 2,
+    "./AMI/Upload/BatchAge": 0.3,
+    "./AMI/Upload/RetryFirst": 0.2,
+    "./AMI/Upload/RetryMost": 1,
+    "./AMI/Upload/LongPoll": 2,
+    "./AMI/Segment/BackoffFirst": 1,
+    "./AMI/Segment/BackoffMost": 3,
+    "./AMI/Segment/ProbeRest": 5,
+    "./AMI/Link/ReconnectFirst": 0.2,
+    "./AMI/Link/ReconnectMost": 1,
+    "./AMI/Link/ResponseTimeout": 0.5,
+    "./AMI/Link/ProbeTimeout": 0.5,
 }
 
 
@@ -124,6 +126,7 @@ class Bench:
     disk: str
     modem: Relay = field(default_factory=Relay)
     wan: Relay = field(default_factory=Relay)
+    desk: Relay = field(default_factory=Relay)
     history: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -150,11 +153,12 @@ class Bench:
                     (self.folder / part).mkdir()
             await stack.enter_async_context(self.modem)
             await stack.enter_async_context(self.wan)
+            await stack.enter_async_context(self.desk)
             await stack.enter_async_context(self.crew)
             await self.start(HEADEND)
             self.chain.target = await self.chain._login()
             await self.start(STREET)
-            await self._enroll()
+            await self._make_dcu()
             await self.start(DCU)
             self._stack = stack.pop_all()
         return self
@@ -173,7 +177,7 @@ class Bench:
         self.note(f"{part} is killed")
         await self.crew.kill(part)
         if part == HEADEND:
-            self.wan.target = None
+            self.wan.target = self.desk.target = None
         elif part == STREET:
             self.modem.target = None
 
@@ -207,11 +211,13 @@ class Bench:
             HEADEND, "--json", "--listen", here, "--device-listen", here,
             "--security-listen", here, "--timezone", ZONE,
             "--set", "compact_every_s=5", "--set", "retry_after_s=1",
+            "--set", f"dm_url=https://127.0.0.1:{self.wan.port}/dm",
         )  # fmt: skip
         self.chain.headend = await self.crew.ready(HEADEND)
         if self.chain.target is not None:
             self.chain.target = replace(self.chain.target, url=self.chain.headend["console"])
         self.wan.target = _place(self.chain.headend["devices"].removeprefix("https://"))
+        self.desk.target = _place(self.chain.headend["security"].removeprefix("https://"))
 
     async def _street(self) -> None:
         here = "127.0.0.1:0"
@@ -225,33 +231,43 @@ class Bench:
         self.modem.target = _place(facts["modem"])
 
     async def _dcu(self) -> None:
-        stations = self.chain.streets[0]["stations"]
-        # A clock is set over the line within some tens of milliseconds of real time.
-        threshold = max(10.0, 0.15 * self.speed)
-        settings = {**DCU_SETTINGS, "clock_threshold_s": threshold, "clock_margin_s": 60}
-        settings["settle_s"] = max(20.0, 0.1 * self.speed)
         await self._run(
-            DCU, "--id", DCU_ID, "--modem", f"hdlc+tcp://127.0.0.1:{self.modem.port}",
-            "--addresses", f"{stations[0]}-{stations[-1]}",
-            "--headend", f"https://127.0.0.1:{self.wan.port}",
-            "--credentials", str(self.folder / "credentials"),
-            *(part for name, value in settings.items() for part in ("--set", f"{name}={value}")),
+            DCU, "--factory", str(self.folder / "factory" / DCU_ID),
+            "--modem", f"hdlc+tcp://127.0.0.1:{self.modem.port}", *DCU_SETTINGS,
         )  # fmt: skip
         await self.crew.says(DCU, "event=begins")
 
-    async def _enroll(self) -> None:
-        """Give the DCU its credentials, and the head-end the keys of the meters."""
+    async def _make_dcu(self) -> None:
+        """Make a DCU that the head-end expects, and give that one the keys of the meters."""
         target = self.chain.target
         assert isinstance(target, Target)
         shipment = Path(self.chain.streets[0]["shipment"]).read_bytes()
         async with connected(target) as client:
             checked(await client.post(f"{PREFIX}/shipments", content=shipment))
-            body = {"dcu": DCU_ID, "why": "test"}
-            made = checked(await client.post(f"{PREFIX}/dcus", json_body=body)).json()
-        folder = self.folder / "credentials"
-        folder.mkdir()
-        for name in ("certificate", "authority", "key"):
-            (folder / f"{name}.pem").write_text(made[name])
+        now, factory = SystemClock().now(), self.folder / "factory"
+        make_maker(factory / "maker", arrival.MAKER, now=now)
+        trust = Path(self.chain.headend["ca"]).read_bytes()
+        kind = DeviceType(f"https://127.0.0.1:{self.desk.port}", trust)
+        made = make_device(factory / "maker", DCU_ID, kind, factory / DCU_ID, now=now)
+        anchor = factory / "maker" / "anchor.pem"
+        await arrival.expect(self.chain, anchor, [made], {DCU_ID: "Street 1"})
+        stations = self.chain.streets[0]["stations"]
+        # A clock is set over the line within some tens of milliseconds of real time.
+        times = {
+            "./AMI/Time/Threshold": max(10.0, 0.15 * self.speed),
+            "./AMI/Collection/Settle": max(20.0, 0.1 * self.speed),
+        }
+        await arrival.want(
+            self.chain, {**WANTED, **times}, {"Street 1": f"{stations[0]}-{stations[-1]}"}
+        )
+
+    async def reopen(self) -> None:
+        """Let another DCU register in the place of the one that is."""
+        target = self.chain.target
+        assert isinstance(target, Target)
+        async with connected(target) as client:
+            path = f"{PREFIX}/registrations/{DCU_ID}/reopen"
+            checked(await client.post(path, json_body={"why": "it broke"}))
 
     # Disks.
 

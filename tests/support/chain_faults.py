@@ -85,6 +85,7 @@ async def forget_dcu(bench: Bench) -> None:
     """Another DCU takes the place of a broken one: its spool and all it knew are gone."""
     await bench.kill(DCU)
     bench.note("the DCU's state is lost")
+    await bench.reopen()
     for path in bench.folder.joinpath(DCU).iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     await bench.start(DCU)

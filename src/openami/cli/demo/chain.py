@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from openami.cli.api import PREFIX, Target, checked, connected
+from openami.cli.demo import arrival
 from openami.core.clock import isoformat
+from openami.headend.security.maker import DeviceType, make_device, make_maker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +34,11 @@ class Plan:
     since: float
     factor: float
     port: int
+
+    @property
+    def uids(self) -> list[str]:
+        """The serial numbers of the DCUs."""
+        return [f"DCU-{number}" for number in range(1, self.dcus + 1)]
 
     @property
     def streets(self) -> list[int]:
@@ -65,13 +73,16 @@ class Chain:
         await self._start_headend()
         await self._start_streets()
         await self._import_shipments()
+        await self._make_dcus()
         await self._start_dcus()
+        await arrival.arrived(self, self.plan.uids)
 
     async def _start_headend(self) -> None:
         self.say("head-end: making certificates, database, lake and an account")
         await self.processes.start(
             "headend", "headend", "run", "--json", "--state", str(self.state / "headend"),
             "--listen", f"127.0.0.1:{self.plan.port}", "--device-listen", "127.0.0.1:0",
+            "--security-listen", "127.0.0.1:0",
             "--security-listen", "127.0.0.1:0",
             "--timezone", ZONE, "--clock", self.plan.clock, "--log-level", "warning",
             "--set", "compact_every_s=60",
@@ -128,61 +139,61 @@ class Chain:
                 )
         self.say(f"head-end: expects {self.plan.meters} meters, their keys are in its vault")
 
-    async def _start_dcus(self) -> None:
-        assert self.target is not None
-        async with connected(self.target) as client:
-            for index, facts in enumerate(self.streets):
-                name = f"DCU-{index + 1}"
-                made = checked(
-                    await client.post(f"{PREFIX}/dcus", json_body={"dcu": name, "why": "demo"})
-                ).json()
-                folder = self.state / f"dcu-{index + 1}"
-                _write_credentials(folder / "credentials", made)
-                stations = facts["stations"]
-                await self.processes.start(
-                    f"dcu-{index + 1}", "dcu", "run", "--id", name,
-                    "--modem", f"hdlc+tcp://{facts['modem']}",
-                    "--addresses", f"{stations[0]}-{stations[-1]}",
-                    "--headend", self.headend["devices"],
-                    "--credentials", str(folder / "credentials"), "--state", str(folder / "state"),
-                    "--clock", self.plan.clock, "--log-level", "warning", *self._dcu_settings(),
-                )  # fmt: skip
-                self.say(f"{name}: enrolled, looks for meters on its line")
+    async def _make_dcus(self) -> None:
+        """Make the DCUs in a factory, and let the head-end know of them and what it wants."""
+        factory = self.state / "factory"
+        now = time.time()
+        make_maker(factory / "maker", arrival.MAKER, now=now)
+        kind = DeviceType(self.headend["security"], Path(self.headend["ca"]).read_bytes())
+        made = [
+            make_device(factory / "maker", uid, kind, factory / uid, now=now)
+            for uid in self.plan.uids
+        ]
+        self.say(f"factory: {self.plan.dcus} DCUs, each with an identity and an address to ask at")
+        regions = {uid: f"Street {number}" for number, uid in enumerate(self.plan.uids, 1)}
+        await arrival.expect(self, factory / "maker" / "anchor.pem", made, regions)
+        streets = {
+            region: f"{facts['stations'][0]}-{facts['stations'][-1]}"
+            for region, facts in zip(regions.values(), self.streets, strict=True)
+        }
+        await arrival.want(self, self._wanted(), streets)
+        self.say("head-end: trusts the maker, expects its DCUs, knows how they are to work")
 
-    def _dcu_settings(self) -> list[str]:
-        """Return what a DCU does otherwise because a day passes in minutes."""
+    async def _start_dcus(self) -> None:
+        for uid, facts in zip(self.plan.uids, self.streets, strict=True):
+            await self.processes.start(
+                uid.lower(), "dcu", "run", "--factory", str(self.state / "factory" / uid),
+                "--modem", f"hdlc+tcp://{facts['modem']}", "--wake", "127.0.0.1:0",
+                "--state", str(self.state / uid.lower()),
+                "--clock", self.plan.clock, "--log-level", "info",
+            )  # fmt: skip
+            self.say(f"{uid}: starts with nothing but its factory identity")
+
+    def _wanted(self) -> dict[str, object]:
+        """Return what DCUs do otherwise because a day passes in minutes."""
         # A real millisecond is about a second of the demo's: a clock that is set over the line is
         # some ten seconds wrong, so smaller offsets are left alone.
         threshold = max(10.0, 0.15 * self.plan.factor)
         margin = min(max(15.0, 0.1 * self.plan.factor), self.plan.load_period / 5)
-        values = {
-            "load_period_s": self.plan.load_period,
-            "log_period_s": 6 * 3600,
-            "settle_s": max(20.0, 0.1 * self.plan.factor),
-            "spread_s": self.plan.load_period / 6,
-            "timezone": ZONE,
-            "clock_threshold_s": threshold,
-            "clock_margin_s": min(margin, 150.0),
-            "report_every_s": 2,
-            "batch_age_s": 0.5,
-            "backoff_first_s": 1,
-            "backoff_most_s": 10,
-            "retry_most_s": 5,
-            "response_timeout_s": 0.5,
-            "probe_timeout_s": 0.5,
-            "probe_rest_s": 5,
+        return {
+            "./AMI/Collection/LoadPeriod": self.plan.load_period,
+            "./AMI/Collection/LogPeriod": 6 * 3600,
+            "./AMI/Collection/Settle": max(20.0, 0.1 * self.plan.factor),
+            "./AMI/Collection/Spread": self.plan.load_period / 6,
+            "./AMI/Collection/Timezone": ZONE,
+            "./AMI/Time/Threshold": threshold,
+            "./AMI/Time/Margin": min(margin, 150.0),
+            "./AMI/Upload/ReportEvery": 2,
+            "./AMI/Upload/BatchAge": 0.5,
+            "./AMI/Upload/RetryMost": 5,
+            "./AMI/Segment/BackoffFirst": 1,
+            "./AMI/Segment/BackoffMost": 10,
+            "./AMI/Segment/ProbeRest": 5,
+            "./AMI/Link/ResponseTimeout": 0.5,
+            "./AMI/Link/ProbeTimeout": 0.5,
         }
-        return [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
 
 
 def read(path: str) -> str:
     """Return the text of a small file of the demo's own."""
     return Path(path).read_text("utf-8")
-
-
-def _write_credentials(folder: Path, made: dict[str, str]) -> None:
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for name in ("certificate", "authority", "key"):
-        path = folder / f"{name}.pem"
-        path.touch(mode=0o600)
-        path.write_text(made[name], "utf-8")

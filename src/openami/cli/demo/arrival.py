@@ -1,0 +1,138 @@
+"""How the demo's DCUs arrive: expected, registered, in a first session, configured.
+
+All that is told of them here the head-end is asked for, over its REST API.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from openami.cli.api import PREFIX, checked, connected, get_json
+from openami.core.errors import TransportTimeoutError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from openami.cli.demo.chain import Chain
+    from openami.headend.security.maker import MadeDevice
+    from openami.transport.http import HttpClient
+
+MAKER: Final = "OpenAMI"
+GROUP: Final = "all"
+NOT_FOUND: Final = 404
+ARRIVE_S: Final = 90.0  # real time in which every DCU must have its configuration
+
+
+async def expect(
+    chain: Chain, anchor: Path, devices: Sequence[MadeDevice], regions: Mapping[str, str]
+) -> None:
+    """Let the head-end trust the maker, and expect its devices where they are to stand."""
+    lines = ["uid,manufacturer,model,fingerprint,region"]
+    lines += [
+        f"{made.uid},{made.manufacturer},{made.model},{made.fingerprint},{regions[made.uid]}"
+        for made in devices
+    ]
+    assert chain.target is not None
+    async with connected(chain.target) as client:
+        body = {"manufacturer": MAKER, "certificate": anchor.read_text("utf-8")}
+        checked(await client.post(f"{PREFIX}/pki/anchors", json_body=body))
+        checked(await client.post(f"{PREFIX}/expected", content="\n".join(lines).encode()))
+
+
+async def want(chain: Chain, settings: Mapping[str, object], streets: Mapping[str, str]) -> None:
+    """Say what all DCUs are to be like, and where the meters of each region's lines are."""
+    assert chain.target is not None
+    async with connected(chain.target) as client:
+        await _group(client, GROUP, None, settings)
+        for region, stations in streets.items():
+            name = region.lower().replace(" ", "-")
+            await _group(client, name, region, {"./AMI/Segment/Addresses": stations})
+
+
+async def _group(
+    client: HttpClient, name: str, region: str | None, settings: Mapping[str, object]
+) -> None:
+    group = f"{PREFIX}/dm/groups/{name}"
+    wish = {"filter": {"region": region}, "priority": 0 if region is None else 1}
+    checked(await client.request("PUT", group, json_body=wish))
+    wanted = [{"uri": uri, "value": str(value)} for uri, value in settings.items()]
+    checked(await client.request("PUT", f"{group}/desired", json_body={"settings": wanted}))
+
+
+@dataclass(slots=True)
+class Arrival:
+    """One DCU on its way; ``steps`` are those that it has done."""
+
+    uid: str
+    steps: list[str] = field(default_factory=list)
+
+
+async def arrived(chain: Chain, uids: Sequence[str]) -> None:
+    """Return when every DCU is registered and configured, saying each step.
+
+    Raises:
+        TransportTimeoutError: ``demo.arrival``, one is not in time.
+    """
+    assert chain.target is not None
+    arrivals = [Arrival(uid) for uid in uids]
+    waiting = arrivals
+    try:
+        async with connected(chain.target) as client, asyncio.timeout(ARRIVE_S):
+            while waiting:
+                chain.processes.check()
+                for arrival in waiting:
+                    await _look(client, arrival, chain.say)
+                waiting = [arrival for arrival in arrivals if len(arrival.steps) < len(_STEPS)]
+                await asyncio.sleep(0.2)
+    except TimeoutError:
+        late = ", ".join(arrival.uid for arrival in waiting)
+        raise TransportTimeoutError(f"not configured in time: {late}", code="demo.arrival") from None
+
+
+async def _look(client: HttpClient, arrival: Arrival, say: Callable[[str], None]) -> None:
+    """Say the next steps of a DCU, as far as it has come."""
+    for step in _STEPS[len(arrival.steps) :]:
+        words = await step(client, arrival.uid)
+        if words is None:
+            return
+        arrival.steps.append(words)
+        say(f"{arrival.uid}: {words}")
+
+
+async def _registered(client: HttpClient, uid: str) -> str | None:
+    answer = await client.get(f"{PREFIX}/registrations/{uid}")
+    if answer.status == NOT_FOUND:
+        return None
+    known = checked(answer).json()
+    if known["standing"] != "live":
+        return None
+    serial, days = known["certificate"]["serial"], known["certificate"]["days_left"]
+    return f"registered by SSMP: operational certificate …{serial[-8:]} for {days:.0f} days"
+
+
+async def _met(client: HttpClient, uid: str) -> str | None:
+    found = await get_json(client, "/dm/sessions", device=uid, limit=100)
+    done = [item for item in found["items"] if item["end"] == "done"]
+    if not done:
+        return None
+    first = done[-1]
+    woken = "woken by a notification" if first["notified"] else "of its own accord"
+    return f"first session of device management, {woken}: {first['messages']} messages, {first['octets']:,} octets"
+
+
+async def _configured(client: HttpClient, uid: str) -> str | None:
+    tree: dict[str, Any] = await get_json(client, f"/dm/devices/{uid}/tree")
+    wanted = [node for node in tree["nodes"] if node["wanted"] is not None]
+    if tree["known_at"] is None or tree["pending"] or tree["refused"]:
+        return None
+    return f"configured: {len(wanted)} values of its tree are as wanted; it collects"
+
+
+_STEPS: Final[tuple[Callable[[HttpClient, str], Awaitable[str | None]], ...]] = (
+    _registered,
+    _met,
+    _configured,
+)
