@@ -118,7 +118,11 @@ def test_anchors_are_kept_by_manufacturer(
     assert certificates.add_anchor(other, entry=ENTRY)
     assert not certificates.add_anchor(replace(ANCHOR, manufacturer="Else"), entry=ENTRY)
     assert list(certificates.anchors()) == [other, ANCHOR]
-    assert certificates.remove_anchor(ANCHOR.fingerprint, entry=ENTRY) == ANCHOR
+    listing = replace(ANCHOR, crl=b"list")
+    assert certificates.set_anchor_list(ANCHOR.fingerprint, b"list", entry=ENTRY) == listing
+    assert certificates.remove_anchor(ANCHOR.fingerprint, entry=ENTRY) == listing
+    with pytest.raises(NotFoundError):
+        certificates.set_anchor_list(ANCHOR.fingerprint, b"list", entry=ENTRY)
     with pytest.raises(NotFoundError):
         certificates.remove_anchor(ANCHOR.fingerprint, entry=ENTRY)
-    assert len(store.audit.list(subject="it").items) == 3
+    assert len(store.audit.list(subject="it").items) == 4

@@ -292,6 +292,10 @@ class Pki:
         """Trust a manufacturer's certificate, in PEM or DER; RequestError ``request.anchor``."""
         return self._anchors.add(name, text, who=who, now=self._wall.now())
 
+    def take_anchor_list(self, text: bytes, *, who: str) -> TrustAnchor:
+        """Take a manufacturer's own list of what it has revoked; RequestError ``request.crl``."""
+        return self._anchors.take_list(text, who=who, now=self._wall.now())
+
     def remove_anchor(self, fingerprint: str, *, who: str) -> TrustAnchor:
         """Trust a manufacturer's certificate no longer; NotFoundError."""
         return self._anchors.remove(fingerprint, who=who, now=self._wall.now())

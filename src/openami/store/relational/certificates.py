@@ -137,11 +137,16 @@ class CertificateRepository:
             session.add(audit_row(entry))
             return True
 
+    def set_anchor_list(self, fingerprint: str, crl: bytes, *, entry: AuditEntry) -> TrustAnchor:
+        with self._transactions.writing() as session:
+            row = _found_anchor(session, fingerprint)
+            row.crl = crl
+            session.add(audit_row(entry))
+            return _anchor(row)
+
     def remove_anchor(self, fingerprint: str, *, entry: AuditEntry) -> TrustAnchor:
         with self._transactions.writing() as session:
-            row = session.get(AnchorRow, fingerprint)
-            if row is None:
-                raise NotFoundError(f"there is no trust anchor {fingerprint}")
+            row = _found_anchor(session, fingerprint)
             session.delete(row)
             session.add(audit_row(entry))
             return _anchor(row)
@@ -151,6 +156,13 @@ def _found(session: Session, serial: int, *, lock: bool = False) -> CertificateR
     row = session.get(CertificateRow, _hex(serial), with_for_update=lock)
     if row is None:
         raise NotFoundError(f"there is no certificate {_hex(serial)}")
+    return row
+
+
+def _found_anchor(session: Session, fingerprint: str) -> AnchorRow:
+    row = session.get(AnchorRow, fingerprint, with_for_update=True)
+    if row is None:
+        raise NotFoundError(f"there is no trust anchor {fingerprint}")
     return row
 
 
@@ -186,4 +198,4 @@ def _record(row: CertificateRow) -> CertificateRecord:
 
 
 def _anchor(row: AnchorRow) -> TrustAnchor:
-    return TrustAnchor(row.fingerprint, row.manufacturer, row.der, row.added, row.who)
+    return TrustAnchor(row.fingerprint, row.manufacturer, row.der, row.added, row.who, row.crl)

@@ -10,6 +10,7 @@ from openami.headend.registry import reason
 from openami.headend.security.pki import serial_number
 from openami.web.api.dependencies import Admin, After, Head, Limit, OperatorCaller, Viewer, errors
 from openami.web.api.models.pki import (
+    AnchorList,
     AnchorModel,
     AuthorityModel,
     CertificateModel,
@@ -46,6 +47,12 @@ def add_anchor(head: Head, caller: Admin, new: NewAnchor) -> AnchorModel:
     """Trust a manufacturer: devices with its factory certificates may ask to be registered."""
     text = new.certificate.encode()
     return AnchorModel.of(head.pki.add_anchor(new.manufacturer, text, who=caller.name))
+
+
+@router.post("/anchors/lists", responses=errors(400))
+def take_list(head: Head, caller: Admin, wish: AnchorList) -> AnchorModel:
+    """Take a manufacturer's own list of revoked certificates; from then on one must be in force."""
+    return AnchorModel.of(head.pki.take_anchor_list(wish.crl.encode(), who=caller.name))
 
 
 @router.delete("/anchors/{fingerprint}", responses=errors(404))

@@ -38,6 +38,7 @@ def _create_anchor() -> None:
         sa.Column("fingerprint", sa.String(length=64), nullable=False),
         sa.Column("manufacturer", sa.String(length=64), nullable=False),
         sa.Column("der", sa.LargeBinary(), nullable=False),
+        sa.Column("crl", sa.LargeBinary(), nullable=False),
         sa.Column("added", sa.Double(), nullable=False),
         sa.Column("who", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("fingerprint", name=op.f("pk_anchor")),
