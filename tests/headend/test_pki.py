@@ -344,6 +344,21 @@ def test_the_lifetime_of_certificates_is_a_setting(
     assert late.certificate.not_valid_after_utc.timestamp() == devices
 
 
+def test_what_is_about_to_end_is_found(pki: Pki, wall: ManualClock) -> None:
+    renewed, forgotten = issued(pki, wall), issued(pki, wall, "D2")
+    pki.enroll("D3", now=wall.now())
+    wall.advance(350 * DAY)
+    pki.revoke(renewed.serial, "superseded", when=wall.now(), who="anna")
+
+    def ending(days: float) -> list[int]:
+        return [record.serial for record in pki.certificates(ending_days=days).items]
+
+    assert ending(30) == [forgotten.serial]
+    assert ending(10) == []
+    wall.advance(20 * DAY)
+    assert ending(30) == []
+
+
 def test_numbers_are_read_as_people_write_them() -> None:
     assert serial_number("0A:1b") == serial_number("a1b") == 0xA1B
     for text in ("", "xyz", "1" * 41, "-1", "0x1"):

@@ -70,6 +70,9 @@ def test_certificates_are_found_by_what_they_are(certificates: CertificateStore)
     assert serials(subject="D1") == [1]
     assert serials(revoked=True) == [2]
     assert serials(revoked=False) == [3, 1]
+    certificates.add(record(4, not_after=NOW + 5))
+    assert serials(ends=(NOW, NOW + 5)) == [4]
+    assert serials(ends=(NOW + 5, NOW + 6)) == []
 
 
 def test_a_certificate_is_revoked_once(

@@ -130,7 +130,7 @@ def remove(opened: AbstractContextManager[Offline], fingerprint: str) -> None:
     note(f"{anchor.manufacturer}: {anchor.fingerprint} is not trusted any more")
 
 
-@anchors.command("crl", short_help="Take a manufacturer's list of revoked ones.")
+@anchors.command("crl", short_help="Take what a manufacturer has revoked.")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @installation
 def anchor_list(opened: AbstractContextManager[Offline], file: Path) -> None:
@@ -148,6 +148,10 @@ def anchor_list(opened: AbstractContextManager[Offline], file: Path) -> None:
 @click.option("--kind", type=click.Choice(["device", "server", "operator"]), help="Only these.")
 @click.option("--subject", help="Only of this device, server or operator.")
 @click.option("--revoked", is_flag=True, help="Only revoked ones.")
+@click.option(
+    "--ending", type=click.FloatRange(0), metavar="DAYS",
+    help="Only those that are good now, and not any more in so many days.",
+)  # fmt: skip
 @click.option("--most", type=click.IntRange(1), default=1000, show_default=True, help="How many.")
 @installation
 @json_option
@@ -156,6 +160,7 @@ def list_certificates(
     kind: str | None,
     subject: str | None,
     revoked: bool,
+    ending: float | None,
     most: int,
     as_json: bool,
 ) -> None:
@@ -170,6 +175,7 @@ def list_certificates(
                 kind=CertificateKind(kind) if kind else None,
                 subject=subject,
                 revoked=True if revoked else None,
+                ending_days=ending,
             )
         )
     columns = ("serial", "kind", "subject", "issued", "not_after", "days_left", "revoked", "reason")

@@ -125,10 +125,11 @@ class CertificateStore(Protocol):
         kind: CertificateKind | None = None,
         subject: str | None = None,
         revoked: bool | None = None,
+        ends: tuple[float, float] | None = None,
         after: str | None = None,
         limit: int = 100,
     ) -> Page[CertificateRecord]:
-        """Return certificates, those issued last first."""
+        """Return certificates, those issued last first; ``ends``: after one time, by another."""
         ...
 
     def revoke(self, serial: int, reason: str, *, when: float, entry: AuditEntry) -> bool:

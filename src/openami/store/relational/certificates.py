@@ -55,6 +55,7 @@ class CertificateRepository:
         kind: CertificateKind | None = None,
         subject: str | None = None,
         revoked: bool | None = None,
+        ends: tuple[float, float] | None = None,
         after: str | None = None,
         limit: int = 100,
     ) -> Page[CertificateRecord]:
@@ -68,6 +69,9 @@ class CertificateRepository:
         if revoked is not None:
             gone = CertificateRow.revoked.is_not(None)
             query = query.where(gone if revoked else ~gone)
+        if ends is not None:
+            query = query.where(CertificateRow.not_after > ends[0])
+            query = query.where(CertificateRow.not_after <= ends[1])
         if after is not None:
             issued, serial = decode_cursor(after, float, str)
             query = query.where(

@@ -39,7 +39,6 @@ class CertificateRow(Base):
     der: Mapped[bytes]
     issued: Mapped[float]
     not_after: Mapped[float]
-    shown: Mapped[float | None]
     revoked: Mapped[float | None]
     reason: Mapped[str] = mapped_column(Name(32))
 

@@ -69,13 +69,21 @@ def certificates(
     kind: CertificateKind | None = None,
     subject: Annotated[str | None, Query(max_length=64)] = None,
     revoked: bool | None = None,
+    ending_days: Annotated[
+        float | None, Query(ge=0, le=36500, description="Good now, and not after so many days.")
+    ] = None,
     after: After = None,
     limit: Limit = 100,
 ) -> CertificatePage:
     """Return the certificates that were issued, the last first."""
     del caller
     page = head.pki.certificates(
-        kind=kind, subject=subject, revoked=revoked, after=after, limit=limit
+        kind=kind,
+        subject=subject,
+        revoked=revoked,
+        ending_days=ending_days,
+        after=after,
+        limit=limit,
     )
     now = head.wall.now()
     return CertificatePage(

@@ -56,7 +56,6 @@ def _create_certificate() -> None:
         sa.Column("der", sa.LargeBinary(), nullable=False),
         sa.Column("issued", sa.Double(), nullable=False),
         sa.Column("not_after", sa.Double(), nullable=False),
-        sa.Column("shown", sa.Double(), nullable=True),
         sa.Column("revoked", sa.Double(), nullable=True),
         sa.Column("reason", sa.String(length=32), nullable=False),
         sa.PrimaryKeyConstraint("serial", name=op.f("pk_certificate")),
