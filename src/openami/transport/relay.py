@@ -131,7 +131,6 @@ class _Side(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=_WRITE_LIMIT)
         if self.on_open is not None:
-            self.transport.pause_reading()
             self.on_open()
         else:
             tune(transport.get_extra_info("socket"))
@@ -160,6 +159,7 @@ class _Link:
         self.near = _Side(self)
         self.far = _Side(self)
         self._opening: asyncio.Task[None] | None = None
+        self._early: list[bytes] = []
         self._answered = False
         self._refused = False
 
@@ -168,15 +168,23 @@ class _Link:
 
     def flow(self) -> None:
         """Both ends are there."""
-        if self.near.transport is None or self.near.transport.is_closing():
+        near, far = self.near.transport, self.far.transport
+        if near is None or far is None or near.is_closing():
             self.abort()
-        else:
-            self.near.transport.resume_reading()
+            return
+        for data in self._early:
+            far.write(data)
+        self._early.clear()
+        near.resume_reading()
 
     def carry(self, side: _Side, data: bytes) -> None:
         other = self._other(side)
-        if self._refused or other.transport is None:
-            return  # what a refused caller still sends is not wanted
+        if self._refused:
+            return  # what the caller still sends is not wanted
+        if other.transport is None:
+            self._early.append(data)  # one piece: no more is read until there is a server
+            self.hold(other, still=True)
+            return
         self._answered = self._answered or side is self.far
         other.transport.write(data)
 

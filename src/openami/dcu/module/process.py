@@ -187,7 +187,7 @@ def _harden() -> None:
 
 def _target(request: Mapping[str, Any]) -> tuple[IdentityName, str, int]:
     identity, host, port = (request.get(name) for name in ("identity", "host", "port"))
-    if identity not in set(IdentityName) or not isinstance(host, str) or not isinstance(port, int):
+    if identity not in list(IdentityName) or not isinstance(host, str) or not isinstance(port, int):
         raise DecodeError("an identity, a host and a port wanted", code="module.frame")
     return IdentityName(identity), host, port
 
