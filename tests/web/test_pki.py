@@ -43,6 +43,7 @@ async def test_a_revoked_device_is_out_at_once(
     for _ in range(2):
         refused = await dcu.get("/device/v1/cursors")
         assert code(refused) == (403, "certificate.revoked")
+    assert code(await dcu.post("/dm", content=b"x")) == (403, "certificate.revoked")
     (alarm,) = running.services.alarms.list().items
     assert (alarm.code, alarm.subject) == ("certificate.revoked", "dcu-D1")
 
