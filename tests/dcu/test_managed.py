@@ -10,15 +10,17 @@ import pytest
 from structlog.testing import capture_logs
 from tests.support.dcu_managed import Made, make
 from tests.support.headend import running_headend
-from tests.support.management import ListPlanner, planning
+from tests.support.management import ListPlanner, change_account, planning
 
 from openami.dcu.device import server_of
 from openami.dcu.flow import Stop
 from openami.dcu.scheduler import Scheduler
+from openami.fleet.desired import Setting
+from openami.headend.management.trees import device_scope
 from openami.omadm.messages.model import Add, Atomic, Exec, Item, Location, Replace
 from openami.omadm.notification import CONTENT_TYPE, Notification
 from openami.omadm.objects.sched import tasks
-from openami.omadm.session.events import Order
+from openami.omadm.session.events import End, Order
 from openami.transport.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from openami.dcu.managed import ManagedDcu
+    from openami.dcu.management import Held
     from openami.headend.server import Running
 
 PERIOD = "./AMI/Collection/LoadPeriod"
@@ -222,13 +225,43 @@ async def test_a_task_of_the_tree_is_executed_and_says_so(made: Made, planner: L
     assert ran._due(once) is None  # it is not done again after a restart
 
 
-async def test_it_comes_back_to_a_head_end_that_was_away(
-    made: Made, planner: ListPlanner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("openami.dcu.management.RETRY_FIRST_S", 0.05)
-    planner.fault = RuntimeError("a bug at the head-end")
+async def test_what_the_utility_wants_reaches_it_by_a_wake_up(made: Made, running: Running) -> None:
+    trees = running.services.management.trees
+    scope = device_scope("D1")
     async with made.running() as live:
-        await live.until(lambda: len(planner.ends) >= 1 and "D1" in planner.planned)
+        await live.until(lambda: live.dcu.agent is not None and live.dcu.agent.figures.reports > 0)
+        await live.until(lambda: trees.view("D1").known_at is not None)
+        trees.want(scope, [Setting(PERIOD, "int", "300")], who="test")
+        await live.until(
+            lambda: live.dcu.agent is not None and live.dcu.agent.settings.load_period_s == 300
+        )
+        await live.until(lambda: trees.view("D1").pending == 0)
+        trees.want(scope, [Setting(PERIOD, "int", "60")], who="test")  # the margin is too large
+        await live.until(lambda: trees.view("D1").refused == 1)
+        assert live.dcu.tree.text(PERIOD) == "300"
+        trees.want(scope, [Setting("./AMI/Time/Margin", "float", "5")], who="test")
+        await live.until(lambda: live.dcu.tree.text(PERIOD) == "60")
+        await live.until(lambda: trees.view("D1").refused == 0)
+        told = [n.uri for n in trees.view("D1").nodes if "AAuthSecret" in n.uri]
+        assert not told
+
+
+async def test_it_comes_back_to_a_head_end_that_sent_it_away(
+    made: Made, running: Running, planner: ListPlanner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openami.dcu.management.RETRY_FIRST_S", 0.02)
+    monkeypatch.setattr("openami.dcu.management.RESEND_S", 0.01)
+    change_account(running, "D1", suspended=True)
+    held: list[Held] = []
+    async with made.running() as live:
+        monkeypatch.setattr(live.dcu.manager, "_held", held.append)
+        await live.until(lambda: len(held) >= 2)
+        assert {one.end for one in held} == {End.REFUSED}
+        assert not planner.ends
+        change_account(running, "D1", suspended=False)
+        planner.fault = RuntimeError("a bug at the head-end")
+        await live.until(lambda: held[-1].end is End.DONE)
+    assert planner.fault is None
 
 
 async def test_it_polls_where_nothing_wakes_it(

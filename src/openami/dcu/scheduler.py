@@ -65,10 +65,11 @@ class Scheduler:
         self.nudge = asyncio.Event()
         """Set it when a task may be due sooner than it was."""
 
-    def check(self, tree: Node, _changes: Sequence[Change]) -> None:
-        """Refuse a task whose operation this DCU does not know."""
+    def check(self, tree: Node, changes: Sequence[Change]) -> None:
+        """Refuse to be given a task whose operation this DCU does not know."""
+        given = {change.path[1] for change in changes if change.path[2:] == ("Operation",)}
         for task in tasks(tree):
-            if self._tree.executor(self._tree.path(task.operation)) is None:
+            if task.name in given and self._tree.executor(self._tree.path(task.operation)) is None:
                 raise TreeRefusedError(
                     Status.COMMAND_FAILED, f"nothing here executes {task.operation}"
                 )
