@@ -78,6 +78,9 @@ def test_names_of_a_server_are_hosts_and_addresses() -> None:
     names = SERVER.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == ["head-end.example"]
     assert [str(a) for a in names.get_values_for_type(x509.IPAddress)] == ["10.0.0.1"]
+    assert c.names_of(SERVER) == {"head-end.example", "10.0.0.1"}
+    with pytest.raises(ConfigError):
+        c.names_of(ROOT.certificate)
     with pytest.raises(ConfigError):
         c.issue_server(DEVICES, [], KEY.public_key(), serial=5, validity=SPAN)
 
@@ -251,6 +254,12 @@ def test_revocation() -> None:
     assert refused(LDEVID, replace(TRUST, crls=(crl(), named))) == "certificate.revoked"
 
 
+def test_what_is_known_to_be_revoked_needs_no_list() -> None:
+    own = Trust((DEVICES.certificate,), revoked=frozenset({LDEVID.serial_number}))
+    assert refused(LDEVID, own) == "certificate.revoked"
+    verify(IDEVID, (), own, purpose=CLIENT, now=NOW)
+
+
 def test_a_revoked_authority_revokes_what_it_signed() -> None:
     lists = (make_crl(ROOT, [Revoked(2, NOW)], number=1, validity=SPAN),)
     assert refused(LDEVID, replace(TRUST, crls=lists)) == "certificate.revoked"
@@ -286,6 +295,16 @@ def test_request_both_ways() -> None:
         == c.key_fingerprint(KEY.public_key())
         != c.key_fingerprint(make_key().public_key())
     )
+
+
+def test_a_request_of_anybody_gives_its_key() -> None:
+    request = x509.load_der_x509_csr(c.make_request("D1", KEY))
+    pem = request.public_bytes(serialization.Encoding.PEM)
+    assert c.requested_key(pem) == KEY.public_key()
+    for wrong in (b"", pem[:-40], pem + b" " * 5000):
+        with pytest.raises(SecurityError) as caught:
+            c.requested_key(wrong)
+        assert caught.value.code == "certificate.request"
 
 
 def test_requests_refused() -> None:

@@ -13,7 +13,9 @@ from tests.support.pki import authorities_of
 
 from openami.core.clock import ManualClock
 from openami.core.errors import NotFoundError, SecurityError
-from openami.crypto.certificates import Identity, issue_ldevid, make_root
+from openami.crypto.certificates import Identity, Purpose, Validity, issue_ldevid, make_root
+from openami.crypto.chains import verify
+from openami.crypto.revocation import Revoked, make_crl
 from openami.fleet.certificates import CertificateKind
 from openami.headend.errors import RequestError
 from openami.headend.security.authorities import DAY, lasting, new_key
@@ -266,6 +268,49 @@ def test_only_an_authority_can_be_an_anchor(pki: Pki, wall: ManualClock) -> None
         pki.add_anchor("Another", der, who="anna")
 
 
+def list_of(root: Identity, wall: ManualClock, *serials: int, age: float = 0) -> bytes:
+    start = wall.now() - age * DAY
+    revoked = [Revoked(serial, start) for serial in serials]
+    made = make_crl(root, revoked, number=1, validity=Validity(start, start + 10 * DAY))
+    return made.public_bytes(Encoding.DER)
+
+
+def test_a_manufacturers_own_list_is_believed(pki: Pki, wall: ManualClock) -> None:
+    root, other = maker("M", wall), maker("M", wall)
+    pki.add_anchor("M", other.certificate_pem(), who="anna")
+    pki.add_anchor("M", root.certificate_pem(), who="anna")
+    key, long = new_key().public_key(), lasting(50, now=wall.now())
+    leaf = issue_ldevid(root, "D1", "urn:x", key, serial=5, validity=long)
+    neighbour = issue_ldevid(other, "D2", "urn:x", key, serial=5, validity=long)
+
+    def judged(certificate: x509.Certificate) -> str:
+        trust = pki.manufacturer_trusts()["M"]
+        try:
+            verify(certificate, (), trust, purpose=Purpose.CLIENT, now=wall.now())
+        except SecurityError as error:
+            return error.code
+        return "good"
+
+    assert judged(leaf) == "good"
+    assert pki.take_anchor_list(list_of(root, wall, 9, age=1), who="anna").crl
+    assert judged(leaf) == "good"
+    pki.take_anchor_list(list_of(root, wall, 5), who="anna")
+    assert judged(leaf) == "certificate.revoked"
+    assert judged(neighbour) == "good"
+    for text, message in {
+        list_of(root, wall, age=2): "older",
+        list_of(root, wall, age=11): "over",
+        list_of(maker("M", wall), wall): "no trust anchor",
+        b"?": "not a list",
+        bytes(5 << 20): "at most",
+    }.items():
+        with pytest.raises(RequestError, match=message):
+            pki.take_anchor_list(text, who="anna")
+    wall.advance(11 * DAY)
+    later = issue_ldevid(root, "D3", "urn:x", key, serial=6, validity=long)
+    assert judged(later) == "certificate.crl"
+
+
 def test_tls_believes_makers_and_ourselves(pki: Pki, wall: ManualClock) -> None:
     pki.add_anchor("M", maker("M", wall).certificate_pem(), who="anna")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -297,6 +342,21 @@ def test_the_lifetime_of_certificates_is_a_setting(
     devices = authorities_of(context.home).devices.certificate.not_valid_after_utc.timestamp()
     late = short.issue_device("D1", new_key().public_key(), now=devices - DAY)
     assert late.certificate.not_valid_after_utc.timestamp() == devices
+
+
+def test_what_is_about_to_end_is_found(pki: Pki, wall: ManualClock) -> None:
+    renewed, forgotten = issued(pki, wall), issued(pki, wall, "D2")
+    pki.enroll("D3", now=wall.now())
+    wall.advance(350 * DAY)
+    pki.revoke(renewed.serial, "superseded", when=wall.now(), who="anna")
+
+    def ending(days: float) -> list[int]:
+        return [record.serial for record in pki.certificates(ending_days=days).items]
+
+    assert ending(30) == [forgotten.serial]
+    assert ending(10) == []
+    wall.advance(20 * DAY)
+    assert ending(30) == []
 
 
 def test_numbers_are_read_as_people_write_them() -> None:

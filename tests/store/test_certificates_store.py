@@ -70,6 +70,9 @@ def test_certificates_are_found_by_what_they_are(certificates: CertificateStore)
     assert serials(subject="D1") == [1]
     assert serials(revoked=True) == [2]
     assert serials(revoked=False) == [3, 1]
+    certificates.add(record(4, not_after=NOW + 5))
+    assert serials(ends=(NOW, NOW + 5)) == [4]
+    assert serials(ends=(NOW + 5, NOW + 6)) == []
 
 
 def test_a_certificate_is_revoked_once(
@@ -118,7 +121,11 @@ def test_anchors_are_kept_by_manufacturer(
     assert certificates.add_anchor(other, entry=ENTRY)
     assert not certificates.add_anchor(replace(ANCHOR, manufacturer="Else"), entry=ENTRY)
     assert list(certificates.anchors()) == [other, ANCHOR]
-    assert certificates.remove_anchor(ANCHOR.fingerprint, entry=ENTRY) == ANCHOR
+    listing = replace(ANCHOR, crl=b"list")
+    assert certificates.set_anchor_list(ANCHOR.fingerprint, b"list", entry=ENTRY) == listing
+    assert certificates.remove_anchor(ANCHOR.fingerprint, entry=ENTRY) == listing
+    with pytest.raises(NotFoundError):
+        certificates.set_anchor_list(ANCHOR.fingerprint, b"list", entry=ENTRY)
     with pytest.raises(NotFoundError):
         certificates.remove_anchor(ANCHOR.fingerprint, entry=ENTRY)
-    assert len(store.audit.list(subject="it").items) == 3
+    assert len(store.audit.list(subject="it").items) == 4

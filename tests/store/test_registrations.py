@@ -95,7 +95,7 @@ def certificate(store: RelationalStore, serial: int, subject: str = "D1") -> Non
         session.add(
             CertificateRow(
                 serial=f"{serial:x}", authority="devices", kind="device", subject=subject, der=b"",
-                issued=1.0, not_after=99.0, shown=None, revoked=None, reason="",
+                issued=1.0, not_after=99.0, revoked=None, reason="",
             )
         )  # fmt: skip
 

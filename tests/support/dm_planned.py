@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import insert
 from tests.support.dm_tree import ALL, grant
@@ -36,6 +36,7 @@ from openami.store.relational.management_models import AccountRow
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from openami.headend.services import Stores
     from openami.omadm.messages.model import Alert
     from openami.omadm.session.events import Outgoing
     from openami.omadm.tree.tree import Execution
@@ -45,15 +46,16 @@ UID = "D1"
 FACTS = DeviceFacts(DEVICE, "openami", "DCU", "dcu", "openami", "1.0", "1.0", "A")
 
 
-def add_devices(store: RelationalStore, *uids: str, suspended: bool = False) -> None:
+def add_devices(store: RelationalStore | Stores, *uids: str) -> None:
     """Put DCUs with accounts into the registry."""
     store.devices.sight([Sighting(DeviceKind.DCU, uid) for uid in uids], now=1.0)
     rows = [
-        {"uid": uid, "digest": "", "suspended": suspended, "created": 1.0, "client_nonce": b"",
+        {"uid": uid, "digest": "", "suspended": False, "created": 1.0, "client_nonce": b"",
          "server_nonce": b"", "wake_failures": 0, "wake_session": 0}
         for uid in uids
     ]  # fmt: skip
-    with store.trees._transactions.writing() as session:
+    trees: Any = store.trees
+    with trees._transactions.writing() as session:
         session.execute(insert(AccountRow), rows)
 
 

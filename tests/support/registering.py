@@ -56,7 +56,7 @@ class Issuer:
         )  # fmt: skip
         row = CertificateRow(
             serial=f"{serial:x}", authority="devices", kind="device", subject=uid, der=der(leaf),
-            issued=now, not_after=now + 365 * DAY, shown=None, revoked=None, reason="",
+            issued=now, not_after=now + 365 * DAY, revoked=None, reason="",
         )  # fmt: skip
         with self._transactions.writing() as session:
             session.add(row)

@@ -12,6 +12,7 @@ from tests.support.headend import client_with, dcu_client, operator_client, sett
 from tests.support.pki import authorities_of, issue_by_hand
 
 from openami.crypto.certificates import Validity, make_request, make_root
+from openami.crypto.revocation import make_crl
 from openami.fleet.certificates import CertificateKind
 from openami.headend.offline import open_offline
 from openami.headend.security.authorities import lasting, new_key
@@ -42,6 +43,7 @@ async def test_a_revoked_device_is_out_at_once(
     for _ in range(2):
         refused = await dcu.get("/device/v1/cursors")
         assert code(refused) == (403, "certificate.revoked")
+    assert code(await dcu.post("/dm", content=b"x")) == (403, "certificate.revoked")
     (alarm,) = running.services.alarms.list().items
     assert (alarm.code, alarm.subject) == ("certificate.revoked", "dcu-D1")
 
@@ -146,6 +148,13 @@ async def test_manufacturers_are_trusted_by_administrators(
     assert made.status_code == 201, made.text
     assert code(await admin.post("/api/v1/pki/anchors", json=new)) == (400, "request.anchor")
     assert (await operator.get("/api/v1/pki/anchors")).json() == [made.json()]
+    assert made.json()["list_ends"] is None
+    crl = make_crl(root, [], number=1, validity=lasting(9, now=time.time()))
+    text = crl.public_bytes(Encoding.PEM).decode()
+    listed = await admin.post("/api/v1/pki/anchors/lists", json={"crl": text})
+    assert listed.json()["list_ends"] is not None, listed.text
+    wrong = await admin.post("/api/v1/pki/anchors/lists", json={"crl": "?"})
+    assert code(wrong) == (400, "request.crl")
     path = f"/api/v1/pki/anchors/{made.json()['fingerprint']}"
     assert (await operator.delete(path)).status_code == 403
     assert (await admin.delete(path)).status_code == 200

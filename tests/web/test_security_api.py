@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 import structlog
-from tests.support.factory import INFO, FactoryDevice, Maker, client_of
+from tests.support.factory import DAY, INFO, FactoryDevice, Maker, client_of
 from tests.support.headend import running_headend
+from tests.support.pki import authorities_of, issue_by_hand
 
 from openami.core.errors import ConfigError
 from openami.crypto import certificates as c
@@ -23,7 +24,6 @@ from openami.ssmp import messages as m
 from openami.ssmp.client import Client, Step, begin
 from openami.transport.clock import SystemClock
 from openami.web import security_api
-from openami.web.security_api import Seldom
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -228,9 +228,32 @@ def c_der(maker: Maker) -> bytes:
 
 
 async def test_who_shows_no_certificate_gets_no_connection(running: Running) -> None:
-    async with client_of(running, None) as client:
-        with pytest.raises(httpx.TransportError):
-            await client.post("/ssmp", content=b"")
+    with structlog.testing.capture_logs() as logs:
+        async with client_of(running, None) as client:
+            for _ in range(3):
+                with pytest.raises(httpx.TransportError):
+                    await client.post("/ssmp", content=b"")
+    assert [(line["listener"], line["message"]) for line in logs] == [
+        ("security", "no certificate")
+    ]
+    figures = running.services.metrics.exposition().decode()
+    assert 'openami_refusals_total{code="transport.certificate"} 3.0' in figures
+
+
+async def test_who_comes_with_an_expired_certificate_gets_no_connection(running: Running) -> None:
+    now = running.services.wall.now()
+    chain, key = issue_by_hand(
+        authorities_of(running.home).devices, "D1", now=now,
+        validity=c.Validity(now - 2 * DAY, now - DAY),
+    )  # fmt: skip
+    with structlog.testing.capture_logs() as logs:
+        for url in (running.device_url, running.security_url):
+            async with client_of(running, key + chain, url) as client:
+                with pytest.raises(httpx.TransportError):
+                    await client.get("/")
+    assert [(line["listener"], line["message"]) for line in logs] == [
+        ("device", "certificate has expired"), ("security", "certificate has expired"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -292,9 +315,3 @@ async def test_an_address_of_management_that_can_not_be_is_said(tmp_path: Path) 
         async with running_headend(tmp_path, dm_url="http://dm.example/dm"):
             pass
     assert caught.value.code == "config.dm-url"
-
-
-def test_what_is_told_seldom() -> None:
-    told = Seldom(10.0, 2)
-    assert [told.due("a", 0.0), told.due("a", 9.0), told.due("a", 10.0)] == [True, False, True]
-    assert [told.due("b", 10.0), told.due("c", 10.0), told.due("a", 11.0)] == [True, True, True]

@@ -27,6 +27,7 @@ COMMANDS: Final[dict[str, str]] = {
     "decode": "openami.cli.decode:decode",
     "readings": "openami.cli.readings:readings",
     "device": "openami.cli.device:device",
+    "dm": "openami.cli.dm:dm",
     "pki": "openami.cli.pki:pki",
     "login": "openami.cli.login:login",
 }

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from openami.fleet.certificates import CertificateRecord
+    from openami.fleet.certificates import CertificateRecord, TrustAnchor
     from openami.headend.offline import Offline
     from openami.headend.security.pki import Pki
 
 AUTHORITIES: Final = ("root", "devices", "servers", "operators")
-MAX_FILE: Final = 1 << 20  # octets of a certificate's file: a mistaken one is not read whole
+MAX_FILE: Final = 8 << 20  # octets of a list or a certificate: a mistaken file is not read whole
 
 
 @click.group(short_help="Certificates: authorities, trust anchors, revocation, factory identities.")
@@ -96,12 +96,14 @@ def list_anchors(opened: AbstractContextManager[Offline], as_json: bool) -> None
         {
             "manufacturer": anchor.manufacturer,
             "fingerprint": anchor.fingerprint,
+            "list_ends": _end_of(anchor),
             "added": isoformat(anchor.added),
             "who": anchor.who,
         }
         for anchor in found
     ]
-    _print(rows, as_json=as_json, columns=("manufacturer", "fingerprint", "added", "who"))
+    columns = ("manufacturer", "fingerprint", "list_ends", "added", "who")
+    _print(rows, as_json=as_json, columns=columns)
 
 
 @anchors.command(
@@ -128,10 +130,28 @@ def remove(opened: AbstractContextManager[Offline], fingerprint: str) -> None:
     note(f"{anchor.manufacturer}: {anchor.fingerprint} is not trusted any more")
 
 
+@anchors.command("crl", short_help="Take what a manufacturer has revoked.")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@installation
+def anchor_list(opened: AbstractContextManager[Offline], file: Path) -> None:
+    """Take a manufacturer's own list of what it has revoked from FILE (CRL in PEM or DER).
+
+    Once there is one, it has to be followed by another before it ends: until then the
+    manufacturer's devices can not register.
+    """
+    with opened as home:
+        anchor = home.pki.take_anchor_list(_read(file), who=who())
+    note(f"{anchor.manufacturer}: the list is in force until {_end_of(anchor)}")
+
+
 @pki.command("list")
 @click.option("--kind", type=click.Choice(["device", "server", "operator"]), help="Only these.")
 @click.option("--subject", help="Only of this device, server or operator.")
 @click.option("--revoked", is_flag=True, help="Only revoked ones.")
+@click.option(
+    "--ending", type=click.FloatRange(0), metavar="DAYS",
+    help="Only those that are good now, and not any more in so many days.",
+)  # fmt: skip
 @click.option("--most", type=click.IntRange(1), default=1000, show_default=True, help="How many.")
 @installation
 @json_option
@@ -140,6 +160,7 @@ def list_certificates(
     kind: str | None,
     subject: str | None,
     revoked: bool,
+    ending: float | None,
     most: int,
     as_json: bool,
 ) -> None:
@@ -154,6 +175,7 @@ def list_certificates(
                 kind=CertificateKind(kind) if kind else None,
                 subject=subject,
                 revoked=True if revoked else None,
+                ending_days=ending,
             )
         )
     columns = ("serial", "kind", "subject", "issued", "not_after", "days_left", "revoked", "reason")
@@ -253,6 +275,13 @@ def _print(
         return
     names = columns or tuple(rows[0])
     table(names, [[row[name] for name in names] for row in rows])
+
+
+def _end_of(anchor: TrustAnchor) -> str | None:
+    from openami.crypto.revocation import load_crl
+
+    ends = load_crl(anchor.crl).next_update_utc if anchor.crl else None
+    return None if ends is None else isoformat(ends.timestamp())
 
 
 def _read(file: Path) -> bytes:

@@ -172,7 +172,7 @@ def _check_issuer(issuer: Certificate, *, below: int) -> None:
 def _check_revocation(
     certificate: Certificate, issuer: Certificate, trust: Trust, now: float
 ) -> None:
-    lists = [crl for crl in trust.crls if _lists_for(crl, issuer)]
+    lists = [crl for crl in trust.crls if lists_for(crl, issuer)]
     if not lists:
         if trust.need_crl:
             raise SecurityError("no list of revoked certificates", code="certificate.crl")
@@ -188,7 +188,12 @@ def _check_revocation(
         raise SecurityError("the list of revoked ones is out of date", code="certificate.crl")
 
 
-def _lists_for(crl: CertificateRevocationList, issuer: Certificate) -> bool:
+def lists_for(crl: CertificateRevocationList, issuer: Certificate) -> bool:
+    """Tell whether a list names all that ``issuer`` has revoked, and it has signed that.
+
+    Raises:
+        ValueError: extensions in a wrong form.
+    """
     if crl.issuer != issuer.subject:
         return False
     usage = _find(issuer, x509.KeyUsage)

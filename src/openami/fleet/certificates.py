@@ -84,13 +84,17 @@ class RevokedCertificate:
 
 @dataclass(frozen=True, slots=True)
 class TrustAnchor:
-    """A manufacturer's certificate that vouches for factory certificates."""
+    """A manufacturer's certificate that vouches for factory certificates.
+
+    ``crl`` is its own list of what it has revoked (DER), empty where none was given.
+    """
 
     fingerprint: str
     manufacturer: str
     der: bytes = field(repr=False)
     added: float
     who: str
+    crl: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +125,11 @@ class CertificateStore(Protocol):
         kind: CertificateKind | None = None,
         subject: str | None = None,
         revoked: bool | None = None,
+        ends: tuple[float, float] | None = None,
         after: str | None = None,
         limit: int = 100,
     ) -> Page[CertificateRecord]:
-        """Return certificates, those issued last first."""
+        """Return certificates, those issued last first; ``ends``: after one time, by another."""
         ...
 
     def revoke(self, serial: int, reason: str, *, when: float, entry: AuditEntry) -> bool:
@@ -156,6 +161,10 @@ class CertificateStore(Protocol):
 
     def add_anchor(self, anchor: TrustAnchor, *, entry: AuditEntry) -> bool:
         """Trust a certificate; False where it is trusted already, under whatever name."""
+        ...
+
+    def set_anchor_list(self, fingerprint: str, crl: bytes, *, entry: AuditEntry) -> TrustAnchor:
+        """Take what a trusted certificate has revoked; NotFoundError."""
         ...
 
     def remove_anchor(self, fingerprint: str, *, entry: AuditEntry) -> TrustAnchor:

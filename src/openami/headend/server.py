@@ -16,12 +16,19 @@ from openami.headend.bus import LocalBus
 from openami.headend.chores import Chores
 from openami.headend.installation import open_installation, publish
 from openami.headend.metrics import Metrics
+from openami.headend.seldom import Seldom
 from openami.headend.services import Context, build
 from openami.headend.settings import address
 from openami.headend.stores import open_stores
 from openami.transport.clock import SystemClock
 from openami.transport.signals import stop_signals
-from openami.transport.tls import factory_context, reload_identity, server_context, trust_too
+from openami.transport.tls import (
+    factory_context,
+    reload_identity,
+    server_context,
+    tell_refused,
+    trust_too,
+)
 from openami.transport.web import HttpLimits, serve
 
 if TYPE_CHECKING:
@@ -38,6 +45,8 @@ log = structlog.get_logger(__name__)
 
 # The application refuses what is too large in JSON; only what is absurd does the transport.
 BACKSTOP: Final = 64 * 2**20
+
+REFUSED: Final = "transport.certificate"
 
 WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not listened on
 
@@ -157,11 +166,18 @@ def _contexts(services: Services) -> tuple[ssl.SSLContext, ssl.SSLContext, ssl.S
     security = factory_context(home.server, home.server, pki.tls_authorities())
     # Of an anchor that is taken away the application wants to know no more.
     pki.watch_anchors(lambda: trust_too(security, pki.tls_authorities()))
-    return (
-        server_context(home.server, home.server),
-        server_context(home.server, home.server, client_authority=home.clients),
-        security,
-    )
+    devices = server_context(home.server, home.server, client_authority=home.clients)
+    seldom = Seldom()
+    tell_refused(devices, partial(_tell_refused, services, seldom, "device"))
+    tell_refused(security, partial(_tell_refused, services, seldom, "security"))
+    return server_context(home.server, home.server), devices, security
+
+
+def _tell_refused(services: Services, seldom: Seldom, listener: str, why: str) -> None:
+    """Take that somebody got no connection: who it was, an unproven certificate does not tell."""
+    services.metrics.refused(REFUSED)
+    if seldom.due((listener, why), services.wall.now()):
+        log.warning("connection refused", listener=listener, message=why, code=REFUSED)
 
 
 async def _renew(services: Services, contexts: Iterable[ssl.SSLContext]) -> None:
@@ -202,6 +218,8 @@ def _dm_url(settings: HeadendSettings, port: int) -> str:
     if settings.dm_url is not None:
         return settings.dm_url
     host = address(settings.device_listen)[0]
+    if not settings.names and host in WILDCARDS:
+        log.warning("devices are told to come to localhost", hint="set names, or dm_url")
     named = next(iter(settings.names), "localhost" if host in WILDCARDS else host)
     return f"https://{f'[{named}]' if ':' in named else named}:{port}/dm"
 

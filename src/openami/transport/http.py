@@ -82,6 +82,7 @@ class HttpClient:
         headers: sent with each request.
         timeout_s: how long the server may be silent, unless a request says otherwise.
         max_connections: to this server at a time.
+        uds: reach it through this unix socket; ``base_url`` still names it.
     """
 
     def __init__(
@@ -92,14 +93,17 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         timeout_s: float = ANSWER_TIMEOUT_S,
         max_connections: int = 8,
+        uds: str | None = None,
     ) -> None:
         self.base_url = base_url
         self._timeout_s = timeout_s
+        limits = httpx.Limits(max_connections=max_connections)
         self._client = httpx.AsyncClient(
             base_url=base_url,
             verify=tls if tls is not None else True,
             headers=headers,
-            limits=httpx.Limits(max_connections=max_connections),
+            limits=limits,
+            transport=None if uds is None else httpx.AsyncHTTPTransport(uds=uds, limits=limits),
             trust_env=False,  # a device's way to its server is configured here, nowhere else
             follow_redirects=False,
         )

@@ -39,7 +39,7 @@ class TcpChannel(Channel, asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=_WRITE_LIMIT)
         self.name = f"tcp {endpoint(transport.get_extra_info('peername'))}"
-        _tune(transport.get_extra_info("socket"))
+        tune(transport.get_extra_info("socket"))
         if self._on_open is not None:
             self._on_open(self)
 
@@ -162,7 +162,8 @@ def endpoint(address: Any) -> str:
     return f"{host}:{address[1]}"
 
 
-def _tune(sock: socket.socket | None) -> None:
+def tune(sock: socket.socket | None) -> None:
+    """Send small pieces at once, and notice a peer that has gone."""
     if sock is None:
         return
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

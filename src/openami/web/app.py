@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from openami import __version__
 from openami.web import console, crl, device_api, dm_api, security_api
 from openami.web.api import (
+    dm,
     dm_sessions,
     fleet,
     jobs,
@@ -75,7 +76,7 @@ def describe_api() -> FastAPI:
         docs_url=None,  # it loads its scripts from elsewhere, which our pages may not
         redoc_url=None,
     )
-    for module in (fleet, readings, jobs, live, sessions, pki, registrations, dm_sessions):
+    for module in (fleet, readings, jobs, live, sessions, pki, registrations, dm, dm_sessions):
         app.include_router(module.router, prefix=API)
     app.include_router(service.router)
     return app

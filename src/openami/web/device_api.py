@@ -24,12 +24,12 @@ from openami.core.identifiers import DCU_URN, SystemTitle, check_serial
 from openami.headend.errors import RequestError
 from openami.headend.ingest import BATCH_ID, BatchKind, Upload
 from openami.headend.management.wake import wake_url
+from openami.headend.seldom import Seldom
 from openami.mdm.readings import CONTENT_TYPE
 from openami.web.auth import services_of
 from openami.web.device_models import JobReport, Report
 from openami.web.errors import install
 from openami.web.middleware import Guarded
-from openami.web.seldom import Seldom
 
 if TYPE_CHECKING:
     from starlette.requests import Request

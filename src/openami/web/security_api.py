@@ -18,12 +18,12 @@ from starlette.routing import Route
 from openami.core.errors import RemoteProtocolError, SecurityError
 from openami.crypto.certificates import load_certificate
 from openami.headend.errors import BusyError, RequestError
+from openami.headend.seldom import Seldom
 from openami.ssmp.messages import MAX_MESSAGE, MEDIA_TYPE, Refused, decode
 from openami.ssmp.server import Server, identify
 from openami.web import crl
 from openami.web.errors import install
 from openami.web.middleware import BoundedBody, Guarded
-from openami.web.seldom import Seldom
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -10,8 +10,10 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from openami.core.clock import utc
+from openami.core.errors import SecurityError
 from openami.crypto.certificates import MAX_CERTIFICATE, fingerprint
-from openami.crypto.chains import Trust
+from openami.crypto.chains import Trust, lists_for
+from openami.crypto.revocation import load_crl
 from openami.fleet.certificates import TrustAnchor
 from openami.fleet.devices import AuditEntry
 from openami.headend.errors import RequestError
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 ANCHORS: Final = 256  # a factory certificate is tried with each of them
 MAX_TEXT: Final = 4 * MAX_CERTIFICATE  # octets of a certificate in PEM, and what makers write above
+MAX_LIST: Final = 4 << 20  # octets: a hundred thousand revoked certificates
 _NAME: Final = 64  # characters
 
 
@@ -81,6 +84,32 @@ class Anchors:
         self.refresh()
         return anchor
 
+    def take_list(self, text: bytes, *, who: str, now: float) -> TrustAnchor:
+        """Take a manufacturer's list of what it has revoked, in PEM or DER.
+
+        From then on one in force is needed: when it ends, its factory certificates are refused
+        until there is another.
+
+        Raises:
+            RequestError: ``request.crl``: it is none in force, is older than the one there, or no
+                trust anchor has signed it.
+        """
+        crl = _read_list(text)
+        ends = crl.next_update_utc
+        if ends is None or ends <= utc(now):
+            raise _wrong_list("the list has no end, or it is over")
+        anchor = next((a for a in self._store.anchors() if _signed(crl, a)), None)
+        if anchor is None:
+            raise _wrong_list("no trust anchor has signed it")
+        if anchor.crl and crl.last_update_utc < load_crl(anchor.crl).last_update_utc:
+            raise _wrong_list("it is older than the list that is there")
+        what = f"anchor.list {anchor.fingerprint}: {sum(1 for _ in crl)} revoked"
+        entry = AuditEntry(who, now, what, anchor.manufacturer)
+        der = crl.public_bytes(Encoding.DER)
+        changed = self._store.set_anchor_list(anchor.fingerprint, der, entry=entry)
+        self.refresh()
+        return changed
+
     def remove(self, print_of: str, *, who: str, now: float) -> TrustAnchor:
         """Trust the certificate with a fingerprint no longer; devices that registered stay.
 
@@ -96,11 +125,33 @@ class Anchors:
 
 
 def _trusts(anchors: Sequence[TrustAnchor]) -> Mapping[str, Trust]:
-    found: dict[str, tuple[x509.Certificate, ...]] = {}
+    found: dict[str, Trust] = {}
     for anchor in anchors:
+        before = found.get(anchor.manufacturer, Trust(()))
         certificate = x509.load_der_x509_certificate(anchor.der)
-        found[anchor.manufacturer] = (*found.get(anchor.manufacturer, ()), certificate)
-    return {name: Trust(certificates) for name, certificates in found.items()}
+        lists = (load_crl(anchor.crl),) if anchor.crl else ()
+        found[anchor.manufacturer] = Trust((*before.anchors, certificate), (*before.crls, *lists))
+    return found
+
+
+def _read_list(text: bytes) -> x509.CertificateRevocationList:
+    if len(text) > MAX_LIST:
+        raise _wrong_list(f"a list has at most {MAX_LIST} octets")
+    try:
+        return x509.load_pem_x509_crl(text) if b"-----BEGIN" in text else load_crl(text)
+    except (ValueError, SecurityError) as error:
+        raise _wrong_list("it is not a list of revoked certificates") from error
+
+
+def _signed(crl: x509.CertificateRevocationList, anchor: TrustAnchor) -> bool:
+    try:
+        return lists_for(crl, x509.load_der_x509_certificate(anchor.der))
+    except ValueError:
+        return False
+
+
+def _wrong_list(message: str) -> RequestError:
+    return RequestError(message, code="request.crl")
 
 
 def _checked_name(text: str) -> str:

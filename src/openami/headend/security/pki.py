@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from openami.headend.settings import HeadendSettings
 
 SERVER_DAYS: Final = 397  # browsers refuse a server's certificate of more than 398 days
+ENROLLED_DAYS: Final = 5 * 365  # of a device that can not renew: each time costs a visit
 OPERATOR_NAME: Final = 64  # characters, as of an account
 
 _SERIAL: Final = re.compile(r"[0-9A-Fa-f]{1,40}")  # RFC 5280 4.1.2.2: 20 octets
@@ -125,14 +126,14 @@ class Pki:
     # Certificates that are issued here.
 
     def issue_device(
-        self, uid: str, key: EllipticCurvePublicKey, *, now: float
+        self, uid: str, key: EllipticCurvePublicKey, *, now: float, days: float | None = None
     ) -> IssuedCertificate:
-        """Issue the operational certificate (LDevID) of a device.
+        """Issue the operational certificate (LDevID) of a device; ``days`` as set if not given.
 
         Raises:
             ValueError: ``uid`` is not a serial number.
         """
-        kind, days = CertificateKind.DEVICE, self._settings.device_certificate_days
+        kind, days = CertificateKind.DEVICE, days or self._settings.device_certificate_days
         made = certificates.issue_ldevid(
             self._authorities.devices,
             uid,
@@ -188,7 +189,7 @@ class Pki:
         except ValueError as error:
             raise ConfigError(str(error), code="config.dcu") from error
         key = new_key()
-        issued = self.issue_device(dcu, key.public_key(), now=now)
+        issued = self.issue_device(dcu, key.public_key(), now=now, days=ENROLLED_DAYS)
         return DcuCredentials(issued.pem(), key_pem(key), self.root_pem())
 
     def chain(self, serial: int) -> tuple[bytes, ...]:
@@ -206,12 +207,26 @@ class Pki:
         kind: CertificateKind | None = None,
         subject: str | None = None,
         revoked: bool | None = None,
+        ending_days: float | None = None,
         after: str | None = None,
         limit: int = 100,
     ) -> Page[CertificateRecord]:
-        """Return certificates, those issued last first."""
+        """Return certificates, those issued last first.
+
+        Args:
+            kind: only these.
+            subject: only of this device, server or operator.
+            revoked: only those that are, or are not.
+            ending_days: only those that are good now and will not be after so many days.
+            after: the ``next`` of the page before.
+            limit: most of them.
+        """
+        ends = None
+        if ending_days is not None:
+            now = self._wall.now()
+            ends, revoked = (now, now + ending_days * DAY), False
         return self._store.list(
-            kind=kind, subject=subject, revoked=revoked, after=after, limit=limit
+            kind=kind, subject=subject, revoked=revoked, ends=ends, after=after, limit=limit
         )
 
     # Revocation.
@@ -291,6 +306,10 @@ class Pki:
     def add_anchor(self, name: str, text: bytes, *, who: str) -> TrustAnchor:
         """Trust a manufacturer's certificate, in PEM or DER; RequestError ``request.anchor``."""
         return self._anchors.add(name, text, who=who, now=self._wall.now())
+
+    def take_anchor_list(self, text: bytes, *, who: str) -> TrustAnchor:
+        """Take a manufacturer's own list of what it has revoked; RequestError ``request.crl``."""
+        return self._anchors.take_list(text, who=who, now=self._wall.now())
 
     def remove_anchor(self, fingerprint: str, *, who: str) -> TrustAnchor:
         """Trust a manufacturer's certificate no longer; NotFoundError."""

@@ -92,6 +92,12 @@ def unattended(alert: Alert) -> Outcome:
     return Outcome(Status.OK, tuple(Item(data=choice) for choice in chosen))
 
 
+def _why(outcome: Outcome) -> str:
+    """Return the words of a refusal."""
+    data = outcome.items[0].data if outcome.items and outcome.status not in _SUCCESS else None
+    return data if isinstance(data, str) else ""
+
+
 class Performer:
     """Carry out commands, and say what became of them.
 
@@ -169,7 +175,8 @@ class Performer:
             outcome = self._item(command, whole_item(command, item), grouped=grouped)
             extra = () if isinstance(command, Get) else outcome.items
             self._say(command, outcome.status, of=item if several else None, items=extra)
-            self._tell(CommandPerformed(name_of(command), target_of(item), outcome.status))
+            told = name_of(command), target_of(item), outcome.status, _why(outcome)
+            self._tell(CommandPerformed(*told))
             if isinstance(command, Get) and outcome.status in _SUCCESS and outcome.items:
                 self._results.append(
                     Results(

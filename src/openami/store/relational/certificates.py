@@ -55,6 +55,7 @@ class CertificateRepository:
         kind: CertificateKind | None = None,
         subject: str | None = None,
         revoked: bool | None = None,
+        ends: tuple[float, float] | None = None,
         after: str | None = None,
         limit: int = 100,
     ) -> Page[CertificateRecord]:
@@ -68,6 +69,9 @@ class CertificateRepository:
         if revoked is not None:
             gone = CertificateRow.revoked.is_not(None)
             query = query.where(gone if revoked else ~gone)
+        if ends is not None:
+            query = query.where(CertificateRow.not_after > ends[0])
+            query = query.where(CertificateRow.not_after <= ends[1])
         if after is not None:
             issued, serial = decode_cursor(after, float, str)
             query = query.where(
@@ -137,11 +141,16 @@ class CertificateRepository:
             session.add(audit_row(entry))
             return True
 
+    def set_anchor_list(self, fingerprint: str, crl: bytes, *, entry: AuditEntry) -> TrustAnchor:
+        with self._transactions.writing() as session:
+            row = _found_anchor(session, fingerprint)
+            row.crl = crl
+            session.add(audit_row(entry))
+            return _anchor(row)
+
     def remove_anchor(self, fingerprint: str, *, entry: AuditEntry) -> TrustAnchor:
         with self._transactions.writing() as session:
-            row = session.get(AnchorRow, fingerprint)
-            if row is None:
-                raise NotFoundError(f"there is no trust anchor {fingerprint}")
+            row = _found_anchor(session, fingerprint)
             session.delete(row)
             session.add(audit_row(entry))
             return _anchor(row)
@@ -151,6 +160,13 @@ def _found(session: Session, serial: int, *, lock: bool = False) -> CertificateR
     row = session.get(CertificateRow, _hex(serial), with_for_update=lock)
     if row is None:
         raise NotFoundError(f"there is no certificate {_hex(serial)}")
+    return row
+
+
+def _found_anchor(session: Session, fingerprint: str) -> AnchorRow:
+    row = session.get(AnchorRow, fingerprint, with_for_update=True)
+    if row is None:
+        raise NotFoundError(f"there is no trust anchor {fingerprint}")
     return row
 
 
@@ -186,4 +202,4 @@ def _record(row: CertificateRow) -> CertificateRecord:
 
 
 def _anchor(row: AnchorRow) -> TrustAnchor:
-    return TrustAnchor(row.fingerprint, row.manufacturer, row.der, row.added, row.who)
+    return TrustAnchor(row.fingerprint, row.manufacturer, row.der, row.added, row.who, row.crl)

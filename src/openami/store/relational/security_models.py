@@ -18,6 +18,7 @@ class AnchorRow(Base):
     fingerprint: Mapped[str] = mapped_column(Name(64), primary_key=True)
     manufacturer: Mapped[str] = mapped_column(Name(64), index=True)
     der: Mapped[bytes]
+    crl: Mapped[bytes]
     added: Mapped[float]
     who: Mapped[str] = mapped_column(Words)
 
@@ -38,7 +39,6 @@ class CertificateRow(Base):
     der: Mapped[bytes]
     issued: Mapped[float]
     not_after: Mapped[float]
-    shown: Mapped[float | None]
     revoked: Mapped[float | None]
     reason: Mapped[str] = mapped_column(Name(32))
 

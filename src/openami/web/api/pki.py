@@ -10,6 +10,7 @@ from openami.headend.registry import reason
 from openami.headend.security.pki import serial_number
 from openami.web.api.dependencies import Admin, After, Head, Limit, OperatorCaller, Viewer, errors
 from openami.web.api.models.pki import (
+    AnchorList,
     AnchorModel,
     AuthorityModel,
     CertificateModel,
@@ -48,6 +49,12 @@ def add_anchor(head: Head, caller: Admin, new: NewAnchor) -> AnchorModel:
     return AnchorModel.of(head.pki.add_anchor(new.manufacturer, text, who=caller.name))
 
 
+@router.post("/anchors/lists", responses=errors(400))
+def take_list(head: Head, caller: Admin, wish: AnchorList) -> AnchorModel:
+    """Take a manufacturer's own list of revoked certificates; from then on one must be in force."""
+    return AnchorModel.of(head.pki.take_anchor_list(wish.crl.encode(), who=caller.name))
+
+
 @router.delete("/anchors/{fingerprint}", responses=errors(404))
 def remove_anchor(head: Head, caller: Admin, fingerprint: Fingerprint) -> AnchorModel:
     """Trust a manufacturer no longer; devices that have registered stay."""
@@ -62,13 +69,21 @@ def certificates(
     kind: CertificateKind | None = None,
     subject: Annotated[str | None, Query(max_length=64)] = None,
     revoked: bool | None = None,
+    ending_days: Annotated[
+        float | None, Query(ge=0, le=36500, description="Good now, and not after so many days.")
+    ] = None,
     after: After = None,
     limit: Limit = 100,
 ) -> CertificatePage:
     """Return the certificates that were issued, the last first."""
     del caller
     page = head.pki.certificates(
-        kind=kind, subject=subject, revoked=revoked, after=after, limit=limit
+        kind=kind,
+        subject=subject,
+        revoked=revoked,
+        ending_days=ending_days,
+        after=after,
+        limit=limit,
     )
     now = head.wall.now()
     return CertificatePage(

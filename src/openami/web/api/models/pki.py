@@ -9,6 +9,7 @@ from pydantic import Field
 
 from openami.core.clock import utc
 from openami.crypto.certificates import MAX_CERTIFICATE, MAX_REQUEST, fingerprint
+from openami.crypto.revocation import load_crl
 from openami.fleet.certificates import (
     AuthorityName,
     CertificateKind,
@@ -53,6 +54,9 @@ class AnchorModel(Model):
     manufacturer: str
     subject: str
     not_after: datetime
+    list_ends: datetime | None = Field(
+        description="Until when its own list of revoked certificates is in force; null: none."
+    )
     added: datetime
     who: str
     certificate: str = Field(description="In PEM.")
@@ -66,6 +70,7 @@ class AnchorModel(Model):
             manufacturer=anchor.manufacturer,
             subject=certificate.subject.rfc4514_string(),
             not_after=certificate.not_valid_after_utc,
+            list_ends=load_crl(anchor.crl).next_update_utc if anchor.crl else None,
             added=utc(anchor.added),
             who=anchor.who,
             certificate=chain_pem([anchor.der]).decode(),
@@ -79,6 +84,12 @@ class NewAnchor(Model):
     certificate: Annotated[
         str, Field(max_length=_PEM * MAX_CERTIFICATE, description="The root, in PEM.")
     ]
+
+
+class AnchorList(Model):
+    """What a manufacturer has revoked."""
+
+    crl: str = Field(description="A list (CRL) that a trust anchor has signed, in PEM.")
 
 
 class CertificateModel(Model):

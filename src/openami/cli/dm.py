@@ -1,0 +1,147 @@
+"""``openami dm``: DCUs' trees, groups of DCUs, and jobs for them, over the REST API."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import click
+
+from openami.cli.api import PREFIX, ApiError, ask, checked, find_target, get_json, pages
+from openami.cli.dm_jobs import execute, get, job, jobs, set_nodes
+from openami.cli.dm_log import log
+from openami.cli.dm_options import POLL_S, dm_options, printable, wanted_words
+from openami.cli.dm_wishes import group, want
+from openami.cli.options import examples
+from openami.cli.output import counted, emit_json, note, table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from openami.transport.http import HttpClient
+
+
+@click.group()
+def dm() -> None:
+    """Look at, configure and command DCUs over device management (OMA DM).
+
+    Addresses of nodes are such as ./AMI/Link/Window; docs/reference/management-objects.md has
+    them all. A device does what it is told in its next session; it is woken for that.
+    """
+
+
+for _command in (get, set_nodes, execute, want, group, jobs, job, log):
+    dm.add_command(_command)
+
+
+@dm.command(epilog=examples("openami dm tree OAMDCU0001 ./AMI/Link", "openami dm tree D1 --diff"))
+@click.argument("uid")
+@click.argument("below", required=False, metavar="[URI]")
+@click.option("--refresh", is_flag=True, help="Have the device look again, and wait for it.")
+@click.option("--diff", is_flag=True, help="Only what is not as it is wanted.")
+@click.option("--history", is_flag=True, help="What has changed, newest first.")
+@click.option("--retry", is_flag=True, help="Tell it again what it has refused.")
+@click.option("--most", type=click.IntRange(1), default=100, show_default=True, help="Changes.")
+@dm_options()
+def tree(
+    uid: str,
+    below: str | None,
+    refresh: bool,
+    diff: bool,
+    history: bool,
+    retry: bool,
+    most: int,
+    url: str | None,
+    ca: Path | None,
+    token_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Show a device's tree: what is known, what is wanted, what it has refused."""
+    where = f"/dm/devices/{quote(uid, safe='')}"
+
+    async def work(client: HttpClient) -> Any:
+        if retry:
+            told = checked(await client.post(f"{PREFIX}{where}/retry")).json()
+            note(f"{counted(told['nodes'], 'node')} will be told again")
+        if refresh:
+            await _refresh(client, where)
+        if history:
+            found = pages(client, f"{where}/history", most=most, below=below)
+            return [item async for item in found]
+        return await get_json(client, f"{where}/tree", below=below)
+
+    found = ask(find_target(url, ca, token_file), work)
+    if as_json:
+        for item in found if history else [found]:
+            emit_json(item)
+    elif history:
+        _print_history(found)
+    else:
+        _print_tree(found, diff=diff)
+
+
+@dm.command()
+@click.argument("uid")
+@dm_options()
+def wake(
+    uid: str, url: str | None, ca: Path | None, token_file: Path | None, as_json: bool
+) -> None:
+    """Have a device begin a session, soon."""
+
+    async def work(client: HttpClient) -> Any:
+        path = f"{PREFIX}/dm/devices/{quote(uid, safe='')}/wake"
+        return checked(await client.post(path)).json()
+
+    answer = ask(find_target(url, ca, token_file), work)
+    if as_json:
+        emit_json(answer)
+    else:
+        note(f"{uid} is woken" if answer["woken"] else f"{uid} has no account")
+
+
+async def _refresh(client: HttpClient, where: str) -> None:
+    """Have a tree looked at again, and wait for it."""
+    answer = checked(await client.post(f"{PREFIX}{where}/refresh")).json()
+    if not answer["woken"]:
+        raise ApiError("the device has no account", code="dm.no-account")
+    note("waiting for the device")
+    while True:
+        if (await get_json(client, f"{where}/tree", below="./DevInfo"))["known_at"] is not None:
+            return
+        await asyncio.sleep(POLL_S)
+
+
+def _print_tree(found: Mapping[str, Any], *, diff: bool) -> None:
+    known = found["known_at"]
+    note(f"last seen {known}" if known else "not seen, or to be looked at again")
+    if found["groups"]:
+        note(f"groups: {', '.join(found['groups'])}")
+    rows: list[list[object]] = [
+        [
+            node["uri"],
+            printable(node["value"]),
+            wanted_words(node["wanted"]),
+            node["wanted"]["scope"] if node["wanted"] else "",
+            _standing(node),
+        ]
+        for node in found["nodes"]
+        if not diff or node["pending"] or node["refused"]
+    ]
+    table(["node", "value", "wanted", "by", "standing"], rows)
+
+
+def _standing(node: Mapping[str, Any]) -> str:
+    if node["refused"]:
+        return f"refused with {node['refused']}"
+    return f"to {node['pending']}" if node["pending"] else ""
+
+
+def _print_history(found: Sequence[Mapping[str, Any]]) -> None:
+    rows = [
+        [item["at"], item["uri"], printable(item["old"]), printable(item["new"]), item["status"],
+         item["origin"]]
+        for item in found
+    ]  # fmt: skip
+    table(["when", "node", "was", "became", "status", "by"], rows)

@@ -1,0 +1,153 @@
+"""``openami dm want`` and ``openami dm group``: what devices are to be like from now on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+import click
+
+from openami.cli.api import PREFIX, ask, checked, find_target, get_json
+from openami.cli.dm_options import (
+    WHOM,
+    dm_options,
+    filter_words,
+    read_filter,
+    read_settings,
+    wanted_words,
+)
+from openami.cli.options import examples
+from openami.cli.output import counted, emit_json, note, table
+from openami.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from openami.transport.http import HttpClient
+
+
+@click.command(
+    epilog=examples(
+        "openami dm want --group north ./AMI/Collection/LoadPeriod=900",
+        "openami dm want --device OAMDCU0001 ./AMI/Meters/7/Serial=OAM00000007",
+        "openami dm want --group north --remove ./AMI/Collection/LoadPeriod",
+    )
+)
+@click.argument("settings", nargs=-1, metavar="[URI=VALUE]…")
+@click.option("--device", metavar="UID", help="Of this DCU; wins over its groups.")
+@click.option("--group", help="Of all DCUs of this group, now and later.")
+@click.option("--remove", multiple=True, metavar="URI", help="Want nothing of it any more.")
+@click.option("--absent", multiple=True, metavar="URI", help="Want no such node.")
+@click.option("--unchecked", is_flag=True, help="Want nodes and values that we do not know.")
+@dm_options()
+def want(
+    settings: tuple[str, ...],
+    device: str | None,
+    group: str | None,
+    remove: tuple[str, ...],
+    absent: tuple[str, ...],
+    unchecked: bool,
+    url: str | None,
+    ca: Path | None,
+    token_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Want nodes to be so from now on; show what is wanted if nothing is named."""
+    if (device is None) == (group is None):
+        raise ConfigError("name --device or --group", code="config.option")
+    kind, name = ("devices", device) if device is not None else ("groups", group)
+    where = f"/dm/{kind}/{quote(name or '', safe='')}/desired"
+    chosen = [
+        *read_settings(settings, unchecked=unchecked),
+        *({"uri": uri, "value": None, "unchecked": unchecked} for uri in absent),
+    ]
+
+    async def work(client: HttpClient) -> Any:
+        if remove:
+            query = urlencode([("uri", uri) for uri in remove])
+            answer = await client.request("DELETE", f"{PREFIX}{where}?{query}")
+            _say_concerned(checked(answer).json())
+        if chosen:
+            answer = await client.request("PUT", PREFIX + where, json_body={"settings": chosen})
+            _say_concerned(checked(answer).json())
+        return await get_json(client, where)
+
+    found = ask(find_target(url, ca, token_file), work)["items"]
+    if as_json:
+        for item in found:
+            emit_json(item)
+        return
+    rows = [[wish["uri"], wanted_words(wish), wish["who"], wish["at"]] for wish in found]
+    table(["node", "wanted", "by", "since"], rows)
+
+
+def _say_concerned(answer: Mapping[str, Any]) -> None:
+    note(f"{counted(answer['devices'], 'device')} will be told")
+
+
+@click.group()
+def group() -> None:
+    """Groups of DCUs that are configured together: all that a filter finds."""
+
+
+@group.command("list")
+@dm_options()
+def list_groups(url: str | None, ca: Path | None, token_file: Path | None, as_json: bool) -> None:
+    """List the groups, the weakest first."""
+    found = ask(find_target(url, ca, token_file), lambda client: get_json(client, "/dm/groups"))
+    if as_json:
+        for item in found["items"]:
+            emit_json(item)
+        return
+    rows = [
+        [item["name"], item["priority"], item["devices"], item["wishes"], filter_words(item)]
+        for item in found["items"]
+    ]
+    table(["group", "priority", "devices", "wishes", "filter"], rows)
+
+
+@group.command("set", epilog=examples("openami dm group set north --filter region=north"))
+@click.argument("name")
+@click.option("--priority", type=int, default=0, show_default=True, help="The highest wins.")
+@dm_options(WHOM[2:])
+def set_group(
+    name: str,
+    priority: int,
+    filters: tuple[str, ...],
+    url: str | None,
+    ca: Path | None,
+    token_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Make a group, or give it another filter or priority."""
+    wish = {"filter": read_filter(filters) or {}, "priority": priority}
+
+    async def work(client: HttpClient) -> Any:
+        path = f"{PREFIX}/dm/groups/{quote(name, safe='')}"
+        return checked(await client.request("PUT", path, json_body=wish)).json()
+
+    item = ask(find_target(url, ca, token_file), work)
+    if as_json:
+        emit_json(item)
+    else:
+        note(f"group {item['name']} has {counted(item['devices'], 'device')}")
+
+
+@group.command("remove")
+@click.argument("name")
+@dm_options()
+def remove_group(
+    name: str, url: str | None, ca: Path | None, token_file: Path | None, as_json: bool
+) -> None:
+    """Remove a group with all that it wants; its devices stay as they are."""
+
+    async def work(client: HttpClient) -> Any:
+        path = f"{PREFIX}/dm/groups/{quote(name, safe='')}"
+        return checked(await client.request("DELETE", path)).json()
+
+    answer = ask(find_target(url, ca, token_file), work)
+    if as_json:
+        emit_json(answer)
+    else:
+        note(f"group {name} is gone; it had {counted(answer['devices'], 'device')}")

@@ -1,0 +1,158 @@
+"""The DCU as a server sees it: its management tree, and the account that it has in there."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from openami import __version__
+from openami.core.identifiers import DCU_URN
+from openami.omadm.auth import Credentials
+from openami.omadm.codes import Status
+from openami.omadm.objects.catalog import device_schema
+from openami.omadm.objects.device import DeviceFacts, bind_facts
+from openami.omadm.objects.dmacc import AppAuth, DmAcc, Level, accounts, put_account
+from openami.omadm.session.account import Account
+from openami.omadm.tree.acl import Acl, Verb
+from openami.omadm.tree.refusal import TreeRefusedError
+from openami.omadm.tree.tree import ManagementTree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from openami.omadm.tree.draft import Change
+    from openami.omadm.tree.node import Node
+    from openami.omadm.tree.tree import TreeStore
+    from openami.ssmp.bootstrap import BootstrapBlock
+    from openami.ssmp.messages import DeviceInfo
+    from openami.store.device_memory import DeviceMemory
+
+ACCOUNT: Final = "1"
+"""The node below DMAcc of the account that came by bootstrap."""
+_HMAC: Final = "HMAC"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAccount:
+    """The server that manages this DCU.
+
+    Attributes:
+        name: changes whenever another account takes its place, even of the same server.
+        address: where its sessions are held.
+        account: identities and nonces.
+    """
+
+    name: str
+    address: str
+    account: Account = field(repr=False)
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port of the address."""
+        return origin_of(self.address)
+
+
+def origin_of(url: str) -> str:
+    """Return scheme, host and port of a URL."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def facts_of(uid: str, info: DeviceInfo) -> DeviceFacts:
+    """Return what DevInfo and DevDetail say."""
+    return DeviceFacts(
+        device_id=DCU_URN + uid,
+        maker=info.manufacturer,
+        model=info.model,
+        kind="dcu",
+        vendor=info.manufacturer,
+        firmware=info.firmware,
+        software=__version__,
+        hardware=info.hardware,
+    )
+
+
+def open_tree(store: TreeStore, facts: DeviceFacts, *, now: float) -> ManagementTree:
+    """Return the DCU's tree as it was left, or as it comes from the factory.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    tree = ManagementTree(device_schema(), store, now=now)
+    bind_facts(tree, facts)
+    return tree
+
+
+def take_bootstrap(tree: ManagementTree, block: BootstrapBlock, *, now: float) -> None:
+    """Put the account of a bootstrap block in the tree, and the tree in its server's hands.
+
+    The server may do everything that the objects allow; nobody else may do anything.
+    """
+    draft = tree.draft(now)
+    account = DmAcc(
+        block.server_id,
+        block.server_url,
+        name=block.server_id,
+        preferred=_HMAC,
+        auth=(
+            AppAuth(Level.CLIENT, _HMAC, block.client_id, block.client_password),
+            AppAuth(Level.SERVER, _HMAC, block.server_id, block.server_password),
+        ),
+    )
+    put_account(draft, ACCOUNT, account)
+    draft.set_acl((), Acl().grant(block.server_id, *Verb))
+    tree.commit(draft)
+
+
+def holds(tree: ManagementTree, block: BootstrapBlock) -> bool:
+    """Tell whether the tree has the account of this block already."""
+    found = accounts(tree.root).get(ACCOUNT)
+    secrets = set() if found is None else {entry.secret for entry in found.auth}
+    return {block.client_password, block.server_password} <= secrets
+
+
+def server_of(root: Node, memory: DeviceMemory) -> ServerAccount | None:
+    """Return the server that manages this DCU by a tree; None: there is none yet."""
+    found = accounts(root).get(ACCOUNT)
+    if found is None:
+        return None
+    auth = {entry.level: entry for entry in found.auth}
+    client, server = auth.get(Level.CLIENT), auth.get(Level.SERVER)
+    if client is None or server is None:
+        return None
+    whole = (found.server_id, client.name, client.secret, server.name, server.secret)
+    name = hashlib.sha256("\0".join(whole).encode()).hexdigest()
+    client_nonce, server_nonce = memory.nonces(name)
+    account = Account(
+        found.server_id,
+        Credentials(server.name or found.server_id, server.secret),
+        Credentials(client.name, client.secret),
+        client_nonce=client_nonce or client.data,
+        server_nonce=server_nonce or server.data,
+    )
+    return ServerAccount(name, found.address, account)
+
+
+class AccountListener:
+    """Keeps a server from leaving the DCU without one; a ``Listener`` of DMAcc.
+
+    Args:
+        memory: of the nonces.
+        moved: is called when the account is another.
+    """
+
+    def __init__(self, memory: DeviceMemory, moved: Callable[[], None]) -> None:
+        self._memory = memory
+        self._moved = moved
+
+    def check(self, tree: Node, _changes: Sequence[Change]) -> None:
+        server = server_of(tree, self._memory)
+        if server is None or urlsplit(server.address).scheme != "https":
+            raise TreeRefusedError(
+                Status.COMMAND_FAILED, "nobody could manage this device any more"
+            )
+
+    def changed(self, _changes: Sequence[Change]) -> None:
+        self._moved()

@@ -1,0 +1,359 @@
+"""The life of a DCU: it registers, takes its account, is managed, and collects as it is told.
+
+::
+
+    security module ─► registration ─► account in the tree ─┬─► device management ◄── wake-up
+                                                            ├─► tasks of SCHED
+                                                            └─► collection, by the AMI object
+
+Collection is an inner ``Dcu`` that is ended in good order and begun anew whenever a change of the
+tree gives it other settings: the visit in hand is finished, and what was read stays in the spool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+
+import structlog
+
+from openami import __version__
+from openami.core.errors import ConfigError
+from openami.dcu.agent import Dcu
+from openami.dcu.device import (
+    AccountListener,
+    facts_of,
+    holds,
+    open_tree,
+    server_of,
+    take_bootstrap,
+)
+from openami.dcu.flow import Stop
+from openami.dcu.installation import listen_address, resolve
+from openami.dcu.management import Manager
+from openami.dcu.scheduler import Scheduler
+from openami.dcu.wakeup import Wakeup
+from openami.omadm.codes import AlertCode, Status
+from openami.omadm.messages.model import Alert, Item, Location, Meta
+from openami.omadm.objects.ami import AmiConfig, AmiListener
+from openami.omadm.session.events import End
+from openami.store.device_memory import DeviceMemory
+from openami.store.tree import SqliteTree
+from openami.transport.clock import monotonic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from openami.core.clock import Clock
+    from openami.dcu.device import ServerAccount
+    from openami.dcu.installation import Installation
+    from openami.dcu.management import Held
+    from openami.dcu.settings import DcuSettings
+    from openami.omadm.objects.sched import SchedTask
+    from openami.omadm.tree.tree import Execution, ManagementTree
+    from openami.ssmp.bootstrap import BootstrapBlock
+    from openami.ssmp.messages import DeviceInfo
+    from openami.transport.http import HttpClient
+    from openami.transport.web import HttpServer
+
+TREE_CHANGED: Final = "urn:openami:alert:tree-changed"
+"""Type of the generic alert: the device itself has changed what its tree says."""
+TASK_FAILED: Final = "urn:openami:alert:task-failed"
+"""Type of the generic alert: a task's operation was not carried out; Data is its status."""
+START_SPREAD: Final = 0.1
+"""Of the poll interval: over so much do DCUs spread that come back from one power cut."""
+_SOFTWARE: Final = "software"
+_MANAGED: Final = "managed"
+
+log = structlog.get_logger("dcu")
+
+
+class Identity(Protocol):
+    """Who this device is; the security module."""
+
+    @property
+    def uid(self) -> str: ...
+
+    @property
+    def info(self) -> DeviceInfo: ...
+
+    def operational_client(self, url: str) -> HttpClient:
+        """Return a client of a server that proves this device by its operational certificate."""
+
+
+class Registration(Protocol):
+    """How this device comes to its accounts and its certificate."""
+
+    @property
+    def block(self) -> BootstrapBlock | None:
+        """The accounts of a registration that is live, until ``forget``."""
+
+    async def register(self, stop: Stop) -> None:
+        """Return when the device is registered, or shall end."""
+
+    def forget(self) -> None:
+        """Forget the block: its accounts are where they belong."""
+
+    async def renew(self, stop: Stop) -> None:
+        """Keep the operational certificate good until the device shall end."""
+
+
+class ManagedDcu:
+    """One DCU, whole; as an async context manager it opens and closes its stores.
+
+    Args:
+        installation: what no server decides.
+        clock: the time that it keeps and gives to its meters.
+        identity: the security module.
+        registration: with the security server.
+
+    Raises:
+        ConfigError: its folder cannot be made.
+        StoreError: its state cannot be used, or another process has it.
+    """
+
+    def __init__(
+        self,
+        installation: Installation,
+        clock: Clock,
+        identity: Identity,
+        registration: Registration,
+    ) -> None:
+        self._installation = installation
+        self._clock = clock
+        self._identity = identity
+        self._registration = registration
+        self._stop = Stop()
+        self._changed = asyncio.Event()
+        self._chance = random.SystemRandom().random
+        self._stack = AsyncExitStack()
+        self._pending: set[str] = set()
+        self.agent: Dcu | None = None
+        self.wake_port: int | None = None
+        self.tree: ManagementTree
+        self.manager: Manager
+        self.scheduler: Scheduler
+        self._memory: DeviceMemory
+
+    async def __aenter__(self) -> Self:
+        state = self._installation.state
+        try:
+            state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"{state}: {error.strerror}", code="config.state") from error
+        async with AsyncExitStack() as stack:
+            self._memory = DeviceMemory(state / "management.sqlite")
+            stack.callback(self._memory.close)
+            store = SqliteTree(state / "tree.sqlite")
+            stack.callback(store.close)
+            facts = facts_of(self._identity.uid, self._identity.info)
+            self.tree = open_tree(store, facts, now=self._clock.now())
+            self._assemble()
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    def _assemble(self) -> None:
+        tree = self.tree
+        self.manager = Manager(
+            tree,
+            self._memory,
+            server=self._server,
+            connect=self._identity.operational_client,
+            clock=self._clock,
+            poll_every=lambda: AmiConfig.read(tree.root).management.poll_every,
+            chance=self._chance,
+            stop=self._stop,
+            held=self._was_held,
+        )
+        self.scheduler = Scheduler(
+            tree, self._identity.uid, self._clock, self._stop, failed=self._task_failed
+        )
+        for name in _OPERATIONS:
+            tree.on_exec(f"./AMI/Operations/{name}", self._execute)
+        tree.watch("./SCHED", self.scheduler)
+        tree.watch("./AMI", AmiListener(self._configured, self._refuse))
+        tree.watch("./DMAcc", AccountListener(self._memory, self._changed.set))
+
+    def stop(self) -> None:
+        """Ask the DCU to end in good order."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Live until ``stop`` is called.
+
+        Raises:
+            TransportError: the wake-up listener cannot listen.
+            Exception: a task failed, which is a bug of ours: the state on disk is good.
+        """
+        fresh = await self._register()
+        if self._stop:
+            return
+        async with AsyncExitStack() as stack:
+            listener = await self._listen()
+            if listener is not None:
+                await stack.enter_async_context(listener)
+            self._tell_news()
+            await self._run(
+                self._collect(),
+                self.manager.run(0.0 if fresh else self._start_wait()),
+                self.scheduler.run(),
+                self._registration.renew(self._stop),
+            )
+
+    async def _run(self, *works: Coroutine[Any, Any, None]) -> None:
+        """Run all until one ends, then give the others their time to end."""
+        tasks = [asyncio.ensure_future(work) for work in works]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            self._stop.set()
+            # Collection has two times of its own: for the line, and for what it hands over.
+            await asyncio.wait(tasks[:1], timeout=3 * self._installation.stop_s)
+            await asyncio.wait(tasks[1:], timeout=self._installation.stop_s)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        for task in tasks:
+            if not task.cancelled():
+                task.result()
+
+    # Registration
+
+    async def _register(self) -> bool:
+        """Come to an account; tell whether it is a new one."""
+        await self._registration.register(self._stop)
+        block = self._registration.block
+        if block is None:
+            return False
+        fresh = not holds(self.tree, block)
+        if fresh:
+            take_bootstrap(self.tree, block, now=self._clock.now())
+            self._changed.clear()
+        self._registration.forget()
+        log.info("account taken", server=block.server_id, url=block.server_url)
+        return fresh
+
+    def _server(self) -> ServerAccount | None:
+        return server_of(self.tree.root, self._memory)
+
+    # Management
+
+    async def _listen(self) -> HttpServer | None:
+        if self._installation.wake is None:
+            return None
+        wakeup = Wakeup(self._server, self._memory, self.manager.wake, monotonic)
+        listener = await wakeup.listen(*listen_address(self._installation.wake))
+        self.wake_port = listener.port
+        log.info("can be woken", host=listener.host, port=listener.port)
+        return listener
+
+    def _start_wait(self) -> float:
+        every = AmiConfig.read(self.tree.root).management.poll_every
+        return START_SPREAD * every * self._chance()
+
+    def _tell_news(self) -> None:
+        """Let the server hear that this is another software than it knows."""
+        known = self._memory.fact(_SOFTWARE)
+        if known and known != __version__:
+            self.manager.alert(_alert(TREE_CHANGED, "./DevDetail", __version__))
+
+    def _was_held(self, held: Held) -> None:
+        if held.end is not End.DONE:
+            return
+        if not self._memory.fact(_MANAGED):
+            self._memory.put_fact(_MANAGED, "yes")
+            log.info("first session", commands=held.performed)
+        if self._memory.fact(_SOFTWARE) != __version__:
+            self._memory.put_fact(_SOFTWARE, __version__)
+
+    def _task_failed(self, task: SchedTask, status: int) -> None:
+        where = f"./SCHED/{task.name}"
+        self.manager.alert(_alert(TASK_FAILED, where, str(status), task=task.task_id))
+
+    def _execute(self, execution: Execution) -> int:
+        """Begin an operation of the AMI object, at once or when collection has begun again."""
+        name = execution.path[-1]
+        if self.agent is None:
+            self._pending.add(name)
+        else:
+            _OPERATIONS[name](self.agent)
+        log.info("operation", name=name)
+        return Status.ACCEPTED_FOR_PROCESSING
+
+    # Collection
+
+    def _settings(self, config: AmiConfig | None = None) -> DcuSettings:
+        server = self._server()
+        return resolve(
+            self._installation,
+            config or AmiConfig.read(self.tree.root),
+            uid=self._identity.uid,
+            headend="" if server is None else server.origin,
+        )
+
+    def _refuse(self, config: AmiConfig) -> None:
+        self._settings(config)
+
+    def _configured(self, _config: AmiConfig) -> None:
+        log.info("configured")
+        self._changed.set()
+
+    async def _collect(self) -> None:
+        """Read meters as the tree says, and as it says next."""
+        while not self._stop:
+            self._changed.clear()
+            settings = self._settings()
+            async with Dcu(
+                settings,
+                self._clock,
+                connect=self._identity.operational_client,
+                facts={} if self.wake_port is None else {"wake_port": self.wake_port},
+            ) as agent:
+                log.info("collects", headend=str(settings.headend))
+                self.agent = agent
+                try:
+                    await self._work(agent)
+                finally:
+                    self.agent = None
+
+    async def _work(self, agent: Dcu) -> None:
+        """Return when the agent has ended: there are other settings, or the DCU ends."""
+        while self._pending:
+            _OPERATIONS[self._pending.pop()](agent)
+        running = asyncio.ensure_future(agent.run())
+        try:
+            while not running.done() and not self._stop and self._settings() == agent.settings:
+                self._changed.clear()
+                await self._wait(running)
+            agent.stop()
+            await running
+        finally:
+            running.cancel()
+
+    async def _wait(self, running: asyncio.Future[None]) -> None:
+        waits: list[asyncio.Future[Any]] = [
+            asyncio.ensure_future(self._changed.wait()),
+            asyncio.ensure_future(self._stop.wait()),
+        ]
+        try:
+            await asyncio.wait([running, *waits], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+
+_OPERATIONS: Final[dict[str, Callable[[Dcu], None]]] = {
+    "Collect": Dcu.collect,
+    "Discover": Dcu.discover,
+    "Report": Dcu.tell,
+}
+
+
+def _alert(kind: str, source: str, data: str, *, task: str | None = None) -> Alert:
+    item = Item(source=Location(source), meta=Meta(format="chr", type=kind), data=data)
+    return Alert(0, AlertCode.GENERIC, (item,), correlator=task)

@@ -1,0 +1,317 @@
+"""The DCU's end of device management: it asks its server what to do, when woken and now and then.
+
+A session is one ``ClientSession`` over HTTP. What must outlive a power cut is durable before it
+can matter: the tree before the Status that tells of it, nonces before the message that uses them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import structlog
+
+from openami.core.errors import OpenAmiError, RemoteProtocolError, SecurityError, TransportError
+from openami.dcu.device import origin_of
+from openami.dcu.flow import Patience
+from openami.omadm.auth import HMAC_HEADER
+from openami.omadm.objects.device import device_info
+from openami.omadm.session.client import ClientConfig, ClientSession
+from openami.omadm.session.events import (
+    Authenticated,
+    AuthenticationFailed,
+    CommandPerformed,
+    End,
+    NonceChanged,
+    SessionEnded,
+)
+from openami.omadm.tree.visit import Visit
+from openami.transport.clock import monotonic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from openami.core.clock import Clock
+    from openami.dcu.device import ServerAccount
+    from openami.dcu.flow import Stop
+    from openami.omadm.messages.model import Alert
+    from openami.omadm.notification import Verified
+    from openami.omadm.session.events import Event, Outgoing
+    from openami.omadm.tree.tree import ManagementTree
+    from openami.store.device_memory import DeviceMemory
+    from openami.transport.http import HttpAnswer, HttpClient
+
+JITTER: Final = 0.2
+"""How much longer or shorter than said the DCU waits, so that many do not poll in step."""
+RETRY_FIRST_S: Final = 2.0
+"""After a session that failed: a server that restarts is back within a few of these."""
+RESEND_S: Final = 1.0
+"""Before a message is sent again that could not be handed over."""
+MAX_SESSION_ID: Final = 0xFFFF
+MAX_ANSWER: Final = 1024 * 1024
+"""Octets of an answer: what a message may have. The session keeps to its own MaxMsgSize."""
+
+log = structlog.get_logger("dcu.management")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """How a session ended.
+
+    Attributes:
+        end: why it is over.
+        performed: commands that the server gave.
+        code: of what went wrong.
+    """
+
+    end: End
+    performed: int = 0
+    code: str | None = None
+
+
+class _RefusedError(SecurityError):
+    """The server does not hold a session with this DCU now."""
+
+    code = "dm.refused"
+
+
+class Manager:
+    """Holds sessions with the server of a tree.
+
+    Args:
+        tree: the DCU's.
+        memory: what outlives a restart besides the tree.
+        server: returns the account as it is now.
+        connect: makes a client of an origin.
+        clock: the DCU's, for time stamps in the tree.
+        poll_every: returns the seconds between two sessions where nothing wakes the DCU.
+        chance: returns a number from 0 to 1.
+        stop: ends the loop.
+        held: is told how each session ended.
+    """
+
+    def __init__(
+        self,
+        tree: ManagementTree,
+        memory: DeviceMemory,
+        *,
+        server: Callable[[], ServerAccount | None],
+        connect: Callable[[str], HttpClient],
+        clock: Clock,
+        poll_every: Callable[[], float],
+        chance: Callable[[], float],
+        stop: Stop,
+        held: Callable[[Held], None] = lambda _held: None,
+    ) -> None:
+        self._tree = tree
+        self._memory = memory
+        self._server = server
+        self._connect = connect
+        self._clock = clock
+        self._poll_every = poll_every
+        self._chance = chance
+        self._stop = stop
+        self._held = held
+        self._woken: Verified | None = None
+        self._alerts: list[Alert] = []
+        self._nudge = asyncio.Event()
+
+    def wake(self, verified: Verified) -> None:
+        """Take the server's wish for a session; a later one takes its place."""
+        self._woken = verified
+        self._nudge.set()
+
+    def alert(self, alert: Alert, *, urgent: bool = False) -> None:
+        """Let the server hear of something in the next session, which is now if urgent."""
+        self._alerts.append(alert)
+        del self._alerts[:-ALERTS_MOST]
+        if urgent:
+            self._nudge.set()
+
+    async def run(self, first_in: float = 0.0) -> None:
+        """Hold sessions until the DCU ends, when woken and by poll.
+
+        Args:
+            first_in: seconds until the first one, unless something wakes the DCU sooner.
+        """
+        await self._stop.sleep(first_in, self._nudge)
+        patience = Patience(RETRY_FIRST_S, max(RETRY_FIRST_S, self._poll_every()), self._chance)
+        while not self._stop:
+            self._nudge.clear()
+            held = await self.session()
+            self._held(held)
+            if held.end is End.DONE:
+                patience.succeeded()
+                wait = self._poll_every() * (1 - JITTER + 2 * JITTER * self._chance())
+            else:
+                wait = min(patience.failed(), self._poll_every())
+            if not self._nudge.is_set():
+                await self._stop.sleep(wait, self._nudge)
+
+    async def session(self) -> Held:
+        """Hold one session: the one that was asked for in a notification, if there was one."""
+        woken, self._woken = self._woken, None
+        server = self._server()
+        if server is None:
+            return Held(End.REFUSED, code="dm.no-account")
+        alerts = tuple(self._alerts)
+        talk = self._talk(server, woken, alerts)
+        log.debug("session begins", session=talk.name, server=server.address)
+        held = await self._converse(server, talk)
+        if held.end is End.DONE:
+            del self._alerts[: len(alerts)]
+        elif held.end is not End.REFUSED and self._woken is None:
+            self._woken = woken  # it was asked for, and did not come to its end
+        (log.info if held.end is End.DONE else log.warning)(
+            "session", session=talk.name, end=held.end.value, commands=held.performed,
+            **({"code": held.code} if held.code else {}),
+        )  # fmt: skip
+        return held
+
+    def _talk(
+        self, server: ServerAccount, woken: Verified | None, alerts: tuple[Alert, ...]
+    ) -> _Talk:
+        account = server.account
+        if woken is not None and woken.resynchronise:
+            account = account.resynchronised()
+        info = tuple(
+            (item.source.uri, str(item.data or ""))
+            for item in device_info(self._tree)
+            if item.source is not None
+        )
+        config = ClientConfig(
+            self._tree.text("./DevInfo/DevId"), server.address, info, answer_timeout=ANSWER_S
+        )
+        gate = Visit(self._tree, account.server_id, self._clock.now())
+        number = self._number() if woken is None else woken.notification.session_id
+        session = ClientSession(
+            account,
+            config,
+            gate,
+            session_id=number,
+            nonces=_nonce,
+            notified=woken is not None,
+            alerts=alerts,
+        )
+        return _Talk(session, f"{number:X}", self._keep(server))
+
+    def _number(self) -> int:
+        """Return a session id that was not used lately."""
+        seen = self._memory.seen()
+        while (number := 1 + secrets.randbelow(MAX_SESSION_ID)) in seen:
+            continue
+        return number
+
+    def _keep(self, server: ServerAccount) -> Callable[[bytes, bytes], None]:
+        return lambda client, given: self._memory.keep_nonces(server.name, client, given)
+
+    async def _converse(self, server: ServerAccount, talk: _Talk) -> Held:
+        try:
+            async with self._connect(server.origin) as client:
+                await talk.run(client, server.origin)
+        except OpenAmiError as error:
+            log.warning("session broken off", session=talk.name, code=error.code,
+                        error=error.message)  # fmt: skip
+            end = End.REFUSED if isinstance(error, SecurityError) else End.BROKEN
+            return Held(end, talk.performed, error.code)
+        ended = talk.ended or SessionEnded(End.BROKEN)
+        return Held(ended.end, talk.performed, ended.code)
+
+
+ANSWER_S: Final = 30.0
+"""Seconds that the server may take over an answer before the message is sent again."""
+ALERTS_MOST: Final = 64
+"""Alerts that wait for a session; a server that is away for long hears of the latest."""
+
+
+class _Talk:
+    """One session on one connection."""
+
+    def __init__(
+        self, session: ClientSession, name: str, keep: Callable[[bytes, bytes], None]
+    ) -> None:
+        self.name = name
+        self.performed = 0
+        self.ended: SessionEnded | None = None
+        self._session = session
+        self._keep = keep
+
+    async def run(self, client: HttpClient, origin: str) -> None:
+        session = self._session
+        outgoing: Outgoing | None = session.start(monotonic())
+        self._drain()
+        while outgoing is not None:
+            answer = await self._send(client, origin, outgoing)
+            if answer is None:
+                session.handle_timer(session.next_timer() or monotonic())
+            else:
+                hmac = answer.headers.get(HMAC_HEADER)
+                kind = answer.headers.get("content-type", "")
+                session.receive(answer.body, kind, hmac, monotonic())
+            self._drain()
+            outgoing = session.next_outgoing()
+
+    async def _send(self, client: HttpClient, origin: str, outgoing: Outgoing) -> HttpAnswer | None:
+        """Return the server's answer; None: there was none, and the message may go out again."""
+        parts = urlsplit(self._session.address)
+        if origin_of(self._session.address) != origin:
+            raise SecurityError("the session is sent to another host", code="dm.other-host")
+        headers = {"Content-Type": outgoing.content_type}
+        if outgoing.hmac is not None:
+            headers[HMAC_HEADER] = outgoing.hmac
+        path = parts.path + (f"?{parts.query}" if parts.query else "")
+        try:
+            answer = await client.post(
+                path or "/",
+                content=outgoing.body,
+                headers=headers,
+                timeout_s=ANSWER_S,
+                max_octets=MAX_ANSWER,
+            )
+            return _checked(answer)
+        except TransportError as error:
+            log.info("no answer", session=self.name, code=error.code, error=error.message)
+            await asyncio.sleep(RESEND_S)
+            return None
+
+    def _drain(self) -> None:
+        """Act on what has happened; nonces are durable when this returns."""
+        while (event := self._session.next_event()) is not None:
+            self._take(event)
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case NonceChanged(account):
+                self._keep(account.client_nonce, account.server_nonce)
+            case CommandPerformed(command, target, status, detail):
+                self.performed += 1
+                done = log.debug if status < 300 else log.warning
+                done("command", session=self.name, command=command, target=target,
+                     status=int(status), **({"why": detail} if detail else {}))  # fmt: skip
+            case AuthenticationFailed(status):
+                log.warning("the server's proof does not hold", session=self.name, status=status)
+            case Authenticated():
+                log.debug("the server has proved itself", session=self.name)
+            case SessionEnded():
+                self.ended = event
+
+
+def _checked(answer: HttpAnswer) -> HttpAnswer:
+    if answer.ok:
+        return answer
+    if answer.status in _REFUSING:
+        raise _RefusedError(f"HTTP {answer.status}", code=f"dm.http-{answer.status}")
+    if answer.status in _PASSING:
+        raise TransportError(f"HTTP {answer.status}", code="dm.away")
+    raise RemoteProtocolError(f"HTTP {answer.status}", code="dm.http")
+
+
+_REFUSING: Final = frozenset({401, 403, 404, 409, 410, 413})
+_PASSING: Final = frozenset({429, 500, 502, 503, 504})
+
+
+def _nonce() -> bytes:
+    return secrets.token_bytes(16)

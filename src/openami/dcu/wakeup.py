@@ -1,0 +1,167 @@
+"""Package 0 at the DCU: a small HTTP listener that takes its server's notifications.
+
+Whoever reaches it can make the DCU do no more than check a digest. What is not the server's own,
+or was there before, is refused and logged; what is, wakes the device management client.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from openami.core.errors import DecodeError, SecurityError, StoreError
+from openami.omadm.notification import CONTENT_TYPE, MAX_OCTETS, verify
+from openami.transport.web import HttpLimits, HttpServer, serve
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from openami.dcu.device import ServerAccount
+    from openami.omadm.notification import Verified
+    from openami.omadm.session.account import Account
+    from openami.store.device_memory import DeviceMemory
+
+    Receive = Callable[[], Awaitable[dict[str, Any]]]
+    Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+PATH: Final = "/wake"
+LIMITS: Final = HttpLimits(
+    header_octets=4096, body_octets=MAX_OCTETS, connections=16, silence_s=5.0, idle_s=5.0
+)
+"""One server sends one small message now and then; more is somebody else."""
+
+RATE: Final = 5.0
+"""Notifications a second that are looked at in the long run: a server sends one a minute."""
+BURST: Final = 20.0
+"""Notifications that are looked at at once."""
+LOG_EVERY_S: Final = 1.0
+"""Refusals are logged this often at most, with the number of those between."""
+
+log = structlog.get_logger("dcu.wake")
+
+
+class Throttle:
+    """So many at once, and so many a second."""
+
+    def __init__(self, tick: Callable[[], float]) -> None:
+        self._tick = tick
+        self._room = BURST
+        self._last = tick()
+
+    def take(self) -> bool:
+        """Tell whether one more is within the bounds, and count it if so."""
+        now = self._tick()
+        self._room = min(BURST, self._room + (now - self._last) * RATE)
+        self._last = now
+        if self._room < 1:
+            return False
+        self._room -= 1
+        return True
+
+
+class Wakeup:
+    """Checks notifications.
+
+    Args:
+        server: returns the account of the server that may wake this DCU.
+        memory: of the sessions that were asked for.
+        woken: is given what holds, once it is remembered.
+        tick: a clock that only goes on.
+    """
+
+    def __init__(
+        self,
+        server: Callable[[], ServerAccount | None],
+        memory: DeviceMemory,
+        woken: Callable[[Verified], None],
+        tick: Callable[[], float],
+    ) -> None:
+        self._server = server
+        self._memory = memory
+        self._woken = woken
+        self._tick = tick
+        self._throttle = Throttle(tick)
+        self._logged = float("-inf")
+        self._unlogged = 0
+
+    def take(self, octets: bytes, *, peer: str) -> int:
+        """Return the HTTP status for a notification from ``peer``."""
+        if not self._throttle.take():
+            return 429
+        server = self._server()
+        if server is None:
+            return self._refuse(503, "wake.no-account", "there is no server yet", peer)
+        try:
+            verified = self._verify(octets, server.account)
+            self._memory.saw(verified.notification.session_id)
+        except DecodeError as error:
+            return self._refuse(400, error.code, error.message, peer)
+        except SecurityError as error:
+            return self._refuse(403, error.code, error.message, peer)
+        except StoreError as error:
+            return self._refuse(503, error.code, error.message, peer)
+        log.info("woken", session=verified.notification.session, peer=peer)
+        self._woken(verified)
+        return 202
+
+    def _verify(self, octets: bytes, account: Account) -> Verified:
+        verified = verify(
+            octets,
+            account.server.password,
+            nonce=account.server_nonce,
+            hashes={scheme.hash for scheme in account.policy.schemes},
+            seen=self._memory.seen(),
+        )
+        if verified.notification.server_id != account.server_id:
+            raise SecurityError("another server's", code="omadm.notification.digest")
+        return verified
+
+    def _refuse(self, status: int, code: str, message: str, peer: str) -> int:
+        if self._tick() - self._logged < LOG_EVERY_S:
+            self._unlogged += 1
+            return status
+        log.warning("notification refused", code=code, error=message, peer=peer,
+                    others=self._unlogged)  # fmt: skip
+        self._logged, self._unlogged = self._tick(), 0
+        return status
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request (ASGI)."""
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+        elif scope["type"] == "http":
+            status = await self._answer(scope, receive)
+            headers = [(b"content-length", b"0")]
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body"})
+
+    async def _answer(self, scope: dict[str, Any], receive: Receive) -> int:
+        if scope["path"] != PATH:
+            return 404
+        if scope["method"] != "POST":
+            return 405
+        kind = dict(scope["headers"]).get(b"content-type", b"").partition(b";")[0].strip().lower()
+        if kind != CONTENT_TYPE.encode():
+            return 415
+        body = b""
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":
+                return 400
+            body += message.get("body", b"")
+            if not message.get("more_body"):
+                peer = scope.get("client") or ("", 0)
+                return self.take(body, peer=str(peer[0]))
+
+    async def listen(self, host: str, port: int) -> HttpServer:
+        """Return the listener; see ``serve``."""
+        return await serve(self, host=host, port=port, limits=LIMITS)
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": message["type"] + ".complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,395 @@
+"""What the REST API takes and gives about devices' trees, groups and jobs."""
+
+from datetime import datetime
+from typing import Annotated, Self
+
+from pydantic import Field
+
+from openami.core.clock import utc
+from openami.fleet.desired import INTERIOR, MOST_PRIORITY, Setting, StepKind, Wish
+from openami.fleet.devices import Contact, LifecycleState
+from openami.fleet.known import TreeChange
+from openami.fleet.management import JobProgress
+from openami.fleet.ports import DeviceFilter
+from openami.fleet.tasks import (
+    MAX_COMMANDS,
+    MAX_DEVICES,
+    Command,
+    Result,
+    Task,
+    TaskKind,
+    TaskState,
+)
+from openami.headend.management.addresses import setting, wish
+from openami.headend.management.device_groups import GroupView
+from openami.headend.management.tasks import DEFAULT_EXPIRY_S, LONGEST_S
+from openami.headend.management.trees import MOST, NodeView, TreeView
+from openami.web.api.models.common import Cursor, Model, moment
+
+Address = Annotated[str, Field(max_length=1024, examples=["./AMI/Link/Window"])]
+Text = Annotated[str | None, Field(max_length=128)]
+
+
+class FilterModel(Model):
+    """Which DCUs; what is not given is any."""
+
+    state: LifecycleState | None = None
+    contact: Contact | None = None
+    region: Text = None
+    search: Annotated[
+        str | None, Field(max_length=64, description="Part of serial number, label or model.")
+    ] = None
+
+    def filter(self) -> DeviceFilter:
+        """Return the filter."""
+        return DeviceFilter(
+            state=self.state, contact=self.contact, region=self.region, search=self.search
+        )
+
+    @classmethod
+    def of(cls, which: DeviceFilter) -> Self:
+        """Return the model of a filter."""
+        return cls(
+            state=which.state, contact=which.contact, region=which.region, search=which.search
+        )
+
+
+class SettingModel(Model):
+    """What a node is to be."""
+
+    uri: Address
+    value: str | None = Field(
+        description="As the leaf has it, base64 for `bin`; null: there is to be no such node.",
+        examples=["3"],
+    )
+    format: Annotated[str | None, Field(max_length=8)] = Field(
+        None, description="That of the object's description, if not given.", examples=["int"]
+    )
+    unchecked: bool = Field(
+        default=False,
+        description="Send it even if our description of the objects knows no such node or value.",
+    )
+
+    def wish(self) -> Setting:
+        """Return it as something that is to last."""
+        return wish(self.uri, self.value, form=self.format, unchecked=self.unchecked)
+
+    def setting(self) -> Setting:
+        """Return it as something that is set once."""
+        return setting(self.uri, self.value, form=self.format, unchecked=self.unchecked)
+
+
+class WishRequest(Model):
+    """What nodes are to be from now on."""
+
+    settings: Annotated[list[SettingModel], Field(min_length=1, max_length=MOST)]
+
+
+class WishModel(Model):
+    """What a node is wanted to be."""
+
+    uri: str
+    value: str | None = Field(description="Null: there is to be no such node.")
+    format: str
+    scope: str = Field(description="Who wants it so.", examples=["group:north"])
+    who: str
+    at: datetime
+
+    @classmethod
+    def of(cls, found: Wish) -> Self:
+        """Return the model of a wish."""
+        setting = found.setting
+        return cls(
+            uri=setting.uri,
+            value=None if setting.absent else setting.value,
+            format=setting.format,
+            scope=str(found.scope),
+            who=found.who,
+            at=utc(found.at),
+        )
+
+
+class WishList(Model):
+    """What is wanted of a group or a device itself, by address."""
+
+    items: list[WishModel]
+
+
+class Concerned(Model):
+    """How many devices a change concerns; they are woken."""
+
+    devices: int
+
+
+class TreeNodeModel(Model):
+    """A node: as it is known, as it is wanted, and what stands between."""
+
+    uri: str
+    present: bool = Field(description="Whether the device is known to have it.")
+    format: str | None
+    value: str | None = Field(description="Null: an inner node, or none.")
+    acl: str = Field(description="Its own; empty: that of the node above it.")
+    seen: datetime | None = Field(description="When it was first seen like this.")
+    wanted: WishModel | None
+    pending: StepKind | None = Field(description="What the next session will do.")
+    refused: int | None = Field(
+        description="The status with which the device has refused what is wanted.", examples=[500]
+    )
+
+    @classmethod
+    def of(cls, node: NodeView) -> Self:
+        """Return the model of a node."""
+        known = node.known
+        leaf = known is not None and known.format != INTERIOR
+        return cls(
+            uri=node.uri,
+            present=known is not None,
+            format=known.format if known else None,
+            value=known.value if known and leaf else None,
+            acl=known.acl if known else "",
+            seen=moment(known.at) if known else None,
+            wanted=WishModel.of(node.wish) if node.wish else None,
+            pending=node.pending,
+            refused=node.status,
+        )
+
+
+class TreeModel(Model):
+    """A device's tree."""
+
+    device: str
+    known_at: datetime | None = Field(
+        description="When all of it was last seen; null: the next session looks at it."
+    )
+    groups: list[str] = Field(description="That the device belongs to, the strongest last.")
+    pending: int = Field(description="Nodes that the next session will change.")
+    refused: int = Field(description="Nodes that the device has refused to change.")
+    nodes: list[TreeNodeModel]
+
+    @classmethod
+    def of(cls, view: TreeView) -> Self:
+        """Return the model of a tree."""
+        return cls(
+            device=view.uid,
+            known_at=moment(view.known_at),
+            groups=[group.name for group in view.groups],
+            pending=view.pending,
+            refused=view.refused,
+            nodes=[TreeNodeModel.of(node) for node in view.nodes],
+        )
+
+
+class TreeChangeModel(Model):
+    """A node that has changed, or was to change and was refused."""
+
+    uri: str
+    old: str | None = Field(description="Null: there was no such leaf.")
+    new: str | None = Field(description="Null: there is none any more.")
+    status: int = Field(description="200, or that of the refusal.")
+    at: datetime
+    origin: str = Field(
+        description="`group:NAME`, `device:UID`, `job ID`, or `device`: by itself.",
+        examples=["group:north"],
+    )
+
+    @classmethod
+    def of(cls, change: TreeChange) -> Self:
+        """Return the model of a change."""
+        return cls(
+            uri=change.uri,
+            old=change.old,
+            new=change.new,
+            status=change.status,
+            at=utc(change.at),
+            origin=change.origin,
+        )
+
+
+class TreeChangePage(Model):
+    """Changes, newest first."""
+
+    items: list[TreeChangeModel]
+    next: Cursor
+
+
+class Woken(Model):
+    """Whether a device has an account, so that it is woken."""
+
+    woken: bool
+
+
+class Retried(Model):
+    """How many refused nodes the device will be told again."""
+
+    nodes: int
+
+
+class GroupRequest(Model):
+    """What makes a group."""
+
+    filter: FilterModel = FilterModel()
+    priority: Annotated[int, Field(ge=-MOST_PRIORITY, le=MOST_PRIORITY)] = Field(
+        0, description="A device is what its group of the highest priority says."
+    )
+
+
+class GroupModel(Model):
+    """DCUs that are configured together."""
+
+    name: str
+    filter: FilterModel
+    priority: int
+    devices: int = Field(description="How many it finds now.")
+    wishes: int = Field(description="How many nodes it wants to be so.")
+    created: datetime
+    who: str
+
+    @classmethod
+    def of(cls, view: GroupView) -> Self:
+        """Return the model of a group."""
+        group = view.group
+        return cls(
+            name=group.name,
+            filter=FilterModel.of(group.which),
+            priority=group.priority,
+            devices=view.devices,
+            wishes=view.wishes,
+            created=utc(group.created),
+            who=group.who,
+        )
+
+
+class GroupList(Model):
+    """All groups, the weakest first."""
+
+    items: list[GroupModel]
+
+
+class DmJobRequest(Model):
+    """What DCUs are to do, once: those of `devices`, of `group`, or all that `filter` finds."""
+
+    kind: TaskKind
+    uris: Annotated[list[Address], Field(max_length=MAX_COMMANDS)] = Field(
+        default_factory=list, description="What is read, or the one node that is executed."
+    )
+    settings: Annotated[list[SettingModel], Field(max_length=MAX_COMMANDS)] = Field(
+        default_factory=list, description="What is set: all of it or, at one device, nothing."
+    )
+    data: str = Field("", max_length=4096, description="What is handed to a node with exec.")
+    devices: Annotated[
+        list[Annotated[str, Field(max_length=32)]], Field(max_length=MAX_DEVICES)
+    ] = Field(default_factory=list)
+    group: Text = None
+    filter: FilterModel | None = None
+    keep: bool = Field(
+        default=False, description="Also want it so from now on, of these devices or this group."
+    )
+    repeatable: bool = Field(
+        default=False,
+        description="Execute again where nobody knows whether it was executed.",
+    )
+    expires_s: Annotated[float, Field(gt=0, le=LONGEST_S)] = DEFAULT_EXPIRY_S
+    why: str = Field("", max_length=500)
+
+
+class CommandModel(Model):
+    """One node that is read, set or executed."""
+
+    uri: str
+    format: str
+    value: str
+
+    @classmethod
+    def of(cls, command: Command) -> Self:
+        """Return the model of a command."""
+        return cls(uri=command.uri, format=command.format, value=command.value)
+
+
+class DmJobModel(Model):
+    """A job, and how many devices are how far."""
+
+    id: str
+    kind: TaskKind
+    commands: list[CommandModel]
+    who: str
+    why: str
+    created: datetime
+    expires: datetime
+    filter: FilterModel | None
+    devices: list[str] = Field(description="Those that were named; empty for a filter.")
+    repeatable: bool
+    total: int = Field(description="Devices that have a part in it.")
+    open: int = Field(description="Those that have not answered yet.")
+    counts: dict[TaskState, int] = Field(examples=[{"done": 4, "failed": 1}])
+
+    @classmethod
+    def of(cls, progress: JobProgress) -> Self:
+        """Return the model of a job."""
+        job, counts = progress.job, progress.counts
+        waiting = (TaskState.QUEUED, TaskState.SENT)
+        return cls(
+            id=job.id,
+            kind=job.kind,
+            commands=[CommandModel.of(command) for command in job.commands],
+            who=job.who,
+            why=job.why,
+            created=utc(job.created),
+            expires=utc(job.expires),
+            filter=None if job.which is None else FilterModel.of(job.which),
+            devices=list(job.devices),
+            repeatable=job.repeatable,
+            total=sum(counts.values()),
+            open=sum(counts.get(state, 0) for state in waiting),
+            counts=dict(counts),
+        )
+
+
+class DmJobPage(Model):
+    """Jobs, newest first."""
+
+    items: list[DmJobModel]
+    next: Cursor
+
+
+class TaskResultModel(Model):
+    """What came of one command, or one node that was read."""
+
+    uri: str
+    status: int
+    format: str
+    value: str | None = Field(description="Of a node; or what the device says of its refusal.")
+
+    @classmethod
+    def of(cls, result: Result) -> Self:
+        """Return the model of a result."""
+        return cls(uri=result.uri, status=result.status, format=result.format, value=result.value)
+
+
+class TaskModel(Model):
+    """What one device has to do of a job, and what came of it."""
+
+    device: str
+    state: TaskState
+    status: int | None = Field(description="Of the whole, such as 200.")
+    attempts: int
+    updated: datetime
+    results: list[TaskResultModel]
+
+    @classmethod
+    def of(cls, task: Task) -> Self:
+        """Return the model of a task."""
+        return cls(
+            device=task.uid,
+            state=task.state,
+            status=task.status,
+            attempts=task.attempts,
+            updated=utc(task.updated),
+            results=[TaskResultModel.of(result) for result in task.results],
+        )
+
+
+class TaskPage(Model):
+    """Tasks of a job, by device."""
+
+    items: list[TaskModel]
+    next: Cursor

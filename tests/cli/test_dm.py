@@ -1,0 +1,210 @@
+"""``openami dm``, against a head-end that runs and a device that answers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import structlog
+from tests.support.headend import PASSWORD, dcu_client, running_headend
+from tests.support.management import Device, give_account
+
+from openami.cli.api import ApiError
+from openami.cli.dm import dm
+from openami.core.errors import ConfigError
+from openami.fleet.operators import Role
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine
+    from pathlib import Path
+
+    from openami.headend.server import Running
+
+    Run = Callable[..., Coroutine[None, None, tuple[list[str], str]]]
+
+WINDOW = "./AMI/Link/Window"
+RETRIES = "./AMI/Link/Retries"
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Running]:
+    # What the head-end logs does not go where the command prints.
+    with structlog.testing.capture_logs():
+        async with running_headend(tmp_path) as running:
+            yield running
+
+
+@pytest.fixture
+def run(
+    running: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Run:
+    """Return what runs the command, and returns what it prints and what it says."""
+    running.services.operators.add("anna", PASSWORD, Role.OPERATOR, who="test")
+    granted = running.services.operators.make_token("anna", label="test", days=1)
+    monkeypatch.setenv("OPENAMI_URL", running.url)
+    monkeypatch.setenv("OPENAMI_TOKEN", granted.secret)
+    monkeypatch.setenv("OPENAMI_CA", str(running.home.authority))
+
+    async def call(*arguments: str) -> tuple[list[str], str]:
+        await asyncio.to_thread(dm.main, list(arguments), standalone_mode=False)
+        out, err = capsys.readouterr()
+        return out.splitlines(), err
+
+    return call
+
+
+@pytest.fixture
+async def device(running: Running, tmp_path: Path) -> AsyncIterator[Device]:
+    async with dcu_client(running, tmp_path, "D1") as http:
+        yield Device("D1", give_account(running, "D1"), http)
+
+
+@asynccontextmanager
+async def awake(device: Device) -> AsyncIterator[None]:
+    """Let a device have session after session, as if it were woken."""
+
+    async def sessions() -> None:
+        while True:
+            await device.run()
+            await asyncio.sleep(0.02)
+
+    task = asyncio.create_task(sessions())
+    yield
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def rows(lines: list[str]) -> list[list[str]]:
+    return [line.split() for line in lines[1:]]
+
+
+def loads(lines: list[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in lines]
+
+
+async def test_nodes_are_read_and_set(run: Run, device: Device) -> None:
+    async with awake(device):
+        lines, said = await run("get", WINDOW, RETRIES, "--device", "D1")
+        assert rows(lines) == [
+            ["D1", "done", WINDOW, "200", "1"],
+            ["D1", "done", RETRIES, "200", device.tree.text(RETRIES)],
+        ]
+        assert "for 1 device\n" in said
+        assert "1 of 1: 1 done" in said
+        lines, _ = await run("set", f"{WINDOW}=3", "--filter", "all", "--json")
+        [job] = loads(lines)
+        assert (job["counts"], job["tasks"][0]["state"]) == ({"done": 1}, "done")
+    assert device.tree.text(WINDOW) == "3"
+    listed, _ = await run("jobs", "--device", "D1")
+    assert [row[3] for row in rows(listed)] == ["set", "get"]
+    shown, _ = await run("job", job["id"])
+    assert rows(shown) == [["D1", "done", WINDOW, "200"]]
+
+
+async def test_what_a_device_refuses_is_an_error(run: Run, device: Device) -> None:
+    async with awake(device):
+        with pytest.raises(ApiError, match="1 failed") as raised:
+            await run("set", f"{WINDOW}=99", "--unchecked", "--device", "D1")
+    assert raised.value.code == "job.failed"
+    with pytest.raises(ApiError) as early:
+        await run("set", f"{WINDOW}=99", "--device", "D1")
+    assert early.value.code == "request.value"
+
+
+async def test_a_job_is_followed_and_taken_back(run: Run, device: Device) -> None:
+    _, said = await run(
+        "exec", "./AMI/Operations/Collect", "--device", "D1", "--no-wait", "--why", "now"
+    )
+    assert "for 1 device" in said
+    [job] = loads((await run("jobs", "--json"))[0])
+    assert (job["kind"], job["open"], job["why"]) == ("exec", 1, "now")
+    lines, said = await run("job", job["id"], "--cancel")
+    assert rows(lines) == [["D1", "cancelled"]]
+    assert "1 of 1: 1 cancelled" in said
+    waited, _ = await run("job", job["id"], "--wait", "--json")
+    assert loads(waited)[0]["tasks"][0]["state"] == "cancelled"
+
+
+async def test_what_is_wanted_is_shown_beside_what_is(run: Run, device: Device) -> None:
+    _, said = await run("group", "set", "all", "--filter", "state=commissioned", "--priority", "3")
+    assert said == "group all has 1 device\n"
+    lines, said = await run("want", "--group", "all", f"{WINDOW}=3")
+    assert said == "1 device will be told\n"
+    assert rows(lines)[0][:3] == [WINDOW, "3", "anna"]
+    lines, said = await run("tree", "D1", "--diff")
+    assert rows(lines) == [[WINDOW, "3", "group:all", "to", "add"]]
+    assert "not seen" in said
+    async with awake(device):
+        lines, said = await run("tree", "D1", "./AMI/Link", "--refresh")
+    assert "waiting for the device" in said
+    assert "groups: all" in said
+    assert [WINDOW, "3", "3", "group:all"] in rows(lines)
+    assert rows((await run("tree", "D1", "--diff"))[0]) == []
+    [tree] = loads((await run("tree", "D1", WINDOW, "--json"))[0])
+    assert [node["uri"] for node in tree["nodes"]] == [WINDOW]
+    history, _ = await run("tree", "D1", WINDOW, "--history")
+    assert rows(history)[0][1:] == [WINDOW, "1", "3", "200", "group:all"]
+    [change] = loads((await run("tree", "D1", WINDOW, "--history", "--json"))[0])
+    assert change["origin"] == "group:all"
+    groups, _ = await run("group", "list")
+    assert rows(groups) == [["all", "3", "1", "1", "state=commissioned"]]
+    _, said = await run("want", "--group", "all", "--remove", WINDOW)
+    assert said == "1 device will be told\n"
+    assert loads((await run("want", "--group", "all", "--json"))[0]) == []
+    _, said = await run("group", "remove", "all")
+    assert said == "group all is gone; it had 1 device\n"
+    assert loads((await run("group", "list", "--json"))[0]) == []
+
+
+async def test_nodes_may_be_unwanted_and_told_again(run: Run, device: Device) -> None:
+    lines, _ = await run("want", "--device", "D1", "--absent", "./AMI/Meters/7")
+    assert rows(lines)[0][:2] == ["./AMI/Meters/7", "(absent)"]
+    await run("want", "--device", "D1", f"{WINDOW}=99", "--unchecked")
+    async with awake(device):
+        await run("tree", "D1", "--refresh")
+    lines, _ = await run("tree", "D1", "--diff")
+    assert rows(lines) == [[WINDOW, "1", "99", "device:D1", "refused", "with", "500"]]
+    lines, said = await run("tree", "D1", "--diff", "--retry")
+    assert "1 node will be told again" in said
+    assert rows(lines) == [[WINDOW, "1", "99", "device:D1", "to", "replace"]]
+
+
+async def test_a_device_is_woken(run: Run, device: Device) -> None:
+    assert await run("wake", "D1") == ([], "D1 is woken\n")
+    assert loads((await run("wake", "D1", "--json"))[0]) == [{"woken": True}]
+    with pytest.raises(ApiError):
+        await run("wake", "D9")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("get", WINDOW),
+        ("get", WINDOW, "--device", "D1", "--group", "all"),
+        ("set", WINDOW, "--device", "D1"),
+        ("get", WINDOW, "--filter", "colour=red"),
+        ("get", WINDOW, "--filter", "red"),
+        ("want", f"{WINDOW}=3"),
+        ("want", "--device", "D1", "--group", "all", f"{WINDOW}=3"),
+    ],
+)
+async def test_mistakes_are_told_before_anything_is_asked(
+    run: Run, arguments: tuple[str, ...]
+) -> None:
+    with pytest.raises(ConfigError):
+        await run(*arguments)
+
+
+async def test_what_a_device_says_is_no_terminals_command(run: Run, device: Device) -> None:
+    draft = device.tree.draft(1.0)
+    path = device.tree.path("./DMAcc/1/Name")
+    draft.set_value(path, "a\nb\tc")
+    device.tree.commit(draft)
+    async with awake(device):
+        lines, _ = await run("get", "./DMAcc/1/Name", "--device", "D1")
+    assert len(lines) == 2
+    assert lines[1].endswith("a\\nb\\tc")

@@ -1,0 +1,111 @@
+"""``openami pki`` beside a head-end that does not run."""
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from openami.cli.main import main
+from openami.crypto.certificates import Identity, make_request
+from openami.crypto.revocation import make_crl
+from openami.headend.offline import open_offline
+from openami.headend.security.authorities import lasting, new_key
+from openami.headend.settings import HeadendSettings
+from openami.transport.clock import SystemClock
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    with open_offline(HeadendSettings(state=tmp_path / "state")) as home:
+        home.registry.enroll_dcu("D1", who="test")
+    return tmp_path / "state"
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: object) -> list[dict[str, Any]]:
+    """Return what a command prints with --json."""
+    assert main(["pki", *map(str, arguments), "--json"]) == 0
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_authorities_are_shown(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = said(capsys, "show", "--state", state)
+    assert [row["authority"] for row in shown] == ["root", "devices", "servers", "operators"]
+    root = x509.load_pem_x509_certificate((state / "ca.pem").read_bytes())
+    assert shown[0]["fingerprint"] == root.fingerprint(root.signature_hash_algorithm).hex()  # type: ignore[arg-type] # ECDSA has one
+    assert main(["pki", "show", "--state", str(state)]) == 0
+    assert "7299" in capsys.readouterr().out
+
+
+def test_a_certificate_is_revoked(
+    state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = ("--state", state)
+    (made,) = said(capsys, "list", "--kind", "device", *here)
+    assert (made["subject"], made["revoked"]) == ("D1", None)
+    assert said(capsys, "list", "--ending", 2000, *here) == [made]
+    assert said(capsys, "list", "--ending", 30, *here) == []
+    revoke = ["pki", "revoke", made["serial"], "--reason", "keyCompromise", "--state", str(state)]
+    assert main(revoke) == 2
+    assert main([*revoke, "--why", "stolen"]) == 0
+    (gone,) = said(capsys, "list", "--revoked", *here)
+    assert (gone["serial"], gone["days_left"], gone["reason"]) == (
+        made["serial"],
+        0,
+        "keyCompromise",
+    )
+    out = tmp_path / "devices.crl"
+    assert main(["pki", "crl", "devices", "--out", str(out), "--state", str(state)]) == 0
+    listed = x509.load_der_x509_crl(out.read_bytes())
+    assert [f"{entry.serial_number:x}" for entry in listed] == [made["serial"]]
+
+
+def test_a_manufacturer_is_trusted(
+    state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["pki", "maker", str(tmp_path / "maker"), "--name", "Example Works"]) == 0
+    anchors, here = ["pki", "anchors"], ["--state", str(state)]
+    assert main([*anchors, "list", *here]) == 0
+    assert "manufacturer" in capsys.readouterr().out
+    anchor = str(tmp_path / "maker" / "anchor.pem")
+    assert main([*anchors, "add", "Example Works", anchor, *here]) == 0
+    root = Identity.from_pem((tmp_path / "maker" / "maker.pem").read_bytes())
+    validity = lasting(5, now=SystemClock().now())
+    crl = make_crl(root, [], number=1, validity=validity)
+    (tmp_path / "crl.pem").write_bytes(crl.public_bytes(Encoding.PEM))
+    assert main([*anchors, "crl", str(tmp_path / "crl.pem"), *here]) == 0
+    capsys.readouterr()
+    (trusted,) = said(capsys, "anchors", "list", *here)
+    assert trusted["manufacturer"] == "Example Works"
+    assert trusted["list_ends"] is not None
+    assert main([*anchors, "remove", trusted["fingerprint"], *here]) == 0
+    assert said(capsys, "anchors", "list", *here) == []
+
+
+def test_an_operator_gets_a_certificate(
+    state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, here = tmp_path / "anna", ["--state", str(state)]
+    assert main(["pki", "operator", "anna", "--out", str(out), *here]) == 0
+    identity = Identity.from_pem(
+        (out / "key.pem").read_bytes() + (out / "certificate.pem").read_bytes()
+    )
+    assert identity.certificate.subject.rfc4514_string() == "CN=anna"
+    assert stat.S_IMODE((out / "key.pem").stat().st_mode) == 0o600
+    key = new_key()
+    request = x509.load_der_x509_csr(make_request("bob", key)).public_bytes(Encoding.PEM)
+    (tmp_path / "bob.csr").write_bytes(request)
+    other = ["--out", str(tmp_path / "bob"), "--request", str(tmp_path / "bob.csr")]
+    assert main(["pki", "operator", "bob", *other, *here]) == 0
+    assert [path.name for path in (tmp_path / "bob").iterdir()] == ["certificate.pem"]
+    made = said(capsys, "list", "--kind", "operator", *here)
+    assert sorted(row["subject"] for row in made) == ["anna", "bob"]
+
+
+def test_there_must_be_an_installation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["pki", "show", "--state", str(tmp_path / "none")]) == 2
+    assert "config.installation" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()

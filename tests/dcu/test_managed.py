@@ -1,0 +1,275 @@
+"""A managed DCU and a real head-end: its tree is its only configuration."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from structlog.testing import capture_logs
+from tests.support.dcu_managed import Made, make
+from tests.support.headend import running_headend
+from tests.support.management import ListPlanner, change_account, planning
+
+from openami.dcu.device import server_of
+from openami.dcu.flow import Stop
+from openami.dcu.scheduler import Scheduler
+from openami.fleet.desired import Setting
+from openami.headend.management.trees import device_scope
+from openami.omadm.messages.model import Add, Atomic, Exec, Item, Location, Replace
+from openami.omadm.notification import CONTENT_TYPE, Notification
+from openami.omadm.objects.sched import tasks
+from openami.omadm.session.events import End, Order
+from openami.transport.clock import SystemClock
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from openami.dcu.managed import ManagedDcu
+    from openami.dcu.management import Held
+    from openami.headend.server import Running
+
+PERIOD = "./AMI/Collection/LoadPeriod"
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Running]:
+    async with running_headend(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def planner(running: Running) -> Iterator[ListPlanner]:
+    with planning(running, ListPlanner()) as planner:
+        yield planner
+
+
+@pytest.fixture
+def made(running: Running, tmp_path: Path) -> Made:
+    return make(running, tmp_path, "D1")
+
+
+def put(name: str, uri: str, value: str) -> Order:
+    return Order(name, Replace(0, (Item(Location(uri), data=value),)))
+
+
+def together(name: str, *values: tuple[str, str]) -> Order:
+    commands = tuple(Replace(0, (Item(Location(uri), data=value),)) for uri, value in values)
+    return Order(name, Atomic(0, commands))
+
+
+def execute(name: str, uri: str) -> Order:
+    return Order(name, Exec(0, Item(Location(uri))))
+
+
+def notification(dcu: ManagedDcu, session: int, **changes: Any) -> bytes:
+    """Return a notification of the DCU's server as it is good now."""
+    server = server_of(dcu.tree.root, dcu._memory)
+    assert server is not None
+    found = {"password": server.account.server.password, "nonce": server.account.server_nonce}
+    return Notification("openami", session).build(**{**found, **changes})
+
+
+async def wake(dcu: ManagedDcu, body: bytes, kind: str = CONTENT_TYPE) -> int:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        url = f"http://127.0.0.1:{dcu.wake_port}/wake"
+        answer = await client.post(url, content=body, headers={"content-type": kind})
+    return answer.status_code
+
+
+@contextmanager
+def logs() -> Iterator[list[Any]]:
+    with capture_logs() as found:
+        yield found
+
+
+def codes(found: list[Any]) -> list[str]:
+    return [line["code"] for line in found if line["event"] == "notification refused"]
+
+
+async def test_a_replace_takes_effect_at_once_and_outlives_a_restart(
+    made: Made, planner: ListPlanner
+) -> None:
+    async with made.running() as live:
+        await live.until(lambda: live.dcu.agent is not None and "D1" in planner.planned)
+        assert live.dcu.agent is not None
+        assert live.dcu.agent.settings.load_period_s == 900
+        planner.orders["D1"] = [
+            put("period", PERIOD, "300"),
+            put("zone", "./AMI/Collection/Timezone", "Asia/Seoul"),
+        ]
+        assert await wake(live.dcu, notification(live.dcu, 7)) == 202
+        await live.until(
+            lambda: live.dcu.agent is not None and live.dcu.agent.settings.load_period_s == 300
+        )
+        assert live.dcu.agent.settings.timezone == "Asia/Seoul"
+        await live.until(lambda: planner.statuses("D1") == {"period": 200, "zone": 200})
+    async with made.running() as live:
+        await live.until(lambda: live.dcu.agent is not None)
+        assert live.dcu.agent is not None
+        assert live.dcu.agent.settings.load_period_s == 300
+
+
+async def test_a_value_that_is_refused_leaves_the_old_one(made: Made, planner: ListPlanner) -> None:
+    margin = "./AMI/Time/Margin"
+    planner.orders["D1"] = [
+        put("alone", PERIOD, "60"),  # the margin is not less than a quarter of it
+        put("far", "./AMI/Segment/Addresses", "16-125,200"),
+        put("narrow", "./AMI/Segment/AddressOctets", "2"),  # no room for 200
+        put("ntp", "./AMI/Time/Source", "https://time.example"),
+        together("both", (PERIOD, "60"), (margin, "5")),
+        together("neither", (margin, "14"), (PERIOD, "120"), ("./AMI/Time/MaxStep", "1")),
+        Order("leave", Replace(0, (Item(Location("./DMAcc/1/AppAddr/1/Addr"), data="http://x"),))),
+    ]
+    async with made.running() as live:
+        await live.until(lambda: len(planner.statuses("D1")) == 7)
+        found = planner.statuses("D1")
+        assert found.pop("neither") == 507
+        assert found == {
+            "alone": 500, "far": 200, "narrow": 500, "ntp": 500, "both": 200, "leave": 500,
+        }  # fmt: skip
+        await live.until(
+            lambda: live.dcu.agent is not None and live.dcu.agent.settings.load_period_s == 60
+        )
+        agent = live.dcu.agent
+        assert agent is not None
+        assert (agent.settings.clock_margin_s, agent.settings.addresses) == (5.0, "16-125,200")
+        assert agent.settings.address_octets == 4
+        assert live.dcu.tree.text(PERIOD) == "60"
+
+
+async def test_only_what_is_new_from_its_server_wakes_it(made: Made, planner: ListPlanner) -> None:
+    planner.orders["D1"] = [put("period", PERIOD, "900")]  # what is answered changes the nonces
+    async with made.running() as live:
+        dcu = live.dcu
+        await live.until(lambda: planner.ends != [] and dcu.wake_port is not None)
+        stale = notification(dcu, 1)
+        with logs() as found:
+            forged = notification(dcu, 2, password="another secret of another server")
+            assert await wake(dcu, forged) == 403
+            assert await wake(dcu, b"\x00" * 20) in (400, 403)
+            assert await wake(dcu, stale, "text/plain") == 415
+        assert codes(found)[0] == "omadm.notification.digest"
+        assert len(planner.ends) == 1
+        good = notification(dcu, 3)
+        assert await wake(dcu, good) == 202
+        await live.until(lambda: len(planner.ends) == 2)
+        with logs() as found:
+            assert await wake(dcu, stale) == 403
+        again = notification(dcu, 3)
+        assert await wake(dcu, again) == 403
+        resynchronised = notification(dcu, 4, nonce=bytes(4))
+        assert await wake(dcu, resynchronised) == 202
+        assert await wake(dcu, resynchronised) == 403
+    async with made.running() as live:
+        await live.until(lambda: live.dcu.wake_port is not None)
+        assert await wake(live.dcu, resynchronised) == 403
+        assert await wake(live.dcu, notification(live.dcu, 5)) == 202
+
+
+async def test_a_flood_of_notifications_is_turned_away(made: Made, planner: ListPlanner) -> None:
+    async with made.running() as live:
+        await live.until(lambda: live.dcu.wake_port is not None)
+        url = f"http://127.0.0.1:{live.dcu.wake_port}"
+        async with httpx.AsyncClient(trust_env=False, base_url=url) as client:
+            headers = {"content-type": CONTENT_TYPE}
+            answers = [
+                (await client.post("/wake", content=b"x" * 40, headers=headers)).status_code
+                for _ in range(40)
+            ]
+            assert 429 in answers
+            assert (await client.get("/wake")).status_code == 405
+            assert (await client.post("/other", content=b"")).status_code == 404
+            with suppress(httpx.TransportError):  # it is cut off while it is still sending
+                large = await client.post("/wake", content=b"x" * 2000, headers=headers)
+                assert large.status_code == 413
+
+
+async def test_operations_reach_collection(made: Made, planner: ListPlanner) -> None:
+    planner.orders["D1"] = [
+        execute(name, f"./AMI/Operations/{name}") for name in ("Collect", "Discover", "Report")
+    ]
+    async with made.running() as live:
+        await live.until(lambda: len(planner.statuses("D1")) == 3)
+        assert set(planner.statuses("D1").values()) == {202}
+        await live.until(lambda: live.dcu.agent is not None and not live.dcu._pending)
+
+
+async def test_a_task_of_the_tree_is_executed_and_says_so(made: Made, planner: ListPlanner) -> None:
+    def task(name: str, operation: str, **values: str) -> Order:
+        place = f"./SCHED/{name}"
+        needed = {"TaskID": name, "Operation": operation, "Start": "20200101T000000Z"}
+        adds = (Add(0, (Item(Location(f"{place}/{k}"), data=v),)) for k, v in needed.items())
+        sets = (Replace(0, (Item(Location(f"{place}/{k}"), data=v),)) for k, v in values.items())
+        return Order(name, Atomic(0, (*adds, *sets)))
+
+    planner.orders["D1"] = [
+        task("once", "./AMI/Operations/Collect"),
+        task("never", "./AMI/Operations/Collect", Enabled="false"),
+        task("wrong", "./AMI/Operations/Explode"),
+        task("daily", "./AMI/Operations/Report", Interval="86400"),
+    ]
+    async with made.running() as live:
+        text = live.dcu.tree.text
+        await live.until(lambda: text("./SCHED/once/LastStatus") == "202")
+        assert text("./SCHED/once/State") == "30"
+        assert text("./SCHED/once/LastRun")
+        await live.until(lambda: text("./SCHED/daily/NextRun") != "")
+        assert text("./SCHED/daily/LastRun") == text("./SCHED/never/LastRun") == ""
+        assert live.dcu.tree.names("./SCHED") == ("daily", "never", "once")
+        assert planner.statuses("D1")["wrong"] == 507
+    ran = Scheduler(live.dcu.tree, "D1", SystemClock(), Stop())
+    (once,) = [task for task in tasks(live.dcu.tree.root) if task.name == "once"]
+    assert ran._due(once) is None  # it is not done again after a restart
+
+
+async def test_what_the_utility_wants_reaches_it_by_a_wake_up(made: Made, running: Running) -> None:
+    trees = running.services.management.trees
+    scope = device_scope("D1")
+    async with made.running() as live:
+        await live.until(lambda: live.dcu.agent is not None and live.dcu.agent.figures.reports > 0)
+        await live.until(lambda: trees.view("D1").known_at is not None)
+        trees.want(scope, [Setting(PERIOD, "int", "300")], who="test")
+        await live.until(
+            lambda: live.dcu.agent is not None and live.dcu.agent.settings.load_period_s == 300
+        )
+        await live.until(lambda: trees.view("D1").pending == 0)
+        trees.want(scope, [Setting(PERIOD, "int", "60")], who="test")  # the margin is too large
+        await live.until(lambda: trees.view("D1").refused == 1)
+        assert live.dcu.tree.text(PERIOD) == "300"
+        trees.want(scope, [Setting("./AMI/Time/Margin", "float", "5")], who="test")
+        await live.until(lambda: live.dcu.tree.text(PERIOD) == "60")
+        await live.until(lambda: trees.view("D1").refused == 0)
+        told = [n.uri for n in trees.view("D1").nodes if "AAuthSecret" in n.uri]
+        assert not told
+
+
+async def test_it_comes_back_to_a_head_end_that_sent_it_away(
+    made: Made, running: Running, planner: ListPlanner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openami.dcu.management.RETRY_FIRST_S", 0.02)
+    monkeypatch.setattr("openami.dcu.management.RESEND_S", 0.01)
+    change_account(running, "D1", suspended=True)
+    held: list[Held] = []
+    async with made.running() as live:
+        monkeypatch.setattr(live.dcu.manager, "_held", held.append)
+        await live.until(lambda: len(held) >= 2)
+        assert {one.end for one in held} == {End.REFUSED}
+        assert not planner.ends
+        change_account(running, "D1", suspended=False)
+        planner.fault = RuntimeError("a bug at the head-end")
+        await live.until(lambda: held[-1].end is End.DONE)
+    assert planner.fault is None
+
+
+async def test_it_polls_where_nothing_wakes_it(
+    made: Made, planner: ListPlanner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = iter((0.02, 0.02, 0.02))
+    monkeypatch.setattr("openami.dcu.management.JITTER", 0.0)
+    async with made.running(wake=None) as live:
+        monkeypatch.setattr(live.dcu.manager, "_poll_every", lambda: next(every, 3600.0))
+        await live.until(lambda: len(planner.ends) == 3)
+        assert live.dcu.wake_port is None
