@@ -397,3 +397,10 @@ async def test_a_deviation_tells_the_times_of_a_meter_that_keeps_it_to_itself() 
                 wanted = Wanted.of(name, start=None, end=None, entries=None, deviation=deviation)
                 found += await read_profile(session, wanted)
     assert found == [{"clock": None}, {"clock": "2026-01-05T03:00:00Z"}]
+
+
+def test_a_setting_that_has_an_option_too_can_be_set_either_way() -> None:
+    from openami.cli.headend import load
+
+    assert load(None, ("listen=127.0.0.1:1",), listen=None).listen == "127.0.0.1:1"
+    assert load(None, ("listen=127.0.0.1:1",), listen="127.0.0.1:2").listen == "127.0.0.1:2"

@@ -93,23 +93,26 @@ async def test_a_replace_takes_effect_at_once_and_outlives_a_restart(
     made: Made, planner: ListPlanner
 ) -> None:
     async with made.running() as live:
-        await live.until(lambda: live.dcu.agent is not None and "D1" in planner.planned)
-        assert live.dcu.agent is not None
-        assert live.dcu.agent.settings.load_period_s == 900
+        await live.until(lambda: live.dcu.collecting.agent is not None and "D1" in planner.planned)
+        assert live.dcu.collecting.agent is not None
+        assert live.dcu.collecting.agent.settings.load_period_s == 900
         planner.orders["D1"] = [
             put("period", PERIOD, "300"),
             put("zone", "./AMI/Collection/Timezone", "Asia/Seoul"),
         ]
         assert await wake(live.dcu, notification(live.dcu, 7)) == 202
         await live.until(
-            lambda: live.dcu.agent is not None and live.dcu.agent.settings.load_period_s == 300
+            lambda: (
+                live.dcu.collecting.agent is not None
+                and live.dcu.collecting.agent.settings.load_period_s == 300
+            )
         )
-        assert live.dcu.agent.settings.timezone == "Asia/Seoul"
+        assert live.dcu.collecting.agent.settings.timezone == "Asia/Seoul"
         await live.until(lambda: planner.statuses("D1") == {"period": 200, "zone": 200})
     async with made.running() as live:
-        await live.until(lambda: live.dcu.agent is not None)
-        assert live.dcu.agent is not None
-        assert live.dcu.agent.settings.load_period_s == 300
+        await live.until(lambda: live.dcu.collecting.agent is not None)
+        assert live.dcu.collecting.agent is not None
+        assert live.dcu.collecting.agent.settings.load_period_s == 300
 
 
 async def test_a_value_that_is_refused_leaves_the_old_one(made: Made, planner: ListPlanner) -> None:
@@ -131,9 +134,12 @@ async def test_a_value_that_is_refused_leaves_the_old_one(made: Made, planner: L
             "alone": 500, "far": 200, "narrow": 500, "ntp": 500, "both": 200, "leave": 500,
         }  # fmt: skip
         await live.until(
-            lambda: live.dcu.agent is not None and live.dcu.agent.settings.load_period_s == 60
+            lambda: (
+                live.dcu.collecting.agent is not None
+                and live.dcu.collecting.agent.settings.load_period_s == 60
+            )
         )
-        agent = live.dcu.agent
+        agent = live.dcu.collecting.agent
         assert agent is not None
         assert (agent.settings.clock_margin_s, agent.settings.addresses) == (5.0, "16-125,200")
         assert agent.settings.address_octets == 4
@@ -194,7 +200,9 @@ async def test_operations_reach_collection(made: Made, planner: ListPlanner) -> 
     async with made.running() as live:
         await live.until(lambda: len(planner.statuses("D1")) == 3)
         assert set(planner.statuses("D1").values()) == {202}
-        await live.until(lambda: live.dcu.agent is not None and not live.dcu._pending)
+        await live.until(
+            lambda: live.dcu.collecting.agent is not None and not live.dcu.collecting._pending
+        )
 
 
 async def test_a_task_of_the_tree_is_executed_and_says_so(made: Made, planner: ListPlanner) -> None:
@@ -229,11 +237,19 @@ async def test_what_the_utility_wants_reaches_it_by_a_wake_up(made: Made, runnin
     trees = running.services.management.trees
     scope = device_scope("D1")
     async with made.running() as live:
-        await live.until(lambda: live.dcu.agent is not None and live.dcu.agent.figures.reports > 0)
+        await live.until(
+            lambda: (
+                live.dcu.collecting.agent is not None
+                and live.dcu.collecting.agent.figures.reports > 0
+            )
+        )
         await live.until(lambda: trees.view("D1").known_at is not None)
         trees.want(scope, [Setting(PERIOD, "int", "300")], who="test")
         await live.until(
-            lambda: live.dcu.agent is not None and live.dcu.agent.settings.load_period_s == 300
+            lambda: (
+                live.dcu.collecting.agent is not None
+                and live.dcu.collecting.agent.settings.load_period_s == 300
+            )
         )
         await live.until(lambda: trees.view("D1").pending == 0)
         trees.want(scope, [Setting(PERIOD, "int", "60")], who="test")  # the margin is too large

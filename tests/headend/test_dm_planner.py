@@ -5,21 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 from tests.support.dm_planned import UID, Plant, add_devices
 
 from openami.fleet.desired import Scope, ScopeKind, Setting
 from openami.fleet.tasks import Command, ManagementJob, TaskKind, TaskState
+from openami.headend.management import planner
 from openami.omadm.codes import AlertCode
 from openami.omadm.messages.media import MediaType
 from openami.omadm.messages.model import Alert, Item, Location, Meta
+from openami.omadm.session.events import OrderDone
 from openami.store.relational import RelationalStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from openami.fleet.tasks import Task
     from openami.omadm.objects.ami import AmiConfig
+    from openami.omadm.session.events import Order
 
 DEVICE = Scope(ScopeKind.DEVICE, UID)
 WINDOW = "./AMI/Link/Window"
@@ -382,3 +386,113 @@ def test_a_small_device_gets_what_fits(plant: Plant) -> None:
     want(plant, number(WINDOW, 3))
     plant.session()
     assert plant.tree.text(WINDOW) == "3"
+
+
+@pytest.mark.parametrize(
+    ("kind", "after"),
+    [
+        (TaskKind.GET, TaskState.QUEUED),
+        (TaskKind.SET, TaskState.QUEUED),
+        (TaskKind.EXEC, TaskState.UNKNOWN),
+    ],
+)
+def test_a_device_that_goes_silent(plant: Plant, kind: TaskKind, after: TaskState) -> None:
+    plant.session()
+    command = Command(COLLECT) if kind is TaskKind.EXEC else Command(WINDOW, "int", "4")
+    ask(plant, kind, command)
+    want(plant, number(RETRIES, 9))
+    plant.session(silent=1)
+    assert task(plant).state is after
+    # What it may have changed is looked at again.
+    assert (plant.store.trees.known_at(UID) is None) == (kind is not TaskKind.GET)
+    plant.session()
+    assert task(plant).state is (after if kind is TaskKind.EXEC else TaskState.DONE)
+    assert plant.store.trees.known(UID)[RETRIES].value == "9"
+
+
+def test_a_push_that_is_not_answered_is_looked_after(plant: Plant) -> None:
+    plant.session()
+    want(plant, number(WINDOW, 3))
+    plant.session(silent=1)
+    assert plant.store.trees.known_at(UID) is None
+    assert plant.store.trees.known(UID)[WINDOW].value == "1"
+    plant.session()
+    assert plant.store.trees.known(UID)[WINDOW].value == "3"
+    # It was seen, not told: nobody knows who changed it.
+    assert [c.origin for c in plant.store.trees.history(UID, uri=WINDOW).items] == ["device"]
+
+
+def told(orders: Sequence[Order], status: int, *items: Item) -> list[OrderDone]:
+    return [OrderDone(order.id, status, items) for order in orders]
+
+
+def test_a_tree_that_can_not_be_read_is_not_asked_for_for_ever(plant: Plant) -> None:
+    orders = plant.planner.plan(UID, now=plant.now)
+    kind = "application/vnd.syncml.dmtnds+wbxml"
+    rubbish = Item(source=Location("./AMI"), meta=Meta(format="bin", type=kind), data=b"rubbish")
+    assert plant.planner.done(UID, told(orders, 200, rubbish), session=1, now=plant.now) == ()
+    assert plant.store.trees.known(UID) == {}
+    assert plant.store.trees.known_at(UID) == plant.now
+
+
+def test_a_device_without_our_objects_is_known_to_have_none(plant: Plant) -> None:
+    orders = plant.planner.plan(UID, now=plant.now)
+    assert plant.planner.done(UID, told(orders, 404), session=1, now=plant.now) == ()
+    assert plant.store.trees.known_at(UID) == plant.now
+
+
+def test_a_device_that_refuses_to_be_looked_at_keeps_its_secrets(plant: Plant) -> None:
+    want(plant, number(WINDOW, 3))
+    orders = plant.planner.plan(UID, now=plant.now)
+    pushed = plant.planner.done(UID, told(orders, 425), session=1, now=plant.now)
+    assert len(pushed) == 1
+    # It is there already, which a look does not show: that is a refusal.
+    looks = plant.planner.done(UID, told(pushed, 418), session=1, now=plant.now)
+    assert len(looks) == 1
+    again = plant.planner.done(UID, told(looks, 425), session=1, now=plant.now)
+    assert plant.planner.done(UID, told(again, 418), session=1, now=plant.now) == ()
+    assert plant.store.trees.known(UID)[WINDOW].status == 418
+
+
+def test_a_full_device_is_tried_again_in_another_session(plant: Plant) -> None:
+    plant.session()
+    want(plant, number(WINDOW, 3))
+    orders = plant.planner.plan(UID, now=plant.now)
+    following = plant.planner.done(UID, told(orders, 420), session=1, now=plant.now)
+    assert all(order.id.startswith("look-") for order in following)
+    assert plant.store.trees.known(UID)[WINDOW].refused is None
+    plant.session()
+    assert plant.tree.text(WINDOW) == "3"
+
+
+def test_what_belongs_to_no_session_is_left_alone(plant: Plant) -> None:
+    orders = plant.planner.plan(UID, now=plant.now)
+    late = told(orders, 200)
+    assert plant.planner.done("D9", late, session=1, now=plant.now) == ()
+    plant.restart()
+    assert plant.planner.done(UID, late, session=1, now=plant.now) == ()
+    assert plant.planner.plan(UID, now=plant.now)
+    assert plant.store.trees.known_at(UID) is None
+
+
+def test_a_session_comes_to_an_end(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planner, "MAX_ROUNDS", 2)
+    monkeypatch.setattr(planner, "TASKS", 1)
+    plant.session()
+    for n in range(4):
+        ask(plant, TaskKind.GET, Command(WINDOW), name=f"j{n}")
+    plant.session()
+    assert [task(plant, f"j{n}").state.value for n in range(4)] == ["done"] * 2 + ["queued"] * 2
+    plant.session()
+    assert task(plant, "j3").state is TaskState.DONE
+
+
+def test_what_a_device_tells_besides_is_in_the_log(plant: Plant) -> None:
+    meta = Meta(format="chr", type="Reversed-Domain-Name: urn:openami:alert:task-failed")
+    item = Item(source=Location("./SCHED/night"), meta=meta, data="500")
+    with structlog.testing.capture_logs() as logged:
+        plant.session(Alert(0, AlertCode.GENERIC, (item,), correlator="night"))
+    [line] = [line for line in logged if line["event"] == "a device tells"]
+    assert (line["node"], line["data"], line["what"]) == (
+        "./SCHED/night", "500", ["urn:openami:alert:task-failed"],
+    )  # fmt: skip

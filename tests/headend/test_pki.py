@@ -255,6 +255,8 @@ def test_only_an_authority_can_be_an_anchor(pki: Pki, wall: ManualClock) -> None
         "has expired": maker("M", wall, age=101).certificate_pem(),
         "one certificate wanted": pki.devices_pem() + pki.root_pem(),
         "at most": der + bytes(20_000),
+        "of this head-end": pki.root_pem(),
+        "an authority of this": pki.devices_pem(),
     }
     for message, text in wrong.items():
         with pytest.raises(RequestError, match=message) as caught:

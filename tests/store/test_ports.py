@@ -6,6 +6,8 @@ import inspect
 from typing import TYPE_CHECKING
 
 from openami.fleet import ports
+from openami.fleet.alarms import AlarmStore
+from openami.fleet.registration import ExpectedStore, RegistrationStore
 from openami.metrology.memory import MeterMemory
 from openami.store.lake import Lake
 from openami.store.nvm import SqliteMemory
@@ -27,7 +29,13 @@ def test_the_relational_store(store: RelationalStore) -> None:
     events: ports.EventStore = store.events
     operators: ports.OperatorStore = store.operators
     audit: ports.AuditLog = store.audit
+    registrations: RegistrationStore = store.registrations
+    expected: ExpectedStore = store.expected
+    alarms: AlarmStore = store.alarms
     for part, port in (
+        (registrations, RegistrationStore),
+        (expected, ExpectedStore),
+        (alarms, AlarmStore),
         (devices, ports.DeviceStore),
         (jobs, ports.JobStore),
         (events, ports.EventStore),

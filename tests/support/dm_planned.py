@@ -99,12 +99,13 @@ class Plant:
         draft.set_value(self.tree.path(address), value)
         self.tree.commit(draft)
 
-    def session(self, *alerts: Alert, cut: int | None = None) -> int:
+    def session(self, *alerts: Alert, cut: int | None = None, silent: int | None = None) -> int:
         """Let device and head-end talk; return how many messages the device has sent.
 
         Args:
             alerts: what the device has to say.
             cut: exchanges after which the head-end dies without an answer.
+            silent: exchanges after which the device is not heard of any more.
         """
         self.now += 60.0
         client = ClientSession(
@@ -123,6 +124,9 @@ class Plant:
             if sent == cut:
                 self.restart()
                 return sent
+            if sent == silent:
+                server.handle_timer(self.now + 3600.0)
+                break
             sent += 1
             answer = self._serve(server, outgoing)
             client.receive(answer.body, answer.content_type, answer.hmac, self.now)

@@ -287,6 +287,8 @@ async def test_answers_are_counted(running: Running, device: FactoryDevice) -> N
     figures = running.services.metrics.exposition().decode()
     for answer in ("approved", "bootstrap", "confirmed"):
         assert f'openami_ssmp_answers_total{{answer="{answer}"}} 1.0' in figures
+    assert 'openami_registrations{standing="live"} 1.0' in figures
+    assert "openami_alarms_open 0.0" in figures
 
 
 async def test_many_devices_register_at_once(running: Running, maker: Maker) -> None:

@@ -33,6 +33,12 @@ def dcu() -> None:
     )
 )
 @config_option
+@click.option(
+    "--factory",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of its factory identity, as `openami pki factory` makes it: the DCU registers, and is managed by the head-end.",
+)
+@click.option("--wake", metavar="HOST:PORT", help="Where it takes the head-end's notifications.")
 @click.option("--id", "dcu_id", help="Its identifier, the one in its certificate.")
 @click.option(
     "--modem", help="The line: hdlc+tcp://HOST:PORT or hdlc+serial:/dev/ttyUSB0?baud=9600."
@@ -56,6 +62,8 @@ def dcu() -> None:
 @log_option
 def run(
     config: Path | None,
+    factory: Path | None,
+    wake: str | None,
     dcu_id: str | None,
     modem: str | None,
     addresses: str | None,
@@ -73,9 +81,17 @@ def run(
     """
     from openami.cli.run import run_server
     from openami.dcu.agent import run_dcu
+    from openami.dcu.installation import Installation
+    from openami.dcu.managed import run_managed
     from openami.dcu.settings import DcuSettings
 
     options: dict[str, Any] = parse_assignments(assignments)
+    if factory is not None:
+        named = {"factory": factory, "wake": wake, "modem": modem, "state": state, "clock": clock}
+        options |= {name: value for name, value in named.items() if value is not None}
+        installation = Installation.load(config, **options)
+        run_server(run_managed(installation, world_clock(installation.clock)), log_level=log_level)
+        return
     if credentials is not None:
         options |= {name: credentials / f"{name}.pem" for name in CREDENTIALS}
     named = {

@@ -40,7 +40,8 @@ def load(config: Path | None, assignments: tuple[str, ...], **options: Any) -> H
     """Return the settings of a head-end from file, environment and options."""
     from openami.headend.settings import HeadendSettings
 
-    return HeadendSettings.load(config, **{**parse_assignments(assignments), **options})
+    given = {name: value for name, value in options.items() if value is not None}
+    return HeadendSettings.load(config, **{**parse_assignments(assignments), **given})
 
 
 def existing(

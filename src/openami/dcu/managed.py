@@ -5,9 +5,6 @@
     security module ─► registration ─► account in the tree ─┬─► device management ◄── wake-up
                                                             ├─► tasks of SCHED
                                                             └─► collection, by the AMI object
-
-Collection is an inner ``Dcu`` that is ended in good order and begun anew whenever a change of the
-tree gives it other settings: the visit in hand is finished, and what was read stays in the spool.
 """
 
 from __future__ import annotations
@@ -20,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 import structlog
 
 from openami import __version__
-from openami.core.errors import ConfigError
-from openami.dcu.agent import Dcu
+from openami.core.errors import ConfigError, StoreError
+from openami.dcu.collecting import OPERATIONS, Collecting
 from openami.dcu.device import (
     AccountListener,
     facts_of,
@@ -30,18 +27,21 @@ from openami.dcu.device import (
     server_of,
     take_bootstrap,
 )
+from openami.dcu.enrolment import Enrolment
 from openami.dcu.flow import Stop
 from openami.dcu.installation import listen_address, resolve
 from openami.dcu.management import Manager
+from openami.dcu.module.client import SecurityModule
 from openami.dcu.scheduler import Scheduler
 from openami.dcu.wakeup import Wakeup
-from openami.omadm.codes import AlertCode, Status
+from openami.omadm.codes import AlertCode
 from openami.omadm.messages.model import Alert, Item, Location, Meta
 from openami.omadm.objects.ami import AmiConfig, AmiListener
 from openami.omadm.session.events import End
 from openami.store.device_memory import DeviceMemory
 from openami.store.tree import SqliteTree
 from openami.transport.clock import monotonic
+from openami.transport.signals import stop_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from openami.dcu.management import Held
     from openami.dcu.settings import DcuSettings
     from openami.omadm.objects.sched import SchedTask
-    from openami.omadm.tree.tree import Execution, ManagementTree
+    from openami.omadm.tree.tree import ManagementTree
     from openami.ssmp.bootstrap import BootstrapBlock
     from openami.ssmp.messages import DeviceInfo
     from openami.transport.http import HttpClient
@@ -64,6 +64,8 @@ TASK_FAILED: Final = "urn:openami:alert:task-failed"
 """Type of the generic alert: a task's operation was not carried out; Data is its status."""
 START_SPREAD: Final = 0.1
 """Of the poll interval: over so much do DCUs spread that come back from one power cut."""
+FIRST_SESSION_S: Final = 60.0
+"""How long a new device waits for its first session before it collects as the factory says."""
 _SOFTWARE: Final = "software"
 _MANAGED: Final = "managed"
 
@@ -126,15 +128,13 @@ class ManagedDcu:
         self._identity = identity
         self._registration = registration
         self._stop = Stop()
-        self._changed = asyncio.Event()
         self._chance = random.SystemRandom().random
         self._stack = AsyncExitStack()
-        self._pending: set[str] = set()
-        self.agent: Dcu | None = None
         self.wake_port: int | None = None
         self.tree: ManagementTree
         self.manager: Manager
         self.scheduler: Scheduler
+        self.collecting: Collecting
         self._memory: DeviceMemory
 
     async def __aenter__(self) -> Self:
@@ -165,19 +165,26 @@ class ManagedDcu:
             server=self._server,
             connect=self._identity.operational_client,
             clock=self._clock,
-            poll_every=lambda: AmiConfig.read(tree.root).management.poll_every,
+            poll_every=self._poll_every,
             chance=self._chance,
             stop=self._stop,
             held=self._was_held,
         )
+        self.collecting = Collecting(
+            self._settings,
+            self._clock,
+            connect=self._identity.operational_client,
+            facts=self._facts,
+            stop=self._stop,
+        )
         self.scheduler = Scheduler(
             tree, self._identity.uid, self._clock, self._stop, failed=self._task_failed
         )
-        for name in _OPERATIONS:
-            tree.on_exec(f"./AMI/Operations/{name}", self._execute)
+        for name in OPERATIONS:
+            tree.on_exec(f"./AMI/Operations/{name}", self.collecting.execute)
         tree.watch("./SCHED", self.scheduler)
         tree.watch("./AMI", AmiListener(self._configured, self._refuse))
-        tree.watch("./DMAcc", AccountListener(self._memory, self._changed.set))
+        tree.watch("./DMAcc", AccountListener(self._memory, self.collecting.look))
 
     def stop(self) -> None:
         """Ask the DCU to end in good order."""
@@ -199,7 +206,7 @@ class ManagedDcu:
                 await stack.enter_async_context(listener)
             self._tell_news()
             await self._run(
-                self._collect(),
+                self._collect(after_session=fresh),
                 self.manager.run(0.0 if fresh else self._start_wait()),
                 self.scheduler.run(),
                 self._registration.renew(self._stop),
@@ -229,11 +236,16 @@ class ManagedDcu:
         await self._registration.register(self._stop)
         block = self._registration.block
         if block is None:
+            if self._server() is None and not self._stop:
+                raise ConfigError(
+                    f"{self._installation.state}: registered, but its tree has no account",
+                    hint="with an empty folder the DCU registers anew, and may have to be let in",
+                    code="config.account",
+                )
             return False
         fresh = not holds(self.tree, block)
         if fresh:
             take_bootstrap(self.tree, block, now=self._clock.now())
-            self._changed.clear()
         self._registration.forget()
         log.info("account taken", server=block.server_id, url=block.server_url)
         return fresh
@@ -253,8 +265,10 @@ class ManagedDcu:
         return listener
 
     def _start_wait(self) -> float:
-        every = AmiConfig.read(self.tree.root).management.poll_every
-        return START_SPREAD * every * self._chance()
+        return START_SPREAD * self._poll_every() * self._chance()
+
+    def _poll_every(self) -> float:
+        return float(self.tree.text("./AMI/Management/PollEvery"))
 
     def _tell_news(self) -> None:
         """Let the server hear that this is another software than it knows."""
@@ -265,6 +279,12 @@ class ManagedDcu:
     def _was_held(self, held: Held) -> None:
         if held.end is not End.DONE:
             return
+        try:
+            self._note_session(held)
+        except StoreError as error:
+            log.warning("not noted", code=error.code, error=error.message)
+
+    def _note_session(self, held: Held) -> None:
         if not self._memory.fact(_MANAGED):
             self._memory.put_fact(_MANAGED, "yes")
             log.info("first session", commands=held.performed)
@@ -274,16 +294,6 @@ class ManagedDcu:
     def _task_failed(self, task: SchedTask, status: int) -> None:
         where = f"./SCHED/{task.name}"
         self.manager.alert(_alert(TASK_FAILED, where, str(status), task=task.task_id))
-
-    def _execute(self, execution: Execution) -> int:
-        """Begin an operation of the AMI object, at once or when collection has begun again."""
-        name = execution.path[-1]
-        if self.agent is None:
-            self._pending.add(name)
-        else:
-            _OPERATIONS[name](self.agent)
-        log.info("operation", name=name)
-        return Status.ACCEPTED_FOR_PROCESSING
 
     # Collection
 
@@ -296,64 +306,50 @@ class ManagedDcu:
             headend="" if server is None else server.origin,
         )
 
+    async def _collect(self, *, after_session: bool) -> None:
+        """Collect; a new device lets its server say first how."""
+        if after_session:
+            await self._stop.sleep(FIRST_SESSION_S, self.manager.tried)
+        await self.collecting.run()
+
+    def _facts(self) -> dict[str, Any]:
+        return {} if self.wake_port is None else {"wake_port": self.wake_port}
+
     def _refuse(self, config: AmiConfig) -> None:
         self._settings(config)
 
     def _configured(self, _config: AmiConfig) -> None:
         log.info("configured")
-        self._changed.set()
-
-    async def _collect(self) -> None:
-        """Read meters as the tree says, and as it says next."""
-        while not self._stop:
-            self._changed.clear()
-            settings = self._settings()
-            async with Dcu(
-                settings,
-                self._clock,
-                connect=self._identity.operational_client,
-                facts={} if self.wake_port is None else {"wake_port": self.wake_port},
-            ) as agent:
-                log.info("collects", headend=str(settings.headend))
-                self.agent = agent
-                try:
-                    await self._work(agent)
-                finally:
-                    self.agent = None
-
-    async def _work(self, agent: Dcu) -> None:
-        """Return when the agent has ended: there are other settings, or the DCU ends."""
-        while self._pending:
-            _OPERATIONS[self._pending.pop()](agent)
-        running = asyncio.ensure_future(agent.run())
-        try:
-            while not running.done() and not self._stop and self._settings() == agent.settings:
-                self._changed.clear()
-                await self._wait(running)
-            agent.stop()
-            await running
-        finally:
-            running.cancel()
-
-    async def _wait(self, running: asyncio.Future[None]) -> None:
-        waits: list[asyncio.Future[Any]] = [
-            asyncio.ensure_future(self._changed.wait()),
-            asyncio.ensure_future(self._stop.wait()),
-        ]
-        try:
-            await asyncio.wait([running, *waits], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-
-
-_OPERATIONS: Final[dict[str, Callable[[Dcu], None]]] = {
-    "Collect": Dcu.collect,
-    "Discover": Dcu.discover,
-    "Report": Dcu.tell,
-}
+        self.collecting.look()
 
 
 def _alert(kind: str, source: str, data: str, *, task: str | None = None) -> Alert:
     item = Item(source=Location(source), meta=Meta(format="chr", type=kind), data=data)
     return Alert(0, AlertCode.GENERIC, (item,), correlator=task)
+
+
+async def run_managed(
+    installation: Installation, clock: Clock, *, ready: Callable[[ManagedDcu], None] | None = None
+) -> None:
+    """Run a DCU, with its security module beside it, until SIGTERM or SIGINT.
+
+    Args:
+        installation: what no server decides.
+        clock: the time that it keeps and gives to its meters.
+        ready: called once its stores are open.
+
+    Raises:
+        ConfigError: a folder cannot be used.
+        StoreError: its state cannot be used, or another process has it.
+        TransportError: the security module did not come up, or the DCU cannot listen.
+    """
+    async with AsyncExitStack() as stack:
+        module = await stack.enter_async_context(
+            SecurityModule.start(installation.state, installation.factory)
+        )
+        enrolment = stack.enter_context(Enrolment(module, installation.state))
+        dcu = await stack.enter_async_context(ManagedDcu(installation, clock, module, enrolment))
+        with stop_signals(dcu.stop):
+            if ready is not None:
+                ready(dcu)
+            await dcu.run()

@@ -50,6 +50,10 @@ RETRY_FIRST_S: Final = 2.0
 """After a session that failed: a server that restarts is back within a few of these."""
 RESEND_S: Final = 1.0
 """Before a message is sent again that could not be handed over."""
+ANSWER_S: Final = 30.0
+"""Seconds that the server may take over an answer before the message is sent again."""
+ALERTS_MOST: Final = 64
+"""Alerts that wait for a session; a server that is away for long hears of the latest."""
 MAX_SESSION_ID: Final = 0xFFFF
 MAX_ANSWER: Final = 1024 * 1024
 """Octets of an answer: what a message may have. The session keeps to its own MaxMsgSize."""
@@ -65,11 +69,17 @@ class Held:
         end: why it is over.
         performed: commands that the server gave.
         code: of what went wrong.
+        message: for a person.
     """
 
     end: End
     performed: int = 0
     code: str | None = None
+    message: str = ""
+
+    def why(self) -> dict[str, str]:
+        """Return code and message for a log, where something went wrong."""
+        return {} if self.code is None else {"code": self.code, "error": self.message}
 
 
 class _RefusedError(SecurityError):
@@ -118,18 +128,18 @@ class Manager:
         self._woken: Verified | None = None
         self._alerts: list[Alert] = []
         self._nudge = asyncio.Event()
+        self.tried = asyncio.Event()
+        """Set once a session has been held, or could not be."""
 
     def wake(self, verified: Verified) -> None:
         """Take the server's wish for a session; a later one takes its place."""
         self._woken = verified
         self._nudge.set()
 
-    def alert(self, alert: Alert, *, urgent: bool = False) -> None:
-        """Let the server hear of something in the next session, which is now if urgent."""
+    def alert(self, alert: Alert) -> None:
+        """Let the server hear of something in the next session."""
         self._alerts.append(alert)
         del self._alerts[:-ALERTS_MOST]
-        if urgent:
-            self._nudge.set()
 
     async def run(self, first_in: float = 0.0) -> None:
         """Hold sessions until the DCU ends, when woken and by poll.
@@ -143,6 +153,7 @@ class Manager:
             self._nudge.clear()
             held = await self.session()
             self._held(held)
+            self.tried.set()
             if held.end is End.DONE:
                 patience.succeeded()
                 wait = self._poll_every() * (1 - JITTER + 2 * JITTER * self._chance())
@@ -154,20 +165,24 @@ class Manager:
     async def session(self) -> Held:
         """Hold one session: the one that was asked for in a notification, if there was one."""
         woken, self._woken = self._woken, None
-        server = self._server()
-        if server is None:
-            return Held(End.REFUSED, code="dm.no-account")
         alerts = tuple(self._alerts)
-        talk = self._talk(server, woken, alerts)
-        log.debug("session begins", session=talk.name, server=server.address)
-        held = await self._converse(server, talk)
+        talk: _Talk | None = None
+        try:
+            server = self._server()
+            if server is None:
+                return Held(End.REFUSED, code="dm.no-account")
+            talk = self._talk(server, woken, alerts)
+            log.debug("session begins", session=talk.name, server=server.address)
+            async with self._connect(server.origin) as client:
+                held = await talk.run(client, server.origin)
+        except OpenAmiError as error:
+            end = End.REFUSED if isinstance(error, SecurityError) else End.BROKEN
+            held = Held(end, talk.performed if talk else 0, error.code, error.message)
         if held.end is End.DONE:
             del self._alerts[: len(alerts)]
-        elif held.end is not End.REFUSED and self._woken is None:
-            self._woken = woken  # it was asked for, and did not come to its end
         (log.info if held.end is End.DONE else log.warning)(
-            "session", session=talk.name, end=held.end.value, commands=held.performed,
-            **({"code": held.code} if held.code else {}),
+            "session", session=talk.name if talk else None, end=held.end.value,
+            commands=held.performed, **held.why(),
         )  # fmt: skip
         return held
 
@@ -208,24 +223,6 @@ class Manager:
     def _keep(self, server: ServerAccount) -> Callable[[bytes, bytes], None]:
         return lambda client, given: self._memory.keep_nonces(server.name, client, given)
 
-    async def _converse(self, server: ServerAccount, talk: _Talk) -> Held:
-        try:
-            async with self._connect(server.origin) as client:
-                await talk.run(client, server.origin)
-        except OpenAmiError as error:
-            log.warning("session broken off", session=talk.name, code=error.code,
-                        error=error.message)  # fmt: skip
-            end = End.REFUSED if isinstance(error, SecurityError) else End.BROKEN
-            return Held(end, talk.performed, error.code)
-        ended = talk.ended or SessionEnded(End.BROKEN)
-        return Held(ended.end, talk.performed, ended.code)
-
-
-ANSWER_S: Final = 30.0
-"""Seconds that the server may take over an answer before the message is sent again."""
-ALERTS_MOST: Final = 64
-"""Alerts that wait for a session; a server that is away for long hears of the latest."""
-
 
 class _Talk:
     """One session on one connection."""
@@ -235,11 +232,12 @@ class _Talk:
     ) -> None:
         self.name = name
         self.performed = 0
-        self.ended: SessionEnded | None = None
+        self._ended = SessionEnded(End.BROKEN)
         self._session = session
         self._keep = keep
 
-    async def run(self, client: HttpClient, origin: str) -> None:
+    async def run(self, client: HttpClient, origin: str) -> Held:
+        """Hold the session to its end."""
         session = self._session
         outgoing: Outgoing | None = session.start(monotonic())
         self._drain()
@@ -253,6 +251,8 @@ class _Talk:
                 session.receive(answer.body, kind, hmac, monotonic())
             self._drain()
             outgoing = session.next_outgoing()
+        ended = self._ended
+        return Held(ended.end, self.performed, ended.code, ended.message)
 
     async def _send(self, client: HttpClient, origin: str, outgoing: Outgoing) -> HttpAnswer | None:
         """Return the server's answer; None: there was none, and the message may go out again."""
@@ -296,7 +296,7 @@ class _Talk:
             case Authenticated():
                 log.debug("the server has proved itself", session=self.name)
             case SessionEnded():
-                self.ended = event
+                self._ended = event
 
 
 def _checked(answer: HttpAnswer) -> HttpAnswer:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from openami.fleet.ports import BatchResult
+    from openami.fleet.registration import Standing
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -49,6 +50,9 @@ class Metrics:
         self._queue = Gauge(
             "openami_uploads_waiting", "Uploads being taken", registry=self.registry
         )
+        self._alarms = Gauge(
+            "openami_alarms_open", "Alarms that nobody has cleared", registry=self.registry
+        )
         self._listeners = Gauge(
             "openami_live_listeners", "Subscribers to live events", registry=self.registry
         )
@@ -63,6 +67,14 @@ class Metrics:
     def watch_listeners(self, listeners: Callable[[], int]) -> None:
         """Ask ``listeners`` how many there are whenever the figures are read."""
         self._listeners.set_function(listeners)
+
+    def watch_alarms(self, count: Callable[[], int]) -> None:
+        """Ask ``count`` how many alarms are open whenever the figures are read."""
+        self._alarms.set_function(count)
+
+    def watch_registrations(self, counts: Callable[[], Mapping[Standing, int]]) -> None:
+        """Ask ``counts`` how many registrations stand where whenever the figures are read."""
+        self.registry.register(_Registrations(counts))
 
     def watch_devices(self, counts: DeviceCounts) -> None:
         """Ask ``counts`` for the devices by kind and state whenever the figures are read."""
@@ -128,4 +140,22 @@ class _Devices:
         )
         for (kind, state), count in self._counts().items():
             family.add_metric([kind, state], count)
+        yield family
+
+
+class _Registrations:
+    """Registrations by where they stand, counted when asked."""
+
+    def __init__(self, counts: Callable[[], Mapping[Standing, int]]) -> None:
+        self._counts = counts
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily(
+            "openami_registrations", "Devices that have asked to be let in", labels=["standing"]
+        )
+        for standing, count in self._counts().items():
+            family.add_metric([standing.value], count)
         yield family

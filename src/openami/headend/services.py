@@ -147,6 +147,8 @@ def build(context: Context, stores: Stores) -> Services:
     alarms = Alarms(stores.alarms, bus=bus, wall=wall)
     metrics.watch_devices(statistics.device_counts)
     metrics.watch_listeners(bus.listeners)
+    metrics.watch_alarms(stores.alarms.open_count)
+    metrics.watch_registrations(registrations.counts)
     return Services(
         settings=settings,
         clock=clock,

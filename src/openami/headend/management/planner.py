@@ -50,6 +50,8 @@ MAX_ROUNDS: Final = 32
 """Packages of one session: a look, tasks by the dozen, pushes with what is refused left out."""
 TASKS: Final = 16
 """Tasks in one package."""
+MAX_ALERTS: Final = 64
+"""Generic alerts of one message that are looked at: each may be a write, or a line of the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,15 +136,9 @@ class TreePlanner:
     ) -> None:
         if info:
             self._facts(uid, facts_of(info), now)
-        for alert in alerts:
-            if alert.data != AlertCode.GENERIC:
-                continue
-            if TREE_CHANGED in kinds_of(alert):
-                self._trees.doubt(uid)
-                if uid in self._sessions:
-                    self._sessions[uid].known = False
-            elif alert.correlator:
-                self._concluded(uid, alert.correlator, alert, now)
+        generic = [alert for alert in alerts if alert.data == AlertCode.GENERIC]
+        for alert in generic[:MAX_ALERTS]:
+            self._alerted(uid, alert, now)
 
     def ended(self, uid: str, end: SessionEnded, *, session: int, now: float) -> None:
         del end, session, now
@@ -285,13 +281,26 @@ class TreePlanner:
         if {node.uri: node.value for node in nodes} != {u: n.value for u, n in known.items()}:
             self._trees.saw(uid, [nodes[0].uri], nodes, now=now, whole=False)
 
-    def _concluded(self, uid: str, job_id: str, alert: Alert, now: float) -> None:
+    def _alerted(self, uid: str, alert: Alert, now: float) -> None:
+        kinds = kinds_of(alert)
+        if TREE_CHANGED in kinds:
+            self._trees.doubt(uid)
+            if uid in self._sessions:
+                self._sessions[uid].known = False
+        elif not (alert.correlator and self._concluded(uid, alert.correlator, alert, now)):
+            told = conclusion_of(alert)
+            log.warning(
+                "a device tells", dcu=uid, what=sorted(kinds), node=told.uri, data=told.value
+            )
+
+    def _concluded(self, uid: str, job_id: str, alert: Alert, now: float) -> bool:
+        """Note how ended what was accepted; return whether it was a job's."""
         try:
-            task = self._tasks.apply(job_id, uid, Concluded(now, conclusion_of(alert)))
+            task = self._tasks.apply(job_id[:64], uid, Concluded(now, conclusion_of(alert)))
         except NotFoundError:
-            log.info("an alert belongs to no job", dcu=uid, correlator=job_id[:64])
-            return
+            return False
         self._tell(None, task)
+        return True
 
     # News for who watches.
 

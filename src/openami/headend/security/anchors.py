@@ -19,7 +19,7 @@ from openami.fleet.devices import AuditEntry
 from openami.headend.errors import RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from openami.fleet.certificates import CertificateStore
 
@@ -30,10 +30,16 @@ _NAME: Final = 64  # characters
 
 
 class Anchors:
-    """The trust anchors, in memory; each change goes to the database first."""
+    """The trust anchors, in memory; each change goes to the database first.
 
-    def __init__(self, store: CertificateStore) -> None:
+    Args:
+        store: keeps them.
+        own: the head-end's own authorities, which vouch for no factory certificate.
+    """
+
+    def __init__(self, store: CertificateStore, own: Collection[x509.Certificate]) -> None:
         self._store = store
+        self._own = own
         self._lock = threading.Lock()
         self._anchors: tuple[TrustAnchor, ...] = ()
         self._trusts: Mapping[str, Trust] = {}
@@ -68,11 +74,14 @@ class Anchors:
         """Trust a certificate, in PEM or DER, to vouch for a manufacturer's devices.
 
         Raises:
-            RequestError: ``request.anchor``: it is no authority's certificate, or is over; it is
-                trusted already; the name can not be one; or there are too many.
+            RequestError: ``request.anchor``: it is no authority's certificate, or is over, or our
+                own; it is trusted already; the name can not be one; or there are too many.
         """
         name = _checked_name(manufacturer)
         certificate = _authority(text, now)
+        if certificate in self._own:
+            # A revoked operational certificate would pass for a factory certificate.
+            raise _problem("it is an authority of this head-end")
         anchor = TrustAnchor(
             fingerprint(certificate).hex(), name, certificate.public_bytes(Encoding.DER), now, who
         )

@@ -101,7 +101,7 @@ class Pki:
         self._wall = wall
         self._revocations = Revocations(store)
         self._lists = RevocationLists(store, authorities)
-        self._anchors = Anchors(store)
+        self._anchors = Anchors(store, self.authorities().values())
         self.refresh()
 
     @classmethod

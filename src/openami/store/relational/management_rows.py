@@ -23,7 +23,7 @@ from openami.store.relational.models import DeviceRow
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from sqlalchemy import Select
+    from sqlalchemy import Row, Select
     from sqlalchemy.orm import Session
 
 _FIELDS: Final[Mapping[str, Callable[[str], Any]]] = {
@@ -65,18 +65,18 @@ def wake(session: Session, whom: Select[str] | Sequence[str], now: float) -> int
     return int(session.execute(statement).rowcount)  # type: ignore[attr-defined]  # of an UPDATE
 
 
-def group_of(row: GroupRow) -> Group:
+def group_of(row: GroupRow | Row[Any]) -> Group:
     """Return the group of a row."""
     return Group(row.name, read_filter(row.filter), row.priority, row.created, row.who)
 
 
-def wish_of(row: DesiredRow) -> Wish:
+def wish_of(row: DesiredRow | Row[Any]) -> Wish:
     """Return the wish of a row."""
     setting = Setting(row.uri, row.format, row.value)
     return Wish(Scope.parse(row.scope), setting, row.at, row.who)
 
 
-def node_of(row: KnownRow) -> KnownNode:
+def node_of(row: KnownRow | Row[Any]) -> KnownNode:
     """Return the node of a row."""
     refused = None
     if row.refused is not None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import and_, case, delete, func, insert, or_, select, true, update
+from sqlalchemy import delete, func, insert, or_, select, update
 
 from openami.core.errors import ConflictError, NotFoundError
 from openami.fleet.desired import (
@@ -12,22 +12,24 @@ from openami.fleet.desired import (
     MAX_GROUPS,
     MAX_WANTED,
     ScopeKind,
-    effective,
     object_of,
 )
 from openami.fleet.devices import AuditEntry, DeviceKind, device_id
 from openami.fleet.known import learn, settle
-from openami.fleet.management import Brief
 from openami.fleet.tasks import OPEN_STATES
 from openami.store.relational.audit import audit_row
-from openami.store.relational.devices import conditions
+from openami.store.relational.management_briefs import (
+    all_groups,
+    brief,
+    groups_of,
+    wanted_of,
+    wishes_of,
+)
 from openami.store.relational.management_models import (
     AccountRow,
     ChangeRow,
     DesiredRow,
-    DmTaskRow,
     GroupRow,
-    KnownRow,
 )
 from openami.store.relational.management_nodes import (
     below,
@@ -44,7 +46,6 @@ from openami.store.relational.management_rows import (
     members,
     plain_filter,
     wake,
-    wish_of,
 )
 from openami.store.relational.models import DeviceRow
 from openami.store.relational.paging import bounded, decode_cursor, page
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
 
     from openami.fleet.desired import Group, KnownNode, Scope, Setting, Wish
     from openami.fleet.known import TreeChange
-    from openami.fleet.management import Outcome
+    from openami.fleet.management import Brief, Outcome
     from openami.fleet.ports import DeviceFilter, Page
     from openami.store.relational.engine import Transactions
 
@@ -75,7 +76,7 @@ class TreeRepository:
 
     def groups(self) -> Sequence[Group]:
         with self._transactions.reading() as session:
-            return _groups(session)
+            return all_groups(session)
 
     def group(self, name: str) -> Group:
         with self._transactions.reading() as session:
@@ -86,7 +87,7 @@ class TreeRepository:
             row = session.get(GroupRow, group.name, with_for_update=True)
             concerned = 0
             if row is None:
-                if len(_groups(session)) >= MAX_GROUPS:
+                if len(all_groups(session)) >= MAX_GROUPS:
                     raise ConflictError(f"there are {MAX_GROUPS} groups already", code="dm.groups")
                 row = GroupRow(name=group.name, created=now)
                 session.add(row)
@@ -111,7 +112,7 @@ class TreeRepository:
 
     def groups_of(self, uid: str) -> Sequence[Group]:
         with self._transactions.reading() as session:
-            return _groups_of(session, uid)
+            return groups_of(session, uid)
 
     def check(self, scope: Scope) -> None:
         with self._transactions.reading() as session:
@@ -128,7 +129,7 @@ class TreeRepository:
         named = {setting.uri: setting for setting in settings}
         with self._transactions.writing() as session:
             _check(session, scope)
-            before = {wish.setting.uri: wish.setting for wish in _wishes(session, [str(scope)])}
+            before = {wish.setting.uri: wish.setting for wish in wishes_of(session, [str(scope)])}
             changed = [setting for uri, setting in named.items() if before.get(uri) != setting]
             if len(before.keys() | named.keys()) > MAX_WANTED:
                 raise ConflictError(f"a scope wants at most {MAX_WANTED} nodes", code="dm.wanted")
@@ -156,11 +157,11 @@ class TreeRepository:
 
     def wishes(self, scope: Scope) -> Sequence[Wish]:
         with self._transactions.reading() as session:
-            return _wishes(session, [str(scope)])
+            return wishes_of(session, [str(scope)])
 
     def wanted(self, uid: str) -> Mapping[str, Wish]:
         with self._transactions.reading() as session:
-            return _wanted(session, uid)
+            return wanted_of(session, uid)
 
     # What is known.
 
@@ -174,15 +175,8 @@ class TreeRepository:
             return session.scalar(query)
 
     def brief(self, uid: str, also: Sequence[str] = ()) -> Brief:
-        tasks = select(DmTaskRow.job).where(DmTaskRow.uid == uid, DmTaskRow.state.in_(_OPEN))
-        seen = select(AccountRow.tree_known).where(AccountRow.uid == uid)
         with self._transactions.reading() as session:
-            known = session.scalar(seen) is not None
-            wanted = _wanted(session, uid)
-            uris = [*wanted, *also]
-            nodes = known_nodes(session, uid, (KnownRow.uri.in_(uris),)) if uris else {}
-            waiting = session.scalar(tasks.limit(1)) is not None
-            return Brief(known, wanted, nodes, waiting)
+            return brief(session, uid, also)
 
     def saw(
         self, uid: str, tops: Sequence[str], nodes: Sequence[KnownNode], *, now: float, whole: bool
@@ -251,33 +245,6 @@ def _found(session: Session, name: str) -> GroupRow:
     if row is None:
         raise NotFoundError(f"no group {name}")
     return row
-
-
-def _groups(session: Session) -> Sequence[Group]:
-    query = select(GroupRow).order_by(GroupRow.priority, GroupRow.name)
-    return tuple(map(group_of, session.scalars(query)))
-
-
-def _groups_of(session: Session, uid: str) -> Sequence[Group]:
-    """Return the groups whose filters find a device, by the same conditions that find devices."""
-    groups = _groups(session)
-    if not groups:
-        return ()
-    fits = [case((and_(true(), *conditions(group.which)), 1), else_=0) for group in groups]
-    query: Select[Any] = select(*fits).where(DeviceRow.id == device_id(DeviceKind.DCU, uid))
-    row = session.execute(query).one_or_none()
-    return () if row is None else tuple(g for g, fit in zip(groups, row, strict=True) if fit)
-
-
-def _wishes(session: Session, scopes: Sequence[str]) -> Sequence[Wish]:
-    query = select(DesiredRow).where(DesiredRow.scope.in_(scopes)).order_by(DesiredRow.uri)
-    return tuple(map(wish_of, session.scalars(query)))
-
-
-def _wanted(session: Session, uid: str) -> Mapping[str, Wish]:
-    groups = _groups_of(session, uid)
-    scopes = [str(group.scope) for group in groups]
-    return effective(groups, _wishes(session, [*scopes, f"{ScopeKind.DEVICE}:{uid}"]))
 
 
 def _unwant(session: Session, scope: Scope, uris: Sequence[str]) -> int:
