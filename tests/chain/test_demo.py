@@ -72,7 +72,8 @@ async def test_ctrl_c_ends_the_demo_in_good_order(tmp_path: Path) -> None:
         assert process.stderr is not None
         while b"meters read" not in (line := await process.stderr.readline()):
             assert line, "the demo ended by itself"
-        assert len(children(state)) == 6  # itself, a head-end, two streets, two DCUs
+        # Itself, a head-end, two streets, two DCUs and their security modules.
+        assert len(children(state)) == 8
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         output, said = await process.communicate()
         assert process.returncode == 0, said.decode()
