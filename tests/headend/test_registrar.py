@@ -295,6 +295,27 @@ def test_the_second_of_two_takes_the_place_of_the_first(mortal: Mortal) -> None:
     assert registration.claim.key == c.key_fingerprint(second.key.public_key())
 
 
+def test_what_a_blocked_device_shows_counts_once_it_is_kept(mortal: Mortal) -> None:
+    device = live(mortal)
+    device.client.renew(chance(9), c.make_request("D1", make_key()))
+    device.client.next_event()
+    device.disk = device.client.state.encode()
+    device.round(mortal)
+    clone = Device(number=2, factory=device.factory)
+    assert refusal(clone, mortal) is m.Reason.TWICE
+    registrar = mortal.office.registrar
+    serial = c.load_certificate(device.state.chain[0]).serial_number
+    registrar.shown("D1", serial)
+    assert not registrar.knows_shown(serial)
+    rule(mortal, admission.keep)
+    assert len(mortal.office.good_certificates("D1")) == 2
+    registrar.shown("D1", serial)
+    assert registrar.knows_shown(serial)
+    assert mortal.office.good_certificates("D1") == [serial]
+    registrar.shown("D7", 7)  # enrolled by hand
+    assert registrar.knows_shown(7)
+
+
 def test_a_device_that_registers_anew_keeps_its_old_account_until_then(mortal: Mortal) -> None:
     device = live(mortal)
     assert device.state.block is not None
