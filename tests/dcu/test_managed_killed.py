@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,9 @@ from openami.omadm.messages.model import Add, Atomic, Item, Location, Replace
 from openami.omadm.objects.catalog import device_schema
 from openami.omadm.session.events import End, Order
 from openami.omadm.tree.tree import ManagementTree
+from openami.store.sealed_tree import SealedTree
 from openami.store.tree import SqliteTree
+from openami.store.vault import FileVault
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,10 +61,9 @@ ORDERS = [
 def values(state: Path) -> dict[str, str | bytes]:
     """Return the values of a DCU's tree."""
     store = SqliteTree(state / "tree.sqlite")
-    try:
-        root = ManagementTree(device_schema(), store).root
-    finally:
-        store.close()
+    vault = FileVault(state / "vault.sqlite", kek=state / "kek")
+    with closing(store), closing(vault):
+        root = ManagementTree(device_schema(), SealedTree(store, vault)).root
     return {"/".join(path): node.value for path, node in root.walk() if not node.interior}
 
 

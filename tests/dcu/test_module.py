@@ -179,6 +179,19 @@ def shake_hands(listener: socket.socket, context: ssl.SSLContext) -> None:
         context.wrap_socket(peer, server_side=True)
 
 
+@pytest.mark.parametrize("host", ["a..b", "a" * 64 + ".example"])
+async def test_a_name_that_can_be_no_host_s_is_said(
+    utility: Utility, state: Path, host: str
+) -> None:
+    async with SecurityModule.start(state, utility.device("https://127.0.0.1:1")) as module:
+        await module.install(utility.certify(await module.new_key(), serial=5))
+        async with module.operational_client(f"https://{host}") as client:
+            with pytest.raises(TransportError) as caught:
+                await client.get("/who")
+            assert caught.value.code.startswith("transport")
+            assert "connecting to" in caught.value.message
+
+
 async def test_large_bodies_pass_whole_in_both_directions(utility: Utility, state: Path) -> None:
     async with (
         utility.serving() as server,

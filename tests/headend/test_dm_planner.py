@@ -133,9 +133,11 @@ def test_a_refused_value_leaves_the_old_and_is_not_sent_again(plant: Plant) -> N
     assert (plant.tree.text(WINDOW), plant.tree.text(RETRIES)) == ("1", "9")
     node = plant.store.trees.known(UID)[WINDOW]
     assert (node.value, node.refused, node.status) == ("1", number(WINDOW, 99), 500)
+    assert node.words == "the value is 1 to 7"
     assert plant.store.trees.known(UID)[RETRIES].value == "9"
     [refused] = [c for c in plant.store.trees.history(UID).items if c.uri == WINDOW]
     assert (refused.old, refused.new, refused.status) == ("1", "99", 500)
+    assert refused.words == "the value is 1 to 7"
     plant.session()
     assert plant.orders == []
     plant.store.trees.forgive(UID, who="anna", now=plant.now)
@@ -156,6 +158,9 @@ def test_values_that_do_not_go_together_are_refused_together(plant: Plant) -> No
     assert (plant.tree.text(first), plant.tree.text(most)) == before
     known = plant.store.trees.known(UID)
     assert {known[first].status, known[most].status} == {507}
+    # What the device says of both is said of each.
+    why = "Segment/BackoffFirst is at most Segment/BackoffMost"
+    assert {known[first].words, known[most].words} == {why}
     want(plant, Setting(most, "float", "600"))  # so the other may be right now
     plant.session()
     assert (plant.tree.text(first), plant.tree.text(most)) == ("500", "600")
@@ -171,7 +176,8 @@ def test_a_device_may_refuse_by_itself(plant: Plant) -> None:
     want(plant, number(WINDOW, 6))
     plant.session()
     assert plant.tree.text(WINDOW) == "1"
-    assert plant.store.trees.known(UID)[WINDOW].status == 500
+    node = plant.store.trees.known(UID)[WINDOW]
+    assert (node.status, node.words) == (500, "this modem takes a window of 5")
     assert all(config.link.window == 1 for config in plant.applied)
 
 

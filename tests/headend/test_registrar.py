@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.support.registering import DAY, FolderOffice, Killer, Mortal
 from tests.support.ssmp_office import INFO, NOW, Device, Fault, ServerKilledError, chance, make_key
 
@@ -27,21 +32,30 @@ from openami.ssmp.client import Client, Step, begin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 EXPECTED = ExpectedDevice("D1", region="Seoul", label="Pole 17")
 
 
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of stores in which nothing is yet."""
+    folder = tmp_path_factory.mktemp("empty")
+    FolderOffice(folder).close()
+    return folder
+
+
 @pytest.fixture
-def office(tmp_path: Path) -> Iterator[FolderOffice]:
+def office(empty: Path, tmp_path: Path) -> Iterator[FolderOffice]:
+    shutil.copytree(empty, tmp_path, dirs_exist_ok=True)
     office = FolderOffice(tmp_path)
     yield office
     office.close()
 
 
 @pytest.fixture
-def mortal(tmp_path: Path) -> Iterator[Mortal]:
-    mortal = Mortal(tmp_path, None)
+def mortal(empty: Path, tmp_path: Path) -> Iterator[Mortal]:
+    shutil.copytree(empty, tmp_path, dirs_exist_ok=True)
+    mortal = Mortal(tmp_path)
     yield mortal
     mortal.office.close()
 
@@ -131,15 +145,41 @@ def test_a_kill_9_at_any_commit_registers_a_device_once(tmp_path: Path) -> None:
     assert ends == ["killed"] * 14 + ["ended"]
 
 
+@settings(max_examples=10, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([fault for fault in Fault if fault is not Fault.SERVER_DIES_BEFORE_COMMIT]),
+                  st.none() | st.integers(0, 6)),
+        max_size=10,
+    )
+)  # fmt: skip
+def test_whatever_dies_and_is_lost_on_both_sides_a_device_registers_once(
+    empty: Path, faults: list[tuple[Fault, int | None]]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(empty, folder, dirs_exist_ok=True)
+        mortal = Mortal(Path(folder))
+        mortal.office.expect(EXPECTED)
+        device = Device()
+        for fault, chance_number in faults:
+            if chance_number is not None:
+                mortal.commit = Killer(chance_number)
+            with contextlib.suppress(ServerKilledError):
+                device.round(mortal, fault)
+        mortal.commit = None
+        device.run(mortal)
+        assert step(device) is Step.LIVE
+        assert device.state.block is not None
+        mortal.office.check_one_account("D1", device.state.block)
+        mortal.office.close()
+
+
 @pytest.mark.parametrize("chance_number", range(7))
 def test_a_server_killed_at_any_commit_renews_a_certificate(
-    tmp_path: Path, chance_number: int
+    mortal: Mortal, chance_number: int
 ) -> None:
-    mortal = Mortal(tmp_path, None)
     device = live(mortal)
-    mortal.office.close()
-    killer = Killer(chance_number)
-    mortal = Mortal(tmp_path, killer)
+    mortal.commit = killer = Killer(chance_number)
     key = make_key()
     old = device.state.chain[0]
     device.client.renew(chance(9), c.make_request("D1", key))
@@ -162,7 +202,6 @@ def test_a_server_killed_at_any_commit_renews_a_certificate(
     good = mortal.office.good_certificates("D1")
     assert leaf.serial_number in good
     assert c.load_certificate(old).serial_number not in good
-    mortal.office.close()
     assert killer.killed is (chance_number < 6), "every chance is to be tried"
 
 
@@ -254,6 +293,27 @@ def test_the_second_of_two_takes_the_place_of_the_first(mortal: Mortal) -> None:
     registration = mortal.office.store.registrations.get("D1")
     assert registration is not None
     assert registration.claim.key == c.key_fingerprint(second.key.public_key())
+
+
+def test_what_a_blocked_device_shows_counts_once_it_is_kept(mortal: Mortal) -> None:
+    device = live(mortal)
+    device.client.renew(chance(9), c.make_request("D1", make_key()))
+    device.client.next_event()
+    device.disk = device.client.state.encode()
+    device.round(mortal)
+    clone = Device(number=2, factory=device.factory)
+    assert refusal(clone, mortal) is m.Reason.TWICE
+    registrar = mortal.office.registrar
+    serial = c.load_certificate(device.state.chain[0]).serial_number
+    registrar.shown("D1", serial)
+    assert not registrar.knows_shown(serial)
+    rule(mortal, admission.keep)
+    assert len(mortal.office.good_certificates("D1")) == 2
+    registrar.shown("D1", serial)
+    assert registrar.knows_shown(serial)
+    assert mortal.office.good_certificates("D1") == [serial]
+    registrar.shown("D7", 7)  # enrolled by hand
+    assert registrar.knows_shown(7)
 
 
 def test_a_device_that_registers_anew_keeps_its_old_account_until_then(mortal: Mortal) -> None:

@@ -46,7 +46,7 @@ def session_of(number: int, uid: str = "D1", *, began: float = NOW) -> LoggedSes
 @pytest.fixture
 def accounts(store: RelationalStore) -> AccountStore:
     for uid in ("D1", "D2", "D3"):
-        add_account(store, uid, "d1")
+        add_account(store.accounts, uid, "d1")
     return store.accounts
 
 
@@ -77,16 +77,16 @@ def test_nonces_of_an_account_that_was_replaced_are_not(accounts: AccountStore) 
 
 
 def test_accounts_that_were_suspended_or_removed_are_told(store: RelationalStore) -> None:
-    add_account(store, "good", "d1")
-    add_account(store, "bad", "d1", suspended=True)
+    add_account(store.accounts, "good", "d1")
+    add_account(store.accounts, "bad", "d1", suspended=True)
     gone = store.accounts.commit([update_of(uid) for uid in ("good", "bad", "nobody")], [])
     assert gone == {"bad", "nobody"}
 
 
 def test_a_session_answers_what_was_wished_for_before_it(store: RelationalStore) -> None:
-    add_account(store, "earlier", "d1", wake_due=NOW - 1)
-    add_account(store, "repeated", "d1", wake_due=NOW + 60, wake_failures=2)
-    add_account(store, "later", "d1", wake_due=NOW + 1)
+    add_account(store.accounts, "earlier", "d1", wake_due=NOW - 1)
+    add_account(store.accounts, "repeated", "d1", wake_due=NOW + 60, wake_failures=2)
+    add_account(store.accounts, "later", "d1", wake_due=NOW + 1)
     uids = ["earlier", "repeated", "later"]
     store.accounts.commit([update_of(uid, began=NOW) for uid in uids], [])
     found = store.accounts.accounts(uids)
@@ -96,22 +96,22 @@ def test_a_session_answers_what_was_wished_for_before_it(store: RelationalStore)
 
 def test_what_is_due_can_be_reached_and_is_not_suspended(store: RelationalStore) -> None:
     url = "http://192.0.2.1:7000/wake"
-    add_account(store, "second", "d1", wake_due=NOW, wake_url=url)
-    add_account(store, "first", "d1", wake_due=NOW - 9)
+    add_account(store.accounts, "second", "d1", wake_due=NOW, wake_url=url)
+    add_account(store.accounts, "first", "d1", wake_due=NOW - 9)
     store.accounts.reach("first", url)
-    add_account(store, "future", "d1", wake_due=NOW + 1, wake_url=url)
-    add_account(store, "unreachable", "d1", wake_due=NOW)
-    add_account(store, "suspended", "d1", wake_due=NOW, wake_url=url, suspended=True)
-    add_account(store, "content", "d1", wake_url=url)
+    add_account(store.accounts, "future", "d1", wake_due=NOW + 1, wake_url=url)
+    add_account(store.accounts, "unreachable", "d1", wake_due=NOW)
+    add_account(store.accounts, "suspended", "d1", wake_due=NOW, wake_url=url, suspended=True)
+    add_account(store.accounts, "content", "d1", wake_url=url)
     due = store.accounts.due(now=NOW, limit=10)
     assert [(one.uid, one.wake_url) for one in due] == [("first", url), ("second", url)]
     assert [one.uid for one in store.accounts.due(now=NOW, limit=1)] == ["first"]
 
 
 def test_an_attempt_moves_what_it_was_made_for_only(store: RelationalStore) -> None:
-    add_account(store, "asleep", "d1", wake_due=NOW - 1)
-    add_account(store, "wished for again", "d1", wake_due=NOW + 3)
-    add_account(store, "came", "d1")
+    add_account(store.accounts, "asleep", "d1", wake_due=NOW - 1)
+    add_account(store.accounts, "wished for again", "d1", wake_due=NOW + 3)
+    add_account(store.accounts, "came", "d1")
     uids = ["asleep", "wished for again", "came"]
     attempts = [WakeUp(uid, NOW + 30, 1, 7) for uid in uids]
     store.accounts.woken(attempts, before=NOW)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from openami.core.clock import Clock
     from openami.dcu.flow import Stop
     from openami.headend.server import Running
+    from openami.transport.http import HttpAnswer
 
 FOREVER = 2**32
 
@@ -45,7 +46,36 @@ class FileIdentity:
     def operational_client(self, url: str) -> HttpClient:
         files = [self.folder / f"{name}.pem" for name in ("authority", "certificate", "key")]
         tls = client_context(files[0], certificate=files[1], key=files[2])
-        return HttpClient(url, tls=tls)
+        return PatientClient(url, tls=tls)
+
+
+class PatientClient(HttpClient):
+    """Lets a handshake come to its end, though nobody waits for it any more.
+
+    The library below leaves a socket open whose TLS handshake is cancelled. A DCU's connections
+    have none: they end in its security module.
+    """
+
+    _HANDSHAKE_S = 0.3
+
+    def __init__(self, base_url: str, **options: Any) -> None:
+        super().__init__(base_url, **options)
+        self._asked: set[asyncio.Task[HttpAnswer]] = set()
+
+    async def request(self, method: str, path: str, **options: Any) -> HttpAnswer:
+        asked = asyncio.ensure_future(super().request(method, path, **options))
+        self._asked.add(asked)
+        asked.add_done_callback(self._asked.discard)
+        return await asyncio.shield(asked)
+
+    async def close(self) -> None:
+        if self._asked:
+            _, late = await asyncio.wait(self._asked, timeout=self._HANDSHAKE_S)
+            for asked in late:
+                asked.cancel()
+            if late:
+                await asyncio.wait(late)
+        await super().close()
 
 
 @dataclass

@@ -17,7 +17,7 @@ from openami.headend.security.changes import Changes
 from openami.headend.security.offers import ACCOUNT, OFFER, Offers
 from openami.headend.security.registrar import Registrar, Terms
 from openami.ssmp.server import Server
-from openami.store.relational import RelationalStore
+from openami.store.relational import RelationalStore, open_engine
 from openami.store.relational.management_models import AccountRow
 from openami.store.relational.security_models import CertificateRow
 from openami.store.vault import FileVault
@@ -78,9 +78,9 @@ class FolderOffice:
 
     def __init__(self, folder: Path, commit: Callable[[str], None] | None = None) -> None:
         self._stack = ExitStack()
-        self.store = self._stack.enter_context(
-            closing(RelationalStore.open(folder / "db.sqlite", now=lambda: NOW))
-        )
+        path = folder / "db.sqlite"
+        made = RelationalStore(open_engine(path)) if path.exists() else RelationalStore.open(path)
+        self.store = self._stack.enter_context(closing(made))
         self.vault = self._stack.enter_context(
             closing(FileVault(folder / "vault.sqlite", kek=folder / "kek"))
         )
@@ -191,12 +191,16 @@ class Killer:
 
 
 class Mortal:
-    """A server that is started again whenever it was killed; fits ``Device.round``."""
+    """A server that is started again whenever it was killed; fits ``Device.round``.
 
-    def __init__(self, folder: Path, commit: Callable[[str], None] | None) -> None:
+    Attributes:
+        commit: called around every commit; may kill.
+    """
+
+    def __init__(self, folder: Path, commit: Callable[[str], None] | None = None) -> None:
         self._folder = folder
-        self._commit = commit
-        self.office = FolderOffice(folder, commit)
+        self.commit = commit
+        self.office = FolderOffice(folder, self._at_commit)
         self.server = self
         self.die_before_commit = False
 
@@ -206,5 +210,9 @@ class Mortal:
             return self.office.server.answer(octets, peer, now=now)
         except ServerKilledError:
             self.office.close()
-            self.office = FolderOffice(self._folder, self._commit)
+            self.office = FolderOffice(self._folder, self._at_commit)
             raise
+
+    def _at_commit(self, moment: str) -> None:
+        if self.commit is not None:
+            self.commit(moment)

@@ -215,14 +215,24 @@ async def test_the_life_of_a_device_and_its_registration_go_together(
     assert [item["reason"] for item in page["items"]] == ["cessationOfOperation"]
 
 
-async def test_a_dcu_that_did_not_register_has_a_life_of_its_own(
-    operator: httpx.AsyncClient, running: Running
+async def test_a_dcu_that_was_enrolled_by_hand_has_a_life_of_its_own(
+    operator: httpx.AsyncClient, running: Running, maker: Maker
 ) -> None:
+    async def move(to: str) -> httpx.Response:
+        return await operator.post("/api/v1/devices/dcu-D7/state", json={"to": to, "why": "moved"})
+
     await asyncio.to_thread(running.services.registry.enroll_dcu, "D7", who="test")
-    answer = await operator.post(
-        "/api/v1/devices/dcu-D7/state", json={"to": "suspended", "why": "moved"}
-    )
-    assert answer.json()["state"] == LifecycleState.SUSPENDED
+    assert (await move("suspended")).json()["state"] == LifecycleState.SUSPENDED
+    assert (await move("in service")).json()["state"] == LifecycleState.IN_SERVICE
+    device = FactoryDevice(running, maker, "D7")
+    await device.ask()  # and waits
+    assert (await move("suspended")).json()["state"] == LifecycleState.SUSPENDED
+    assert (await move("in service")).json()["state"] == LifecycleState.IN_SERVICE
+    await decide(operator, "refuse", "D7")
+    assert code_of(await move("in service")) == (409, "registration.transition")
+    assert (await move("retired")).json()["state"] == LifecycleState.RETIRED
+    assert (await operator.get("/api/v1/registrations/D7")).json()["standing"] == "retired"
+    assert code_of(await move("retired")) == (409, "device.transition")
 
 
 async def test_the_list_of_revoked_certificates_is_at_the_security_listener(

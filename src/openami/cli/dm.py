@@ -134,14 +134,15 @@ def _print_tree(found: Mapping[str, Any], *, diff: bool) -> None:
 
 def _standing(node: Mapping[str, Any]) -> str:
     if node["refused"]:
-        return f"refused with {node['refused']}"
+        why = f": {printable(node['words'])}" if node["words"] else ""
+        return f"refused with {node['refused']}{why}"
     return f"to {node['pending']}" if node["pending"] else ""
 
 
 def _print_history(found: Sequence[Mapping[str, Any]]) -> None:
     rows = [
         [item["at"], item["uri"], printable(item["old"]), printable(item["new"]), item["status"],
-         item["origin"]]
+         item["origin"], printable(item["words"])]
         for item in found
     ]  # fmt: skip
-    table(["when", "node", "was", "became", "status", "by"], rows)
+    table(["when", "node", "was", "became", "status", "by", "why"], rows)

@@ -258,7 +258,7 @@ def _tell_wait(event: Waiting) -> None:
         return
     hint = None
     if event.reason is Reason.STALE:
-        hint = "this registration is over: remove registration.sqlite and start the DCU anew"
+        hint = "this registration is over: remove registration.* and start the DCU to register anew"
     log.warning("registration refused", reason=event.reason.name.lower(), again_s=again, hint=hint)
 
 

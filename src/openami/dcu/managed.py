@@ -39,7 +39,9 @@ from openami.omadm.messages.model import Alert, Item, Location, Meta
 from openami.omadm.objects.ami import AmiConfig, AmiListener
 from openami.omadm.session.events import End
 from openami.store.device_memory import DeviceMemory
+from openami.store.sealed_tree import SealedTree
 from openami.store.tree import SqliteTree
+from openami.store.vault import FileVault
 from openami.transport.clock import monotonic
 from openami.transport.signals import stop_signals
 
@@ -149,7 +151,10 @@ class ManagedDcu:
             store = SqliteTree(state / "tree.sqlite")
             stack.callback(store.close)
             facts = facts_of(self._identity.uid, self._identity.info)
-            self.tree = open_tree(store, facts, now=self._clock.now())
+            vault = FileVault(state / "vault.sqlite", kek=state / "kek")
+            stack.callback(vault.close)
+            sealed = SealedTree(store, vault)
+            self.tree = open_tree(sealed, facts, now=self._clock.now())
             self._assemble()
             self._stack = stack.pop_all()
         return self
@@ -246,8 +251,8 @@ class ManagedDcu:
         fresh = not holds(self.tree, block)
         if fresh:
             take_bootstrap(self.tree, block, now=self._clock.now())
+            log.info("account taken", server=block.server_id, url=block.server_url)
         self._registration.forget()
-        log.info("account taken", server=block.server_id, url=block.server_url)
         return fresh
 
     def _server(self) -> ServerAccount | None:

@@ -125,6 +125,7 @@ class KnownNode:
     Attributes:
         format: ``node`` for an interior one; ``ABSENT``: it is not there.
         refused: the setting that the device has refused, with its ``status``.
+        words: what the device said of that.
     """
 
     uri: str
@@ -134,6 +135,7 @@ class KnownNode:
     at: float = 0.0
     refused: Setting | None = None
     status: int | None = None
+    words: str = ""
 
 
 class StepKind(StrEnum):
@@ -160,10 +162,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A step that is not taken, for the device has refused it with ``status``."""
+    """A step that is not taken, for the device has refused it with ``status``, and said why."""
 
     step: Step
     status: int
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +243,7 @@ def difference(wanted: Mapping[str, Wish], known: Mapping[str, KnownNode]) -> Di
         there = node is not None and node.format not in {ABSENT, INTERIOR}
         step = Step(kind, wish, node.value if node is not None and there else None)
         if node is not None and node.status is not None and node.refused == wish.setting:
-            refused.append(Refusal(step, node.status))
+            refused.append(Refusal(step, node.status, node.words))
         else:
             steps.append(step)
     return Difference(

@@ -26,6 +26,7 @@ class TreeChange:
         new: None: there is none any more.
         status: 200, or that of the refusal.
         origin: who or what: ``group:NAME``, ``device:UID``, ``job ID``, ``device``.
+        words: what the device said of its refusal.
     """
 
     uid: str
@@ -35,6 +36,7 @@ class TreeChange:
     status: int
     at: float
     origin: str
+    words: str = ""
     id: int = field(default=0, compare=False)
 
 
@@ -116,11 +118,14 @@ def settle(
 def _refused(uid: str, old: KnownNode | None, outcome: Outcome, now: float) -> Lesson:
     setting, status = outcome.setting, outcome.status
     new = None if setting.absent else setting.value
-    change = TreeChange(uid, setting.uri, leaf(old), new, status, now, outcome.origin)
+    change = TreeChange(
+        uid, setting.uri, leaf(old), new, status, now, outcome.origin, outcome.words
+    )
     if not outcome.pushed:
         return Lesson(changes=(change,))
     there = old or KnownNode(setting.uri, ABSENT, at=now)
-    return Lesson((replace(there, refused=setting, status=status),), changes=(change,))
+    kept = replace(there, refused=setting, status=status, words=outcome.words)
+    return Lesson((kept,), changes=(change,))
 
 
 def _taken(uid: str, before: Mapping[str, KnownNode], outcome: Outcome, now: float) -> Lesson:
@@ -163,4 +168,4 @@ def _remembering(node: KnownNode, old: KnownNode | None, now: float) -> KnownNod
     """Return a node with the refusal of before, unless its value has changed since."""
     if old is None or leaf(old) != leaf(node):
         return replace(node, at=now)
-    return replace(node, at=now, refused=old.refused, status=old.status)
+    return replace(node, at=now, refused=old.refused, status=old.status, words=old.words)

@@ -38,12 +38,14 @@ class Outcome:
     Attributes:
         origin: who wants it, or the job.
         pushed: because it was wanted: a refusal is remembered.
+        words: what the device said of a refusal.
     """
 
     setting: Setting
     status: int
     origin: str
     pushed: bool = False
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)

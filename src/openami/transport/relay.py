@@ -113,7 +113,7 @@ class Relay:
                     server_hostname=self.host, ssl_handshake_timeout=CONNECT_S,
                     ssl_shutdown_timeout=_SHUTDOWN_S,
                 )  # fmt: skip
-        except OSError as exc:
+        except (OSError, ValueError) as exc:  # ValueError: a name that can be none
             link.refuse(transport_error(exc, f"connecting to {self.host}:{self.port}"))
         else:
             link.flow()
@@ -172,10 +172,10 @@ class _Link:
         if near is None or far is None or near.is_closing():
             self.abort()
             return
+        near.resume_reading()  # first: what is written now may hold it up again
         for data in self._early:
             far.write(data)
         self._early.clear()
-        near.resume_reading()
 
     def carry(self, side: _Side, data: bytes) -> None:
         other = self._other(side)

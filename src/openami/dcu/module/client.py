@@ -302,7 +302,8 @@ def _down() -> TransportError:
 
 def _private(folder: Path) -> Path:
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for one in (folder.parent, folder):  # parents would get the mode of any folder
+            one.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
     except OSError as error:
         raise ConfigError(f"{folder}: {error.strerror}", code="config.state") from error

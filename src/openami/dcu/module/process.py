@@ -50,7 +50,6 @@ class Module:
     """What the module does for its DCU.
 
     Args:
-        folder: of the sockets, where the process is.
         factory: the factory identity.
         keys: the operational one.
     """
@@ -172,6 +171,8 @@ def _module(state: Path, factory: Path) -> Module:
     descriptor = os.open(state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     fcntl.flock(descriptor, fcntl.LOCK_EX)  # kept until this process ends
     os.chdir(descriptor)  # a socket's path has 108 octets at most; its name is shorter
+    for left in Path().glob("*.sock"):  # by a module that was killed
+        left.unlink()
     return Module(made, Keystore(state, made.uid, made.authority))
 
 

@@ -96,7 +96,8 @@ def results_of_get(done: OrderDone, commands: Sequence[Command]) -> tuple[Result
 
 def results_of_set(done: OrderDone, commands: Sequence[Command]) -> tuple[Result, ...]:
     """Return what became of each node that was set or executed."""
-    told, words = statuses(done, commands), _words(done)
+    told = statuses(done, commands)
+    words = words_of(done, [command.uri for command in commands])
     return tuple(
         Result(
             command.uri,
@@ -118,13 +119,19 @@ def statuses(done: OrderDone, commands: Sequence[Command]) -> Mapping[str, int]:
     return {uri: status for uri, status in found.items() if uri is not None}
 
 
-def _words(done: OrderDone) -> Mapping[str, str]:
-    """Return what a device said of what it refused (RepPro 1.2, clause 5.5.16)."""
-    return {
-        part.target: part.items[0].data[:MAX_RESULT]
+def words_of(done: OrderDone, uris: Sequence[str]) -> Mapping[str, str]:
+    """Return what a device said of what it refused (RepPro 1.2, clause 5.5.16), by address.
+
+    What it said of all together is said of each.
+    """
+    told = {
+        part.target or uris[0]: part.items[0].data
         for part in done.parts
-        if part.target and part.items and isinstance(part.items[0].data, str)
+        if part.items and (part.target or len(uris) == 1)
     }
+    of_all = [item.data for item in done.items if item.source is None and not told]
+    found = {**dict.fromkeys(uris, next(iter(of_all), None)), **told}
+    return {uri: data[:MAX_RESULT] for uri, data in found.items() if isinstance(data, str)}
 
 
 def facts_of(info: Mapping[str, str]) -> tuple[KnownNode, ...]:

@@ -29,6 +29,7 @@ from openami.headend.management.answers import (
     results_of_get,
     results_of_set,
     statuses,
+    words_of,
 )
 from openami.headend.management.orders import ACCOUNTS, TOPS, look, push, work
 from openami.omadm.codes import AlertCode, Status
@@ -224,8 +225,12 @@ class TreePlanner:
         parts = {part.target: part.status for part in end.parts if part.target}
         top = object_of(steps[0].uri)
         verdict = judge(steps, end.status, parts, looked=top in session.looked)
+        words = words_of(end, [step.uri for step in steps])
         outcomes = [_outcome(step, Status.OK) for step in verdict.done]
-        outcomes += [_outcome(refusal.step, refusal.status) for refusal in verdict.refused]
+        outcomes += [
+            _outcome(refusal.step, refusal.status, words.get(refusal.step.uri, ""))
+            for refusal in verdict.refused
+        ]
         if outcomes:
             self._trees.settle(uid, outcomes, now=now)
             self._changed(uid, now)
@@ -264,12 +269,14 @@ class TreePlanner:
 
     def _set(self, uid: str, job: ManagementJob, end: OrderDone, now: float) -> None:
         told = statuses(end, job.commands)
+        words = words_of(end, [command.uri for command in job.commands])
         done = Status.OK <= end.status < Status.NOT_MODIFIED
         outcomes = [
             Outcome(
                 Setting(command.uri, command.format, command.value),
                 Status.OK if done else told.get(command.uri, end.status),
                 f"job {job.id}",
+                words="" if done else words.get(command.uri, ""),
             )
             for command in job.commands
         ]
@@ -321,8 +328,8 @@ class TreePlanner:
         self._bus.publish(LiveEvent(Topic.TREE, uid, now, dcu=uid))
 
 
-def _outcome(step: Step, status: int) -> Outcome:
-    return Outcome(step.wish.setting, status, str(step.wish.scope), pushed=True)
+def _outcome(step: Step, status: int, words: str = "") -> Outcome:
+    return Outcome(step.wish.setting, status, str(step.wish.scope), pushed=True, words=words)
 
 
 def _objects(job: ManagementJob) -> frozenset[str]:

@@ -41,6 +41,7 @@ class NodeView:
         wish: None: nobody wants anything of it.
         pending: what the next session will do; None: nothing.
         status: of the refusal, if the device has refused what is wanted.
+        words: what it said of that.
     """
 
     uri: str
@@ -48,6 +49,7 @@ class NodeView:
     wish: Wish | None
     pending: StepKind | None = None
     status: int | None = None
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +173,16 @@ def _nodes(
     known: Mapping[str, KnownNode], wanted: Mapping[str, Wish], what: Difference
 ) -> tuple[NodeView, ...]:
     pending = {step.uri: step.kind for step in what.steps}
-    refused = {refusal.step.uri: refusal.status for refusal in what.refused}
+    refused = {refusal.step.uri: refusal for refusal in what.refused}
     there = {uri: node for uri, node in known.items() if node.format}
     return tuple(
-        NodeView(uri, there.get(uri), wanted.get(uri), pending.get(uri), refused.get(uri))
+        NodeView(
+            uri,
+            there.get(uri),
+            wanted.get(uri),
+            pending.get(uri),
+            refused[uri].status if uri in refused else None,
+            refused[uri].words if uri in refused else "",
+        )
         for uri in sorted(there.keys() | wanted.keys())
     )

@@ -241,7 +241,9 @@ class Registrar:
             return admission.show(registration, serial)
 
         with self._changes.alone(uid):
-            self._changes.decide(uid, decide, who=_who(uid))
+            registration = self._changes.decide(uid, decide, who=_who(uid)).registration
+        if registration is not None and registration.standing in _DECIDED:
+            return  # what it shows counts once it is let in again
         if len(self._shown) >= SHOWN:
             self._shown.clear()
         self._shown.add(serial)

@@ -128,18 +128,22 @@ class Registrations:
 
         The device moves with it.
         """
-        if self._registrations.get(uid) is None:
+        registration, device = self._registrations.get(uid), self._changes.device(uid)
+        if registration is None or registration.standing is Standing.RETIRED:
             return False
-        device = self._changes.device(uid)
         if to is LifecycleState.RETIRED:
             self.retire(uid, who=who, why=why)
-        elif to is LifecycleState.SUSPENDED:
-            self.suspend(uid, who=who, why=why)
-        elif device is not None and device.state is LifecycleState.SUSPENDED:
-            self.resume(uid, who=who, why=why, to=to)
-        else:
+            return True
+        # A DCU that was enrolled by hand has a life of its own until its registration is decided.
+        if registration.standing is Standing.PENDING:
             return False
-        return True
+        if device is not None and device.state is LifecycleState.SUSPENDED:
+            self.resume(uid, who=who, why=why, to=to)
+            return True
+        if to is LifecycleState.SUSPENDED and registration.standing in _IN:
+            self.suspend(uid, who=who, why=why)
+            return True
+        return False
 
     # Expected devices.
 

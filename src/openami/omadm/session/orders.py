@@ -73,9 +73,9 @@ class Orders:
         if status.data == Status.CHUNK_ACCEPTED:
             return None
         target = status.target_refs[0] if status.target_refs else None
+        order.items.extend(status.items)
         if not isinstance(place.command, Atomic | Sequence):
             order.parts.append(Part(name_of(place.command), target, status.data, status.items))
-            order.items.extend(status.items)
         if place.top:
             order.own.append(status.data)
         return order.id

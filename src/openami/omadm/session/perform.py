@@ -238,7 +238,8 @@ class Performer:
                 self._not_executed(command)
             else:
                 failed = self._do(command, grouped=True) not in _SUCCESS
-        if not failed and self._commit():
+        why = () if failed else self._commit()
+        if why is None:
             self._tell(CommandPerformed("Atomic", None, Status.OK))
             return Status.OK
         undone = Status.ATOMIC_ROLLED_BACK if self._gate.rollback() else Status.ROLLBACK_FAILED
@@ -247,7 +248,8 @@ class Performer:
             status = self._statuses[index]
             if status.data in _SUCCESS and status.data != Status.NOT_EXECUTED:
                 self._statuses[index] = replace(status, data=undone)
-        self._statuses[at] = replace(self._statuses[at], data=int(Status.ATOMIC_FAILED))
+        whole = replace(self._statuses[at], data=int(Status.ATOMIC_FAILED), items=why)
+        self._statuses[at] = whole
         return Status.ATOMIC_FAILED
 
     def _refuse(self, atomic: Atomic, inner: list[Command]) -> int:
@@ -258,10 +260,11 @@ class Performer:
             self._say(command, Status.COMMAND_FAILED if wrong else Status.NOT_EXECUTED)
         return Status.COMMAND_FAILED
 
-    def _commit(self) -> bool:
+    def _commit(self) -> tuple[Item, ...] | None:
+        """Keep a group; return what its Status says of why not (RepPro 1.2, 5.5.16), or None."""
         try:
             self._gate.commit()
         except OpenAmiError as error:
             self._tell(CommandPerformed("Atomic", None, Status.ATOMIC_FAILED, error.message))
-            return False
-        return True
+            return (Item(data=error.message),)
+        return None

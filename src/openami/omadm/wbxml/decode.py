@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _LAST_VERSION: Final = 0x03
 _WBXML_1_0: Final = 0x00
+_STR_I: Final = Token.STR_I.value
+_END: Final = Token.END.value
 _MULTI_BYTE_OCTETS: Final = 5  # 32 bits in groups of seven (WAP-192-WBXML 5.1)
 
 
@@ -155,6 +157,7 @@ class _Body:
         self._cursor = cursor
         self._header = header
         self._limits = limits
+        self._utf8 = header.charset == "utf-8"
         self._pages = PAGES[header.kind]
         self._page = self._pages[0]
         self._tags = TAGS[self._page]
@@ -208,9 +211,30 @@ class _Body:
         if octet & ATTRIBUTES:
             self._skip_attributes()
         if octet & CONTENT:
-            self._stack.append(_Open(self._page, name, offset))
+            if not self._leaf(name, offset):
+                self._stack.append(_Open(self._page, name, offset))
         else:
             self._add(Element(self._page, name, (), offset))
+
+    def _leaf(self, name: str, offset: int) -> bool:
+        """Read an element that is one inline string of printable UTF-8, as most are, at once."""
+        cursor = self._cursor
+        data, start = cursor.data, cursor.position + 1
+        end = data.find(0, start)
+        if end < 0 or end + 1 >= len(data) or end - start > self._text:
+            return False
+        if data[start - 1] != _STR_I or data[end + 1] != _END or not self._utf8:
+            return False
+        try:
+            characters = data[start:end].decode()
+        except UnicodeDecodeError:
+            return False
+        if not characters.isprintable():
+            return False
+        self._text -= end - start
+        cursor.position = end + 2
+        self._add(Element(self._page, name, characters or (), offset))
+        return True
 
     def literal(self, octet: int) -> None:
         name = self._table_string().decode("latin-1")

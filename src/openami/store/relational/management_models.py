@@ -119,6 +119,7 @@ class KnownRow(Base):
     at: Mapped[float]
     refused: Mapped[str | None] = mapped_column(Words)
     status: Mapped[int | None]
+    words: Mapped[str] = mapped_column(Words)
 
 
 class ChangeRow(Base):
@@ -135,6 +136,7 @@ class ChangeRow(Base):
     status: Mapped[int]
     at: Mapped[float]
     origin: Mapped[str] = mapped_column(Words)
+    words: Mapped[str] = mapped_column(Words)
 
 
 class DmJobRow(Base):

@@ -64,7 +64,7 @@ def forgive(
     anywhere = under(named) if named else true()
     refused = (KnownRow.refused.is_not(None), KnownRow.uid.in_(whom), anywhere)
     missing = delete(KnownRow).where(*refused, KnownRow.format == ABSENT)
-    there = update(KnownRow).where(*refused).values(refused=None, status=None)
+    there = update(KnownRow).where(*refused).values(refused=None, status=None, words="")
     quiet = {"synchronize_session": False}
     gone = session.execute(missing.execution_options(**quiet))
     left = session.execute(there.execution_options(**quiet))

@@ -82,7 +82,9 @@ def node_of(row: KnownRow | Row[Any]) -> KnownNode:
     if row.refused is not None:
         form, _, value = row.refused.partition(":")
         refused = Setting(row.uri, form, value)
-    return KnownNode(row.uri, row.format, row.value, row.acl, row.at, refused, row.status)
+    return KnownNode(
+        row.uri, row.format, row.value, row.acl, row.at, refused, row.status, row.words
+    )
 
 
 def node_row(uid: str, node: KnownNode) -> dict[str, Any]:
@@ -97,12 +99,15 @@ def node_row(uid: str, node: KnownNode) -> dict[str, Any]:
         "at": node.at,
         "refused": None if refused is None else f"{refused.format}:{refused.value}",
         "status": node.status,
+        "words": node.words,
     }
 
 
 def change_of(row: ChangeRow) -> TreeChange:
     """Return the change of a row."""
-    return TreeChange(row.uid, row.uri, row.old, row.new, row.status, row.at, row.origin, row.id)
+    return TreeChange(
+        row.uid, row.uri, row.old, row.new, row.status, row.at, row.origin, row.words, row.id
+    )
 
 
 def change_row(change: TreeChange) -> ChangeRow:
@@ -115,4 +120,5 @@ def change_row(change: TreeChange) -> ChangeRow:
         status=change.status,
         at=change.at,
         origin=change.origin,
+        words=change.words,
     )

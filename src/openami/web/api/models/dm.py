@@ -135,6 +135,7 @@ class TreeNodeModel(Model):
     refused: int | None = Field(
         description="The status with which the device has refused what is wanted.", examples=[500]
     )
+    words: str = Field(description="What the device said of its refusal.")
 
     @classmethod
     def of(cls, node: NodeView) -> Self:
@@ -151,6 +152,7 @@ class TreeNodeModel(Model):
             wanted=WishModel.of(node.wish) if node.wish else None,
             pending=node.pending,
             refused=node.status,
+            words=node.words,
         )
 
 
@@ -191,6 +193,7 @@ class TreeChangeModel(Model):
         description="`group:NAME`, `device:UID`, `job ID`, or `device`: by itself.",
         examples=["group:north"],
     )
+    words: str = Field(description="What the device said of its refusal.")
 
     @classmethod
     def of(cls, change: TreeChange) -> Self:
@@ -202,6 +205,7 @@ class TreeChangeModel(Model):
             status=change.status,
             at=utc(change.at),
             origin=change.origin,
+            words=change.words,
         )
 
 

@@ -50,6 +50,7 @@ def _create_dm_change() -> None:
         sa.Column("status", sa.Integer(), nullable=False),
         sa.Column("at", sa.Double(), nullable=False),
         sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("words", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_dm_change")),
     )
     op.create_index("ix_dm_change_device", "dm_change", ["uid", "id"], unique=False)
@@ -108,6 +109,7 @@ def _create_dm_known() -> None:
         sa.Column("at", sa.Double(), nullable=False),
         sa.Column("refused", sa.Text(), nullable=True),
         sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("words", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("uid", "uri", name=op.f("pk_dm_known")),
     )
     refused = sa.text("refused IS NOT NULL")
