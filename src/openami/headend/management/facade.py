@@ -45,7 +45,6 @@ class Management:
     async def stop(self) -> None:
         """End every session, and finish what was begun."""
         await self.sessions.stop(self.wall.now())
-        await self.wake.stop()
         await self.accounts.stop()
 
 

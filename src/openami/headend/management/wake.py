@@ -19,7 +19,7 @@ from openami.core.errors import OpenAmiError, RemoteProtocolError, TransportErro
 from openami.fleet.accounts import WakeUp
 from openami.omadm.auth import RESYNC_NONCE
 from openami.omadm.notification import CONTENT_TYPE, Notification
-from openami.transport.http import HttpClient
+from openami.transport.post import post_once
 
 if TYPE_CHECKING:
     from openami.core.clock import Clock
@@ -36,11 +36,10 @@ ROUND: Final = 256
 """Devices that are looked up together."""
 ANSWER_S: Final = 5.0
 """For a device to take a notification: a slow mobile line twice there and back."""
-ANSWER_OCTETS: Final = 4096
-"""Of a device's answer, of which only the status is of interest."""
 BUSY_S: Final = 5.0
 """When a device that is in a session just now is thought of again."""
 _SESSIONS: Final = 0xFFFF
+_TAKEN: Final = range(200, 300)
 _REFUSED: Final = frozenset({401, 403})
 
 
@@ -87,7 +86,6 @@ class Wake:
         self._metrics = metrics
         self._wall = wall
         self._slots = asyncio.Semaphore(AT_ONCE)
-        self._client = HttpClient("", timeout_s=ANSWER_S, max_connections=AT_ONCE)
 
     async def round(self) -> None:
         """Wake every device whose time has come."""
@@ -104,10 +102,6 @@ class Wake:
         record = self._store.accounts([uid]).get(uid)
         if record is not None and record.wake_url != url:
             self._store.reach(uid, url)
-
-    async def stop(self) -> None:
-        """Close all connections."""
-        await self._client.close()
 
     async def _attempt(self, record: AccountRecord) -> WakeUp:
         now, uid = self._wall.now(), record.uid
@@ -130,22 +124,17 @@ class Wake:
             lost = self._sessions.lost_nonces(uid, number)
             nonce = RESYNC_NONCE if lost else account.server_nonce
             body = Notification(account.server_id, number).build(account.server.password, nonce)
-            async with asyncio.timeout(ANSWER_S):
-                answer = await self._client.post(
-                    record.wake_url or "",
-                    content=body,
-                    headers={"content-type": CONTENT_TYPE},
-                    max_octets=ANSWER_OCTETS,
-                )
-        except (TimeoutError, TransportError, RemoteProtocolError):
+            url = record.wake_url or ""
+            status = await post_once(url, body, CONTENT_TYPE, within=ANSWER_S)
+        except (TransportError, RemoteProtocolError):
             return Outcome.UNREACHABLE
         except OpenAmiError as error:
             log.warning("no notification was made", dcu=uid, code=error.code)
             return Outcome.UNREACHABLE
-        if answer.status in _REFUSED:
+        if status in _REFUSED:
             self._sessions.resynchronise(uid)
             return Outcome.REFUSED
-        return Outcome.SENT if answer.ok else Outcome.UNREACHABLE
+        return Outcome.SENT if status in _TAKEN else Outcome.UNREACHABLE
 
 
 def wake_url(host: str, port: int) -> str:
