@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 from cryptography import x509
 from tests.support.secured import UID, Utility
 
@@ -428,11 +429,36 @@ async def test_a_factory_folder_that_can_not_be_used_is_said_at_once(
     assert "PRIVATE" not in caught.value.message
 
 
-async def test_a_module_that_can_not_start_is_said(utility: Utility, state: Path) -> None:
-    command = (sys.executable, "-c", "raise SystemExit(3)")
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [((sys.executable, "-c", "raise SystemExit(3)"), "module.down"),
+     (("/no/such/program",), "transport.missing")],
+)  # fmt: skip
+async def test_a_module_that_can_not_start_is_said(
+    utility: Utility, state: Path, command: tuple[str, ...], code: str
+) -> None:
     with pytest.raises(TransportError) as caught:
         async with SecurityModule.start(
             state, utility.device("https://127.0.0.1:1"), command=command
         ):
             pass
-    assert caught.value.code == "module.down"
+    assert caught.value.code == code
+
+
+async def test_a_module_that_does_not_start_again_is_tried_until_it_does(
+    utility: Utility, state: Path, tmp_path: Path
+) -> None:
+    script = tmp_path / "module"
+    real = f'#!/bin/sh\nexec "{sys.executable}" -m openami.dcu.module "$@"\n'
+    script.write_text(real)
+    script.chmod(0o700)
+    factory = utility.device("https://127.0.0.1:1")
+    with structlog.testing.capture_logs() as logs:
+        async with SecurityModule.start(state, factory, command=(str(script),)) as module:
+            hidden = script.rename(tmp_path / "hidden")
+            os.kill(module.pid, signal.SIGKILL)
+            async with asyncio.timeout(30):
+                while not any("did not start" in line["event"] for line in logs):
+                    await asyncio.sleep(0.01)
+            hidden.rename(script)
+            assert await module.certificate() is None

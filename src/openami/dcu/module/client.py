@@ -24,6 +24,7 @@ from openami.dcu.module.frames import (
     text_of,
 )
 from openami.ssmp.messages import DeviceInfo
+from openami.transport.failures import transport_error
 from openami.transport.http import HttpClient
 from openami.transport.relay import FAILURE
 
@@ -204,10 +205,14 @@ class SecurityModule:
 
     async def _spawn(self) -> None:
         ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=theirs.fileno(), stdout=asyncio.subprocess.DEVNULL
-            )
+        try:
+            with theirs:
+                self._process = await asyncio.create_subprocess_exec(
+                    *self._command, stdin=theirs.fileno(), stdout=asyncio.subprocess.DEVNULL
+                )
+        except OSError as error:
+            ours.close()
+            raise transport_error(error, "starting the security module") from error
         self._reader, self._writer = await asyncio.open_connection(sock=ours)
         try:
             async with asyncio.timeout(CONTROL_S):
