@@ -249,7 +249,7 @@ class Bench:
         trust = Path(self.chain.headend["ca"]).read_bytes()
         kind = DeviceType(f"https://127.0.0.1:{self.desk.port}", trust)
         made = make_device(factory / "maker", DCU_ID, kind, factory / DCU_ID, now=now)
-        anchor = factory / "maker" / "anchor.pem"
+        anchor = (factory / "maker" / "anchor.pem").read_text("utf-8")
         await arrival.expect(self.chain, anchor, [made], {DCU_ID: "Street 1"})
         stations = self.chain.streets[0]["stations"]
         # A clock is set over the line within some tens of milliseconds of real time.

@@ -14,7 +14,6 @@ from openami.core.errors import TransportTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
-    from pathlib import Path
 
     from openami.cli.demo.chain import Chain
     from openami.headend.security.maker import MadeDevice
@@ -27,9 +26,9 @@ ARRIVE_S: Final = 90.0  # real time in which every DCU must have its configurati
 
 
 async def expect(
-    chain: Chain, anchor: Path, devices: Sequence[MadeDevice], regions: Mapping[str, str]
+    chain: Chain, anchor: str, devices: Sequence[MadeDevice], regions: Mapping[str, str]
 ) -> None:
-    """Let the head-end trust the maker, and expect its devices where they are to stand."""
+    """Let the head-end trust a maker's anchor, and expect its devices where they are to stand."""
     lines = ["uid,manufacturer,model,fingerprint,region"]
     lines += [
         f"{made.uid},{made.manufacturer},{made.model},{made.fingerprint},{regions[made.uid]}"
@@ -37,7 +36,7 @@ async def expect(
     ]
     assert chain.target is not None
     async with connected(chain.target) as client:
-        body = {"manufacturer": MAKER, "certificate": anchor.read_text("utf-8")}
+        body = {"manufacturer": MAKER, "certificate": anchor}
         checked(await client.post(f"{PREFIX}/pki/anchors", json_body=body))
         checked(await client.post(f"{PREFIX}/expected", content="\n".join(lines).encode()))
 
@@ -89,7 +88,9 @@ async def arrived(chain: Chain, uids: Sequence[str]) -> None:
                 await asyncio.sleep(0.2)
     except TimeoutError:
         late = ", ".join(arrival.uid for arrival in waiting)
-        raise TransportTimeoutError(f"not configured in time: {late}", code="demo.arrival") from None
+        raise TransportTimeoutError(
+            f"not configured in time: {late}", code="demo.arrival"
+        ) from None
 
 
 async def _look(client: HttpClient, arrival: Arrival, say: Callable[[str], None]) -> None:

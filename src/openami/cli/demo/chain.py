@@ -144,14 +144,15 @@ class Chain:
         factory = self.state / "factory"
         now = time.time()
         make_maker(factory / "maker", arrival.MAKER, now=now)
-        kind = DeviceType(self.headend["security"], Path(self.headend["ca"]).read_bytes())
+        kind = DeviceType(self.headend["security"], read(self.headend["ca"]).encode())
         made = [
             make_device(factory / "maker", uid, kind, factory / uid, now=now)
             for uid in self.plan.uids
         ]
         self.say(f"factory: {self.plan.dcus} DCUs, each with an identity and an address to ask at")
         regions = {uid: f"Street {number}" for number, uid in enumerate(self.plan.uids, 1)}
-        await arrival.expect(self, factory / "maker" / "anchor.pem", made, regions)
+        anchor = read(str(factory / "maker" / "anchor.pem"))
+        await arrival.expect(self, anchor, made, regions)
         streets = {
             region: f"{facts['stations'][0]}-{facts['stations'][-1]}"
             for region, facts in zip(regions.values(), self.streets, strict=True)
