@@ -11,6 +11,7 @@ BENCHMARKS = {
     "columns": "load profiles to columns, against gurux-dlms",
     "street": "whole reads of meters from one street, against gurux-dlms",
     "omadm": "device management messages, against xml.etree",
+    "dm_sessions": "sessions of device management through HTTP, per second and core",
     "store": "uploads, pipeline, octets a reading, queries",
 }
 
