@@ -1,0 +1,110 @@
+"""A DCU that is killed again and again on its way from the factory to its configuration.
+
+Real processes and sockets; each life is a little longer than the one before, so that the kills fall
+on every step: TLS, registration, bootstrap, the first session, the configuration that it brings.
+``OPENAMI_CHAIN_SEED`` repeats the moments of a failed run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import secrets
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from tests.support.chain_bench import WANTED, Crew
+
+from openami.cli.api import connected, get_json
+from openami.cli.demo import arrival
+from openami.cli.demo.chain import Chain, Plan
+from openami.headend.security.maker import DeviceType, make_device, make_maker
+from openami.omadm.tree.uri import format_path
+from openami.store.tree import SqliteTree
+from openami.transport.clock import SystemClock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.chain
+
+UID: Final = "DCU-1"
+LIVES: Final = 12
+LONGEST_S: Final = 2.5  # from its start to its configuration a DCU takes one to two seconds
+
+
+@pytest.mark.timeout(240)
+async def test_it_ends_registered_once_and_configured(tmp_path: Path) -> None:
+    seed = int(os.environ.get("OPENAMI_CHAIN_SEED", str(secrets.randbits(32))))
+    chance = random.Random(seed)
+    print(f"OPENAMI_CHAIN_SEED={seed}")
+    async with Crew(tmp_path / "logs") as crew:
+        chain = Chain(Plan(1, 0, "", 0.0, 1.0, 0), tmp_path, crew, print)
+        await start_headend(chain, tmp_path)
+        for life in range(LIVES):
+            await start_dcu(crew, tmp_path)
+            await asyncio.sleep(chance.uniform(0.5, 1.0) * LONGEST_S * (life + 1) / LIVES)
+            await crew.kill("dcu")
+        await start_dcu(crew, tmp_path)
+        await arrival.arrived(chain, [UID])
+        assert chain.target is not None
+        async with connected(chain.target) as client:
+            devices = await get_json(client, "/devices", kind="dcu")
+            good = await get_json(
+                client, "/pki/certificates", kind="device", subject=UID, revoked=False
+            )
+            alarms = await get_json(client, "/alarms")
+            told = await get_json(client, f"/dm/devices/{UID}/tree")
+        await crew.stop("dcu")
+    assert [device["serial"] for device in devices["items"]] == [UID]
+    assert len(good["items"]) == 1
+    assert alarms["items"] == []
+    ours = values_of(tmp_path / "dcu" / "tree.sqlite")
+    known = known_values(told)
+    assert known.keys() > WANTED.keys()
+    assert {uri: ours.get(uri) for uri in known} == known
+
+
+async def start_headend(chain: Chain, folder: Path) -> None:
+    """Start a head-end that trusts the DCU's maker, expects it and wants it configured."""
+    here = "127.0.0.1:0"
+    await chain.processes.start(
+        "headend", "headend", "run", "--json", "--state", str(folder / "headend"),
+        "--listen", here, "--device-listen", here, "--security-listen", here,
+    )  # fmt: skip
+    chain.headend = await chain.processes.ready("headend")
+    chain.target = await chain._login()
+    factory, now = folder / "factory", SystemClock().now()
+    make_maker(factory, arrival.MAKER, now=now)
+    kind = DeviceType(chain.headend["security"], (folder / "headend" / "ca.pem").read_bytes())
+    made = make_device(factory, UID, kind, folder / "identity", now=now)
+    anchor = (factory / "anchor.pem").read_text("utf-8")
+    await arrival.expect(chain, anchor, [made], {UID: "North"})
+    await arrival.want(chain, WANTED, {"North": "16-20"})
+
+
+async def start_dcu(crew: Crew, folder: Path) -> None:
+    """Start a DCU whose modem is nowhere: nothing here is about meters."""
+    await crew.start(
+        "dcu", "dcu", "run", "--factory", str(folder / "identity"), "--state", str(folder / "dcu"),
+        "--modem", "hdlc+tcp://127.0.0.1:1", "--wake", "127.0.0.1:0",
+    )  # fmt: skip
+
+
+def values_of(file: Path) -> dict[str, str]:
+    """Return the leaves of a DCU's own tree, as they are on its disk."""
+    tree = SqliteTree(file)
+    found = {node.path: node.value.decode() for node in tree.load() if node.format != "node"}
+    tree.close()
+    return found
+
+
+def known_values(told: dict[str, Any]) -> dict[str, str]:
+    """Return the leaves below AMI as the head-end knows them."""
+    place = format_path(("AMI",)) + "/"
+    return {
+        node["uri"]: node["value"]
+        for node in told["nodes"]
+        if node["uri"].startswith(place) and node["value"] is not None
+    }
