@@ -173,6 +173,21 @@ async def test_a_server_that_does_not_trust_us_is_told_apart_from_one_that_is_aw
         assert caught.value.code == "transport.refused"
 
 
+async def test_a_server_that_closes_without_a_word_is_said_to_have_done_so(
+    utility: Utility, state: Path, tmp_path: Path
+) -> None:
+    other = Utility(tmp_path / "other")
+    async with (
+        utility.serving(clients=other.authority) as server,  # sends no alert
+        SecurityModule.start(state, utility.device(server.url)) as module,
+        module.factory_client() as client,
+    ):
+        with pytest.raises(TransportError) as caught:
+            await client.post("/ssmp", content=b"x")
+        assert caught.value.code == "transport.closed"
+        assert "may not trust our certificate" in caught.value.message
+
+
 def shake_hands(listener: socket.socket, context: ssl.SSLContext) -> None:
     """Refuse a client's certificate as OpenSSL does: with an alert, after TLS 1.3's handshake."""
     peer, _ = listener.accept()

@@ -213,9 +213,9 @@ class _Link:
     def lost(self, side: _Side, exc: Exception | None) -> None:
         if side is self.near:
             self._near_lost()
-        elif exc is not None and not self._answered:
+        elif not self._answered:
             # With TLS 1.3 a server refuses our certificate only after the handshake.
-            self.refuse(transport_error(exc, "the server"))
+            self.refuse(_unanswered() if exc is None else transport_error(exc, "the server"))
         elif self.near.transport is not None and not self._refused:
             self.near.transport.close()
 
@@ -236,6 +236,11 @@ class _Link:
 
     def _transports(self) -> Iterator[asyncio.Transport]:
         return (side.transport for side in (self.far, self.near) if side.transport is not None)
+
+
+def _unanswered() -> TransportError:
+    message = "the server closed without an answer: it may not trust our certificate"
+    return TransportError(message, code="transport.closed")
 
 
 def _remove(path: str) -> None:
