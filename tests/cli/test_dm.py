@@ -150,6 +150,10 @@ async def test_what_is_wanted_is_shown_beside_what_is(run: Run, device: Device) 
     assert rows(history)[0][1:] == [WINDOW, "1", "3", "200", "group:all"]
     [change] = loads((await run("tree", "D1", WINDOW, "--history", "--json"))[0])
     assert change["origin"] == "group:all"
+    shown, _ = await run("group", "show", "all")
+    assert rows(shown) == [[WINDOW, "3", "1", "1", "0"]]
+    [progress] = loads((await run("group", "show", "all", "--json"))[0])
+    assert (progress["wish"]["uri"], progress["so"]) == (WINDOW, 1)
     groups, _ = await run("group", "list")
     assert rows(groups) == [["all", "3", "1", "1", "state=commissioned"]]
     _, said = await run("want", "--group", "all", "--remove", WINDOW)
@@ -170,6 +174,12 @@ async def test_nodes_may_be_unwanted_and_told_again(run: Run, device: Device) ->
     assert lines[1].split(maxsplit=4) == [
         WINDOW, "1", "99", "device:D1", "refused with 500: the value is 1 to 7",
     ]  # fmt: skip
+    lines, _ = await run("refused")
+    assert lines[1].split(maxsplit=5) == [
+        "D1", WINDOW, "1", "99", "500", "the value is 1 to 7",
+    ]  # fmt: skip
+    [refused] = loads((await run("refused", "--json", "--most", "5"))[0])
+    assert (refused["device"], refused["wanted"], refused["value"]) == ("D1", "99", "1")
     lines, said = await run("tree", "D1", "--diff", "--retry")
     assert "1 node will be told again" in said
     assert rows(lines) == [[WINDOW, "1", "99", "device:D1", "to", "replace"]]

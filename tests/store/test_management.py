@@ -404,3 +404,55 @@ def test_a_task_is_what_was_added(store: RelationalStore) -> None:
     store.tasks.add(job("once", TaskKind.EXEC, devices=[uid(0)]))
     expected = Task("once", uid(0), 100.0, once=True, updated=10.0)
     assert store.tasks.tasks("once").items == (expected,)
+
+
+def test_a_groups_progress_is_counted(store: RelationalStore) -> None:
+    fill(store, 8)
+    store.trees.put_group(NORTH, who="anna", now=2.0)  # 0, 2, 4, 6
+    gone = "./AMI/Meters/7"
+    store.trees.want(NORTH.scope, [setting(value="3"), Setting(gone)], who="anna", now=3.0)
+    for number, value in ((0, "3"), (1, "3"), (2, "1"), (4, "1")):
+        nodes = [KnownNode(WINDOW, "int", value)]
+        nodes += [KnownNode(gone, "node")] if number == 4 else []
+        store.trees.saw(uid(number), ["./AMI"], nodes, now=4.0, whole=True)
+    refused = Outcome(setting(value="3"), 500, "group:north", pushed=True, words="too many")
+    store.trees.settle(uid(4), [refused], now=5.0)
+    window, absent = store.trees.progress("north")
+    assert (window.wish.setting.uri, absent.wish.setting.uri) == (WINDOW, gone)
+    assert (window.devices, window.so, window.refused) == (4, 1, 1)
+    assert (absent.devices, absent.so, absent.refused) == (4, 2, 0)  # 6 was never seen
+    with pytest.raises(NotFoundError):
+        store.trees.progress("south")
+
+
+def test_refusals_of_a_fleet_are_listed(store: RelationalStore) -> None:
+    fill(store)
+    for number in (0, 1, 2):
+        outcomes = [
+            Outcome(setting(uri, "99"), 500, "x", pushed=True, words="too many")
+            for uri in (WINDOW, "./AMI/Link/Retries")
+        ]
+        store.trees.settle(uid(number), outcomes, now=5.0)
+    everything = DeviceFilter(DeviceKind.DCU)
+    page = store.trees.refused(everything, limit=4)
+    rest = store.trees.refused(everything, limit=4, after=page.next)
+    found = [(name, node.uri, node.words) for name, node in (*page.items, *rest.items)]
+    assert found == [
+        (uid(number), uri, "too many")
+        for number in (0, 1, 2)
+        for uri in ("./AMI/Link/Retries", WINDOW)
+    ]
+    assert {name for name, _ in store.trees.refused(NORTH.which).items} == {uid(0), uid(2)}
+
+
+def test_another_software_may_take_what_was_refused(store: RelationalStore) -> None:
+    fill(store, 1)
+    name, version = uid(0), "./DevDetail/SwV"
+    store.trees.saw(name, ["./DevDetail"], [KnownNode(version, "chr", "1")], now=3.0, whole=True)
+    store.trees.settle(name, [Outcome(setting(value="9"), 500, "x", pushed=True)], now=4.0)
+    same = [KnownNode(version, "chr", "1")]
+    store.trees.saw(name, ["./DevDetail"], same, now=5.0, whole=True)
+    assert WINDOW in store.trees.known(name)
+    new = [KnownNode(version, "chr", "2")]
+    store.trees.saw(name, ["./DevDetail"], new, now=6.0, whole=True)
+    assert WINDOW not in store.trees.known(name)

@@ -101,8 +101,17 @@ async def test_a_refused_value_says_so_until_it_is_told_again(
     node = (await nodes(operator))[WINDOW]
     assert (node["value"], node["refused"], node["pending"]) == ("1", 500, None)
     await device.run()
+    await operator.put(f"{DM}/groups/all", json={})
+    for params in ({}, {"group": "all"}):
+        [refused] = (await operator.get(f"{DM}/refused", params=params)).json()["items"]
+        assert (refused["device"], refused["uri"], refused["wanted"]) == ("D1", WINDOW, "99")
+        assert refused["words"] == "the value is 1 to 7"
     assert (await operator.post(f"{DM}/devices/D1/retry")).json() == {"nodes": 1}
     assert (await nodes(operator))[WINDOW]["pending"] == "replace"
+    await want(operator, "groups/all", retries="3")
+    [progress] = (await operator.get(f"{DM}/groups/all/progress")).json()["items"]
+    assert (progress["devices"], progress["so"], progress["refused"]) == (1, 1, 0)
+    assert (await operator.get(f"{DM}/groups/none/progress")).status_code == 404
 
 
 async def test_a_job_says_what_came_of_it_at_each_device(

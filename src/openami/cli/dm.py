@@ -12,7 +12,7 @@ from openami.cli.api import PREFIX, ApiError, ask, checked, find_target, get_jso
 from openami.cli.dm_jobs import execute, get, job, jobs, set_nodes
 from openami.cli.dm_log import log
 from openami.cli.dm_options import POLL_S, dm_options, printable, wanted_words
-from openami.cli.dm_wishes import group, want
+from openami.cli.dm_wishes import group, refused, want
 from openami.cli.options import examples
 from openami.cli.output import counted, emit_json, note, table
 
@@ -32,7 +32,7 @@ def dm() -> None:
     """
 
 
-for _command in (get, set_nodes, execute, want, group, jobs, job, log):
+for _command in (get, set_nodes, execute, want, group, refused, jobs, job, log):
     dm.add_command(_command)
 
 

@@ -7,11 +7,12 @@ from urllib.parse import quote, urlencode
 
 import click
 
-from openami.cli.api import PREFIX, ask, checked, find_target, get_json
+from openami.cli.api import PREFIX, ask, checked, find_target, get_json, pages
 from openami.cli.dm_options import (
     WHOM,
     dm_options,
     filter_words,
+    printable,
     read_filter,
     read_settings,
     wanted_words,
@@ -132,6 +133,62 @@ def set_group(
         emit_json(item)
     else:
         note(f"group {item['name']} has {counted(item['devices'], 'device')}")
+
+
+@group.command("show")
+@click.argument("name")
+@dm_options()
+def show_group(
+    name: str, url: str | None, ca: Path | None, token_file: Path | None, as_json: bool
+) -> None:
+    """Show how many devices of a group are as it wants them to be.
+
+    Devices that a stronger group, or what is wanted of them alone, make otherwise are in neither
+    of the last columns.
+    """
+    path = f"/dm/groups/{quote(name, safe='')}/progress"
+    found = ask(find_target(url, ca, token_file), lambda client: get_json(client, path))["items"]
+    if as_json:
+        for item in found:
+            emit_json(item)
+        return
+    rows = [
+        [item["wish"]["uri"], wanted_words(item["wish"]), item["devices"], item["so"],
+         item["refused"]]
+        for item in found
+    ]  # fmt: skip
+    table(["node", "wanted", "devices", "so", "refused"], rows)
+
+
+@click.command()
+@click.option("--group", help="Only by DCUs of this group.")
+@click.option("--most", type=click.IntRange(1), help="At most so many.")
+@dm_options()
+def refused(
+    group: str | None,
+    most: int | None,
+    url: str | None,
+    ca: Path | None,
+    token_file: Path | None,
+    as_json: bool,
+) -> None:
+    """List what DCUs have refused of what is wanted of them."""
+
+    async def work(client: HttpClient) -> list[dict[str, Any]]:
+        found = pages(client, "/dm/refused", most=most, group=group)
+        return [item async for item in found]
+
+    found = ask(find_target(url, ca, token_file), work)
+    if as_json:
+        for item in found:
+            emit_json(item)
+        return
+    rows = [
+        [item["device"], item["uri"], printable(item["value"]),
+         wanted_words({"value": item["wanted"]}), item["status"], printable(item["words"])]
+        for item in found
+    ]  # fmt: skip
+    table(["device", "node", "value", "wanted", "status", "why"], rows)
 
 
 @group.command("remove")

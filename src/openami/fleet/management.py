@@ -49,6 +49,22 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class WishProgress:
+    """How many devices of a group are as it wants them to be.
+
+    Attributes:
+        devices: those of the group that have an account.
+        so: of them, those that are known to be as wanted.
+        refused: those that have refused something of this node.
+    """
+
+    wish: Wish
+    devices: int
+    so: int
+    refused: int
+
+
+@dataclass(frozen=True, slots=True)
 class JobProgress:
     """A job, and how many devices are how far."""
 
@@ -146,6 +162,19 @@ class TreeRecords(Protocol):
 
     def purge(self, *, before: float, limit: int = 1000) -> int:
         """Forget changes from before a time; return how many."""
+        ...
+
+    def progress(self, name: str) -> Sequence[WishProgress]:
+        """Return how far a group is what it wants to be, by address; NotFoundError.
+
+        A device that a stronger group or its own wishes make otherwise is not so.
+        """
+        ...
+
+    def refused(
+        self, which: DeviceFilter, *, after: str | None = None, limit: int = 100
+    ) -> Page[tuple[str, KnownNode]]:
+        """Return what DCUs have refused: UID and node, in their order."""
         ...
 
     def wake(self, uids: Sequence[str], *, now: float) -> int:

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 from openami.fleet.desired import MOST_PRIORITY, Group, Scope, ScopeKind
 from openami.fleet.devices import DeviceKind
+from openami.fleet.ports import DeviceFilter
 from openami.headend.errors import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from openami.core.clock import Clock
-    from openami.fleet.management import TreeRecords
-    from openami.fleet.ports import DeviceFilter
+    from openami.fleet.desired import KnownNode
+    from openami.fleet.management import TreeRecords, WishProgress
+    from openami.fleet.ports import Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,19 @@ class DeviceGroups:
     def remove(self, name: str, *, who: str) -> int:
         """Remove a group with all that it wants; return how many devices that concerns."""
         return self._trees.remove_group(group_scope(name).name, who=who, now=self._wall.now())
+
+    def progress(self, name: str) -> Sequence[WishProgress]:
+        """Return how far a group is what it wants to be, by address; NotFoundError."""
+        return self._trees.progress(group_scope(name).name)
+
+    def refused(
+        self, name: str | None = None, *, after: str | None = None, limit: int = 100
+    ) -> Page[tuple[str, KnownNode]]:
+        """Return what the DCUs of a group, or all, have refused: UID and node; NotFoundError."""
+        which = DeviceFilter(kind=DeviceKind.DCU)
+        if name is not None:
+            which = self._trees.group(group_scope(name).name).which
+        return self._trees.refused(which, after=after, limit=limit)
 
     def _view(self, group: Group) -> GroupView:
         return GroupView(

@@ -25,6 +25,7 @@ from openami.store.relational.management_briefs import (
     wanted_of,
     wishes_of,
 )
+from openami.store.relational.management_figures import progress_of, refused_nodes
 from openami.store.relational.management_models import (
     AccountRow,
     ChangeRow,
@@ -59,11 +60,14 @@ if TYPE_CHECKING:
 
     from openami.fleet.desired import Group, KnownNode, Scope, Setting, Wish
     from openami.fleet.known import TreeChange
-    from openami.fleet.management import Brief, Outcome
+    from openami.fleet.management import Brief, Outcome, WishProgress
     from openami.fleet.ports import DeviceFilter, Page
     from openami.store.relational.engine import Transactions
 
 _OPEN: Final = sorted(state.value for state in OPEN_STATES)
+
+# What a device is. Another software, or another device, may take what this one has refused.
+FACTS: Final = frozenset({"./DevInfo", "./DevDetail"})
 
 
 class TreeRepository:
@@ -187,6 +191,8 @@ class TreeRepository:
             put_nodes(session, uid, lesson.kept)
             drop_nodes(session, uid, lesson.gone)
             session.add_all(map(change_row, lesson.changes))
+            if any(object_of(change.uri) in FACTS for change in lesson.changes):
+                forgive(session, [uid])
             if whole:
                 _set_known(session, uid, now)
             return lesson.changes
@@ -234,6 +240,16 @@ class TreeRepository:
             keys = [key for key, at in session.execute(oldest) if at < before]
             session.execute(delete(ChangeRow).where(ChangeRow.id.in_(keys)))
             return len(keys)
+
+    def progress(self, name: str) -> Sequence[WishProgress]:
+        with self._transactions.reading() as session:
+            return progress_of(session, group_of(_found(session, name)))
+
+    def refused(
+        self, which: DeviceFilter, *, after: str | None = None, limit: int = 100
+    ) -> Page[tuple[str, KnownNode]]:
+        with self._transactions.reading() as session:
+            return refused_nodes(session, which, after, limit)
 
     def wake(self, uids: Sequence[str], *, now: float) -> int:
         with self._transactions.writing() as session:

@@ -19,22 +19,28 @@ from openami.headend.management.trees import MOST, device_scope
 from openami.web.api.dependencies import After, Head, Limit, OperatorCaller, Viewer, errors
 from openami.web.api.models.dm import (
     Concerned,
-    DmJobModel,
-    DmJobPage,
-    DmJobRequest,
     GroupList,
     GroupModel,
     GroupRequest,
+    RefusedModel,
+    RefusedPage,
     Retried,
-    TaskModel,
-    TaskPage,
     TreeChangeModel,
     TreeChangePage,
     TreeModel,
     WishList,
     WishModel,
+    WishProgressList,
+    WishProgressModel,
     WishRequest,
     Woken,
+)
+from openami.web.api.models.dm_jobs import (
+    DmJobModel,
+    DmJobPage,
+    DmJobRequest,
+    TaskModel,
+    TaskPage,
 )
 
 router = APIRouter(prefix="/dm", tags=["device management"])
@@ -137,6 +143,32 @@ def put_group(head: Head, caller: OperatorCaller, name: Name, wish: GroupRequest
 def remove_group(head: Head, caller: OperatorCaller, name: Name) -> Concerned:
     """Remove a group with all that it wants; its devices stay as they are."""
     return Concerned(devices=head.management.groups.remove(name, who=caller.name))
+
+
+@router.get("/groups/{name}/progress", responses=errors(400, 404))
+def progress(head: Head, caller: Viewer, name: Name) -> WishProgressList:
+    """Return how many devices of a group are as it wants them to be, node by node.
+
+    A device that a stronger group or its own wishes make otherwise is not counted as `so`.
+    """
+    del caller
+    found = head.management.groups.progress(name)
+    return WishProgressList(items=[WishProgressModel.of(item) for item in found])
+
+
+@router.get("/refused", responses=errors(400, 404, 409))
+def refused(
+    head: Head,
+    caller: Viewer,
+    group: Annotated[str | None, Query(max_length=64, description="Only its devices.")] = None,
+    after: After = None,
+    limit: Limit = 100,
+) -> RefusedPage:
+    """Return what devices have refused of what is wanted of them."""
+    del caller
+    page = head.management.groups.refused(group, after=after, limit=limit)
+    items = [RefusedModel.of(uid, node) for uid, node in page.items]
+    return RefusedPage(items=items, next=page.next)
 
 
 @router.get("/groups/{name}/desired", responses=errors(400, 404))

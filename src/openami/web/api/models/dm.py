@@ -6,23 +6,13 @@ from typing import Annotated, Self
 from pydantic import Field
 
 from openami.core.clock import utc
-from openami.fleet.desired import INTERIOR, MOST_PRIORITY, Setting, StepKind, Wish
+from openami.fleet.desired import INTERIOR, MOST_PRIORITY, KnownNode, Setting, StepKind, Wish
 from openami.fleet.devices import Contact, LifecycleState
-from openami.fleet.known import TreeChange
-from openami.fleet.management import JobProgress
+from openami.fleet.known import TreeChange, leaf
+from openami.fleet.management import WishProgress
 from openami.fleet.ports import DeviceFilter
-from openami.fleet.tasks import (
-    MAX_COMMANDS,
-    MAX_DEVICES,
-    Command,
-    Result,
-    Task,
-    TaskKind,
-    TaskState,
-)
 from openami.headend.management.addresses import setting, wish
 from openami.headend.management.device_groups import GroupView
-from openami.headend.management.tasks import DEFAULT_EXPIRY_S, LONGEST_S
 from openami.headend.management.trees import MOST, NodeView, TreeView
 from openami.web.api.models.common import Cursor, Model, moment
 
@@ -269,131 +259,57 @@ class GroupList(Model):
     items: list[GroupModel]
 
 
-class DmJobRequest(Model):
-    """What DCUs are to do, once: those of `devices`, of `group`, or all that `filter` finds."""
+class WishProgressModel(Model):
+    """How many devices of a group are as it wants them to be."""
 
-    kind: TaskKind
-    uris: Annotated[list[Address], Field(max_length=MAX_COMMANDS)] = Field(
-        default_factory=list, description="What is read, or the one node that is executed."
-    )
-    settings: Annotated[list[SettingModel], Field(max_length=MAX_COMMANDS)] = Field(
-        default_factory=list, description="What is set: all of it or, at one device, nothing."
-    )
-    data: str = Field("", max_length=4096, description="What is handed to a node with exec.")
-    devices: Annotated[
-        list[Annotated[str, Field(max_length=32)]], Field(max_length=MAX_DEVICES)
-    ] = Field(default_factory=list)
-    group: Text = None
-    filter: FilterModel | None = None
-    keep: bool = Field(
-        default=False, description="Also want it so from now on, of these devices or this group."
-    )
-    repeatable: bool = Field(
-        default=False,
-        description="Execute again where nobody knows whether it was executed.",
-    )
-    expires_s: Annotated[float, Field(gt=0, le=LONGEST_S)] = DEFAULT_EXPIRY_S
-    why: str = Field("", max_length=500)
-
-
-class CommandModel(Model):
-    """One node that is read, set or executed."""
-
-    uri: str
-    format: str
-    value: str
+    wish: WishModel
+    devices: int = Field(description="Those of the group that have an account.")
+    so: int = Field(description="Of them, those that are known to be as wanted.")
+    refused: int = Field(description="Those that have refused something of this node.")
 
     @classmethod
-    def of(cls, command: Command) -> Self:
-        """Return the model of a command."""
-        return cls(uri=command.uri, format=command.format, value=command.value)
-
-
-class DmJobModel(Model):
-    """A job, and how many devices are how far."""
-
-    id: str
-    kind: TaskKind
-    commands: list[CommandModel]
-    who: str
-    why: str
-    created: datetime
-    expires: datetime
-    filter: FilterModel | None
-    devices: list[str] = Field(description="Those that were named; empty for a filter.")
-    repeatable: bool
-    total: int = Field(description="Devices that have a part in it.")
-    open: int = Field(description="Those that have not answered yet.")
-    counts: dict[TaskState, int] = Field(examples=[{"done": 4, "failed": 1}])
-
-    @classmethod
-    def of(cls, progress: JobProgress) -> Self:
-        """Return the model of a job."""
-        job, counts = progress.job, progress.counts
-        waiting = (TaskState.QUEUED, TaskState.SENT)
+    def of(cls, found: WishProgress) -> Self:
+        """Return the model of a wish's progress."""
         return cls(
-            id=job.id,
-            kind=job.kind,
-            commands=[CommandModel.of(command) for command in job.commands],
-            who=job.who,
-            why=job.why,
-            created=utc(job.created),
-            expires=utc(job.expires),
-            filter=None if job.which is None else FilterModel.of(job.which),
-            devices=list(job.devices),
-            repeatable=job.repeatable,
-            total=sum(counts.values()),
-            open=sum(counts.get(state, 0) for state in waiting),
-            counts=dict(counts),
+            wish=WishModel.of(found.wish),
+            devices=found.devices,
+            so=found.so,
+            refused=found.refused,
         )
 
 
-class DmJobPage(Model):
-    """Jobs, newest first."""
+class WishProgressList(Model):
+    """How far a group is what it wants to be, by address."""
 
-    items: list[DmJobModel]
-    next: Cursor
-
-
-class TaskResultModel(Model):
-    """What came of one command, or one node that was read."""
-
-    uri: str
-    status: int
-    format: str
-    value: str | None = Field(description="Of a node; or what the device says of its refusal.")
-
-    @classmethod
-    def of(cls, result: Result) -> Self:
-        """Return the model of a result."""
-        return cls(uri=result.uri, status=result.status, format=result.format, value=result.value)
+    items: list[WishProgressModel]
 
 
-class TaskModel(Model):
-    """What one device has to do of a job, and what came of it."""
+class RefusedModel(Model):
+    """What a device has refused."""
 
     device: str
-    state: TaskState
-    status: int | None = Field(description="Of the whole, such as 200.")
-    attempts: int
-    updated: datetime
-    results: list[TaskResultModel]
+    uri: str
+    wanted: str | None = Field(description="Null: that there be no such node.")
+    value: str | None = Field(description="What it has instead; null: no such leaf.")
+    status: int | None = Field(examples=[500])
+    words: str = Field(description="What the device said of that.")
 
     @classmethod
-    def of(cls, task: Task) -> Self:
-        """Return the model of a task."""
+    def of(cls, uid: str, node: KnownNode) -> Self:
+        """Return the model of a node that a device has refused to change."""
+        wanted = node.refused
         return cls(
-            device=task.uid,
-            state=task.state,
-            status=task.status,
-            attempts=task.attempts,
-            updated=utc(task.updated),
-            results=[TaskResultModel.of(result) for result in task.results],
+            device=uid,
+            uri=node.uri,
+            wanted=None if wanted is None or wanted.absent else wanted.value,
+            value=leaf(node),
+            status=node.status,
+            words=node.words,
         )
 
 
-class TaskPage(Model):
-    """Tasks of a job, by device."""
+class RefusedPage(Model):
+    """What devices have refused, by device and address."""
 
-    items: list[TaskModel]
+    items: list[RefusedModel]
     next: Cursor

@@ -1,0 +1,63 @@
+"""How far a fleet is what it is wanted to be, counted by the database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import and_, case, func, or_, select, tuple_
+
+from openami.fleet.desired import ABSENT
+from openami.fleet.management import WishProgress
+from openami.store.relational.management_models import AccountRow, DesiredRow, KnownRow
+from openami.store.relational.management_rows import members, node_of, wish_of
+from openami.store.relational.paging import bounded, decode_cursor, page
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.orm import Session
+
+    from openami.fleet.desired import Group, KnownNode
+    from openami.fleet.ports import DeviceFilter, Page
+
+_GONE: Final = or_(KnownRow.uid.is_(None), KnownRow.format == ABSENT)
+_SO: Final = case(
+    (DesiredRow.format == ABSENT, _GONE), else_=KnownRow.value == DesiredRow.value
+)  # fmt: skip
+
+
+def progress_of(session: Session, group: Group) -> Sequence[WishProgress]:
+    """Return for each wish of a group how many of its devices are as it says."""
+    seen = AccountRow.tree_known.is_not(None)
+    query: Any = (
+        select(
+            DesiredRow,
+            func.count(),
+            func.sum(case((and_(seen, _SO), 1), else_=0)),
+            func.sum(case((KnownRow.refused.is_not(None), 1), else_=0)),
+        )
+        .select_from(DesiredRow)
+        .join(AccountRow, AccountRow.uid.in_(members(group.which)))
+        .outerjoin(KnownRow, and_(KnownRow.uid == AccountRow.uid, KnownRow.uri == DesiredRow.uri))
+        .where(DesiredRow.scope == str(group.scope))
+        .group_by(*DesiredRow.__table__.c)
+        .order_by(DesiredRow.uri)
+    )
+    return tuple(
+        WishProgress(wish_of(row), total, so or 0, refused or 0)
+        for row, total, so, refused in session.execute(query)
+    )
+
+
+def refused_nodes(
+    session: Session, which: DeviceFilter, after: str | None, limit: int
+) -> Page[tuple[str, KnownNode]]:
+    """Return what devices have refused, by device and address."""
+    limit = bounded(limit)
+    query = select(KnownRow).where(KnownRow.refused.is_not(None), KnownRow.uid.in_(members(which)))
+    if after is not None:
+        query = query.where(
+            tuple_(KnownRow.uid, KnownRow.uri) > tuple_(*decode_cursor(after, str, str))
+        )
+    rows = session.scalars(query.order_by(KnownRow.uid, KnownRow.uri).limit(limit + 1)).all()
+    return page(rows, limit, lambda row: (row.uid, node_of(row)), lambda row: (row.uid, row.uri))
