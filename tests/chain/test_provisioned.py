@@ -1,7 +1,6 @@
 """A DCU that is killed again and again on its way from the factory to its configuration.
 
-Real processes and sockets; each life is a little longer than the one before, so that the kills fall
-on every step: TLS, registration, bootstrap, the first session, the configuration that it brings.
+Real processes and sockets. Each life ends a moment after the DCU has told of its next step.
 ``OPENAMI_CHAIN_SEED`` repeats the moments of a failed run.
 """
 
@@ -19,19 +18,32 @@ from tests.support.chain_bench import WANTED, Crew
 from openami.cli.api import connected, get_json
 from openami.cli.demo import arrival
 from openami.cli.demo.chain import Chain, Plan
+from openami.cli.demo.processes import START_S
 from openami.headend.security.maker import DeviceType, make_device, make_maker
 from openami.omadm.tree.uri import format_path
 from openami.store.tree import SqliteTree
 from openami.transport.clock import SystemClock
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 pytestmark = pytest.mark.chain
 
 UID: Final = "DCU-1"
-LIVES: Final = 12
-LONGEST_S: Final = 2.5  # from its start to its configuration a DCU takes one to two seconds
+MOMENT_S: Final = 0.1  # about what each step takes
+STEPS: Final = (
+    "event=registers",
+    "registration approved",
+    "accounts received",
+    "event=registered",
+    "certificate in use",
+    "account taken",
+    "can be woken",
+    "event=configured",
+    "event=session",
+    "event=collects",
+)
 
 
 @pytest.mark.timeout(240)
@@ -42,9 +54,10 @@ async def test_it_ends_registered_once_and_configured(tmp_path: Path) -> None:
     async with Crew(tmp_path / "logs") as crew:
         chain = Chain(Plan(1, 0, "", 0.0, 1.0, 0), tmp_path, crew, print)
         await start_headend(chain, tmp_path)
-        for life in range(LIVES):
+        for number in range(len(STEPS)):
             await start_dcu(crew, tmp_path)
-            await asyncio.sleep(chance.uniform(0.5, 1.0) * LONGEST_S * (life + 1) / LIVES)
+            await says_one_of(crew, STEPS[number:])
+            await asyncio.sleep(chance.uniform(0, MOMENT_S))
             await crew.kill("dcu")
         await start_dcu(crew, tmp_path)
         await arrival.arrived(chain, [UID])
@@ -90,6 +103,14 @@ async def start_dcu(crew: Crew, folder: Path) -> None:
         "dcu", "dcu", "run", "--factory", str(folder / "identity"), "--state", str(folder / "dcu"),
         "--modem", "hdlc+tcp://127.0.0.1:1", "--wake", "127.0.0.1:0",
     )  # fmt: skip
+
+
+async def says_one_of(crew: Crew, steps: Sequence[str]) -> None:
+    """Return once the DCU is at one of these steps: some are done once in its life."""
+    async with asyncio.timeout(START_S):
+        while not any(step in crew.said("dcu") for step in steps):
+            crew.check()
+            await asyncio.sleep(0.005)
 
 
 def values_of(file: Path) -> dict[str, str]:

@@ -237,7 +237,7 @@ class ManagedDcu:
     # Registration
 
     async def _register(self) -> bool:
-        """Come to an account; tell whether it is a new one."""
+        """Come to an account; tell whether its server has yet to say how the DCU is to work."""
         await self._registration.register(self._stop)
         block = self._registration.block
         if block is None:
@@ -247,13 +247,13 @@ class ManagedDcu:
                     hint="with an empty folder the DCU registers anew, and may have to be let in",
                     code="config.account",
                 )
-            return False
-        fresh = not holds(self.tree, block)
-        if fresh:
+            return not self._memory.fact(_MANAGED)
+        if not holds(self.tree, block):
+            self._memory.put_fact(_MANAGED, "")
             take_bootstrap(self.tree, block, now=self._clock.now())
             log.info("account taken", server=block.server_id, url=block.server_url)
         self._registration.forget()
-        return fresh
+        return not self._memory.fact(_MANAGED)
 
     def _server(self) -> ServerAccount | None:
         return server_of(self.tree.root, self._memory)
