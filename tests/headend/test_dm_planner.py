@@ -471,6 +471,16 @@ def test_a_full_device_is_tried_again_in_another_session(plant: Plant) -> None:
     assert plant.tree.text(WINDOW) == "3"
 
 
+def test_a_device_without_atomic_is_told_one_by_one(plant: Plant) -> None:
+    plant.session()
+    want(plant, number(WINDOW, 3), number(RETRIES, 9))
+    [both] = plant.planner.plan(UID, now=plant.now)
+    singles = plant.planner.done(UID, told([both], 406), session=1, now=plant.now)
+    assert [type(order.command).__name__ for order in singles] == ["Replace", "Replace"]
+    assert plant.planner.done(UID, told(singles, 200), session=1, now=plant.now) == ()
+    assert plant.store.trees.known(UID)[WINDOW].value == "3"
+
+
 def test_what_belongs_to_no_session_is_left_alone(plant: Plant) -> None:
     orders = plant.planner.plan(UID, now=plant.now)
     late = told(orders, 200)

@@ -79,6 +79,7 @@ class _Session:
         known: nothing was said against what is known of the tree.
         fresh: no task was sent yet.
         pushes: what is wanted may still be told.
+        together: the device has not said that it knows no Atomic.
         look: objects that are to be looked at.
         looked: objects and jobs that nobody can be mistaken about any more.
         redo: jobs to be told again after that.
@@ -89,6 +90,7 @@ class _Session:
     known: bool = True
     fresh: bool = True
     pushes: bool = True
+    together: bool = True
     look: set[str] = field(default_factory=set)
     looked: set[str] = field(default_factory=set)
     redo: list[ManagementJob] = field(default_factory=list)
@@ -161,7 +163,9 @@ class TreePlanner:
         if orders or not session.pushes:
             return orders
         steps = difference(brief.wanted, brief.nodes).steps
-        return tuple(self._order(session, _Push(batch)) for batch in batches(steps))
+        # A client should know Atomic, and need not (DM 1.2 SCR): then it gets one by one.
+        groups = batches(steps) if session.together else tuple((step,) for step in steps)
+        return tuple(self._order(session, _Push(group)) for group in groups)
 
     def _looks(self, session: _Session) -> Iterator[Order]:
         tops, session.look = sorted(session.look), set()
@@ -222,6 +226,9 @@ class TreePlanner:
     def _pushed(
         self, uid: str, session: _Session, steps: tuple[Step, ...], end: OrderDone, now: float
     ) -> None:
+        if end.status == Status.OPTIONAL_NOT_SUPPORTED and len(steps) > 1:
+            session.together = False
+            return
         parts = {part.target: part.status for part in end.parts if part.target}
         top = object_of(steps[0].uri)
         verdict = judge(steps, end.status, parts, looked=top in session.looked)
