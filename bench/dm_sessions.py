@@ -11,6 +11,7 @@ core to itself; with and without package 0, for devices that come by themselves.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import multiprocessing
 import ssl
@@ -249,6 +250,8 @@ async def _measure(folder: Path) -> None:
         process.start()
         theirs.close()  # so that the end of the process is the end of the pipe
         url = await asyncio.to_thread(ours.recv)
+        gc.collect()
+        gc.freeze()  # as ``run`` does
 
         async def by_themselves(count: int) -> None:
             ours.send(count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -100,6 +101,9 @@ async def run(
     with stop_signals(ending.set):
         async with headend(settings, web=web, clock=clock) as running:
             (announce or _log_start)(running)
+            # What was made for good need not be looked through again and again for rubbish.
+            gc.collect()
+            gc.freeze()
             await ending.wait()
             log.info("head-end stops")
     log.info("head-end has stopped")

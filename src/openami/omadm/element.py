@@ -23,6 +23,8 @@ class Page(IntEnum):
     METINF = 1
     DDF = 2
 
+    __hash__ = int.__hash__  # an Enum's own is slow, and every element's page is looked up
+
 
 NAMESPACES: Final[Mapping[Page, str]] = MappingProxyType(
     {Page.SYNCML: "SYNCML:SYNCML1.2", Page.METINF: "syncml:metinf", Page.DDF: "syncml:dmddf1.2"}
@@ -52,3 +54,22 @@ class Element:
     name: str
     content: tuple[Element, ...] | str | bytes = ()
     offset: int = field(default=0, compare=False, repr=False)
+
+
+_new: Final = Element.__new__
+_set_page: Final = Element.__dict__["page"].__set__
+_set_name: Final = Element.__dict__["name"].__set__
+_set_content: Final = Element.__dict__["content"].__set__
+_set_offset: Final = Element.__dict__["offset"].__set__
+
+
+def quick_element(
+    page: Page, name: str, content: tuple[Element, ...] | str | bytes, offset: int = 0
+) -> Element:
+    """Return an element as ``Element`` does, in a third of the time: a message has a hundred."""
+    element = _new(Element)
+    _set_page(element, page)
+    _set_name(element, name)
+    _set_content(element, content)
+    _set_offset(element, offset)
+    return element

@@ -131,7 +131,7 @@ def test_the_structure_names_every_node(tree: ManagementTree, server: Server) ->
     assert told["./AMI/Link/Window"] == "1"
     assert "./AMI/Link/Retries" not in told
     items = server.get("./AMI/Link?list=Struct").items
-    assert [i.data for i in items] == [None] * 7
+    assert [i.data for i in items] == [None] * 9
 
 
 @pytest.mark.parametrize("kind", ["element", "xml", "wbxml", "b64"])

@@ -49,18 +49,18 @@ _new_nonce: Final = partial(secrets.token_bytes, NONCE)
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message of a device, as it came."""
+    """A message of a device, as it came; its digest tells it from every other."""
 
     body: bytes = field(repr=False)
     content_type: str
     hmac: str | None = field(repr=False)
     message: Message = field(repr=False)
     now: float
+    digest: bytes = field(init=False)
 
-    @property
-    def digest(self) -> bytes:
-        """What tells it from every other."""
-        return hashlib.sha256(self.body + b"\0" + (self.hmac or "").encode()).digest()
+    def __post_init__(self) -> None:
+        proof = (self.hmac or "").encode()
+        object.__setattr__(self, "digest", hashlib.sha256(self.body + b"\0" + proof).digest())
 
     @property
     def notified(self) -> bool:

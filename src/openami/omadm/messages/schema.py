@@ -8,7 +8,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
 from openami.core.errors import DecodeError
-from openami.omadm.element import Element, Page
+from openami.omadm.element import Element, Page, quick_element
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,6 +32,8 @@ class Occurs(Enum):
     AT_LEAST_ONCE = auto()
     FLAG = auto()
     """At most once, and empty: its presence says yes."""
+
+    __hash__ = object.__hash__  # an Enum's own is slow, and every element's is looked up
 
 
 class Problem(Exception):  # noqa: N818 - does not leave this package: becomes a DecodeError
@@ -233,9 +235,9 @@ class Record:
             if known.choice:
                 out.extend(write(one) for one in part)
             elif known.occurs in _MANY:
-                out.extend(Element(known.page, known.name, write(one)) for one in part)
+                out.extend(quick_element(known.page, known.name, write(one)) for one in part)
             else:
-                out.append(Element(known.page, known.name, write(part)))
+                out.append(quick_element(known.page, known.name, write(part)))
         return tuple(out)
 
     @property

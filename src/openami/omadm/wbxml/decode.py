@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import DecodeError
-from openami.omadm.element import Element, Page, is_text
+from openami.omadm.element import Element, Page, is_text, quick_element
 from openami.omadm.limits import DEFAULT_LIMITS, Limits
 from openami.omadm.wbxml.tokens import (
     ATTRIBUTES,
@@ -214,7 +214,7 @@ class _Body:
             if not self._leaf(name, offset):
                 self._stack.append(_Open(self._page, name, offset))
         else:
-            self._add(Element(self._page, name, (), offset))
+            self._add(quick_element(self._page, name, (), offset))
 
     def _leaf(self, name: str, offset: int) -> bool:
         """Read an element that is one inline string of printable UTF-8, as most are, at once."""
@@ -233,7 +233,7 @@ class _Body:
             return False
         self._text -= end - start
         cursor.position = end + 2
-        self._add(Element(self._page, name, characters or (), offset))
+        self._add(quick_element(self._page, name, characters or (), offset))
         return True
 
     def literal(self, octet: int) -> None:
@@ -252,7 +252,8 @@ class _Body:
         if not self._stack:
             raise self._cursor.error("END without a beginning")
         closed = self._stack.pop()
-        self._add(Element(closed.page, closed.name, self._content(closed), closed.offset))
+        content = self._content(closed)
+        self._add(quick_element(closed.page, closed.name, content, closed.offset))
 
     def _content(self, closed: _Open) -> tuple[Element, ...] | str | bytes:
         text = b"".join(closed.text)

@@ -36,6 +36,12 @@ _COLUMNS: Final = (
     "wake_session",
 )
 _SELECT: Final = select(*(_ACCOUNT.c[name] for name in _COLUMNS))
+# Made once, as all that follows: sessions ask for them all the time.
+_WHOSE: Final = _ACCOUNT.c.uid.in_(bindparam("b_uids", expanding=True))
+_FOUND: Final = _SELECT.where(_WHOSE)
+_STANDING: Final = select(_ACCOUNT.c.uid, _ACCOUNT.c.digest).where(
+    _WHOSE, _ACCOUNT.c.suspended.is_(False)
+)
 
 _SAME: Final = (_ACCOUNT.c.uid == bindparam("b_uid"), _ACCOUNT.c.digest == bindparam("b_digest"))
 _NONCES: Final = (
@@ -66,9 +72,9 @@ class AccountRepository(SessionRepository):
     """Implements ``AccountStore``."""
 
     def accounts(self, uids: Collection[str]) -> Mapping[str, AccountRecord]:
-        query = _SELECT.where(_ACCOUNT.c.uid.in_(sorted(set(uids))))
         with self._transactions.reading() as session:
-            return {row.uid: AccountRecord(*row) for row in session.execute(query)}
+            rows = session.execute(_FOUND, {"b_uids": sorted(set(uids))})
+            return {row.uid: AccountRecord(*row) for row in rows}
 
     def commit(
         self, nonces: Sequence[NonceUpdate], sessions: Sequence[LoggedSession]
@@ -125,10 +131,8 @@ def _gone(session: Session, nonces: Sequence[NonceUpdate]) -> frozenset[str]:
     """Return the devices whose account is not the one of the update, or suspended."""
     if not nonces:
         return frozenset()
-    query = select(_ACCOUNT.c.uid, _ACCOUNT.c.digest).where(
-        _ACCOUNT.c.uid.in_([each.uid for each in nonces]), _ACCOUNT.c.suspended.is_(False)
-    )
-    standing = {(row.uid, row.digest) for row in session.execute(query)}
+    rows = session.execute(_STANDING, {"b_uids": [each.uid for each in nonces]})
+    standing = {(row.uid, row.digest) for row in rows}
     return frozenset(each.uid for each in nonces if (each.uid, each.digest) not in standing)
 
 

@@ -35,6 +35,8 @@ _SESSION: Final[Any] = DmSessionRow.__table__
 _MESSAGE: Final[Any] = DmMessageRow.__table__
 _COLUMNS: Final = tuple(SessionRecord.__dataclass_fields__)
 _SELECT: Final = select(*(_SESSION.c[name] for name in _COLUMNS))
+_ADD_SESSION: Final = insert(_SESSION)
+_ADD_MESSAGE: Final = insert(_MESSAGE)
 
 _LATEST: Final = (
     select(_SESSION.c.id)
@@ -52,7 +54,7 @@ _TRIM: Final = delete(_SESSION).where(
 def add_sessions(session: Session, logged: Sequence[LoggedSession]) -> None:
     """Add sessions with their messages within a transaction."""
     rows = [{name: getattr(each.session, name) for name in _COLUMNS} for each in logged]
-    session.execute(insert(_SESSION), rows)
+    session.execute(_ADD_SESSION, rows)
     messages = [
         {
             "session": each.session.id,
@@ -67,7 +69,7 @@ def add_sessions(session: Session, logged: Sequence[LoggedSession]) -> None:
         for message in each.messages
     ]
     if messages:
-        session.execute(insert(_MESSAGE), messages)
+        session.execute(_ADD_MESSAGE, messages)
 
 
 def _compressed(body: bytes) -> bytes:
