@@ -42,7 +42,7 @@ environment over the file.
 """
 SETTINGS = {
     "Head-end": "openami.headend.settings:HeadendSettings",
-    "DCU": "openami.dcu.settings:DcuSettings",
+    "DCU": "openami.dcu.installation:Installation",
 }
 
 

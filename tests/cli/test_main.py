@@ -12,7 +12,7 @@ import pytest
 from openami import __version__
 from openami.cli.main import COMMANDS, cli, main
 from openami.cli.output import counted, table
-from openami.dcu.settings import DcuSettings
+from openami.dcu.installation import Installation
 from openami.headend.settings import HeadendSettings
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def test_help_names_the_defaults_that_settings_have() -> None:
             HeadendSettings,
             ("state", "listen", "device_listen", "security_listen", "timezone"),
         ),
-        "openami dcu run": (DcuSettings, ("state", "addresses")),
+        "openami dcu run": (Installation, ("state",)),
     }
     for path, (settings, names) in fields.items():
         text = "".join(shown[path].split())

@@ -587,14 +587,13 @@ async def test_everything_goes_wrong_at_once(tmp_path: Path, certificates: Certi
         await proxy.stop()
 
 
-async def test_a_key_that_can_not_be_used(tmp_path: Path, certificates: Certificates) -> None:
+async def test_a_folder_that_can_not_be_used(tmp_path: Path, certificates: Certificates) -> None:
     made = Chain(tmp_path, certificates)
     made.headend.port = made.modem_port = 1
-    with pytest.raises(ConfigError):
-        await Dcu(made.settings(key=tmp_path), made.clock).__aenter__()
     (tmp_path / "file").write_text("not a folder")
+    settings = made.settings(state=tmp_path / "file")
     with pytest.raises(ConfigError):
-        await Dcu(made.settings(state=tmp_path / "file"), made.clock).__aenter__()
+        await Dcu(settings, made.clock, connect=certificates.client).__aenter__()
 
 
 def test_a_system_title_is_set_or_follows_from_the_id(
@@ -607,16 +606,6 @@ def test_a_system_title_is_set_or_follows_from_the_id(
     assert one.flag == "OAM"
     assert str(title_of(made.settings(system_title="4f414d0000000001"))) == "4F414D0000000001"
     assert START % 900 == 0
-
-
-async def test_another_dcus_certificate_is_refused(
-    tmp_path: Path, certificates: Certificates
-) -> None:
-    async with chain(tmp_path, certificates) as made:
-        settings = made.settings(id="dcu-2", state=tmp_path / "other")
-        with pytest.raises(ConfigError, match="not the certificate of DCU dcu-2") as caught:
-            await Dcu(settings, made.clock).__aenter__()
-        assert caught.value.code == "config.identity"
 
 
 async def test_only_the_meters_that_belong_here_are_read(

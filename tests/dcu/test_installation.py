@@ -15,8 +15,7 @@ from openami.omadm.objects.ami import AmiConfig, MeterEntry
 from openami.omadm.objects.catalog import device_schema
 from openami.omadm.tree.tree import ManagementTree
 
-OWN = {"id", "headend", "state", "modem", "spool_octets", "clock", "stop_s"}
-LEFT_OPEN = {"certificate", "key", "authority", "system_title"}
+OWN = {"id", "headend", "state", "modem", "system_title", "spool_octets", "stop_s"}
 
 
 def installation(**options: object) -> Installation:
@@ -53,7 +52,7 @@ def test_every_leaf_counts_and_every_setting_has_one() -> None:
     mapped = {(part, name) for part, names in _NAMES.items() for name in names}
     assert leaves - mapped == {("time", "source"), ("upload", "target")}
     set_by_tree = {name for names in _NAMES.values() for name in names.values()} | {"meters"}
-    assert set(DcuSettings.model_fields) == set_by_tree | OWN | LEFT_OPEN
+    assert set(DcuSettings.model_fields) == set_by_tree | OWN
 
 
 def test_where_readings_go_and_which_meters_are_read() -> None:

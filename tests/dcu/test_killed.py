@@ -7,6 +7,7 @@ import json
 import random
 import signal
 import sys
+from dataclasses import astuple
 from typing import TYPE_CHECKING
 
 from tests.support.dcu_chain import HOUR, chain, identity
@@ -21,9 +22,10 @@ ALL = (0, 1, 2)
 
 
 async def start(made: Chain, clock: Path) -> asyncio.subprocess.Process:
-    settings = made.settings().model_dump_json(exclude={"clock"})
+    settings = made.settings().model_dump_json()
+    files = json.dumps([str(file) for file in astuple(made.certificates)])
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.support.dcu_child", settings, str(clock),
+        sys.executable, "-m", "tests.support.dcu_child", settings, str(clock), files,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     assert process.stdout is not None

@@ -114,16 +114,12 @@ class Chain:
     # The DCU
 
     def settings(self, **options: Any) -> DcuSettings:
-        files = self.certificates
         values: dict[str, Any] = {
             "id": "dcu-1",
             "state": self.folder / "dcu",
             "modem": f"hdlc+tcp://127.0.0.1:{self.modem_port}",
             "addresses": "16-20",
             "headend": self.headend.url,
-            "certificate": files.certificate,
-            "key": files.key,
-            "authority": files.authority,
             "response_timeout_s": 2.0,
             "probe_timeout_s": 0.3,
             "probe_rest_s": 0.5,
@@ -142,10 +138,12 @@ class Chain:
             "timezone": "Asia/Seoul",
             "stop_s": 20.0,
         }
-        return DcuSettings.load(None, **{**values, **self.options, **options})
+        return DcuSettings(**{**values, **self.options, **options})
 
     async def start_dcu(self, **options: Any) -> Dcu:
-        self.dcu = await Dcu(self.settings(**options), self.clock).__aenter__()
+        self.dcu = await Dcu(
+            self.settings(**options), self.clock, connect=self.certificates.client
+        ).__aenter__()
         self._task = asyncio.ensure_future(self.dcu.run())
         return self.dcu
 

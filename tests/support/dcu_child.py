@@ -7,8 +7,11 @@ import json
 import sys
 from pathlib import Path
 
-from openami.dcu.agent import Dcu, run_dcu
+from tests.support.dcu_headend import Certificates
+
+from openami.dcu.agent import Dcu
 from openami.dcu.settings import DcuSettings
+from openami.transport.signals import stop_signals
 
 
 class FileClock:
@@ -23,7 +26,7 @@ class FileClock:
         return self._last
 
 
-async def main(settings: DcuSettings, clock: FileClock) -> None:
+async def main(settings: DcuSettings, clock: FileClock, certificates: Certificates) -> None:
     tasks: list[asyncio.Task[None]] = []
 
     async def nudge(dcu: Dcu) -> None:
@@ -36,10 +39,12 @@ async def main(settings: DcuSettings, clock: FileClock) -> None:
         sys.stdout.flush()
         tasks.append(asyncio.ensure_future(nudge(dcu)))
 
-    await run_dcu(settings, clock, ready=ready)
+    async with Dcu(settings, clock, connect=certificates.client) as dcu:
+        with stop_signals(dcu.stop):
+            ready(dcu)
+            await dcu.run()
 
 
 if __name__ == "__main__":
-    asyncio.run(
-        main(DcuSettings.load(None, **json.loads(sys.argv[1])), FileClock(Path(sys.argv[2])))
-    )
+    files = Certificates(*map(Path, json.loads(sys.argv[3])))
+    asyncio.run(main(DcuSettings(**json.loads(sys.argv[1])), FileClock(Path(sys.argv[2])), files))

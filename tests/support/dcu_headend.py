@@ -45,6 +45,11 @@ class Certificates:
     key: Path
     authority: Path
 
+    def client(self, url: str) -> HttpClient:
+        """Return the DCU's client of the head-end."""
+        tls = client_context(self.authority, certificate=self.certificate, key=self.key)
+        return HttpClient(url, tls=tls)
+
 
 def make_certificates(folder: Path, dcu: str = "dcu-1") -> Certificates:
     now = time.time()
@@ -116,9 +121,7 @@ class FakeHeadEnd:
         return [row for k, table in self.tables if k == kind for row in table.to_pylist()]
 
     def client(self) -> HttpClient:
-        files = self.certificates
-        tls = client_context(files.authority, certificate=files.certificate, key=files.key)
-        return HttpClient(self.url, tls=tls)
+        return self.certificates.client(self.url)
 
     def _app(self) -> Starlette:
         return Starlette(

@@ -23,7 +23,7 @@ import structlog
 from openami import __version__
 from openami.core.clock import isoformat
 from openami.core.errors import ConfigError
-from openami.core.identifiers import DCU_URN, SystemTitle
+from openami.core.identifiers import SystemTitle
 from openami.dcu.batches import Gatherer
 from openami.dcu.collector import Collector, Surroundings
 from openami.dcu.flow import Patience, Stop
@@ -37,17 +37,14 @@ from openami.dcu.uplink import Quarantine, Reporter, UplinkFigures, Uploader, Wo
 from openami.store.spool import Spool
 from openami.store.vault import FileVault
 from openami.transport.clock import monotonic
-from openami.transport.http import HttpClient
-from openami.transport.signals import stop_signals
-from openami.transport.tls import client_context, uris_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
-    from pathlib import Path
 
     from openami.core.clock import Clock
     from openami.dcu.roster import Station
     from openami.dcu.settings import DcuSettings
+    from openami.transport.http import HttpClient
 
 FLAG: Final = "OAM"
 
@@ -65,27 +62,17 @@ def title_of(settings: DcuSettings) -> SystemTitle:
     return SystemTitle.of(FLAG, int.from_bytes(digest[:5], "big"))
 
 
-def _check_identity(dcu: str, certificate: Path) -> None:
-    """Refuse another DCU's certificate: its readings would go under that DCU's name."""
-    if DCU_URN + dcu not in uris_of(certificate):
-        raise ConfigError(
-            f"{certificate} is not the certificate of DCU {dcu}",
-            hint="`openami headend enroll` makes a DCU's certificate",
-            code="config.identity",
-        )
-
-
 class Dcu:
     """One data concentrator; as an async context manager it opens and closes its stores.
 
     Args:
-        settings: everything that its operator decides.
+        settings: what is decided of it.
         clock: the time that it keeps and gives to its meters.
-        connect: makes a client of the head-end at an address; None: with the settings' files.
+        connect: makes a client of the head-end at an address.
         facts: what else the head-end is told of the DCU.
 
     Raises:
-        ConfigError: a certificate or a key file can not be used, or is another DCU's.
+        ConfigError: its folder or its line can not be used.
         StoreError: its state can not be used, or another process has it.
     """
 
@@ -94,12 +81,12 @@ class Dcu:
         settings: DcuSettings,
         clock: Clock,
         *,
-        connect: Callable[[str], HttpClient] | None = None,
+        connect: Callable[[str], HttpClient],
         facts: Mapping[str, Any] | None = None,
     ) -> None:
         self.settings = settings
         self._clock = clock
-        self._connect = connect or self._with_files
+        self._connect = connect
         self._facts = dict(facts or {})
         self._stack = AsyncExitStack()
         self._chance = random.SystemRandom().random
@@ -135,14 +122,6 @@ class Dcu:
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
-
-    def _with_files(self, url: str) -> HttpClient:
-        settings = self.settings
-        if settings.certificate is None or settings.key is None:
-            raise ConfigError("a DCU needs a certificate and its key", code="config.identity")
-        _check_identity(settings.id, settings.certificate)
-        tls = client_context(settings.authority, certificate=settings.certificate, key=settings.key)
-        return HttpClient(url, tls=tls)
 
     async def _assemble(self, keyring: Keyring) -> None:
         settings = self.settings
@@ -302,24 +281,3 @@ class Dcu:
             "clock_offset_s": station.clock_offset_s,
             "error": None if fault is None else {"code": fault[0], "message": fault[1][:WORDS]},
         }
-
-
-async def run_dcu(
-    settings: DcuSettings, clock: Clock, *, ready: Callable[[Dcu], None] | None = None
-) -> None:
-    """Run a DCU until SIGTERM or SIGINT; then finish what it has in hand and return.
-
-    Args:
-        settings: everything that its operator decides.
-        clock: the time that it keeps and gives to its meters.
-        ready: called once its stores are open.
-
-    Raises:
-        ConfigError: the settings, a certificate or a key file can not be used.
-        StoreError: its state can not be used, or another process has it.
-    """
-    async with Dcu(settings, clock) as dcu:
-        with stop_signals(dcu.stop):
-            if ready is not None:
-                ready(dcu)
-            await dcu.run()

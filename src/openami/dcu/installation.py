@@ -16,14 +16,16 @@ from pydantic_settings import SettingsConfigDict
 
 from openami.core.errors import ConfigError
 from openami.core.settings import Settings
-from openami.dcu.settings import PREFIX, DcuSettings
+from openami.dcu.settings import DcuSettings
 from openami.transport.clock import ClockSettings
 from openami.transport.url import LinkKind, MeterUrl
 
 if TYPE_CHECKING:
     from openami.omadm.objects.ami import AmiConfig
 
-# How the agent calls what the tree has under another name.
+PREFIX: Final = "OPENAMI_DCU_"
+
+# How collection calls what the tree has under another name.
 _NAMES: Final[dict[str, dict[str, str]]] = {
     "collection": {
         "enabled": "collect",
@@ -95,6 +97,12 @@ class Installation(Settings):
     )
     modem: str = Field(
         description="The line: hdlc+tcp://HOST:PORT or hdlc+serial:/dev/ttyUSB0?baud=9600."
+    )
+    system_title: str | None = Field(
+        default=None,
+        pattern=r"^[0-9A-Fa-f]{16}$",
+        description="The DCU's DLMS system title, 16 hexadecimal digits; made from its serial "
+        "number if not given.",
     )
     wake: str | None = Field(
         default=None,
@@ -192,4 +200,4 @@ def resolve(
         raise ValueError(problem["msg"].removeprefix("Value error, ")) from error
 
 
-_OWN: Final = ("state", "modem", "spool_octets", "clock", "stop_s")
+_OWN: Final = ("state", "modem", "system_title", "spool_octets", "stop_s")

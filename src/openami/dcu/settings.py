@@ -1,39 +1,32 @@
-"""The DCU's settings: a TOML file, and environment variables that win over it.
+"""How an inner ``Dcu`` works: what the management tree says, and what is installed.
 
-A setting ``report_every_s`` is ``report_every_s = 60`` in the file and
-``OPENAMI_DCU_REPORT_EVERY_S=60`` in the environment. Times are by the DCU's clock unless their
+``openami.dcu.installation.resolve`` makes them. Times are by the DCU's clock unless their
 description says real time, which differs only where a scaled clock is used.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - pydantic looks the annotations up
 from typing import Final, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AnyHttpUrl, Field, field_validator, model_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from openami.core.errors import ConfigError
 from openami.core.identifiers import check_serial
 from openami.core.obis import Obis
-from openami.core.settings import Settings, Words
+from openami.core.settings import Words  # noqa: TC001 - as above
 from openami.omadm.objects.ami import MeterEntry, stations
-from openami.transport.clock import ClockSettings
-from openami.transport.url import LinkKind, MeterUrl
-
-PREFIX: Final = "OPENAMI_DCU_"
 
 # IEC 62056-46, table 3: the highest station that an address of so many octets can name.
 LAST_STATION: Final = {2: 0x7D, 4: 0x3FFD}
 
 
-class DcuSettings(Settings):
-    """Everything about a DCU that its operator decides."""
+class DcuSettings(BaseModel):
+    """Everything about a DCU's collection."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: str = Field(description="The DCU's identifier, the one in its certificate.")
+    id: str = Field(description="The DCU's serial number, the one in its certificate.")
     system_title: str | None = Field(
         default=None,
         pattern=r"^[0-9A-Fa-f]{16}$",
@@ -41,7 +34,6 @@ class DcuSettings(Settings):
         "given.",
     )
     state: Path = Field(
-        default=Path("openami-dcu"),
         description="Folder of what must outlive a restart: spool, cursors, known meters, vault.",
     )
 
@@ -126,7 +118,7 @@ class DcuSettings(Settings):
     )
     event_logs: Words = Field(
         default=(*(f"0.0.99.98.{log}.255" for log in (0, 1, 2, 6, 7, 8)), "1.0.99.97.0.255"),
-        description="Logical names of the event logs. In the environment: separated by commas.",
+        description="Logical names of the event logs.",
     )
     log_period_s: int = Field(default=3600, ge=1, description="How often event logs are read.")
     settle_s: float = Field(
@@ -180,19 +172,7 @@ class DcuSettings(Settings):
     clock_margin_s: float = Field(
         default=15.0, ge=0, description="Distance from a capture in which no clock is set."
     )
-    clock: str | None = Field(
-        default=None,
-        description="A scaled clock START,FACTOR[,ORIGIN] as in 2024-07-01T00:00:00Z,600.",
-    )
-
     headend: AnyHttpUrl = Field(description="The head-end's device listener: https://HOST:PORT.")
-    certificate: Path | None = Field(
-        default=None, description="The DCU's certificate and its chain, PEM."
-    )
-    key: Path | None = Field(default=None, description="The certificate's private key, PEM.")
-    authority: Path | None = Field(
-        default=None, description="Certificates that the head-end's is checked by, PEM."
-    )
     upload_timeout_s: float = Field(
         default=60.0, gt=0, description="Longest that an upload may take (real time)."
     )
@@ -261,17 +241,6 @@ class DcuSettings(Settings):
     def _names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(str(Obis.parse(name)) for name in value)
 
-    @field_validator("modem")
-    @classmethod
-    def _modem(cls, value: str) -> str:
-        try:
-            url = MeterUrl.parse(value)
-        except ConfigError as error:
-            raise ValueError(error.message) from error
-        if url.link is not LinkKind.HDLC:
-            raise ValueError("a line of many meters is hdlc+tcp or hdlc+serial")
-        return value
-
     @field_validator("timezone")
     @classmethod
     def _zone(cls, value: str) -> str:
@@ -279,16 +248,6 @@ class DcuSettings(Settings):
             ZoneInfo(value)
         except (OSError, ValueError, KeyError) as error:
             raise ValueError(f"{value!r} is no time zone") from error
-        return value
-
-    @field_validator("clock")
-    @classmethod
-    def _clock(cls, value: str | None) -> str | None:
-        if value is not None:
-            try:
-                ClockSettings.parse(value)
-            except ConfigError as error:
-                raise ValueError(error.message) from error
         return value
 
     @field_validator("headend")
