@@ -93,7 +93,7 @@ def list_devices(
 def show(
     device_id: str, url: str | None, ca: Path | None, token_file: Path | None, as_json: bool
 ) -> None:
-    """Show one device; DEVICE is such as meter-A1000001 or dcu-D1."""
+    """Show one device, such as meter-A1000001 or dcu-D1."""
     item = ask(
         find_target(url, ca, token_file),
         lambda client: get_json(client, f"/devices/{quote(device_id, safe='')}"),

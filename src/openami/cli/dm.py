@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from openami.transport.http import HttpClient
 
 
-@click.group()
+@click.group(short_help="Look at, configure and command DCUs.")
 def dm() -> None:
     """Look at, configure and command DCUs over device management (OMA DM).
 
@@ -36,7 +36,10 @@ for _command in (get, set_nodes, execute, want, group, refused, jobs, job, log):
     dm.add_command(_command)
 
 
-@dm.command(epilog=examples("openami dm tree OAMDCU0001 ./AMI/Link", "openami dm tree D1 --diff"))
+@dm.command(
+    short_help="Show a device's tree: what it is, and what it is to be.",
+    epilog=examples("openami dm tree OAMDCU0001 ./AMI/Link", "openami dm tree D1 --diff"),
+)
 @click.argument("uid")
 @click.argument("below", required=False, metavar="[URI]")
 @click.option("--refresh", is_flag=True, help="Have the device look again, and wait for it.")

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 
 @click.command(
+    short_help="List sessions, or show one message by message.",
     epilog=examples(
         "openami dm log D1000001",
         "openami dm log --session 1800000000000001",
         "openami dm log D1000001 --last",
-    )
+    ),
 )
 @click.argument("uid", required=False)
 @click.option("--session", type=click.IntRange(0), help="Show each message of this session.")

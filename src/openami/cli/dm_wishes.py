@@ -29,11 +29,12 @@ if TYPE_CHECKING:
 
 
 @click.command(
+    short_help="Want nodes to be so from now on, or show what is wanted.",
     epilog=examples(
         "openami dm want --group north ./AMI/Collection/LoadPeriod=900",
         "openami dm want --device OAMDCU0001 ./AMI/Meters/7/Serial=OAM00000007",
         "openami dm want --group north --remove ./AMI/Collection/LoadPeriod",
-    )
+    ),
 )
 @click.argument("settings", nargs=-1, metavar="[URI=VALUE]…")
 @click.option("--device", metavar="UID", help="Of this DCU; wins over its groups.")
@@ -89,7 +90,7 @@ def _say_concerned(answer: Mapping[str, Any]) -> None:
 
 @click.group()
 def group() -> None:
-    """Groups of DCUs that are configured together: all that a filter finds."""
+    """Groups of DCUs that are configured together, by a filter."""
 
 
 @group.command("list")
@@ -197,7 +198,7 @@ def refused(
 def remove_group(
     name: str, url: str | None, ca: Path | None, token_file: Path | None, as_json: bool
 ) -> None:
-    """Remove a group with all that it wants; its devices stay as they are."""
+    """Remove a group; its devices stay as they are."""
 
     async def work(client: HttpClient) -> Any:
         path = f"{PREFIX}/dm/groups/{quote(name, safe='')}"
