@@ -143,6 +143,8 @@ class Sessions:
     async def pass_time(self, now: float) -> None:
         """End the sessions of devices that have gone silent; forget last answers."""
         for uid, device in list(self._devices.items()):
+            if device.lock.locked():  # just now it is anything but silent
+                continue
             if any(talk.timer <= now or talk.began + LONGEST_S <= now for talk in device.talks):
                 async with self._alone(uid):
                     await self._end_late(device, now)
