@@ -68,3 +68,10 @@ def test_addresses(text: str, parts: tuple[str, int]) -> None:
 def test_what_is_no_address(text: str) -> None:
     with pytest.raises(ValueError, match="HOST:PORT"):
         address(text)
+
+
+@pytest.mark.parametrize("name", ["a:b", "a b", "a+b", "", ".a", "x" * 129])
+def test_a_server_id_that_no_account_may_have(name: str) -> None:
+    """No colon, which ends a name in credentials; nothing that an access control list splits at."""
+    with pytest.raises(ValueError, match="dm_server_id"):
+        HeadendSettings(dm_server_id=name)

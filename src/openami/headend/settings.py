@@ -64,7 +64,7 @@ class HeadendSettings(Settings):
     )
     dm_server_id: str = Field(
         default="openami",
-        pattern=r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$",
         description="Name of this head-end in devices' accounts and access control lists.",
     )
     names: Words = Field(
