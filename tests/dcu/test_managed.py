@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from structlog.testing import capture_logs
-from tests.support.dcu_managed import Made, make
+from tests.support.dcu_managed import Made, Registered, make
 from tests.support.headend import running_headend
 from tests.support.management import ListPlanner, change_account, planning
 
+from openami import __version__
+from openami.core.errors import ConfigError
 from openami.dcu.device import server_of
 from openami.dcu.flow import Stop
+from openami.dcu.managed import ManagedDcu
 from openami.dcu.scheduler import Scheduler
 from openami.fleet.desired import Setting
 from openami.headend.management.trees import device_scope
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-    from openami.dcu.managed import ManagedDcu
     from openami.dcu.management import Held
     from openami.headend.server import Running
 
@@ -289,3 +291,51 @@ async def test_it_polls_where_nothing_wakes_it(
         monkeypatch.setattr(live.dcu.manager, "_poll_every", lambda: next(every, 3600.0))
         await live.until(lambda: len(planner.ends) == 3)
         assert live.dcu.wake_port is None
+
+
+async def test_the_server_hears_of_another_software(made: Made, planner: ListPlanner) -> None:
+    async with made.running() as live:
+        await live.until(lambda: live.dcu._memory.fact("software") != "")
+        live.dcu._memory.put_fact("software", "0.0.1")
+    assert not planner.alerts
+    async with made.running() as live:
+        await live.until(lambda: live.dcu.wake_port is not None)
+        assert await wake(live.dcu, notification(live.dcu, 9)) == 202
+        await live.until(lambda: planner.alerts != [])
+        (alert,) = planner.alerts
+        (item,) = alert.items
+        assert item.meta is not None
+        assert item.meta.type == "urn:openami:alert:tree-changed"
+        await live.until(lambda: live.dcu._memory.fact("software") == __version__)
+
+
+async def test_what_this_version_cannot_do_leaves_it_managed(
+    made: Made, planner: ListPlanner
+) -> None:
+    source = "./AMI/Time/Source"
+    async with made.dcu() as dcu:
+        await dcu._register()
+        dcu._memory.put_fact("managed", "yes")
+        dcu.tree._listeners.clear()  # as a version that took it
+        draft = dcu.tree.draft(1.0)
+        draft.set_value(dcu.tree.path(source), "https://time.example")
+        dcu.tree.commit(draft)
+    planner.orders["D1"] = [put("back", source, "system")]
+    with logs() as found:
+        async with made.running() as live:
+            await live.until(lambda: live.dcu.wake_port is not None)
+            assert live.dcu.collecting.agent is None
+            assert await wake(live.dcu, notification(live.dcu, 9)) == 202
+            await live.until(lambda: live.dcu.collecting.agent is not None)
+    assert "cannot collect so" in [line["event"] for line in found]
+
+
+async def test_a_tree_that_was_lost_is_said_to_be(made: Made) -> None:
+    dcu = ManagedDcu(made.installation(), SystemClock(), made.identity, Registered(None))
+    async with dcu:
+        with pytest.raises(ConfigError) as caught:
+            await dcu.run()
+    assert caught.value.code == "config.account"
+    (made.state.parent / "file").write_text("not a folder")
+    with pytest.raises(ConfigError):
+        await made.dcu(state=made.state.parent / "file").__aenter__()
