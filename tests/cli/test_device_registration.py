@@ -104,6 +104,9 @@ async def test_devices_are_decided_on(
         ["D1", "pending", "Maker", "OA-DCU", "0.2"], ["D2", "pending", "Maker", "OA-DCU", "0.2"],
     ]  # fmt: skip
     assert await run("approve", "D1", "D2") == (0, [], "D1 is approved\nD2 is approved\n")
+    for decision in ("refuse", "retire", "reopen"):
+        status, _, said = await run(decision, "D1")
+        assert (status, "Missing option '--why'" in said) == (2, True)
     await first.register()
     status, _, said = await run("approve", "D1")
     assert (status, said.split(":")[0]) == (1, "error[registration.transition]")

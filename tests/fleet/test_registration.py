@@ -244,8 +244,13 @@ def test_opening_a_live_device() -> None:
     wrong = ask(opened, OTHER, ExpectedDevice("D1", "Another"))
     assert outcome(wrong) == (Verdict.REFUSED, Reason.MISMATCH, Standing.LIVE)
     assert [type(effect) for effect in wrong.effects] == [Alarm]
-    moved = ask(opened, OTHER)
+    again = ask(wrong.registration, OTHER, ExpectedDevice("D1", "Another"))
+    assert again == Ruling(Verdict.REFUSED, wrong.registration, (), Reason.MISMATCH)
+    assert wrong.registration is not None
+    assert a.reopen(wrong.registration).registration == opened
+    moved = ask(wrong.registration, OTHER)
     assert moved.registration is not None
+    assert moved.registration.reason is None
     assert (moved.registration.live, moved.registration.open) == (D, False)
     assert ask(moved.registration).reason is Reason.STALE
     assert outcome(ask(opened)) == (Verdict.APPROVED, None, Standing.LIVE)

@@ -109,6 +109,7 @@ async def test_a_person_decides(
     assert approved["standing"] == "approved"
     again = await operator.post("/api/v1/registrations/D1/approve", json={})
     assert code_of(again) == (409, "registration.transition")
+    assert again.json()["error"]["message"] == "D1 is approved: it cannot be approved"
     await device.register()
     said = (await viewer.get("/api/v1/devices/dcu-D1/audit")).json()["items"]
     reasons = {entry["what"]: entry["why"] for entry in said}
@@ -163,6 +164,7 @@ async def test_of_two_the_second_is_taken(
         "/api/v1/devices/dcu-D1/state", json={"to": "in service", "why": "x"}
     )
     assert code_of(resume) == (409, "registration.transition")
+    assert resume.json()["error"]["message"] == "D1 is blocked: it cannot work again"
     taken = await decide(operator, "take-rival")
     assert (taken["standing"], taken["rival"], taken["certificate"]) == ("approved", None, None)
     await second.register()

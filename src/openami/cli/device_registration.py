@@ -164,12 +164,12 @@ def _decision(name: str, help_: str, *, needs_why: bool = True) -> click.Command
 
     @click.command(name, help=help_, epilog=examples(typed))
     @click.argument("uids", metavar="UID…", nargs=-1, required=True)
-    @click.option("--why", required=needs_why, default=None if needs_why else "", help=why)
+    @click.option("--why", required=needs_why, help=why)
     @_aimed
-    def command(target: Target, uids: tuple[str, ...], why: str, as_json: bool) -> None:
+    def command(target: Target, uids: tuple[str, ...], why: str | None, as_json: bool) -> None:
         async def work(client: HttpClient) -> None:
             for uid in uids:
-                item = await _post(client, f"{PREFIX}{_path(uid)}/{name}", why)
+                item = await _post(client, f"{PREFIX}{_path(uid)}/{name}", why or "")
                 if as_json:
                     emit_json(item)
                 else:

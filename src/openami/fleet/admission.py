@@ -46,6 +46,16 @@ _SHUT: Final[Mapping[Standing, Reason]] = {
     Standing.RETIRED: Reason.RETIRED,
 }
 
+_DONE: Final[Mapping[Act, str]] = {
+    Act.APPROVE: "approved",
+    Act.REFUSE: "refused",
+    Act.OFFER: "offered accounts",
+    Act.CONFIRM: "confirmed",
+    Act.SUSPECT: "suspected",
+    Act.REPLACE: "replaced",
+    Act.RETIRE: "retired",
+}
+
 # A list that is imported later, or mended, lets these in without a person.
 _OPEN_TO_THE_LIST: Final = frozenset({Reason.NOT_EXPECTED, Reason.MISMATCH})
 
@@ -201,7 +211,7 @@ def reopen(registration: Registration) -> Ruling:
     """Let a live device, or the one that replaces it, register anew; the old stays until then."""
     if registration.standing is not Standing.LIVE:
         raise _conflict(registration, "register anew")
-    return Ruling(Verdict.APPROVED, replace(registration, open=True))
+    return Ruling(Verdict.APPROVED, replace(registration, open=True, reason=None))
 
 
 def keep(registration: Registration) -> Ruling:
@@ -296,11 +306,12 @@ def _anew(
 ) -> Ruling:
     """Let a claim take the place of a live one, whose accounts stay until the new ones are."""
     if _mismatch(claim, expected) is not None:
-        alarm = _not_as_expected(registration.uid)
-        return refusal(registration, Reason.MISMATCH, (alarm,))
+        told = registration.reason is Reason.MISMATCH  # once, however often it asks
+        alarms = () if told else (_not_as_expected(registration.uid),)
+        return refusal(replace(registration, reason=Reason.MISMATCH), Reason.MISMATCH, alarms)
     past = _over(registration, registration.claim)
     moved = _move(registration, Act.REPLACE)
-    changed = replace(moved, claim=claim, grant=grant, open=False, past=past)
+    changed = replace(moved, claim=claim, grant=grant, open=False, reason=None, past=past)
     return Ruling(Verdict.APPROVED, changed)
 
 
@@ -377,7 +388,7 @@ def _over(registration: Registration, claim: Claim | None) -> tuple[bytes, ...]:
 def _move(registration: Registration, act: Act) -> Registration:
     to = TRANSITIONS.get((registration.standing, act))
     if to is None:
-        raise _conflict(registration, act)
+        raise _conflict(registration, f"be {_DONE[act]}")
     return replace(registration, standing=to)
 
 

@@ -192,7 +192,8 @@ class Registrations:
         device = self._changes.device(registration.uid)
         is_so = device is not None and device.state is LifecycleState.SUSPENDED
         if registration.standing not in _IN or is_so is not suspended:
-            how = "suspended" if is_so else registration.standing
+            suspended_in = is_so and registration.standing in _IN
+            how = "suspended" if suspended_in else registration.standing
             raise ConflictError(
                 f"{registration.uid} is {how}: it cannot {what}",
                 code="registration.transition",

@@ -44,7 +44,8 @@ class ExpectedRepository:
         with self._transactions.writing() as session:
             if devices:
                 session.connection().execute(upsert, [_values(device) for device in devices])
-            what = f"expected.imported: {len(devices)} devices"
+            said = devices[0].uid if len(devices) == 1 else f"{len(devices)} devices"
+            what = f"expected.imported: {said}"
             session.add(audit_row(AuditEntry(who, when, what, LIST)))
 
     def remove(self, uid: str, *, who: str, when: float) -> None:
