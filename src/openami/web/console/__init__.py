@@ -9,7 +9,11 @@ from starlette.routing import Match, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from openami.core.errors import NotFoundError
+from openami.web.console.admission import Admission
+from openami.web.console.alarms import Alarms
+from openami.web.console.certificates import Certificates
 from openami.web.console.fragments import Fragments
+from openami.web.console.managed import Managed
 from openami.web.console.pages import Pages
 from openami.web.console.render import Renderer
 from openami.web.console.signing import Signing
@@ -33,7 +37,8 @@ def routes(services: Services) -> Sequence[BaseRoute]:
     """Return the routes of the console; the last takes every path that nobody else does."""
     renderer = Renderer(services)
     signing = Signing(services, renderer)
-    pages = (*Pages(services, renderer).table(), *Fragments(services, renderer).table())
+    parts = (Pages, Fragments, Admission, Alarms, Certificates, Managed)
+    pages = [entry for part in parts for entry in part(services, renderer).table()]
 
     async def nowhere(request: Request) -> Response:
         lost = NotFoundError("there is no such page", code="request.unknown-path")

@@ -98,6 +98,17 @@ def watt(power: float) -> str:
     return f"{power / 1000:.2f}{THIN}kW" if abs(power) >= 1000 else f"{power:.0f}{THIN}W"
 
 
+def days(left: float) -> str:
+    """Return for how many days something is still good, rounded down."""
+    return counted(int(left), "day")
+
+
+def fingerprint(octets: bytes) -> str:
+    """Return a digest in hexadecimal digits, in groups that the eye can compare."""
+    digits = octets.hex()
+    return " ".join(digits[place : place + 8] for place in range(0, len(digits), 8))
+
+
 def for_clock(clock: Clock, zone: ZoneInfo) -> dict[str, Callable[..., str]]:
     """Return every filter; those that need the time take it from ``clock`` and ``zone``."""
 
@@ -122,6 +133,9 @@ def for_clock(clock: Clock, zone: ZoneInfo) -> dict[str, Callable[..., str]]:
         "kwh": kwh,
         "wh": wh,
         "watt": watt,
+        "days": days,
+        "fingerprint": fingerprint,
+        "octets": octets,
         "iso": isoformat,
         "ago": ago,
         "local": local,

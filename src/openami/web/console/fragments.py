@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from openami.core.errors import SecurityError
 from openami.core.obis import Obis
 from openami.fleet.jobs import Target
 from openami.fleet.operators import Role
 from openami.headend.statistics import Fresh
 from openami.web.console import charts, values, views
+from openami.web.console.forms import demand
 from openami.web.console.pages import dcu_context, latest_events
 from openami.web.console.render import is_fragment
 
@@ -97,8 +97,7 @@ class Fragments:
         return self._job(await self._services.jobs.get(request.path_params["job"]), caller)
 
     async def read(self, request: Request, caller: Caller) -> Response:
-        if not caller.may(Role.OPERATOR):
-            raise SecurityError("this takes the role operator", code="security.role")
+        demand(caller, Role.OPERATOR)
         serial = request.path_params["serial"]
         job = await self._open_read(serial)
         if job is None:

@@ -52,7 +52,7 @@ class Pages:
             asyncio.to_thread(views.overview, self._services), latest_events(self._services)
         )
         context = {**figures, "latest_events": latest, "here": "overview"}
-        return self._renderer.html("overview", context, caller=caller)
+        return await self._renderer.page("overview", context, caller=caller)
 
     async def meters(self, request: Request, caller: Caller) -> Response:
         search = request.query_params.get("q", "").strip()[:SEARCH_LENGTH]
@@ -70,7 +70,7 @@ class Pages:
             "state": state,
             "here": "meters",
         }
-        return self._renderer.html("meters", context, caller=caller)
+        return await self._renderer.page("meters", context, caller=caller)
 
     async def meter(self, request: Request, caller: Caller) -> Response:
         serial = request.path_params["serial"]
@@ -89,18 +89,18 @@ class Pages:
             "can_read": caller.may(Role.OPERATOR),
             "here": "meters",
         }
-        return self._renderer.html("meter", context, caller=caller)
+        return await self._renderer.page("meter", context, caller=caller)
 
     async def dcus(self, request: Request, caller: Caller) -> Response:
         rows, following = await asyncio.to_thread(
             views.dcu_rows, self._services, cursor_of(request)
         )
         context = {"dcus": rows, "next_url": next_url("/dcus", {}, following), "here": "dcus"}
-        return self._renderer.html("dcus", context, caller=caller)
+        return await self._renderer.page("dcus", context, caller=caller)
 
     async def dcu(self, request: Request, caller: Caller) -> Response:
         context = await dcu_context(self._services, request)
-        return self._renderer.html("dcu", {**context, "here": "dcus"}, caller=caller)
+        return await self._renderer.page("dcu", {**context, "here": "dcus"}, caller=caller)
 
     async def events(self, request: Request, caller: Caller) -> Response:
         meter = request.query_params.get("meter", "").strip()[:SERIAL_LENGTH]
@@ -116,7 +116,7 @@ class Pages:
             "meter": meter,
             "here": "events",
         }
-        return self._renderer.html("events", context, caller=caller)
+        return await self._renderer.page("events", context, caller=caller)
 
 
 async def latest_events(

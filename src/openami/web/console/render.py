@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +14,8 @@ from starlette.responses import HTMLResponse
 
 from openami import __version__
 from openami.core.errors import OpenAmiError
+from openami.fleet.operators import Role
+from openami.fleet.registration import Standing
 from openami.headend.errors import RequestError
 from openami.web.console import filters
 from openami.web.errors import ROUTER_CODES, incident, respond
@@ -35,6 +38,7 @@ TITLES: Final[Mapping[int, str]] = {
     503: "Not available now",
 }
 ELSE: Final = "Something went wrong"
+OPEN: Final = (Standing.PENDING, Standing.BLOCKED)  # a person has to decide on these
 
 
 class Renderer:
@@ -42,6 +46,8 @@ class Renderer:
 
     def __init__(self, services: Services) -> None:
         self._metrics = services.metrics
+        self._registrations = services.registrations
+        self._alarms = services.alarms
         self._zone = ZoneInfo(services.settings.timezone)
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -58,6 +64,18 @@ class Renderer:
         """The time zone of the pages."""
         return self._zone
 
+    async def page(self, template: str, context: Mapping[str, Any], *, caller: Caller) -> Response:
+        """Return a whole page as an answer, with what waits for a person in its navigation."""
+        waiting = await asyncio.to_thread(self._waiting)
+        return self.html(template, {"waiting": waiting, **context}, caller=caller)
+
+    def _waiting(self) -> dict[str, int]:
+        counts = self._registrations.counts()
+        return {
+            "registrations": sum(counts.get(standing, 0) for standing in OPEN),
+            "alarms": self._alarms.open_count(),
+        }
+
     def html(
         self,
         template: str,
@@ -70,7 +88,12 @@ class Renderer:
         """Return a template as an answer; ``caller`` is who is signed in."""
         signed: dict[str, Any] = {"zone": self._zone.key}
         if caller is not None:
-            signed |= {"operator": caller.session.operator, "csrf": caller.csrf}
+            signed |= {
+                "operator": caller.session.operator,
+                "csrf": caller.csrf,
+                "can_act": caller.may(Role.OPERATOR),
+                "can_rule": caller.may(Role.ADMIN),
+            }
         found = self._templates.get_template(f"console/{template}.html")
         return HTMLResponse(found.render({**signed, **context}), status, headers)
 

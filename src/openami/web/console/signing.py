@@ -31,6 +31,7 @@ from openami.web.errors import respond, status_of
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from starlette.datastructures import FormData
     from starlette.requests import Request
 
     from openami.core.errors import OpenAmiError
@@ -45,6 +46,7 @@ HOME: Final = "/"
 LOGIN: Final = "/login"
 NAME_LENGTH: Final = 64  # as long as an operator's name may be
 FIELDS: Final = 8  # of a form: ours have fewer
+FILES: Final = 1  # of a form: a list, a certificate
 TARGET_LENGTH: Final = 2048  # of the path to go on to: ours are shorter
 
 
@@ -85,6 +87,8 @@ class Signing:
                 return await page(request)
             except Exception as error:  # noqa: BLE001 - a bug, too, is answered with a page
                 return self._renderer.error(request, error)
+            finally:
+                await request.close()  # files that came with a form
 
         return endpoint
 
@@ -158,10 +162,15 @@ def _login_url(path: str, query: str) -> str:
     return LOGIN if target == HOME else f"{LOGIN}?{urlencode({'next': target})}"
 
 
+async def form_of(request: Request) -> FormData:
+    """Return the form that somebody who is signed in has sent."""
+    return await request.form(max_files=FILES, max_fields=FIELDS)
+
+
 async def _csrf_of(request: Request) -> str | None:
     header = request.headers.get(CSRF_HEADER)
     if header is not None:
         return header
-    form = await request.form(max_files=0, max_fields=FIELDS)
+    form = await form_of(request)
     value = form.get(CSRF_FIELD)
     return value if isinstance(value, str) else None

@@ -6,14 +6,21 @@
 "use strict";
 (() => {
   const main = document.getElementById("content");
-  const topics = ["readings", "events", "report", "device"];
+  const topics = ["readings", "events", "report", "device", "registration", "alarm"];
   const POLL_MS = 15000; // for "3 min ago", and in case that news gets lost
 
   // --- loading again -------------------------------------------------------------------------
   const queue = new Map(); // element -> {timer, last, left}
+  // Whoever writes into a part of the page is not to lose what they wrote.
+  const busy = (element) => element.querySelector("details[open] > form") !== null;
   const fire = (element, entry) => {
     entry.timer = 0;
+    if (!element.isConnected) return;
     entry.last = performance.now();
+    if (busy(element)) {
+      schedule(element, entry);
+      return;
+    }
     entry.left -= 1;
     htmx.trigger(element, "news");
     if (entry.left > 0) schedule(element, entry);
@@ -100,8 +107,11 @@
     shown.set(element.dataset.value, element.textContent);
   });
   compare(false);
-  document.addEventListener("htmx:afterSettle", () => {
+  document.addEventListener("htmx:afterSettle", (event) => {
     compare(true);
+    // The button that was pushed may be gone, with all that it was in: read on from the top.
+    const pushed = event.detail.requestConfig?.verb === "post";
+    if (pushed && document.activeElement === document.body) main.focus();
     const now = progress();
     if (now && now !== said) say(now);
     said = now;
