@@ -124,32 +124,14 @@ def build(context: Context, stores: Stores) -> Services:
     pki = Pki.open(home, stores.certificates, vault, settings=settings, wall=wall)
     registrar, registrations = _registration(context, stores, pki)
     registry = Registry(
-        devices,
-        audit,
-        ownership,
-        bus=bus,
-        clock=clock,
-        wall=wall,
-        pki=pki,
+        devices, audit, ownership, bus=bus, clock=clock, wall=wall, pki=pki,
         registrations=registrations,
-    )
+    )  # fmt: skip
     credentials = Credentials(devices, vault, audit, ownership, wall=wall)
     reports = Reports(devices, ownership, credentials, bus=bus, clock=clock)
-    statistics = Statistics(
-        devices,
-        stores.readings,
-        stores.events,
-        reports,
-        clock=clock,
-        wall=wall,
-        schedule=ReadSchedule(period=settings.read_every_s),
-    )
     alarms = Alarms(stores.alarms, bus=bus, wall=wall)
-    metrics.watch_devices(statistics.device_counts)
-    metrics.watch_listeners(bus.listeners)
-    metrics.watch_alarms(stores.alarms.open_count)
-    metrics.watch_registrations(registrations.counts)
-    return Services(
+    statistics = _statistics(context, stores, reports)
+    services = Services(
         settings=settings,
         clock=clock,
         wall=wall,
@@ -160,17 +142,7 @@ def build(context: Context, stores: Stores) -> Services:
         registrar=registrar,
         registrations=registrations,
         alarms=alarms,
-        management=build_management(
-            stores.accounts,
-            vault,
-            TreePlanner(stores.trees, stores.tasks, bus=bus),
-            trees=stores.trees,
-            tasks=stores.tasks,
-            alarms=alarms,
-            metrics=metrics,
-            settings=settings,
-            wall=wall,
-        ),
+        management=_management(context, stores, alarms),
         ownership=ownership,
         registry=registry,
         credentials=credentials,
@@ -183,13 +155,54 @@ def build(context: Context, stores: Stores) -> Services:
             stores.operators, audit, wall=wall, metrics=metrics, settings=settings, home=home
         ),
         statistics=statistics,
-        health=Health(
-            {
-                "database": lambda: f"{len(devices.list(limit=1).items)} row read",
-                "lake": lambda: f"{statistics.overview().store.readings} readings",
-                "disk": disk_probe(home.root),
-            }
-        ),
+        health=_health(context, stores, statistics),
+    )
+    _watch(services, stores)
+    return services
+
+
+def _watch(services: Services, stores: Stores) -> None:
+    """Let the metrics ask for what is counted only when somebody looks."""
+    metrics = services.metrics
+    metrics.watch_devices(services.statistics.device_counts)
+    metrics.watch_listeners(services.bus.listeners)
+    metrics.watch_alarms(stores.alarms.open_count)
+    metrics.watch_registrations(services.registrations.counts)
+
+
+def _statistics(context: Context, stores: Stores, reports: Reports) -> Statistics:
+    return Statistics(
+        stores.devices,
+        stores.readings,
+        stores.events,
+        reports,
+        clock=context.clock,
+        wall=context.wall,
+        schedule=ReadSchedule(period=context.settings.read_every_s),
+    )
+
+
+def _health(context: Context, stores: Stores, statistics: Statistics) -> Health:
+    return Health(
+        {
+            "database": lambda: f"{len(stores.devices.list(limit=1).items)} row read",
+            "lake": lambda: f"{statistics.overview().store.readings} readings",
+            "disk": disk_probe(context.home.root),
+        }
+    )
+
+
+def _management(context: Context, stores: Stores, alarms: Alarms) -> Management:
+    return build_management(
+        stores.accounts,
+        stores.vault,
+        TreePlanner(stores.trees, stores.tasks, bus=context.bus),
+        trees=stores.trees,
+        tasks=stores.tasks,
+        alarms=alarms,
+        metrics=context.metrics,
+        settings=context.settings,
+        wall=context.wall,
     )
 
 
