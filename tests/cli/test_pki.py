@@ -89,6 +89,9 @@ def test_an_operator_gets_a_certificate(
     state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, here = tmp_path / "anna", ["--state", str(state)]
+    out.mkdir()
+    (out / "key.pem").write_text("of last year, for all to read")
+    (out / "key.pem").chmod(0o644)
     assert main(["pki", "operator", "anna", "--out", str(out), *here]) == 0
     identity = Identity.from_pem(
         (out / "key.pem").read_bytes() + (out / "certificate.pem").read_bytes()

@@ -76,6 +76,15 @@ def test_assigning_needs_a_dcu_that_is_in_use(street: Services) -> None:
     assert street.ownership.meters("D1") == {"M2"}
 
 
+def test_a_dcu_that_is_shut_out_gets_no_certificate(street: Services) -> None:
+    street.registry.move("dcu-D1", LifecycleState.SUSPENDED, who="test", why="x")
+    before = street.pki.certificates(subject="D1").items
+    with pytest.raises(ConflictError) as caught:
+        street.registry.enroll_dcu("D1", who="test")
+    assert caught.value.code == "device.shut-out"
+    assert street.pki.certificates(subject="D1").items == before
+
+
 @pytest.mark.parametrize("why", ["", "  \n ", "x" * 501])
 def test_a_change_needs_a_reason(street: Services, why: str) -> None:
     with pytest.raises(RequestError) as caught:

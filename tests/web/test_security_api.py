@@ -177,6 +177,35 @@ async def test_a_certificate_is_renewed_and_the_one_before_ends(
     assert running.services.alarms.list().items == ()
 
 
+async def test_a_copy_that_renews_after_the_device_has_raises_an_alarm(
+    running: Running, device: FactoryDevice
+) -> None:
+    await device.register()
+    copied = device.disk
+    key = device.renew()
+    await device.ask()
+    new = c.Identity(c.load_certificate(device.client.state.chain[0]), key)
+    async with client_of(running, new.pem(), running.device_url) as client:
+        assert (await client.get("/device/v1/cursors")).status_code == 200
+    device.disk = copied
+    device.reboot()
+    device.renew()
+    for _ in range(2):
+        assert code_of(await device.ask()) == (403, "certificate.revoked")
+    (alarm,) = running.services.alarms.list().items
+    assert (alarm.code, alarm.subject) == ("certificate.revoked", "dcu-D1")
+
+
+async def test_who_is_shut_out_and_revoked_raises_no_alarm(
+    running: Running, device: FactoryDevice
+) -> None:
+    await device.register()
+    device.renew()
+    running.services.registrations.retire("D1", who="anna", why="scrapped")
+    assert code_of(await device.ask()) == (403, "certificate.revoked")
+    assert running.services.alarms.list().items == ()
+
+
 async def test_who_is_revoked_renews_nothing(running: Running, device: FactoryDevice) -> None:
     await device.register()
     serial = c.load_certificate(device.client.state.chain[0]).serial_number

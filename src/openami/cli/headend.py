@@ -262,9 +262,9 @@ def who() -> str:
 
 def write_private(path: Path, content: bytes) -> None:
     """Write a file that only its owner may read; ConfigError."""
+    from openami.headend.files import write_whole
+
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+        write_whole(path, content)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error

@@ -233,9 +233,9 @@ def operator(
 
     own = new_key()
     key = requested_key(_read(request)) if request else own.public_key()
+    out.mkdir(parents=True, exist_ok=True, mode=0o700)
     with opened as home:
         issued = home.pki.issue_operator(name, key, who=who(), now=time.time())
-    out.mkdir(parents=True, exist_ok=True, mode=0o700)
     if request is None:
         write_private(out / "key.pem", key_pem(own))
     write_private(out / "certificate.pem", issued.pem())

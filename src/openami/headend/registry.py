@@ -165,14 +165,16 @@ class Registry:
             ConflictError: ``device.shut-out``, the DCU is suspended or retired.
         """
         now = self._wall.now()
-        credentials = self._pki.enroll(dcu, now=now)
         name = device_id(DeviceKind.DCU, dcu)
         try:
             device = self._devices.get(name)
         except NotFoundError:
-            device = self._devices.add(Device(DeviceKind.DCU, dcu), who=who, when=now, why=why)
-        if device.state in SHUT_OUT:
+            device = None
+        if device is not None and device.state in SHUT_OUT:
             raise ConflictError(f"DCU {dcu} is {device.state}", code="device.shut-out")
+        credentials = self._pki.enroll(dcu, now=now)
+        if device is None:
+            device = self._devices.add(Device(DeviceKind.DCU, dcu), who=who, when=now, why=why)
         if device.state is LifecycleState.REGISTERED:
             words = why or "credentials were issued"
             device = self._devices.move(

@@ -207,6 +207,11 @@ def _tell_revoked(request: Request, dcu: str, serial: int) -> None:
     if not told.due((dcu, serial), now):
         return
     log.warning("revoked certificate", dcu=dcu, serial=f"{serial:x}", code="certificate.revoked")
+    alarm_revoked(services, dcu, serial)
+
+
+def alarm_revoked(services: Services, dcu: str, serial: int) -> None:
+    """Raise the alarm for a revoked certificate in use, unless its device is shut out. Blocks."""
     try:
         services.registry.admitted(dcu)
     except SecurityError:

@@ -15,13 +15,14 @@ from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.routing import Route
 
-from openami.core.errors import RemoteProtocolError, SecurityError
+from openami.core.errors import NotFoundError, RemoteProtocolError, SecurityError
 from openami.crypto.certificates import load_certificate
 from openami.headend.errors import BusyError, RequestError
 from openami.headend.seldom import Seldom
 from openami.ssmp.messages import MAX_MESSAGE, MEDIA_TYPE, Refused, decode
 from openami.ssmp.server import Server, identify
 from openami.web import crl
+from openami.web.device_api import alarm_revoked
 from openami.web.errors import install
 from openami.web.middleware import BoundedBody, Guarded
 
@@ -90,7 +91,9 @@ class Desk:
                 now=now,
             )
         except SecurityError as error:
-            self._tell(hashlib.sha256(leaf).hexdigest()[:16], error.code, error.message, now)
+            told = self._tell(hashlib.sha256(leaf).hexdigest()[:16], error.code, error.message, now)
+            if told and error.code == "certificate.revoked":
+                self._alarm(load_certificate(leaf).serial_number)
             raise
         try:
             answer = self._server.answer(octets, peer, now=now)
@@ -101,15 +104,25 @@ class Desk:
         self._count(peer, answer, now)
         return answer
 
+    def _alarm(self, serial: int) -> None:
+        """Tell people that somebody would renew a certificate that another has used up."""
+        try:
+            record = self._services.pki.certificate(serial)
+        except NotFoundError:
+            return  # a factory certificate, which its maker has revoked
+        alarm_revoked(self._services, record.subject, serial)
+
     def _count(self, peer: Peer, octets: bytes, now: float) -> None:
         answer: Answer = decode(octets)  # type: ignore[assignment] # the server answers nothing else
         self._services.metrics.ssmp(type(answer).__name__.lower())
         if isinstance(answer, Refused):
             self._tell(peer.uid, "ssmp.refused", answer.reason.name.lower(), now)
 
-    def _tell(self, peer: str, code: str, message: str, now: float) -> None:
-        if self._told.due((peer, code, message), now):
+    def _tell(self, peer: str, code: str, message: str, now: float) -> bool:
+        due = self._told.due((peer, code, message), now)
+        if due:
             log.warning("registration refused", peer=peer, code=code, message=message)
+        return due
 
 
 async def _ssmp(request: Request) -> Response:

@@ -28,7 +28,8 @@ class CertificateRow(Base):
 
     __tablename__ = "certificate"
     __table_args__ = (
-        Index("ix_certificate_subject", "kind", "subject"),
+        Index("ix_certificate_subject", "subject", "kind"),
+        Index("ix_certificate_issued", "issued", "serial"),
         Index("ix_certificate_revoked", "authority", "revoked"),
     )
 

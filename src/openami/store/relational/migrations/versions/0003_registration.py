@@ -61,7 +61,8 @@ def _create_certificate() -> None:
         sa.PrimaryKeyConstraint("serial", name=op.f("pk_certificate")),
     )
     op.create_index("ix_certificate_revoked", "certificate", ["authority", "revoked"], unique=False)
-    op.create_index("ix_certificate_subject", "certificate", ["kind", "subject"], unique=False)
+    op.create_index("ix_certificate_issued", "certificate", ["issued", "serial"], unique=False)
+    op.create_index("ix_certificate_subject", "certificate", ["subject", "kind"], unique=False)
 
 
 def _create_crl() -> None:
