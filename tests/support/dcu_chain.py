@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tests.support.abandoned import Abandoned
 from tests.support.dcu_headend import Certificates, FakeHeadEnd
 
 from openami.core.clock import ManualClock
@@ -60,6 +61,7 @@ class Chain:
     street: StreetRunner | None = None
     dcu: Dcu | None = None
     modem_port: int = 0
+    abandoned: Abandoned = field(default_factory=Abandoned)
     _task: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
@@ -157,6 +159,7 @@ class Chain:
     async def kill_dcu(self) -> None:
         """End it at once, wherever it is: what is not on the disk is gone."""
         if self._task is not None:
+            self.abandoned.expect()
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
@@ -244,3 +247,4 @@ async def chain(folder: Path, certificates: Certificates, **options: Any) -> Asy
         await made.kill_dcu()
         await made.stop_street()
         await made.headend.stop()
+        made.abandoned.collect()

@@ -56,7 +56,7 @@ class PatientClient(HttpClient):
     have none: they end in its security module.
     """
 
-    _HANDSHAKE_S = 0.3
+    _HANDSHAKE_S = 10.0
 
     def __init__(self, base_url: str, **options: Any) -> None:
         super().__init__(base_url, **options)
