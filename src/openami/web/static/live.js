@@ -10,7 +10,7 @@
   const POLL_MS = 15000; // for "3 min ago", and in case that news gets lost
 
   // --- loading again -------------------------------------------------------------------------
-  const queue = new Map(); // element -> {timer, last, left}
+  const queue = new WeakMap(); // element -> {timer, last, left}; elements come and go
   // Whoever writes into a part of the page is not to lose what they wrote.
   const busy = (element) => element.querySelector("details[open] > form") !== null;
   const fire = (element, entry) => {
@@ -122,6 +122,11 @@
   const problem = document.getElementById("problem");
   let troubled = null;
   document.addEventListener("htmx:beforeSwap", (event) => {
+    const { requestConfig, target } = event.detail;
+    if (requestConfig.verb === "get" && busy(target)) { // opened since it was asked for
+      event.detail.shouldSwap = false;
+      return;
+    }
     if (!event.detail.xhr.getResponseHeader("HX-Retarget")) return;
     event.detail.shouldSwap = true;
     event.detail.isError = false;
