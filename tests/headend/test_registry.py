@@ -76,6 +76,21 @@ def test_assigning_needs_a_dcu_that_is_in_use(street: Services) -> None:
     assert street.ownership.meters("D1") == {"M2"}
 
 
+def test_what_a_retired_dcu_has_is_revoked(street: Services) -> None:
+    street.registry.enroll_dcu("D1", who="test")
+    street.registry.move("dcu-D1", LifecycleState.RETIRED, who="anna", why="scrapped")
+    gone = street.pki.certificates(subject="D1").items
+    assert [record.reason for record in gone] == ["cessationOfOperation"] * 2
+    assert all(street.pki.is_revoked(record.serial) for record in gone)
+    said = [entry for entry in street.registry.audit(subject="dcu-D1").items if entry.who == "anna"]
+    assert [entry.what.split()[0] for entry in said] == ["certificate.revoked"] * 2 + [
+        "device.state"
+    ]
+    assert {entry.why for entry in said} == {"scrapped"}
+    (other,) = street.pki.certificates(subject="D2").items
+    assert other.revoked is None
+
+
 def test_a_dcu_that_is_shut_out_gets_no_certificate(street: Services) -> None:
     street.registry.move("dcu-D1", LifecycleState.SUSPENDED, who="test", why="x")
     before = street.pki.certificates(subject="D1").items

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import ConflictError, NotFoundError, SecurityError
+from openami.fleet.certificates import CertificateKind
 from openami.fleet.devices import (
     AuditEntry,
     Device,
@@ -110,6 +111,8 @@ class Registry:
     def move(self, name: str, to: LifecycleState, *, who: str, why: str) -> Device:
         """Move a device in its lifecycle; a DCU's registration moves along.
 
+        What a DCU has that is retired is revoked.
+
         Raises:
             NotFoundError: there is no such device.
             ConflictError: ``device.transition`` or ``registration.transition``, no way leads there.
@@ -120,8 +123,17 @@ class Registry:
         if follows is not None and follows.follow(device.serial, to, who=who, why=words):
             return self._devices.get(name)
         device = self._devices.move(name, to, who=who, when=self._wall.now(), why=words)
+        if follows is not None and to is LifecycleState.RETIRED:
+            self._revoke_all(device.serial, who=who, why=words)
         self._tell(device)
         return device
+
+    def _revoke_all(self, dcu: str, *, who: str, why: str) -> None:
+        """Revoke what a DCU has that was enrolled by hand; it is shut out already."""
+        kind, when = CertificateKind.DEVICE, self._wall.now()
+        while found := self._pki.certificates(kind=kind, subject=dcu, revoked=False).items:
+            for record in found:
+                self._pki.revoke(record.serial, "cessationOfOperation", when=when, who=who, why=why)
 
     def describe(self, name: str, description: Description, *, who: str) -> Device:
         """Set what people say of a device."""
