@@ -148,3 +148,16 @@ def scene(folder: Path, **options: Any) -> Iterator[Scene]:
                 yield Scene(facts["url"], facts["device_url"], authority, admin, folder)
         finally:
             child.kill()
+
+
+@contextmanager
+def office(folder: Path) -> Iterator[str]:
+    """Run a head-end with devices to decide on; return its address."""
+    command = [sys.executable, "-m", "tests.support.office_process", str(folder)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
+        try:
+            assert child.stdout is not None
+            # Before the address, the log says what has happened.
+            yield next(line[1:].strip() for line in child.stdout if line.startswith("@"))
+        finally:
+            child.kill()
