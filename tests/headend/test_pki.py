@@ -18,6 +18,7 @@ from openami.crypto.chains import verify
 from openami.crypto.revocation import Revoked, make_crl
 from openami.fleet.certificates import CertificateKind
 from openami.headend.errors import RequestError
+from openami.headend.security import anchors
 from openami.headend.security.authorities import DAY, lasting, new_key
 from openami.headend.security.pki import IssuedCertificate, Pki, chain_pem, key_pem, serial_number
 from openami.headend.services import Context, Services, Stores, build
@@ -268,6 +269,15 @@ def test_only_an_authority_can_be_an_anchor(pki: Pki, wall: ManualClock) -> None
     pki.add_anchor("M", der, who="anna")
     with pytest.raises(RequestError, match="already"):
         pki.add_anchor("Another", der, who="anna")
+
+
+def test_there_are_so_many_anchors_at_most(
+    pki: Pki, wall: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(anchors, "ANCHORS", 1)
+    pki.add_anchor("M", maker("M", wall).certificate_pem(), who="anna")
+    with pytest.raises(RequestError, match="there are 1 trust anchors"):
+        pki.add_anchor("N", maker("N", wall).certificate_pem(), who="anna")
 
 
 def list_of(root: Identity, wall: ManualClock, *serials: int, age: float = 0) -> bytes:

@@ -68,6 +68,7 @@ STATUSES: Final[Mapping[str, int]] = {
     "security.login": 401,
     "security.session": 401,
     "security.throttled": 429,
+    "certificate.request": 400,
     "fleet": 403,
     "device": 409,
     "job": 409,
