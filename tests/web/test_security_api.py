@@ -311,6 +311,23 @@ async def test_too_many_at_once_are_told_to_come_back(
     assert answer.headers["retry-after"] == "10"
 
 
+async def test_one_device_does_not_take_the_places_of_others(
+    running: Running, maker: Maker, device: FactoryDevice
+) -> None:
+    running.services.registrations.expect([ExpectedDevice("D2")], who="test")
+    asked = device.client.next_request(device.now)
+    assert asked is not None
+    with running.services.registrar._changes.alone("D1"):  # nothing of D1 is answered
+        posts = {asyncio.create_task(device.post(asked)) for _ in range(security_api.OF_ONE + 1)}
+        done, waiting = await asyncio.wait(posts, return_when=asyncio.FIRST_COMPLETED)
+        assert [code_of(post.result()) for post in done] == [(503, "busy.security")]
+        other = FactoryDevice(running, maker, "D2")
+    await other.register()
+    for answer in await asyncio.gather(*waiting):
+        assert isinstance(answered(answer), m.Approved)
+    assert isinstance(answered(await device.post(asked)), m.Approved)
+
+
 async def test_answers_are_counted(running: Running, device: FactoryDevice) -> None:
     await device.register()
     figures = running.services.metrics.exposition().decode()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from openami.ssmp.server import Peer
 
 AT_ONCE: Final = 64  # requests under way: each waits for a signature and a commit or two
+OF_ONE: Final = 2  # of these of one device: a request, and the same again after a cut connection
 BODY_S: Final = 10.0  # a request has about 600 octets
 RETRY_S: Final = 10.0
 
@@ -62,7 +64,7 @@ class Desk:
         self._services = services
         self._server = Server(services.registrar)
         self._told = Seldom()
-        self._busy = 0
+        self._busy: Counter[bytes] = Counter()
 
     async def answer(self, octets: bytes, leaf: bytes, others: tuple[bytes, ...]) -> bytes:
         """Return the answer to one request of who shows the certificate ``leaf``.
@@ -70,15 +72,17 @@ class Desk:
         Raises:
             RequestError: ``request.ssmp``, the octets are no request.
             SecurityError: ``certificate.…``, nobody vouches for the certificate.
-            BusyError: too many ask at once.
+            BusyError: too many ask at once, or one asks too much.
         """
-        if self._busy >= AT_ONCE:
+        # Who waits for his own earlier request holds a thread that others need.
+        if self._busy.total() >= AT_ONCE or self._busy[leaf] >= OF_ONE:
             raise BusyError("too many devices ask", retry_after=RETRY_S, code="busy.security")
-        self._busy += 1
+        self._busy[leaf] += 1
         try:
             return await asyncio.to_thread(self._answer, octets, leaf, others)
         finally:
-            self._busy -= 1
+            self._busy[leaf] -= 1
+            self._busy += Counter()  # forgets who is done
 
     def _answer(self, octets: bytes, leaf: bytes, others: tuple[bytes, ...]) -> bytes:
         now, pki = self._services.wall.now(), self._services.pki
