@@ -19,7 +19,13 @@ import structlog
 from cryptography import x509
 from tests.support.secured import UID, Utility
 
-from openami.core.errors import ConfigError, OpenAmiError, SecurityError, TransportError
+from openami.core.errors import (
+    ConfigError,
+    OpenAmiError,
+    SecurityError,
+    StoreError,
+    TransportError,
+)
 from openami.crypto.certificates import make_request, read_request
 from openami.dcu.module import frames
 from openami.dcu.module.client import SecurityModule
@@ -262,28 +268,57 @@ async def test_an_answer_that_nobody_waited_for_is_not_taken_for_the_next(
             assert await module.certificate() is None
 
 
-def test_the_module_ends_with_its_dcu(utility: Utility, tmp_path: Path) -> None:
+DCU = """import asyncio, sys; from pathlib import Path
+from openami.dcu.module.client import SecurityModule
+async def main():
+    async with SecurityModule.start(*map(Path, sys.argv[1:])) as module:
+        print(module.pid, flush=True); await asyncio.sleep(60)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    "signals",
+    [
+        # Signals to the whole terminal or service are the DCU's to answer.
+        pytest.param((signal.SIGTERM, signal.SIGINT), id="running"),
+        pytest.param((signal.SIGSTOP,), id="hanging"),
+    ],
+)
+def test_the_module_ends_with_its_dcu(
+    utility: Utility, tmp_path: Path, signals: tuple[signal.Signals, ...]
+) -> None:
     factory = utility.device("https://127.0.0.1:1")
-    script = (
-        "import asyncio, sys; from pathlib import Path\n"
-        "from openami.dcu.module.client import SecurityModule\n"
-        "async def main():\n"
-        "    async with SecurityModule.start(*map(Path, sys.argv[1:])) as module:\n"
-        "        print(module.pid, flush=True); await asyncio.sleep(60)\n"
-        "asyncio.run(main())\n"
-    )
     with subprocess.Popen(
-        [sys.executable, "-c", script, str(tmp_path / "s"), str(factory)], stdout=subprocess.PIPE
+        [sys.executable, "-c", DCU, str(tmp_path / "s"), str(factory)], stdout=subprocess.PIPE
     ) as dcu:
         assert dcu.stdout is not None
         pid = int(dcu.stdout.readline())
         watched = os.pidfd_open(pid)
-        # Signals to the whole terminal or service are the DCU's to answer.
-        os.kill(pid, signal.SIGTERM)
-        os.kill(pid, signal.SIGINT)
+        for number in signals:
+            os.kill(pid, number)
         dcu.kill()
         dcu.wait()
         assert ended(watched)
+
+
+async def test_a_folder_of_state_serves_one_dcu_at_a_time(
+    utility: Utility, state: Path, tmp_path: Path
+) -> None:
+    factory = utility.device("https://127.0.0.1:1")
+    hasty = (
+        sys.executable,
+        "-c",
+        "from openami.dcu.module import process; process.LOCK_S = 0.2; process.main()",
+    )
+    async with SecurityModule.start(state, factory) as module:
+        with pytest.raises(StoreError) as caught:
+            async with SecurityModule.start(state, factory, command=hasty):
+                pass
+        assert caught.value.code == "store.busy"
+        assert await module.certificate() is None
+    async with SecurityModule.start(state, factory, command=hasty) as module:
+        assert await module.certificate() is None
 
 
 def ended(descriptor: int) -> bool:

@@ -14,6 +14,7 @@ import resource
 import signal
 import socket
 import sys
+import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import uvloop
 
-from openami.core.errors import DecodeError, LocalProtocolError, OpenAmiError
+from openami.core.errors import DecodeError, LocalProtocolError, OpenAmiError, StoreError
 from openami.crypto.certificates import uid_of
 from openami.dcu.module.frames import (
     IdentityName,
@@ -43,7 +44,12 @@ if TYPE_CHECKING:
 MAX_RELAYS: Final = 16
 """Servers that a DCU speaks with are three: security, management, uploads."""
 
-_PR_SET_DUMPABLE: Final = 4  # prctl(2)
+LOCK_S: Final = 10.0
+"""For a module of a DCU that was killed to end; one that lasts longer is another DCU's."""
+
+_LOCK_AGAIN_S: Final = 0.05
+_PR_SET_PDEATHSIG: Final = 1  # prctl(2)
+_PR_SET_DUMPABLE: Final = 4
 
 
 class Module:
@@ -169,18 +175,42 @@ def _module(state: Path, factory: Path) -> Module:
     """Open the keys, once a module before this one has ended, and go where the sockets are."""
     made = Factory.open(factory)
     descriptor = os.open(state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)  # kept until this process ends
+    _take(descriptor)
     os.chdir(descriptor)  # a socket's path has 108 octets at most; its name is shorter
     for left in Path().glob("*.sock"):  # by a module that was killed
         left.unlink()
     return Module(made, Keystore(state, made.uid, made.authority))
 
 
+def _take(descriptor: int) -> None:
+    """Have a folder for this process alone until it ends.
+
+    Raises:
+        StoreError: ``store.busy``: another one keeps it.
+    """
+    until = time.monotonic() + LOCK_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise StoreError(
+                    "the security module's folder: in use by another process",
+                    hint="a folder of state serves one DCU at a time: stop the other",
+                    code="store.busy",
+                ) from None
+            time.sleep(_LOCK_AGAIN_S)
+        else:
+            return
+
+
 def _harden() -> None:
-    """Keep keys out of core files and of other processes of the same user."""
+    """Keep keys out of core files and of other processes; end with the DCU even when hanging."""
     os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    prctl = ctypes.CDLL(None).prctl
+    prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     for number in (signal.SIGINT, signal.SIGTERM):
         # They are the DCU's, which needs its module until it has handed over what it has.
         signal.signal(number, signal.SIG_IGN)
