@@ -58,7 +58,7 @@ class Device:
 
     def at(self, text: str) -> float:
         """Let it be some time; return how long the scheduler then rests."""
-        self.clock.advance(moment(f"20260601T{text}Z") - self.clock.now())
+        self.clock.set(float(moment(f"20260601T{text}Z")))
         return self.scheduler._round()
 
     def says(self, leaf: str) -> str:
@@ -88,6 +88,36 @@ def test_times_that_were_slept_through_are_made_up_for_once() -> None:
     device.at("173000")
     assert len(device.done) == 2
     assert device.says("NextRun") == "20260601T180000Z"
+
+
+def test_a_clock_that_was_wrong_holds_nothing_up_once_it_is_set_back() -> None:
+    device = Device()
+    device.clock.advance(86_400.0)  # a day ahead when the device starts
+    device.scheduler = device.started()
+    device.task(Start="20260601T123000Z", Interval="3600")
+    device.clock.advance(3600.0)
+    device.scheduler._round()
+    assert len(device.done) == 1
+    device.at("120000")
+    assert device.says("NextRun") == "20260601T123000Z"
+    device.at("122959")
+    assert len(device.done) == 1
+    device.at("123000")
+    device.at("123001")
+    assert len(device.done) == 2
+    device.at("122930")  # half a minute back is no reason to do it again
+    device.at("123000")
+    assert len(device.done) == 2
+    assert device.says("NextRun") == "20260601T133000Z"
+
+
+def test_a_task_of_one_time_is_not_done_again_when_the_clock_is_set_back() -> None:
+    device = Device()
+    device.task(Start="20260601T123000Z")
+    device.at("133000")
+    device.at("120000")
+    device.at("123000")
+    assert len(device.done) == 1
 
 
 def test_a_task_of_one_time_is_done_once_even_late() -> None:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 REST_MOST_S: Final = 60.0
 """A rest ends after this long at the latest, since the DCU's clock may be set meanwhile."""
+SET_BACK_S: Final = 60.0
+"""A last run further ahead than this was by a clock that has been set back since."""
 _OWN: Final = frozenset({"State", "LastRun", "NextRun", "LastStatus"})
 
 log = structlog.get_logger("dcu.schedule")
@@ -37,7 +39,8 @@ class Scheduler:
     """Executes the tasks of a tree; a ``Listener`` of its SCHED.
 
     A time that the DCU slept through is made up for once. A task that repeats and was never run
-    begins with the first time after it was seen.
+    begins with the first time after it was seen. A clock that is set back does not hold up what
+    repeats until the time is come again.
 
     Args:
         tree: the DCU's.
@@ -103,9 +106,13 @@ class Scheduler:
         return max(wait, 0.0)
 
     def _due(self, task: SchedTask) -> float | None:
-        last = self._tree.text(f"./SCHED/{task.name}/LastRun")
-        if last:
-            after = float(moment(last))
+        now = self._clock.now()
+        self._began = min(self._began, now)
+        text = self._tree.text(f"./SCHED/{task.name}/LastRun")
+        last = float(moment(text)) if text else None
+        ahead = last is not None and last > now + SET_BACK_S
+        if last is not None and not (ahead and task.interval):
+            after = last
         elif task.interval:
             after = self._began
         else:
