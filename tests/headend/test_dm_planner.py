@@ -91,6 +91,35 @@ def test_the_first_session_makes_the_tree_known(plant: Plant, media: MediaType) 
     assert plant.orders == []
 
 
+TASK = {
+    "Enabled": ("bool", "false"),
+    "Interval": ("int", "3600"),
+    "Operation": ("chr", COLLECT),
+    "Spread": ("int", "60"),
+    "Start": ("chr", "20260101T000000Z"),
+    "TaskID": ("chr", "nightly"),
+}
+
+
+def test_a_whole_task_is_wanted_though_some_of_it_comes_by_itself(plant: Plant) -> None:
+    plant.session()
+    want(plant, *(Setting(f"./SCHED/night/{leaf}", *told) for leaf, told in TASK.items()))
+    plant.session()
+    assert {leaf: plant.tree.text(f"./SCHED/night/{leaf}") for leaf in TASK} == {
+        leaf: value for leaf, (_, value) in TASK.items()
+    }
+
+
+def test_a_job_makes_a_whole_task_in_any_order(plant: Plant) -> None:
+    plant.session()
+    leaves = sorted(TASK, reverse=True)
+    ask(plant, TaskKind.SET, *(Command(f"./SCHED/night/{leaf}", *TASK[leaf]) for leaf in leaves))
+    plant.session()
+    assert task(plant).state is TaskState.DONE
+    assert plant.tree.text("./SCHED/night/Interval") == "3600"
+    assert plant.tree.text("./SCHED/night/Enabled") == "false"
+
+
 @pytest.mark.parametrize("media", list(MediaType))
 def test_what_is_wanted_is_pushed_together(plant: Plant, media: MediaType) -> None:
     plant.media = media

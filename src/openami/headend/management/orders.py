@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from openami.fleet.desired import ABSENT, StepKind
@@ -17,7 +18,9 @@ from openami.omadm.messages.model import (
     Meta,
     Replace,
 )
+from openami.omadm.objects.catalog import device_schema
 from openami.omadm.tree.node import Format
+from openami.omadm.tree.uri import UriLimits, parse_uri
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -64,7 +67,37 @@ def work(job: ManagementJob, there: Collection[str]) -> OrderCommand:
         meta = Meta(format=command.format or Format.CHR.value) if command.value else None
         item = Item(Location(command.uri), meta=meta, data=command.value or None)
         return Exec(0, item, correlator=job.id)
-    return _together([_change(_kind(c, there), c.uri, c.format, c.value) for c in job.commands])
+    kinds = _as_they_come([(_kind(c, there), c.uri) for c in job.commands])
+    changes = zip(kinds, job.commands, strict=True)
+    return _together([_change(kind, c.uri, c.format, c.value) for kind, c in changes])
+
+
+def as_they_come(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """Return steps with those as Replace whose leaf comes by itself with one that is added before.
+
+    A folder that is made comes with the leaves that have a default value (TND 1.2, clause 6.1.2.1
+    for the folder, the DDF for the values): a second Add would be refused with 418.
+    """
+    kinds = _as_they_come([(step.kind, step.uri) for step in steps])
+    return tuple(replace(step, kind=kind) for step, kind in zip(steps, kinds, strict=True))
+
+
+def _as_they_come(changes: Sequence[tuple[StepKind, str]]) -> list[StepKind]:
+    kinds: list[StepKind] = []
+    made: set[str] = set()
+    for kind, uri in changes:
+        folder = uri.rpartition("/")[0]
+        comes = kind is StepKind.ADD and folder in made and _has_default(uri)
+        kinds.append(StepKind.REPLACE if comes else kind)
+        if kind is StepKind.ADD:
+            made.add(folder)
+    return kinds
+
+
+def _has_default(uri: str) -> bool:
+    """Tell whether a new folder has this leaf by itself."""
+    rule = device_schema().rule(parse_uri(uri, UriLimits()).path)
+    return rule is not None and bool(rule.least and rule.default)
 
 
 def _kind(command: Command, there: Collection[str]) -> StepKind:

@@ -31,7 +31,7 @@ from openami.headend.management.answers import (
     statuses,
     words_of,
 )
-from openami.headend.management.orders import ACCOUNTS, TOPS, look, push, work
+from openami.headend.management.orders import ACCOUNTS, TOPS, as_they_come, look, push, work
 from openami.omadm.codes import AlertCode, Status
 from openami.omadm.session.events import NO_ANSWER, Order
 
@@ -162,7 +162,7 @@ class TreePlanner:
         orders = tuple(self._work(uid, session, now)) if brief.open else ()
         if orders or not session.pushes:
             return orders
-        steps = difference(brief.wanted, brief.nodes).steps
+        steps = as_they_come(difference(brief.wanted, brief.nodes).steps)
         # A client should know Atomic, and need not (DM 1.2 SCR): then it gets one by one.
         groups = batches(steps) if session.together else tuple((step,) for step in steps)
         return tuple(self._order(session, _Push(group)) for group in groups)
