@@ -31,11 +31,13 @@ def serial_of(running: Running, subject: str = "D1") -> str:
 
 
 async def test_a_revoked_device_is_out_at_once(
-    running: Running, dcu: httpx.AsyncClient, operator: httpx.AsyncClient
+    running: Running, dcu: httpx.AsyncClient, admin: httpx.AsyncClient, operator: httpx.AsyncClient
 ) -> None:
     assert (await dcu.get("/device/v1/cursors")).status_code == 200
     path = f"/api/v1/pki/certificates/{serial_of(running)}"
-    answer = await operator.post(f"{path}/revoke", json={"reason": "keyCompromise", **WHY})
+    wish = {"reason": "keyCompromise", **WHY}
+    assert code(await operator.post(f"{path}/revoke", json=wish)) == (403, "security.role")
+    answer = await admin.post(f"{path}/revoke", json=wish)
     assert answer.status_code == 200, answer.text
     told = answer.json()
     assert (told["reason"], told["days_left"]) == ("keyCompromise", 0)

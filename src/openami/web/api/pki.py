@@ -8,7 +8,7 @@ from openami.crypto.certificates import requested_key
 from openami.fleet.certificates import CertificateKind
 from openami.headend.registry import reason
 from openami.headend.security.pki import serial_number
-from openami.web.api.dependencies import Admin, After, Head, Limit, OperatorCaller, Viewer, errors
+from openami.web.api.dependencies import Admin, After, Head, Limit, Viewer, errors
 from openami.web.api.models.pki import (
     AnchorList,
     AnchorModel,
@@ -99,9 +99,7 @@ def certificate(head: Head, caller: Viewer, serial: Serial) -> CertificateModel:
 
 
 @router.post("/certificates/{serial}/revoke", responses=errors(400, 404))
-def revoke(
-    head: Head, caller: OperatorCaller, serial: Serial, revocation: Revocation
-) -> CertificateModel:
+def revoke(head: Head, caller: Admin, serial: Serial, revocation: Revocation) -> CertificateModel:
     """Revoke a certificate for good: from now on nobody gets in with it."""
     number, now = serial_number(serial), head.wall.now()
     why = reason(revocation.why)
