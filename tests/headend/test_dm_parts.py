@@ -185,6 +185,13 @@ def test_a_transcript_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
+def test_what_a_device_calls_itself_and_its_messages_is_cut() -> None:
+    transcript = Transcript(7, "D1", "A" * 99, notified=False, now=NOW)
+    transcript.add(b"a", "x/" + "y" * 99, sent=False, now=NOW)
+    logged = transcript.close(SessionEnded(End.DONE), orders=0, now=NOW)
+    assert (len(logged.session.session), len(logged.messages[0].media)) == (16, 64)
+
+
 @pytest.mark.parametrize("secret", [b"AAuthSecret", b"AAuthData", b"syncml:auth-basic"])
 def test_a_message_with_a_password_is_not_kept(secret: bytes) -> None:
     transcript = Transcript(7, "D1", "2A", notified=False, now=NOW)

@@ -8,9 +8,11 @@ import pytest
 import structlog
 from tests.support.dm_planned import UID, Plant, add_devices
 
+from openami.core.errors import StoreError
 from openami.fleet.desired import Scope, ScopeKind, Setting
 from openami.fleet.tasks import Command, ManagementJob, TaskKind, TaskState
 from openami.headend.management import planner
+from openami.headend.management.answers import found_nodes
 from openami.omadm.codes import AlertCode
 from openami.omadm.messages.media import MediaType
 from openami.omadm.messages.model import Alert, Item, Location, Meta
@@ -541,3 +543,31 @@ def test_what_a_device_tells_besides_is_in_the_log(plant: Plant) -> None:
     assert (line["node"], line["data"], line["what"]) == (
         "./SCHED/night", "500", ["urn:openami:alert:task-failed"],
     )  # fmt: skip
+
+
+def test_a_store_that_fails_once_costs_no_order(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant.session()
+    ask(plant, TaskKind.GET, Command(WINDOW))
+    want(plant, number(WINDOW, 5))
+    orders = plant.planner.plan(UID, now=plant.now)
+    ends = [OrderDone(order.id, 200) for order in orders]
+    trees = plant.planner._trees
+    brief, broken = trees.brief, [StoreError("busy")]
+
+    def once(uid: str) -> object:
+        if broken:
+            raise broken.pop()
+        return brief(uid)
+
+    monkeypatch.setattr(trees, "brief", once)
+    with pytest.raises(StoreError):
+        plant.planner.done(UID, ends, session=1, now=plant.now)
+    assert plant.planner.done(UID, ends, session=1, now=plant.now)
+
+
+def test_a_format_that_nobody_knows_is_text() -> None:
+    item = Item(source=Location("./AMI"), meta=Meta(format="y" * 40), data="1")
+    [node] = found_nodes(OrderDone("1", 200, (item,)), "./AMI")
+    assert (node.format, node.value) == ("chr", "1")

@@ -30,6 +30,7 @@ _PREFIX: Final = "Reversed-Domain-Name:"
 # What says that an operation went well: these and no mark at all (DM Protocol 1.2, clause 8.7).
 _HARMLESS: Final = frozenset({None, "", "informational", "harmless"})
 _LIMITS: Final = UriLimits()
+_FORMATS: Final = frozenset(form.value for form in Format)
 
 
 def nodes_of(items: Iterable[Item]) -> Iterator[KnownNode]:
@@ -54,9 +55,9 @@ def _nodes(item: Item) -> Iterator[KnownNode]:
             value = "" if node.interior else _text(node.value)
             yield KnownNode(format_path(below), node.format.value, value, str(node.acl))
         return
-    form = meta.format or Format.CHR.value
+    form = meta.format if meta.format in _FORMATS else Format.CHR
     data = item.data if isinstance(item.data, str | bytes) else ""
-    yield KnownNode(address, Format.BIN.value if form == Format.B64 else form, _text(data))
+    yield KnownNode(address, str(Format.BIN if form == Format.B64 else form), _text(data))
 
 
 def _text(value: Value) -> str:

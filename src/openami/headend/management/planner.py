@@ -127,12 +127,14 @@ class TreePlanner:
                     self._pushed(uid, state, steps, end, now)
                 case _Work(job):
                     self._worked(uid, state, job, end, now)
+        others = state.waiting.keys() - {end.id for end in mine}
+        over = any(end.status == NO_ANSWER for end in mine) or state.rounds + 1 >= MAX_ROUNDS
+        # A store that fails here is asked again with the same: what is done is forgotten last.
+        more = () if over or others else self._next(uid, state, now)
         for end in mine:
             del state.waiting[end.id]
         state.rounds += 1
-        if any(end.status == NO_ANSWER for end in mine) or state.rounds >= MAX_ROUNDS:
-            return ()
-        return () if state.waiting else self._next(uid, state, now)
+        return more
 
     def told(
         self, uid: str, info: Mapping[str, str] | None, alerts: Sequence[Alert], *, now: float

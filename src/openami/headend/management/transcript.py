@@ -14,6 +14,9 @@ MAX_OCTETS: Final = 256 * 1024
 the rest says nothing new."""
 MAX_MESSAGES: Final = 500
 """Of one session that are kept, for the same reason."""
+MAX_ID: Final = 16
+MAX_MEDIA: Final = 64
+"""Characters of a session's id and of a media type that are kept: the rest is a device's joke."""
 
 # Nodes of DMAcc that hold passwords and nonces (OMA-TS-DM_StdObj 1.2, 5.3), and a Cred with one.
 _SECRETS: Final = (b"AAuthSecret", b"AAuthData", b"auth-basic")
@@ -28,7 +31,7 @@ class Transcript:
     def __init__(self, number: int, uid: str, session: str, *, notified: bool, now: float) -> None:
         self.number = number
         self._uid = uid
-        self._session = session
+        self._session = session[:MAX_ID]
         self._notified = notified
         self._began = now
         self._messages: list[MessageRecord] = []
@@ -43,7 +46,9 @@ class Transcript:
             return
         secret = any(name in body for name in _SECRETS)
         kept = b"" if secret or self._octets > MAX_OCTETS else body
-        self._messages.append(MessageRecord(self._count, sent, now, media, len(body), kept))
+        self._messages.append(
+            MessageRecord(self._count, sent, now, media[:MAX_MEDIA], len(body), kept)
+        )
 
     def close(self, end: SessionEnded, *, orders: int, now: float) -> LoggedSession:
         """Return the session for the log."""
