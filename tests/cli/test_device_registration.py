@@ -7,9 +7,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import structlog
 from tests.support.factory import FactoryDevice, Maker
-from tests.support.headend import PASSWORD, running_headend
+from tests.support.headend import PASSWORD
 
 from openami.cli import device_registration
 from openami.cli.device_registration import split_list
@@ -19,18 +18,10 @@ from openami.fleet.operators import Role
 from openami.transport.clock import SystemClock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
     from pathlib import Path
 
     from openami.headend.server import Running
-
-
-@pytest.fixture
-async def running(tmp_path: Path) -> AsyncIterator[Running]:
-    # What the head-end logs does not go where the commands print.
-    with structlog.testing.capture_logs():
-        async with running_headend(tmp_path) as running:
-            yield running
 
 
 @pytest.fixture

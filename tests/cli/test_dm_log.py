@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import TYPE_CHECKING
 
 import click
 import pytest
-import structlog
-from tests.support.headend import PASSWORD, dcu_client, running_headend
+from tests.support.headend import dcu_client
 from tests.support.management import Device, give_account
 
 from openami.cli.dm_log import log
-from openami.fleet.operators import Role
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import Callable, Coroutine
     from pathlib import Path
 
     from openami.headend.server import Running
@@ -25,30 +22,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-async def running(tmp_path: Path) -> AsyncIterator[Running]:
-    # What the head-end logs does not go where the command prints.
-    with structlog.testing.capture_logs():
-        async with running_headend(tmp_path) as running:
-            yield running
-
-
-@pytest.fixture
-def run(
-    running: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Run:
+def run(runner: Callable[[click.Command], Run]) -> Run:
     """Return what runs the command, and returns what it prints and what it says."""
-    running.services.operators.add("anna", PASSWORD, Role.OPERATOR, who="test")
-    granted = running.services.operators.make_token("anna", label="test", days=1)
-    monkeypatch.setenv("OPENAMI_URL", running.url)
-    monkeypatch.setenv("OPENAMI_TOKEN", granted.secret)
-    monkeypatch.setenv("OPENAMI_CA", str(running.home.authority))
-
-    async def call(*arguments: str) -> tuple[list[str], str]:
-        await asyncio.to_thread(log.main, list(arguments), standalone_mode=False)
-        out, err = capsys.readouterr()
-        return out.splitlines(), err
-
-    return call
+    return runner(log)
 
 
 async def test_sessions_are_listed_and_shown(running: Running, run: Run, tmp_path: Path) -> None:

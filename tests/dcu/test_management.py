@@ -16,9 +16,10 @@ from openami.core.clock import ManualClock
 from openami.core.errors import StoreFullError
 from openami.dcu.device import server_of, take_bootstrap
 from openami.dcu.flow import Stop
-from openami.dcu.management import Held, Manager
+from openami.dcu.management import ALERTS_MOST, Held, Manager
 from openami.omadm.auth import HMAC_HEADER, Credentials
-from openami.omadm.messages.model import Item, Location, Replace
+from openami.omadm.codes import AlertCode
+from openami.omadm.messages.model import Alert, Item, Location, Replace
 from openami.omadm.objects.catalog import device_schema
 from openami.omadm.objects.device import DeviceFacts, bind_facts
 from openami.omadm.session.account import Account
@@ -208,3 +209,19 @@ async def test_a_full_disk_breaks_a_session_and_not_the_device(
         monkeypatch.undo()
         office.session = None
         assert (await manager.session()).end is End.DONE
+
+
+async def test_what_happens_during_a_session_is_told_in_the_next(memory: DeviceMemory) -> None:
+    office = Office()
+    async with managed(office, memory) as manager:
+        manager.alert(Alert(0, AlertCode.GENERIC, correlator="before"))
+        news = [Alert(0, AlertCode.GENERIC, correlator=str(n)) for n in range(ALERTS_MOST)]
+
+        def while_it_runs(made: Response) -> Response:
+            while news:
+                manager.alert(news.pop())
+            return made
+
+        office.fault = while_it_runs
+        assert (await manager.session()).end is End.DONE
+        assert {alert.correlator for alert in manager._alerts} == set(map(str, range(ALERTS_MOST)))

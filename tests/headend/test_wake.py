@@ -301,3 +301,24 @@ async def test_where_a_device_is_reached_is_kept_when_it_is_new(office: Office) 
         await asyncio.to_thread(office.management.wake.reach, "D1", url)
         assert office.account("D1").wake_url == url
     await asyncio.to_thread(office.management.wake.reach, "nobody", "http://192.0.2.1:1/wake")
+
+
+async def test_a_bug_with_one_device_costs_the_others_nothing(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener = Listener()
+    wake = office.management.wake
+    send = wake._send
+
+    async def stumble(record: Any, number: int) -> Any:
+        if record.uid == "D1":
+            raise ZeroDivisionError
+        return await send(record, number)
+
+    monkeypatch.setattr(wake, "_send", stumble)
+    async with listening(listener) as url:
+        office.add("D1", wake_url=url)
+        office.add("D2", wake_url=url)
+        with pytest.raises(ZeroDivisionError):
+            await wake.round()
+    assert office.account("D2").wake_failures == 1

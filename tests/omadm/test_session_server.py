@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 from tests.support.dm_wire import (
     DEV_INFO,
-    DEVICE,
     NOW,
     SERVER,
     Wire,
@@ -56,7 +55,6 @@ from openami.omadm.session.events import (
     Part,
     SessionEnded,
 )
-from openami.omadm.session.intake import refusal
 from openami.omadm.session.server import MAX_MESSAGES
 from openami.omadm.session.states import CLIENT, ClientState, ClientStep
 
@@ -477,14 +475,6 @@ def test_what_the_device_says_of_others() -> None:
     head_end.give(OPEN, INFO)
     head_end.give(StatusReport(1, 1, 77, "Get", 200), Results(2, 77, (Item(data="x"),)))
     assert head_end.done() == [OrderDone("get", NO_ANSWER)]
-
-
-def test_a_device_without_an_account() -> None:
-    message = read(Wire().client.start(NOW))
-    answer = read(refusal(message, MediaType.XML, Status.FORBIDDEN, SERVER))
-    assert statuses(answer) == [("SyncHdr", 403), ("Alert", 403), ("Replace", 403)]
-    assert answer.header.target.uri == DEVICE
-    assert answer.final
 
 
 def test_resynchronised_accounts() -> None:

@@ -179,7 +179,8 @@ class Manager:
             end = End.REFUSED if isinstance(error, SecurityError) else End.BROKEN
             held = Held(end, talk.performed if talk else 0, error.code, error.message)
         if held.end is End.DONE:
-            del self._alerts[: len(alerts)]
+            told = set(map(id, alerts))  # some of them may have been pushed out meanwhile
+            self._alerts = [alert for alert in self._alerts if id(alert) not in told]
         (log.info if held.end is End.DONE else log.warning)(
             "session", session=talk.name if talk else None, end=held.end.value,
             commands=held.performed, **held.why(),

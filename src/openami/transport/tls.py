@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from openami.core.errors import ConfigError
 
@@ -74,21 +73,6 @@ def _uris(certificate: x509.Certificate) -> tuple[str, ...]:
     except x509.ExtensionNotFound:
         return ()
     return tuple(names.value.get_values_for_type(x509.UniformResourceIdentifier))
-
-
-def uris_of(certificate: Path) -> tuple[str, ...]:
-    """Return the URIs that the first certificate of a PEM file names its subject by.
-
-    Raises:
-        ConfigError: ``config.tls``: the file is missing or is not what it should be.
-    """
-    try:
-        first = x509.load_pem_x509_certificates(certificate.read_bytes())[0]
-    except (OSError, ValueError) as exc:
-        raise ConfigError(
-            f"{certificate} holds no certificate in PEM: {_reason(exc)}", code="config.tls"
-        ) from exc
-    return PeerCertificate.from_der(first.public_bytes(Encoding.DER)).uris
 
 
 def server_context(

@@ -92,8 +92,14 @@ class Wake:
         while True:
             now = self._wall.now()
             due = await asyncio.to_thread(self._store.due, now=now, limit=ROUND)
-            attempts = await asyncio.gather(*(self._attempt(record) for record in due))
-            await asyncio.to_thread(self._store.woken, attempts, before=now)
+            tried = (self._attempt(record) for record in due)
+            attempts = await asyncio.gather(*tried, return_exceptions=True)
+            woken = [attempt for attempt in attempts if isinstance(attempt, WakeUp)]
+            await asyncio.to_thread(self._store.woken, woken, before=now)
+            # What one stumbles over must not have the others notified again and again.
+            for problem in attempts:
+                if isinstance(problem, BaseException):
+                    raise problem
             if len(due) < ROUND:
                 return
 

@@ -5,38 +5,32 @@ Of commands, a client sends Replace of its DevInfo, Results and Alert.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from openami.omadm.codes import AlertCode, Status
-from openami.omadm.messages.media import MediaType
 from openami.omadm.messages.model import (
     Alert,
     Command,
-    Location,
-    Message,
     Replace,
     Results,
     StatusReport,
     Unsupported,
 )
-from openami.omadm.session.events import AlertReceived, DeviceInfoReceived, Event, Outgoing
+from openami.omadm.session.events import AlertReceived, DeviceInfoReceived, Event
 from openami.omadm.session.numbering import (
-    header_status,
     items_of,
     name_of,
-    refused,
     status_of,
     walk,
     whole_item,
 )
 from openami.omadm.session.objects import Assembly
-from openami.omadm.session.outbox import Outbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from openami.omadm.session.orders import Orders
+    from openami.omadm.session.outbox import Outbox
 
 _DEV_INFO: Final = "./DevInfo/"
 _LINK_ALERTS: Final = frozenset(
@@ -48,17 +42,6 @@ _LINK_ALERTS: Final = frozenset(
         AlertCode.NO_END_OF_DATA,
     }
 )
-
-
-def refusal(message: Message, content_type: str, status: Status, uri: str) -> Outgoing:
-    """Return the answer to a device without an account: a status for everything, and no session."""
-    outbox = Outbox(MediaType.of(content_type))
-    outbox.answers.extend(refused(message, status))
-    header = message.header
-    source = replace(header, msg_id=1, target=header.source, source=Location(uri))
-    reply = replace(source, cred=None, meta=None, resp_uri=None, ver_dtd="1.2", ver_proto="DM/1.2")
-    packed = outbox.pack(reply, header_status(header, status, None), own=False, alone=True)
-    return Outgoing(packed.body, MediaType.of(content_type))
 
 
 class Intake:
