@@ -1,10 +1,9 @@
-"""The parts of device management: groups of work, accounts, transcripts, alarms, the log."""
+"""The parts of device management: accounts, transcripts, alarms, the log."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,6 @@ from openami.headend.management import sessionlog as sessionlog_module
 from openami.headend.management import transcript as transcript_module
 from openami.headend.management import watch as watch_module
 from openami.headend.management.accounts import Accounts, Kept
-from openami.headend.management.grouping import Grouped
 from openami.headend.management.sessionlog import SessionLog
 from openami.headend.management.transcript import Transcript
 from openami.headend.management.watch import Watch
@@ -58,49 +56,6 @@ def session_of(number: int, *, began: float = NOW, body: bytes = b"") -> LoggedS
     record = SessionRecord(number, "D1", "2A", began, began, "done", messages=1)
     message = MessageRecord(1, False, began, MediaType.WBXML.value, len(body), body)
     return LoggedSession(record, (message,))
-
-
-# Groups of work
-
-
-async def test_what_comes_while_the_thread_works_is_the_next_group() -> None:
-    groups: list[list[int]] = []
-    go = threading.Event()
-
-    def double(items: Sequence[int]) -> list[int | Exception]:
-        groups.append(list(items))
-        go.wait()
-        return [item * 2 if item != 3 else StoreError("three") for item in items]
-
-    work = Grouped(double, "test", most=3)
-    first = asyncio.ensure_future(work.do(0))
-    while not groups:
-        await asyncio.sleep(0)
-    rest = [asyncio.ensure_future(work.do(n)) for n in range(1, 6)]
-    await asyncio.sleep(0)
-    rest[0].cancel()
-    go.set()
-    assert await first == 0
-    answers = await asyncio.gather(*rest, return_exceptions=True)
-    assert groups == [[0], [1, 2, 3], [4, 5]]
-    assert [type(answers[0]), answers[1], type(answers[2]), *answers[3:]] == [
-        asyncio.CancelledError,
-        4,
-        StoreError,
-        8,
-        10,
-    ]
-    await work.stop()
-
-
-async def test_what_the_work_raises_all_get() -> None:
-    def fail(items: Sequence[int]) -> list[int | Exception]:
-        raise StoreError(f"{len(items)} items")
-
-    work = Grouped(fail, "test")
-    answers = await asyncio.gather(work.do(1), work.do(2), return_exceptions=True)
-    assert [str(answer) for answer in answers] == ["2 items"] * 2
-    await work.stop()
 
 
 # Accounts

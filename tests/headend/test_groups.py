@@ -3,13 +3,14 @@
 import asyncio
 import threading
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 
 from openami.core.errors import ConflictError, StoreError, StoreFullError
 from openami.fleet.ports import Batch, BatchResult, BatchStatus
 from openami.headend.errors import BusyError
-from openami.headend.groups import GroupCommitter, GroupLimits
+from openami.headend.groups import Grouped, apart
 from openami.mdm.readings import READINGS_SCHEMA
 
 
@@ -37,19 +38,19 @@ class Faulty:
         return [BatchResult(BatchStatus.STORED, 1) for _ in batches]
 
 
-def committer(store: Faulty, *, batches: int = 64, window_s: float = 0.0) -> GroupCommitter:
-    made = GroupCommitter(store, GroupLimits(window_s, batches), committed=lambda *_: None)
-    made.start()
-    return made
+def committer(
+    store: Faulty, *, batches: int = 64, window_s: float = 0.0
+) -> Grouped[Batch, BatchResult]:
+    return Grouped(partial(apart, store.commit), "test", most=batches, window_s=window_s)
 
 
 async def test_what_comes_during_a_commit_is_the_next_group() -> None:
     store = Faulty()
     store.hold.clear()
     groups = committer(store, batches=3)
-    first = asyncio.create_task(groups.submit(batch("a")))
+    first = asyncio.create_task(groups.do(batch("a")))
     await asyncio.to_thread(store.entered.wait, 60)
-    rest = [asyncio.create_task(groups.submit(batch(name))) for name in "bcde"]
+    rest = [asyncio.create_task(groups.do(batch(name))) for name in "bcde"]
     while groups.waiting() < 4:
         await asyncio.sleep(0)
     store.hold.set()
@@ -62,7 +63,7 @@ async def test_what_comes_during_a_commit_is_the_next_group() -> None:
 async def test_a_window_gathers() -> None:
     store = Faulty()
     groups = committer(store, batches=5, window_s=60)
-    await asyncio.gather(*(groups.submit(batch(name)) for name in "abcde"))
+    await asyncio.gather(*(groups.do(batch(name)) for name in "abcde"))
     assert [sorted(group) for group in store.groups] == [list("abcde")]
     await groups.stop()
 
@@ -79,7 +80,7 @@ async def test_one_bad_batch_costs_no_other(failure: Exception, code: str) -> No
     store.poison["b"] = failure
     groups = committer(store, batches=3, window_s=60)
     results = await asyncio.gather(
-        *(groups.submit(batch(name)) for name in "abc"), return_exceptions=True
+        *(groups.do(batch(name)) for name in "abc"), return_exceptions=True
     )
     assert [isinstance(result, BatchResult) for result in results] == [True, False, True]
     assert isinstance(results[1], StoreError)
@@ -88,26 +89,65 @@ async def test_one_bad_batch_costs_no_other(failure: Exception, code: str) -> No
     await groups.stop()
 
 
-async def test_a_full_store_is_not_asked_again_for_each() -> None:
+@pytest.mark.parametrize(
+    "failure", [StoreFullError("no room"), StoreError("a copy is made", code="store.busy")]
+)
+async def test_a_store_that_can_do_nothing_is_not_asked_again_for_each(failure: StoreError) -> None:
     store = Faulty()
-    store.poison["a"] = StoreFullError("no room")
+    store.poison["a"] = failure
     groups = committer(store, batches=2, window_s=60)
     results = await asyncio.gather(
-        *(groups.submit(batch(name)) for name in "ab"), return_exceptions=True
+        *(groups.do(batch(name)) for name in "ab"), return_exceptions=True
     )
-    assert all(isinstance(result, StoreFullError) for result in results)
+    assert results == [failure] * 2
     assert len(store.groups) == 1
     await groups.stop()
+
+
+async def test_each_is_answered_for_itself() -> None:
+    def double(items: Sequence[int]) -> list[int | Exception]:
+        return [item * 2 if item != 2 else StoreError("two") for item in items]
+
+    told: list[int] = []
+    work = Grouped(double, "test", done=lambda count, _seconds: told.append(count))
+    answers = await asyncio.gather(*map(work.do, range(4)), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [int, int, StoreError, int]
+    assert [answers[0], answers[1], answers[3]] == [0, 2, 6]
+    assert told == [4]
+    await work.stop()
+
+
+@pytest.mark.parametrize("fault", ["raises", "forgets one"])
+async def test_nobody_waits_for_work_that_failed(fault: str) -> None:
+    def fail(items: Sequence[int]) -> Sequence[int]:
+        if fault == "raises":
+            raise StoreError(f"{len(items)} items")
+        return items[1:]
+
+    work = Grouped(fail, "test")
+    answers = await asyncio.gather(work.do(1), work.do(2), return_exceptions=True)
+    assert all(isinstance(answer, StoreError | ValueError) for answer in answers)
+    await work.stop()
+
+
+async def test_stopping_does_not_wait_for_the_window() -> None:
+    store = Faulty()
+    groups = committer(store, window_s=3600)
+    taken = asyncio.create_task(groups.do(batch("a")))
+    while not groups.waiting():
+        await asyncio.sleep(0)
+    await groups.stop()
+    assert (await taken).status is BatchStatus.STORED
 
 
 async def test_who_hangs_up_does_not_stop_the_others() -> None:
     store = Faulty()
     store.hold.clear()
     groups = committer(store)
-    gone = asyncio.create_task(groups.submit(batch("a")))
+    gone = asyncio.create_task(groups.do(batch("a")))
     await asyncio.to_thread(store.entered.wait, 60)
     gone.cancel()
-    stays = asyncio.create_task(groups.submit(batch("b")))
+    stays = asyncio.create_task(groups.do(batch("b")))
     store.hold.set()
     assert (await stays).status is BatchStatus.STORED
     assert store.groups == [["a"], ["b"]]
@@ -118,12 +158,12 @@ async def test_stopping_finishes_what_was_taken() -> None:
     store = Faulty()
     store.hold.clear()
     groups = committer(store)
-    taken = [asyncio.create_task(groups.submit(batch(name))) for name in "abc"]
+    taken = [asyncio.create_task(groups.do(batch(name))) for name in "abc"]
     await asyncio.to_thread(store.entered.wait, 60)
     stopping = asyncio.create_task(groups.stop())
     await asyncio.sleep(0)
     with pytest.raises(BusyError) as caught:
-        await groups.submit(batch("late"))
+        await groups.do(batch("late"))
     assert caught.value.code == "busy.stopping"
     store.hold.set()
     await stopping

@@ -34,7 +34,6 @@ def test_room_is_given_back(services: Services) -> None:
 
 
 async def test_an_upload_says_what_it_is_and_shows_no_body(services: Services) -> None:
-    services.ingest.start()
     body = to_ipc(day(["M1"]))
     assert "body" not in repr(upload(body))
     result = await services.ingest.submit(upload(body))
@@ -47,7 +46,6 @@ async def test_an_upload_says_what_it_is_and_shows_no_body(services: Services) -
 async def test_too_many_rows(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     small = services.settings.model_copy(update={"batch_rows": 95})
     monkeypatch.setattr(services.ingest, "_settings", small)
-    services.ingest.start()
     with pytest.raises(DecodeError) as caught:
         await services.ingest.submit(upload(to_ipc(day(["M1"]))))
     assert caught.value.code == "upload.too-large"

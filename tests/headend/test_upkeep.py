@@ -62,7 +62,6 @@ async def test_chores_come_round_and_failures_are_noted(
         if rounds > 5:
             seen.set()
 
-    services.ingest.start()
     monkeypatch.setattr(services.jobs, "pass_time", pass_time)
     upkeep = Chores(services, stores.readings, services.jobs.forget)
     upkeep.start()

@@ -14,12 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from openami.core.errors import ConflictError, DecodeError
 from openami.fleet.ports import Batch, BatchResult, BatchStatus
 from openami.headend.errors import BusyError, RequestError
-from openami.headend.groups import GroupCommitter, GroupLimits
+from openami.headend.groups import Grouped, apart
 from openami.headend.news import batch_news
 from openami.mdm.readings import EVENTS_SCHEMA, MAX_UNPACKED_OCTETS, READINGS_SCHEMA, from_ipc
 
@@ -88,30 +89,34 @@ class Ingest:
         self._clock = clock
         self._metrics = metrics
         self._settings = settings
-        limits = GroupLimits(settings.commit_window_ms / 1000, settings.commit_batches)
-        self._committers: Mapping[BatchKind, GroupCommitter] = {
-            BatchKind.READINGS: GroupCommitter(readings, limits, committed=metrics.group),
-            BatchKind.EVENTS: GroupCommitter(events, limits, committed=metrics.group),
+        stores: Mapping[BatchKind, ReadingStore | EventStore] = {
+            BatchKind.READINGS: readings,
+            BatchKind.EVENTS: events,
+        }
+        self._groups: Mapping[BatchKind, Grouped[Batch, BatchResult]] = {
+            kind: Grouped(
+                partial(apart, store.commit),
+                f"commit {kind}",
+                most=settings.commit_batches,
+                window_s=settings.commit_window_ms / 1000,
+                done=metrics.group,
+            )
+            for kind, store in stores.items()
         }
         self._decoders = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode")
         self._batches = 0
         self._octets = 0
         metrics.watch_queue(lambda: self._batches)
 
-    def start(self) -> None:
-        """Begin to take uploads, in the running loop."""
-        for committer in self._committers.values():
-            committer.start()
-
     async def stop(self) -> None:
         """Answer what was taken, then end."""
-        for committer in self._committers.values():
-            await committer.stop()
+        for groups in self._groups.values():
+            await groups.stop()
         self._decoders.shutdown()
 
     def running(self) -> bool:
-        """Whether uploads are being committed."""
-        return all(committer.running() for committer in self._committers.values())
+        """Whether uploads are taken."""
+        return all(groups.running() for groups in self._groups.values())
 
     @contextmanager
     def room(self, octets: int) -> Iterator[None]:
@@ -166,7 +171,7 @@ class Ingest:
         loop = asyncio.get_running_loop()
         batch = await loop.run_in_executor(self._decoders, self._check, upload)
         with self._memory(batch.table.nbytes):
-            result = await self._committers[upload.kind].submit(batch)
+            result = await self._groups[upload.kind].do(batch)
         self._metrics.batch(upload.kind, result, len(upload.body))
         if result.status is BatchStatus.CONFLICT:
             raise ConflictError(

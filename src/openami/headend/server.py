@@ -129,7 +129,6 @@ async def headend(
         )
         services = build(context, stores)
         password = await asyncio.to_thread(services.operators.ensure_first)
-        services.ingest.start()
         stack.push_async_callback(services.ingest.stop)
         stack.push_async_callback(services.management.stop)
         await asyncio.to_thread(_publish, services)

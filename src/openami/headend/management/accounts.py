@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from openami.core.errors import NotFoundError, SecurityError, StoreError, StoreFullError
-from openami.headend.management.grouping import Grouped
+from openami.core.errors import NotFoundError, SecurityError, StoreError
+from openami.headend.groups import Grouped, apart
 from openami.omadm.auth import Credentials
 from openami.omadm.session.account import Account
 
@@ -57,7 +58,7 @@ class Accounts:
         self._store = store
         self._vault = vault
         self._reads: Grouped[str, ManagedAccount] = Grouped(self._read_all, "dm accounts")
-        self._writes: Grouped[Kept, bool] = Grouped(self._write_all, "dm commit")
+        self._writes: Grouped[Kept, bool] = Grouped(partial(apart, self._write_all), "dm commit")
 
     async def stop(self) -> None:
         """Finish what was begun."""
@@ -120,15 +121,8 @@ class Accounts:
             log.warning("an account can not be used", dcu=uid, code=error.code)
             return error
 
-    def _write_all(self, items: Sequence[Kept]) -> Sequence[bool | Exception]:
+    def _write_all(self, items: Sequence[Kept]) -> Sequence[bool]:
         nonces = [item.nonces for item in items if item.nonces is not None]
         sessions = [item.session for item in items if item.session is not None]
-        try:
-            gone = self._store.commit(nonces, sessions)
-        except StoreFullError as error:
-            return [error] * len(items)
-        except StoreError as error:
-            if len(items) == 1:
-                return [error]
-            return [outcome for item in items for outcome in self._write_all([item])]
+        gone = self._store.commit(nonces, sessions)
         return [item.nonces is None or item.nonces.uid not in gone for item in items]
