@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 
 from openami.headend.errors import RequestError
 from openami.web.errors import incident, respond
@@ -34,6 +34,10 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Strict-Transport-Security": "max-age=31536000",
 }
+_HEADERS: Final = tuple(
+    (name.lower().encode("latin-1"), value.encode("latin-1"))
+    for name, value in (*SECURITY_HEADERS.items(), ("Cache-Control", "no-store"))
+)
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -55,10 +59,9 @@ class Guarded:
 
         async def guard(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
-                headers.setdefault("Cache-Control", "no-store")
+                headers = message.setdefault("headers", [])
+                there = {name for name, _ in headers}
+                headers.extend([one for one in _HEADERS if one[0] not in there])
                 method = scope["method"] if scope["method"] in METHODS else "other"
                 self._metrics.request(self._listener, method, message["status"])
                 started.append(True)

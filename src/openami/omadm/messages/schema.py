@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, auto
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from openami.core.errors import DecodeError
-from openami.omadm.element import Element, Page, quick_element
+from openami.omadm.element import Element, Page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from openami.omadm.limits import Limits
 
@@ -165,27 +166,47 @@ _MANY: Final = frozenset({Occurs.ANY, Occurs.AT_LEAST_ONCE})
 _NEEDED: Final = frozenset({Occurs.ONCE, Occurs.AT_LEAST_ONCE})
 
 
-@dataclass(frozen=True, slots=True)
+def _values_of(attributes: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    """Return what gives the attributes of a value, all at once."""
+    get = attrgetter(*attributes)
+    return get if len(attributes) > 1 else lambda value: (get(value),)
+
+
 class Record:
     """A value that is a sequence of children.
 
-    Attributes:
+    Args:
         make: takes the attributes by their names.
         fields: in the order of the DTD, which is kept in writing; read in any order.
         ignored: children that the DTD has and device management does not use.
     """
 
-    make: Callable[..., Any]
-    fields: tuple[Field, ...]
-    ignored: frozenset[str] = frozenset()
-    _by_name: Mapping[str, Field] = field(init=False, repr=False)
-    _needed: frozenset[str] = field(init=False, repr=False)
+    __slots__ = (
+        "_by_name", "_fields", "_ignored", "_lists", "_make", "_needed", "_values", "_writers",
+    )  # fmt: skip
 
-    def __post_init__(self) -> None:
-        by_name = {name: one for one in self.fields for name in one.choice or (one.name,)}
-        object.__setattr__(self, "_by_name", by_name)
-        needed = frozenset(field.attribute for field in self.fields if field.occurs in _NEEDED)
-        object.__setattr__(self, "_needed", needed)
+    def __init__(
+        self,
+        make: Callable[..., Any],
+        fields: tuple[Field, ...],
+        ignored: frozenset[str] = frozenset(),
+    ) -> None:
+        self._make = make
+        self._fields = fields
+        self._ignored = ignored
+        # What reading and writing ask of each field, laid out for them: every element passes here.
+        self._by_name = {
+            name: (one.attribute, one.kind.read, one.occurs in _MANY)
+            for one in fields
+            for name in one.choice or (one.name,)
+        }
+        self._needed = frozenset(one.attribute for one in fields if one.occurs in _NEEDED)
+        self._lists = tuple(one.attribute for one in fields if one.occurs in _MANY)
+        self._values = _values_of(tuple(one.attribute for one in fields))
+        self._writers = tuple(
+            (one.name, one.page, one.kind.write, one.occurs in _MANY, bool(one.choice))
+            for one in fields
+        )
 
     def read(self, element: Element, reading: Reading) -> Any:
         """Return the value of an element.
@@ -198,46 +219,42 @@ class Record:
         for child in children(element):
             known = by_name.get(child.name)
             if known is None:
-                if child.name in self.ignored:
+                if child.name in self._ignored:
                     continue
                 raise Problem(f"{child.name} has no place here", child.offset)
-            attribute = known.attribute
+            attribute, read, many = known
             try:
-                value = known.kind.read(child, reading)
+                value = read(child, reading)
             except Problem as problem:
                 problem.path.append(child.name)
                 raise
-            if known.occurs in _MANY:
+            if many:
                 values.setdefault(attribute, []).append(value)
             elif attribute in values:
                 raise Problem(f"{child.name} is there twice", child.offset)
             else:
                 values[attribute] = value
-        return self._make(element, values)
-
-    def _make(self, element: Element, values: dict[str, Any]) -> Any:
         if not self._needed <= values.keys():
-            missing = (f.name for f in self.fields if f.attribute in self._needed - values.keys())
+            missing = (f.name for f in self._fields if f.attribute in self._needed - values.keys())
             raise Problem(f"{', '.join(missing)} is missing", element.offset)
-        for attribute, value in values.items():
-            if type(value) is list:
-                values[attribute] = tuple(value)
-        return self.make(**values)
+        for attribute in self._lists:
+            if attribute in values:
+                values[attribute] = tuple(values[attribute])
+        return self._make(**values)
 
     def write(self, value: Any) -> tuple[Element, ...]:
         """Return the children for a value."""
         out: list[Element] = []
-        for known in self.fields:
-            part = getattr(value, known.attribute)
+        for part, how in zip(self._values(value), self._writers, strict=True):
             if part is None or part is False:
                 continue
-            write = known.kind.write
-            if known.choice:
-                out.extend(write(one) for one in part)
-            elif known.occurs in _MANY:
-                out.extend(quick_element(known.page, known.name, write(one)) for one in part)
+            name, page, write, many, choice = how
+            if not many:
+                out.append(Element(page, name, write(part)))
+            elif choice:
+                out.extend([write(one) for one in part])
             else:
-                out.append(quick_element(known.page, known.name, write(part)))
+                out.extend([Element(page, name, write(one)) for one in part])
         return tuple(out)
 
     @property

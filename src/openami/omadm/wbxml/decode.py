@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import DecodeError
-from openami.omadm.element import Element, Page, is_text, quick_element
+from openami.omadm.element import Element, Page, is_text
 from openami.omadm.limits import DEFAULT_LIMITS, Limits
 from openami.omadm.wbxml.tokens import (
     ATTRIBUTES,
@@ -30,6 +30,7 @@ _LAST_VERSION: Final = 0x03
 _WBXML_1_0: Final = 0x00
 _STR_I: Final = Token.STR_I.value
 _END: Final = Token.END.value
+_SWITCH_PAGE: Final = Token.SWITCH_PAGE.value
 _MULTI_BYTE_OCTETS: Final = 5  # 32 bits in groups of seven (WAP-192-WBXML 5.1)
 
 
@@ -150,6 +151,13 @@ class _Open:
         self.opaque = False
 
 
+def _close(stack: list[_Open]) -> None:
+    """End an element that has no characters of its own, inside of another."""
+    closed = stack.pop()
+    content = tuple(closed.children)
+    stack[-1].children.append(Element(closed.page, closed.name, content, closed.offset))
+
+
 class _Body:
     """The reading of one document's body (WAP-192-WBXML 5.8)."""
 
@@ -157,7 +165,6 @@ class _Body:
         self._cursor = cursor
         self._header = header
         self._limits = limits
-        self._utf8 = header.charset == "utf-8"
         self._pages = PAGES[header.kind]
         self._page = self._pages[0]
         self._tags = TAGS[self._page]
@@ -169,23 +176,62 @@ class _Body:
     def read(self) -> Element:
         """Return the root element."""
         cursor = self._cursor
-        data, size = cursor.data, len(cursor.data)
-        while self._root is None:  # what ``u8`` does stands here: half of all octets pass
-            position = cursor.position
-            if position >= size:
-                raise cursor.error("the document is cut off")
-            cursor.position = position + 1
-            octet = data[position]
-            if octet & TAG >= FIRST_TAG:
-                self._tag(octet, self._tags.get(octet & TAG))
-            else:
-                _GLOBALS.get(octet, _Body.refuse)(self, octet)
+        while self._root is None:
+            self._run()
+            octet = cursor.u8()
+            _GLOBALS.get(octet, _Body.tag)(self, octet)
         while cursor.position < len(cursor.data):  # only instructions may follow (5.3: body)
             octet = cursor.u8()
             if octet != Token.PI:
                 raise cursor.error("octets after the end of the document")
             self.instruction(octet)
         return self._root
+
+    def _run(self) -> None:
+        """Read ahead what nearly all of a message is; stop before anything else, or a fault.
+
+        That is: changes of the page, tags without attributes, inline strings of printable
+        characters that are all of an element, and ENDs. A message has hundreds of them.
+        """
+        data, position, stack = self._cursor.data, self._cursor.position, self._stack
+        page, tags, charset = self._page, self._tags, self._header.charset
+        last, depth = len(data) - 1, self._limits.depth
+        while stack and position < last:
+            octet = data[position]
+            name = tags.get(octet ^ CONTENT)
+            if name is None:
+                if octet == _END and len(stack) > 1 and not stack[-1].text:
+                    _close(stack)
+                    position += 1
+                    continue
+                if octet == _SWITCH_PAGE and data[position + 1] in self._pages:
+                    page = self._pages[data[position + 1]]
+                    tags = TAGS[page]
+                    position += 2
+                    continue
+                break
+            if not self._elements or len(stack) == depth:
+                break
+            if data[position + 1] != _STR_I:
+                self._elements -= 1
+                stack.append(_Open(page, name, position))
+                position += 1
+                continue
+            end = data.find(0, position + 2)
+            size = end - position - 2
+            if not 0 < size <= self._text or end == last or data[end + 1] != _END:
+                break
+            try:
+                characters = data[position + 2 : end].decode(charset)
+            except UnicodeDecodeError:
+                break
+            if not characters.isprintable():
+                break
+            self._elements -= 1
+            self._text -= size
+            stack[-1].children.append(Element(page, name, characters, position))
+            position = end + 2
+        self._cursor.position, self._page, self._tags = position, page, tags
 
     def refuse(self, octet: int) -> None:
         raise self._cursor.error(f"token {octet:02X} has no meaning in SyncML")
@@ -198,10 +244,16 @@ class _Body:
         self._page = page
         self._tags = TAGS[page]
 
-    def _tag(self, octet: int, name: str | None) -> None:
-        cursor = self._cursor
+    def tag(self, octet: int) -> None:
+        name = self._tags.get(octet & TAG)
+        if octet & TAG < FIRST_TAG:
+            self.refuse(octet)
         if name is None:
-            raise cursor.error(f"unknown tag {octet & TAG:02X} of page {self._page}")
+            raise self._cursor.error(f"unknown tag {octet & TAG:02X} of page {self._page}")
+        self._element(octet, name)
+
+    def _element(self, octet: int, name: str) -> None:
+        cursor = self._cursor
         offset = cursor.position - 1
         self._elements -= 1
         if self._elements < 0:
@@ -211,36 +263,15 @@ class _Body:
         if octet & ATTRIBUTES:
             self._skip_attributes()
         if octet & CONTENT:
-            if not self._leaf(name, offset):
-                self._stack.append(_Open(self._page, name, offset))
+            self._stack.append(_Open(self._page, name, offset))
         else:
-            self._add(quick_element(self._page, name, (), offset))
-
-    def _leaf(self, name: str, offset: int) -> bool:
-        """Read an element that is one inline string of printable UTF-8, as most are, at once."""
-        cursor = self._cursor
-        data, start = cursor.data, cursor.position + 1
-        end = data.find(0, start)
-        if end < 0 or end + 1 >= len(data) or end - start > self._text:
-            return False
-        if data[start - 1] != _STR_I or data[end + 1] != _END or not self._utf8:
-            return False
-        try:
-            characters = data[start:end].decode()
-        except UnicodeDecodeError:
-            return False
-        if not characters.isprintable():
-            return False
-        self._text -= end - start
-        cursor.position = end + 2
-        self._add(quick_element(self._page, name, characters or (), offset))
-        return True
+            self._add(Element(self._page, name, (), offset))
 
     def literal(self, octet: int) -> None:
         name = self._table_string().decode("latin-1")
         if name not in self._tags.values():
             raise self._cursor.error(f"unknown literal tag {name[:80]!r} of page {self._page}")
-        self._tag(octet, name)
+        self._element(octet, name)
 
     def _add(self, element: Element) -> None:
         if self._stack:
@@ -253,7 +284,7 @@ class _Body:
             raise self._cursor.error("END without a beginning")
         closed = self._stack.pop()
         content = self._content(closed)
-        self._add(quick_element(closed.page, closed.name, content, closed.offset))
+        self._add(Element(closed.page, closed.name, content, closed.offset))
 
     def _content(self, closed: _Open) -> tuple[Element, ...] | str | bytes:
         text = b"".join(closed.text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import LocalProtocolError
 from openami.omadm.element import Element, Page, is_text
@@ -16,7 +16,11 @@ from openami.omadm.wbxml.tokens import (
     Token,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 _FIRST_PAGE: Final = Page.SYNCML
+_END: Final = Token.END.value
 
 
 def multi_byte(number: int) -> bytes:
@@ -34,7 +38,7 @@ def _header(kind: DocumentKind) -> bytes:
     return bytes((VERSION, 0, 0, UTF_8, *multi_byte(len(formal)))) + formal
 
 
-def _text(content: str | bytes) -> bytes:
+def _characters(content: str | bytes) -> bytes:
     if isinstance(content, bytes):
         return b"%c%b%b" % (Token.OPAQUE, multi_byte(len(content)), content)
     if not is_text(content):
@@ -42,25 +46,27 @@ def _text(content: str | bytes) -> bytes:
     return b"\x03%b\x00" % content.encode()
 
 
-def _write(element: Element, page: Page, out: bytearray) -> Page:
-    """Append an element; return the page that its end leaves on."""
-    number = NUMBERS.get((element.page, element.name))
-    if number is None:
-        raise LocalProtocolError(f"{element.name}: WBXML has no token for it")
-    if element.page is not page:
-        page = element.page
-        out += bytes((Token.SWITCH_PAGE, page))
-    content = element.content
-    if not content:
-        out.append(number)
-        return page
-    out.append(number | CONTENT)
-    if isinstance(content, tuple):
-        for child in content:
-            page = _write(child, page, out)
-    else:
-        out += _text(content)
-    out.append(Token.END)
+def _write(elements: Iterable[Element], page: Page, out: bytearray) -> Page:
+    """Append elements; return the page that the last one's end leaves on."""
+    for element in elements:
+        number = NUMBERS.get((element.page, element.name))
+        if number is None:
+            raise LocalProtocolError(f"{element.name}: WBXML has no token for it")
+        if element.page is not page:
+            page = element.page
+            out += bytes((Token.SWITCH_PAGE, page))
+        content = element.content
+        if not content:
+            out.append(number)
+            continue
+        out.append(number | CONTENT)
+        if isinstance(content, tuple):
+            page = _write(content, page, out)
+        elif isinstance(content, str) and content.isprintable():  # as nearly all of it is
+            out += b"\x03%b\x00" % content.encode()
+        else:
+            out += _characters(content)
+        out.append(_END)
     return page
 
 
@@ -71,5 +77,5 @@ def write_wbxml(element: Element, *, kind: DocumentKind = DocumentKind.SYNCML) -
         LocalProtocolError: a name has no token, or a string holds what is no character of XML.
     """
     out = bytearray(_header(kind))
-    _write(element, _FIRST_PAGE, out)
+    _write((element,), _FIRST_PAGE, out)
     return bytes(out)
