@@ -366,6 +366,46 @@ def test_a_suspended_device_renews_nothing(mortal: Mortal) -> None:
     assert len(mortal.office.good_certificates("D1")) == 1
 
 
+def suspend(mortal: Mortal) -> None:
+    to = LifecycleState.SUSPENDED
+    mortal.office.store.devices.move("dcu-D1", to, who="anna", when=NOW, why="no")
+
+
+def check_told(mortal: Mortal) -> None:
+    """Assert that the device is blocked with an alarm, and stays suspended once it is decided."""
+    assert standing(mortal) is r.Standing.BLOCKED
+    (alarm,) = mortal.office.store.alarms.list(only_open=True).items
+    assert alarm.code == "registration.twice"
+    rule(mortal, admission.keep)
+    assert mortal.office.store.devices.get("dcu-D1").state is LifecycleState.SUSPENDED
+
+
+def test_a_clone_of_a_suspended_device_is_told_at_once(mortal: Mortal) -> None:
+    device = live(mortal)
+    suspend(mortal)
+    clone = Device(number=2, factory=device.factory)
+    assert refusal(clone, mortal) is m.Reason.TWICE
+    check_told(mortal)
+    assert refusal(clone, mortal) is m.Reason.OPERATOR
+
+
+def test_a_copied_key_of_a_suspended_device_is_told_at_once(mortal: Mortal) -> None:
+    device = live(mortal)
+    copied = device.disk
+    device.client.renew(chance(9), c.make_request("D1", make_key()))
+    device.client.next_event()
+    device.disk = device.client.state.encode()
+    device.round(mortal)
+    suspend(mortal)
+    device.disk = copied
+    device.boot()
+    device.client.renew(chance(10), c.make_request("D1", make_key()))
+    device.client.next_event()
+    device.disk = device.client.state.encode()
+    assert refusal(device, mortal) is m.Reason.TWICE
+    check_told(mortal)
+
+
 def test_a_refused_device_waits_longer_than_a_pending_one(office: FolderOffice) -> None:
     office.expect(replace(EXPECTED, model="Other"))
     device = Device()

@@ -7,6 +7,7 @@ import secrets
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from argon2 import PasswordHasher
 from tests.support.ssmp_office import DEVICES, NOW, ServerKilledError, der
 
 from openami.core.clock import ManualClock
@@ -17,7 +18,7 @@ from openami.headend.security.changes import Changes
 from openami.headend.security.offers import ACCOUNT, OFFER, Offers
 from openami.headend.security.registrar import Registrar, Terms
 from openami.ssmp.server import Server
-from openami.store.relational import RelationalStore, open_engine
+from openami.store.relational import RelationalStore, open_engine, upgrade
 from openami.store.relational.management_models import AccountRow
 from openami.store.relational.security_models import CertificateRow
 from openami.store.vault import FileVault
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 URL = "https://dm.example/dm"
 DAY = 86_400.0
+QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # of passwords that nobody has
 
 
 class Issued:
@@ -79,8 +81,10 @@ class FolderOffice:
     def __init__(self, folder: Path, commit: Callable[[str], None] | None = None) -> None:
         self._stack = ExitStack()
         path = folder / "db.sqlite"
-        made = RelationalStore(open_engine(path)) if path.exists() else RelationalStore.open(path)
-        self.store = self._stack.enter_context(closing(made))
+        engine = open_engine(path)
+        if not path.exists():
+            upgrade(engine)
+        self.store = self._stack.enter_context(closing(RelationalStore(engine, hasher=QUICK)))
         self.vault = self._stack.enter_context(
             closing(FileVault(folder / "vault.sqlite", kek=folder / "kek"))
         )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import ConflictError
 from openami.crypto.compare import equal
+from openami.crypto.succession import following
 from openami.fleet.expected import Approval
 from openami.fleet.registration import (
     MAX_PAST,
@@ -68,6 +69,7 @@ def request(
     policy: RegistrationPolicy,
     *,
     grant: bytes,
+    expired: bool = False,
 ) -> Ruling:
     """Decide on a device that asks to be registered.
 
@@ -78,6 +80,7 @@ def request(
         expected: what the list says of the device, if it does.
         policy: what becomes of others.
         grant: 16 octets of chance, for a claim that is new.
+        expired: the certificate that the registered device has is out of its time.
     """
     if registration is None:
         new = Registration(uid, Standing.PENDING, claim, grant)
@@ -88,9 +91,15 @@ def request(
         return _repeat(registration, expected, policy)
     if claim.exchange in registration.past and claim.exchange != registration.claim.exchange:
         return refusal(registration, Reason.STALE)
-    if registration.open and registration.standing is Standing.LIVE:
+    if registration.standing is not Standing.LIVE:
+        return _suspect(registration, claim)
+    follows = equal(claim.exchange, following(registration.grant)) and equal(
+        claim.factory, registration.claim.factory
+    )
+    if registration.open or (expired and follows):
         return _anew(registration, claim, expected, grant)
-    return _suspect(registration, claim)
+    # The one that is registered only asks whether it is to register anew.
+    return refusal(registration, Reason.SPENT) if follows else _suspect(registration, claim)
 
 
 def fetch(
@@ -325,6 +334,13 @@ def _suspect(registration: Registration, rival: Claim | None) -> Ruling:
     return refusal(changed, Reason.TWICE, (Suspend(), alarm))
 
 
+def suspects(ruling: Ruling) -> bool:
+    """Tell whether a ruling has just blocked a device that is there twice."""
+    after = ruling.registration
+    blocked = after is not None and after.standing is Standing.BLOCKED
+    return blocked and bool(ruling.effects)
+
+
 def _not_granted(
     registration: Registration | None, exchange: bytes, factory: bytes, grant: bytes
 ) -> Reason | None:
@@ -379,10 +395,18 @@ def _stripped(
 
 
 def _over(registration: Registration, claim: Claim | None) -> tuple[bytes, ...]:
-    """Return the exchanges that are over, with that of ``claim``; the oldest fall out."""
-    if claim is None or claim.exchange in registration.past:
+    """Return the exchanges that are over, with that of ``claim``; the oldest fall out.
+
+    With the registered claim goes the exchange that would have followed it: its device finds out
+    that another has its place, and makes nobody suspect.
+    """
+    if claim is None:
         return registration.past
-    return (*registration.past, claim.exchange)[-MAX_PAST:]
+    over = [claim.exchange]
+    if claim is registration.claim:
+        over.append(following(registration.grant))
+    new = (exchange for exchange in over if exchange not in registration.past)
+    return (*registration.past, *new)[-MAX_PAST:]
 
 
 def _move(registration: Registration, act: Act) -> Registration:

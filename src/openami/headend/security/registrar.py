@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from openami.core.errors import ConfigError, StoreError
+from openami.crypto.certificates import load_certificate
 from openami.fleet import admission
 from openami.fleet.devices import DeviceKind, LifecycleState, device_id
 from openami.fleet.registration import (
@@ -52,6 +53,9 @@ if TYPE_CHECKING:
 PASSWORD_OCTETS: Final = 32  # of chance, which are 43 characters
 GRANT_OCTETS: Final = 16
 SHOWN: Final = 250_000  # certificates of which it is known that they were shown: a country's DCUs
+
+# Who has just begun to wait for a person asks this soon: somebody may be at the console.
+PENDING_FIRST_S: Final = 5
 
 # A device that is refused for one of these does better at once.
 _SOON: Final = frozenset({Reason.EXPIRED, Reason.SPENT, Reason.UNKNOWN})
@@ -137,17 +141,19 @@ class Registrar:
         def decide(registration: Registration | None) -> Ruling:
             expected, policy = self._expected.get(uid), self._terms.policy
             grant = secrets.token_bytes(GRANT_OCTETS)
-            ruling = self._shut(uid, registration)
-            return ruling or admission.request(
-                registration, uid, claim, expected, policy, grant=grant
+            expired = self._expired(registration, now)
+            ruling = admission.request(
+                registration, uid, claim, expected, policy, grant=grant, expired=expired
             )
+            return self._unless_shut(registration, ruling, uid)
 
         with self._changes.alone(uid):
             ruling = self._changes.decide(uid, decide, who=_who(uid))
         if ruling.verdict is Verdict.APPROVED:
             return m.Approved(message.exchange, _of(ruling).grant)
         if ruling.verdict is Verdict.PENDING:
-            return m.Pending(message.exchange, self._terms.pending_s)
+            waited = now - _of(ruling).claim.when
+            return m.Pending(message.exchange, pending_wait(waited, self._terms.pending_s))
         return self._refused(message, ruling)
 
     def fetch(self, peer: Peer, message: m.Fetch, *, now: float) -> m.Bootstrap | m.Refused:
@@ -207,8 +213,10 @@ class Registrar:
         made: dict[str, Issued] = {}  # what is issued once serves every try
 
         def decide(registration: Registration | None) -> Ruling:
-            ruling = self._shut(uid, registration) or admission.renew(
-                registration, shown=peer.serial, key=asked.fingerprint
+            ruling = self._unless_shut(
+                registration,
+                admission.renew(registration, shown=peer.serial, key=asked.fingerprint),
+                uid,
             )
             if ruling.verdict is not Verdict.MAKE:
                 return ruling
@@ -248,12 +256,32 @@ class Registrar:
             self._shown.clear()
         self._shown.add(serial)
 
+    def _unless_shut(self, registration: Registration | None, ruling: Ruling, uid: str) -> Ruling:
+        """Return a ruling, or the refusal of a device that a person shut out.
+
+        That a device is there twice is told at once, also while it is suspended.
+        """
+        shut = self._shut(uid, registration)
+        suspended = shut is not None and shut.reason is Reason.OPERATOR
+        return ruling if shut is None or (suspended and admission.suspects(ruling)) else shut
+
     def _shut(self, uid: str, registration: Registration | None) -> Ruling | None:
         """Return the refusal of a device that a person shut out in the registry, if one did."""
         standing = None if registration is None else registration.standing
         device = None if standing in _DECIDED else self._changes.device(uid)
         reason = None if device is None else _OUT.get(device.state)
         return None if reason is None else admission.refusal(registration, reason)
+
+    def _expired(self, registration: Registration | None, now: float) -> bool:
+        """Tell whether the certificate is out of its time that a device is known to have.
+
+        A renewed one counts once it was shown: its device may never have received it.
+        """
+        good = None if registration is None else registration.previous or registration.certificate
+        if good is None:
+            return False
+        leaf = load_certificate(self._issuer.chain(good.serial)[0])
+        return leaf.not_valid_after_utc.timestamp() < now
 
     def _kept(self, registration: Registration) -> m.Bootstrap | None:
         """Return the message that was offered; None where a vault was restored without it."""
@@ -301,6 +329,18 @@ class Registrar:
         reason = ruling.reason or Reason.UNKNOWN
         wait = self._terms.pending_s if reason in _SOON else self._terms.refused_s
         return m.Refused(message.exchange, m.Reason[reason.name], wait)
+
+
+def pending_wait(waited: float, most: int) -> int:
+    """Return the seconds until a device asks again that waits for a person.
+
+    They double: it asks again after as long as it has waited.
+
+    Args:
+        waited: since it first asked.
+        most: the longest.
+    """
+    return min(max(int(waited), PENDING_FIRST_S), most)
 
 
 _OUT: Final[Mapping[LifecycleState, Reason]] = {
