@@ -17,20 +17,22 @@ import structlog
 
 from openami.core.errors import OpenAmiError, RemoteProtocolError, SecurityError
 from openami.headend.errors import BusyError
+from openami.headend.groups import Grouped
 from openami.headend.management.talk import Received, Talk
 from openami.omadm.limits import DEFAULT_LIMITS
 from openami.omadm.messages.codec import decode_message
 from openami.omadm.session.events import End
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from openami.fleet.accounts import AccountStore
     from openami.headend.management.accounts import Accounts
     from openami.headend.management.ports import Planner
+    from openami.headend.management.talk import Question
     from openami.headend.management.watch import Watch
     from openami.headend.metrics import Metrics
-    from openami.omadm.session.events import Outgoing
+    from openami.omadm.session.events import Order, Outgoing
 
 log = structlog.get_logger(__name__)
 
@@ -100,6 +102,7 @@ class Sessions:
         self._store = store
         self._accounts = accounts
         self._planner = planner
+        self._plans: Grouped[Question, Sequence[Order]] = Grouped(_each, "dm plans")
         self._watch = watch
         self._metrics = metrics
         self._most = most
@@ -158,6 +161,7 @@ class Sessions:
             async with self._alone(uid) as device:
                 for talk in device.talks:
                     await self._leave(device, talk, now, End.ABORTED, "the head-end has stopped")
+        await self._plans.stop()
 
     def busy(self, uid: str) -> bool:
         """Tell whether a device is in a session."""
@@ -240,7 +244,15 @@ class Sessions:
             self._number = self._number or (latest[0].id if latest else 0)
         # In the order of their beginning, as long as the clock goes on.
         self._number = max(self._number + 1, int(received.now * 1e6))
-        return Talk(self._number, managed, received, self._accounts, self._planner, idle=self._idle)
+        return Talk(
+            self._number,
+            managed,
+            received,
+            self._accounts,
+            self._planner,
+            ask=self._plans.do,
+            idle=self._idle,
+        )
 
     def _is_lost(self, uid: str, received: Received) -> bool:
         """Tell whether a message opens the session that was asked for with nonces lost."""
@@ -290,3 +302,15 @@ class Sessions:
     def _forget(self, device: _Device, talk: Talk) -> None:
         device.remove(talk)
         self._metrics.dm_session(talk.end)
+
+
+def _each(questions: Sequence[Question]) -> list[Sequence[Order] | Exception]:
+    """Ask the planner for one device after another: what fails for one fails for no other."""
+    return [_answer(question) for question in questions]
+
+
+def _answer(question: Question) -> Sequence[Order] | Exception:
+    try:
+        return question()
+    except Exception as error:  # noqa: BLE001 - whose question it was gets it, whatever it is
+        return error

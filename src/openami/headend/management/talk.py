@@ -6,7 +6,6 @@ device's next try: it sends the same message again, and the work goes on where i
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import math
 import secrets
@@ -36,12 +35,14 @@ from openami.omadm.session.events import (
 from openami.omadm.session.server import ServerConfig, ServerSession
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from openami.headend.management.accounts import Accounts, ManagedAccount
     from openami.headend.management.ports import Planner
     from openami.omadm.messages.model import Message
     from openami.omadm.session.events import Outgoing
+
+    Question = Callable[[], Sequence[Order]]
 
 NONCE: Final = 16  # octets, as the standard has it (OMA-TS-DM_Security 1.2, 5.3.2)
 _new_nonce: Final = partial(secrets.token_bytes, NONCE)
@@ -80,6 +81,7 @@ class Talk:
         first: its first message.
         accounts: keeps nonces and the log.
         planner: has the orders.
+        ask: calls the planner, in a thread.
         idle: seconds that the device may be silent.
 
     Attributes:
@@ -96,6 +98,7 @@ class Talk:
         accounts: Accounts,
         planner: Planner,
         *,
+        ask: Callable[[Question], Awaitable[Sequence[Order]]],
         idle: float,
     ) -> None:
         self.number = number
@@ -109,6 +112,7 @@ class Talk:
         self._digest = managed.record.digest
         self._accounts = accounts
         self._planner = planner
+        self._ask = ask
         self._session = ServerSession(
             managed.account,
             ServerConfig(managed.server_url, idle_timeout=idle),
@@ -218,7 +222,8 @@ class Talk:
         if not self._events:
             return
         over = self._session.closed
-        orders = await asyncio.to_thread(self._tell, tuple(self._events), now, over=over)
+        told = partial(self._tell, tuple(self._events), now, over=over)
+        orders = await self._ask(told)
         self._events.clear()
         for order in orders:
             self._session.order(order)
@@ -250,8 +255,7 @@ class Talk:
         if over:
             await self._consult(now)
             if self.proved and self._end is not None:
-                end = partial(self._planner.ended, self.uid, self._end, session=self.number)
-                await asyncio.to_thread(end, now=now)
+                self._planner.ended(self.uid, self._end, session=self.number, now=now)
         nonces = self._nonces()
         logged = None
         if over and self._end is not None:
