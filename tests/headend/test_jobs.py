@@ -5,15 +5,18 @@ import asyncio
 import pytest
 
 from openami.core.clock import ManualClock
-from openami.core.errors import ConflictError, NotFoundError
+from openami.core.errors import ConflictError, NotFoundError, SecurityError
 from openami.core.obis import Obis
-from openami.fleet.devices import DeviceKind, LifecycleState, Sighting
+from openami.fleet.devices import Device, DeviceKind, LifecycleState, Sighting
 from openami.fleet.jobs import MAX_ATTRIBUTES, Finished, JobState, Started, Target, TargetResult
 from openami.headend import jobs
+from openami.headend.bus import QUEUE
 from openami.headend.errors import RequestError
 from openami.headend.jobs import LEASE_S
+from openami.headend.registry import device_news
 from openami.headend.services import Context, Services, Stores, build
 
+GONE = LifecycleState.SUSPENDED
 ENERGY = Target(3, Obis.parse("1.0.1.8.0.255"), 2)
 
 
@@ -22,6 +25,7 @@ def meter(stores: Stores) -> str:
     stores.devices.sight(
         [
             Sighting(DeviceKind.DCU, "D1"),
+            Sighting(DeviceKind.DCU, "D2"),
             Sighting(DeviceKind.METER, "M1", dcu="D1"),
         ],
         now=0.0,
@@ -36,6 +40,28 @@ async def test_a_waiting_dcu_is_woken(services: Services, meter: str) -> None:
     [offered] = await waiting
     assert (offered.id, offered.targets, offered.state) == (job.id, (ENERGY,), JobState.OFFERED)
     assert await services.jobs.work("D1", wait=0) == ()
+
+
+@pytest.mark.parametrize("missed", [0, QUEUE])
+async def test_who_is_suspended_while_it_waits_is_sent_away(
+    services: Services, meter: str, missed: int
+) -> None:
+    services.jobs.start()
+    waiting = asyncio.create_task(services.jobs.work("D1", wait=services.settings.long_poll_s))
+    while "D1" not in services.jobs._waiting:
+        await asyncio.sleep(0)
+    services.registry.move("dcu-D1", LifecycleState.SUSPENDED, who="anna", why="stolen")
+    for number in range(missed):  # others, before the loop comes to any of them
+        services.bus.publish(device_news(Device(DeviceKind.DCU, f"X{number}", GONE), 0.0))
+    async with asyncio.timeout(10):
+        with pytest.raises(SecurityError) as caught:
+            await waiting
+    assert caught.value.code == "fleet.shut-out"
+    job = await services.jobs.read(meter, [ENERGY], who="test")
+    with pytest.raises(SecurityError):
+        await services.jobs.work("D1", wait=0)
+    assert (await services.jobs.get(job.id)).state is JobState.QUEUED
+    services.bus.close()
 
 
 async def test_only_its_own_dcu_is_offered_a_job(services: Services, meter: str) -> None:
@@ -85,6 +111,7 @@ async def test_a_restart_loses_no_job(
     assert {job.id for job in listed} == {running.id, queued.id}
 
 
+@pytest.mark.usefixtures("meter")
 async def test_stopping_answers_who_waits(services: Services) -> None:
     waiting = asyncio.create_task(services.jobs.work("D1", wait=60))
     while not services.jobs._waiting:

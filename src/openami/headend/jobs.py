@@ -17,6 +17,7 @@ from openami.fleet.devices import LifecycleState
 from openami.fleet.jobs import MAX_ATTRIBUTES, Job, JobChanged, TimePassed, WakeDcu, created
 from openami.headend.bus import LiveEvent, Topic
 from openami.headend.errors import BusyError, RequestError
+from openami.headend.registry import SHUT_OUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -57,6 +58,14 @@ class Jobs:
         self._settings = settings
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._stopping = False
+        self._watching: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin, in the running loop, to end the waiting of DCUs that are shut out.
+
+        That ends with the bus.
+        """
+        self._watching = asyncio.create_task(self._watch(), name="shut out")
 
     async def read(self, meter: str, targets: Sequence[Target], *, who: str) -> Job:
         """Ask for some attributes of a meter.
@@ -103,6 +112,7 @@ class Jobs:
 
         Raises:
             BusyError: ``busy.polls``, it waits too often at once.
+            SecurityError: ``fleet.shut-out``, it was suspended or retired, also while it waits.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + max(0.0, min(wait, self._settings.long_poll_s))
@@ -110,6 +120,7 @@ class Jobs:
         with _Waiter(self._waiting, dcu, woken):
             while True:
                 woken.clear()
+                await asyncio.to_thread(self._registry.admitted, dcu)
                 offered = await asyncio.to_thread(
                     self._jobs.offer, dcu, now=self._wall.now(), lease=LEASE_S
                 )
@@ -155,19 +166,29 @@ class Jobs:
         """Return the time that jobs go by."""
         return self._wall.now()
 
+    async def _watch(self) -> None:
+        with self._bus.subscribe(_shuts_out) as news:
+            while not news.closed:
+                event = await news.next(DAY_S)
+                missed = tuple(self._waiting) if news.dropped() else ()
+                for dcu in (*missed, *((event.dcu,) if event and event.dcu else ())):
+                    self._look_again(dcu)
+
+    def _look_again(self, dcu: str) -> None:
+        for event in self._waiting.get(dcu, ()):
+            event.set()
+
     def stop(self) -> None:
         """Answer every DCU that is waiting."""
         self._stopping = True
-        for events in self._waiting.values():
-            for event in events:
-                event.set()
+        for dcu in self._waiting:
+            self._look_again(dcu)
 
     def _do(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
             match effect:
                 case WakeDcu(dcu):
-                    for event in self._waiting.get(dcu, ()):
-                        event.set()
+                    self._look_again(dcu)
                 case JobChanged(job):
                     self._metrics.job(job.state.value)
                     self._bus.publish(job_news(job))
@@ -194,6 +215,10 @@ class _Waiter:
         self._waiting[self._dcu].discard(self._event)
         if not self._waiting[self._dcu]:
             del self._waiting[self._dcu]
+
+
+def _shuts_out(event: LiveEvent) -> bool:
+    return event.topic is Topic.DEVICE and event.data["state"] in SHUT_OUT
 
 
 def job_news(job: Job) -> LiveEvent:

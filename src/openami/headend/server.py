@@ -137,6 +137,7 @@ async def headend(
         chores.start()
         stack.push_async_callback(chores.stop)
         servers = await _listen(stack, services, factory, contexts)
+        services.jobs.start()
         stack.callback(_let_go, services)
         operators, devices, security = (server.url for server in servers)
         yield Running(operators, devices, security, home, services, password)

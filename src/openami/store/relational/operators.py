@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from argon2 import PasswordHasher
@@ -31,6 +32,13 @@ MIN_PASSWORD: Final = 8
 MAX_PASSWORD: Final = 1024
 # 256 bits: a secret that cannot be guessed needs no slow hash.
 _SECRET_OCTETS: Final = 32
+_HASHER: Final = PasswordHasher()
+
+
+@cache
+def _of_nobody(hasher: PasswordHasher) -> str:
+    """Return what a wrong name is checked against, to take as long as a wrong password."""
+    return hasher.hash(secrets.token_hex(16))
 
 
 class OperatorRepository:
@@ -38,9 +46,8 @@ class OperatorRepository:
 
     def __init__(self, transactions: Transactions, hasher: PasswordHasher | None = None) -> None:
         self._transactions = transactions
-        self._hasher = hasher or PasswordHasher()
-        # What a wrong name is checked against, so that it takes as long as a wrong password.
-        self._nobody = self._hasher.hash(secrets.token_hex(16))
+        self._hasher = hasher or _HASHER
+        self._nobody = _of_nobody(self._hasher)
 
     def add(self, name: str, password: str, role: Role, *, who: str, when: float) -> Operator:
         operator = Operator(name, role, when)
