@@ -43,6 +43,10 @@ class DeviceGroups:
         """Return a group; NotFoundError."""
         return self._view(self._trees.group(group_scope(name).name))
 
+    def count(self, which: DeviceFilter) -> int:
+        """Return how many DCUs a filter finds."""
+        return self._trees.count(which)
+
     def put(self, name: str, which: DeviceFilter, *, priority: int, who: str) -> GroupView:
         """Make a group, or give it another filter or priority; all whom it concerns are woken.
 
