@@ -7,14 +7,16 @@ base64 names.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
+
+from openami.omadm.element import quick
 
 if TYPE_CHECKING:
     from openami.omadm.element import Element
 
 
-@dataclass(frozen=True, slots=True)
+@quick
 class Location:
     """A Target or a Source: LocURI and LocName."""
 
@@ -22,7 +24,7 @@ class Location:
     name: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@quick
 class Anchor:
     """Synchronisation anchors (metinf); carried, not used, in device management."""
 
@@ -30,7 +32,7 @@ class Anchor:
     last: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@quick
 class Memory:
     """Room at the sender (metinf Mem), in octets and in identifiers."""
 
@@ -39,7 +41,7 @@ class Memory:
     free_ids: int
 
 
-@dataclass(frozen=True, slots=True)
+@quick
 class Meta:
     """Meta information (SyncML metinf 1.2); what is absent is None or empty."""
 
@@ -56,7 +58,7 @@ class Meta:
     memory: Memory | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@quick
 class Cred:
     """Credentials; their type and format are in ``meta``."""
 
@@ -64,14 +66,14 @@ class Cred:
     data: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@quick
 class Chal:
     """A challenge: type, format and next nonce are in ``meta``."""
 
     meta: Meta
 
 
-@dataclass(frozen=True, slots=True)
+@quick
 class Item:
     """What a command acts on.
 
@@ -91,7 +93,7 @@ class Item:
     more_data: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@quick
 class StatusReport:
     """Status: what became of one command, ``cmd_ref`` 0 being the header."""
 
@@ -107,7 +109,7 @@ class StatusReport:
     items: tuple[Item, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@quick
 class Alert:
     """Alert: a notice, to a user or to the peer's state machine."""
 
@@ -119,7 +121,7 @@ class Alert:
     no_resp: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@quick
 class Exec:
     """Exec: start what the target node stands for."""
 
@@ -131,7 +133,7 @@ class Exec:
     no_resp: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@quick
 class Results:
     """Results: what a Get found."""
 
@@ -144,7 +146,7 @@ class Results:
     source_ref: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@quick
 class _ItemCommand:
     cmd_id: int
     items: tuple[Item, ...]
@@ -183,7 +185,7 @@ class Get(_ItemCommand):
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
+@quick
 class Unsupported:
     """A command of data synchronisation, without a use in device management: answered 406."""
 
@@ -191,7 +193,7 @@ class Unsupported:
     cmd_id: int
 
 
-@dataclass(frozen=True, slots=True)
+@quick
 class Atomic:
     """Atomic: all of its commands or none."""
 
@@ -201,7 +203,7 @@ class Atomic:
     no_resp: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@quick
 class Sequence:
     """Sequence: its commands in their order."""
 
@@ -217,7 +219,7 @@ Command = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@quick
 class Header:
     """SyncHdr.
 
@@ -240,7 +242,7 @@ class Header:
     ver_proto: str = "DM/1.2"
 
 
-@dataclass(frozen=True, slots=True)
+@quick
 class Message:
     """One SyncML message; ``final`` ends a package."""
 
