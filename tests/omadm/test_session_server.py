@@ -149,12 +149,6 @@ def test_messages_that_are_none_of_the_session() -> None:
     assert head_end.end().end is End.DONE
 
 
-def test_another_version() -> None:
-    head_end = HeadEnd()
-    body = head_end.device.message(OPEN).replace(b"DM/1.2", b"DM/1.1")
-    assert head_end.refused(body) == "omadm.session.version"
-
-
 def test_a_session_without_an_end() -> None:
     head_end = HeadEnd()
     head_end.server._peer_msg_id = head_end.device.msg_id = MAX_MESSAGES

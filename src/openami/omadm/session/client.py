@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import LocalProtocolError, RemoteProtocolError, SecurityError
@@ -38,6 +39,7 @@ from openami.omadm.session.events import (
     SessionEnded,
 )
 from openami.omadm.session.numbering import (
+    answer_to,
     header_status,
     items_of,
     name_of,
@@ -51,6 +53,8 @@ from openami.omadm.session.states import CLIENT, ClientState, ClientStep
 from openami.omadm.session.trust import Guard, Nonces, Prover, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from openami.omadm.session.account import Account
     from openami.omadm.session.perform import User
 
@@ -223,7 +227,8 @@ class ClientSession:
         self._check_header(message.header)
         self._peer_digest = digest
         verdict = self._guard.check(message.header.cred, body, hmac)
-        if not self._prove(message, verdict):
+        answer = answer_to(message, self._msg_id)
+        if not self._prover.take(answer, trusted=verdict.trusted):
             self._open_again(message, verdict, now)
             return
         if not verdict.trusted:
@@ -254,17 +259,6 @@ class ClientSession:
         if header.meta and header.meta.max_obj_size:
             self._largest = header.meta.max_obj_size
 
-    def _prove(self, message: Message, verdict: Verdict) -> bool:
-        """Read the Status of one's own header; tell whether the server takes the proof."""
-        for command in message.commands:
-            if isinstance(command, StatusReport) and command.cmd_ref == 0:
-                if command.msg_ref != self._msg_id:
-                    raise RemoteProtocolError(
-                        "the answer to another message", code="omadm.session.order"
-                    )
-                return self._prover.take(command, trusted=verdict.trusted)
-        raise RemoteProtocolError("no Status of the header", code="omadm.session.status")
-
     def _open_again(self, message: Message, verdict: Verdict, now: float) -> None:
         """Send package 1 again, with what the server has asked for."""
         if self._opened:
@@ -287,7 +281,8 @@ class ClientSession:
         answers = list(refused(message, verdict.status))
         if not answers:
             raise SecurityError("the server proves nothing", code="omadm.auth.failed")
-        self._outbox.answers.extend(answers)
+        for answer in answers:
+            self._outbox.answer(answer)
         self._own = False
         self._make((message.header, verdict), now, alone=True)
 
@@ -303,10 +298,10 @@ class ClientSession:
                 self._end(End.ABORTED, message="the server has aborted the session")
                 return
             else:
-                self._read_command(message.header.msg_id, command)
+                self._read_command(message.header, verdict, command)
         self._own = message.final or self._middle
         if not self._own:
-            self._outbox.answers.append(Alert(0, AlertCode.NEXT_MESSAGE))
+            self._outbox.answer(Alert(0, AlertCode.NEXT_MESSAGE))
         if not self._outbox.answers and not self._outbox.commands:
             self._keep_nonces(self._account.server_nonce)  # the server never hears of a newer one
             self._end(End.DONE)
@@ -319,28 +314,34 @@ class ClientSession:
             return
         self._aborted = True
         self._outbox.commands.clear()
-        self._outbox.answers.append(Alert(0, AlertCode.SESSION_ABORT))
+        self._outbox.answer(Alert(0, AlertCode.SESSION_ABORT))
         self._make(answered, now, alone=True)
 
     def _read_status(self, status: StatusReport) -> None:
         if status.cmd == "Results" and status.data >= Status.BAD_REQUEST:
             self._outbox.drop_rest()
 
-    def _read_command(self, msg_id: int, command: Command) -> None:
-        answers = self._outbox.answers
+    def _read_command(self, header: Header, verdict: Verdict, command: Command) -> None:
+        msg_id, answer = header.msg_id, self._outbox.answer
         if isinstance(command, Alert) and command.data in _LINK_ALERTS:
             if command.data == AlertCode.NO_END_OF_DATA:
                 self._outbox.drop_rest()
-            answers.append(status_of(msg_id, command, Status.OK))
+            answer(status_of(msg_id, command, Status.OK))
             return
         items = items_of(command)
         broken = self._assembly.interrupted_by(name_of(command), items[0] if items else None)
         if broken is not None:
-            answers.append(Alert(0, AlertCode.NO_END_OF_DATA, (broken,)))
-        statuses, results = self._performer.run(msg_id, command, self._largest)
-        answers.extend(statuses)
+            answer(Alert(0, AlertCode.NO_END_OF_DATA, (broken,)))
+        fits = partial(self._fits, header, verdict)
+        runs, results = self._performer.run(msg_id, command, self._largest, fits)
+        for run in runs:
+            answer(*run)
         for result in results:
             self._outbox.add(result)
+
+    def _fits(self, header: Header, verdict: Verdict, answers: Sequence[StatusReport]) -> bool:
+        first = header_status(header, verdict.status, verdict.chal)
+        return self._outbox.fits(self._header(), first, answers)
 
     # What goes to the server.
 

@@ -25,10 +25,12 @@ from openami.omadm.session.numbering import (
     whole_item,
 )
 from openami.omadm.session.objects import Assembly
+from openami.omadm.tree.node import Format
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from openami.omadm.session.budget import Budget
     from openami.omadm.session.orders import Orders
     from openami.omadm.session.outbox import Outbox
 
@@ -42,6 +44,7 @@ _LINK_ALERTS: Final = frozenset(
         AlertCode.NO_END_OF_DATA,
     }
 )
+_FORMATS: Final = frozenset(Format)
 
 
 class Intake:
@@ -49,15 +52,21 @@ class Intake:
 
     Args:
         largest: octets of an object that is taken in parts.
+        budget: for the parts.
         outbox: where the answers wait.
         orders: what the device was told to do.
         tell: takes what has happened.
     """
 
     def __init__(
-        self, largest: int, outbox: Outbox, orders: Orders, tell: Callable[[Event], None]
+        self,
+        largest: int,
+        budget: Budget,
+        outbox: Outbox,
+        orders: Orders,
+        tell: Callable[[Event], None],
     ) -> None:
-        self._assembly = Assembly(largest)
+        self._assembly = Assembly(largest, budget)
         self._outbox = outbox
         self._orders = orders
         self._tell = tell
@@ -79,11 +88,15 @@ class Intake:
             else self._assembly.interrupted_by(name_of(command), items[0] if items else None)
         )
         if broken is not None:
-            self._outbox.answers.append(Alert(0, AlertCode.NO_END_OF_DATA, (broken,)))
+            self._outbox.answer(Alert(0, AlertCode.NO_END_OF_DATA, (broken,)))
         status = self._handle(msg_id, command)
         # Results that were taken get no Status (DM Protocol 1.2, 8.4).
         if not (isinstance(command, Results) and status == Status.OK):
-            self._outbox.answers.append(status_of(msg_id, command, status))
+            self._outbox.answer(status_of(msg_id, command, status))
+
+    def close(self) -> None:
+        """Forget what is not complete."""
+        self._assembly.forget()
 
     def _handle(self, msg_id: int, command: Command) -> int:
         if isinstance(command, Results):
@@ -96,10 +109,11 @@ class Intake:
             return Status.OPTIONAL_NOT_SUPPORTED
         # Of commands, a client sends Replace of its DevInfo, Results and Alert (clause 8.2).
         for inner in list(walk(command))[1:]:
-            self._outbox.answers.append(status_of(msg_id, inner, Status.NOT_ALLOWED))
+            self._outbox.answer(status_of(msg_id, inner, Status.NOT_ALLOWED))
         return Status.NOT_ALLOWED
 
     def _results(self, results: Results) -> int:
+        of = results.msg_ref, results.cmd_ref
         complete = []
         status: int = Status.OK
         for item in results.items:
@@ -108,7 +122,12 @@ class Intake:
                 status = taken.status
             else:
                 complete.append(taken.item)
-        self._orders.found(results.msg_ref, results.cmd_ref, tuple(complete))
+        if complete and not self._orders.found(*of, tuple(complete)):
+            return Status.ENTITY_TOO_LARGE
+        if status == Status.CHUNK_ACCEPTED:
+            self._orders.unfinished(*of)
+        elif status != Status.OK:
+            self._orders.refused(*of, status)
         return status
 
     def _dev_info(self, command: Replace) -> int:
@@ -122,8 +141,27 @@ class Intake:
         return Status.OK
 
     def _alert(self, alert: Alert) -> int:
-        if alert.data == AlertCode.NO_END_OF_DATA:
-            self._outbox.drop_rest()
-        if alert.data not in _LINK_ALERTS:
+        if alert.data in _LINK_ALERTS:
+            if alert.data == AlertCode.NO_END_OF_DATA:
+                self._outbox.drop_rest()
+            return Status.OK
+        if alert.data == AlertCode.GENERIC:
+            status = _generic(alert)
+        else:
+            known = alert.data == AlertCode.CLIENT_EVENT
+            status = Status.OK if known else Status.OPTIONAL_NOT_SUPPORTED
+        if status == Status.OK:
             self._tell(AlertReceived(alert))
-        return Status.OK
+        return status
+
+
+def _generic(alert: Alert) -> Status:
+    """Return the Status of a generic alert: each item says its type and a format of the standard.
+
+    OMA-TS-DM_Protocol 1.2, 8.7: 412 and 415.
+    """
+    metas = [item.meta for item in alert.items]
+    if not metas or not all(meta and meta.type and meta.format for meta in metas):
+        return Status.INCOMPLETE
+    known = all(meta and meta.format in _FORMATS for meta in metas)
+    return Status.OK if known else Status.UNSUPPORTED_FORMAT

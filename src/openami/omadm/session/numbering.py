@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from openami.core.errors import RemoteProtocolError
 from openami.omadm.messages.model import (
     Atomic,
     Command,
@@ -129,3 +130,20 @@ def refused(message: Message, status: int) -> Iterator[StatusReport]:
         if not isinstance(command, StatusReport | Results):
             for inner in walk(command):
                 yield status_of(message.header.msg_id, inner, status)
+
+
+def answer_to(message: Message, msg_id: int) -> StatusReport:
+    """Return the Status of one's own header, the one of message ``msg_id``.
+
+    Raises:
+        RemoteProtocolError: ``omadm.session.order``: it is that of another message;
+            ``omadm.session.status``: there is none.
+    """
+    for command in message.commands:
+        if isinstance(command, StatusReport) and command.cmd_ref == 0:
+            if command.msg_ref != msg_id:
+                raise RemoteProtocolError(
+                    "the answer to another message", code="omadm.session.order"
+                )
+            return command
+    raise RemoteProtocolError("no Status of the header", code="omadm.session.status")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from openami.omadm.codes import Status
+from openami.omadm.session.budget import Budget, Share
 from openami.omadm.session.outbox import data_size
 
 if TYPE_CHECKING:
@@ -30,10 +31,12 @@ class Assembly:
 
     Args:
         largest: octets that an object may have: the MaxObjSize that was announced.
+        budget: for the chunks; None: one object of the largest has room.
     """
 
-    def __init__(self, largest: int) -> None:
+    def __init__(self, largest: int, budget: Budget | None = None) -> None:
         self._largest = largest
+        self._share = Share(budget or Budget(largest))
         self._key: tuple[str, str | None] | None = None
         self._first: Item | None = None
         self._octets = bytearray()
@@ -44,7 +47,7 @@ class Assembly:
         first = self._first
         if first is None or (item is not None and _key(command, item) == self._key):
             return None
-        self._forget()
+        self.forget()
         return replace(first, meta=None, data=None, more_data=False)
 
     def take(self, command: str, item: Item) -> Taken:
@@ -67,11 +70,12 @@ class Assembly:
             self._key, self._first = key, item
         data = item.data
         if not isinstance(data, str | bytes | None):
-            self._forget()
+            self.forget()
             return Taken(None, Status.BAD_REQUEST)  # a document inline cannot be a part of one
         octets = data.encode() if isinstance(data, str) else data or b""
-        if max(len(self._octets) + len(octets), _announced(self._first.meta)) > self._largest:
-            self._forget()
+        size = max(len(self._octets) + len(octets), _announced(self._first.meta))
+        if size > self._largest or not self._share.take(len(octets)):
+            self.forget()
             self._refused = key if item.more_data else None
             return Taken(None, Status.ENTITY_TOO_LARGE)
         self._octets += octets
@@ -80,15 +84,17 @@ class Assembly:
     def _finish(self, last: Item) -> Taken:
         first = self._first or last
         octets = bytes(self._octets)
-        self._forget()
+        self.forget()
         size = first.meta.size if first.meta else None
         if size is not None and size != len(octets):
             return Taken(None, Status.SIZE_MISMATCH)
         return Taken(replace(first, data=_text(octets, first), more_data=False))
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Forget an unfinished object."""
         self._key = self._first = None
         self._octets = bytearray()
+        self._share.give_back()
 
 
 def _key(command: str, item: Item) -> tuple[str, str | None]:

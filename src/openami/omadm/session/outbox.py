@@ -11,8 +11,8 @@ from __future__ import annotations
 from base64 import b64encode
 from collections import deque
 from dataclasses import dataclass, replace
-from itertools import count
-from typing import Final
+from itertools import chain, count
+from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import RemoteProtocolError
 from openami.omadm.element import Element, Page
@@ -39,8 +39,14 @@ from openami.omadm.session.numbering import number, walk
 from openami.omadm.wbxml import DocumentKind, write_wbxml
 from openami.omadm.xml import write_xml
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence as Many
+
 _LARGE: Final = (Add, Replace, Results)
 _MANY: Final = (Add, Replace, Delete, Get, Copy, Results)
+MAX_ANSWERS: Final = 16_384
+"""Answers that wait: those of eight messages of the most commands. A peer that takes little in a
+message and goes on with commands, in place of fetching its answers, would have us hold them."""
 _MIN_CHUNK: Final = 64  # octets of data; less is not worth a command of its own
 _WIDEST_ID: Final = 9_999  # what a command is measured with
 _SLACK: Final = 4  # octets: the code page may be switched before and after a command
@@ -133,15 +139,36 @@ class Outbox:
     Attributes:
         media: how messages are encoded.
         room: octets of the peer's messages (MaxMsgSize); None: it has not said.
-        answers: what may be sent while the peer's package is not complete.
+        answers: what may be sent while the peer's package is not complete, in runs of commands
+            that go out in one message if any has room for them.
         commands: of the own package.
     """
 
     def __init__(self, media: MediaType) -> None:
         self.media = media
         self.room: int | None = None
-        self.answers: deque[Command] = deque()
+        self.answers: deque[Many[Command]] = deque()
         self.commands: deque[Pending] = deque()
+
+    def answer(self, *commands: Command) -> None:
+        """Let answers wait that belong together.
+
+        Raises:
+            RemoteProtocolError: ``omadm.session.answers``: the peer does not fetch what it has been
+                answered.
+        """
+        if len(self.answers) >= MAX_ANSWERS:
+            raise RemoteProtocolError(
+                f"more than {MAX_ANSWERS} answers wait", code="omadm.session.answers"
+            )
+        self.answers.append(commands)
+
+    def fits(self, header: Header, first: Command, answers: Many[Command]) -> bool:
+        """Say whether answers fit one message of the peer's together."""
+        if self.room is None:
+            return True
+        cost = sum(self._cost(header, answer) for answer in answers)
+        return self._size(header, [first]) + cost <= self.room
 
     def add(self, command: Command, order: str = "") -> None:
         """Let a command of the own package wait."""
@@ -175,7 +202,7 @@ class Outbox:
         """
         waiting = self.commands if own else ()
         begin = [] if first is None else [first]
-        answers = [*begin, *self.answers]
+        answers = [*begin, *chain.from_iterable(self.answers)]
         commands = answers + [entry.command for entry in waiting]
         body, numbered = self._encode(header, commands, final=own or alone)
         if self.room is None or len(body) <= self.room:
@@ -194,24 +221,24 @@ class Outbox:
         least = len(chosen)
         left = room - self._size(header, chosen)
         while self.answers and left >= 0:
-            cost = self._cost(header, self.answers[0])
+            cost = sum(self._cost(header, answer) for answer in self.answers[0])
             if cost > left:
                 if len(chosen) == least:
-                    self._shorten_answer(header, left)
+                    self._shorten_answers(header, left)
                     continue
                 break
             left -= cost
-            chosen.append(self.answers.popleft())
+            chosen.extend(self.answers.popleft())
         # Each message of a package in parts brings one more answer of this kind: where only one
         # fits, nothing else ever would.
-        one = bool(self.answers) and len(chosen) <= least + 1
-        stuck = one and all(map(_idle, (*chosen, *self.answers)))
-        if left < 0 or stuck:
+        one = len(chosen) <= least + 1
+        idle = one and all(map(_idle, chain(chosen, *self.answers)))
+        if left < 0 or (self.answers and idle):
             raise _no_room()
         entries: list[tuple[Pending, Command, bool]] = []
         dropped: list[Pending] = []
         if own and not self.answers:
-            self._choose(header, left, entries, dropped, alone=all(map(_idle, chosen)))
+            self._choose(header, left, entries, dropped, alone=idle)
         final = not self.answers and (alone or (own and not self.commands))
         commands = chosen + [command for _, command, _ in entries]
         body, numbered = self._encode(header, commands, final=final)
@@ -219,13 +246,16 @@ class Outbox:
         sent = tuple(Sent(pending, command, chunk) for (pending, _, chunk), command in out)
         return Packed(body, final, sent, tuple(dropped))
 
-    def _shorten_answer(self, header: Header, left: int) -> None:
-        """Take the items from a Status that fits no message with them."""
-        answer = self.answers[0]
+    def _shorten_answers(self, header: Header, left: int) -> None:
+        """Part answers that fit no message together; take the items from a Status that does not."""
+        if len(self.answers[0]) > 1:
+            self.answers.extendleft((answer,) for answer in reversed(self.answers.popleft()))
+            return
+        (answer,) = self.answers[0]
         bare = replace(answer, items=()) if isinstance(answer, StatusReport) else answer
         if bare == answer or self._cost(header, bare) > left:
             raise _no_room()
-        self.answers[0] = bare
+        self.answers[0] = (bare,)
 
     def _choose(
         self,
@@ -302,6 +332,8 @@ class Outbox:
         if isinstance(command, Exec):
             return replace(command, item=_prepare_item(command.item, self.media))
         if isinstance(command, _MANY):
+            if not any(isinstance(item.data, bytes) for item in command.items):
+                return command
             items = tuple(_prepare_item(item, self.media) for item in command.items)
             return replace(command, items=items)
         if isinstance(command, Atomic | Sequence):

@@ -35,13 +35,15 @@ from openami.omadm.session.numbering import (
 from openami.omadm.session.outbox import data_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from collections.abc import Sequence as Many
 
     from openami.omadm.session.events import Event
     from openami.omadm.session.objects import Assembly
 
     TreeCommand = Add | Replace | Copy | Delete | Get | Exec
     User = Callable[[Alert], Outcome]
+    Fits = Callable[[Many[StatusReport]], bool]
 
 _TREE: Final = (Add, Replace, Copy, Delete, Get, Exec)
 USER_ALERTS: Final = frozenset(range(AlertCode.DISPLAY, AlertCode.MULTIPLE_CHOICE + 1))
@@ -117,23 +119,37 @@ class Performer:
         self._tell = tell
         self._msg_id = 0
         self._largest: int | None = None
+        self._fits: Fits = bool
         self._statuses: list[StatusReport] = []
+        self._groups: list[slice] = []
         self._results: list[Results] = []
 
     def run(
-        self, msg_id: int, command: Command, largest: int | None
-    ) -> tuple[list[StatusReport], list[Results]]:
+        self, msg_id: int, command: Command, largest: int | None, fits: Fits
+    ) -> tuple[list[Many[StatusReport]], list[Results]]:
         """Carry out one command of a message, with all the commands in it.
 
         Args:
             msg_id: of the message.
             command: of the server.
             largest: octets of an object that the server takes; None: it has not said.
+            fits: says whether some statuses fit one message to the server.
+
+        Returns:
+            the statuses, in runs that go into one message; and the results.
         """
-        self._largest = largest
-        self._msg_id, self._statuses, self._results = msg_id, [], []
+        self._largest, self._fits = largest, fits
+        self._msg_id, self._statuses, self._results, self._groups = msg_id, [], [], []
         self._do(command)
-        return self._statuses, self._results
+        return list(self._runs()), self._results
+
+    def _runs(self) -> Iterator[Many[StatusReport]]:
+        at = 0
+        for group in self._groups:
+            yield from ((status,) for status in self._statuses[at : group.start])
+            yield self._statuses[group]
+            at = group.stop
+        yield from ((status,) for status in self._statuses[at:])
 
     def _do(self, command: Command, *, grouped: bool = False) -> int:
         """Carry out a command; return its status, of several items the worst."""
@@ -238,19 +254,28 @@ class Performer:
                 self._not_executed(command)
             else:
                 failed = self._do(command, grouped=True) not in _SUCCESS
-        why = () if failed else self._commit()
+        whole = Status.ATOMIC_FAILED
+        why: tuple[Item, ...] | None = ()
+        if not failed and not self._fits(self._statuses[at:]):
+            whole = Status.ATOMIC_TOO_LARGE  # RepPro 1.2, 10: its response fits one message
+        elif not failed:
+            why = self._commit()
         if why is None:
+            self._groups.append(slice(at, len(self._statuses)))
             self._tell(CommandPerformed("Atomic", None, Status.OK))
             return Status.OK
+        self._undo(at, told)
+        self._statuses[at] = replace(self._statuses[at], data=int(whole), items=why)
+        return whole
+
+    def _undo(self, at: int, told: int) -> None:
+        """Undo what was done since a group began; ``at`` and ``told`` are what there was then."""
         undone = Status.ATOMIC_ROLLED_BACK if self._gate.rollback() else Status.ROLLBACK_FAILED
         del self._results[told:]
         for index in range(at + 1, len(self._statuses)):
             status = self._statuses[index]
             if status.data in _SUCCESS and status.data != Status.NOT_EXECUTED:
                 self._statuses[index] = replace(status, data=undone)
-        whole = replace(self._statuses[at], data=int(Status.ATOMIC_FAILED), items=why)
-        self._statuses[at] = whole
-        return Status.ATOMIC_FAILED
 
     def _refuse(self, atomic: Atomic, inner: list[Command]) -> int:
         """Refuse an Atomic with a Get or an Atomic in it (DM RepPro 1.2, 6.6.3: 500)."""

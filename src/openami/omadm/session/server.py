@@ -16,14 +16,8 @@ from openami.omadm.codes import AlertCode, Status
 from openami.omadm.limits import DEFAULT_LIMITS
 from openami.omadm.messages.codec import decode_message
 from openami.omadm.messages.media import MediaType
-from openami.omadm.messages.model import (
-    Alert,
-    Header,
-    Location,
-    Message,
-    Meta,
-    StatusReport,
-)
+from openami.omadm.messages.model import Alert, Header, Message, StatusReport
+from openami.omadm.session.budget import Budget
 from openami.omadm.session.events import (
     NO_ANSWER,
     Authenticated,
@@ -33,18 +27,12 @@ from openami.omadm.session.events import (
     NonceChanged,
     Order,
     OrderDone,
-    Outgoing,
     SessionEnded,
 )
 from openami.omadm.session.intake import Intake
-from openami.omadm.session.numbering import (
-    header_status,
-    items_of,
-    refused,
-    walk,
-)
+from openami.omadm.session.numbering import answer_to, refused
 from openami.omadm.session.orders import Orders
-from openami.omadm.session.outbox import Outbox, Sent, data_size
+from openami.omadm.session.replies import Replies
 from openami.omadm.session.states import SERVER, ServerState, ServerStep
 from openami.omadm.session.trust import Guard, Nonces, Prover, Verdict
 
@@ -52,10 +40,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from openami.omadm.session.account import Account
+    from openami.omadm.session.events import Outgoing
 
 MAX_MESSAGES: Final = 10_000
 """Messages of one session, as the client's: a device that never ends would hold its orders."""
-_DEV_INFO: Final = "./DevInfo/"
+_VERSIONS: Final = frozenset({Status.DTD_NOT_SUPPORTED, Status.PROTOCOL_NOT_SUPPORTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +75,8 @@ class ServerSession:
         nonces: gives a fresh nonce.
         orders: what the device shall do.
         session_id: the one that was asked for in a notification; None: whatever the device says.
+        budget: for what the device sends, shared with other sessions; None: one of its own. Every
+            session has an end: what it holds of the budget is free then.
     """
 
     def __init__(
@@ -96,30 +87,30 @@ class ServerSession:
         nonces: Nonces,
         orders: Iterable[Order] = (),
         session_id: str | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self._account = account
         self._config = config
         self._limits = replace(DEFAULT_LIMITS, octets=config.max_msg_size)
         self._prover = Prover(account.server, account.policy, account.server_nonce)
         self._guard = Guard(account.client, account.policy, account.client_nonce, nonces)
-        self._orders = Orders()
+        budget = budget or Budget()
+        self._orders = Orders(budget)
+        self._replies = Replies(config, self._prover, self._orders)
+        self._outbox = self._replies.outbox
         self._queue: deque[Order] = deque(orders)
         self._events: deque[Event] = deque()
         self._state = ServerState.OPENING
         self._session_id = session_id
         self._device: str | None = None
-        self._media = MediaType.WBXML
-        self._outbox = Outbox(self._media)
-        self._intake = Intake(config.max_obj_size, self._outbox, self._orders, self._events.append)
-        self._largest: int | None = None
+        self._intake = Intake(
+            config.max_obj_size, budget, self._outbox, self._orders, self._events.append
+        )
         self._known = False
-        self._middle = False
         self._aborting = False
         self._aborted = False
-        self._msg_id = 0
         self._peer_msg_id = 0
         self._last_request = b""
-        self._last_sent: tuple[Sent, ...] = ()
         self._answer: Outgoing | None = None
         self._taken: tuple[Message, Verdict] | None = None
         self._deadline: float | None = None
@@ -197,7 +188,8 @@ class ServerSession:
         if message is None:
             message = decode_message(body, content_type, limits=self._limits)
         self._check_header(message.header)
-        verdict = self._check_proof(message.header, body, hmac)
+        verdict = self._check_version(message.header)
+        verdict = verdict or self._check_proof(message.header, body, hmac)
         self._adopt(message.header, content_type)
         self._last_request = digest
         self._deadline = now + self._config.idle_timeout
@@ -234,9 +226,16 @@ class ServerSession:
 
     # What the device has sent.
 
+    def _check_version(self, header: Header) -> Verdict | None:
+        """Return the refusal of another version (RepPro 1.2, 10: 513, 505), at the beginning."""
+        if header.ver_proto == "DM/1.2" and header.ver_dtd == "1.2":
+            return None
+        if self._peer_msg_id:
+            raise RemoteProtocolError("not DM 1.2 any more", code="omadm.session.version")
+        protocol = header.ver_proto != "DM/1.2"
+        return Verdict(Status.PROTOCOL_NOT_SUPPORTED if protocol else Status.DTD_NOT_SUPPORTED)
+
     def _check_header(self, header: Header) -> None:
-        if header.ver_proto != "DM/1.2" or header.ver_dtd != "1.2":
-            raise RemoteProtocolError("not DM 1.2", code="omadm.session.version")
         if self._session_id not in {None, header.session_id}:
             raise RemoteProtocolError("another session", code="omadm.session.id")
         if self._device not in {None, header.source.uri}:
@@ -259,51 +258,55 @@ class ServerSession:
     def _adopt(self, header: Header, content_type: str) -> None:
         """Take over what the device says of itself and of its messages."""
         if self._device is None:
-            self._media = self._outbox.media = MediaType.of(content_type)
+            self._outbox.media = MediaType.of(content_type)
         self._session_id, self._device = header.session_id, header.source.uri
         self._peer_msg_id = header.msg_id
         if header.meta and header.meta.max_msg_size:
             self._outbox.room = header.meta.max_msg_size
         if header.meta and header.meta.max_obj_size:
-            self._largest = header.meta.max_obj_size
+            self._replies.largest = header.meta.max_obj_size
 
     def _take(self, message: Message, verdict: Verdict) -> Outgoing | None:
         """Read a message; return the answer where nothing can be ordered in it."""
         if not verdict.trusted:
-            return self._challenge(message, verdict)
+            wrong = verdict.status in _VERSIONS
+            return (self._refuse if wrong else self._challenge)(message, verdict)
         if not self._known:
             self._known = True
             self._prover.follow(self._guard.scheme)
             self._events.append(Authenticated())
         self._move(ServerStep.TRUSTED)
-        if self._prove(message, verdict) or not self._last_sent:
+        if self._prove(message, verdict) or not self._replies.sent:
             self._read(message)
             return None
-        self._orders.forget(self._msg_id)
-        self._outbox.put_back(self._last_sent)
+        self._replies.take_back()
         return self._make(message.header, verdict, own=True)
+
+    def _refuse(self, message: Message, verdict: Verdict) -> Outgoing:
+        answer = self._answer_none(message, verdict)
+        self._end(End.BROKEN, "omadm.session.version", "the device speaks another version")
+        return answer
 
     def _challenge(self, message: Message, verdict: Verdict) -> Outgoing:
         self._events.append(AuthenticationFailed(verdict.status))
         self._prove(message, verdict)
-        self._outbox.answers.extend(refused(message, verdict.status))
-        answer = self._make(message.header, verdict, own=False, alone=True)
+        answer = self._answer_none(message, verdict)
         if verdict.last:
             self._end(End.REFUSED, "omadm.auth.failed", "the device proves nothing")
         return answer
 
+    def _answer_none(self, message: Message, verdict: Verdict) -> Outgoing:
+        """Answer a message with Status only, for every command the same."""
+        for status in refused(message, verdict.status):
+            self._outbox.answer(status)
+        return self._make(message.header, verdict, own=False, alone=True)
+
     def _prove(self, message: Message, verdict: Verdict) -> bool:
         """Read the Status of one's own header; tell whether the device takes the proof."""
-        if not self._msg_id:
+        if not self._replies.msg_id:
             return True
-        for command in message.commands:
-            if isinstance(command, StatusReport) and command.cmd_ref == 0:
-                if command.msg_ref != self._msg_id:
-                    raise RemoteProtocolError(
-                        "the answer to another message", code="omadm.session.order"
-                    )
-                return self._prover.take(command, trusted=verdict.trusted)
-        raise RemoteProtocolError("no Status of the header", code="omadm.session.status")
+        status = answer_to(message, self._replies.msg_id)
+        return self._prover.take(status, trusted=verdict.trusted)
 
     def _read(self, message: Message) -> None:
         self._aborted = False
@@ -314,7 +317,7 @@ class ServerSession:
                 self._intake.command(message.header.msg_id, command)
                 abort = isinstance(command, Alert) and command.data == AlertCode.SESSION_ABORT
                 self._aborted |= abort
-        if message.final and not self._middle:
+        if message.final and not self._replies.middle:
             self._events.extend(self._orders.finish())
 
     # What goes to the device.
@@ -322,27 +325,20 @@ class ServerSession:
     def _reply(self, message: Message, verdict: Verdict) -> Outgoing:
         if self._aborted or self._aborting:
             return self._abort(message, verdict, by_device=self._aborted)
-        own = message.final or self._middle
+        own = message.final or self._replies.middle
         if not own:
-            self._outbox.answers.append(Alert(0, AlertCode.NEXT_MESSAGE))
-        elif not self._middle:
-            self._next_package()
+            self._outbox.answer(Alert(0, AlertCode.NEXT_MESSAGE))
+        elif not self._replies.middle:
+            while self._queue:
+                order = self._queue.popleft()
+                if not self._replies.order(order):
+                    self._events.append(OrderDone(order.id, Status.ENTITY_TOO_LARGE))
         return self._make(message.header, verdict, own=own)
-
-    def _next_package(self) -> None:
-        while self._queue:
-            order = self._queue.popleft()
-            items = (item for part in walk(order.command) for item in items_of(part))
-            largest = max((data_size(item.data) for item in items), default=0)
-            if self._largest is not None and largest > self._largest:
-                self._events.append(OrderDone(order.id, Status.ENTITY_TOO_LARGE))
-                continue
-            self._outbox.add(order.command, order.id)
 
     def _abort(self, message: Message, verdict: Verdict, *, by_device: bool) -> Outgoing:
         self._outbox.commands.clear()
         if not by_device:
-            self._outbox.answers.append(Alert(0, AlertCode.SESSION_ABORT))
+            self._outbox.answer(Alert(0, AlertCode.SESSION_ABORT))
         answer = self._make(message.header, verdict, own=False, alone=True)
         who = "the device" if by_device else "this server"
         self._end(End.ABORTED, message=f"{who} has aborted the session")
@@ -353,44 +349,17 @@ class ServerSession:
         self._outbox.answers.clear()
         self._outbox.room = None  # a device that leaves no room for this gets it all the same
         status = verdict if not verdict.trusted else Verdict(Status.COMMAND_FAILED)
-        self._outbox.answers.append(Alert(0, AlertCode.SESSION_ABORT))
-        return self._make(message.header, status, own=False, alone=True, ending=True)
+        self._outbox.answer(Alert(0, AlertCode.SESSION_ABORT))
+        return self._make(message.header, status, own=False, alone=True)
 
     def _make(
-        self,
-        answered: Header,
-        verdict: Verdict,
-        *,
-        own: bool,
-        alone: bool = False,
-        ending: bool = False,
+        self, answered: Header, verdict: Verdict, *, own: bool, alone: bool = False
     ) -> Outgoing:
-        msg_id = self._msg_id + 1
-        first = header_status(answered, verdict.status, verdict.chal)
-        packed = self._outbox.pack(self._header(answered, msg_id), first, own=own, alone=alone)
-        self._msg_id = msg_id
-        self._last_sent = packed.sent
-        self._orders.sent(self._msg_id, packed.sent)
-        for entry in packed.dropped:
-            self._orders.fail(entry.order)
-        self._middle = own and not packed.final
-        outgoing = Outgoing(packed.body, self._media, self._prover.hmac(packed.body))
+        outgoing = self._replies.make(answered, verdict, own=own, alone=alone)
         self._keep_nonces()
-        if packed.final and own and not packed.sent and not ending:
+        if self._replies.ended:
             self._end(End.DONE)
         return outgoing
-
-    def _header(self, answered: Header, msg_id: int) -> Header:
-        config = self._config
-        return Header(
-            answered.session_id,
-            msg_id,
-            Location(answered.source.uri),
-            Location(config.uri, self._prover.name),
-            resp_uri=config.resp_uri,
-            cred=self._prover.cred(),
-            meta=Meta(max_msg_size=config.max_msg_size, max_obj_size=config.max_obj_size),
-        )
 
     def _keep_nonces(self) -> None:
         account = replace(
@@ -409,6 +378,7 @@ class ServerSession:
             [entry.order for entry in self._outbox.commands] + [order.id for order in self._queue]
         )
         begun = self._orders.finish(waiting)
+        self._intake.close()
         known = {done.id for done in begun}
         never = [OrderDone(order, NO_ANSWER) for order in waiting if order not in known]
         self._events.extend([*begun, *never])

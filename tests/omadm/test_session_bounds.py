@@ -1,0 +1,514 @@
+"""What a session holds, and for how long: sizes, large objects, answers that nobody fetches."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tests.support.dm_wire import (
+    DEV_INFO,
+    DEVICE,
+    NOW,
+    SERVER,
+    DictGate,
+    Wire,
+    account,
+    client_of,
+    events,
+    nonces,
+    order,
+    read,
+    scripted_client,
+    scripted_server,
+    server_of,
+    statuses,
+)
+
+from openami.core.errors import RemoteProtocolError
+from openami.omadm.auth import Scheme
+from openami.omadm.codes import AlertCode, Status
+from openami.omadm.element import Element, Page
+from openami.omadm.messages.codec import decode_message
+from openami.omadm.messages.media import MediaType
+from openami.omadm.messages.model import (
+    Add,
+    Alert,
+    Atomic,
+    Command,
+    Exec,
+    Get,
+    Header,
+    Item,
+    Location,
+    Message,
+    Meta,
+    Replace,
+    Results,
+    Sequence,
+    StatusReport,
+)
+from openami.omadm.session.budget import Budget, Share, cost_of
+from openami.omadm.session.events import NO_ANSWER, End, Order, OrderDone, SessionEnded
+from openami.omadm.session.numbering import header_status
+from openami.omadm.session.outbox import MAX_ANSWERS, Outbox
+from openami.omadm.session.server import ServerConfig, ServerSession
+
+OPEN = Alert(1, AlertCode.CLIENT_INITIATED)
+INFO = Replace(2, tuple(Item(source=Location(uri), data=value) for uri, value in DEV_INFO))
+
+
+def at(uri: str, data: str | None = None, *, more: bool = False, size: int | None = None) -> Item:
+    return Item(Location(uri), meta=Meta(size=size) if size else None, data=data, more_data=more)
+
+
+def part(data: str, *, more: bool = False, size: int | None = None, ref: int = 4) -> Results:
+    """Return Results of the first order, whole or in part."""
+    item = Item(source=Location("./A"), meta=Meta(size=size) if size else None, data=data)
+    return Results(2, ref, (replace(item, more_data=more),), msg_ref=1)
+
+
+class HeadEnd:
+    """A server under test whose device by hand has been ordered to Get."""
+
+    def __init__(self, budget: Budget | None = None, *more: Order) -> None:
+        self.server = ServerSession(
+            account(Scheme.BASIC),
+            ServerConfig(SERVER, max_obj_size=1_000, idle_timeout=100.0),
+            nonces=nonces("c"),
+            orders=[order("get", Get, "./A"), *more],
+            budget=budget,
+        )
+        self.device = scripted_client()
+        self.done: list[OrderDone] = []
+        self.give(OPEN, INFO)
+
+    def give(self, *commands: Command, final: bool = True) -> Message:
+        body = self.device.message(*commands, answers=self.device.msg_id or None, final=final)
+        answer = read(self.server.receive(body, MediaType.WBXML, None, NOW))
+        self.done += [event for event in events(self.server) if isinstance(event, OrderDone)]
+        return answer
+
+    def found(self, *results: Results, final: bool = True) -> Message:
+        return self.give(StatusReport(1, 1, 4, "Get", 200), *results, final=final)
+
+
+# A budget that sessions share.
+
+
+def test_a_budget_is_shared_and_given_back() -> None:
+    budget = Budget(100)
+    one, other = Share(budget), Share(budget)
+    assert one.take(60)
+    assert not other.take(41)
+    assert other.take(40)
+    assert budget.left == 0
+    one.give_back()
+    one.give_back()
+    assert budget.left == 60
+    other.give_back()
+    assert budget.left == 100
+
+
+def test_chunks_are_held_by_a_budget_and_free_once_told() -> None:
+    budget = Budget(5_000)
+    one, other = HeadEnd(budget), HeadEnd(budget)
+    assert statuses(one.found(part("x" * 900, more=True, size=1_000), final=False))[1:] == [
+        ("Results", 213)
+    ]
+    assert budget.left == 4_100
+    one.give(part("x" * 100))
+    assert [(done.status, len(str(done.items[0].data))) for done in one.done] == [(200, 1_000)]
+    assert budget.left == 5_000
+    assert other.found(part("y")).final
+    assert budget.left == 5_000
+
+
+def test_an_object_that_the_budget_has_no_room_for() -> None:
+    """Another session has taken it: 413, the order says so, and the session goes on."""
+    budget = Budget(1_700)
+    one, other = HeadEnd(budget), HeadEnd(budget)
+    one.found(part("x" * 900, more=True, size=1_000), final=False)
+    refused = other.found(part("y" * 900, more=True, size=1_000), final=False)
+    assert statuses(refused)[1:] == [("Results", 413)]
+    assert statuses(other.give(part("y" * 100)))[1:] == [("Results", 413)]
+    assert [done.status for done in other.done] == [413]
+    assert budget.left == 800
+    other = HeadEnd(budget)
+    one.server.handle_timer(NOW + 1e6)
+    assert budget.left == 1_700
+    assert other.found(part("y" * 900)).final
+    assert [done.status for done in other.done] == [200]
+
+
+def test_results_without_an_end() -> None:
+    """What an order has found is held, so it has a bound of its own."""
+    budget = Budget(10_000)
+    head_end = HeadEnd(budget)
+    told = [("Results", 413)]
+    codes = [statuses(head_end.found(part("x" * 500), final=False))[1:] for _ in range(12)]
+    assert codes.index(told) == 9
+    assert codes[9:] == [told] * 3
+    head_end.give()
+    assert [(done.status, len(done.items)) for done in head_end.done] == [(413, 9)]
+    assert budget.left == 10_000
+
+
+def test_statuses_without_an_end() -> None:
+    """A command has one Status, or one for each item: what comes besides is nobody's."""
+    budget = Budget()
+    head_end = HeadEnd(budget)
+    for _ in range(5):
+        head_end.give(StatusReport(1, 1, 4, "Get", 404, items=(Item(data="no"),)), final=False)
+    head_end.give()
+    assert [(len(done.parts), len(done.items)) for done in head_end.done] == [(1, 1)]
+    assert budget.left == Budget().left
+
+
+def test_words_of_a_status_that_the_budget_has_no_room_for() -> None:
+    """They are left out; what became of the command is not."""
+    head_end = HeadEnd(Budget(600))
+    head_end.give(StatusReport(1, 1, 4, "Get", 404, items=(Item(data="x" * 500),)))
+    assert [(done.status, done.items) for done in head_end.done] == [(404, ())]
+
+
+def test_a_document_costs_what_its_elements_do() -> None:
+    def element(name: str, content: tuple[Element, ...] | str) -> Element:
+        return Element(Page.DDF, name, content)
+
+    flat = Item(data="x" * 100)
+    deep = Item(
+        data=element("MgmtTree", (element("VerDTD", "1.2"), element("Node", (element("Path", "x" * 97),))))
+    )  # fmt: skip
+    assert cost_of(deep) - cost_of(flat) == 3 * cost_of(Item())
+
+
+@pytest.mark.parametrize(
+    ("rest", "code"), [(part("z" * 300), 424), (part("z" * 1_000), 413)], ids=["size", "bound"]
+)
+def test_results_that_were_not_taken_are_no_success(rest: Results, code: int) -> None:
+    budget = Budget(50_000)
+    head_end = HeadEnd(budget)
+    head_end.found(part("x" * 100, more=True, size=200), final=False)
+    assert statuses(head_end.give(rest))[1:] == [("Results", code)]
+    assert [(done.status, done.items) for done in head_end.done] == [(code, ())]
+    assert budget.left == 50_000
+
+
+def test_results_that_are_broken_off_are_unknown() -> None:
+    budget = Budget(50_000)
+    head_end = HeadEnd(budget)
+    head_end.found(part("x" * 100, more=True, size=200), final=False)
+    head_end.give(Alert(1, AlertCode.CLIENT_EVENT))
+    assert [(done.status, done.items) for done in head_end.done] == [(NO_ANSWER, ())]
+    assert budget.left == 50_000
+
+
+# What a server says.
+
+
+def test_the_answer_is_in_the_encoding_of_the_first_message() -> None:
+    for media in MediaType:
+        wire = Wire(orders=[order("get", Get, "./A")], media=media)
+        wire.run()
+        assert {answer.content_type for answer in wire.answers} == {media}
+
+
+def test_where_the_session_goes_on() -> None:
+    config = ServerConfig(SERVER, resp_uri="https://other.example/dm")
+    server = ServerSession(account(Scheme.BASIC), config, nonces=nonces("c"))
+    answer = server.receive(scripted_client().message(OPEN), MediaType.WBXML, None, NOW)
+    assert read(answer).header.resp_uri == "https://other.example/dm"
+
+
+def test_every_message_keeps_a_session_alive() -> None:
+    server = server_of(order("get", Get, "./A"))
+    device = scripted_client()
+    server.receive(device.message(OPEN, INFO), MediaType.WBXML, None, NOW)
+    body = device.message(Alert(1, AlertCode.NEXT_MESSAGE), answers=1, final=False)
+    server.receive(body, MediaType.WBXML, None, NOW + 100)
+    server.handle_timer(NOW + 219)
+    assert not server.closed
+    server.handle_timer(NOW + 220)
+    assert server.closed
+
+
+def test_a_message_over_the_announced_size_though_it_is_decoded() -> None:
+    config = ServerConfig(SERVER, max_msg_size=500)
+    server = ServerSession(account(Scheme.BASIC), config, nonces=nonces("c"))
+    body = scripted_client().message(Alert(1, AlertCode.CLIENT_EVENT, (Item(data="x" * 500),)))
+    with pytest.raises(RemoteProtocolError) as caught:
+        server.take(body, MediaType.WBXML, None, NOW, message=decode_message(body, MediaType.WBXML))
+    assert caught.value.code == "omadm.too-large"
+
+
+def test_a_package_of_the_device_ends_while_ours_does_not() -> None:
+    """Orders of a package in parts are done when all of it was answered."""
+    items = tuple(at(f"./{n}", "x" * 200) for n in range(8))
+    server, device = server_of(Order("adds", Add(0, items))), scripted_client()
+    meta = Meta(max_msg_size=700)
+    answer = read(server.receive(device.message(OPEN, INFO, meta=meta), MediaType.WBXML, None, NOW))
+    while not answer.final:
+        told = [
+            StatusReport(n, answer.header.msg_id, command.cmd_id, "Add", 200)
+            for n, command in enumerate(answer.commands, 1)
+            if isinstance(command, Add)
+        ]
+        assert not [event for event in events(server) if isinstance(event, OrderDone)]
+        body = device.message(*told, answers=answer.header.msg_id, meta=meta)
+        answer = read(server.receive(body, MediaType.WBXML, None, NOW))
+
+
+def test_what_is_not_begun_is_not_broken_off() -> None:
+    """Alert 1225 is about an object in parts: whole commands that wait still go out."""
+    runs = [Exec(0, Item(Location(f"./{n}"), data="x" * 300)) for n in range(4)]
+    server = server_of(*(Order(str(n), run) for n, run in enumerate(runs)))
+    device = scripted_client()
+    meta = Meta(max_msg_size=750)
+    answer = read(server.receive(device.message(OPEN, INFO, meta=meta), MediaType.WBXML, None, NOW))
+    sent: list[str] = []
+    while True:
+        runs = [c for c in answer.commands if isinstance(c, Exec)]
+        sent += [run.item.target.uri for run in runs if run.item.target]
+        if answer.final:
+            break
+        stop = Alert(1, AlertCode.NO_END_OF_DATA)
+        body = device.message(stop, answers=answer.header.msg_id, final=False, meta=meta)
+        answer = read(server.receive(body, MediaType.WBXML, None, NOW))
+    assert sent == ["./0", "./1", "./2", "./3"]
+
+
+def test_a_group_that_is_answered_in_part_is_unknown() -> None:
+    group = Order("group", Atomic(0, (Add(0, (at("./B"),)), Add(0, (at("./C"),)))))
+    head_end = HeadEnd(None, group)
+    told = [StatusReport(n, 1, ref, "Add", 200) for n, ref in ((1, 4), (2, 5), (3, 6))]
+    head_end.give(*told)
+    assert [(done.id, done.status) for done in head_end.done] == [
+        ("get", 200),
+        ("group", NO_ANSWER),
+    ]
+
+
+def test_results_without_a_message_are_of_the_latest() -> None:
+    """MsgRef may be left out (RepPro 1.2, 5.5.12): then it is the last message with that command."""
+    head_end = HeadEnd()
+    head_end.server.order(order("again", Get, "./B"))
+    answer = head_end.found(part("old"))
+    (get,) = [command for command in answer.commands if isinstance(command, Get)]
+    assert get.cmd_id == 2
+    head_end.server.order(order("third", Get, "./C"))
+    found = replace(part("new", ref=2), msg_ref=None)
+    head_end.give(StatusReport(1, 2, 2, "Get", 200), found)
+    assert [(d.id, [i.data for i in d.items]) for d in head_end.done] == [
+        ("get", ["old"]),
+        ("again", ["new"]),
+    ]
+
+
+def test_an_order_of_which_a_part_was_never_sent_is_unknown() -> None:
+    items = tuple(at(f"./{n}", "x" * 200) for n in range(8))
+    server, device = server_of(Order("adds", Add(0, items))), scripted_client()
+    meta = Meta(max_msg_size=700)
+    answer = read(server.receive(device.message(OPEN, INFO, meta=meta), MediaType.WBXML, None, NOW))
+    (add, *_) = [command for command in answer.commands if isinstance(command, Add)]
+    told = StatusReport(1, 1, add.cmd_id, "Add", 200)
+    server.receive(device.message(told, answers=1, meta=meta), MediaType.WBXML, None, NOW)
+    server.handle_timer(NOW + 1e6)
+    (done,) = [event for event in events(server) if isinstance(event, OrderDone)]
+    assert (done.status, done.parts[0].status) == (NO_ANSWER, 200)
+
+
+# Messages in parts.
+
+
+def test_the_size_is_in_the_first_chunk_only() -> None:
+    wire = Wire(orders=[order("large", Add, "./A", "x" * 3_000)], client_size=900)
+    wire.run()
+    adds = [c for answer in wire.answers for c in read(answer).commands if isinstance(c, Add)]
+    assert len(adds) > 3
+    sizes = [add.items[0].meta.size if add.items[0].meta else None for add in adds]
+    assert sizes == [3_000] + [None] * (len(adds) - 1)
+    assert [add.items[0].more_data for add in adds] == [True] * (len(adds) - 1) + [False]
+    assert wire.gate.performed == [("Add", "./A")]
+
+
+def test_results_come_after_the_last_status() -> None:
+    """However small the messages are (DM Protocol 1.2, 8.4)."""
+    client = client_of(DictGate({"./A": "x" * 300}))
+    client.start(NOW)
+    server = scripted_server()
+    commands: list[Command] = [
+        Get(1, (at("./A"),)),
+        *(Add(n, (at(f"./{n}", "x"),)) for n in range(2, 40)),
+    ]
+    told: list[Command] = []
+    body = server.message(*commands, answers=1, meta=Meta(max_msg_size=800))
+    final, number = False, 1
+    while not final:
+        client.receive(body, MediaType.WBXML, None, NOW)
+        message = read(client.next_outgoing())
+        told += [c for c in message.commands if isinstance(c, Results) or c.cmd_id > 1]
+        final, number = message.final, message.header.msg_id
+        body = server.message(Alert(1, AlertCode.NEXT_MESSAGE), answers=number, final=False)
+    kinds = [type(c) for c in told if isinstance(c, Results) or c.cmd == "Add"]  # type: ignore[union-attr]  # statuses else
+    assert kinds.index(Results) == 38
+
+
+def test_results_that_the_server_breaks_off() -> None:
+    client = client_of(DictGate({"./A": "x" * 3_000}))
+    client.start(NOW)
+    server = scripted_server()
+    body = server.message(Get(1, (at("./A"),)), answers=1, meta=Meta(max_msg_size=900))
+    client.receive(body, MediaType.WBXML, None, NOW)
+    assert not read(client.next_outgoing()).final
+    stop = Alert(1, AlertCode.NO_END_OF_DATA)
+    go_on = Alert(2, AlertCode.NEXT_MESSAGE)
+    client.receive(server.message(stop, go_on, answers=2, final=False), MediaType.WBXML, None, NOW)
+    message = read(client.next_outgoing())
+    assert statuses(message)[1:] == [("Alert", 200), ("Alert", 200)]
+    assert not any(isinstance(command, Results) for command in message.commands)
+
+
+def test_an_object_of_just_the_announced_size() -> None:
+    """Both ways, with and without parts."""
+    for size, code in ((600, 200), (601, 413)):
+        orders = [order("add", Add, "./N", "n" * size), order("get", Get, "./A")]
+        gate = DictGate({"./A": "a" * size})
+        for room in (65_536, 850):
+            wire = Wire(orders=orders, gate=DictGate(dict(gate.nodes)), object_size=600,
+                        client_size=room, server_size=room)  # fmt: skip
+            wire.run()
+            assert {name: done.status for name, done in wire.done.items()} == {
+                "add": code,
+                "get": code,
+            }
+
+
+def test_an_object_in_a_group_that_the_device_cannot_take() -> None:
+    group = Atomic(
+        0, (Add(0, (at("./A", "1"),)), Sequence(0, (Add(0, (at("./B", "123456789"),)),)))
+    )
+    wire = Wire(orders=[Order("group", group)], object_size=8)
+    wire.run()
+    assert wire.done["group"].status == 413
+    assert wire.gate.performed == []
+
+
+def test_an_abort_says_nothing_else() -> None:
+    client = client_of(DictGate())
+    client.say(Alert(0, AlertCode.GENERIC, correlator="c"))
+    client.start(NOW)
+    client.say(Alert(0, AlertCode.GENERIC, correlator="d"))
+    client.abort()
+    body = scripted_server().message(Add(1, (at("./A", "x"),)), answers=1)
+    client.receive(body, MediaType.WBXML, None, NOW)
+    told = [c for c in read(client.next_outgoing()).commands if isinstance(c, Alert)]
+    assert [alert.data for alert in told] == [AlertCode.SESSION_ABORT]
+
+
+def test_a_device_that_fetches_no_answers() -> None:
+    """It takes hardly anything in a message and goes on with alerts: that has an end."""
+    server, device = server_of(), scripted_client()
+    meta = Meta(max_msg_size=500)
+    news = [Alert(n, AlertCode.CLIENT_EVENT) for n in range(1, 1_500)]
+    count = 0
+    while not server.closed:
+        body = device.message(*news, answers=device.msg_id or None, final=False, meta=meta)
+        answer = server.receive(body, MediaType.WBXML, None, NOW)
+        assert len(server._outbox.answers) <= MAX_ANSWERS
+        count += 1
+    assert count == MAX_ANSWERS // len(news) + 1
+    assert [c.data for c in read(answer).commands if isinstance(c, Alert)] == [1223]
+    (end,) = [event for event in events(server) if isinstance(event, SessionEnded)]
+    assert (end.end, end.code) == (End.BROKEN, "omadm.session.answers")
+
+
+# The response to an Atomic is whole.
+
+
+def atomic(count: int) -> Atomic:
+    return Atomic(1, tuple(Add(n, (at(f"./{n}", "x"),)) for n in range(2, count + 2)))
+
+
+def test_the_response_to_an_atomic_goes_into_one_message() -> None:
+    """It waits for the next message where this one has no room for all of it."""
+    client = client_of(DictGate())
+    client.start(NOW)
+    server = scripted_server()
+    alerts = [Alert(n, AlertCode.DISPLAY) for n in range(100, 115)]
+    body = server.message(*alerts, atomic(10), answers=1, meta=Meta(max_msg_size=1_000))
+    client.receive(body, MediaType.WBXML, None, NOW)
+    first = read(client.next_outgoing())
+    assert {name for name, _ in statuses(first)} == {"SyncHdr", "Alert"}
+    client.receive(
+        server.message(Alert(1, AlertCode.NEXT_MESSAGE), answers=2, final=False),
+        MediaType.WBXML, None, NOW,
+    )  # fmt: skip
+    told = statuses(read(client.next_outgoing()))
+    assert ("Atomic", 200) in told
+    assert told.count(("Add", 200)) == 10
+
+
+def test_an_atomic_whose_response_is_too_large_is_undone() -> None:
+    gate = DictGate()
+    client = client_of(gate)
+    client.start(NOW)
+    server = scripted_server()
+    body = server.message(atomic(40), answers=1, meta=Meta(max_msg_size=1_000))
+    client.receive(body, MediaType.WBXML, None, NOW)
+    told, final = [], False
+    while not final:
+        message = read(client.next_outgoing())
+        told += statuses(message)
+        final, number = message.final, message.header.msg_id
+        go_on = Alert(1, AlertCode.NEXT_MESSAGE)
+        body = server.message(go_on, answers=number, final=False)
+        client.receive(body, MediaType.WBXML, None, NOW)
+    assert told[1] == ("Atomic", Status.ATOMIC_TOO_LARGE)
+    assert told.count(("Add", Status.ATOMIC_ROLLED_BACK)) == 40
+    assert gate.nodes == {}
+
+
+def test_an_atomic_in_a_sequence_is_whole_too() -> None:
+    client = client_of(DictGate())
+    client.start(NOW)
+    inner = replace(atomic(3), cmd_id=50)
+    group = Sequence(60, (Exec(61, at("./Run")), inner, Exec(62, at("./Run"))))
+    body = scripted_server().message(group, answers=1)
+    client.receive(body, MediaType.WBXML, None, NOW)
+    names = [name for name, _ in statuses(read(client.next_outgoing()))[1:]]
+    assert names == ["Sequence", "Exec", "Atomic", *["Add"] * 3, "Exec"]
+
+
+def test_why_an_atomic_was_not_kept() -> None:
+    gate = DictGate(commits=False)
+    client = client_of(gate)
+    client.start(NOW)
+    client.receive(scripted_server().message(atomic(1), answers=1), MediaType.WBXML, None, NOW)
+    told = read(client.next_outgoing()).commands[1]
+    assert isinstance(told, StatusReport)
+    assert [item.data for item in told.items] == ["the disk is full"]
+
+
+@pytest.mark.parametrize("media", MediaType)
+def test_no_message_is_larger_than_the_peer_takes(media: MediaType) -> None:
+    """To the octet: whatever the room, what is packed fits it, and in the end all has gone out."""
+    header = Header("2A", 1, Location(DEVICE), Location(SERVER))
+    status = header_status(header, 200, None)
+    least = 1_000 if media is MediaType.XML else 500
+    for room in range(least, least + 40):
+        box = Outbox(media)
+        box.room = room
+        for n in range(12):
+            box.answer(StatusReport(0, 1, n + 1, "Alert", 200))
+        for n in range(30):
+            meta = Meta(format="chr") if n % 3 else None
+            box.add(Replace(0, (Item(Location(f"./{n}"), meta=meta, data="x" * (n * 7)),)), str(n))
+        seen: list[str] = []
+        final = False
+        while not final:
+            packed = box.pack(header, status, own=True)
+            assert len(packed.body) <= room
+            assert packed.dropped == ()
+            seen += [entry.pending.order for entry in packed.sent if not entry.chunk]
+            final = packed.final
+        assert seen == [str(n) for n in range(30)]
