@@ -7,6 +7,8 @@ ARGS ?=
 export PYTHONWARNDEFAULTENCODING =
 # A virtual environment that happens to be active is not ours.
 unexport VIRTUAL_ENV
+# Every process would compile all that it imports anew: a second for each that a test starts.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench docs format lock clean

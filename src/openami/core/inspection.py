@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import Any, Final
 
 _SHOWN_OCTETS: Final = 8
 
@@ -49,15 +46,16 @@ def _shown(node: Node) -> str:
     return text + "…" if len(node.octets) > _SHOWN_OCTETS else text
 
 
-def _rows(node: Node, depth: int) -> Iterator[tuple[int, str, str]]:
-    yield node.offset, _shown(node), "  " * depth + _headline(node)
+def _list(node: Node, depth: int, rows: list[tuple[int, str, str]]) -> None:
+    rows.append((node.offset, _shown(node), "  " * depth + _headline(node)))
     for child in node.children:
-        yield from _rows(child, depth + 1)
+        _list(child, depth + 1, rows)
 
 
 def to_text(node: Node) -> str:
     """Return one line for each element: offset, first octets, and the indented name and value."""
-    rows = list(_rows(node, 0))
+    rows: list[tuple[int, str, str]] = []
+    _list(node, 0, rows)
     digits = max(4, len(str(max(offset for offset, _, _ in rows))))
     width = max(len(shown) for _, shown, _ in rows)
     return "\n".join(
