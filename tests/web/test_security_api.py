@@ -99,7 +99,7 @@ async def test_a_device_that_nobody_expects_waits_for_a_person(
         lambda event: event.topic in {Topic.REGISTRATION, Topic.DEVICE}
     ) as news:
         pending = answered(await device.ask())
-        assert pending == m.Pending(device.client.state.exchange, 300)
+        assert pending == m.Pending(device.client.state.exchange, 5)
         told = await news.next(10)
         assert told is not None
         assert (told.topic, told.subject, told.data["standing"]) == (

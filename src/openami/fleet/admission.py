@@ -91,15 +91,12 @@ def request(
         return _repeat(registration, expected, policy)
     if claim.exchange in registration.past and claim.exchange != registration.claim.exchange:
         return refusal(registration, Reason.STALE)
-    if registration.standing is not Standing.LIVE:
-        return _suspect(registration, claim)
-    follows = equal(claim.exchange, following(registration.grant)) and equal(
-        claim.factory, registration.claim.factory
-    )
-    if registration.open or (expired and follows):
+    live, follows = registration.standing is Standing.LIVE, _follows(registration, claim)
+    if live and (registration.open or (expired and follows)):
         return _anew(registration, claim, expected, grant)
     # The one that is registered only asks whether it is to register anew.
-    return refusal(registration, Reason.SPENT) if follows else _suspect(registration, claim)
+    quiet = live and follows
+    return refusal(registration, Reason.SPENT) if quiet else _suspect(registration, claim)
 
 
 def fetch(
@@ -308,6 +305,12 @@ def _repeat(
     if standing in _SHUT:
         return refusal(registration, _SHUT[standing])
     return Ruling(Verdict.APPROVED, registration)
+
+
+def _follows(registration: Registration, claim: Claim) -> bool:
+    """Tell whether a claim is of the device that is registered, which alone knows the grant."""
+    mine = equal(claim.factory, registration.claim.factory)
+    return mine and equal(claim.exchange, following(registration.grant))
 
 
 def _anew(

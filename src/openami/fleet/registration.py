@@ -64,7 +64,7 @@ TRANSITIONS: Final[Mapping[tuple[Standing, Act], Standing]] = {
     **{(s, _A.RETIRE): _S.RETIRED for s in _S if s is not _S.RETIRED},
 }
 
-MAX_PAST: Final = 16  # exchanges that are over; a device is replaced a few times in its life
+MAX_PAST: Final = 32  # exchanges that are over: two for each time that a device is replaced
 
 
 class Verdict(StrEnum):

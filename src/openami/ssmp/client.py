@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from openami.core.errors import LocalProtocolError, RemoteProtocolError, SecurityError
 from openami.crypto.certificates import load_certificate, read_request, uid_of
+from openami.crypto.succession import following
 from openami.ssmp.messages import (
     EXCHANGE,
     MAX_CERTIFICATE,
@@ -78,6 +79,7 @@ TRANSITIONS: Final[Mapping[tuple[Step, type[Answer]], Step]] = {
     (_S.RENEWING, Refused): _S.RENEWING,
 }
 
+_REGISTERED: Final = frozenset({Step.LIVE, Step.RENEWING})
 _NO_SUCH_OFFER: Final = frozenset({Reason.EXPIRED, Reason.UNKNOWN, Reason.STALE, Reason.SPENT})
 
 
@@ -89,7 +91,7 @@ class ClientState:
         step: what comes next.
         exchange: names this registration, or this renewal.
         request: the certificate request; its private key stays with the security module.
-        grant: what was granted.
+        grant: what was granted; a device that registers anew proves by it who it was.
         bootstrap: the whole message that was fetched, with its passwords.
         chain: the operational certificate and its authorities (DER), once the device is live.
     """
@@ -106,6 +108,17 @@ class ClientState:
         """The accounts that were fetched, until ``forget``; not to be used before LIVE."""
         message = decode(self.bootstrap) if self.bootstrap else None
         return message.block if isinstance(message, Bootstrap) else None
+
+    @property
+    def anew(self) -> bool:
+        """Whether this is a registration after one that was live, whose accounts still stand."""
+        return bool(self.chain) and self.step not in _REGISTERED
+
+    @property
+    def may_stay(self) -> bool:
+        """Whether it has only asked to register anew, and was granted nothing yet."""
+        asked = self.anew and self.step is Step.REGISTERING
+        return asked and self.exchange == following(self.grant)
 
     @property
     def digest(self) -> bytes:
@@ -268,9 +281,36 @@ class Client:
             replace(self._state, step=Step.RENEWING, exchange=_sized(exchange), request=request)
         )
 
+    def anew(self, request: bytes) -> None:
+        """Begin to register anew, with the request of a new key.
+
+        The certificate that there was stays what it is until the new one is live.
+
+        Raises:
+            LocalProtocolError: the device is not registered, or cannot show that it was.
+        """
+        state = self._state
+        if state.step not in _REGISTERED or not state.grant or not state.chain:
+            raise LocalProtocolError("only a device that was registered registers anew")
+        self._wake_at = 0.0
+        exchange = following(state.grant)
+        self._move(
+            replace(state, step=Step.REGISTERING, exchange=exchange, request=request, bootstrap=b"")
+        )
+
+    def stay(self) -> None:
+        """Give up registering anew: what there was is good.
+
+        Raises:
+            LocalProtocolError: it was granted something in the new exchange, or there is none.
+        """
+        if not self._state.may_stay:
+            raise LocalProtocolError("only a device that was not let in again stays what it was")
+        self._move(replace(self._state, step=Step.LIVE))
+
     def forget(self) -> None:
         """Forget the block, once its accounts are where they belong."""
-        if self._state.step not in {Step.LIVE, Step.RENEWING}:
+        if self._state.step not in _REGISTERED:
             raise LocalProtocolError("the block is still needed")
         self._move(replace(self._state, bootstrap=b""))
 
@@ -329,7 +369,8 @@ def _refused(answer: Refused, state: ClientState) -> ClientState:
     if state.step is Step.ACKNOWLEDGING and answer.reason in _NO_SUCH_OFFER:
         state = replace(state, step=Step.REGISTERING)
     if state.step is Step.REGISTERING:
-        return replace(state, grant=b"", bootstrap=b"")
+        # Who registers anew keeps the grant of before: it may have to prove that once more.
+        return replace(state, grant=state.grant if state.anew else b"", bootstrap=b"")
     return state
 
 

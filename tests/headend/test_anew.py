@@ -1,0 +1,235 @@
+"""A registered device registers anew by itself, and nobody else does in its place."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.support.registering import DAY, FolderOffice, Mortal
+from tests.support.ssmp_office import Device, Fault, chance, make_key
+
+from openami.core.errors import LocalProtocolError
+from openami.crypto import certificates as c
+from openami.fleet import admission
+from openami.fleet.expected import ExpectedDevice
+from openami.fleet.registration import Standing
+from openami.headend.security.registrar import PENDING_FIRST_S, pending_wait
+from openami.ssmp import messages as m
+from openami.ssmp.client import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+YEARS = 800 * DAY
+"""Longer than a certificate of the office's lasts."""
+
+
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("anew")
+    FolderOffice(folder).close()
+    return folder
+
+
+@pytest.fixture
+def mortal(empty: Path, tmp_path: Path) -> Iterator[Mortal]:
+    shutil.copytree(empty, tmp_path / "office")
+    mortal = Mortal(tmp_path / "office")
+    mortal.office.expect(ExpectedDevice("D1"))
+    yield mortal
+    mortal.office.close()
+
+
+@pytest.fixture
+def device(mortal: Mortal) -> Device:
+    device = Device()
+    device.run(mortal, 3)
+    assert device.state.step is Step.LIVE
+    return device
+
+
+def anew(device: Device) -> None:
+    """Let a device ask to register anew, with a new key."""
+    device.key = make_key()
+    device.client.anew(c.make_request("D1", device.key))
+    device.client.next_event()
+    device.disk = device.client.state.encode()
+
+
+def refused(device: Device, mortal: Mortal) -> m.Reason:
+    device.now = max(device.now, device.client.next_timer() or 0.0)
+    asked = device.client.next_request(device.now)
+    assert asked is not None
+    octets = mortal.answer(asked, device.peer(), now=device.now)
+    device.client.receive(octets, now=device.now)
+    while device.client.next_event() is not None:
+        device.disk = device.client.state.encode()
+    answer = m.decode(octets)
+    assert isinstance(answer, m.Refused)
+    return answer.reason
+
+
+def standing(mortal: Mortal) -> Standing:
+    registration = mortal.office.store.registrations.get("D1")
+    assert registration is not None
+    return registration.standing
+
+
+def alarms(mortal: Mortal) -> list[str]:
+    return [alarm.code for alarm in mortal.office.store.alarms.list().items]
+
+
+def check_registered(device: Device, mortal: Mortal) -> None:
+    """Assert that both sides have one account and one certificate, the same."""
+    block = device.state.block
+    assert device.state.step is Step.LIVE
+    assert block is not None
+    assert standing(mortal) is Standing.LIVE
+    ((digest, secret),) = mortal.office.accounts("D1").items()
+    assert digest == device.state.digest.hex()
+    assert secret["client_password"] == block.client_password
+    leaf = c.load_certificate(device.state.chain[0])
+    assert mortal.office.good_certificates("D1") == [leaf.serial_number]
+    assert alarms(mortal) == []
+
+
+@pytest.mark.parametrize("fault", list(Fault), ids=str)
+def test_a_device_whose_certificate_ran_out_comes_back_whatever_is_interrupted(
+    mortal: Mortal, device: Device, fault: Fault
+) -> None:
+    before = device.state.grant
+    device.now += YEARS
+    anew(device)
+    device.boot()
+    for _ in range(3):
+        device.round(mortal, fault)
+        device.run(mortal, 1)
+    device.run(mortal, 3)
+    check_registered(device, mortal)
+    assert device.state.grant != before
+    device.now += YEARS  # and once more
+    anew(device)
+    device.run(mortal, 3)
+    check_registered(device, mortal)
+
+
+def test_a_device_whose_last_renewal_got_lost_comes_back(mortal: Mortal, device: Device) -> None:
+    device.client.renew(chance(9), c.make_request("D1", make_key()))
+    device.client.next_event()
+    device.disk = device.client.state.encode()
+    device.now += 364 * DAY
+    device.round(mortal, Fault.ANSWER_LOST)
+    device.now += 10 * DAY
+    anew(device)
+    device.run(mortal, 3)
+    check_registered(device, mortal)
+
+
+def test_a_device_that_only_asks_makes_no_alarm_and_stays_what_it_is(
+    mortal: Mortal, device: Device
+) -> None:
+    before = mortal.office.store.registrations.get("D1")
+    for _ in range(3):
+        anew(device)
+        assert refused(device, mortal) is m.Reason.SPENT
+        assert device.state.may_stay
+        device.client.stay()
+        assert device.client.state.step is Step.LIVE
+        device.client.next_event()
+    assert mortal.office.store.registrations.get("D1") == before
+    assert alarms(mortal) == []
+    mortal.office.changes.decide("D1", admission.reopen, who="anna")
+    anew(device)
+    device.run(mortal, 1)
+    assert not device.state.may_stay
+    with pytest.raises(LocalProtocolError):
+        device.client.stay()
+    device.run(mortal, 2)
+    check_registered(device, mortal)
+
+
+def test_a_head_end_that_has_forgotten_it_takes_it_for_a_new_one(
+    device: Device, tmp_path: Path
+) -> None:
+    other = FolderOffice(tmp_path)
+    anew(device)
+    asked = device.client.next_request(device.now)
+    assert asked is not None
+    answer = m.decode(other.server.answer(asked, device.peer(), now=device.now))
+    assert answer == m.Pending(device.client.state.exchange, PENDING_FIRST_S)
+    other.close()
+
+
+def test_a_factory_identity_alone_gains_nothing_by_waiting(mortal: Mortal, device: Device) -> None:
+    thief = Device(number=2, factory=device.factory)
+    thief.now = device.now = device.now + YEARS
+    assert refused(thief, mortal) is m.Reason.TWICE
+    assert standing(mortal) is Standing.BLOCKED
+    anew(device)
+    assert refused(device, mortal) is m.Reason.TWICE  # until a person decides
+    assert alarms(mortal) == ["registration.twice"]
+    mortal.office.changes.decide("D1", admission.keep, who="anna")
+    device.now += DAY
+    device.run(mortal, 3)
+    assert device.state.step is Step.LIVE
+    assert refused(thief, mortal) is m.Reason.STALE
+
+
+def test_who_follows_with_another_factory_certificate_is_another(
+    mortal: Mortal, device: Device
+) -> None:
+    other = Device(number=2)
+    other.disk = device.disk
+    other.boot()
+    other.now = device.now + YEARS
+    anew(other)
+    assert refused(other, mortal) is m.Reason.TWICE
+
+
+def test_a_copy_with_all_that_the_device_has_shows(mortal: Mortal, device: Device) -> None:
+    copy = Device(number=2, factory=device.factory)
+    copy.disk = device.disk
+    copy.boot()
+    copy.now = device.now = device.now + YEARS
+    anew(copy)
+    copy.run(mortal, 3)
+    assert copy.state.step is Step.LIVE
+    anew(device)
+    assert refused(device, mortal) is m.Reason.TWICE
+    assert alarms(mortal) == ["registration.twice"]
+
+
+def test_what_was_replaced_finds_out_and_blocks_nobody(mortal: Mortal, device: Device) -> None:
+    mortal.office.changes.decide("D1", admission.reopen, who="anna")
+    second = Device(number=2, factory=device.factory)
+    second.run(mortal, 3)
+    device.now += YEARS
+    for _ in range(3):
+        anew(device)
+        assert refused(device, mortal) is m.Reason.STALE
+        device.client.stay()
+        device.client.next_event()
+    check_registered(second, mortal)
+
+
+def test_only_what_was_registered_registers_anew(mortal: Mortal) -> None:
+    device = Device()
+    for _ in range(3):
+        with pytest.raises(LocalProtocolError):
+            device.client.anew(b"")
+        with pytest.raises(LocalProtocolError):
+            device.client.stay()
+        device.round(mortal)
+    assert device.state.step is Step.LIVE
+
+
+def test_who_waits_for_a_person_asks_after_as_long_as_it_has_waited() -> None:
+    times, now = [], 0
+    while now < 1200:
+        now += pending_wait(now, 300)
+        times.append(now)
+    assert times == [5, 10, 20, 40, 80, 160, 320, 620, 920, 1220]
+    assert pending_wait(-50.0, 300) == PENDING_FIRST_S  # a clock was set back
+    assert pending_wait(1e9, 3) == 3
