@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -12,18 +11,17 @@ from tests.support.dm_tree import ALL, Server, grant, open_tree
 
 from openami.core.errors import DecodeError
 from openami.omadm.element import Element, Page
+from openami.omadm.objects.catalog import device_schema
 from openami.omadm.tree.acl import Acl
 from openami.omadm.tree.node import Format, Node
 from openami.omadm.tree.refusal import TreeRefusedError
 from openami.omadm.tree.tnds import read_tnds, write_tnds
+from openami.omadm.tree.tree import ManagementTree
 from openami.omadm.tree.uri import PARTS, UriLimits
 from openami.omadm.wbxml.decode import parse_wbxml
 from openami.omadm.wbxml.encode import write_wbxml
 from openami.omadm.wbxml.tokens import DocumentKind
 from openami.omadm.xml import parse_xml, write_xml
-
-if TYPE_CHECKING:
-    from openami.omadm.tree.tree import ManagementTree
 
 XML = "application/vnd.syncml.dmtnds+xml"
 WBXML = "application/vnd.syncml.dmtnds+wbxml"
@@ -181,6 +179,43 @@ def test_a_document_replaces_an_interior_node(tree: ManagementTree, server: Serv
     assert server.replace("./DMAcc/s1", wrong, None, XML) == 500
     assert tree.root is before
     assert server.replace("./AMI/Link", document(leaf("a", "b")), None, XML) == 405
+
+
+def test_a_document_that_is_refused_in_a_group_changes_nothing(
+    tree: ManagementTree, server: Server
+) -> None:
+    """The node was there before, and is there still; what came before it in the group stays."""
+    assert server.add("./DMAcc/s1/Name", "old") == 200
+    server.visit.begin()
+    assert server.replace("./DMAcc/s1/Name", "new") == 200
+    wrong = document(element("Node", element("NodeName", "s1"), leaf("AppID", "w5")))
+    assert server.replace("./DMAcc/s1", wrong, None, XML) == 500
+    assert server.data("./DMAcc/s1/Name") == "new"
+    server.visit.commit()
+    assert tree.get("./DMAcc/s1/Name") == "new"
+
+
+def test_a_document_sets_nothing_that_is_the_devices(tree: ManagementTree, server: Server) -> None:
+    """A node that could not be added alone is not, in the place of another either."""
+    assert server.add("./SCOMO/Download/p1/Name", "old") == 200
+    status = element(
+        "Node", element("NodeName", "p1"), leaf("PkgID", "x"), leaf("Status", "40", "int")
+    )
+    assert server.replace("./SCOMO/Download/p1", document(status), None, XML) == 405
+    assert tree.get("./SCOMO/Download/p1/Status") == "10"
+    assert tree.get("./SCOMO/Download/p1/Name") == "old"
+
+
+def test_an_account_that_brings_its_list_keeps_it() -> None:
+    """As bootstrap does: the new node is its server's, not that of who brought it."""
+    tree = ManagementTree(device_schema())
+    acl = element("ACL", "Delete=one&Get=one&Replace=one")
+    properties = element("RTProperties", acl, element("Format", element("node")),
+                         element("Type", element("DDFName", "urn:oma:mo:oma-dm-dmacc:1.0")))  # fmt: skip
+    node = element("Node", element("NodeName", "s1"), properties, leaf("ServerID", "one"))
+    assert Server(tree, "other").add("./Inbox", document(node), None, XML) == 200
+    assert Server(tree, "other").get("./DMAcc/s1/ServerID").status == 425
+    assert Server(tree, "one").data("./DMAcc/s1?prop=ACL") == "Delete=one&Get=one&Replace=one"
 
 
 NODE = element("Node", element("NodeName", "x"))

@@ -15,9 +15,11 @@ from openami.omadm.messages.model import Get, Item, Meta, Replace
 from openami.omadm.messages.model import Location as At
 from openami.omadm.objects.catalog import device_schema
 from openami.omadm.session.events import Outcome
+from openami.omadm.tree.acl import Verb
 from openami.omadm.tree.draft import TreeLimits
-from openami.omadm.tree.node import find
+from openami.omadm.tree.node import Format, find
 from openami.omadm.tree.refusal import TreeRefusedError
+from openami.omadm.tree.schema import Rule, Schema
 from openami.omadm.tree.tree import Execution, ManagementTree, MemoryStore, StoredNode
 from openami.omadm.tree.visit import Visit
 
@@ -172,6 +174,7 @@ def test_replace_never_creates(server: Server) -> None:
         ("./AMI/Link/Retries?prop=Name", "Other", None, 405),
         ("./AMI/Link/Retries?prop=ACL", "Get=a", None, 200),
         ("./AMI/Link/Retries?prop=ACL", "Nonsense", None, 500),
+        ("./AMI/Link/Retries?prop=ACL", "Get=" + "+".join("x" * 127 for _ in range(65)), None, 413),
         (".?prop=ACL", "", None, 405),
         (".?prop=Name", "x", None, 405),
     ],
@@ -221,6 +224,26 @@ def test_a_dynamic_node_is_renamed(server: Server) -> None:
     assert server.replace("./SCHED/t9/State?prop=Name", "x") == 405
     assert server.add("./DevInfo/Ext/" + "/".join("x" * 14)) == 200
     assert server.replace("./DevInfo/Ext/x?prop=Name", "y" * 127) == 200
+
+
+def test_a_name_that_makes_an_address_below_too_long(server: Server) -> None:
+    """Nobody could reach it any more (414)."""
+    long = "y" * 127
+    assert server.add("./DevInfo/Ext/a/" + "/".join([long] * 7), "v", "chr") == 200
+    assert server.replace("./DevInfo/Ext/a?prop=Name", "b" * 127) == 414
+    assert server.replace("./DevInfo/Ext/a?prop=Name", "b") == 200
+
+
+def test_a_name_that_belongs_to_another_kind_of_node() -> None:
+    leaf = Rule("fixed", Format.CHR, frozenset({Verb.ADD, Verb.GET}), least=0)
+    free = Rule(None, Format.CHR, frozenset(Verb), least=0, most=None)
+    top = Rule("Top", Format.NODE, frozenset({Verb.GET}), permanent=True, children=(leaf, free))
+    tree = ManagementTree(Schema.of(top))
+    grant(tree, ".", ALL)
+    server = Server(tree)
+    assert server.add("./Top/a", "x") == 200
+    assert server.replace("./Top/a?prop=Name", "fixed") == 405
+    assert server.replace("./Top/a?prop=Name", "b") == 200
 
 
 def test_delete_takes_all_below(server: Server) -> None:
@@ -298,6 +321,11 @@ def test_the_creator_gets_rights_where_the_parent_gives_none() -> None:
     assert other.delete("./SCHED/t1") == 425
     assert other.data("./SCHED/t1/Interval") == "120"
     assert one.delete("./SCHED/t1") == 200
+
+
+def test_a_creator_who_owns_the_parent_gets_no_list_of_its_own(server: Server) -> None:
+    assert server.add("./SCHED/t1/Interval", "60", "int") == 200
+    assert server.data("./SCHED/t1?prop=ACL") == ""
 
 
 def test_a_list_at_the_root_closes_the_tree(tree: ManagementTree) -> None:

@@ -246,7 +246,6 @@ class Performer:
             return self._refuse(atomic, inner)
         at = len(self._statuses)
         self._say(atomic, Status.OK)
-        told = len(self._results)
         self._gate.begin()
         failed = False
         for command in atomic.commands:
@@ -264,14 +263,13 @@ class Performer:
             self._groups.append(slice(at, len(self._statuses)))
             self._tell(CommandPerformed("Atomic", None, Status.OK))
             return Status.OK
-        self._undo(at, told)
+        self._undo(at)
         self._statuses[at] = replace(self._statuses[at], data=int(whole), items=why)
         return whole
 
-    def _undo(self, at: int, told: int) -> None:
-        """Undo what was done since a group began; ``at`` and ``told`` are what there was then."""
+    def _undo(self, at: int) -> None:
+        """Undo what was done since a group began, whose Status is the one ``at``."""
         undone = Status.ATOMIC_ROLLED_BACK if self._gate.rollback() else Status.ROLLBACK_FAILED
-        del self._results[told:]
         for index in range(at + 1, len(self._statuses)):
             status = self._statuses[index]
             if status.data in _SUCCESS and status.data != Status.NOT_EXECUTED:

@@ -93,7 +93,6 @@ class Draft:
             above = path[:depth]
             rule = self.rule(above)
             below = {path[depth]: whole}
-            self._check_count(rule, below)
             below |= _defaults(rule, below.keys(), self.now)
             whole = replace(rule.initial(self.now), children=below)
         self._check_room_beside(top, path[len(top)])
