@@ -2,45 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
+import functools
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.factory import FactoryDevice, Maker
-from tests.support.headend import PASSWORD
 
 from openami.cli import device_registration
 from openami.cli.device_registration import split_list
-from openami.cli.main import main
 from openami.fleet.expected import read_expected
-from openami.fleet.operators import Role
 from openami.transport.clock import SystemClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
+
+    from tests.cli.conftest import RunMain
 
     from openami.headend.server import Running
 
 
 @pytest.fixture
-def run(
-    running: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Any]:
-    """Return what runs a command and returns its status, what it prints and what it says."""
-    running.services.operators.add("anna", PASSWORD, Role.OPERATOR, who="test")
-    granted = running.services.operators.make_token("anna", label="test", days=1)
-    monkeypatch.setenv("OPENAMI_URL", running.url)
-    monkeypatch.setenv("OPENAMI_TOKEN", granted.secret)
-    monkeypatch.setenv("OPENAMI_CA", str(running.home.authority))
-
-    async def call(*arguments: str) -> tuple[int, list[str], str]:
-        status = await asyncio.to_thread(main, ["device", *arguments])
-        out, err = capsys.readouterr()
-        return status, out.splitlines(), err
-
-    return call
+def run(run_main: RunMain) -> RunMain:
+    """Return what runs ``openami device``."""
+    return functools.partial(run_main, "device")
 
 
 @pytest.fixture
@@ -50,7 +35,7 @@ def maker(running: Running) -> Maker:
     return maker
 
 
-async def test_a_list_is_imported_and_shown(run: Callable[..., Any], tmp_path: Path) -> None:
+async def test_a_list_is_imported_and_shown(run: RunMain, tmp_path: Path) -> None:
     file = tmp_path / "list.csv"
     file.write_text("\ufeffuid,region,approval\nD1,Seoul,auto\nD2,Busan,manual\n")
     assert await run("register", str(file)) == (0, [], "2 devices expected\n")
@@ -69,7 +54,7 @@ async def test_a_list_is_imported_and_shown(run: Callable[..., Any], tmp_path: P
 
 
 async def test_a_wrong_list_is_refused_before_anything_is_sent(
-    run: Callable[..., Any], tmp_path: Path, running: Running
+    run: RunMain, tmp_path: Path, running: Running
 ) -> None:
     file = tmp_path / "list.csv"
     file.write_text("uid\nD1\nD1\n")
@@ -81,12 +66,15 @@ async def test_a_wrong_list_is_refused_before_anything_is_sent(
     for arguments in ((), (str(file), "--uid", "D1"), (str(file), "--region", "x")):
         status, _, said = await run("register", *arguments)
         assert (status, said.startswith("error[usage]")) == (2, True)
+    status, _, said = await run("register", "--uid", "a b")
+    assert (status, said.startswith("error[config.name]: 'a b' is not a serial number")) == (
+        2,
+        True,
+    )
     assert running.services.registrations.expected().items == ()
 
 
-async def test_devices_are_decided_on(
-    run: Callable[..., Any], running: Running, maker: Maker
-) -> None:
+async def test_devices_are_decided_on(run: RunMain, running: Running, maker: Maker) -> None:
     first, second = FactoryDevice(running, maker), FactoryDevice(running, maker, "D2")
     await first.ask()
     await second.ask()
@@ -103,16 +91,21 @@ async def test_devices_are_decided_on(
     assert (status, said.split(":")[0]) == (1, "error[registration.transition]")
     assert await run("suspend", "D1", "--why", "moved") == (0, [], "D1 is suspended\n")
     assert await run("resume", "D1", "--why", "back") == (0, [], "D1 is live\n")
-    assert await run("reopen", "D1", "--why", "new hardware") == (0, [], "D1 is live\n")
+    told = await run("reopen", "D1", "--why", "new hardware")
+    assert told == (0, [], "D1 may register anew\n")
     assert await run("refuse", "D2", "--why", "stolen") == (0, [], "D2 is refused\n")
     status, lines, _ = await run("retire", "D2", "--why", "stolen", "--json")
     assert json.loads(lines[0])["standing"] == "retired"
     status, _, said = await run("retire", "D9", "--why", "stolen")
     assert (status, said.split(":")[0]) == (1, "error[registration.unknown]")
+    assert "hint: openami device registrations" in said
+    status, _, said = await run("approve", "../D1")
+    assert (status, said.split(":")[0]) == (2, "error[config.name]")
     status, lines, _ = await run("registration", "D1")
     shown = dict(line.split(maxsplit=1) for line in lines)
     assert (shown["standing"], shown["claim.manufacturer"]) == ("live", "Maker")
     assert not any("BEGIN" in line for line in lines)
+    assert shown["certificate.days_left"].isdigit()
     status, lines, _ = await run("registration", "D1", "--json")
     assert json.loads(lines[0])["certificate"]["subject"] == "D1"
     status, lines, _ = await run("registrations", "--json")
@@ -120,7 +113,7 @@ async def test_devices_are_decided_on(
 
 
 async def test_a_clone_is_alarmed_and_decided_on(
-    run: Callable[..., Any], running: Running, maker: Maker
+    run: RunMain, running: Running, maker: Maker
 ) -> None:
     await run("register", "--uid", "D1")
     first = FactoryDevice(running, maker)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import quote, urlsplit
 
 import click
 
@@ -26,6 +28,15 @@ EXPORT_OCTETS: Final = 256 * 2**20  # one page of an export; the server's own pa
 
 # Exit statuses by the first part of the server's code, as for our own errors.
 _STATUS: Final[Mapping[str, int]] = {"security": 4, "transport": 5, "store": 6, "request": 2}
+# What to do next on the command line, where the head-end does not say it or says it for programs.
+_NEXT: Final[Mapping[str, str]] = {
+    "security.session": "openami login URL, or OPENAMI_TOKEN",
+    "security.role": "sign in with an account that may: openami login URL --name NAME",
+    "registration.unknown": "openami device registrations lists those that have",
+    "dm.no-device": "openami device registrations --standing live lists who could be asked",
+    "dm.no-account": "openami device registration UID says how far it has come",
+}
+_TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 
 
 class ApiError(OpenAmiError):
@@ -64,11 +75,44 @@ def save_profile(target: Target) -> Path:
     return path
 
 
+def head_end_url(text: str) -> str:
+    """Return the address of a head-end, without a slash at its end.
+
+    Raises:
+        ConfigError: ``config.url``, it is none.
+    """
+    try:
+        parts = urlsplit(text)
+        right = parts.scheme == "https" and parts.hostname and parts.port != 0
+    except ValueError:
+        right = False
+    if not right or not text.isprintable() or any(mark in text for mark in " ?#@"):
+        shown = "it" if "@" in text else repr(text)  # it might hold a password
+        raise ConfigError(
+            f"{shown} is no address of a head-end",
+            hint="https://HOST:PORT, as `openami headend run` prints it",
+            code="config.url",
+        )
+    return text.rstrip("/")
+
+
+def segment(name: str) -> str:
+    """Return the name of a device, a group or a job as a segment of a path.
+
+    Raises:
+        ConfigError: ``config.name``, it can be no name.
+    """
+    if name in {"", ".", ".."} or "/" in name or not name.isprintable():
+        raise ConfigError(f"{name!r} is no name", code="config.name")
+    return quote(name, safe="")
+
+
 def find_target(url: str | None, ca: Path | None, token_file: Path | None) -> Target:
     """Return the head-end to ask: options over the environment over the last login.
 
     Raises:
-        ConfigError: ``config.login``, nothing says which, or a file can not be read.
+        ConfigError: ``config.login``, nothing says which, a file can not be read or holds no
+            token; ``config.url``, the address is none.
     """
     saved: dict[str, str] = {}
     try:
@@ -89,8 +133,14 @@ def find_target(url: str | None, ca: Path | None, token_file: Path | None) -> Ta
             token = token_file.read_text("utf-8").strip()
         except (OSError, ValueError) as error:
             raise ConfigError(f"{token_file} can not be read", code="config.login") from error
+    if token and not _TOKEN.fullmatch(token):
+        raise ConfigError(
+            "what should be the token is none",
+            hint="OPENAMI_TOKEN or --token-file holds one line without blanks; or openami login URL",
+            code="config.login",
+        )
     authority = ca or os.environ.get("OPENAMI_CA") or (saved.get("ca") if same else None)
-    return Target(chosen.rstrip("/"), token, Path(authority) if authority else None)
+    return Target(head_end_url(chosen), token, Path(authority) if authority else None)
 
 
 @asynccontextmanager
@@ -100,10 +150,7 @@ async def connected(target: Target) -> AsyncIterator[HttpClient]:
     from openami.transport.tls import client_context
 
     headers = {"Authorization": f"Bearer {target.token}"} if target.token else {}
-    tls = client_context(target.ca) if target.url.startswith("https:") else None
-    if tls is None:
-        raise ConfigError("the head-end is reached by https only", code="config.login")
-    async with HttpClient(target.url, tls=tls, headers=headers) as client:
+    async with HttpClient(target.url, tls=client_context(target.ca), headers=headers) as client:
         yield client
 
 
@@ -120,8 +167,9 @@ def checked(answer: HttpAnswer) -> HttpAnswer:
         code, message, hint = str(error["code"]), str(error["message"]), error.get("hint")
     except (OpenAmiError, KeyError, TypeError):
         code, message, hint = "transport.http", f"the head-end answered {answer.status}", None
-    if code == "security.session":
-        hint = "openami login URL, or OPENAMI_TOKEN"
+    # The head-end speaks to programs: how to sign in is another matter here.
+    if code in _NEXT and (hint is None or code.startswith("security.")):
+        hint = _NEXT[code]
     raise ApiError(message, hint=hint, code=code)
 
 
@@ -133,8 +181,9 @@ def ask(target: Target, work: Callable[[HttpClient], Awaitable[T]]) -> T:
             async with connected(target) as client:
                 return await work(client)
         except TransportError as error:
-            if error.code == "transport.tls" and target.ca is None:
-                error.hint = "--ca FILE or OPENAMI_CA: a head-end's own root is STATE/ca.pem"
+            if error.code == "transport.tls":
+                used = "" if target.ca is None else f"{target.ca} does not vouch for it; "
+                error.hint = f"{used}--ca FILE or OPENAMI_CA: a head-end's own root is STATE/ca.pem"
             raise
 
     return asyncio.run(run())

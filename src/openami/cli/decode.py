@@ -81,8 +81,9 @@ def read_input(source: str | None) -> bytes:
             with Path(source).open("rb") as file:
                 content = file.read(MAX_INPUT + 1)
         except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "no such file"
             raise ConfigError(
-                "the argument is neither hexadecimal digits nor a file that can be read",
+                f"{source[:80]!r} is neither hexadecimal digits nor a file that can be read: {why}",
                 code="decode.input",
             ) from error
     if len(content) > MAX_INPUT:

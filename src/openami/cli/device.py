@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
 
 import click
 
@@ -17,17 +16,19 @@ from openami.cli.api import (
     find_target,
     get_json,
     pages,
+    segment,
     target_options,
 )
 from openami.cli.names import parse_name
 from openami.cli.options import examples
-from openami.cli.output import emit_json, json_option, note, table
+from openami.cli.output import Table, emit_json, json_option, moment, note, table
+from openami.core.errors import ConfigError
 from openami.core.obis import Obis
 from openami.core.units import Quantity, symbol
 from openami.dlms.obis_names import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from openami.transport.http import HttpClient
@@ -66,24 +67,26 @@ def list_devices(
     as_json: bool,
 ) -> None:
     """List devices: one JSON object for each line with --json."""
-    rows: list[list[object]] = []
+    target = find_target(url, ca, token_file)
 
-    async def work(client: HttpClient) -> None:
+    async def work(client: HttpClient, add: Callable[[Any], None]) -> None:
         async for item in pages(
             client, "/devices", most=most, kind=kind, dcu=dcu, state=state, contact=contact,
             search=search,
         ):  # fmt: skip
-            if as_json:
-                emit_json(item)
-            else:
-                rows.append(
-                    [item["serial"], item["kind"], item["state"], item["contact"], item["dcu"],
-                     item["address"], item["last_read"] or item["last_seen"]]
-                )  # fmt: skip
+            add(item if as_json else _summary(item))
 
-    ask(find_target(url, ca, token_file), work)
-    if not as_json:
-        table(["serial", "kind", "state", "contact", "dcu", "address", "last read"], rows)
+    if as_json:
+        ask(target, lambda client: work(client, emit_json))
+        return
+    header = ["serial", "kind", "state", "contact", "dcu", "address", "region", "last seen"]
+    with Table(header, nothing="no such devices") as rows:
+        ask(target, lambda client: work(client, rows.add))
+
+
+def _summary(item: Mapping[str, Any]) -> list[object]:
+    told = [item[name] for name in ("serial", "kind", "state", "contact", "dcu", "address")]
+    return [*told, item["region"], moment(item["last_read"] or item["last_seen"])]
 
 
 @device.command()
@@ -94,14 +97,35 @@ def show(
     device_id: str, url: str | None, ca: Path | None, token_file: Path | None, as_json: bool
 ) -> None:
     """Show one device, such as meter-A1000001 or dcu-D1."""
-    item = ask(
-        find_target(url, ca, token_file),
-        lambda client: get_json(client, f"/devices/{quote(device_id, safe='')}"),
-    )
+    path = _path(device_id)
+    item = ask(find_target(url, ca, token_file), lambda client: get_json(client, path))
     if as_json:
         emit_json(item)
     else:
-        table(["what", "value"], [[name, value] for name, value in item.items() if value])
+        table(["what", "value"], [[name, _words(value)] for name, value in item.items() if value])
+
+
+def _path(device_id: str) -> str:
+    """Return the path of a device that is called by its kind and serial number.
+
+    Raises:
+        ConfigError: ``config.name``, it is called otherwise.
+    """
+    if not device_id.startswith(("dcu-", "meter-", "headend-", "ihd-")):
+        raise ConfigError(
+            f"{device_id!r} is no device: its kind and serial number, with - between",
+            hint=f"such as dcu-{device_id}; `openami device list` has the serial numbers",
+            code="config.name",
+        )
+    return f"/devices/{segment(device_id)}"
+
+
+def _words(value: object) -> object:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {each}" for name, each in value.items())
+    return value
 
 
 @device.command(
@@ -131,14 +155,57 @@ def move(
     """
 
     async def work(client: HttpClient) -> Any:
-        path = f"{PREFIX}/devices/{quote(device_id, safe='')}/state"
-        return checked(await client.post(path, json_body={"to": to, "why": why})).json()
+        wish = {"to": to, "why": why}
+        return checked(await client.post(f"{PREFIX}{path}/state", json_body=wish)).json()
 
+    path = _path(device_id)
     item = ask(find_target(url, ca, token_file), work)
     if as_json:
         emit_json(item)
     else:
         note(f"{item['id']} is {item['state']}")
+
+
+@device.command(
+    "describe",
+    short_help="Say where a device is, and what people call it.",
+    epilog=examples(
+        "openami device describe dcu-OAMDCU0001 --region Seoul --label 'Pole 17'",
+        "openami device describe meter-OAM00000001 --label ''",
+    ),
+)
+@click.argument("device_id", metavar="DEVICE")
+@click.option("--region", help="Where it is; filters and groups of DCUs go by it.")
+@click.option("--label", help="What people call it.")
+@target_options
+@json_option
+def describe_device(
+    device_id: str,
+    region: str | None,
+    label: str | None,
+    url: str | None,
+    ca: Path | None,
+    token_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Say where a device is, and what people call it; what is left out stays.
+
+    DEVICE is such as dcu-D1 or meter-A1000001.
+    """
+    given = {"region": region, "label": label}
+    wish = {name: text for name, text in given.items() if text is not None}
+    if not wish:
+        raise ConfigError("name --region or --label", code="config.option")
+    path = _path(device_id)
+
+    async def work(client: HttpClient) -> Any:
+        return checked(await client.request("PATCH", PREFIX + path, json_body=wish)).json()
+
+    item = ask(find_target(url, ca, token_file), work)
+    if as_json:
+        emit_json(item)
+    else:
+        note(f"{item['id']}: region {item['region'] or '–'}, label {item['label'] or '–'}")
 
 
 @device.command(
@@ -165,9 +232,7 @@ def read(
     CLASS/OBIS/ATTRIBUTE, such as 8/0.0.1.0.0.255/2. Without names: clock, energies and power.
     """
     wish = {"attributes": [attribute(name) for name in names or DEFAULT_READ]}
-    job = ask(
-        find_target(url, ca, token_file), lambda client: _read(client, quote(serial, safe=""), wish)
-    )
+    job = ask(find_target(url, ca, token_file), lambda client: _read(client, segment(serial), wish))
     if as_json:
         emit_json(job)
     else:

@@ -5,14 +5,23 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
 
 import click
 
-from openami.cli.api import PREFIX, ask, checked, find_target, get_json, pages, target_options
+from openami.cli.api import (
+    PREFIX,
+    ask,
+    checked,
+    find_target,
+    get_json,
+    pages,
+    segment,
+    target_options,
+)
 from openami.cli.options import examples
-from openami.cli.output import counted, emit_json, json_option, note, table
+from openami.cli.output import Table, counted, emit_json, json_option, moment, note, table
 from openami.core.errors import ConfigError
+from openami.core.identifiers import check_serial
 from openami.fleet.expected import read_expected
 
 if TYPE_CHECKING:
@@ -48,10 +57,13 @@ def registrations(target: Target, standing: str | None, most: int | None, as_jso
 
     def row(item: dict[str, Any]) -> list[object]:
         claim = item["claim"]
-        told = [claim[name] for name in ("manufacturer", "model", "firmware", "asked")]
-        return [item["uid"], item["standing"], *told, item["reason"]]
+        told = [claim[name] for name in ("manufacturer", "model", "firmware")]
+        return [item["uid"], item["standing"], *told, moment(claim["asked"]), item["reason"]]
 
-    _list(target, "/registrations", header, row, most=most, as_json=as_json, standing=standing)
+    _list(
+        target, "/registrations", Table(header, nothing="no such registrations"), row,
+        most=most, as_json=as_json, standing=standing,
+    )  # fmt: skip
 
 
 @click.command("registration")
@@ -94,20 +106,23 @@ def register(
     fingerprint, approval (auto or manual), region and label.
     """
     cells = {name: text for name, text in given.items() if text is not None}
-    if (file is None) == (uid is None) or (file is not None and cells):
-        raise ConfigError("give a FILE, or --uid and what is known of it", code="usage")
-    if file is None:
-        wish = {"uid": uid, **cells}
-        path = f"{PREFIX}/expected/{quote(uid or '', safe='')}"
-
-        async def work(client: HttpClient) -> int:
-            checked(await client.request("PUT", path, json_body=wish))
-            return 1
-    else:
+    if file is not None and uid is None and not cells:
         parts = list(split_list(_read_list(file)))
 
         async def work(client: HttpClient) -> int:
             return sum([await _import(client, part) for part in parts])
+    elif file is None and uid is not None:
+        wish = {"uid": _serial(uid), **cells}
+
+        async def work(client: HttpClient) -> int:
+            checked(await client.request("PUT", f"{PREFIX}/expected/{uid}", json_body=wish))
+            return 1
+    else:
+        raise ConfigError(
+            "give a FILE, or --uid and what is known of it",
+            hint="openami device register --help",
+            code="usage",
+        )
 
     count = ask(target, work)
     if as_json:
@@ -123,8 +138,8 @@ def expected(target: Target, most: int | None, as_json: bool) -> None:
     """List the devices that are expected."""
     header = ["uid", "manufacturer", "model", "approval", "region", "label", "fingerprint"]
     _list(
-        target, "/expected", header, lambda item: [item[name] for name in header],
-        most=most, as_json=as_json,
+        target, "/expected", Table(header, nothing="no device is expected"),
+        lambda item: [item[name] for name in header], most=most, as_json=as_json,
     )  # fmt: skip
 
 
@@ -138,9 +153,13 @@ def alarms(
 ) -> None:
     """List alarms that are open, newest first."""
     header = ["id", "code", "subject", "raised", "cleared", "message"]
+
+    def row(item: dict[str, Any]) -> list[object]:
+        times = [moment(item[name]) for name in ("raised", "cleared")]
+        return [item["id"], item["code"], item["subject"], *times, item["message"]]
+
     _list(
-        target, "/alarms", header, lambda item: [item[name] for name in header],
-        most=most, as_json=as_json, open=None if everything else True, subject=subject,
+        target, "/alarms", Table(header, nothing="no alarms"), row, most=most, as_json=as_json, open=None if everything else True, subject=subject,
     )  # fmt: skip
 
 
@@ -157,8 +176,13 @@ def clear_alarm(target: Target, alarm: int, why: str, as_json: bool) -> None:
         note(f"alarm {item['id']} ({item['code']}) is cleared")
 
 
-def _decision(name: str, help_: str, *, needs_why: bool = True) -> click.Command:
-    """Return the command for one kind of decision on registrations."""
+def _decision(
+    name: str, help_: str, *, needs_why: bool = True, told: str | None = None
+) -> click.Command:
+    """Return the command for one kind of decision on registrations.
+
+    What is told of a device afterwards is how it stands then, or ``told``.
+    """
     why = "The reason, for the audit log."
     typed = f"openami device {name} OAMDCU0001" + (" --why '…'" if needs_why else "")
 
@@ -173,7 +197,7 @@ def _decision(name: str, help_: str, *, needs_why: bool = True) -> click.Command
                 if as_json:
                     emit_json(item)
                 else:
-                    note(f"{uid} is {_stands(item)}")
+                    note(f"{uid} {told or f'is {_stands(item)}'}")
 
         ask(target, work)
 
@@ -190,7 +214,11 @@ COMMANDS: Final[tuple[click.Command, ...]] = (
     _decision("suspend", "Shut devices out for a while."),
     _decision("resume", "Let suspended devices work again."),
     _decision("retire", "Take devices out for good; what they had is revoked."),
-    _decision("reopen", "Let devices, or those that replace them, register anew."),
+    _decision(
+        "reopen",
+        "Let devices, or those that replace them, register anew.",
+        told="may register anew",
+    ),
     _decision("keep", "Of two that claim to be one device, keep the first."),
     _decision("take-rival", "Of two that claim to be one device, take the second."),
     alarms,
@@ -241,29 +269,36 @@ async def _post(client: HttpClient, path: str, why: str) -> dict[str, Any]:
 def _list(
     target: Target,
     path: str,
-    header: list[str],
+    rows: Table,
     row: Callable[[dict[str, Any]], list[object]],
     *,
     most: int | None,
     as_json: bool,
     **params: Any,
 ) -> None:
-    rows: list[list[object]] = []
-
     async def work(client: HttpClient) -> None:
         async for item in pages(client, path, most=most, **params):
             if as_json:
                 emit_json(item)
             else:
-                rows.append(row(item))
+                rows.add(row(item))
 
-    ask(target, work)
-    if not as_json:
-        table(header, rows)
+    if as_json:
+        ask(target, work)
+        return
+    with rows:
+        ask(target, work)
 
 
 def _path(uid: str) -> str:
-    return f"/registrations/{quote(uid, safe='')}"
+    return f"/registrations/{segment(uid)}"
+
+
+def _serial(uid: str) -> str:
+    try:
+        return check_serial(uid)
+    except ValueError as error:
+        raise ConfigError(str(error), hint="such as OAMDCU0001", code="config.name") from error
 
 
 def _stands(item: dict[str, Any]) -> str:
@@ -276,4 +311,4 @@ def _flat(item: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, object]
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{name}.")
         elif name != "certificate":  # a whole one in PEM
-            yield prefix + name, value
+            yield prefix + name, int(value) if name == "days_left" else value

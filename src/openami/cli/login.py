@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from openami.cli.api import PREFIX, Target, ask, checked, save_profile
+from openami.cli.api import PREFIX, Target, ask, checked, head_end_url, save_profile
 from openami.cli.options import examples
 from openami.cli.output import note
 from openami.cli.secrets import account_password, account_password_option
@@ -20,7 +20,7 @@ DAYS = 30
 
 
 @click.command(
-    short_help="Keep an API token of a head-end for device and readings.",
+    short_help="Sign in to a head-end, for the commands that ask it.",
     epilog=examples("openami login https://127.0.0.1:8443 --ca headend/ca.pem"),
 )
 @click.argument("url")
@@ -28,9 +28,13 @@ DAYS = 30
 @click.option("--name", default="admin", show_default=True, help="The account.")
 @account_password_option
 def login(url: str, ca: Path | None, name: str, password_file: Path | None) -> None:
-    """Sign in to the head-end at URL and keep an API token for `device` and `readings`."""
+    """Sign in to the head-end at URL and keep an API token for `device`, `dm` and `readings`.
+
+    The token is good for 30 days. It is kept in the folder of your settings, readable by you only.
+    """
+    address = head_end_url(url)
     password = account_password(password_file)
-    where = Target(url.rstrip("/"), None, ca.resolve() if ca else None)
+    where = Target(address, None, ca.resolve() if ca else None)
 
     async def work(client: HttpClient) -> str:
         answer = checked(

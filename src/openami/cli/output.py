@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+# Rows that decide how wide the columns of a table are: some screens full.
+HELD_ROWS: Final = 200
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
@@ -39,24 +42,88 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
+def moment(text: str | None) -> str:
+    """Return a time of the API as people read it: to the second."""
+    head, dot, _ = (text or "").partition(".")
+    return f"{head}Z" if dot else head
+
+
+def printable(text: str) -> str:
+    """Return a text on one line and without controls of a terminal: a device may have said it."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
 def _plain(cell: object) -> str:
     if isinstance(cell, Decimal):
         return f"{cell:f}"
-    return "" if cell is None else str(cell)
+    return "" if cell is None else printable(str(cell))
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print aligned columns; numbers to the right. Legible without colour and with ``cut``."""
-    cells = [[_plain(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
-    numeric = [
-        bool(rows) and all(isinstance(row[i], int | float | Decimal | None) for row in rows)
-        for i in range(len(header))
-    ]
-    for line in ([*header], *cells):
-        click.echo(
-            "  ".join(
-                cell.rjust(width) if right else cell.ljust(width)
-                for cell, width, right in zip(line, widths, numeric, strict=True)
-            ).rstrip()
-        )
+class Table:
+    """Aligned columns, numbers to the right; legible without colour and with ``cut``.
+
+    The first rows decide how wide the columns are; those that follow are printed as they come, so
+    that a long list neither waits for its end nor fills the memory. As a context manager it prints
+    what it still holds.
+
+    Args:
+        header: names of the columns.
+        nothing: what is told, on stderr, if there is no row.
+    """
+
+    def __init__(self, header: Sequence[str], *, nothing: str | None = None) -> None:
+        self._header = header
+        self._nothing = nothing
+        self._held: list[Sequence[object]] = []
+        self._columns: list[tuple[int, bool]] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # What came before an error is told, too; a reader that has gone is told nothing.
+        if self._columns is None and (kind is None or self._held):
+            self._begin()
+
+    def add(self, row: Sequence[object]) -> None:
+        """Print a row, now or with the others that are held."""
+        if self._columns is not None:
+            self._print(row, self._columns)
+            return
+        self._held.append(row)
+        if len(self._held) == HELD_ROWS:
+            self._begin()
+
+    def _begin(self) -> None:
+        columns = list(zip(*self._held, strict=True)) or [()] * len(self._header)
+        self._columns = [
+            (max(map(len, (name, *map(_plain, cells)))), _numeric(cells))
+            for name, cells in zip(self._header, columns, strict=True)
+        ]
+        for row in (self._header, *self._held):
+            self._print(row, self._columns)
+        if not self._held and self._nothing is not None:
+            note(self._nothing)
+        self._held = []
+
+    def _print(self, row: Sequence[object], columns: Sequence[tuple[int, bool]]) -> None:
+        cells = [
+            _plain(cell).rjust(width) if right else _plain(cell).ljust(width)
+            for cell, (width, right) in zip(row, columns, strict=True)
+        ]
+        click.echo("  ".join(cells).rstrip())
+
+
+def _numeric(cells: Sequence[object]) -> bool:
+    return bool(cells) and all(isinstance(cell, int | float | Decimal | None) for cell in cells)
+
+
+def table(
+    header: Sequence[str], rows: Iterable[Sequence[object]], *, nothing: str | None = None
+) -> None:
+    """Print rows as a ``Table``."""
+    with Table(header, nothing=nothing) as printed:
+        for row in rows:
+            printed.add(row)

@@ -18,16 +18,17 @@ from openami.cli.api import (
     find_target,
     get_json,
     pages,
+    segment,
     target_options,
 )
 from openami.cli.options import examples
-from openami.cli.output import emit_json, json_option, table
+from openami.cli.output import Table, emit_json, json_option
 from openami.core.errors import ConfigError
 from openami.core.obis import Obis
 from openami.core.units import Quantity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from openami.transport.http import HttpClient
 
@@ -93,7 +94,7 @@ def readings(
     each line.
     """
     target = find_target(url, ca, token_file)
-    path = f"/meters/{quote(serial, safe='')}"
+    path = f"/meters/{segment(serial)}"
     query: dict[str, Any] = {
         "start": start,
         "end": end,
@@ -109,12 +110,16 @@ def readings(
         return
     if out is not None:
         raise ConfigError("--out goes with --format csv or arrow")
-    items = ask(target, lambda client: _items(client, path, query, channels, latest, most))
+
+    async def work(client: HttpClient, add: Callable[[Any], None]) -> None:
+        async for item in _items(client, path, query, channels, latest, most):
+            add(item)
+
     if as_json or form == "json":
-        for item in items:
-            emit_json(item)
-    else:
-        table(HEADER, [_row(item) for item in items])
+        ask(target, lambda client: work(client, emit_json))
+        return
+    with Table(HEADER, nothing="no such readings") as rows:
+        ask(target, lambda client: work(client, lambda item: rows.add(_row(item))))
 
 
 @contextmanager
@@ -136,12 +141,15 @@ async def _items(
     channels: tuple[str, ...],
     latest: bool,
     most: int | None,
-) -> list[dict[str, Any]]:
+) -> AsyncIterator[dict[str, Any]]:
     if latest:
-        found: list[dict[str, Any]] = (await get_json(client, f"{path}/registers"))["items"]
-        return [item for item in found if not channels or item["channel"] in channels]
+        for item in (await get_json(client, f"{path}/registers"))["items"]:
+            if not channels or item["channel"] in channels:
+                yield item
+        return
     chosen = _with_channels(f"{path}/readings", channels)
-    return [item async for item in pages(client, chosen, most=most, **query)]
+    async for item in pages(client, chosen, most=most, **query):
+        yield item
 
 
 async def _export(

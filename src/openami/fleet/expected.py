@@ -64,7 +64,8 @@ def read_expected(text: str) -> tuple[ExpectedDevice, ...]:
     try:
         columns = [name.strip().lower() for name in next(rows, [])]
         if len(set(columns)) != len(columns) or not {"uid"} <= set(columns) <= _COLUMNS:
-            raise _error(1, f"columns wanted: uid, and any of {', '.join(sorted(_COLUMNS))}")
+            others = ", ".join(sorted(_COLUMNS - {"uid"}))
+            raise _error(1, f"names of columns wanted: uid, and any of {others}; commas between")
         return _devices(columns, ((rows.line_num, row) for row in rows if row))
     except csv.Error as error:
         raise _error(rows.line_num, str(error)) from error

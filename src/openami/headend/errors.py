@@ -14,6 +14,7 @@ class RequestError(OpenAmiError):
     """What was asked for can not be asked for."""
 
     code = "request"
+    exit_status = 2
 
 
 class BusyError(OpenAmiError):
