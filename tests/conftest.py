@@ -8,6 +8,7 @@ the run fail.
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,11 @@ PURE: Final = frozenset(
     {"core", "wire", "crypto", "dlms", "omadm", "ssmp", "metrology", "mdm", "fleet"}
 )
 
+# Opening a lake takes DuckDB a third of a second, most of it to check the signatures of two
+# extensions of 35 MB each, once in the processes that tests start as in every head-end. Here a lake
+# is opened for hundreds of tests.
+QUICK: Final = {"allow_unsigned_extensions": "true", "threads": "1"}
+
 CI: Final = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
 
@@ -25,6 +31,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(TESTS).parts[0] not in PURE:
             item.add_marker("no_cover")
+
+
+@pytest.fixture(autouse=True)
+def quick_lakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    catalogue = sys.modules.get("openami.store.lake.catalogue")
+    if catalogue is not None:
+        for name, value in QUICK.items():
+            monkeypatch.setitem(catalogue._CONFIG, name, value)
 
 
 @pytest.hookimpl(trylast=True)
