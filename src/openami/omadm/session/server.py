@@ -91,7 +91,6 @@ class ServerSession:
     ) -> None:
         self._account = account
         self._config = config
-        self._limits = replace(DEFAULT_LIMITS, octets=config.max_msg_size)
         self._prover = Prover(account.server, account.policy, account.server_nonce)
         self._guard = Guard(account.client, account.policy, account.client_nonce, nonces)
         budget = budget or Budget()
@@ -186,7 +185,8 @@ class ServerSession:
         if len(body) > self._config.max_msg_size:
             raise RemoteProtocolError("over MaxMsgSize", code="omadm.too-large")
         if message is None:
-            message = decode_message(body, content_type, limits=self._limits)
+            limits = replace(DEFAULT_LIMITS, octets=self._config.max_msg_size)
+            message = decode_message(body, content_type, limits=limits)
         self._check_header(message.header)
         verdict = self._check_version(message.header)
         verdict = verdict or self._check_proof(message.header, body, hmac)
@@ -362,12 +362,10 @@ class ServerSession:
         return outgoing
 
     def _keep_nonces(self) -> None:
-        account = replace(
-            self._account, client_nonce=self._guard.nonce, server_nonce=self._prover.nonce
-        )
-        if account != self._account:
-            self._account = account
-            self._events.append(NonceChanged(account))
+        account, client, server = self._account, self._guard.nonce, self._prover.nonce
+        if (client, server) != (account.client_nonce, account.server_nonce):
+            self._account = replace(account, client_nonce=client, server_nonce=server)
+            self._events.append(NonceChanged(self._account))
 
     def _end(self, end: End, code: str | None = None, message: str = "") -> None:
         if self.closed:
