@@ -34,6 +34,7 @@ from openami.omadm.messages.model import (
     Replace,
     StatusReport,
 )
+from openami.omadm.session.budget import Budget
 from openami.omadm.session.events import (
     NO_ANSWER,
     AuthenticationFailed,
@@ -442,6 +443,33 @@ async def test_what_fails_goes_on_where_it_stopped(
     assert planner.planned == ["D1"]
     assert planner.statuses("D1") == {"name": 200}
     assert logged(running, "D1") == [("done", None)]
+
+
+async def test_what_fails_for_one_device_fails_for_no_other(
+    planner: ListPlanner, device: Make
+) -> None:
+    """Devices that come at one moment are planned for together."""
+    devices = [await device(uid) for uid in ("D1", "D2", "D3")]
+    opened = [start(one) for one in devices]
+    planner.fault = StoreError("the disk is slow", code="store.busy")
+    answers = await asyncio.gather(
+        *(one.post(message) for one, (_, message) in zip(devices, opened, strict=True))
+    )
+    assert sorted(answer.status_code for answer in answers) == [200, 200, 503]
+
+
+async def test_what_devices_send_is_held_within_one_bound(
+    running: Running, planner: ListPlanner, device: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions: Any = running.services.management.sessions
+    monkeypatch.setattr(sessions, "_budget", Budget(1_200))
+    planner.orders["D1"] = [get("all", "./DMAcc?list=TNDS"), get("name")]
+    planner.orders["D2"] = [get("name")]
+    one, other = await device("D1"), await device("D2")
+    assert [(await each.run()).end for each in (one, other)] == [End.DONE, End.DONE]
+    assert planner.statuses("D1") == {"all": Status.ENTITY_TOO_LARGE, "name": 200}
+    assert planner.statuses("D2") == {"name": 200}
+    assert sessions._budget.left == 1_200
 
 
 async def test_a_silent_device_is_not_waited_for(

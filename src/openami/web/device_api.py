@@ -55,13 +55,13 @@ def create(services: Services, *others: Route) -> Starlette:
     """Return the application of the device listener, with the routes of others."""
     app = Starlette(
         routes=[
+            *others,  # in front: device management is most of what comes
             Route("/device/v1/batches/{batch}", _batch, methods=["POST"]),
             Route("/device/v1/report", _report, methods=["POST"]),
             Route("/device/v1/cursors", _cursors, methods=["GET"]),
             Route("/device/v1/meters/{title}/credentials", _credentials, methods=["GET"]),
             Route("/device/v1/work", _work, methods=["GET"]),
             Route("/device/v1/jobs/{job}", _job, methods=["POST"]),
-            *others,
         ],
         middleware=[Middleware(Guarded, metrics=services.metrics, listener="device")],
     )

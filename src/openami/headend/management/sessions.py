@@ -21,6 +21,7 @@ from openami.headend.groups import Grouped
 from openami.headend.management.talk import Received, Talk
 from openami.omadm.limits import DEFAULT_LIMITS
 from openami.omadm.messages.codec import decode_message
+from openami.omadm.session.budget import Budget
 from openami.omadm.session.events import End
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ log = structlog.get_logger(__name__)
 
 MESSAGE_OCTETS: Final = 65_536
 """Of one message: the MaxMsgSize that a session announces."""
+HELD_OCTETS: Final = 256 * 2**20
+"""Of what devices send in parts, for all of them: sixteen of the largest objects at a time, or the
+whole trees of thousands; the rest is told 413 and asked again."""
 LONGEST_S: Final = 3600.0
 """Of one session: time for 16 MiB over the slowest mobile line. Then the device is told to stop."""
 REPEAT_S: Final = 120.0
@@ -103,6 +107,7 @@ class Sessions:
         self._accounts = accounts
         self._planner = planner
         self._plans: Grouped[Question, Sequence[Order]] = Grouped(_each, "dm plans")
+        self._budget = Budget(HELD_OCTETS)
         self._watch = watch
         self._metrics = metrics
         self._most = most
@@ -251,6 +256,7 @@ class Sessions:
             self._accounts,
             self._planner,
             ask=self._plans.do,
+            budget=self._budget,
             idle=self._idle,
         )
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from openami.headend.management.accounts import Accounts, ManagedAccount
     from openami.headend.management.ports import Planner
     from openami.omadm.messages.model import Message
+    from openami.omadm.session.budget import Budget
     from openami.omadm.session.events import Outgoing
 
     Question = Callable[[], Sequence[Order]]
@@ -82,6 +83,7 @@ class Talk:
         accounts: keeps nonces and the log.
         planner: has the orders.
         ask: calls the planner, in a thread.
+        budget: for what devices send, of all sessions.
         idle: seconds that the device may be silent.
 
     Attributes:
@@ -99,6 +101,7 @@ class Talk:
         planner: Planner,
         *,
         ask: Callable[[Question], Awaitable[Sequence[Order]]],
+        budget: Budget,
         idle: float,
     ) -> None:
         self.number = number
@@ -117,6 +120,7 @@ class Talk:
             managed.account,
             ServerConfig(managed.server_url, idle_timeout=idle),
             nonces=_new_nonce,
+            budget=budget,
         )
         self._transcript = Transcript(
             number, self.uid, self.session_id, notified=first.notified, now=first.now
