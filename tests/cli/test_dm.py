@@ -11,9 +11,11 @@ import pytest
 from tests.support.headend import dcu_client
 from tests.support.management import Device, give_account
 
+from openami.cli import dm_jobs
 from openami.cli.api import ApiError
 from openami.cli.dm import dm
-from openami.core.errors import ConfigError
+from openami.core.errors import ConfigError, TransportError
+from openami.transport.http import HttpClient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     import click
 
     from openami.headend.server import Running
+    from openami.transport.http import HttpAnswer
 
     Run = Callable[..., Coroutine[None, None, tuple[list[str], str]]]
 
@@ -82,6 +85,49 @@ async def test_nodes_are_read_and_set(run: Run, device: Device) -> None:
     assert [row[3] for row in rows(listed)] == ["set", "get"]
     shown, _ = await run("job", job["id"])
     assert rows(shown) == [["D1", "done", WINDOW, "200"]]
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+async def test_a_line_that_is_cut_makes_no_second_job(
+    run: Run, device: Device, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """The head-end has done what was asked, and its answer is lost, once or for good."""
+    monkeypatch.setattr(dm_jobs, "PAUSES_S", (0.0, 0.0))
+    post = HttpClient.post
+    lost: list[HttpAnswer] = []
+
+    async def lossy(client: HttpClient, path: str, **options: Any) -> HttpAnswer:
+        answer = await post(client, path, **options)
+        if len(lost) < times:
+            lost.append(answer)
+            raise TransportError("the server closed", code="transport.closed")
+        return answer
+
+    monkeypatch.setattr(HttpClient, "post", lossy)
+    if times == 3:
+        with pytest.raises(TransportError):
+            await run("get", WINDOW, "--device", "D1", "--no-wait")
+    else:
+        _, said = await run("get", WINDOW, "--device", "D1", "--no-wait")
+        assert said.count("asking again") == times
+    assert len(loads((await run("jobs", "--json"))[0])) == 1
+    await run("get", WINDOW, "--device", "D1", "--no-wait")  # which is meant
+    assert len(loads((await run("jobs", "--json"))[0])) == 2
+
+
+async def test_a_head_end_that_is_not_there_is_asked_once(
+    run: Run, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    async def refuse(client: HttpClient, path: str, **options: Any) -> HttpAnswer:
+        asked.append(path)
+        raise TransportError("nobody listens", code="transport.refused")
+
+    monkeypatch.setattr(HttpClient, "post", refuse)
+    with pytest.raises(TransportError):
+        await run("get", WINDOW, "--device", "D1")
+    assert len(asked) == 1
 
 
 async def test_what_a_device_refuses_is_an_error(run: Run, device: Device) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
 from tests.support.dm_planned import UID, Plant, add_devices
 
 from openami.core.errors import StoreError
-from openami.fleet.desired import Scope, ScopeKind, Setting
+from openami.fleet.desired import Group, Scope, ScopeKind, Setting
+from openami.fleet.devices import DeviceKind
+from openami.fleet.ports import DeviceFilter
 from openami.fleet.tasks import Command, ManagementJob, TaskKind, TaskState
 from openami.headend.management import planner
 from openami.headend.management.answers import found_nodes
+from openami.headend.metrics import Metrics
 from openami.omadm.codes import AlertCode
 from openami.omadm.messages.media import MediaType
 from openami.omadm.messages.model import Alert, Item, Location, Meta
@@ -534,11 +537,16 @@ def test_a_session_comes_to_an_end(plant: Plant, monkeypatch: pytest.MonkeyPatch
     assert task(plant, "j3").state is TaskState.DONE
 
 
-def test_what_a_device_tells_besides_is_in_the_log(plant: Plant) -> None:
+def failed(node: str) -> Alert:
     meta = Meta(format="chr", type="Reversed-Domain-Name: urn:openami:alert:task-failed")
-    item = Item(source=Location("./SCHED/night"), meta=meta, data="500")
+    item = Item(source=Location(node), meta=meta, data="500")
+    return Alert(0, AlertCode.GENERIC, (item,), correlator="night")
+
+
+def test_what_a_device_tells_besides_is_in_the_log(plant: Plant) -> None:
     with structlog.testing.capture_logs() as logged:
-        plant.session(Alert(0, AlertCode.GENERIC, (item,), correlator="night"))
+        plant.session(failed("./SCHED/night"), *(failed(f"./SCHED/{n}") for n in range(9)))
+    # It may say as much as it likes, and fills no log.
     [line] = [line for line in logged if line["event"] == "a device tells"]
     assert (line["node"], line["data"], line["what"]) == (
         "./SCHED/night", "500", ["urn:openami:alert:task-failed"],
@@ -571,3 +579,82 @@ def test_a_format_that_nobody_knows_is_text() -> None:
     item = Item(source=Location("./AMI"), meta=Meta(format="y" * 40), data="1")
     [node] = found_nodes(OrderDone("1", 200, (item,)), "./AMI")
     assert (node.format, node.value) == ("chr", "1")
+
+
+class Failing:
+    """A store of which one call fails, counted over all that share ``calls``."""
+
+    def __init__(self, store: Any, calls: list[str], fails: int, *, after: bool) -> None:
+        self._store = store
+        self._calls = calls
+        self._fails = fails
+        self._after = after
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._store, name)
+
+        def call(*args: Any, **options: Any) -> Any:
+            fails = len(self._calls) == self._fails
+            self._calls.append(name)
+            result = None if fails and not self._after else method(*args, **options)
+            if fails:
+                raise StoreError(f"{name} fails", code="store.busy")
+            return result
+
+        return call
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["not done", "done all the same"])
+def test_a_store_that_fails_at_any_call_changes_nothing(plant: Plant, *, after: bool) -> None:
+    """The device repeats its message; what was to be done is done once, and told once."""
+    plant.session()
+    store, fails, states = plant.store, 0, []
+    while True:
+        # What is known of the tree is wrong, so that steps and tasks are mistaken at first.
+        store.trees.saw(UID, ["./AMI/Link"], [], now=plant.now, whole=False)
+        want(plant, number(WINDOW, 1 + fails % 7))
+        value = str(1 + fails % 20)
+        names = {kind: f"{kind}{fails}" for kind in TaskKind}
+        ask(plant, TaskKind.GET, Command("./AMI?list=TNDS"), name=names[TaskKind.GET])
+        ask(plant, TaskKind.SET, Command(RETRIES, "int", value), name=names[TaskKind.SET])
+        ask(plant, TaskKind.EXEC, Command(COLLECT), name=names[TaskKind.EXEC])
+        calls: list[str] = []
+        plant.trees = Failing(store.trees, calls, fails, after=after)
+        plant.tasks = Failing(store.tasks, calls, fails, after=after)
+        plant.metrics, plant.failures = Metrics(), 0
+        plant.executed.clear()
+        plant.restart()
+        plant.session()
+        found = {kind: task(plant, name) for kind, name in names.items()}
+        assert found[TaskKind.GET].state is found[TaskKind.SET].state is TaskState.DONE, calls
+        assert plant.tree.text(RETRIES) == store.trees.known(UID)[RETRIES].value == value
+        assert plant.tree.text(WINDOW) == store.trees.known(UID)[WINDOW].value == str(1 + fails % 7)
+        assert not [node for node in store.trees.known(UID).values() if node.refused]
+        state = found[TaskKind.EXEC].state
+        states.append(state)
+        assert len(plant.executed) == (state is TaskState.DONE)
+        told = plant.metrics.registry.get_sample_value(
+            "openami_dm_tasks_total", {"kind": "exec", "state": state.value}
+        )
+        assert told == 1
+        if not plant.failures:
+            break
+        fails += 1
+    assert len(calls) > 12
+    # Where the store says that nothing was done, nothing was sent; else nobody knows.
+    assert states.count(TaskState.UNKNOWN) == after
+    assert set(states) <= {TaskState.DONE, TaskState.UNKNOWN}
+
+
+def test_a_refusal_of_what_is_wanted_is_an_alarm(plant: Plant) -> None:
+    plant.session()
+    plant.store.trees.put_group(Group("all", DeviceFilter(DeviceKind.DCU)), who="anna", now=1.0)
+    plant.store.trees.want(Scope.parse("group:all"), [number(WINDOW, 99)], who="anna", now=2.0)
+    want(plant, number(RETRIES, 99))
+    with structlog.testing.capture_logs() as logged:
+        plant.session()
+    alarms = {(one.subject, one.code) for one in plant.store.alarms.list().items}
+    assert alarms == {("group:all", "dm.refused"), (f"dcu-{UID}", "dm.refused")}
+    assert len([line for line in logged if line["event"] == "values are refused"]) == 1
+    sample = plant.metrics.registry.get_sample_value
+    assert sample("openami_dm_refused_values_total", {"status": "5xx"}) == 2

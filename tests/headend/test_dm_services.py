@@ -247,30 +247,38 @@ def test_jobs_that_can_not_be_are_refused(services: Services, stores: Stores) ->
     assert tasks.list().items == ()
 
 
-async def test_what_is_old_is_ended_and_forgotten(
+async def test_what_is_old_is_ended_and_forgotten_slice_by_slice(
     services: Services, stores: Stores, wall: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tasks_module, "PURGE", 1)  # several rounds
-    monkeypatch.setattr(trees_module, "PURGE", 1)
+    monkeypatch.setattr(tasks_module, "SLICE", 2)
+    monkeypatch.setattr(trees_module, "SLICE", 1)
     add_devices(stores, "D1")
-    tasks, get = services.management.tasks, [command_to_get(WINDOW)]
+    tasks, trees = services.management.tasks, services.management.trees
+    get = [command_to_get(WINDOW)]
     jobs = [
-        tasks.create(TaskKind.GET, get, Whom(("D1",)), who="anna", expires_s=60.0) for _ in range(3)
+        tasks.create(TaskKind.GET, get, Whom(("D1",)), who="anna", expires_s=60.0).job.id
+        for _ in range(3)
     ]
     await tasks.pass_time()
-    assert tasks.get(jobs[0].job.id).counts == {TaskState.QUEUED: 1}
+    assert tasks.get(jobs[0]).counts == {TaskState.QUEUED: 1}
     wall.advance(61.0)
     await tasks.pass_time()
-    assert tasks.get(jobs[0].job.id).counts == {TaskState.EXPIRED: 1}
-    outcomes = [Outcome(setting(WINDOW, str(n)), 200, "x") for n in (1, 2)]
-    for outcome in outcomes:
+    states = [tasks.get(job).counts for job in jobs]
+    assert sorted(states, key=str) == [{TaskState.EXPIRED: 1}] * 2 + [{TaskState.QUEUED: 1}]
+    await tasks.pass_time()
+    assert [tasks.get(job).counts for job in jobs] == [{TaskState.EXPIRED: 1}] * 3
+    sample = services.metrics.registry.get_sample_value
+    assert sample("openami_dm_tasks_total", {"kind": "get", "state": "expired"}) == 3
+    for value in ("1", "2"):
+        outcome = Outcome(setting(WINDOW, value), 200, "x")
         stores.trees.settle("D1", [outcome], now=wall.now())
     await tasks.forget()
-    await services.management.trees.forget()
-    assert len(tasks.list().items) == 3
-    assert len(services.management.trees.history("D1").items) == 2
+    await trees.forget()
+    assert (len(tasks.list().items), len(trees.history("D1").items)) == (3, 2)
     wall.advance(1000 * 86_400.0)
-    await tasks.forget()
-    await services.management.trees.forget()
-    assert tasks.list().items == ()
-    assert services.management.trees.history("D1").items == ()
+    left = []
+    for _ in range(4):
+        left.append((len(tasks.list().items), len(trees.history("D1").items)))
+        await tasks.forget()
+        await trees.forget()
+    assert left == [(3, 2), (2, 1), (1, 0), (0, 0)]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
+from resource import RLIMIT_NOFILE
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,11 +16,11 @@ from tests.support.headend import settings_in
 from tests.support.management import DIGEST, SERVER_ID, add_account
 
 from openami.core.clock import ManualClock
-from openami.core.errors import SecurityError
+from openami.core.errors import SecurityError, StoreError
+from openami.fleet.accounts import NonceUpdate
 from openami.headend.management import wake as wake_module
 from openami.headend.management.facade import Management, build_management
-from openami.headend.management.ports import NoPlan
-from openami.headend.management.wake import Patience, wake_url
+from openami.headend.management.wake import Patience, Wake, wake_url
 from openami.headend.metrics import Metrics
 from openami.omadm.auth import Credentials, Hash
 from openami.omadm.notification import CONTENT_TYPE, Verified, verify
@@ -27,13 +29,16 @@ from openami.omadm.session.client import ClientConfig, ClientSession
 from openami.omadm.session.events import End, SessionEnded
 from openami.store.relational import RelationalStore
 from openami.store.vault import FileVault
+from openami.transport.descriptors import allow_descriptors
 from openami.transport.web import serve
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
-    from openami.omadm.session.events import Outgoing
+    from openami.fleet.accounts import WakeUp
+    from openami.omadm.messages.model import Alert
+    from openami.omadm.session.events import Order, OrderDone, Outgoing
 
 NOW = 1_800_000_000.0
 PASSWORD = "of the server"
@@ -44,6 +49,30 @@ class Quiet:
 
     def about_dcu(self, uid: str, code: str, message: str) -> None:
         raise AssertionError((uid, code, message))
+
+    def about(self, subject: str, code: str, message: str) -> None:
+        raise AssertionError((subject, code, message))
+
+
+class NoPlan:
+    """Plans nothing: devices come, say how they are, and go."""
+
+    def plan(self, uid: str, *, now: float) -> Sequence[Order]:
+        del uid, now
+        return ()
+
+    def done(
+        self, uid: str, results: Sequence[OrderDone], *, session: int, now: float
+    ) -> Sequence[Order]:
+        raise AssertionError((uid, results, session, now))
+
+    def told(
+        self, uid: str, info: Mapping[str, str] | None, alerts: Sequence[Alert], *, now: float
+    ) -> None:
+        """Nobody wants to know."""
+
+    def ended(self, uid: str, end: SessionEnded, *, session: int, now: float) -> None:
+        """Nobody wants to know."""
 
 
 @dataclass
@@ -103,6 +132,19 @@ class Office:
         fields = {"wake_due": self.clock.now(), "server_nonce": b"s0", **changes}
         add_account(self.store.accounts, uid, DIGEST, **fields)
 
+    def lane(self, *, silent: bool) -> list[asyncio.Task[WakeUp]]:
+        """Return what is under way in a lane."""
+        lane = self.management.wake._lanes[silent]
+        return [flight.task for flight in lane.flights.values()]
+
+    async def wake(self) -> None:
+        """Wake whose time has come, and wait for what becomes of it."""
+        wake = self.management.wake
+        await wake.round()
+        while flights := [*self.lane(silent=False), *self.lane(silent=True)]:
+            await asyncio.wait(flights)
+            await wake.round()
+
     def account(self, uid: str) -> Any:
         return self.store.accounts.accounts([uid])[uid]
 
@@ -150,7 +192,7 @@ async def test_a_device_is_woken(office: Office) -> None:
     async with listening(listener) as url:
         office.add("D1", wake_url=url)
         office.add("D2", wake_url=url, wake_due=NOW + 1)
-        await office.management.wake.round()
+        await office.wake()
     assert [found.notification.server_id for found in listener.woken] == [SERVER_ID]
     assert (listener.woken[0].notification.session_id, listener.woken[0].resynchronise) == (
         1,
@@ -168,7 +210,7 @@ async def test_one_that_does_not_come_is_woken_again_and_then_left(office: Offic
         while (due := office.account("D1").wake_due) is not None:
             dues.append(due - NOW)
             office.clock.advance(due - office.clock.now())
-            await office.management.wake.round()
+            await office.wake()
     assert dues == [0, 10, 30, 60]
     assert listener.asked == 4
     assert office.account("D1").wake_session == 4
@@ -183,7 +225,7 @@ async def test_devices_that_are_off_are_tried_all_the_same(office: Office) -> No
     office.add("nowhere")
     async with listening(listener) as url:
         office.add("on", wake_url=url)
-        await office.management.wake.round()
+        await office.wake()
     assert len(listener.woken) == 1
     assert office.account("off").wake_due == NOW + 10
     assert office.account("suspended").wake_failures == 0
@@ -195,7 +237,7 @@ async def test_an_account_without_its_passwords_is_no_end_to_the_round(office: O
         office.add("broken", wake_url=url, wake_due=NOW - 1)
         office.vault.delete("dm-account", "broken", DIGEST)
         office.add("good", wake_url=url)
-        await office.management.wake.round()
+        await office.wake()
     assert len(listener.woken) == 1
 
 
@@ -204,10 +246,10 @@ async def test_lost_nonces_are_found_again(office: Office) -> None:
     listener = Listener(nonce=b"another")
     async with listening(listener) as url:
         office.add("D1", wake_url=url)
-        await office.management.wake.round()
+        await office.wake()
         assert listener.woken == []
         office.clock.advance(10)
-        await office.management.wake.round()
+        await office.wake()
     assert [found.resynchronise for found in listener.woken] == [True]
     number = listener.woken[0].notification.session_id
     assert await session(office, number) is End.DONE
@@ -221,9 +263,9 @@ async def test_lost_nonces_are_believed_in_that_session_only(office: Office) -> 
     listener = Listener(nonce=b"another")
     async with listening(listener) as url:
         office.add("D1", wake_url=url)
-        await office.management.wake.round()
+        await office.wake()
         office.clock.advance(10)
-        await office.management.wake.round()
+        await office.wake()
     number = listener.woken[0].notification.session_id
     client = client_of(number + 1, notified=True)
     message = client.start(office.clock.now())
@@ -275,24 +317,120 @@ async def test_a_device_in_a_session_is_left_alone(office: Office) -> None:
     async with listening(listener) as url:
         office.add("D1", wake_url=url)
         async with office.management.sessions._alone("D1"):
-            await office.management.wake.round()
+            await office.wake()
         assert listener.asked == 0
         assert office.account("D1").wake_due == NOW + 5
         office.clock.advance(5)
-        await office.management.wake.round()
+        await office.wake()
     assert listener.asked == 1
 
 
-async def test_many_devices_are_woken_in_one_round(
+async def test_many_devices_are_woken_some_in_each_round(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wake_module, "ROUND", 8)
+    monkeypatch.setattr(wake_module, "A_ROUND", 8)
     listener = Listener()
     async with listening(listener) as url:
         for number in range(20):
-            office.add(f"D{number}", wake_url=url)
+            office.add(f"D{number:02}", wake_url=url)
         await office.management.wake.round()
+        assert len(office.lane(silent=False)) == 8
+        await office.wake()
     assert listener.asked == 20
+    assert {office.account(f"D{number:02}").wake_session for number in range(20)} == {1}
+
+
+@asynccontextmanager
+async def silent() -> AsyncIterator[str]:
+    """Listen at a real socket where connections are taken and never answered."""
+    over = asyncio.Event()
+
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await over.wait()
+        writer.transport.abort()
+
+    server = await asyncio.start_server(hold, "127.0.0.1", 0)
+    async with server:
+        yield wake_url("127.0.0.1", server.sockets[0].getsockname()[1])
+        over.set()
+
+
+async def test_who_answers_is_not_held_up_by_who_does_not(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many are dead: at first they hold a place each, then places of their own."""
+    monkeypatch.setattr(wake_module, "ANSWER_S", 0.2)
+    for lane in office.management.wake._lanes:
+        lane.places = 4
+    dead, listener = [f"dead{number:02}" for number in range(12)], Listener(status=202)
+    async with silent() as nowhere, listening(listener) as url:
+        for uid in dead:
+            office.add(uid, wake_url=nowhere, wake_due=NOW - 1)
+        await office.wake()  # three times all places; now they are known
+        assert all(office.account(uid).wake_silent for uid in dead)
+        monkeypatch.setattr(wake_module, "ANSWER_S", 3600.0)  # they never end by themselves
+        for number in range(20):
+            office.add(f"live{number:02}", wake_url=url)
+        office.store.trees.wake([*dead, *(f"live{n:02}" for n in range(20))], now=NOW)
+        wake = office.management.wake
+        while listener.asked < 20:
+            await wake.round()
+            await asyncio.wait(office.lane(silent=False), timeout=1.0)
+        await wake.round()
+        # The dead have all the places of their lane, and none of the other.
+        assert len(office.lane(silent=True)) == 4
+        assert office.lane(silent=False) == []
+        assert {office.account(f"live{n:02}").wake_failures for n in range(20)} == {1}
+        # One of the dead comes by itself, and has its place among the living again.
+        office.store.accounts.commit([NonceUpdate("dead11", DIGEST, b"", b"", began=NOW)], [])
+        office.store.trees.wake(["dead11"], now=NOW)
+        await wake.round()
+        assert len(office.lane(silent=False)) == 1
+        before = office.account("dead00")
+        await office.management.stop()
+    # What was under way is due again, under another number: the last may have reached the device.
+    after = office.account("dead00")
+    assert (after.wake_due, after.wake_failures) == (before.wake_due, before.wake_failures)
+    assert after.wake_session == before.wake_session + 1
+
+
+async def test_places_are_a_part_of_the_descriptors(office: Office) -> None:
+    wake = office.management.wake
+    few = Wake(
+        office.store.accounts,
+        office.management.accounts,
+        office.management.sessions,
+        patience=Patience(10, 30, 4),
+        metrics=Metrics(),
+        wall=office.clock,
+        descriptors=1024,
+    )
+    assert [lane.places for lane in few._lanes] == [192, 64]
+    assert sum(lane.places for lane in wake._lanes) <= allow_descriptors() // 4
+    # What was allowed is so for good, and asking again changes nothing.
+    assert allow_descriptors() == allow_descriptors() <= resource.getrlimit(RLIMIT_NOFILE)[0]
+
+
+async def test_what_could_not_be_noted_is_sent_to_nobody_again(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener = Listener()
+    wake, woken, broken = office.management.wake, office.store.accounts.woken, [StoreError("busy")]
+
+    def once(attempts: Sequence[WakeUp]) -> None:
+        if broken:
+            raise broken.pop()
+        woken(attempts)
+
+    monkeypatch.setattr(office.store.accounts, "woken", once)
+    async with listening(listener) as url:
+        office.add("D1", wake_url=url)
+        with pytest.raises(StoreError):
+            await office.wake()
+        await office.wake()
+    assert listener.asked == 1
+    assert office.account("D1").wake_failures == 1
+    assert wake._woken == []
 
 
 async def test_where_a_device_is_reached_is_kept_when_it_is_new(office: Office) -> None:
@@ -320,5 +458,5 @@ async def test_a_bug_with_one_device_costs_the_others_nothing(
         office.add("D1", wake_url=url)
         office.add("D2", wake_url=url)
         with pytest.raises(ZeroDivisionError):
-            await wake.round()
+            await office.wake()
     assert office.account("D2").wake_failures == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,7 +23,9 @@ from openami.fleet.tasks import (
     Task,
     TaskKind,
     TaskState,
+    Ticket,
 )
+from openami.store.relational import management_nodes
 from openami.store.relational.management_models import AccountRow
 from openami.store.relational.models import DeviceRow
 
@@ -294,15 +298,22 @@ def test_a_brief_holds_what_is_asked_for(store: RelationalStore) -> None:
     assert (brief.known, set(brief.wanted), set(brief.nodes), brief.open) == (
         True, {WINDOW}, {WINDOW}, False,
     )  # fmt: skip
-    assert set(store.trees.brief(name, [SERIAL]).nodes) == {WINDOW, SERIAL}
     store.tasks.add(job(devices=[name]))
-    assert store.trees.brief(name).open
+    brief = store.trees.brief(name)
+    assert (brief.open, set(brief.nodes)) == (True, {WINDOW})
+    store.tasks.add(replace(job("j2", TaskKind.SET, devices=[name]), commands=(Command(SERIAL),)))
+    assert set(store.trees.brief(name).nodes) == {WINDOW, SERIAL}
+    store.tasks.start(name, now=20.0, fresh=True)
+    assert set(store.trees.brief(name).nodes) == {WINDOW, SERIAL}
+    store.tasks.apply("j2", name, Answered(21.0, 200))
+    assert set(store.trees.brief(name).nodes) == {WINDOW}
 
 
 def test_a_job_for_a_filter_has_a_task_for_every_device(store: RelationalStore) -> None:
     fill(store, FLEET)
-    assert store.tasks.add(job(which=DeviceFilter(DeviceKind.DCU, region="north"))) == FLEET // 2
+    made = store.tasks.add(job(which=DeviceFilter(DeviceKind.DCU, region="north")))
     progress = store.tasks.get("j1")
+    assert made == progress
     assert progress.counts == {TaskState.QUEUED: FLEET // 2}
     assert progress.job == job(which=DeviceFilter(DeviceKind.DCU, region="north"))
     assert due(store) == {uid(n): 10.0 for n in range(0, FLEET, 2)}
@@ -324,7 +335,8 @@ def test_devices_without_a_live_account_have_no_part(store: RelationalStore) -> 
     store.devices.sight([Sighting(DeviceKind.DCU, "D9")], now=1.0)
     with store.trees._transactions.writing() as session:
         session.execute(update(AccountRow).where(AccountRow.uid == uid(1)).values(suspended=True))
-    assert store.tasks.add(job("j1", which=DeviceFilter(DeviceKind.DCU))) == 2
+    made = store.tasks.add(job("j1", which=DeviceFilter(DeviceKind.DCU)))
+    assert made.counts == {TaskState.QUEUED: 2}
     with pytest.raises(NotFoundError, match="D9") as raised:
         store.tasks.add(job("j2", devices=[uid(0), "D9"]))
     assert raised.value.code == "dm.no-account"
@@ -371,7 +383,9 @@ def test_a_new_session_sends_again_what_an_old_one_lost(store: RelationalStore) 
     store.tasks.add(job("again", TaskKind.EXEC, devices=[name], repeatable=True))
     store.tasks.start(name, now=20.0, fresh=True)
     again = store.tasks.start(name, now=30.0, fresh=True)
-    assert {(found.id, task.attempts) for found, task in again} == {("get", 2), ("again", 2)}
+    assert {(found.id, task.state.value, task.attempts) for found, task in again} == {
+        ("get", "sent", 2), ("again", "sent", 2), ("once", "unknown", 1),
+    }  # fmt: skip
     assert [task.state for task in store.tasks.tasks("once").items] == [TaskState.UNKNOWN]
     assert store.tasks.apply("get", name, Lost(31.0)).state is TaskState.QUEUED
 
@@ -379,19 +393,21 @@ def test_a_new_session_sends_again_what_an_old_one_lost(store: RelationalStore) 
 def test_time_ends_what_nobody_has_done(store: RelationalStore) -> None:
     fill(store, 2)
     name = uid(0)
-    assert store.tasks.pass_time(now=1.0) == 0
+    assert store.tasks.pass_time(now=1.0) == {}
     store.tasks.add(job("get", devices=[name, uid(1)]))
     store.tasks.add(job("once", TaskKind.EXEC, devices=[name]))
     store.tasks.start(name, now=20.0, fresh=True)
-    assert store.tasks.pass_time(now=99.0) == 0
+    assert store.tasks.pass_time(now=99.0) == {}
     assert store.tasks.start(name, now=101.0, fresh=True) == ()
-    assert store.tasks.pass_time(now=101.0) == 3
+    assert store.tasks.pass_time(now=101.0) == {
+        (TaskKind.GET, TaskState.EXPIRED): 2, (TaskKind.EXEC, TaskState.UNKNOWN): 1,
+    }  # fmt: skip
     assert store.tasks.get("get").counts == {TaskState.EXPIRED: 2}
     assert store.tasks.get("once").counts == {TaskState.UNKNOWN: 1}
     late = store.tasks.apply("get", name, Answered(102.0, 200))
     assert late.state is TaskState.DONE
     assert store.tasks.purge(before=100.0) == 0
-    assert store.tasks.purge(before=101.0) == 2
+    assert [store.tasks.purge(before=101.0) for _ in range(3)] == [3, 2, 0]
     with pytest.raises(NotFoundError):
         store.tasks.get("get")
     with pytest.raises(NotFoundError):
@@ -456,3 +472,128 @@ def test_another_software_may_take_what_was_refused(store: RelationalStore) -> N
     new = [KnownNode(version, "chr", "2")]
     store.trees.saw(name, ["./DevDetail"], new, now=6.0, whole=True)
     assert WINDOW not in store.trees.known(name)
+
+
+def test_what_is_overdue_ends_and_what_is_old_goes_slice_by_slice(store: RelationalStore) -> None:
+    fill(store, 7)
+    everyone = DeviceFilter(DeviceKind.DCU)
+    for name in ("j1", "j2"):
+        store.tasks.add(job(name, which=everyone))
+    ended = []
+    while counts := store.tasks.pass_time(now=101.0, limit=5):
+        ended.append(sum(counts.values()))
+    assert ended == [5, 5, 4]
+    gone = []
+    while count := store.tasks.purge(before=1e9, limit=3):
+        gone.append(count)
+        left = [progress.job.id for progress in store.tasks.list().items]
+        # A job goes with its last task: what is left of it can be seen.
+        assert all(store.tasks.tasks(name, limit=1).items for name in left)
+    assert gone == [3, 3, 2, 3, 3, 2]
+    assert store.tasks.list().items == ()
+
+
+def test_a_session_begins_with_few_tasks_however_many_wait(store: RelationalStore) -> None:
+    fill(store, 1)
+    for number in range(9):
+        store.tasks.add(job(f"j{number}", devices=[uid(0)], created=10.0 + number))
+    moved = store.tasks.start(uid(0), now=20.0, fresh=True, limit=3)
+    assert [found.id for found, _ in moved] == ["j0", "j1", "j2"]
+    # What was lost comes first again, and nothing else is even read.
+    again = store.tasks.start(uid(0), now=30.0, fresh=True, limit=2)
+    assert [(found.id, task.state.value) for found, task in again] == [
+        ("j0", "sent"), ("j1", "sent"), ("j2", "queued"),
+    ]  # fmt: skip
+
+
+def test_a_job_and_what_it_keeps_come_together_or_not_at_all(store: RelationalStore) -> None:
+    fill(store, 2)
+    scopes = [device(uid(0)), device(uid(1))]
+    made = store.tasks.add(
+        job(devices=[uid(0), uid(1)]), wishes={key: [setting()] for key in scopes}
+    )
+    assert made.counts == {TaskState.QUEUED: 2}
+    assert [wish.who for scope in scopes for wish in store.trees.wishes(scope)] == ["anna"] * 2
+    many = [setting(f"./AMI/Ext/{n}") for n in range(MAX_WANTED)]
+    with pytest.raises(ConflictError) as raised:
+        store.tasks.add(
+            job("j2", devices=[uid(0)]), wishes={scopes[0]: [setting(value="9")], scopes[1]: many}
+        )
+    assert raised.value.code == "dm.wanted"
+    assert [progress.job.id for progress in store.tasks.list().items] == ["j1"]
+    assert [wish.setting.value for wish in store.trees.wishes(scopes[0])] == ["3"]
+
+
+def test_a_request_that_comes_again_makes_no_second_job(store: RelationalStore) -> None:
+    fill(store, 1)
+    ticket, name = Ticket("k1", "digest"), uid(0)
+    first = store.tasks.add(job("j1", devices=[name]), ticket=ticket)
+    store.tasks.start(name, now=20.0, fresh=True)
+    again = store.tasks.add(
+        job("j2", devices=[name]), ticket=ticket, wishes={device(name): [setting()]}
+    )
+    assert (again.job, again.counts) == (first.job, {TaskState.SENT: 1})
+    assert store.trees.wishes(device(name)) == ()
+    with pytest.raises(ConflictError) as raised:
+        store.tasks.add(job("j3", devices=[name]), ticket=Ticket("k1", "another"))
+    assert raised.value.code == "dm.key"
+    other = replace(job("j4", devices=[name]), who="ben")  # has keys of his own
+    assert store.tasks.add(other, ticket=ticket).job.id == "j4"
+    with pytest.raises(ConflictError):
+        store.tasks.add(job("j1", devices=[name]), ticket=Ticket("k2", "digest"))
+    while store.tasks.purge(before=1e9):
+        pass
+    assert store.tasks.add(job("j5", devices=[name]), ticket=ticket).job.id == "j5"
+
+
+def test_requests_that_come_together_make_one_job(store: RelationalStore) -> None:
+    fill(store, 1)
+    with ThreadPoolExecutor(4) as pool:
+        made = pool.map(
+            lambda n: store.tasks.add(job(f"j{n}", devices=[uid(0)]), ticket=Ticket("k", "d")),
+            range(8),
+        )
+        assert len({progress.job.id for progress in made}) == 1
+    assert len(store.tasks.list().items) == 1
+
+
+def test_a_device_fills_no_history(store: RelationalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def seen(value: int) -> list[KnownNode]:
+        return [KnownNode(f"./AMI/Ext/{n}", "int", str(value)) for n in range(3)]
+
+    monkeypatch.setattr(management_nodes, "_BEYOND", management_nodes._BEYOND.offset(10))
+    for name in (uid(0), uid(1)):
+        for value in range(6):
+            store.trees.saw(name, ["./AMI"], seen(value), now=float(value), whole=True)
+    for name in (uid(0), uid(1)):
+        kept = store.trees.history(name).items
+        assert len(kept) == 10
+        assert [change.at for change in kept] == [5.0] * 3 + [4.0] * 3 + [3.0] * 3 + [2.0]
+
+
+def test_values_written_otherwise_are_as_wanted(store: RelationalStore) -> None:
+    fill(store, 12)
+    store.trees.put_group(Group("all", DeviceFilter(DeviceKind.DCU)), who="anna", now=2.0)
+    wants = [
+        setting(value="16"),
+        Setting("./AMI/Ext/on", "bool", "true"),
+        Setting("./AMI/Ext/document", "xml", "<a><b c='1'/></a>"),
+        Setting("./AMI/Ext/text", "chr", "16"),
+    ]
+    store.trees.want(Scope.parse("group:all"), wants, who="anna", now=3.0)
+    ways = [
+        ("16", "true", "<a><b c='1'/></a>", "16"),
+        ("0x10", "1", '<a>\n  <b c="1"></b>\n</a>', "0x10"),
+        ("17", "0", "<a/>", "17"),
+        ("rubbish", "rubbish", "<a>", ""),
+    ]
+    for number in range(11):  # one was never seen
+        values = ways[number % 4]
+        nodes = [
+            KnownNode(want.uri, want.format, value)
+            for want, value in zip(wants, values, strict=True)
+        ]
+        store.trees.saw(uid(number), ["./AMI"], nodes, now=4.0, whole=number != 9)
+    found = {item.wish.setting.uri: item.so for item in store.trees.progress("all")}
+    # Three each have the first way and the third; two of the second's three were seen whole.
+    assert found == {want.uri: 5 for want in wants[:3]} | {"./AMI/Ext/text": 3}

@@ -103,9 +103,9 @@ def test_what_is_due_can_be_reached_and_is_not_suspended(store: RelationalStore)
     add_account(store.accounts, "unreachable", "d1", wake_due=NOW)
     add_account(store.accounts, "suspended", "d1", wake_due=NOW, wake_url=url, suspended=True)
     add_account(store.accounts, "content", "d1", wake_url=url)
-    due = store.accounts.due(now=NOW, limit=10)
+    due = store.accounts.due(now=NOW, silent=False, limit=10)
     assert [(one.uid, one.wake_url) for one in due] == [("first", url), ("second", url)]
-    assert [one.uid for one in store.accounts.due(now=NOW, limit=1)] == ["first"]
+    assert [one.uid for one in store.accounts.due(now=NOW, silent=False, limit=1)] == ["first"]
 
 
 def test_an_attempt_moves_what_it_was_made_for_only(store: RelationalStore) -> None:
@@ -113,15 +113,32 @@ def test_an_attempt_moves_what_it_was_made_for_only(store: RelationalStore) -> N
     add_account(store.accounts, "wished for again", "d1", wake_due=NOW + 3)
     add_account(store.accounts, "came", "d1")
     uids = ["asleep", "wished for again", "came"]
-    attempts = [WakeUp(uid, NOW + 30, 1, 7) for uid in uids]
-    store.accounts.woken(attempts, before=NOW)
-    store.accounts.woken([], before=NOW)
+    attempts = [WakeUp(uid, NOW - 1, NOW + 30, 1, 7, silent=True) for uid in uids]
+    store.accounts.woken(attempts)
+    store.accounts.woken([])
     found = store.accounts.accounts(uids)
     assert [found[uid].wake_due for uid in uids] == [NOW + 30, NOW + 3, None]
     assert [found[uid].wake_failures for uid in uids] == [1, 0, 0]
     assert {found[uid].wake_session for uid in uids} == {7}
-    store.accounts.woken([WakeUp("asleep", None, 0, 8)], before=NOW + 30)
+    assert [found[uid].wake_silent for uid in uids] == [True, False, False]
+    store.accounts.woken([WakeUp("asleep", NOW + 30, None, 0, 8)])
     assert store.accounts.accounts(["asleep"])["asleep"].wake_due is None
+
+
+def test_who_took_nothing_is_due_apart_until_a_session_begins(store: RelationalStore) -> None:
+    url = "http://192.0.2.1:7000/wake"
+    for uid in ("quick", "silent"):
+        add_account(store.accounts, uid, "d1", wake_due=NOW, wake_url=url)
+    store.accounts.woken([WakeUp("silent", NOW, NOW + 1, 1, 1, silent=True)])
+
+    def due(*, silent: bool) -> list[str]:
+        return [one.uid for one in store.accounts.due(now=NOW + 1, silent=silent, limit=9)]
+
+    assert (due(silent=False), due(silent=True)) == (["quick"], ["silent"])
+    store.trees.wake(["silent"], now=NOW + 1)  # another wish makes nobody answer
+    assert due(silent=False) == ["quick"]
+    store.accounts.commit([update_of("silent", began=NOW)], [])
+    assert due(silent=False) == ["quick", "silent"]
 
 
 def test_a_session_comes_back_with_its_messages(accounts: AccountStore) -> None:

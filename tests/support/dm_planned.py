@@ -10,9 +10,14 @@ from sqlalchemy import insert
 from tests.support.dm_tree import ALL, grant
 from tests.support.dm_wire import DEV_INFO, DEVICE, SERVER, account, nonces
 
+from openami.core.clock import ManualClock
+from openami.core.errors import StoreError
 from openami.fleet.devices import DeviceKind, Sighting
 from openami.headend.bus import LocalBus
 from openami.headend.management.planner import TreePlanner
+from openami.headend.management.troubles import Troubles
+from openami.headend.metrics import Metrics
+from openami.headend.security.alarms import Alarms
 from openami.omadm.messages.media import MediaType
 from openami.omadm.objects.ami import PLACE, AmiConfig, AmiListener
 from openami.omadm.objects.catalog import device_schema
@@ -34,7 +39,7 @@ from openami.omadm.tree.visit import Visit
 from openami.store.relational.management_models import AccountRow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from openami.headend.services import Stores
     from openami.omadm.messages.model import Alert
@@ -67,7 +72,7 @@ class Plant:
         refuse: what the device's listener has against a configuration.
         executed: what it was told to execute.
         orders: the ids of all orders of the last session.
-        cut: exchanges after which the head-end dies; None: it does not.
+        trees: instead of the store's own; ``tasks`` likewise.
     """
 
     store: RelationalStore
@@ -78,6 +83,11 @@ class Plant:
     orders: list[str] = field(default_factory=list)
     status: int = 200
     size: int = 65_536
+    trees: Any = None
+    tasks: Any = None
+    bus: LocalBus = field(default_factory=LocalBus)
+    metrics: Metrics = field(default_factory=Metrics)
+    failures: int = 0
 
     def __post_init__(self) -> None:
         self.tree = ManagementTree(device_schema())
@@ -86,12 +96,18 @@ class Plant:
         self.applied: list[AmiConfig] = []
         self.tree.watch(format_path(PLACE), AmiListener(self.applied.append, self._refused))
         self.tree.on_exec("./AMI/Operations", self._execute)
-        self.planner = TreePlanner(self.store.trees, self.store.tasks, bus=LocalBus())
         self._numbers = count(1)
+        self.restart()
 
     def restart(self) -> None:
         """Let the head-end die: what was in memory is gone."""
-        self.planner = TreePlanner(self.store.trees, self.store.tasks, bus=LocalBus())
+        alarms = Alarms(self.store.alarms, bus=self.bus, wall=ManualClock(self.now))
+        self.planner = TreePlanner(
+            self.trees or self.store.trees,
+            self.tasks or self.store.tasks,
+            bus=self.bus,
+            troubles=Troubles(alarms, self.metrics),
+        )
 
     def set(self, address: str, value: str) -> None:
         """Let the device change a value by itself."""
@@ -143,6 +159,22 @@ class Plant:
         events: list[Event] = []
         while (event := server.next_event()) is not None:
             events.append(event)
+        while True:
+            try:
+                orders = self._consult(events)
+            except StoreError:  # the device sends its message again
+                self.failures += 1
+                assert self.failures < 9
+            else:
+                break
+        for order in orders:
+            server.order(order)
+        self.orders += [order.id for order in orders]
+        for event in events:
+            if isinstance(event, SessionEnded):
+                self.planner.ended(UID, event, session=1, now=self.now)
+
+    def _consult(self, events: Sequence[Event]) -> Sequence[Order]:
         info = {u: v for e in events if isinstance(e, DeviceInfoReceived) for u, v in e.values}
         alerts = [e.alert for e in events if isinstance(e, AlertReceived)]
         if info or alerts:
@@ -153,12 +185,7 @@ class Plant:
             orders += self.planner.done(UID, results, session=1, now=self.now)
         if Authenticated() in events:
             orders += self.planner.plan(UID, now=self.now)
-        for order in orders:
-            server.order(order)
-        self.orders += [order.id for order in orders]
-        for event in events:
-            if isinstance(event, SessionEnded):
-                self.planner.ended(UID, event, session=1, now=self.now)
+        return orders
 
     def _refused(self, config: AmiConfig) -> None:
         if self.refuse is not None:

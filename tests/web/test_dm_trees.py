@@ -155,6 +155,41 @@ async def test_what_is_set_may_be_kept(operator: httpx.AsyncClient, device: Devi
     assert code(refused) == (400, "request.keep")
 
 
+async def test_a_job_that_can_not_be_keeps_nothing(
+    operator: httpx.AsyncClient, device: Device
+) -> None:
+    settings = [{"uri": WINDOW, "value": "4"}]
+    kept = {"kind": "set", "settings": settings, "devices": ["D1", "D9"], "keep": True}
+    answer = await operator.post(f"{DM}/jobs", json=kept)
+    assert code(answer) == (404, "dm.no-account")
+    assert (await operator.get(f"{DM}/devices/D1/desired")).json()["items"] == []
+    many = [f"D{number}" for number in range(101)]
+    for wrong in ({"kind": "get", "uris": [WINDOW], "settings": []}, {"devices": many}):
+        answer = await operator.post(f"{DM}/jobs", json={**kept, **wrong})
+        assert code(answer) == (400, "request.keep")
+    assert (await operator.get(f"{DM}/jobs")).json()["items"] == []
+
+
+async def test_a_request_that_is_made_again_is_the_same_job(
+    operator: httpx.AsyncClient, device: Device
+) -> None:
+    key = {"Idempotency-Key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}
+    settings = [{"uri": WINDOW, "value": "4"}]
+    wish = {"kind": "set", "settings": settings, "devices": ["D1"], "keep": True}
+    first = await operator.post(f"{DM}/jobs", json=wish, headers=key)
+    await device.run()
+    again = await operator.post(f"{DM}/jobs", json={**wish, "why": ""}, headers=key)
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert first.headers["Location"] == again.headers["Location"]
+    assert (again.json()["counts"], again.json()["open"]) == ({"done": 1}, 0)
+    other = await operator.post(f"{DM}/jobs", json={**wish, "why": "to see"}, headers=key)
+    assert code(other) == (422, "dm.key")
+    for wrong, expected in (("", (400, "request.key")), ("x" * 129, (422, "request.invalid"))):
+        answer = await operator.post(f"{DM}/jobs", json=wish, headers={"Idempotency-Key": wrong})
+        assert code(answer) == expected
+    assert len((await operator.get(f"{DM}/jobs")).json()["items"]) == 1
+
+
 async def test_a_job_is_taken_back(operator: httpx.AsyncClient, device: Device) -> None:
     wish = {"kind": "exec", "uris": ["./AMI/Operations/Collect"], "devices": ["D1"]}
     job = (await operator.post(f"{DM}/jobs", json=wish)).json()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
+from uuid import uuid4
 
 import click
 
@@ -12,13 +13,17 @@ from openami.cli.api import PREFIX, ApiError, ask, checked, find_target, get_jso
 from openami.cli.dm_options import POLL_S, WHOM, dm_options, printable, read_filter, read_settings
 from openami.cli.options import examples
 from openami.cli.output import counted, emit_json, note, table
-from openami.core.errors import ConfigError
+from openami.core.errors import ConfigError, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from openami.transport.http import HttpClient
+
+PAUSES_S: Final = (0.5, 2.0)
+"""Before a request is made again whose answer got lost."""
+_UNKNOWN: Final = frozenset({"transport.closed", "transport.timeout"})
 
 _JOB: Final = (
     click.option("--wait/--no-wait", default=True, help="Wait for the answers (the default)."),
@@ -168,7 +173,7 @@ def _run_job(
     }  # fmt: skip
 
     async def work(client: HttpClient) -> tuple[Any, list[Any]]:
-        found = checked(await client.post(f"{PREFIX}/dm/jobs", json_body=whole)).json()
+        found = await _create(client, whole)
         note(f"job {found['id']} for {counted(found['total'], 'device')}")
         if not wait:
             return found, []
@@ -180,6 +185,20 @@ def _run_job(
     _print_job(found, tasks, as_json=as_json)
     if wait and found["counts"].get("done", 0) < found["total"]:
         raise ApiError(f"not done by all: {_progress(found)}", code="job.failed")
+
+
+async def _create(client: HttpClient, whole: Mapping[str, Any]) -> Any:
+    """Make a job; where the line is cut, the same request asks for the same job."""
+    path, headers = f"{PREFIX}/dm/jobs", {"Idempotency-Key": str(uuid4())}
+    for pause in PAUSES_S:
+        try:
+            return checked(await client.post(path, json_body=whole, headers=headers)).json()
+        except TransportError as error:
+            if error.code not in _UNKNOWN:
+                raise
+            note(f"{error.message}: asking again")
+            await asyncio.sleep(pause)
+    return checked(await client.post(path, json_body=whole, headers=headers)).json()
 
 
 async def _followed(client: HttpClient, found: dict[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ class AccountRecord:
         wake_due: when the next one does; None: there is no need.
         wake_failures: how many have gone out since a session began.
         wake_session: the number of the session that the last one asked for.
+        wake_silent: nobody took the last one, and no session has begun since.
     """
 
     uid: str
@@ -38,6 +39,7 @@ class AccountRecord:
     wake_due: float | None = None
     wake_failures: int = 0
     wake_session: int = 0
+    wake_silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +125,18 @@ class WakeUp:
     """What is to be kept of an attempt to wake a device.
 
     Attributes:
+        was: when it was due.
         due: when the next one is; None: the device will come by itself.
         session: the number of the session that was asked for.
+        silent: nobody took it.
     """
 
     uid: str
+    was: float
     due: float | None
     failures: int
     session: int
+    silent: bool = False
 
 
 class AccountStore(Protocol):
@@ -155,17 +161,18 @@ class AccountStore(Protocol):
         """Note where a device takes notifications."""
         ...
 
-    def due(self, *, now: float, limit: int) -> Sequence[AccountRecord]:
-        """Return accounts that are not suspended and whose wake-up is due, the oldest first."""
-        ...
-
-    def woken(self, attempts: Sequence[WakeUp], *, before: float) -> None:
-        """Note attempts; one that a session or a new wish has overtaken changes no due time.
+    def due(self, *, now: float, silent: bool, limit: int) -> Sequence[AccountRecord]:
+        """Return accounts that are not suspended and whose wake-up is due, the oldest first.
 
         Args:
-            attempts: to wake devices.
-            before: what was due by then is what was attempted.
+            now: UTC seconds.
+            silent: those of devices that took no notification last time, or those of all others.
+            limit: how many.
         """
+        ...
+
+    def woken(self, attempts: Sequence[WakeUp]) -> None:
+        """Note attempts; one that a session or a new wish has overtaken changes no due time."""
         ...
 
     def sessions(

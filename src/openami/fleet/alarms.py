@@ -16,7 +16,7 @@ class RaisedAlarm:
     Args:
         id: given by the log.
         code: what is wrong, stable.
-        subject: the device, as the registry names it.
+        subject: the device, as the registry names it; or ``group:NAME``, ``job:ID``, ``node:URI``.
         message: the same in words.
         raised: when, in UTC seconds.
         cleared: when somebody cleared it; None while it is open.

@@ -10,12 +10,14 @@ Addresses are those of OMA DM (``./AMI/Link/Window``), in their one canonical fo
 
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Self
+from xml.etree.ElementTree import ParseError, canonicalize
 
 from openami.core.identifiers import check_serial
 
@@ -265,19 +267,42 @@ def _kind(setting: Setting, node: KnownNode | None) -> StepKind | None:
     return None if equal(setting.format, setting.value, node.value) else StepKind.REPLACE
 
 
-# A device may keep a number in another form than the one it was sent in.
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        return int(text, 0)  # 0x10
+
+
+def _canonical(text: str) -> str:
+    if "<!DOCTYPE" in text:  # it could define anything
+        raise ValueError("a value defines entities")
+    return canonicalize(text, strip_text=True)
+
+
+_TRUTH: Final = MappingProxyType({"true": True, "1": True, "false": False, "0": False})
+# A device may keep a value in another form than the one it was sent in.
 _FORMS: Final[Mapping[str, Callable[[str], object]]] = MappingProxyType(
-    {"int": int, "float": float, "bool": str.lower}
+    {
+        "b64": base64.b64decode,  # lines or none
+        "bin": base64.b64decode,
+        "bool": lambda text: _TRUTH[text.strip().lower()],
+        "float": float,
+        "int": _integer,
+        "xml": _canonical,
+    }
 )
+LOOSE: Final = frozenset(_FORMS)
+"""Formats whose values have several forms each."""
 
 
 def equal(form: str, one: str, other: str) -> bool:
-    """Say whether two values of a format mean the same."""
+    """Say whether two values mean the same by a format: that of the node's description if known."""
     if one == other:
         return True
     try:
         return form in _FORMS and _FORMS[form](one) == _FORMS[form](other)
-    except ValueError:
+    except (ValueError, KeyError, ParseError):  # one of them is no such value
         return False
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from openami.fleet.desired import Group, KnownNode, Scope, Setting, Wish
     from openami.fleet.known import TreeChange
     from openami.fleet.ports import DeviceFilter, Page
-    from openami.fleet.tasks import ManagementJob, Task, TaskEvent, TaskState
+    from openami.fleet.tasks import ManagementJob, Task, TaskEvent, TaskKind, TaskState, Ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Brief:
     Attributes:
         known: whether its tree has been seen, and nothing has been said against that since.
         wanted: by address.
-        nodes: those that are known of the wanted ones and of ``also``.
+        nodes: those that are known of the wanted ones, and of those that its open tasks set.
         open: whether there are tasks for it.
     """
 
@@ -134,7 +134,7 @@ class TreeRecords(Protocol):
         """Return when the whole tree was last seen; None: it is to be looked at again."""
         ...
 
-    def brief(self, uid: str, also: Sequence[str] = ()) -> Brief: ...
+    def brief(self, uid: str) -> Brief: ...
 
     def saw(
         self, uid: str, tops: Sequence[str], nodes: Sequence[KnownNode], *, now: float, whole: bool
@@ -161,7 +161,7 @@ class TreeRecords(Protocol):
         ...
 
     def purge(self, *, before: float, limit: int = 1000) -> int:
-        """Forget changes from before a time; return how many."""
+        """Forget up to ``limit`` changes from before a time; return how many."""
         ...
 
     def progress(self, name: str) -> Sequence[WishProgress]:
@@ -185,17 +185,29 @@ class TreeRecords(Protocol):
 class TaskRecords(Protocol):
     """Jobs and tasks, moved only by ``openami.fleet.tasks.next_task``."""
 
-    def add(self, job: ManagementJob) -> int:
+    def add(
+        self,
+        job: ManagementJob,
+        *,
+        wishes: Mapping[Scope, Sequence[Setting]] | None = None,
+        ticket: Ticket | None = None,
+    ) -> JobProgress:
         """Add a job with a task for every device that it finds, and have these woken.
 
         Devices without a live account have no part in it.
 
+        Args:
+            job: what is to be done.
+            wishes: what is to be wanted from now on; all of it and the job, or nothing.
+            ticket: of the request that asks for it.
+
         Returns:
-            how many devices there are.
+            the job; that of before if the ticket has been here.
 
         Raises:
-            ConflictError: ``dm.no-device``, there is none.
-            NotFoundError: one of those that were named has no account.
+            ConflictError: ``dm.no-device``, there is none; ``dm.wanted``, a scope would want too
+                much; ``dm.key``, the ticket's key has been here with another request.
+            NotFoundError: one of those that were named has no account; there is no such scope.
         """
         ...
 
@@ -223,13 +235,15 @@ class TaskRecords(Protocol):
     def start(
         self, uid: str, *, now: float, fresh: bool, limit: int = 16
     ) -> Sequence[tuple[ManagementJob, Task]]:
-        """Return tasks for a session, oldest first, all of them now sent.
+        """Move the tasks of a session that begins or goes on; return those moved, oldest first.
+
+        Those that are sent by that are the session's to tell.
 
         Args:
             uid: the device's.
             now: UTC seconds.
             fresh: the session has just begun: whatever counts as sent was lost with an older one.
-            limit: how many.
+            limit: how many are sent.
         """
         ...
 
@@ -241,10 +255,16 @@ class TaskRecords(Protocol):
         """Take back what was not yet sent of a job; return how many tasks that are."""
         ...
 
-    def pass_time(self, *, now: float) -> int:
-        """End all tasks that are overdue; return how many."""
+    def pass_time(
+        self, *, now: float, limit: int = 1000
+    ) -> Mapping[tuple[TaskKind, TaskState], int]:
+        """End up to ``limit`` tasks that are overdue; return how many came to which state."""
         ...
 
-    def purge(self, *, before: float, limit: int = 100) -> int:
-        """Forget jobs that were over before a time, with their tasks; return how many."""
+    def purge(self, *, before: float, limit: int = 1000) -> int:
+        """Forget up to ``limit`` tasks of a job that was over before a time, with the last the job.
+
+        Returns:
+            how many rows that were; 0: there is no such job.
+        """
         ...

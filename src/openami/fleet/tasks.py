@@ -35,6 +35,8 @@ MAX_RESULT: Final = 4096
 """Characters of one value in the results; what is longer is cut."""
 MAX_ATTEMPTS: Final = 5
 """Sessions that may break off over one task: the task may well be what breaks them."""
+MAX_KEY: Final = 128
+"""Characters of a ticket's key: a UUID has 36. It is forgotten with its job."""
 MAX_DEVICES: Final = 1000
 """Devices that a job may name one by one; a filter finds any number."""
 
@@ -114,6 +116,19 @@ class ManagementJob:
     def once(self) -> bool:
         """Whether a task that may have been carried out must not be sent again."""
         return self.kind is TaskKind.EXEC and not self.repeatable
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What tells a request that is made again from another one.
+
+    Attributes:
+        key: chosen by who asks, and never again for anything else.
+        digest: of what is asked for.
+    """
+
+    key: str
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)

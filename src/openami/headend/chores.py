@@ -24,6 +24,7 @@ HEALTH_EVERY_S: Final = 10.0
 WAKE_EVERY_S: Final = 1.0  # an operator waits for the device
 SESSIONS_EVERY_S: Final = 5.0  # of the two minutes that a device may be silent
 FORGET_EVERY_S: Final = 3600.0
+SLICE_EVERY_S: Final = 1.0  # of what there is so much of that it is forgotten slice by slice
 CERTIFICATE_EVERY_S: Final = 3600.0  # of the days that are left when one is renewed
 REVOKED_EVERY_S: Final = 2.0  # how long what another process has revoked is still let in
 
@@ -45,9 +46,9 @@ class Chores:
             ("device sessions", SESSIONS_EVERY_S, self._services.management.pass_time),
             ("wake-ups", WAKE_EVERY_S, self._services.management.wake.round),
             ("device jobs", JOBS_EVERY_S, self._services.management.tasks.pass_time),
-            ("old device jobs", FORGET_EVERY_S, self._services.management.tasks.forget),
-            ("old tree changes", FORGET_EVERY_S, self._services.management.trees.forget),
-            ("old device sessions", FORGET_EVERY_S, self._services.management.log.forget),
+            ("old device jobs", SLICE_EVERY_S, self._services.management.tasks.forget),
+            ("old tree changes", SLICE_EVERY_S, self._services.management.trees.forget),
+            ("old device sessions", SLICE_EVERY_S, self._services.management.log.forget),
             ("health", HEALTH_EVERY_S, self._look),
             ("old jobs", FORGET_EVERY_S, self._services.jobs.forget),
             ("certificate", CERTIFICATE_EVERY_S, self._renew),

@@ -37,6 +37,21 @@ class Metrics:
             "dm_sessions", "Sessions with devices by their end", "end"
         )
         self._dm_wakes = self._counter("dm_notifications", "Notifications by outcome", "outcome")
+        self._dm_waking = Gauge(
+            "openami_dm_notifications_under_way",
+            "Notifications that devices have not answered yet, by lane",
+            ["lane"],
+            registry=self.registry,
+        )
+        self._dm_tasks = self._counter(
+            "dm_tasks",
+            "Tasks of devices by kind of job and state they came to",
+            "kind",
+            "state",
+        )
+        self._dm_refused = self._counter(
+            "dm_refused_values", "Wanted values that devices have refused, by status", "status"
+        )
         self._requests = self._counter("requests", "HTTP requests", "listener", "method", "status")
         self._groups = Histogram(
             "openami_commit_seconds", "Time of one group commit", registry=self.registry
@@ -71,6 +86,11 @@ class Metrics:
     def watch_alarms(self, count: Callable[[], int]) -> None:
         """Ask ``count`` how many alarms are open whenever the figures are read."""
         self._alarms.set_function(count)
+
+    def watch_wakes(self, lanes: Mapping[str, Callable[[], int]]) -> None:
+        """Ask each lane for its notifications under way whenever the figures are read."""
+        for name, count in lanes.items():
+            self._dm_waking.labels(name).set_function(count)
 
     def watch_registrations(self, counts: Callable[[], Mapping[Standing, int]]) -> None:
         """Ask ``counts`` how many registrations stand where whenever the figures are read."""
@@ -115,6 +135,14 @@ class Metrics:
     def dm_wake(self, outcome: str) -> None:
         """Count one notification: ``sent``, ``refused`` or ``unreachable``."""
         self._dm_wakes.labels(outcome).inc()
+
+    def dm_task(self, kind: str, state: str, count: int = 1) -> None:
+        """Count tasks of one kind of job that came to a state."""
+        self._dm_tasks.labels(kind, state).inc(count)
+
+    def dm_refused(self, status: int) -> None:
+        """Count one wanted value that a device has refused."""
+        self._dm_refused.labels(f"{status // 100}xx").inc()
 
     def request(self, listener: str, method: str, status: int) -> None:
         """Count one answered HTTP request."""

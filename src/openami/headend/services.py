@@ -13,6 +13,7 @@ from openami.headend.ingest import Ingest
 from openami.headend.jobs import Jobs
 from openami.headend.management.facade import Management, build_management
 from openami.headend.management.planner import TreePlanner
+from openami.headend.management.troubles import Troubles
 from openami.headend.operators import Operators
 from openami.headend.ownership import Ownership
 from openami.headend.readings import Readings
@@ -196,7 +197,9 @@ def _management(context: Context, stores: Stores, alarms: Alarms) -> Management:
     return build_management(
         stores.accounts,
         stores.vault,
-        TreePlanner(stores.trees, stores.tasks, bus=context.bus),
+        TreePlanner(
+            stores.trees, stores.tasks, bus=context.bus, troubles=Troubles(alarms, context.metrics)
+        ),
         trees=stores.trees,
         tasks=stores.tasks,
         alarms=alarms,

@@ -57,6 +57,7 @@ STATUSES: Final[Mapping[str, int]] = {
     "dm.secrets": 503,
     "dm.groups": 409,
     "dm.wanted": 409,
+    "dm.key": 422,
     "dm.no-device": 409,
     "dm.no-account": 404,
     "upload": 422,

@@ -13,6 +13,7 @@ from openami.headend.management.tasks import Tasks
 from openami.headend.management.trees import Trees
 from openami.headend.management.wake import Patience, Wake
 from openami.headend.management.watch import Watch
+from openami.transport.descriptors import allow_descriptors
 
 if TYPE_CHECKING:
     from openami.core.clock import Clock
@@ -44,6 +45,7 @@ class Management:
 
     async def stop(self) -> None:
         """End every session, and finish what was begun."""
+        await self.wake.stop()
         await self.sessions.stop(self.wall.now())
         await self.accounts.stop()
 
@@ -73,7 +75,15 @@ def build_management(
     )
     log = SessionLog(store, wall=wall, keep_days=settings.keep_sessions_days)
     patience = Patience(settings.wake_first_s, settings.wake_most_s, settings.wake_attempts)
-    wake = Wake(store, accounts, sessions, patience=patience, metrics=metrics, wall=wall)
+    wake = Wake(
+        store,
+        accounts,
+        sessions,
+        patience=patience,
+        metrics=metrics,
+        wall=wall,
+        descriptors=allow_descriptors(),
+    )
     return Management(
         accounts,
         sessions,
@@ -81,6 +91,6 @@ def build_management(
         wake,
         Trees(trees, wall=wall, keep_days=settings.keep_changes_days),
         DeviceGroups(trees, wall=wall),
-        Tasks(tasks, trees, wall=wall, keep_days=settings.keep_jobs_days),
+        Tasks(tasks, trees, metrics=metrics, wall=wall, keep_days=settings.keep_jobs_days),
         wall,
     )

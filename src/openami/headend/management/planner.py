@@ -8,11 +8,8 @@ that has to outlive it is in the stores, and begins anew in the next session.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Final
-
-import structlog
 
 from openami.core.errors import NotFoundError, OpenAmiError
 from openami.fleet.desired import Setting, StepKind, batches, difference, object_of
@@ -32,6 +29,7 @@ from openami.headend.management.answers import (
     words_of,
 )
 from openami.headend.management.orders import ACCOUNTS, TOPS, as_they_come, look, push, work
+from openami.headend.management.pending import Look, Pending, Push, Work
 from openami.omadm.codes import AlertCode, Status
 from openami.omadm.session.events import NO_ANSWER, Order
 
@@ -40,12 +38,11 @@ if TYPE_CHECKING:
 
     from openami.fleet.desired import KnownNode, Step
     from openami.fleet.management import TaskRecords, TreeRecords
-    from openami.fleet.tasks import ManagementJob, Task
+    from openami.fleet.tasks import ManagementJob, Task, TaskEvent
     from openami.headend.bus import Bus
+    from openami.headend.management.troubles import Troubles
     from openami.omadm.messages.model import Alert
     from openami.omadm.session.events import OrderDone, SessionEnded
-
-log = structlog.get_logger(__name__)
 
 MAX_ROUNDS: Final = 32
 """Packages of one session: a look, tasks by the dozen, pushes with what is refused left out."""
@@ -55,85 +52,50 @@ MAX_ALERTS: Final = 64
 """Generic alerts of one message that are looked at: each may be a write, or a line of the log."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    top: str
+class TreePlanner:
+    """Implements ``Planner`` over the stores of trees and tasks.
 
-
-@dataclass(frozen=True, slots=True)
-class _Push:
-    steps: tuple[Step, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    job: ManagementJob
-
-
-@dataclass(slots=True)
-class _Session:
-    """What one session waits for.
-
-    Attributes:
-        rounds: packages so far.
-        known: nothing was said against what is known of the tree.
-        fresh: no task was sent yet.
-        pushes: what is wanted may still be told.
-        together: the device has not said that it knows no Atomic.
-        look: objects that are to be looked at.
-        looked: objects and jobs that nobody can be mistaken about any more.
-        redo: jobs to be told again after that.
+    A call that fails at a store has changed nothing here, and is made again with the same: a
+    session goes on as a copy, which takes its place when all is kept. What is sent is marked so
+    last of all, for what could not be marked was not sent.
     """
 
-    waiting: dict[str, _Look | _Push | _Work] = field(default_factory=dict)
-    rounds: int = 0
-    known: bool = True
-    fresh: bool = True
-    pushes: bool = True
-    together: bool = True
-    look: set[str] = field(default_factory=set)
-    looked: set[str] = field(default_factory=set)
-    redo: list[ManagementJob] = field(default_factory=list)
-
-
-class TreePlanner:
-    """Implements ``Planner`` over the stores of trees and tasks."""
-
-    def __init__(self, trees: TreeRecords, tasks: TaskRecords, *, bus: Bus) -> None:
+    def __init__(
+        self, trees: TreeRecords, tasks: TaskRecords, *, bus: Bus, troubles: Troubles
+    ) -> None:
         self._trees = trees
         self._tasks = tasks
         self._bus = bus
-        self._sessions: dict[str, _Session] = {}
+        self._troubles = troubles
+        self._sessions: dict[str, Pending] = {}
         self._numbers = count(1)
 
     def plan(self, uid: str, *, now: float) -> Sequence[Order]:
-        session = _Session()
+        session = Pending()
         orders = self._next(uid, session, now)
-        self._sessions[uid] = session
+        self._keep(uid, session)
         return orders
 
     def done(
         self, uid: str, results: Sequence[OrderDone], *, session: int, now: float
     ) -> Sequence[Order]:
         del session  # the numbers of orders are never given twice
-        state = self._sessions.get(uid)
-        mine = [] if state is None else [end for end in results if end.id in state.waiting]
-        if state is None or not mine:
+        before = self._sessions.get(uid)
+        mine = [] if before is None else [end for end in results if end.id in before.waiting]
+        if before is None or not mine:
             return ()
+        state = before.copy()
         self._looked(uid, state, mine, now)
         for end in mine:
-            match state.waiting[end.id]:
-                case _Push(steps):
+            match state.waiting.pop(end.id):
+                case Push(steps):
                     self._pushed(uid, state, steps, end, now)
-                case _Work(job):
+                case Work(job):
                     self._worked(uid, state, job, end, now)
-        others = state.waiting.keys() - {end.id for end in mine}
-        over = any(end.status == NO_ANSWER for end in mine) or state.rounds + 1 >= MAX_ROUNDS
-        # A store that fails here is asked again with the same: what is done is forgotten last.
-        more = () if over or others else self._next(uid, state, now)
-        for end in mine:
-            del state.waiting[end.id]
         state.rounds += 1
+        over = any(end.status == NO_ANSWER for end in mine) or state.rounds >= MAX_ROUNDS
+        more = () if over or state.waiting else self._next(uid, state, now)
+        self._keep(uid, state)
         return more
 
     def told(
@@ -151,61 +113,59 @@ class TreePlanner:
 
     # What goes out.
 
-    def _next(self, uid: str, session: _Session, now: float) -> Sequence[Order]:
+    def _next(self, uid: str, session: Pending, now: float) -> Sequence[Order]:
         brief = self._trees.brief(uid)
         if not (brief.known and session.known):
             session.known = True
             session.look.update((*TOPS, ACCOUNTS))
         if session.look:
             return tuple(self._looks(session))
+        there = frozenset(uri for uri, node in brief.nodes.items() if node.format)
         if session.redo:
             jobs, session.redo = session.redo, []
-            return tuple(self._order(session, _Work(job), self._there(uid, job)) for job in jobs)
-        orders = tuple(self._work(uid, session, now)) if brief.open else ()
+            return tuple(self._order(session, Work(job), there) for job in jobs)
+        orders = self._work(uid, session, there, now) if brief.open else ()
         if orders or not session.pushes:
             return orders
         steps = as_they_come(difference(brief.wanted, brief.nodes).steps)
         # A client should know Atomic, and need not (DM 1.2 SCR): then it gets one by one.
         groups = batches(steps) if session.together else tuple((step,) for step in steps)
-        return tuple(self._order(session, _Push(group)) for group in groups)
+        return tuple(self._order(session, Push(group)) for group in groups)
 
-    def _looks(self, session: _Session) -> Iterator[Order]:
+    def _looks(self, session: Pending) -> Iterator[Order]:
         tops, session.look = sorted(session.look), set()
         for top in tops:
-            yield self._order(session, _Look(top))
+            yield self._order(session, Look(top))
 
-    def _work(self, uid: str, session: _Session, now: float) -> Iterator[Order]:
-        started = self._tasks.start(uid, now=now, fresh=session.fresh, limit=TASKS)
+    def _work(
+        self, uid: str, session: Pending, there: frozenset[str], now: float
+    ) -> tuple[Order, ...]:
+        # Nothing may fail from here on: these count as sent.
+        moved = self._tasks.start(uid, now=now, fresh=session.fresh, limit=TASKS)
         session.fresh = False
-        for job, task in started:
-            self._tell(job, task)
-            yield self._order(session, _Work(job), self._there(uid, job))
-
-    def _there(self, uid: str, job: ManagementJob) -> frozenset[str]:
-        if job.kind is not TaskKind.SET:
-            return frozenset()
-        nodes = self._trees.brief(uid, [command.uri for command in job.commands]).nodes
-        return frozenset(uri for uri, node in nodes.items() if node.format)
+        session.news += moved
+        sent = [job for job, task in moved if task.state is TaskState.SENT]
+        return tuple(self._order(session, Work(job), there) for job in sent)
 
     def _order(
-        self, session: _Session, what: _Look | _Push | _Work, there: frozenset[str] = frozenset()
+        self, session: Pending, what: Look | Push | Work, there: frozenset[str] = frozenset()
     ) -> Order:
         number = next(self._numbers)
         match what:
-            case _Look(top):
+            case Look(top):
                 order = Order(f"look-{number}", look(top))
-            case _Push(steps):
+            case Push(steps):
                 order = Order(f"want-{number}", push(steps))
-            case _Work(job):
+            case Work(job):
                 order = Order(f"job-{number}", work(job, there))
         session.waiting[order.id] = what
         return order
 
     # What comes back.
 
-    def _looked(self, uid: str, session: _Session, ends: Sequence[OrderDone], now: float) -> None:
+    def _looked(self, uid: str, session: Pending, ends: Sequence[OrderDone], now: float) -> None:
         looks = [
-            (what.top, end) for end in ends if isinstance(what := session.waiting[end.id], _Look)
+            (what.top, end) for end in ends if isinstance(what := session.waiting[end.id], Look)
         ]
         nodes: list[KnownNode] = []
         seen: list[str] = []
@@ -214,7 +174,7 @@ class TreePlanner:
                 # An object that the device does not have is known to be not there.
                 found = () if end.status == Status.NOT_FOUND else found_nodes(end, top)
             except OpenAmiError as error:
-                log.warning("a tree is unreadable", dcu=uid, node=top, code=error.code)
+                self._troubles.unreadable(uid, top, error.code, now=now)
                 continue
             if end.status in {Status.OK, Status.NOT_FOUND}:
                 nodes += found
@@ -226,7 +186,7 @@ class TreePlanner:
         self._changed(uid, now)
 
     def _pushed(
-        self, uid: str, session: _Session, steps: tuple[Step, ...], end: OrderDone, now: float
+        self, uid: str, session: Pending, steps: tuple[Step, ...], end: OrderDone, now: float
     ) -> None:
         if end.status == Status.OPTIONAL_NOT_SUPPORTED and len(steps) > 1:
             session.together = False
@@ -243,8 +203,7 @@ class TreePlanner:
         if outcomes:
             self._trees.settle(uid, outcomes, now=now)
             self._changed(uid, now)
-        for refusal in verdict.refused:
-            log.warning("a value is refused", dcu=uid, node=refusal.step.uri, status=refusal.status)
+        self._troubles.refused(uid, verdict.refused, now=now)
         if verdict.mistaken:
             session.looked.add(top)
             session.look.add(top)
@@ -256,10 +215,10 @@ class TreePlanner:
             session.look.add(top)
 
     def _worked(
-        self, uid: str, session: _Session, job: ManagementJob, end: OrderDone, now: float
+        self, uid: str, session: Pending, job: ManagementJob, end: OrderDone, now: float
     ) -> None:
         if end.status == NO_ANSWER:
-            self._tell(job, self._tasks.apply(job.id, uid, Lost(now)))
+            self._apply(session, job, uid, Lost(now))
             if job.kind is not TaskKind.GET:
                 self._trees.doubt(uid)
             return
@@ -274,7 +233,10 @@ class TreePlanner:
             self._set(uid, job, end, now)
         if job.kind is not TaskKind.GET:  # more may have changed than it says
             session.look.update(_objects(job))
-        self._tell(job, self._tasks.apply(job.id, uid, Answered(now, end.status, found)))
+        self._apply(session, job, uid, Answered(now, end.status, found))
+
+    def _apply(self, session: Pending, job: ManagementJob, uid: str, event: TaskEvent) -> None:
+        session.news.append((job, self._tasks.apply(job.id, uid, event)))
 
     def _set(self, uid: str, job: ManagementJob, end: OrderDone, now: float) -> None:
         told = statuses(end, job.commands)
@@ -304,10 +266,7 @@ class TreePlanner:
             if uid in self._sessions:
                 self._sessions[uid].known = False
         elif not (alert.correlator and self._concluded(uid, alert.correlator, alert, now)):
-            told = conclusion_of(alert)
-            log.warning(
-                "a device tells", dcu=uid, what=sorted(kinds), node=told.uri, data=told.value
-            )
+            self._troubles.told(uid, sorted(kinds), conclusion_of(alert), now=now)
 
     def _concluded(self, uid: str, job_id: str, alert: Alert, now: float) -> bool:
         """Note how ended what was accepted; return whether it was a job's."""
@@ -315,23 +274,32 @@ class TreePlanner:
             task = self._tasks.apply(job_id[:64], uid, Concluded(now, conclusion_of(alert)))
         except NotFoundError:
             return False
-        self._tell(None, task)
+        if task.updated == now:  # else it was concluded before
+            self._publish("exec", task)
+            if task.state is TaskState.FAILED:
+                self._troubles.moved("exec", task)
         return True
 
     # News for who watches.
 
-    def _tell(self, job: ManagementJob | None, task: Task) -> None:
+    def _keep(self, uid: str, session: Pending) -> None:
+        """Let a session go on like this; all that it says is in the stores."""
+        self._sessions[uid] = session
+        news, session.news = session.news, []
+        for job, task in news:
+            self._publish(job.kind, task)
+            self._troubles.moved(job.kind, task)
+
+    def _publish(self, kind: str, task: Task) -> None:
         data = {
             "dm": True,
             "id": task.job,
             "device": task.uid,
-            "kind": None if job is None else job.kind.value,
+            "kind": kind,
             "state": task.state.value,
             "status": task.status,
         }
         self._bus.publish(LiveEvent(Topic.JOB, task.job, task.updated, data, dcu=task.uid))
-        if task.state in {TaskState.FAILED, TaskState.UNKNOWN}:
-            log.warning("a task has failed", job=task.job, dcu=task.uid, status=task.status)
 
     def _changed(self, uid: str, now: float) -> None:
         self._bus.publish(LiveEvent(Topic.TREE, uid, now, dcu=uid))

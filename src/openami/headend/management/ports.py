@@ -39,25 +39,3 @@ class Planner(Protocol):
     def ended(self, uid: str, end: SessionEnded, *, session: int, now: float) -> None:
         """Learn that a session is over; the ends of its orders have been told before."""
         ...
-
-
-class NoPlan:
-    """Plans nothing: devices come, say how they are, and go."""
-
-    def plan(self, uid: str, *, now: float) -> Sequence[Order]:
-        del uid, now
-        return ()
-
-    def done(
-        self, uid: str, results: Sequence[OrderDone], *, session: int, now: float
-    ) -> Sequence[Order]:
-        del uid, results, session, now
-        return ()
-
-    def told(
-        self, uid: str, info: Mapping[str, str] | None, alerts: Sequence[Alert], *, now: float
-    ) -> None:
-        """Nobody wants to know."""
-
-    def ended(self, uid: str, end: SessionEnded, *, session: int, now: float) -> None:
-        """Nobody wants to know."""

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from openami.fleet.ports import Page
 
 DAY_S: Final = 86_400.0
-FORGET_AT_ONCE: Final = (
-    1000  # sessions in one transaction: with their messages, some ten thousand rows
-)
+SLICE: Final = 100
+"""Sessions forgotten in one transaction, of which there is one a second: with their messages some
+thousand rows. Of one device the store keeps its last ones only, so ten a second grow too old."""
 _NONCE: Final = "NextNonce"
 _HIDDEN: Final = "hidden"
 
@@ -69,15 +69,9 @@ class SessionLog:
         return ShownSession(logged.session, tuple(map(_shown, logged.messages)))
 
     async def forget(self) -> None:
-        """Remove what is older than is to be kept."""
+        """Remove some of what is older than is to be kept."""
         before = self._wall.now() - self._keep_s
-        while (
-            await asyncio.to_thread(
-                self._store.forget_sessions, before=before, limit=FORGET_AT_ONCE
-            )
-            == FORGET_AT_ONCE
-        ):
-            continue
+        await asyncio.to_thread(self._store.forget_sessions, before=before, limit=SLICE)
 
 
 def _shown(record: MessageRecord) -> ShownMessage:

@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from openami.fleet.devices import DeviceKind
-from openami.fleet.tasks import MAX_COMMANDS, MAX_DEVICES, ManagementJob, TaskKind
+from openami.fleet.tasks import MAX_COMMANDS, MAX_DEVICES, MAX_KEY, ManagementJob, TaskKind
 from openami.headend.errors import RequestError
 from openami.headend.management.device_groups import group_scope
 from openami.headend.management.trees import device_scope
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from openami.core.clock import Clock
-    from openami.fleet.desired import Scope
+    from openami.fleet.desired import Scope, Setting
     from openami.fleet.management import JobProgress, TaskRecords, TreeRecords
     from openami.fleet.ports import DeviceFilter, Page
-    from openami.fleet.tasks import Command, Task, TaskState
+    from openami.fleet.tasks import Command, Task, TaskState, Ticket
+    from openami.headend.metrics import Metrics
 
 ID_OCTETS: Final = 10
 DAY_S: Final = 86_400.0
 DEFAULT_EXPIRY_S: Final = DAY_S
 LONGEST_S: Final = 90 * DAY_S
 """How long a job may wait for its devices: a season, for those that are seldom in reach."""
-PURGE: Final = 20  # jobs forgotten in one transaction, each with a task for every DCU of a country
+SLICE: Final = 2000
+"""Tasks that are ended or forgotten in one transaction, of which there is one a second: other
+writers wait some ten milliseconds, and a job for every DCU of a country is gone in a minute."""
+KEPT: Final = 100
+"""Devices of a job whose settings are kept for good: what more are to be like, a group says."""
+_KEY: Final = re.compile(rf"[\x21-\x7e]{{1,{MAX_KEY}}}")
 WHY: Final = 500
 
 
@@ -47,19 +54,20 @@ class Whom:
                 f"name at most {MAX_DEVICES} devices, or a filter", code="request.devices"
             )
 
-    def scopes(self) -> tuple[Scope, ...]:
-        """Return for whom something could be wanted for good; none: for no one in particular."""
-        if self.group is not None:
-            return (group_scope(self.group),)
-        return tuple(device_scope(uid) for uid in self.devices)
-
 
 class Tasks:
     """Makes and follows jobs. Calls block, but for the chores."""
 
     def __init__(
-        self, tasks: TaskRecords, trees: TreeRecords, *, wall: Clock, keep_days: float
+        self,
+        tasks: TaskRecords,
+        trees: TreeRecords,
+        *,
+        metrics: Metrics,
+        wall: Clock,
+        keep_days: float,
     ) -> None:
+        self._metrics = metrics
         self._tasks = tasks
         self._trees = trees
         self._wall = wall
@@ -75,6 +83,8 @@ class Tasks:
         why: str = "",
         expires_s: float = DEFAULT_EXPIRY_S,
         repeatable: bool = False,
+        keep: Sequence[Setting] = (),
+        ticket: Ticket | None = None,
     ) -> JobProgress:
         """Have devices do something, in a session that begins soon.
 
@@ -86,12 +96,20 @@ class Tasks:
             why: for the audit log.
             expires_s: seconds after which nobody wants it any more.
             repeatable: what is executed may be executed twice, if nobody knows whether it was.
+            keep: what is also wanted of the devices or the group from now on.
+            ticket: of the request; one that has been here gives the job of before.
 
         Raises:
-            RequestError: ``request.job``, it can not be asked for.
+            RequestError: ``request.job``, it can not be asked for; ``request.keep``, it can not be
+                kept; ``request.key``, no key of a ticket.
             NotFoundError: there is no such group; ``dm.no-account``, a device can not be reached.
-            ConflictError: ``dm.no-device``, nobody is found.
+            ConflictError: ``dm.no-device``, nobody is found; ``dm.key``, the ticket's key was given
+                to another request; ``dm.wanted``, more than one scope may want.
         """
+        if ticket is not None and not _KEY.fullmatch(ticket.key):
+            raise RequestError(
+                f"a key has 1 to {MAX_KEY} printable characters of ASCII", code="request.key"
+            )
         if not 0 < expires_s <= LONGEST_S:
             raise RequestError(f"a job expires in up to {LONGEST_S:.0f} s", code="request.job")
         if not 0 < len(commands) <= MAX_COMMANDS:
@@ -112,8 +130,8 @@ class Tasks:
             )
         except ValueError as error:
             raise RequestError(str(error), code="request.job") from error
-        self._tasks.add(job)
-        return self._tasks.get(job.id)
+        wishes = _wishes(kind, whom, keep) if keep else None
+        return self._tasks.add(job, wishes=wishes, ticket=ticket)
 
     def get(self, job_id: str) -> JobProgress:
         """Return a job; NotFoundError."""
@@ -143,18 +161,35 @@ class Tasks:
         return self._tasks.get(job_id)
 
     async def pass_time(self) -> None:
-        """End what is overdue."""
-        await asyncio.to_thread(self._tasks.pass_time, now=self._wall.now())
+        """End some of what is overdue."""
+        ended = await asyncio.to_thread(self._tasks.pass_time, now=self._wall.now(), limit=SLICE)
+        for (kind, state), count in ended.items():
+            self._metrics.dm_task(kind, state, count)
 
     async def forget(self) -> None:
-        """Forget jobs that were over longer ago than they are to be kept."""
+        """Forget some of the jobs that were over longer ago than they are to be kept."""
         before = self._wall.now() - self._keep_s
-        forgotten = PURGE
-        while forgotten == PURGE:  # a transaction each, so that no other writer waits long
-            forgotten = await asyncio.to_thread(self._tasks.purge, before=before, limit=PURGE)
+        await asyncio.to_thread(self._tasks.purge, before=before, limit=SLICE)
 
     def _which(self, whom: Whom) -> DeviceFilter | None:
         which = whom.which
         if whom.group is not None:
             which = self._trees.group(group_scope(whom.group).name).which
         return None if which is None else replace(which, kind=DeviceKind.DCU)
+
+
+def _wishes(
+    kind: TaskKind, whom: Whom, settings: Sequence[Setting]
+) -> Mapping[Scope, Sequence[Setting]]:
+    """Return what a job sets as wishes of those for whom it is."""
+    if kind is not TaskKind.SET or whom.which is not None:
+        raise RequestError("only what is set at devices or a group is kept", code="request.keep")
+    if len(whom.devices) > KEPT:
+        raise RequestError(
+            f"what is set at more than {KEPT} devices is kept for a group of them",
+            code="request.keep",
+            hint="openami dm group set",
+        )
+    if whom.group is not None:
+        return {group_scope(whom.group): settings}
+    return {device_scope(uid): settings for uid in whom.devices}

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 MOST: Final = 512
 """Nodes of one request: a screen of settings, or a file of some meters."""
-
-
-PURGE: Final = 1000  # changes forgotten in one transaction
+SLICE: Final = 2000
+"""Changes forgotten in one transaction, of which there is one a second; of one device the store
+keeps its last ones only."""
 DAY_S: Final = 86_400.0
 
 
@@ -150,11 +150,9 @@ class Trees:
         return self._trees.wake([uid], now=self._wall.now()) > 0
 
     async def forget(self) -> None:
-        """Forget changes that are older than they are to be kept."""
+        """Forget some of the changes that are older than they are to be kept."""
         before = self._wall.now() - self._keep_s
-        forgotten = PURGE
-        while forgotten == PURGE:  # a transaction each, so that no other writer waits long
-            forgotten = await asyncio.to_thread(self._trees.purge, before=before, limit=PURGE)
+        await asyncio.to_thread(self._trees.purge, before=before, limit=SLICE)
 
 
 def device_scope(uid: str) -> Scope:

@@ -40,6 +40,10 @@ class AlarmBell(Protocol):
         """Raise an alarm; nothing happens while the same one is open. Blocks."""
         ...
 
+    def about(self, subject: str, code: str, message: str) -> None:
+        """Raise an alarm about what is no device: ``group:NAME``, ``job:ID``. Blocks."""
+        ...
+
 
 class Watch:
     """Counts wrong proofs and refusals of every device."""

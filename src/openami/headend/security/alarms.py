@@ -28,12 +28,19 @@ class Alarms:
 
     def about_dcu(self, uid: str, code: str, message: str) -> None:
         """Raise an alarm about a DCU; nothing happens while the same one is open. Blocks."""
-        now, subject = self._wall.now(), device_id(DeviceKind.DCU, uid)
+        self._raise(device_id(DeviceKind.DCU, uid), code, message, uid)
+
+    def about(self, subject: str, code: str, message: str) -> None:
+        """Raise an alarm about what is no device: ``group:NAME``, ``job:ID``. Blocks."""
+        self._raise(subject, code, message, None)
+
+    def _raise(self, subject: str, code: str, message: str, dcu: str | None) -> None:
+        now = self._wall.now()
         if self._store.add(code, subject, message, when=now) is None:
             return
-        log.warning("alarm", code=code, dcu=uid, message=message)
+        log.warning("alarm", code=code, subject=subject, message=message)
         told = {"code": code, "message": message}
-        self._bus.publish(LiveEvent(Topic.ALARM, subject, now, told, dcu=uid))
+        self._bus.publish(LiveEvent(Topic.ALARM, subject, now, told, dcu=dcu))
 
     def clear(self, alarm: int, *, who: str, why: str = "") -> RaisedAlarm:
         """Clear an alarm; one that is cleared stays so. NotFoundError."""

@@ -13,7 +13,6 @@ from openami.store.relational.management_sessions import (
     add_sessions,
     trim_sessions,
 )
-from openami.store.relational.paging import bounded
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -34,6 +33,7 @@ _COLUMNS: Final = (
     "wake_due",
     "wake_failures",
     "wake_session",
+    "wake_silent",
 )
 _SELECT: Final = select(*(_ACCOUNT.c[name] for name in _COLUMNS))
 # Made once, as all that follows: sessions ask for them all the time.
@@ -55,8 +55,10 @@ _BEGUN: Final = _NONCES.values(
     last_session=bindparam("b_began"),
     wake_due=case((_ANSWERED, None), else_=_ACCOUNT.c.wake_due),
     wake_failures=0,
+    wake_silent=False,
 )
-_ATTEMPTED: Final = _ACCOUNT.c.wake_due <= bindparam("b_before")
+# Neither a session nor another wish has changed it since.
+_ATTEMPTED: Final = _ACCOUNT.c.wake_due == bindparam("b_was")
 _WOKEN: Final = (
     update(_ACCOUNT)
     .where(_ACCOUNT.c.uid == bindparam("b_uid"))
@@ -64,6 +66,7 @@ _WOKEN: Final = (
         wake_session=bindparam("b_session"),
         wake_due=case((_ATTEMPTED, bindparam("b_due")), else_=_ACCOUNT.c.wake_due),
         wake_failures=case((_ATTEMPTED, bindparam("b_failures")), else_=_ACCOUNT.c.wake_failures),
+        wake_silent=case((_ATTEMPTED, bindparam("b_silent")), else_=_ACCOUNT.c.wake_silent),
     )
 )
 
@@ -98,27 +101,29 @@ class AccountRepository(SessionRepository):
         with self._transactions.writing() as session:
             session.execute(statement)
 
-    def due(self, *, now: float, limit: int) -> Sequence[AccountRecord]:
+    def due(self, *, now: float, silent: bool, limit: int) -> Sequence[AccountRecord]:
         query = (
             _SELECT.where(
+                _ACCOUNT.c.wake_silent.is_(silent),
                 _ACCOUNT.c.wake_due <= now,
                 _ACCOUNT.c.wake_url.is_not(None),
                 _ACCOUNT.c.suspended.is_(False),
             )
             .order_by(_ACCOUNT.c.wake_due)
-            .limit(bounded(limit))
+            .limit(limit)
         )
         with self._transactions.reading() as session:
             return tuple(AccountRecord(*row) for row in session.execute(query))
 
-    def woken(self, attempts: Sequence[WakeUp], *, before: float) -> None:
+    def woken(self, attempts: Sequence[WakeUp]) -> None:
         rows = [
             {
                 "b_uid": each.uid,
                 "b_due": each.due,
                 "b_failures": each.failures,
                 "b_session": each.session,
-                "b_before": before,
+                "b_silent": each.silent,
+                "b_was": each.was,
             }
             for each in sorted(attempts, key=lambda each: each.uid)
         ]

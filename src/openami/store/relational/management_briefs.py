@@ -13,11 +13,12 @@ from sqlalchemy import and_, bindparam, case, exists, select, true
 from openami.fleet.desired import ScopeKind, effective
 from openami.fleet.devices import DeviceKind, device_id
 from openami.fleet.management import Brief
-from openami.fleet.tasks import OPEN_STATES
+from openami.fleet.tasks import OPEN_STATES, TaskKind
 from openami.store.relational.devices import conditions
 from openami.store.relational.management_models import (
     AccountRow,
     DesiredRow,
+    DmJobRow,
     DmTaskRow,
     GroupRow,
     KnownRow,
@@ -36,6 +37,7 @@ _ACCOUNT: Final[Any] = AccountRow.__table__
 _DESIRED: Final[Any] = DesiredRow.__table__
 _GROUP: Final[Any] = GroupRow.__table__
 _KNOWN: Final[Any] = KnownRow.__table__
+_JOB: Final[Any] = DmJobRow.__table__
 _TASK: Final[Any] = DmTaskRow.__table__
 _OPEN: Final = sorted(state.value for state in OPEN_STATES)
 
@@ -49,21 +51,36 @@ _WISHES: Final = (
     .where(_DESIRED.c.scope.in_(bindparam("b_scopes", expanding=True)))
     .order_by(_DESIRED.c.uri)
 )
+# What a session may have to tell next: its tasks go out by the dozen.
+_TO_SET: Final = (
+    select(_JOB.c.commands)
+    .join(_TASK, _TASK.c.job == _JOB.c.id)
+    .where(
+        _TASK.c.uid == bindparam("b_uid"),
+        _TASK.c.state.in_(_OPEN),
+        _JOB.c.kind == TaskKind.SET.value,
+    )
+    .order_by(_JOB.c.created, _JOB.c.id)
+    .limit(64)
+)
 _NODES: Final = select(_KNOWN).where(
     _KNOWN.c.uid == bindparam("b_uid"), _KNOWN.c.uri.in_(bindparam("b_uris", expanding=True))
 )
 
 
-def brief(session: Session, uid: str, also: Sequence[str]) -> Brief:
+def brief(session: Session, uid: str) -> Brief:
     """Return what a session with a device begins with."""
     rows = session.connection()
     standing = rows.execute(_STANDING, {"b_uid": uid}).one_or_none()
     wanted = wanted_of(session, uid)
-    uris = [*wanted, *also]
+    uris = set(wanted)
+    if standing is not None and standing[1]:
+        found = rows.execute(_TO_SET, {"b_uid": uid}).scalars()
+        uris.update(command["uri"] for commands in found for command in commands)
     nodes: dict[str, KnownNode] = {}
     if uris:
-        found = rows.execute(_NODES, {"b_uid": uid, "b_uris": uris})
-        nodes = {row.uri: node_of(row) for row in found}
+        known = rows.execute(_NODES, {"b_uid": uid, "b_uris": sorted(uris)})
+        nodes = {row.uri: node_of(row) for row in known}
     if standing is None:
         return Brief(wanted=wanted, nodes=nodes)
     return Brief(standing[0] is not None, wanted, nodes, bool(standing[1]))

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, text
+from sqlalchemy import JSON, ForeignKey, Index, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from openami.store.relational.models import Base, Name, RowId, Words
 
 
 class AccountRow(Base):
-    """A device's account. The passwords are in the vault, under the digest of what was made."""
+    """A device's account. The passwords are in the vault, under the digest of what was made.
+
+    Attributes:
+        wake_silent: nobody took the last notification.
+    """
 
     __tablename__ = "dm_account"
-    __table_args__ = (Index("ix_dm_account_wake", "wake_due"),)
+    __table_args__ = (Index("ix_dm_account_wake", "wake_silent", "wake_due"),)
 
     uid: Mapped[str] = mapped_column(Name(32), primary_key=True)
     digest: Mapped[str] = mapped_column(Name(64))
@@ -27,6 +31,7 @@ class AccountRow(Base):
     wake_due: Mapped[float | None]
     wake_failures: Mapped[int]
     wake_session: Mapped[int]
+    wake_silent: Mapped[bool] = mapped_column(default=False, server_default=false())
     tree_known: Mapped[float | None]
 
     def __repr__(self) -> str:
@@ -140,10 +145,13 @@ class ChangeRow(Base):
 
 
 class DmJobRow(Base):
-    """A get, set or exec for all devices of a filter."""
+    """A get, set or exec for all devices of a filter; ``key`` and ``digest`` are its ticket's."""
 
     __tablename__ = "dm_job"
-    __table_args__ = (Index("ix_dm_job_created", "created"),)
+    __table_args__ = (
+        Index("ix_dm_job_created", "created"),
+        Index("ix_dm_job_key", "who", "key", unique=True),
+    )
 
     id: Mapped[str] = mapped_column(Name(64), primary_key=True)
     kind: Mapped[str] = mapped_column(Name(8))
@@ -154,6 +162,8 @@ class DmJobRow(Base):
     filter: Mapped[dict[str, Any]] = mapped_column(JSON)
     commands: Mapped[list[Any]] = mapped_column(JSON)
     repeatable: Mapped[bool]
+    key: Mapped[str | None] = mapped_column(Name(128))
+    digest: Mapped[str | None] = mapped_column(Name(64))
 
 
 class DmTaskRow(Base):

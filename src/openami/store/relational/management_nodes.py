@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import delete, insert, or_, select, true, update
+from sqlalchemy import bindparam, delete, insert, or_, select, true, update
 
 from openami.fleet.desired import ABSENT
-from openami.store.relational.management_models import KnownRow
-from openami.store.relational.management_rows import node_of, node_row
+from openami.store.relational.management_models import ChangeRow, KnownRow
+from openami.store.relational.management_rows import change_row, node_of, node_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -17,9 +17,25 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from openami.fleet.desired import KnownNode
+    from openami.fleet.known import TreeChange
 
 # As they are: making an object for each of hundreds of rows takes longer than reading them.
 _COLUMNS: Final = tuple(KnownRow.__table__.c)
+CHANGES: Final = 4096
+"""Of one device that are kept: twice all nodes that a scope may want. Whatever a device says of
+itself, session after session, makes no more."""
+
+_CHANGE: Final[Any] = ChangeRow.__table__
+_BEYOND: Final = (
+    select(_CHANGE.c.id)
+    .where(_CHANGE.c.uid == bindparam("b_uid"))
+    .order_by(_CHANGE.c.id.desc())
+    .offset(CHANGES)
+    .limit(1)
+)
+_TRIM: Final = delete(_CHANGE).where(
+    _CHANGE.c.uid == bindparam("b_uid"), _CHANGE.c.id <= bindparam("b_id")
+)
 
 
 def below(column: Any, uri: str) -> ColumnElement[bool]:
@@ -54,6 +70,17 @@ def drop_nodes(session: Session, uid: str, uris: Sequence[str]) -> None:
     if uris:
         statement = delete(KnownRow).where(KnownRow.uid == uid, KnownRow.uri.in_(uris))
         session.execute(statement.execution_options(synchronize_session=False))
+
+
+def add_changes(session: Session, uid: str, changes: Sequence[TreeChange]) -> None:
+    """Add changes to a device's history, and forget what is beyond ``CHANGES``."""
+    if not changes:
+        return
+    session.add_all(map(change_row, changes))
+    session.flush()
+    beyond = session.scalar(_BEYOND, {"b_uid": uid})
+    if beyond is not None:
+        session.execute(_TRIM, {"b_uid": uid, "b_id": beyond})
 
 
 def forgive(

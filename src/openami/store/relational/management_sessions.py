@@ -119,10 +119,12 @@ class SessionRepository:
             .order_by(_SESSION.c.began)
             .limit(bounded(limit))
         )
-        with self._transactions.writing() as session:
+        with self._transactions.reading() as session:
             numbers = session.scalars(old).all()
-            session.execute(delete(_SESSION).where(_SESSION.c.id.in_(numbers)))
-            return len(numbers)
+        if numbers:  # who finds nothing has nobody wait
+            with self._transactions.writing() as session:
+                session.execute(delete(_SESSION).where(_SESSION.c.id.in_(numbers)))
+        return len(numbers)
 
 
 def _message(row: Any) -> MessageRecord:

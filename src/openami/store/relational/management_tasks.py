@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import JSON, delete, func, insert, literal, select, tuple_, update
+from sqlalchemy import JSON, and_, delete, func, insert, literal, select, tuple_, update
 
 from openami.core.errors import ConflictError, NotFoundError
 from openami.fleet.devices import AuditEntry, DeviceKind
@@ -28,8 +28,10 @@ from openami.fleet.tasks import (
 )
 from openami.store.relational.audit import audit_row
 from openami.store.relational.devices import conditions
+from openami.store.relational.engine import insert_ignoring
 from openami.store.relational.management_models import AccountRow, DmJobRow, DmTaskRow
 from openami.store.relational.management_rows import plain_filter, read_filter, wake
+from openami.store.relational.management_wishes import want
 from openami.store.relational.models import DeviceRow
 from openami.store.relational.paging import bounded, decode_cursor, page
 
@@ -38,8 +40,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+    from openami.fleet.desired import Scope, Setting
     from openami.fleet.ports import Page
-    from openami.fleet.tasks import TaskEvent
+    from openami.fleet.tasks import TaskEvent, Ticket
     from openami.store.relational.engine import Transactions
 
 _OPEN: Final = sorted(state.value for state in OPEN_STATES)
@@ -52,22 +55,30 @@ class TaskRepository:
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
 
-    def add(self, job: ManagementJob) -> int:
+    def add(
+        self,
+        job: ManagementJob,
+        *,
+        wishes: Mapping[Scope, Sequence[Setting]] | None = None,
+        ticket: Ticket | None = None,
+    ) -> JobProgress:
         with self._transactions.writing() as session:
-            if session.get(DmJobRow, job.id) is not None:
-                raise ConflictError(f"there is a job {job.id} already")
-            session.add(_job_row(job))
-            session.flush()
+            fresh = insert_ignoring(self._transactions.dialect, DmJobRow.__table__)
+            if not session.execute(fresh, _job_row(job, ticket)).rowcount:  # type: ignore[attr-defined]  # of an INSERT
+                return _repeated(session, job, ticket)
             session.execute(_tasks_of(job))
-            count = _counts(session, [job.id])[job.id].get(TaskState.QUEUED, 0)
+            counts = _counts(session, [job.id])[job.id]
+            count = counts.get(TaskState.QUEUED, 0)
             _check_devices(session, job, count)
+            for scope, settings in (wishes or {}).items():
+                want(session, scope, settings, who=job.who, now=job.created)
             mine = select(DmTaskRow.uid).where(DmTaskRow.job == job.id)
             wake(session, mine, job.created)
             what = (
                 f"dm.job {job.kind} {', '.join(c.uri for c in job.commands[:8])}, {count} devices"
             )
             session.add(audit_row(AuditEntry(job.who, job.created, what, f"job:{job.id}", job.why)))
-            return count
+            return JobProgress(job, counts)
 
     def get(self, job_id: str) -> JobProgress:
         with self._transactions.reading() as session:
@@ -117,22 +128,15 @@ class TaskRepository:
     def start(
         self, uid: str, *, now: float, fresh: bool, limit: int = 16
     ) -> Sequence[tuple[ManagementJob, Task]]:
-        query = (
-            select(DmTaskRow, DmJobRow)
-            .join(DmJobRow, DmJobRow.id == DmTaskRow.job)
-            .where(DmTaskRow.uid == uid, DmTaskRow.state.in_(_OPEN), DmTaskRow.expires > now)
-            .order_by(DmJobRow.created, DmJobRow.id)
-            .with_for_update(of=DmTaskRow)
-        )
-        if not fresh:
-            query = query.where(DmTaskRow.state == TaskState.QUEUED.value).limit(limit)
-        started: list[tuple[ManagementJob, Task]] = []
+        moved: dict[str, tuple[ManagementJob, Task]] = {}
         with self._transactions.writing() as session:
-            for row, job in session.execute(query):
-                task = _move(row, Lost(now)) if fresh else _task(row)
-                if task.open and len(started) < limit:
-                    started.append((_job(job), _move(row, Sent(now))))
-        return tuple(started)
+            if fresh:  # at most what one session has sent
+                for row, job in session.execute(_open_of(uid, TaskState.SENT, now)):
+                    moved[job.id] = (_job(job), _move(row, Lost(now)))
+            waiting = _open_of(uid, TaskState.QUEUED, now).limit(limit)
+            for row, job in session.execute(waiting):
+                moved[job.id] = (_job(job), _move(row, Sent(now)))
+        return tuple(sorted(moved.values(), key=lambda one: (one[0].created, one[0].id)))
 
     def apply(self, job_id: str, uid: str, event: TaskEvent) -> Task:
         with self._transactions.writing() as session:
@@ -145,28 +149,71 @@ class TaskRepository:
         with self._transactions.writing() as session:
             if session.get(DmJobRow, job_id) is None:
                 raise NotFoundError(f"no job {job_id}")
-            count = _move_all(session, Cancelled(now), DmTaskRow.job == job_id)
+            count = _move_all(session, Cancelled(now), DmTaskRow.job == job_id).total()
             what = f"dm.job cancelled for {count} devices"
             session.add(audit_row(AuditEntry(who, now, what, f"job:{job_id}")))
             return count
 
-    def pass_time(self, *, now: float) -> int:
+    def pass_time(
+        self, *, now: float, limit: int = 1000
+    ) -> Mapping[tuple[TaskKind, TaskState], int]:
+        overdue = (
+            select(DmTaskRow.job, DmTaskRow.uid, DmTaskRow.once, DmJobRow.kind)
+            .join(DmJobRow, DmJobRow.id == DmTaskRow.job)
+            .where(DmTaskRow.state.in_(_OPEN), DmTaskRow.expires <= now)
+            .limit(limit)
+        )
         with self._transactions.reading() as session:
-            overdue = select(DmTaskRow.job).where(
-                DmTaskRow.state.in_(_OPEN), DmTaskRow.expires <= now
-            )
-            if session.scalar(overdue.limit(1)) is None:
-                return 0
-        with self._transactions.writing() as session:
-            return _move_all(session, Overdue(now), DmTaskRow.expires <= now)
+            found = session.execute(overdue).all()
+        keys: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        for job, uid, _, kind in found:
+            keys[job, kind].append(uid)
+        counts: Counter[tuple[TaskKind, TaskState]] = Counter()
+        if keys:  # who finds nothing has nobody wait
+            with self._transactions.writing() as session:
+                for (job, kind), uids in keys.items():
+                    which = and_(DmTaskRow.job == job, DmTaskRow.uid.in_(uids))
+                    for state, count in _move_all(session, Overdue(now), which).items():
+                        counts[TaskKind(kind), state] += count
+        return counts
 
-    def purge(self, *, before: float, limit: int = 100) -> int:
+    def purge(self, *, before: float, limit: int = 1000) -> int:
+        oldest = select(DmJobRow.id).where(DmJobRow.expires < before).order_by(DmJobRow.created)
+        with self._transactions.reading() as session:
+            job = session.scalar(oldest.limit(1))
+        if job is None:  # who finds nothing has nobody wait
+            return 0
+        some = select(DmTaskRow.uid).where(DmTaskRow.job == job).limit(limit)
         with self._transactions.writing() as session:
-            oldest = select(DmJobRow.id).where(DmJobRow.expires < before).limit(limit)
-            keys = session.scalars(oldest.order_by(DmJobRow.created)).all()
-            session.execute(delete(DmTaskRow).where(DmTaskRow.job.in_(keys)))
-            session.execute(delete(DmJobRow).where(DmJobRow.id.in_(keys)))
-            return len(keys)
+            uids = session.scalars(some).all()
+            session.execute(delete(DmTaskRow).where(DmTaskRow.job == job, DmTaskRow.uid.in_(uids)))
+            if len(uids) < limit:
+                session.execute(delete(DmJobRow).where(DmJobRow.id == job))
+            return len(uids) + (len(uids) < limit)
+
+
+def _open_of(uid: str, state: TaskState, now: float) -> Any:
+    """Return the query for a device's open tasks in a state with their jobs, oldest first."""
+    return (
+        select(DmTaskRow, DmJobRow)
+        .join(DmJobRow, DmJobRow.id == DmTaskRow.job)
+        .where(DmTaskRow.uid == uid, DmTaskRow.state == state.value, DmTaskRow.expires > now)
+        .order_by(DmJobRow.created, DmJobRow.id)
+        .with_for_update(of=DmTaskRow)
+    )
+
+
+def _repeated(session: Session, job: ManagementJob, ticket: Ticket | None) -> JobProgress:
+    """Return the job that the same request has made before."""
+    row = None
+    if ticket is not None:
+        same = select(DmJobRow).where(DmJobRow.who == job.who, DmJobRow.key == ticket.key)
+        row = session.scalars(same).one_or_none()
+    if ticket is None or row is None:
+        raise ConflictError(f"there is a job {job.id} already")
+    if row.digest != ticket.digest:
+        raise ConflictError("this key was given to another request", code="dm.key")
+    return JobProgress(_job(row), _counts(session, [row.id])[row.id])
 
 
 def _tasks_of(job: ManagementJob) -> Any:
@@ -213,9 +260,9 @@ def _move(row: DmTaskRow, event: TaskEvent) -> Task:
     return after
 
 
-def _move_all(session: Session, event: Overdue | Cancelled, which: Any) -> int:
-    """Move tasks in bulk, by the same table as one by one."""
-    count = 0
+def _move_all(session: Session, event: Overdue | Cancelled, which: Any) -> Counter[TaskState]:
+    """Move tasks in bulk, by the same table as one by one; return how many came to which state."""
+    counts: Counter[TaskState] = Counter()
     for (state, kind, once), after in TRANSITIONS.items():
         if kind is type(event):
             statement = (
@@ -224,8 +271,8 @@ def _move_all(session: Session, event: Overdue | Cancelled, which: Any) -> int:
                 .values(state=after.value, updated=event.now)
                 .execution_options(**_QUIET)
             )
-            count += int(session.execute(statement).rowcount)  # type: ignore[attr-defined]  # of an UPDATE
-    return count
+            counts[after] += int(session.execute(statement).rowcount)  # type: ignore[attr-defined]  # of an UPDATE
+    return +counts
 
 
 def _counts(session: Session, jobs: Sequence[str]) -> Mapping[str, Mapping[TaskState, int]]:
@@ -240,19 +287,21 @@ def _counts(session: Session, jobs: Sequence[str]) -> Mapping[str, Mapping[TaskS
     return found
 
 
-def _job_row(job: ManagementJob) -> DmJobRow:
+def _job_row(job: ManagementJob, ticket: Ticket | None) -> dict[str, Any]:
     devices = {"devices": list(job.devices)}
-    return DmJobRow(
-        id=job.id,
-        kind=job.kind.value,
-        who=job.who,
-        why=job.why,
-        created=job.created,
-        expires=job.expires,
-        filter=devices if job.which is None else plain_filter(job.which),
-        commands=[asdict(command) for command in job.commands],
-        repeatable=job.repeatable,
-    )
+    return {
+        "id": job.id,
+        "kind": job.kind.value,
+        "who": job.who,
+        "why": job.why,
+        "created": job.created,
+        "expires": job.expires,
+        "filter": devices if job.which is None else plain_filter(job.which),
+        "commands": [asdict(command) for command in job.commands],
+        "repeatable": job.repeatable,
+        "key": None if ticket is None else ticket.key,
+        "digest": None if ticket is None else ticket.digest,
+    }
 
 
 def _job(row: DmJobRow) -> ManagementJob:

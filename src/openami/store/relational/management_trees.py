@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy import delete, func, or_, select, update
 
-from openami.core.errors import ConflictError, NotFoundError
-from openami.fleet.desired import (
-    ABSENT,
-    MAX_GROUPS,
-    MAX_WANTED,
-    ScopeKind,
-    object_of,
-)
-from openami.fleet.devices import AuditEntry, DeviceKind, device_id
+from openami.core.errors import ConflictError
+from openami.fleet.desired import MAX_GROUPS, object_of
+from openami.fleet.devices import AuditEntry
 from openami.fleet.known import learn, settle
-from openami.fleet.tasks import OPEN_STATES
 from openami.store.relational.audit import audit_row
 from openami.store.relational.management_briefs import (
     all_groups,
@@ -33,6 +26,7 @@ from openami.store.relational.management_models import (
     GroupRow,
 )
 from openami.store.relational.management_nodes import (
+    add_changes,
     below,
     drop_nodes,
     forgive,
@@ -42,20 +36,24 @@ from openami.store.relational.management_nodes import (
 )
 from openami.store.relational.management_rows import (
     change_of,
-    change_row,
     group_of,
     members,
     plain_filter,
     wake,
 )
-from openami.store.relational.models import DeviceRow
+from openami.store.relational.management_wishes import (
+    check,
+    dcu_id,
+    found_group,
+    touch,
+    unwant,
+    want,
+)
 from openami.store.relational.paging import bounded, decode_cursor, page
-from openami.store.relational.security_models import ExpectedRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from sqlalchemy import Select
     from sqlalchemy.orm import Session
 
     from openami.fleet.desired import Group, KnownNode, Scope, Setting, Wish
@@ -63,8 +61,6 @@ if TYPE_CHECKING:
     from openami.fleet.management import Brief, Outcome, WishProgress
     from openami.fleet.ports import DeviceFilter, Page
     from openami.store.relational.engine import Transactions
-
-_OPEN: Final = sorted(state.value for state in OPEN_STATES)
 
 # What a device is. Another software, or another device, may take what this one has refused.
 FACTS: Final = frozenset({"./DevInfo", "./DevDetail"})
@@ -84,7 +80,7 @@ class TreeRepository:
 
     def group(self, name: str) -> Group:
         with self._transactions.reading() as session:
-            return group_of(_found(session, name))
+            return group_of(found_group(session, name))
 
     def put_group(self, group: Group, *, who: str, now: float) -> int:
         with self._transactions.writing() as session:
@@ -96,19 +92,19 @@ class TreeRepository:
                 row = GroupRow(name=group.name, created=now)
                 session.add(row)
             else:  # who leaves the group is no longer wanted to be as it says
-                concerned = _touch(session, group_of(row).scope, now)
+                concerned = touch(session, group_of(row).scope, now)
             row.priority, row.filter, row.who = group.priority, plain_filter(group.which), who
             session.flush()
-            concerned = max(concerned, _touch(session, group.scope, now))
+            concerned = max(concerned, touch(session, group.scope, now))
             what = f"dm.group priority {group.priority}, {row.filter or 'all DCUs'}"
             session.add(audit_row(AuditEntry(who, now, what, str(group.scope))))
             return concerned
 
     def remove_group(self, name: str, *, who: str, now: float) -> int:
         with self._transactions.writing() as session:
-            row = _found(session, name)
+            row = found_group(session, name)
             scope = group_of(row).scope
-            concerned = _touch(session, scope, now)
+            concerned = touch(session, scope, now)
             session.execute(delete(DesiredRow).where(DesiredRow.scope == str(scope)))
             session.delete(row)
             session.add(audit_row(AuditEntry(who, now, "dm.group removed", str(scope))))
@@ -120,7 +116,7 @@ class TreeRepository:
 
     def check(self, scope: Scope) -> None:
         with self._transactions.reading() as session:
-            _check(session, scope)
+            check(session, scope)
 
     def count(self, which: DeviceFilter) -> int:
         found = members(which).subquery()
@@ -130,34 +126,12 @@ class TreeRepository:
     # What is wanted.
 
     def want(self, scope: Scope, settings: Sequence[Setting], *, who: str, now: float) -> int:
-        named = {setting.uri: setting for setting in settings}
         with self._transactions.writing() as session:
-            _check(session, scope)
-            before = {wish.setting.uri: wish.setting for wish in wishes_of(session, [str(scope)])}
-            changed = [setting for uri, setting in named.items() if before.get(uri) != setting]
-            if len(before.keys() | named.keys()) > MAX_WANTED:
-                raise ConflictError(f"a scope wants at most {MAX_WANTED} nodes", code="dm.wanted")
-            if not changed:
-                return 0
-            _unwant(session, scope, [setting.uri for setting in changed])
-            rows = [
-                {"scope": str(scope), "uri": setting.uri, "format": setting.format,
-                 "value": setting.value, "at": now, "who": who}
-                for setting in changed
-            ]  # fmt: skip
-            session.execute(insert(DesiredRow), rows)
-            told = ", ".join(_words(setting) for setting in changed[:8])
-            session.add(audit_row(AuditEntry(who, now, f"dm.wanted {told}", _subject(scope))))
-            return _touch(session, scope, now, {object_of(setting.uri) for setting in changed})
+            return want(session, scope, settings, who=who, now=now)
 
     def unwant(self, scope: Scope, uris: Sequence[str], *, who: str, now: float) -> int:
         with self._transactions.writing() as session:
-            _check(session, scope)
-            if _unwant(session, scope, uris) < len(set(uris)):
-                raise NotFoundError(f"{scope} does not want all of these")
-            told = ", ".join(uris[:8])
-            session.add(audit_row(AuditEntry(who, now, f"dm.unwanted {told}", _subject(scope))))
-            return _touch(session, scope, now, set(map(object_of, uris)))
+            return unwant(session, scope, uris, who=who, now=now)
 
     def wishes(self, scope: Scope) -> Sequence[Wish]:
         with self._transactions.reading() as session:
@@ -178,9 +152,9 @@ class TreeRepository:
         with self._transactions.reading() as session:
             return session.scalar(query)
 
-    def brief(self, uid: str, also: Sequence[str] = ()) -> Brief:
+    def brief(self, uid: str) -> Brief:
         with self._transactions.reading() as session:
-            return brief(session, uid, also)
+            return brief(session, uid)
 
     def saw(
         self, uid: str, tops: Sequence[str], nodes: Sequence[KnownNode], *, now: float, whole: bool
@@ -190,7 +164,7 @@ class TreeRepository:
             lesson = learn(uid, before, nodes, now=now, origin="device")
             put_nodes(session, uid, lesson.kept)
             drop_nodes(session, uid, lesson.gone)
-            session.add_all(map(change_row, lesson.changes))
+            add_changes(session, uid, lesson.changes)
             if any(object_of(change.uri) in FACTS for change in lesson.changes):
                 forgive(session, [uid])
             if whole:
@@ -204,7 +178,7 @@ class TreeRepository:
             result = settle(uid, before, outcomes, now=now)
             drop_nodes(session, uid, result.gone)
             put_nodes(session, uid, result.kept)
-            session.add_all(map(change_row, result.changes))
+            add_changes(session, uid, result.changes)
             if result.touched:
                 forgive(session, [uid], result.touched)
 
@@ -217,7 +191,7 @@ class TreeRepository:
             count = forgive(session, [uid])
             if count:
                 wake(session, [uid], now)
-                entry = AuditEntry(who, now, f"dm.retry {count} nodes", _dcu(uid))
+                entry = AuditEntry(who, now, f"dm.retry {count} nodes", dcu_id(uid))
                 session.add(audit_row(entry))
             return count
 
@@ -236,14 +210,16 @@ class TreeRepository:
 
     def purge(self, *, before: float, limit: int = 1000) -> int:
         oldest = select(ChangeRow.id, ChangeRow.at).order_by(ChangeRow.id).limit(limit)
-        with self._transactions.writing() as session:
+        with self._transactions.reading() as session:
             keys = [key for key, at in session.execute(oldest) if at < before]
-            session.execute(delete(ChangeRow).where(ChangeRow.id.in_(keys)))
-            return len(keys)
+        if keys:  # who finds nothing has nobody wait
+            with self._transactions.writing() as session:
+                session.execute(delete(ChangeRow).where(ChangeRow.id.in_(keys)))
+        return len(keys)
 
     def progress(self, name: str) -> Sequence[WishProgress]:
         with self._transactions.reading() as session:
-            return progress_of(session, group_of(_found(session, name)))
+            return progress_of(session, group_of(found_group(session, name)))
 
     def refused(
         self, which: DeviceFilter, *, after: str | None = None, limit: int = 100
@@ -256,54 +232,5 @@ class TreeRepository:
             return wake(session, uids, now)
 
 
-def _found(session: Session, name: str) -> GroupRow:
-    row = session.get(GroupRow, name, with_for_update=None)
-    if row is None:
-        raise NotFoundError(f"no group {name}")
-    return row
-
-
-def _unwant(session: Session, scope: Scope, uris: Sequence[str]) -> int:
-    statement = delete(DesiredRow).where(DesiredRow.scope == str(scope), DesiredRow.uri.in_(uris))
-    return int(session.execute(statement).rowcount)  # type: ignore[attr-defined]  # of a DELETE
-
-
-def _check(session: Session, scope: Scope) -> None:
-    """Refuse a scope that nothing belongs to: its name may be mistyped."""
-    if scope.kind is ScopeKind.GROUP:
-        _found(session, scope.name)
-    elif (
-        session.get(DeviceRow, _dcu(scope.name)) is None
-        and session.get(ExpectedRow, scope.name) is None
-    ):
-        raise NotFoundError(f"DCU {scope.name} is neither in the registry nor expected")
-
-
-def _members_of(session: Session, scope: Scope) -> Select[str] | Sequence[str]:
-    if scope.kind is ScopeKind.DEVICE:
-        return [scope.name]
-    return members(group_of(_found(session, scope.name)).which)
-
-
-def _touch(session: Session, scope: Scope, now: float, objects: Iterable[str] = ()) -> int:
-    """Have the devices of a scope woken, and forget what they have refused of some objects."""
-    whom = _members_of(session, scope)
-    if objects:
-        forgive(session, whom, objects)
-    return wake(session, whom, now)
-
-
 def _set_known(session: Session, uid: str, at: float | None) -> None:
     session.execute(update(AccountRow).where(AccountRow.uid == uid).values(tree_known=at))
-
-
-def _dcu(uid: str) -> str:
-    return device_id(DeviceKind.DCU, uid)
-
-
-def _subject(scope: Scope) -> str:
-    return _dcu(scope.name) if scope.kind is ScopeKind.DEVICE else str(scope)
-
-
-def _words(setting: Setting) -> str:
-    return f"no {setting.uri}" if setting.format == ABSENT else f"{setting.uri}={setting.value}"

@@ -91,7 +91,7 @@ class AlarmRow(Base):
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     code: Mapped[str] = mapped_column(Name(64))
-    subject: Mapped[str] = mapped_column(Name(48), index=True)
+    subject: Mapped[str] = mapped_column(Name(300), index=True)
     message: Mapped[str] = mapped_column(Words)
     raised: Mapped[float]
     cleared: Mapped[float | None]

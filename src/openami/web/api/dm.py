@@ -1,12 +1,13 @@
 """Devices' trees, groups of devices, and jobs for them."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Path, Query, Response, status
+from fastapi import APIRouter, Header, Path, Query, Response, status
 
 from openami.fleet.desired import Scope, Setting
-from openami.fleet.tasks import Command, TaskKind, TaskState
+from openami.fleet.tasks import MAX_KEY, Command, TaskKind, TaskState, Ticket
 from openami.headend.errors import RequestError
 from openami.headend.management.addresses import (
     command_to_exec,
@@ -50,6 +51,14 @@ Name = Annotated[str, Path(max_length=64, examples=["north"])]
 JobId = Annotated[str, Path(max_length=64)]
 Node = Annotated[
     str | None, Query(max_length=1024, description="This node and all below it, such as ./AMI.")
+]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        max_length=MAX_KEY,
+        description="Chosen by the client, new for each job: such as a UUID. The same with another"
+        " body is refused with 422, `dm.key`.",
+    ),
 ]
 Nodes = Annotated[list[str], Query(alias="uri", min_length=1, max_length=MOST)]
 
@@ -192,23 +201,28 @@ def unwant_of_group(head: Head, caller: OperatorCaller, name: Name, uris: Nodes)
 
 @router.post("/jobs", status_code=status.HTTP_202_ACCEPTED, responses=errors(400, 404, 409))
 def create_job(
-    head: Head, caller: OperatorCaller, wish: DmJobRequest, response: Response
+    head: Head,
+    caller: OperatorCaller,
+    wish: DmJobRequest,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
 ) -> DmJobModel:
-    """Have devices do something, once; `Location` is where to follow it."""
-    whom = Whom(tuple(wish.devices), wish.group, wish.filter.filter() if wish.filter else None)
-    commands = COMMANDS[wish.kind](wish)
-    kept = _kept(wish, whom) if wish.keep else []
+    """Have devices do something, once; `Location` is where to follow it.
+
+    A request that is made again with its `Idempotency-Key`, since no answer came, is answered with
+    the job that it has made; the key is forgotten with the job.
+    """
     progress = head.management.tasks.create(
         wish.kind,
-        commands,
-        whom,
+        COMMANDS[wish.kind](wish),
+        Whom(tuple(wish.devices), wish.group, wish.filter.filter() if wish.filter else None),
         who=caller.name,
         why=wish.why,
         expires_s=wish.expires_s,
         repeatable=wish.repeatable,
+        keep=_kept(wish),
+        ticket=None if idempotency_key is None else Ticket(idempotency_key, _digest(wish)),
     )
-    for scope, settings in kept:
-        head.management.trees.want(scope, settings, who=caller.name)
     response.headers["Location"] = f"/api/v1/dm/jobs/{progress.job.id}"
     return DmJobModel.of(progress)
 
@@ -269,13 +283,15 @@ def _unwant(head: Head, scope: Scope, uris: list[str], who: str) -> Concerned:
     return Concerned(devices=head.management.trees.unwant(scope, uris, who=who))
 
 
-def _kept(wish: DmJobRequest, whom: Whom) -> list[tuple[Scope, list[Setting]]]:
-    """Return what a job sets as wishes of those for whom it is."""
-    scopes = whom.scopes()
-    if wish.kind is not TaskKind.SET or not scopes:
-        raise RequestError("only what is set at devices or a group is kept", code="request.keep")
-    settings = [setting.wish() for setting in wish.settings]
-    return [(scope, settings) for scope in scopes]
+def _kept(wish: DmJobRequest) -> list[Setting]:
+    """Return what a job sets for good."""
+    if wish.keep and not wish.settings:
+        raise RequestError("only what is set is kept", code="request.keep")
+    return [setting.wish() for setting in wish.settings] if wish.keep else []
+
+
+def _digest(wish: DmJobRequest) -> str:
+    return hashlib.sha256(wish.model_dump_json().encode()).hexdigest()
 
 
 def _to_get(wish: DmJobRequest) -> list[Command]:

@@ -1,0 +1,71 @@
+"""What a session of device management waits for, in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from openami.fleet.desired import Step
+    from openami.fleet.tasks import ManagementJob, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The device is asked what stands below a node."""
+
+    top: str
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """The device is told what is wanted of it."""
+
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The device is told its task of a job."""
+
+    job: ManagementJob
+
+
+@dataclass(slots=True)
+class Pending:
+    """What one session waits for.
+
+    Attributes:
+        waiting: what was ordered, by the order's id.
+        rounds: packages so far.
+        known: nothing was said against what is known of the tree.
+        fresh: no task was sent yet.
+        pushes: what is wanted may still be told.
+        together: the device has not said that it knows no Atomic.
+        look: objects that are to be looked at.
+        looked: objects and jobs that nobody can be mistaken about any more.
+        redo: jobs to be told again after that.
+        news: tasks that have moved, which is told when all is kept.
+    """
+
+    waiting: dict[str, Look | Push | Work] = field(default_factory=dict)
+    rounds: int = 0
+    known: bool = True
+    fresh: bool = True
+    pushes: bool = True
+    together: bool = True
+    look: set[str] = field(default_factory=set)
+    looked: set[str] = field(default_factory=set)
+    redo: list[ManagementJob] = field(default_factory=list)
+    news: list[tuple[ManagementJob, Task]] = field(default_factory=list)
+
+    def copy(self) -> Pending:
+        """Return another that changes without this one."""
+        return replace(
+            self,
+            waiting=dict(self.waiting),
+            look=set(self.look),
+            looked=set(self.looked),
+            redo=list(self.redo),
+            news=list(self.news),
+        )
