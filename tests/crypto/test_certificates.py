@@ -17,7 +17,7 @@ from openami.core.errors import ConfigError, SecurityError
 from openami.crypto import certificates as c
 from openami.crypto.chains import MAX_CHAIN, Trust, verify
 from openami.crypto.hardware import HardwareModule
-from openami.crypto.revocation import Revoked, load_crl, make_crl
+from openami.crypto.revocation import ReadList, Revoked, load_crl, make_crl
 
 NOW = 1_800_000_000.0
 SPAN = c.Validity(NOW - 3600, NOW + 86_400)
@@ -211,12 +211,8 @@ def test_an_issuer_that_may_not_sign() -> None:
     authority = c.Identity(_odd(key.public_key(), (_may_not(), True), issuer=ROOT, ca=True), key)
     leaf = c.issue_ldevid(authority, "D1", "urn:x", KEY.public_key(), serial=1, validity=SPAN)
     assert refused(leaf, others=(authority.certificate,)) == "certificate.untrusted"
-    # It may not sign lists either: what it says of revocation isn't heard.
-    own = crl(Revoked(1, NOW), by=authority)
-    assert (
-        refused(leaf, replace(TRUST, crls=(own,)), others=(authority.certificate,))
-        == "certificate.untrusted"
-    )
+    # It may not sign lists either.
+    check_unread(crl(Revoked(1, NOW), by=authority), authority)
 
 
 def test_crl_read_back() -> None:
@@ -239,19 +235,61 @@ def test_crl_read_back() -> None:
         load_crl(b"none")
 
 
+def read(made: x509.CertificateRevocationList, by: c.Identity = DEVICES) -> ReadList:
+    return ReadList.of(made, by.certificate)
+
+
+def check_unread(made: x509.CertificateRevocationList, by: c.Identity) -> None:
+    with pytest.raises(SecurityError) as caught:
+        read(made, by)
+    assert caught.value.code == "certificate.crl"
+
+
 def test_revocation() -> None:
-    assert refused(LDEVID, replace(TRUST, crls=(crl(Revoked(3, NOW)),))) == "certificate.revoked"
-    clean = replace(TRUST, crls=(crl(), make_crl(ROOT, (), number=1, validity=SPAN)), need_crl=True)
-    assert verify(LDEVID, (DEVICES.certificate,), clean, purpose=CLIENT, now=NOW)
-    assert refused(LDEVID, replace(TRUST, need_crl=True)) == "certificate.crl"
-    old = crl(validity=c.Validity(NOW - 7200, NOW - 10))
-    assert refused(LDEVID, replace(TRUST, crls=(old,))) == "certificate.crl"
-    # A newer list makes up for it; a revocation in an older one stays.
-    assert verify(
-        LDEVID, (DEVICES.certificate,), replace(TRUST, crls=(old, crl())), purpose=CLIENT, now=NOW
+    named = read(crl(Revoked(3, NOW)))
+    assert refused(LDEVID, replace(TRUST, lists=(named,))) == "certificate.revoked"
+    clean = replace(
+        TRUST, lists=(read(crl()), read(make_crl(ROOT, (), number=1, validity=SPAN), ROOT))
     )
-    named = crl(Revoked(3, NOW - 30), validity=c.Validity(NOW - 7200, NOW + 1))
-    assert refused(LDEVID, replace(TRUST, crls=(crl(), named))) == "certificate.revoked"
+    assert verify(LDEVID, (DEVICES.certificate,), clean, purpose=CLIENT, now=NOW)
+    old = read(crl(validity=c.Validity(NOW - 7200, NOW - 10)))
+    assert refused(LDEVID, replace(TRUST, lists=(old,))) == "certificate.crl"
+    # A newer list makes up for it; a revocation in an older one stays.
+    newer = replace(TRUST, lists=(old, read(crl())))
+    assert verify(LDEVID, (DEVICES.certificate,), newer, purpose=CLIENT, now=NOW)
+    named = read(crl(Revoked(3, NOW - 30), validity=c.Validity(NOW - 7200, NOW + 1)))
+    both = replace(TRUST, lists=(read(crl()), named))
+    assert refused(LDEVID, both) == "certificate.revoked"
+
+
+def test_a_list_without_an_end_is_in_force() -> None:
+    endless = replace(read(crl()), ends=None)
+    trust = replace(TRUST, lists=(endless,))
+    assert verify(LDEVID, (DEVICES.certificate,), trust, purpose=CLIENT, now=NOW)
+
+
+def test_a_list_counts_for_every_certificate_of_its_authority() -> None:
+    """A maker's root that was certified anew with its old key has one list."""
+    name, validity = "Devices", c.Validity(NOW - 99, NOW + 99)
+    again = c.make_authority(ROOT, name, DEVICES.key, serial=99, validity=validity)
+    named = read(crl(Revoked(3, NOW)), again)
+    assert refused(LDEVID, replace(TRUST, lists=(named,))) == "certificate.revoked"
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_an_authority_that_is_over_vouches_for_nothing_whatever_its_list_says(
+    late: bool,
+) -> None:
+    end = NOW - 1 if late else NOW + 99
+    short = c.make_authority(
+        ROOT, "Short", make_key(), serial=98, validity=c.Validity(NOW - 99, end)
+    )
+    leaf = c.issue_ldevid(short, "D1", "urn:x", KEY.public_key(), serial=3, validity=SPAN)
+    trust = Trust((short.certificate,), lists=(read(crl(by=short), short),))
+    if late:
+        assert refused(leaf, trust, others=()) == "certificate.expired"
+    else:
+        assert verify(leaf, (), trust, purpose=CLIENT, now=NOW)
 
 
 def test_what_is_known_to_be_revoked_needs_no_list() -> None:
@@ -261,19 +299,21 @@ def test_what_is_known_to_be_revoked_needs_no_list() -> None:
 
 
 def test_a_revoked_authority_revokes_what_it_signed() -> None:
-    lists = (make_crl(ROOT, [Revoked(2, NOW)], number=1, validity=SPAN),)
-    assert refused(LDEVID, replace(TRUST, crls=lists)) == "certificate.revoked"
+    lists = (read(make_crl(ROOT, [Revoked(2, NOW)], number=1, validity=SPAN), ROOT),)
+    assert refused(LDEVID, replace(TRUST, lists=lists)) == "certificate.revoked"
 
 
-def test_a_list_signed_by_another_says_nothing() -> None:
+def test_a_list_signed_by_another_is_not_read() -> None:
     pretender = c.make_authority(ROOT, "Devices", make_key(), serial=2, validity=LONG)
     forged = crl(Revoked(3, NOW), by=pretender)
-    assert verify(
-        LDEVID, (DEVICES.certificate,), replace(TRUST, crls=(forged,)), purpose=CLIENT, now=NOW
-    )
+    check_unread(forged, DEVICES)
+    check_unread(forged, ROOT)
+    # Nor is it heard, though of the same name, if somebody trusts both.
+    trust = replace(TRUST, lists=(read(forged, pretender),))
+    assert verify(LDEVID, (DEVICES.certificate,), trust, purpose=CLIENT, now=NOW)
 
 
-def test_a_list_of_a_part_says_nothing() -> None:
+def test_a_list_of_a_part_is_not_read() -> None:
     part = x509.IssuingDistributionPoint(None, None, False, True, None, False, False)
     builder = (
         x509.CertificateRevocationListBuilder()
@@ -282,8 +322,7 @@ def test_a_list_of_a_part_says_nothing() -> None:
         .next_update(utc(NOW + 1))
         .add_extension(part, critical=True)
     )
-    lists = (builder.sign(DEVICES.key, hashes.SHA256()),)
-    assert refused(LDEVID, replace(TRUST, crls=lists, need_crl=True)) == "certificate.crl"
+    check_unread(builder.sign(DEVICES.key, hashes.SHA256()), DEVICES)
 
 
 def test_request_both_ways() -> None:
@@ -412,16 +451,27 @@ def test_extensions_in_a_wrong_form(oid: str) -> None:
     assert caught.value.code == "certificate.form"
 
 
-def test_a_list_of_another_authority_of_that_name_or_without_a_right_to_lists() -> None:
+def test_a_list_of_an_authority_without_a_right_to_lists() -> None:
     """Authorities whose key usage leaves out cRLSign sign no lists (RFC 5280 6.3.3 f)."""
     key = make_key()
     usage = _may_not(key_cert_sign=True)
     authority = c.Identity(_odd(key.public_key(), (usage, True), issuer=ROOT, ca=True), key)
-    leaf = c.issue_ldevid(authority, "D1", "urn:x", KEY.public_key(), serial=1, validity=SPAN)
-    lists = (crl(Revoked(1, NOW), by=authority), make_crl(ROOT, (), number=1, validity=SPAN))
-    trust = replace(TRUST, crls=lists)
-    assert verify(leaf, (authority.certificate,), trust, purpose=CLIENT, now=NOW)
-    assert (
-        refused(leaf, replace(trust, need_crl=True), others=(authority.certificate,))
-        == "certificate.crl"
-    )
+    check_unread(crl(Revoked(1, NOW), by=authority), authority)
+
+
+def test_a_list_of_who_says_nothing_of_what_it_may_do_is_read() -> None:
+    key = make_key()
+    authority = c.Identity(_odd(key.public_key(), issuer=ROOT, ca=True), key)
+    assert read(crl(Revoked(1, NOW), by=authority), authority).serials == {1}
+
+
+def test_an_authority_that_cannot_be_read_has_no_list() -> None:
+    odd = broken_extension("2.5.29.15")
+    made = make_crl(c.Identity(odd, KEY), (), number=1, validity=SPAN)
+    check_unread(made, c.Identity(odd, KEY))
+
+
+def test_an_authority_with_another_kind_of_key_has_no_list() -> None:
+    odd = _odd(ed25519.Ed25519PrivateKey.generate().public_key())
+    made = make_crl(c.Identity(odd, KEY), (), number=1, validity=SPAN)
+    check_unread(made, c.Identity(odd, KEY))

@@ -3,13 +3,13 @@
 import shutil
 import ssl
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from tests.support.headend import settings_in
-from tests.support.pki import authorities_of
+from tests.support.pki import House, authorities_of
 
 from openami.core.clock import ManualClock
 from openami.core.errors import NotFoundError, SecurityError
@@ -20,22 +20,34 @@ from openami.fleet.certificates import CertificateKind
 from openami.headend.errors import RequestError
 from openami.headend.security import anchors
 from openami.headend.security.authorities import DAY, lasting, new_key
-from openami.headend.security.pki import IssuedCertificate, Pki, chain_pem, key_pem, serial_number
-from openami.headend.services import Context, Services, Stores, build
+from openami.headend.security.issued import IssuedCertificate, chain_pem, key_pem
+from openami.headend.security.pki import Pki, serial_number
 from openami.ssmp.server import Credential, Peer, identify
 
 OPENSSL = shutil.which("openssl") or ""
 
 
-@pytest.fixture
-def pki(services: Services) -> Pki:
-    return services.pki
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return House.build(tmp_path_factory.mktemp("house"))
 
 
 @pytest.fixture
-def other(context: Context, stores: Stores) -> Pki:
+def house(built: Path, tmp_path: Path, wall: ManualClock) -> Iterator[House]:
+    house = House.copy(built, tmp_path, wall)
+    yield house
+    house.close()
+
+
+@pytest.fixture
+def pki(house: House) -> Pki:
+    return house.pki()
+
+
+@pytest.fixture
+def other(house: House) -> Pki:
     """The same authorities in another process."""
-    return build(context, stores).pki
+    return house.pki()
 
 
 def issued(pki: Pki, wall: ManualClock, uid: str = "D1") -> IssuedCertificate:
@@ -92,12 +104,12 @@ def test_a_revoked_certificate_is_refused_at_once(pki: Pki, wall: ManualClock) -
     assert refused(pki, made.certificate, wall.now()) == "certificate.revoked"
 
 
-def test_revoking_again_changes_nothing(services: Services, wall: ManualClock) -> None:
-    made = issued(services.pki, wall)
+def test_revoking_again_changes_nothing(pki: Pki, house: House, wall: ManualClock) -> None:
+    made = issued(pki, wall)
     for reason in ("keyCompromise", "superseded"):
-        services.pki.revoke(made.serial, reason, when=wall.now(), who="anna", why="stolen")
-    assert services.pki.certificate(made.serial).reason == "keyCompromise"
-    (entry,) = services.registry.audit(subject="dcu-D1").items
+        pki.revoke(made.serial, reason, when=wall.now(), who="anna", why="stolen")
+    assert pki.certificate(made.serial).reason == "keyCompromise"
+    (entry,) = house.store.audit.list(subject="dcu-D1").items
     assert (entry.who, entry.why) == ("anna", "stolen")
     assert entry.what == f"certificate.revoked {made.serial:x}: keyCompromise"
 
@@ -160,9 +172,7 @@ def test_a_list_is_made_anew_before_it_ends(pki: Pki, wall: ManualClock) -> None
 
 
 @pytest.mark.skipif(not OPENSSL, reason="openssl is not installed")
-def test_openssl_refuses_what_the_list_names(
-    pki: Pki, services: Services, wall: ManualClock, tmp_path: Path
-) -> None:
+def test_openssl_refuses_what_the_list_names(pki: Pki, wall: ManualClock, tmp_path: Path) -> None:
     good, bad = issued(pki, wall), issued(pki, wall, "D2")
     pki.revoke(bad.serial, "keyCompromise", when=wall.now(), who="anna")
     lists = b""
@@ -195,7 +205,7 @@ def test_a_manufacturer_is_believed_while_it_is_an_anchor(
     pki: Pki, other: Pki, wall: ManualClock
 ) -> None:
     told: list[bytes] = []
-    pki.watch_anchors(lambda: told.append(pki.tls_authorities()))
+    pki.watch_trust(lambda: told.append(pki.tls_authorities()))
     root = maker("Example Works", wall)
     anchor = other.add_anchor("Example  Works ", root.certificate_pem(), who="anna")
     assert anchor.manufacturer == "Example Works"
@@ -304,7 +314,7 @@ def test_a_manufacturers_own_list_is_believed(pki: Pki, wall: ManualClock) -> No
         return "good"
 
     assert judged(leaf) == "good"
-    assert pki.take_anchor_list(list_of(root, wall, 9, age=1), who="anna").crl
+    assert pki.take_anchor_list(list_of(root, wall, 9, age=1), who="anna").listed
     assert judged(leaf) == "good"
     pki.take_anchor_list(list_of(root, wall, 5), who="anna")
     assert judged(leaf) == "certificate.revoked"
@@ -331,27 +341,23 @@ def test_tls_believes_makers_and_ourselves(pki: Pki, wall: ManualClock) -> None:
 
 
 def test_an_operators_certificate_is_issued_and_noted(
-    services: Services, wall: ManualClock
+    pki: Pki, house: House, wall: ManualClock
 ) -> None:
-    pki = services.pki
     key = new_key()
     made = pki.issue_operator("anna", key.public_key(), who="boss", now=wall.now())
     assert Identity.from_pem(key_pem(key) + made.pem()).certificate == made.certificate
-    (entry,) = services.registry.audit(subject="anna").items
+    (entry,) = house.store.audit.list(subject="anna").items
     assert (entry.who, entry.what) == ("boss", f"certificate.issued {made.serial:x}")
     for name in ("", "a" * 65, "a\n"):
         with pytest.raises(RequestError):
             pki.issue_operator(name, key.public_key(), who="boss", now=wall.now())
 
 
-def test_the_lifetime_of_certificates_is_a_setting(
-    tmp_path: Path, context: Context, stores: Stores, wall: ManualClock
-) -> None:
-    settings = settings_in(tmp_path, device_certificate_days=7)
-    short = Pki.open(context.home, stores.certificates, stores.vault, settings=settings, wall=wall)
+def test_the_lifetime_of_certificates_is_a_setting(house: House, wall: ManualClock) -> None:
+    short = house.pki(device_certificate_days=7)
     ends = issued(short, wall).certificate.not_valid_after_utc.timestamp()
     assert 6.9 < (ends - wall.now()) / DAY < 7.1
-    devices = authorities_of(context.home).devices.certificate.not_valid_after_utc.timestamp()
+    devices = authorities_of(house.home).devices.certificate.not_valid_after_utc.timestamp()
     late = short.issue_device("D1", new_key().public_key(), now=devices - DAY)
     assert late.certificate.not_valid_after_utc.timestamp() == devices
 

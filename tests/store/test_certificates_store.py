@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
@@ -41,7 +42,7 @@ def certificates(store: RelationalStore) -> CertificateStore:
 def test_a_certificate_is_kept_as_it_is(certificates: CertificateStore) -> None:
     certificates.add(record(BIG))
     assert certificates.get(BIG) == record(BIG)
-    assert certificates.get(BIG).authority is AuthorityName.DEVICES
+    assert certificates.get(BIG).authority == AuthorityName.DEVICES
     with pytest.raises(ConflictError):
         certificates.add(record(BIG))
     with pytest.raises(NotFoundError):
@@ -101,6 +102,26 @@ def test_what_is_revoked_is_told_until_it_expires(certificates: CertificateStore
     assert told(NOW, since=NOW + 5) == [2, 3]
     assert told(NOW + 15) == [2, 3]
     assert certificates.revoked(AuthorityName.OPERATORS, now=NOW) == []
+    certificates.add(record(4, "D2"))
+    assert sorted(certificates.revoked_of("D1", now=NOW + 15)) == [2, 3]
+    assert certificates.revoked_of("D2", now=NOW) == []
+
+
+def test_each_of_the_authorities_that_followed_each_other_has_its_own_list(
+    certificates: CertificateStore,
+) -> None:
+    certificates.add(record(1))
+    certificates.add(replace(record(2), number=2))
+    assert certificates.get(2).authority == "devices-2"
+    assert certificates.get(2).number == 2
+    for serial in (1, 2):
+        certificates.revoke(serial, "superseded", when=NOW, entry=ENTRY)
+    for authority, serial in (("devices", 1), ("devices-2", 2)):
+        (found,) = certificates.revoked(authority, now=NOW)
+        assert found.serial == serial
+        assert certificates.put_revocation_list(replace(LIST, authority=authority))
+    second = certificates.revocation_list("devices-2")
+    assert second == replace(LIST, authority="devices-2")
 
 
 def test_a_list_follows_the_one_before(certificates: CertificateStore) -> None:
@@ -121,11 +142,17 @@ def test_anchors_are_kept_by_manufacturer(
     assert certificates.add_anchor(other, entry=ENTRY)
     assert not certificates.add_anchor(replace(ANCHOR, manufacturer="Else"), entry=ENTRY)
     assert list(certificates.anchors()) == [other, ANCHOR]
-    listing = replace(ANCHOR, crl=b"list")
-    assert certificates.set_anchor_list(ANCHOR.fingerprint, b"list", entry=ENTRY) == listing
+    listing = replace(ANCHOR, listed=sha256(b"list").hexdigest(), list_ends=NOW + 5)
+    assert certificates.anchor_list(ANCHOR.fingerprint) == b""
+    taken = certificates.set_anchor_list(ANCHOR.fingerprint, b"list", ends=NOW + 5, entry=ENTRY)
+    assert taken == listing
+    assert list(certificates.anchors()) == [other, listing]
+    assert certificates.anchor_list(ANCHOR.fingerprint) == b"list"
     assert certificates.remove_anchor(ANCHOR.fingerprint, entry=ENTRY) == listing
     with pytest.raises(NotFoundError):
-        certificates.set_anchor_list(ANCHOR.fingerprint, b"list", entry=ENTRY)
+        certificates.set_anchor_list(ANCHOR.fingerprint, b"list", ends=NOW, entry=ENTRY)
+    with pytest.raises(NotFoundError):
+        certificates.anchor_list(ANCHOR.fingerprint)
     with pytest.raises(NotFoundError):
         certificates.remove_anchor(ANCHOR.fingerprint, entry=ENTRY)
     assert len(store.audit.list(subject="it").items) == 4

@@ -1,16 +1,66 @@
 """The authorities of an installation, for tests that issue what they would not."""
 
+import shutil
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
+from tests.support.headend import settings_in
+from tests.support.registering import QUICK
 
+from openami.core.clock import ManualClock
 from openami.core.identifiers import DCU_URN
 from openami.crypto.certificates import Identity, Validity, issue_ldevid
-from openami.headend.installation import Installation
+from openami.headend.installation import Installation, open_installation
 from openami.headend.security.authorities import Authorities, lasting, new_key, open_authorities
-from openami.headend.security.pki import key_pem
+from openami.headend.security.issued import key_pem
+from openami.headend.security.pki import Pki
+from openami.store.relational import RelationalStore, open_engine
 from openami.store.vault import FileVault
+
+
+class House:
+    """An installation's authorities and their stores, without all else that a head-end is.
+
+    Args:
+        folder: of the installation; a copy of what ``build`` made.
+        wall: the time.
+    """
+
+    def __init__(self, folder: Path, wall: ManualClock) -> None:
+        self._stack = ExitStack()
+        self._folder = folder
+        self.wall = wall
+        self.home = open_installation(settings_in(folder).state)
+        engine = open_engine(self.home.database)
+        self.store = self._stack.enter_context(closing(RelationalStore(engine, hasher=QUICK)))
+        vault = FileVault(self.home.vault, kek=self.home.kek)
+        self.vault = self._stack.enter_context(closing(vault))
+
+    @classmethod
+    def build(cls, folder: Path) -> Path:
+        """Make an installation that others are copies of."""
+        home = open_installation(settings_in(folder).state)
+        RelationalStore.open(home.database).close()
+        authorities_of(home)
+        return folder
+
+    @classmethod
+    def copy(cls, built: Path, folder: Path, wall: ManualClock) -> "House":
+        shutil.copytree(built, folder, dirs_exist_ok=True)
+        return cls(folder, wall)
+
+    def pki(self, **options: Any) -> Pki:
+        """Return what another process sees of the authorities."""
+        settings = settings_in(self._folder, **options)
+        return Pki.open(
+            self.home, self.store.certificates, self.vault, settings=settings, wall=self.wall
+        )
+
+    def close(self) -> None:
+        self._stack.close()
 
 
 def authorities_of(home: Installation) -> Authorities:

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from tests.support.ssmp_office import make_key
 
 from openami.crypto import certificates as c
+from openami.headend.security.issued import key_pem
 from openami.headend.security.maker import DeviceType, make_device, make_maker
-from openami.headend.security.pki import key_pem
 from openami.transport.tls import server_context
 from openami.transport.web import serve
 

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from openami.fleet.certificates import CertificateRecord, TrustAnchor
+    from openami.fleet.certificates import CertificateRecord
     from openami.headend.offline import Offline
     from openami.headend.security.pki import Pki
 
-AUTHORITIES: Final = ("root", "devices", "servers", "operators")
+FOLLOWED: Final = ("devices", "servers", "operators")
 MAX_FILE: Final = 8 << 20  # octets of a list or a certificate: a mistaken file is not read whole
 
 
@@ -70,7 +70,7 @@ def show(opened: AbstractContextManager[Offline], as_json: bool) -> None:
         found = home.pki.authorities()
     rows = [
         {
-            "authority": name.value,
+            "authority": name,
             "fingerprint": fingerprint(certificate).hex(),
             "not_after": certificate.not_valid_after_utc.isoformat().replace("+00:00", "Z"),
             "days_left": (certificate.not_valid_after_utc - now) // timedelta(days=1),
@@ -78,6 +78,25 @@ def show(opened: AbstractContextManager[Offline], as_json: bool) -> None:
         for name, certificate in found.items()
     ]
     _print(rows, as_json=as_json)
+
+
+@pki.command(
+    short_help="Let an authority be followed by a new one.",
+    epilog=examples("openami pki follow devices --why 'ends in 2046'"),
+)
+@click.argument("authority", type=click.Choice(FOLLOWED))
+@click.option("--why", required=True, help="The reason in words, for the audit log.")
+@installation
+def follow(opened: AbstractContextManager[Offline], authority: str, why: str) -> None:
+    """Make a new AUTHORITY, with a new key, that signs from now on.
+
+    What the one before has signed is good until it ends, and is renewed by the new one.
+    """
+    from openami.headend.registry import reason as words
+
+    with opened as home:
+        made = home.follow(authority, who=who(), why=words(why))
+    note(f"{made} signs from now on")
 
 
 @pki.group()
@@ -96,7 +115,7 @@ def list_anchors(opened: AbstractContextManager[Offline], as_json: bool) -> None
         {
             "manufacturer": anchor.manufacturer,
             "fingerprint": anchor.fingerprint,
-            "list_ends": _end_of(anchor),
+            "list_ends": None if anchor.list_ends is None else isoformat(anchor.list_ends),
             "added": isoformat(anchor.added),
             "who": anchor.who,
         }
@@ -141,7 +160,8 @@ def anchor_list(opened: AbstractContextManager[Offline], file: Path) -> None:
     """
     with opened as home:
         anchor = home.pki.take_anchor_list(_read(file), who=who())
-    note(f"{anchor.manufacturer}: the list is in force until {_end_of(anchor)}")
+    assert anchor.list_ends is not None
+    note(f"{anchor.manufacturer}: the list is in force until {isoformat(anchor.list_ends)}")
 
 
 @pki.command("list")
@@ -204,12 +224,12 @@ def revoke(opened: AbstractContextManager[Offline], serial: str, reason: str, wh
 
 
 @pki.command(epilog=examples("openami pki crl devices --out devices.crl"))
-@click.argument("authority", type=click.Choice(AUTHORITIES))
+@click.argument("authority")
 @click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False),
               help="File that gets the list, in DER.")  # fmt: skip
 @installation
 def crl(opened: AbstractContextManager[Offline], authority: str, out: Path) -> None:
-    """Write the list of what an authority has revoked (CRL)."""
+    """Write the list of what AUTHORITY has revoked (CRL): `devices`, or another of `show`."""
     with opened as home:
         made = home.pki.crl(authority)
     out.write_bytes(made)
@@ -229,7 +249,7 @@ def operator(
     """Issue a certificate for the operator NAME."""
     from openami.crypto.certificates import requested_key
     from openami.headend.security.authorities import new_key
-    from openami.headend.security.pki import key_pem
+    from openami.headend.security.issued import key_pem
 
     own = new_key()
     key = requested_key(_read(request)) if request else own.public_key()
@@ -275,13 +295,6 @@ def _print(
         return
     names = columns or tuple(rows[0])
     table(names, [[row[name] for name in names] for row in rows])
-
-
-def _end_of(anchor: TrustAnchor) -> str | None:
-    from openami.crypto.revocation import load_crl
-
-    ends = load_crl(anchor.crl).next_update_utc if anchor.crl else None
-    return None if ends is None else isoformat(ends.timestamp())
 
 
 def _read(file: Path) -> bytes:

@@ -20,9 +20,10 @@ from openami.core.errors import SecurityError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cryptography.x509 import Certificate, CertificateRevocationList
+    from cryptography.x509 import Certificate
 
     from openami.crypto.certificates import Purpose
+    from openami.crypto.revocation import ReadList
 
 MAX_CHAIN: Final = 4  # certificates below an anchor: makers sign by line, by plant and by product
 E = TypeVar("E", bound=x509.ExtensionType)
@@ -45,16 +46,13 @@ class Trust:
 
     Args:
         anchors: certificates that are trusted as they are, while they are valid.
-        crls: lists of revoked certificates; each is believed when its issuer signed it.
-        need_crl: refuse a certificate of whose issuer no list in force is known. Without it a
-            missing list passes, but one that is out of date never does.
-        revoked: serial numbers of end entities that one's own authority, the only anchor, has
-            revoked: the list of it before it is signed.
+        lists: what authorities have revoked. A missing list passes, one that is out of date never.
+        revoked: serial numbers of end entities that one's own authorities, the only anchors, have
+            revoked: their lists before they are signed.
     """
 
     anchors: tuple[Certificate, ...]
-    crls: tuple[CertificateRevocationList, ...] = ()
-    need_crl: bool = False
+    lists: tuple[ReadList, ...] = ()
     revoked: frozenset[int] = frozenset()
 
 
@@ -172,42 +170,15 @@ def _check_issuer(issuer: Certificate, *, below: int) -> None:
 def _check_revocation(
     certificate: Certificate, issuer: Certificate, trust: Trust, now: float
 ) -> None:
-    lists = [crl for crl in trust.crls if lists_for(crl, issuer)]
+    lists = [one for one in trust.lists if one.speaks_for(issuer)]
     if not lists:
-        if trust.need_crl:
-            raise SecurityError("no list of revoked certificates", code="certificate.crl")
         return
-    newest = max(lists, key=lambda crl: crl.last_update_utc)
     # Any list that names it is enough: a revocation is never taken back here.
-    if any(
-        crl.get_revoked_certificate_by_serial_number(certificate.serial_number) for crl in lists
-    ):
+    if any(certificate.serial_number in one.serials for one in lists):
         raise SecurityError("revoked", code="certificate.revoked")
-    ends = newest.next_update_utc
-    if ends is not None and ends.timestamp() < now:  # RFC 5280 6.3.3 (a)
+    ends = max(lists, key=lambda one: one.made).ends
+    if ends is not None and ends < now:  # RFC 5280 6.3.3 (a)
         raise SecurityError("the list of revoked ones is out of date", code="certificate.crl")
-
-
-def lists_for(crl: CertificateRevocationList, issuer: Certificate) -> bool:
-    """Tell whether a list names all that ``issuer`` has revoked, and it has signed that.
-
-    Raises:
-        ValueError: extensions in a wrong form.
-    """
-    if crl.issuer != issuer.subject:
-        return False
-    usage = _find(issuer, x509.KeyUsage)
-    if usage is not None and not usage.crl_sign:  # RFC 5280 6.3.3 (f)
-        return False
-    key = issuer.public_key()
-    try:
-        signed = isinstance(
-            key, (ec.EllipticCurvePublicKey, rsa.RSAPublicKey)
-        ) and crl.is_signature_valid(key)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        return False
-    # A list of a part of the certificates (RFC 5280 5.2.5) says nothing of the others.
-    return signed and not any(extension.critical for extension in crl.extensions)
 
 
 def _find(certificate: Certificate, kind: type[E]) -> E | None:

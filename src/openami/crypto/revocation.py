@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from openami.core.clock import utc
 from openami.core.errors import SecurityError
@@ -24,6 +26,53 @@ class Revoked:
     serial: int
     when: float
     reason: x509.ReasonFlags = x509.ReasonFlags.unspecified
+
+
+@dataclass(frozen=True, slots=True)
+class ReadList:
+    """A list that was read and found to be signed, once: looking into it costs nothing.
+
+    Args:
+        issuer: who has signed it.
+        serials: what it names.
+        made: since when it is good, in UTC seconds.
+        ends: until when; None where it does not say.
+    """
+
+    issuer: x509.Certificate
+    serials: frozenset[int] = field(repr=False)
+    made: float
+    ends: float | None
+
+    @classmethod
+    def of(cls, crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> Self:
+        """Read a list.
+
+        Raises:
+            SecurityError: ``issuer`` has not signed it, or it names only some of what that has
+                revoked (``certificate.crl``).
+        """
+        try:
+            problem = _problem(crl, issuer)
+            serials = frozenset(entry.serial_number for entry in crl)
+        except ValueError:
+            problem, serials = "extensions in a wrong form", frozenset()
+        if problem is not None:
+            raise SecurityError(problem, code="certificate.crl")
+        ends = crl.next_update_utc
+        return cls(
+            issuer,
+            serials,
+            crl.last_update_utc.timestamp(),
+            None if ends is None else ends.timestamp(),
+        )
+
+    def speaks_for(self, authority: x509.Certificate) -> bool:
+        """Tell whether this is the list of an authority, whose certificate may be a later one."""
+        return (
+            authority.subject == self.issuer.subject
+            and authority.public_key() == self.issuer.public_key()
+        )
 
 
 def make_crl(
@@ -62,6 +111,36 @@ def load_crl(der: bytes) -> x509.CertificateRevocationList:
         return x509.load_der_x509_crl(der)
     except ValueError as error:
         raise SecurityError("not a list of revoked certificates", code="certificate.crl") from error
+
+
+def _problem(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> str | None:
+    if crl.issuer != issuer.subject:
+        return "the list of somebody else"
+    if not _may_sign(issuer):
+        return "its issuer may sign no list"
+    if not _signed(crl, issuer):
+        return "its issuer has not signed it"
+    # A list of a part of the certificates (RFC 5280 5.2.5) says nothing of the others.
+    if any(extension.critical for extension in crl.extensions):
+        return "a list of a part, or one that is not understood"
+    return None
+
+
+def _may_sign(issuer: x509.Certificate) -> bool:
+    try:  # RFC 5280 6.3.3 (f)
+        return issuer.extensions.get_extension_for_class(x509.KeyUsage).value.crl_sign
+    except x509.ExtensionNotFound:
+        return True
+
+
+def _signed(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
+    try:
+        key = issuer.public_key()
+        return isinstance(
+            key, (ec.EllipticCurvePublicKey, rsa.RSAPublicKey)
+        ) and crl.is_signature_valid(key)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return False
 
 
 def _entry(revoked: Revoked) -> x509.RevokedCertificate:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from openami.fleet.ports import Page
 
 _DAY: Final = 86_400
+_FOLLOWING: Final = "{name}-{number}"
 
 
 class AuthorityName(StrEnum):
@@ -39,6 +40,17 @@ ISSUERS: Final[Mapping[CertificateKind, AuthorityName]] = {
 }
 
 
+def authority_id(name: AuthorityName, number: int) -> str:
+    """Return what names the ``number``-th authority of a name: ``devices``, then ``devices-2``."""
+    return name.value if number == 1 else _FOLLOWING.format(name=name.value, number=number)
+
+
+def authority_number(text: str) -> int:
+    """Return which of its name an authority is, by what ``authority_id`` gave."""
+    _, _, number = text.partition("-")
+    return int(number or "1")
+
+
 @dataclass(frozen=True, slots=True)
 class CertificateRecord:
     """A certificate that was issued.
@@ -52,6 +64,7 @@ class CertificateRecord:
         not_after: until when it is good.
         revoked: since when it is no longer good; None: it is.
         reason: why, by a name of RFC 5280 5.3.1.
+        number: which of the authorities has issued it that followed each other.
     """
 
     serial: int
@@ -62,11 +75,12 @@ class CertificateRecord:
     not_after: float
     revoked: float | None = None
     reason: str = ""
+    number: int = 1
 
     @property
-    def authority(self) -> AuthorityName:
-        """Who has issued it."""
-        return ISSUERS[self.kind]
+    def authority(self) -> str:
+        """Who has issued it, as ``authority_id`` names it."""
+        return authority_id(ISSUERS[self.kind], self.number)
 
     def days_left(self, now: float) -> float:
         """Return for how many more days it is good; 0 for one that is not."""
@@ -86,7 +100,15 @@ class RevokedCertificate:
 class TrustAnchor:
     """A manufacturer's certificate that vouches for factory certificates.
 
-    ``crl`` is its own list of what it has revoked (DER), empty where none was given.
+    Args:
+        fingerprint: SHA-256 of the certificate, in hexadecimal digits.
+        manufacturer: whose it is.
+        der: the certificate.
+        added: when, in UTC seconds.
+        who: added it.
+        listed: SHA-256, in hexadecimal digits, of its own list of what it has revoked; empty where
+            none was given.
+        list_ends: until when that is in force.
     """
 
     fingerprint: str
@@ -94,14 +116,15 @@ class TrustAnchor:
     der: bytes = field(repr=False)
     added: float
     who: str
-    crl: bytes = field(default=b"", repr=False)
+    listed: str = ""
+    list_ends: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RevocationList:
     """The last list of an authority: its number, and from when until when it is in force."""
 
-    authority: AuthorityName
+    authority: str
     number: int
     der: bytes = field(repr=False)
     made: float
@@ -144,12 +167,16 @@ class CertificateStore(Protocol):
         ...
 
     def revoked(
-        self, authority: AuthorityName, *, now: float, since: float = 0.0
+        self, authority: str, *, now: float, since: float = 0.0
     ) -> Sequence[RevokedCertificate]:
         """Return what was revoked at ``since`` or later and would be good at ``now`` otherwise."""
         ...
 
-    def revocation_list(self, authority: AuthorityName) -> RevocationList | None: ...
+    def revoked_of(self, subject: str, *, now: float) -> Sequence[int]:
+        """Return the numbers of a device's revoked certificates that would be good otherwise."""
+        ...
+
+    def revocation_list(self, authority: str) -> RevocationList | None: ...
 
     def put_revocation_list(self, made: RevocationList) -> bool:
         """Keep a list; False where the number of the one before is not one less: it is not kept."""
@@ -163,7 +190,13 @@ class CertificateStore(Protocol):
         """Trust a certificate; False where it is trusted already, under whatever name."""
         ...
 
-    def set_anchor_list(self, fingerprint: str, crl: bytes, *, entry: AuditEntry) -> TrustAnchor:
+    def anchor_list(self, fingerprint: str) -> bytes:
+        """Return what a trusted certificate has revoked (DER), empty for no list; NotFoundError."""
+        ...
+
+    def set_anchor_list(
+        self, fingerprint: str, crl: bytes, *, ends: float, entry: AuditEntry
+    ) -> TrustAnchor:
         """Take what a trusted certificate has revoked; NotFoundError."""
         ...
 

@@ -153,9 +153,7 @@ def _serves(pem: bytes, pki: Pki, names: tuple[str, ...], now: float) -> bool:
     present = Identity.from_pem(pem).certificate
     ends = present.not_valid_after_utc.timestamp()
     return (
-        names_of(present) >= set(names)
-        and ends - now > RENEW_DAYS * 86_400
-        and not pki.is_revoked(present.serial_number)
+        names_of(present) >= set(names) and ends - now > RENEW_DAYS * 86_400 and pki.serves(present)
     )
 
 

@@ -45,6 +45,18 @@ class Offline:
         self.audit.add(AuditEntry(who, SystemClock().now(), what, "vault"))
         return count
 
+    def follow(self, authority: str, *, who: str, why: str) -> str:
+        """Let an authority be followed by a new one; return what names that.
+
+        Raises:
+            NotFoundError: there is no such authority.
+            RequestError: ``request.authority``, nothing can follow it.
+        """
+        made = self.pki.follow(authority)
+        publish_authorities(self.home, self.pki)
+        self.audit.add(AuditEntry(who, SystemClock().now(), f"authority.made {made}", "pki", why))
+        return made
+
 
 @contextmanager
 def open_offline(settings: HeadendSettings) -> Iterator[Offline]:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from openami.fleet.ports import AuditLog, DeviceFilter, DeviceStore, Page
     from openami.headend.bus import Bus
     from openami.headend.ownership import Ownership
-    from openami.headend.security.pki import DcuCredentials, Pki
+    from openami.headend.security.issued import DcuCredentials
+    from openami.headend.security.pki import Pki
     from openami.headend.security.registrations import Registrations
 
 WHY: Final = 500  # characters of a reason: a line or two in the audit log

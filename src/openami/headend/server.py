@@ -168,9 +168,14 @@ def _contexts(services: Services) -> tuple[ssl.SSLContext, ssl.SSLContext, ssl.S
     """Return TLS for operators, for DCUs, and for devices that register."""
     home, pki = services.home, services.pki
     security = factory_context(home.server, home.server, pki.tls_authorities())
-    # Of an anchor that is taken away the application wants to know no more.
-    pki.watch_anchors(lambda: trust_too(security, pki.tls_authorities()))
     devices = server_context(home.server, home.server, client_authority=home.clients)
+
+    def trust() -> None:
+        # Of an anchor that is taken away the application wants to know no more.
+        trust_too(security, pki.tls_authorities())
+        trust_too(devices, pki.devices_pem())
+
+    pki.watch_trust(trust)
     seldom = Seldom()
     tell_refused(devices, partial(_tell_refused, services, seldom, "device"))
     tell_refused(security, partial(_tell_refused, services, seldom, "security"))

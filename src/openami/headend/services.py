@@ -217,7 +217,7 @@ def _registration(context: Context, stores: Stores, pki: Pki) -> tuple[Registrar
         offers,
         bus=context.bus,
         wall=context.wall,
-        revoked=pki.refresh,
+        revoked=pki.look,
     )
     terms = Terms(
         server_id=settings.dm_server_id,

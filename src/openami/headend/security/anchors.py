@@ -12,14 +12,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from openami.core.clock import utc
 from openami.core.errors import SecurityError
 from openami.crypto.certificates import MAX_CERTIFICATE, fingerprint
-from openami.crypto.chains import Trust, lists_for
-from openami.crypto.revocation import load_crl
+from openami.crypto.chains import Trust
+from openami.crypto.revocation import ReadList, load_crl
 from openami.fleet.certificates import TrustAnchor
 from openami.fleet.devices import AuditEntry
 from openami.headend.errors import RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from openami.fleet.certificates import CertificateStore
 
@@ -34,15 +34,18 @@ class Anchors:
 
     Args:
         store: keeps them.
-        own: the head-end's own authorities, which vouch for no factory certificate.
+        own: gives the head-end's own authorities, which vouch for no factory certificate.
     """
 
-    def __init__(self, store: CertificateStore, own: Collection[x509.Certificate]) -> None:
+    def __init__(
+        self, store: CertificateStore, own: Callable[[], Mapping[str, x509.Certificate]]
+    ) -> None:
         self._store = store
         self._own = own
         self._lock = threading.Lock()
         self._anchors: tuple[TrustAnchor, ...] = ()
         self._trusts: Mapping[str, Trust] = {}
+        self._lists: Mapping[str, ReadList] = {}  # by their SHA-256
         self._watchers: list[Callable[[], None]] = []
 
     @property
@@ -60,12 +63,16 @@ class Anchors:
         self._watchers.append(watcher)
 
     def refresh(self) -> None:
-        """Look which anchors there are: another process may have changed them."""
+        """Look which anchors there are: another process may have changed them.
+
+        A list is read once, and only where there is another than before.
+        """
         with self._lock:
             found = tuple(self._store.anchors())
             changed = found != self._anchors
             if changed:
-                self._anchors, self._trusts = found, _trusts(found)
+                self._lists = {one.listed: self._read(one) for one in found if one.listed}
+                self._anchors, self._trusts = found, _trusts(found, self._lists)
         if changed:
             for watcher in self._watchers:
                 watcher()
@@ -79,7 +86,7 @@ class Anchors:
         """
         name = _checked_name(manufacturer)
         certificate = _authority(text, now)
-        if certificate in self._own:
+        if certificate in self._own().values():
             # A revoked operational certificate would pass for a factory certificate.
             raise _problem("it is an authority of this head-end")
         anchor = TrustAnchor(
@@ -107,17 +114,33 @@ class Anchors:
         ends = crl.next_update_utc
         if ends is None or ends <= utc(now):
             raise _wrong_list("the list has no end, or it is over")
-        anchor = next((a for a in self._store.anchors() if _signed(crl, a)), None)
-        if anchor is None:
-            raise _wrong_list("no trust anchor has signed it")
-        if anchor.crl and crl.last_update_utc < load_crl(anchor.crl).last_update_utc:
+        anchor, listed = self._signer(crl)
+        before = self._read(anchor) if anchor.listed else None
+        if before is not None and listed.made < before.made:
             raise _wrong_list("it is older than the list that is there")
-        what = f"anchor.list {anchor.fingerprint}: {sum(1 for _ in crl)} revoked"
+        what = f"anchor.list {anchor.fingerprint}: {len(listed.serials)} revoked"
         entry = AuditEntry(who, now, what, anchor.manufacturer)
         der = crl.public_bytes(Encoding.DER)
-        changed = self._store.set_anchor_list(anchor.fingerprint, der, entry=entry)
+        changed = self._store.set_anchor_list(
+            anchor.fingerprint, der, ends=ends.timestamp(), entry=entry
+        )
         self.refresh()
         return changed
+
+    def _signer(self, crl: x509.CertificateRevocationList) -> tuple[TrustAnchor, ReadList]:
+        for anchor in self._store.anchors():
+            try:
+                return anchor, ReadList.of(crl, x509.load_der_x509_certificate(anchor.der))
+            except SecurityError:
+                continue
+        raise _wrong_list("no trust anchor has signed it")
+
+    def _read(self, anchor: TrustAnchor) -> ReadList:
+        known = self._lists.get(anchor.listed)
+        if known is not None:
+            return known
+        crl = load_crl(self._store.anchor_list(anchor.fingerprint))
+        return ReadList.of(crl, x509.load_der_x509_certificate(anchor.der))
 
     def remove(self, print_of: str, *, who: str, now: float) -> TrustAnchor:
         """Trust the certificate with a fingerprint no longer; devices that registered stay.
@@ -133,13 +156,13 @@ class Anchors:
         return removed
 
 
-def _trusts(anchors: Sequence[TrustAnchor]) -> Mapping[str, Trust]:
+def _trusts(anchors: Sequence[TrustAnchor], lists: Mapping[str, ReadList]) -> Mapping[str, Trust]:
     found: dict[str, Trust] = {}
     for anchor in anchors:
         before = found.get(anchor.manufacturer, Trust(()))
         certificate = x509.load_der_x509_certificate(anchor.der)
-        lists = (load_crl(anchor.crl),) if anchor.crl else ()
-        found[anchor.manufacturer] = Trust((*before.anchors, certificate), (*before.crls, *lists))
+        own = (lists[anchor.listed],) if anchor.listed else ()
+        found[anchor.manufacturer] = Trust((*before.anchors, certificate), (*before.lists, *own))
     return found
 
 
@@ -150,13 +173,6 @@ def _read_list(text: bytes) -> x509.CertificateRevocationList:
         return x509.load_pem_x509_crl(text) if b"-----BEGIN" in text else load_crl(text)
     except (ValueError, SecurityError) as error:
         raise _wrong_list("it is not a list of revoked certificates") from error
-
-
-def _signed(crl: x509.CertificateRevocationList, anchor: TrustAnchor) -> bool:
-    try:
-        return lists_for(crl, x509.load_der_x509_certificate(anchor.der))
-    except ValueError:
-        return False
 
 
 def _wrong_list(message: str) -> RequestError:

@@ -1,7 +1,8 @@
 """The authorities of an installation: their keys rest in the vault, and nowhere else.
 
 The root signs the authorities for devices, servers and operators, and each of these signs end
-entities and nothing else.
+entities and nothing else. One that comes to its end is followed by another: from then on the newer
+one signs, and what the older one has signed is good until its own time is over.
 """
 
 from __future__ import annotations
@@ -15,18 +16,21 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from openami.core.errors import ConfigError
 from openami.crypto import certificates
 from openami.crypto.certificates import Identity, Validity
-from openami.fleet.certificates import AuthorityName
+from openami.fleet.certificates import AuthorityName, authority_id
+from openami.headend.errors import RequestError
 from openami.headend.files import locked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from openami.fleet.ports import Vault
     from openami.headend.installation import Installation
 
 DAY: Final = 86_400
+ROOT_DAYS: Final = 40 * 365  # nothing follows it: the factory gives it to devices for their lives
 AUTHORITY_DAYS: Final = 20 * 365  # longer than a meter is in service
 BACKDATE_S: Final = 3600  # a peer whose clock is an hour slow can still connect
+FOLLOWING: Final = 99  # of one name: more than a root of twenty years sees
 _SERIAL_BITS: Final = 159  # RFC 5280 4.1.2.2: 20 octets, positive
 _KIND: Final = "authority"
 _NAME: Final = "key"
@@ -34,18 +38,84 @@ _NAME: Final = "key"
 
 @dataclass(frozen=True, slots=True)
 class Authorities:
-    """The authorities with their keys."""
+    """The authorities with their keys; of one name those that followed each other, in order."""
 
-    root: Identity
-    devices: Identity
-    servers: Identity
-    operators: Identity
+    by_name: Mapping[AuthorityName, tuple[Identity, ...]]
+
+    @property
+    def root(self) -> Identity:
+        return self.of(AuthorityName.ROOT)
+
+    @property
+    def devices(self) -> Identity:
+        return self.of(AuthorityName.DEVICES)
+
+    @property
+    def servers(self) -> Identity:
+        return self.of(AuthorityName.SERVERS)
+
+    @property
+    def operators(self) -> Identity:
+        return self.of(AuthorityName.OPERATORS)
 
     def of(self, name: AuthorityName) -> Identity:
-        """Return one by its name."""
-        identity = getattr(self, name.value)
-        assert isinstance(identity, Identity)
-        return identity
+        """Return the one that signs now."""
+        return self.by_name[name][-1]
+
+    def number(self, name: AuthorityName) -> int:
+        """Return which of its name signs now."""
+        return len(self.by_name[name])
+
+    def by_id(self) -> Mapping[str, Identity]:
+        """Return all, by what ``authority_id`` names them."""
+        return {
+            authority_id(name, number): identity
+            for name, identities in self.by_name.items()
+            for number, identity in enumerate(identities, 1)
+        }
+
+
+class AuthorityKeeper:
+    """The authorities of an installation, in memory; they are made where they are not there.
+
+    Raises:
+        ConfigError: as ``open_authorities``.
+    """
+
+    def __init__(self, home: Installation, vault: Vault, *, now: float) -> None:
+        self._home = home
+        self._vault = vault
+        self.present = open_authorities(home, vault, now=now)
+
+    def refresh(self) -> bool:
+        """Look whether another process has let one be followed; tell whether it has."""
+        found = {
+            name: _all(self._vault, name, known) for name, known in self.present.by_name.items()
+        }
+        changed = found != self.present.by_name
+        if changed:
+            self.present = Authorities(found)
+        return changed
+
+    def follow(self, name: AuthorityName, *, now: float) -> str:
+        """Make the authority that follows the one of a name; return what names it.
+
+        Raises:
+            RequestError: ``request.authority``, nothing follows the root, or there are too many.
+        """
+        if name is AuthorityName.ROOT:
+            raise RequestError(
+                "every device trusts the root: nothing can follow it", code="request.authority"
+            )
+        with locked(self._home.pki):
+            self.refresh()
+            number = self.present.number(name) + 1
+            if number > FOLLOWING:
+                raise RequestError(f"{FOLLOWING} {name} at most", code="request.authority")
+            made = _lower(self.present.root, name, now, number)
+            self._vault.put(_KIND, authority_id(name, number), _NAME, made.pem())
+        self.refresh()
+        return authority_id(name, number)
 
 
 def open_authorities(home: Installation, vault: Vault, *, now: float) -> Authorities:
@@ -60,17 +130,13 @@ def open_authorities(home: Installation, vault: Vault, *, now: float) -> Authori
     """
     with locked(home.pki):
         root = _kept(home, vault, AuthorityName.ROOT, lambda: _root(home, now))
-        lower = {
+        lower: dict[AuthorityName, Identity] = {
             name: _kept(home, vault, name, lambda name=name: _lower(root, name, now))  # type: ignore[misc] # a name bound early
             for name in AuthorityName
             if name is not AuthorityName.ROOT
         }
-    return Authorities(
-        root,
-        lower[AuthorityName.DEVICES],
-        lower[AuthorityName.SERVERS],
-        lower[AuthorityName.OPERATORS],
-    )
+    first = {AuthorityName.ROOT: root, **lower}
+    return Authorities({name: _all(vault, name, (one,)) for name, one in first.items()})
 
 
 def new_key() -> ec.EllipticCurvePrivateKey:
@@ -110,6 +176,15 @@ def _kept(
     return identity
 
 
+def _all(vault: Vault, name: AuthorityName, known: tuple[Identity, ...]) -> tuple[Identity, ...]:
+    """Return the authorities of a name, with those that have followed the ones known."""
+    following = authority_id(name, len(known) + 1)
+    while name is not AuthorityName.ROOT and (pem := vault.find(_KIND, following).get(_NAME)):
+        known = (*known, Identity.from_pem(pem))
+        following = authority_id(name, len(known) + 1)
+    return known
+
+
 def _root(home: Installation, now: float) -> Identity:
     if home.authority.exists():
         # Every device trusts this certificate; a new root would shut them all out.
@@ -118,14 +193,15 @@ def _root(home: Installation, now: float) -> Identity:
             code="config.pki",
             hint=f"restore {home.vault.name} and {home.kek.name} from the backup",
         )
-    validity = lasting(AUTHORITY_DAYS, now=now)
+    validity = lasting(ROOT_DAYS, now=now)
     return certificates.make_root("openami root", new_key(), serial=new_serial(), validity=validity)
 
 
-def _lower(root: Identity, name: AuthorityName, now: float) -> Identity:
+def _lower(root: Identity, name: AuthorityName, now: float, number: int = 1) -> Identity:
     end = root.certificate.not_valid_after_utc.timestamp()
     validity = Validity(now - BACKDATE_S, min(now + AUTHORITY_DAYS * DAY, end))
-    title = f"openami {name}"
+    # Another name as well: a list of what is revoked is found by the name of who signed it.
+    title = f"openami {name}" if number == 1 else f"openami {name} {number}"
     return certificates.make_authority(
         root, title, new_key(), serial=new_serial(), validity=validity
     )

@@ -50,7 +50,7 @@ class Changes:
         *,
         bus: Bus,
         wall: Clock,
-        revoked: Callable[[], None] = lambda: None,
+        revoked: Callable[[str], None] = lambda _uid: None,
     ) -> None:
         self._registrations = registrations
         self._devices = devices
@@ -113,7 +113,7 @@ class Changes:
                 raise
             return False
         if any(not isinstance(effect, Alarm) for effect in ruling.effects):
-            self._revoked()  # certificates may have been: from now on nobody believes them
+            self._revoked(after.uid)  # certificates may have been: nobody is to believe them
         self._tell(before, after, ruling, who)
         return True
 

@@ -33,12 +33,12 @@ from openami.crypto.certificates import Identity, fingerprint, issue_idevid, mak
 from openami.crypto.hardware import HardwareModule
 from openami.headend.files import PUBLIC, private_folder, write_whole
 from openami.headend.security.authorities import (
-    AUTHORITY_DAYS,
     BACKDATE_S,
+    ROOT_DAYS,
     lasting,
     new_key,
 )
-from openami.headend.security.pki import key_pem
+from openami.headend.security.issued import key_pem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -90,7 +90,7 @@ def make_maker(folder: Path, name: str, *, now: float) -> Path:
     _checked_text("name", name)
     private_folder(folder)
     if not (folder / MAKER).exists():
-        validity = lasting(AUTHORITY_DAYS, now=now)
+        validity = lasting(ROOT_DAYS, now=now)
         serial = x509.random_serial_number()
         root = make_root(name, new_key(), serial=serial, validity=validity)
         write_whole(folder / MAKER, root.pem())

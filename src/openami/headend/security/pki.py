@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from openami.core.errors import ConfigError, NotFoundError
 from openami.core.identifiers import DCU_URN, check_serial
@@ -27,18 +26,21 @@ from openami.headend.security.authorities import (
     BACKDATE_S,
     DAY,
     Authorities,
+    AuthorityKeeper,
     new_key,
-    open_authorities,
+)
+from openami.headend.security.issued import (
+    DcuCredentials,
+    IssuedCertificate,
+    chain_pem,
+    key_pem,
 )
 from openami.headend.security.revocation import RevocationLists, Revocations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from cryptography.hazmat.primitives.asymmetric.ec import (
-        EllipticCurvePrivateKey,
-        EllipticCurvePublicKey,
-    )
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
     from openami.core.clock import Clock
     from openami.fleet.certificates import CertificateStore, TrustAnchor
@@ -60,48 +62,26 @@ REASONS: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class IssuedCertificate:
-    """A certificate that was issued, and the authority's that goes with it; DER, leaf first."""
-
-    serial: int
-    certificate: x509.Certificate
-    chain: tuple[bytes, ...]
-
-    def pem(self) -> bytes:
-        """Return the chain in PEM."""
-        return chain_pem(self.chain)
-
-
-class DcuCredentials(NamedTuple):
-    """What a DCU needs to connect, each in PEM; the key is kept nowhere else."""
-
-    certificate: bytes
-    key: bytes
-    authority: bytes
-
-    def __repr__(self) -> str:
-        return "DcuCredentials(...)"
-
-
 class Pki:
     """What the authorities of an installation do. Calls block, except where it says so."""
 
     def __init__(
         self,
         store: CertificateStore,
-        authorities: Authorities,
+        authorities: AuthorityKeeper,
         *,
         settings: HeadendSettings,
         wall: Clock,
     ) -> None:
         self._store = store
-        self._authorities = authorities
+        self._keeper = authorities
         self._settings = settings
         self._wall = wall
         self._revocations = Revocations(store)
         self._lists = RevocationLists(store, authorities)
-        self._anchors = Anchors(store, self.authorities().values())
+        self._anchors = Anchors(store, self.authorities)
+        self._watchers: list[Callable[[], None]] = []
+        self._anchors.watch(self._trust_changed)
         self.refresh()
 
     @classmethod
@@ -115,13 +95,38 @@ class Pki:
         wall: Clock,
     ) -> Self:
         """Return the authorities of an installation, made where there are none."""
-        authorities = open_authorities(home, vault, now=wall.now())
+        authorities = AuthorityKeeper(home, vault, now=wall.now())
         return cls(store, authorities, settings=settings, wall=wall)
 
     def refresh(self) -> None:
-        """Look what other processes have revoked, and whom they trust."""
-        self._revocations.refresh(now=self._wall.now())
+        """Look what other processes have revoked, whom they trust, and who signs."""
+        if self._keeper.refresh():
+            self._trust_changed()
+        self._revocations.refresh(self._authorities.by_id(), now=self._wall.now())
         self._anchors.refresh()
+
+    def look(self, uid: str) -> None:
+        """Look what has just been revoked of a device."""
+        self._revocations.look(uid, now=self._wall.now())
+
+    @property
+    def _authorities(self) -> Authorities:
+        return self._keeper.present
+
+    def follow(self, authority: str) -> str:
+        """Make the authority that follows one; from now on it signs. Return what names it.
+
+        Raises:
+            NotFoundError: there is no such authority.
+            RequestError: ``request.authority``, nothing can follow it.
+        """
+        made = self._keeper.follow(authority_name(authority), now=self._wall.now())
+        self._trust_changed()
+        return made
+
+    def _trust_changed(self) -> None:
+        for watcher in self._watchers:
+            watcher()
 
     # Certificates that are issued here.
 
@@ -254,7 +259,7 @@ class Pki:
 
     def crl(self, authority: str) -> bytes:
         """Return the list of what an authority has revoked (DER); NotFoundError."""
-        return self._lists.current(authority_name(authority), now=self._wall.now())
+        return self._lists.current(authority, now=self._wall.now())
 
     # Whom to believe. None of these blocks.
 
@@ -268,8 +273,7 @@ class Pki:
 
     def operational_trust(self) -> Trust:
         """Return what vouches for devices' operational certificates, with what is revoked."""
-        anchor = self._authorities.devices.certificate
-        return Trust((anchor,), revoked=self._revocations.serials)
+        return Trust(self._believed(), revoked=self._revocations.serials)
 
     def manufacturer_trusts(self) -> Mapping[str, Trust]:
         """Return by manufacturer what vouches for its factory certificates."""
@@ -277,25 +281,35 @@ class Pki:
 
     def tls_authorities(self) -> bytes:
         """Return in PEM whom the security listener's TLS is to believe: makers and ourselves."""
-        own = (self._authorities.devices.certificate, self._authorities.root.certificate)
+        own = (*self._believed(), self._authorities.root.certificate)
         makers = tuple(anchor.der for anchor in self._anchors.anchors)
         return chain_pem((*makers, *(_der(certificate) for certificate in own)))
 
-    def authorities(self) -> Mapping[AuthorityName, x509.Certificate]:
-        """Return the authorities' certificates."""
-        return {name: self._authorities.of(name).certificate for name in AuthorityName}
+    def authorities(self) -> Mapping[str, x509.Certificate]:
+        """Return the authorities' certificates; of one name the last signs."""
+        return {name: found.certificate for name, found in self._authorities.by_id().items()}
+
+    def _believed(self) -> tuple[x509.Certificate, ...]:
+        """Return the authorities whose certificates devices may have."""
+        devices = self._authorities.by_name[AuthorityName.DEVICES]
+        return tuple(authority.certificate for authority in devices)
 
     def root_pem(self) -> bytes:
         """Return the root's certificate: what devices and browsers are to trust."""
         return self._authorities.root.certificate_pem()
 
     def devices_pem(self) -> bytes:
-        """Return the certificate of the devices' authority: whom the device listener believes."""
-        return self._authorities.devices.certificate_pem()
+        """Return the certificates of the devices' authorities: whom their listener believes."""
+        return chain_pem(map(_der, self._believed()))
 
     def servers_pem(self) -> bytes:
         """Return the certificate of the servers' authority, which servers send along."""
         return self._authorities.servers.certificate_pem()
+
+    def serves(self, certificate: x509.Certificate) -> bool:
+        """Tell whether a server's certificate is of the authority that signs now, not revoked."""
+        signs = self._authorities.servers.certificate.subject
+        return certificate.issuer == signs and not self.is_revoked(certificate.serial_number)
 
     # Trust anchors of manufacturers.
 
@@ -315,9 +329,9 @@ class Pki:
         """Trust a manufacturer's certificate no longer; NotFoundError."""
         return self._anchors.remove(fingerprint, who=who, now=self._wall.now())
 
-    def watch_anchors(self, watcher: Callable[[], None]) -> None:
-        """Have ``watcher`` called, from any thread, when ``tls_authorities`` has changed."""
-        self._anchors.watch(watcher)
+    def watch_trust(self, watcher: Callable[[], None]) -> None:
+        """Have ``watcher`` called, from any thread, when others are to be believed than before."""
+        self._watchers.append(watcher)
 
     def _validity(self, kind: CertificateKind, days: float, now: float) -> Validity:
         issuer = self._authorities.of(ISSUERS[kind]).certificate
@@ -334,13 +348,14 @@ class Pki:
     ) -> IssuedCertificate:
         der, serial = _der(certificate), certificate.serial_number
         not_after = certificate.not_valid_after_utc.timestamp()
-        record = CertificateRecord(serial, kind, subject[:64], der, now, not_after)
+        number = self._authorities.number(ISSUERS[kind])
+        record = CertificateRecord(serial, kind, subject[:64], der, now, not_after, number=number)
         self._store.add(record, entry=entry)
         chain = (der, self._authority_der(record.authority))
         return IssuedCertificate(serial, certificate, chain)
 
-    def _authority_der(self, name: AuthorityName) -> bytes:
-        return _der(self._authorities.of(name).certificate)
+    def _authority_der(self, name: str) -> bytes:
+        return _der(self._authorities.by_id()[name].certificate)
 
 
 def authority_name(text: str) -> AuthorityName:
@@ -361,17 +376,6 @@ def serial_number(text: str) -> int:
     if not _SERIAL.fullmatch(digits):
         raise NotFoundError("a certificate's number has 1 to 40 hexadecimal digits")
     return int(digits, 16)
-
-
-def chain_pem(chain: Iterable[bytes]) -> bytes:
-    """Return certificates (DER) in PEM."""
-    loaded = map(x509.load_der_x509_certificate, chain)
-    return b"".join(certificate.public_bytes(Encoding.PEM) for certificate in loaded)
-
-
-def key_pem(key: EllipticCurvePrivateKey) -> bytes:
-    """Return a private key in PEM, not encrypted: for its owner alone."""
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def _subject(record: CertificateRecord) -> str:

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from openami.core.errors import StoreError
+from openami.core.errors import NotFoundError, StoreError
 from openami.crypto.certificates import Validity
 from openami.crypto.revocation import Revoked, load_crl, make_crl
-from openami.fleet.certificates import AuthorityName, RevocationList
+from openami.fleet.certificates import RevocationList
 from openami.headend.security.authorities import BACKDATE_S, DAY
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from openami.crypto.certificates import Identity
     from openami.fleet.certificates import CertificateStore
-    from openami.headend.security.authorities import Authorities
+    from openami.headend.security.authorities import AuthorityKeeper
 
 CRL_DAYS: Final = 7  # who relies on a list can miss the head-end for half of that
 OVERLAP_S: Final = 3600.0  # clocks of head-ends that share a database differ by less
@@ -43,15 +46,22 @@ class Revocations:
         with self._lock:
             self._serials |= {serial}
 
-    def refresh(self, *, now: float) -> None:
-        """Look what has been revoked, here or by another process."""
+    def look(self, uid: str, *, now: float) -> None:
+        """Look what has been revoked of one device."""
+        found = self._store.revoked_of(uid, now=now)
+        with self._lock:
+            if not self._serials.issuperset(found):
+                self._serials = self._serials.union(found)
+
+    def refresh(self, authorities: Iterable[str], *, now: float) -> None:
+        """Look what these have revoked, here or in another process."""
         with self._lock:
             whole = not 0 <= now - self._whole < WHOLE_S
             since = 0.0 if whole else self._looked - OVERLAP_S
             found = {
                 entry.serial
-                for name in AuthorityName
-                for entry in self._store.revoked(name, now=now, since=since)
+                for authority in authorities
+                for entry in self._store.revoked(authority, now=now, since=since)
             }
             if whole:
                 self._serials, self._whole = frozenset(found), now
@@ -63,30 +73,42 @@ class Revocations:
 class RevocationLists:
     """The lists of revoked certificates (CRL), each made anew when it has to be."""
 
-    def __init__(self, store: CertificateStore, authorities: Authorities) -> None:
+    def __init__(self, store: CertificateStore, authorities: AuthorityKeeper) -> None:
         self._store = store
         self._authorities = authorities
         self._lock = threading.Lock()
-        self._listed: dict[tuple[AuthorityName, int], frozenset[int]] = {}
+        self._listed: dict[tuple[str, int], frozenset[int]] = {}
 
-    def current(self, name: AuthorityName, *, now: float) -> bytes:
+    def current(self, name: str, *, now: float) -> bytes:
         """Return the list of an authority (DER): all that it has revoked until now.
 
         Raises:
+            NotFoundError: there is none of that name, or it is over as all that it has signed.
             StoreError: other head-ends make it all the time (``store.busy``).
         """
+        authority = self._authority(name, now)
         with self._lock:
             for _ in range(_ATTEMPTS):
                 kept = self._store.revocation_list(name)
-                if kept is not None and self._is_current(kept, now):
+                if kept is not None and self._is_current(kept, _end(authority), now):
                     return kept.der
-                made = self._make(name, kept.number + 1 if kept else 1, now)
+                made = self._make(name, authority, kept.number + 1 if kept else 1, now)
                 if self._store.put_revocation_list(made):
                     return made.der
         raise StoreError("the list of revoked certificates changes", code="store.busy")
 
-    def _is_current(self, kept: RevocationList, now: float) -> bool:
-        if not kept.made - BACKDATE_S <= now <= kept.ends - CRL_DAYS * DAY / 2:
+    def _authority(self, name: str, now: float) -> Identity:
+        authority = self._authorities.present.by_id().get(name)
+        if authority is None:
+            raise NotFoundError("there is no such authority")
+        if _end(authority) < now:
+            raise NotFoundError("this authority is over, and so is all that it has signed")
+        return authority
+
+    def _is_current(self, kept: RevocationList, end: float, now: float) -> bool:
+        """Tell whether a list of an authority that is over at ``end`` need not be made anew."""
+        renewed = kept.ends if kept.ends >= end else kept.ends - CRL_DAYS * DAY / 2
+        if not kept.made - BACKDATE_S <= now <= renewed:
             return False
         late = self._store.revoked(kept.authority, now=now, since=kept.made - OVERLAP_S)
         listed = self._serials_of(kept)
@@ -95,16 +117,20 @@ class RevocationLists:
     def _serials_of(self, kept: RevocationList) -> frozenset[int]:
         key = (kept.authority, kept.number)
         if key not in self._listed:
-            others = {k: v for k, v in self._listed.items() if k[0] is not kept.authority}
+            others = {k: v for k, v in self._listed.items() if k[0] != kept.authority}
             listed = frozenset(entry.serial_number for entry in load_crl(kept.der))
             self._listed = {**others, key: listed}
         return self._listed[key]
 
-    def _make(self, name: AuthorityName, number: int, now: float) -> RevocationList:
+    def _make(self, name: str, authority: Identity, number: int, now: float) -> RevocationList:
         revoked = [
             Revoked(entry.serial, entry.when, x509.ReasonFlags(entry.reason))
             for entry in self._store.revoked(name, now=now)
         ]
-        validity = Validity(now - BACKDATE_S, now + CRL_DAYS * DAY)
-        made = make_crl(self._authorities.of(name), revoked, number=number, validity=validity)
+        validity = Validity(now - BACKDATE_S, min(now + CRL_DAYS * DAY, _end(authority)))
+        made = make_crl(authority, revoked, number=number, validity=validity)
         return RevocationList(name, number, made.public_bytes(Encoding.DER), now, validity.end)
+
+
+def _end(authority: Identity) -> float:
+    return authority.certificate.not_valid_after_utc.timestamp()

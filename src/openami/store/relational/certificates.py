@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select, update
+from sqlalchemy.orm import defer
 
 from openami.core.errors import ConflictError, NotFoundError
 from openami.fleet.certificates import (
-    AuthorityName,
     CertificateKind,
     CertificateRecord,
     RevocationList,
     RevokedCertificate,
     TrustAnchor,
+    authority_number,
 )
 from openami.store.relational.audit import audit_row
 from openami.store.relational.engine import insert_ignoring
@@ -92,11 +94,11 @@ class CertificateRepository:
             return True
 
     def revoked(
-        self, authority: AuthorityName, *, now: float, since: float = 0.0
+        self, authority: str, *, now: float, since: float = 0.0
     ) -> Sequence[RevokedCertificate]:
         query = (
             select(CertificateRow.serial, CertificateRow.revoked, CertificateRow.reason)
-            .where(CertificateRow.authority == authority.value)
+            .where(CertificateRow.authority == authority)
             .where(CertificateRow.revoked >= since)
             .where(CertificateRow.not_after >= now)
         )
@@ -107,21 +109,32 @@ class CertificateRepository:
                 if when is not None
             ]
 
-    def revocation_list(self, authority: AuthorityName) -> RevocationList | None:
+    def revoked_of(self, subject: str, *, now: float) -> Sequence[int]:
+        query = (
+            select(CertificateRow.serial)
+            .where(CertificateRow.subject == subject)
+            .where(CertificateRow.kind == CertificateKind.DEVICE.value)
+            .where(CertificateRow.revoked.is_not(None))
+            .where(CertificateRow.not_after >= now)
+        )
         with self._transactions.reading() as session:
-            row = session.get(CrlRow, authority.value)
+            return [int(serial, 16) for serial in session.scalars(query)]
+
+    def revocation_list(self, authority: str) -> RevocationList | None:
+        with self._transactions.reading() as session:
+            row = session.get(CrlRow, authority)
             if row is None:
                 return None
             return RevocationList(authority, row.number, row.der, row.made, row.ends)
 
     def put_revocation_list(self, made: RevocationList) -> bool:
         values = {"number": made.number, "der": made.der, "made": made.made, "ends": made.ends}
-        first = {"authority": made.authority.value, "number": 0, "der": b"", "made": 0, "ends": 0}
+        first = {"authority": made.authority, "number": 0, "der": b"", "made": 0, "ends": 0}
         with self._transactions.writing() as session:
             session.execute(insert_ignoring(self._transactions.dialect, CrlRow).values(first))
             kept = session.execute(
                 update(CrlRow)
-                .where(CrlRow.authority == made.authority.value)
+                .where(CrlRow.authority == made.authority)
                 .where(CrlRow.number == made.number - 1)
                 .values(values)
                 .returning(CrlRow.number)
@@ -129,7 +142,8 @@ class CertificateRepository:
             return kept.first() is not None
 
     def anchors(self) -> Sequence[TrustAnchor]:
-        query = select(AnchorRow).order_by(AnchorRow.manufacturer, AnchorRow.fingerprint)
+        order = (AnchorRow.manufacturer, AnchorRow.fingerprint)
+        query = select(AnchorRow).options(defer(AnchorRow.crl)).order_by(*order)
         with self._transactions.reading() as session:
             return [_anchor(row) for row in session.scalars(query)]
 
@@ -137,20 +151,26 @@ class CertificateRepository:
         with self._transactions.writing() as session:
             if session.get(AnchorRow, anchor.fingerprint) is not None:
                 return False
-            session.add(AnchorRow(**asdict(anchor)))
+            session.add(AnchorRow(**asdict(anchor), crl=b""))
             session.add(audit_row(entry))
             return True
 
-    def set_anchor_list(self, fingerprint: str, crl: bytes, *, entry: AuditEntry) -> TrustAnchor:
+    def anchor_list(self, fingerprint: str) -> bytes:
+        with self._transactions.reading() as session:
+            return _found_anchor(session, fingerprint).crl
+
+    def set_anchor_list(
+        self, fingerprint: str, crl: bytes, *, ends: float, entry: AuditEntry
+    ) -> TrustAnchor:
         with self._transactions.writing() as session:
-            row = _found_anchor(session, fingerprint)
-            row.crl = crl
+            row = _found_anchor(session, fingerprint, lock=True)
+            row.crl, row.listed, row.list_ends = crl, sha256(crl).hexdigest(), ends
             session.add(audit_row(entry))
             return _anchor(row)
 
     def remove_anchor(self, fingerprint: str, *, entry: AuditEntry) -> TrustAnchor:
         with self._transactions.writing() as session:
-            row = _found_anchor(session, fingerprint)
+            row = _found_anchor(session, fingerprint, lock=True)
             session.delete(row)
             session.add(audit_row(entry))
             return _anchor(row)
@@ -163,8 +183,8 @@ def _found(session: Session, serial: int, *, lock: bool = False) -> CertificateR
     return row
 
 
-def _found_anchor(session: Session, fingerprint: str) -> AnchorRow:
-    row = session.get(AnchorRow, fingerprint, with_for_update=True)
+def _found_anchor(session: Session, fingerprint: str, *, lock: bool = False) -> AnchorRow:
+    row = session.get(AnchorRow, fingerprint, with_for_update=lock)
     if row is None:
         raise NotFoundError(f"there is no trust anchor {fingerprint}")
     return row
@@ -177,7 +197,7 @@ def _hex(serial: int) -> str:
 def _row(record: CertificateRecord) -> CertificateRow:
     return CertificateRow(
         serial=_hex(record.serial),
-        authority=record.authority.value,
+        authority=record.authority,
         kind=record.kind.value,
         subject=record.subject,
         der=record.der,
@@ -198,8 +218,11 @@ def _record(row: CertificateRow) -> CertificateRecord:
         not_after=row.not_after,
         revoked=row.revoked,
         reason=row.reason,
+        number=authority_number(row.authority),
     )
 
 
 def _anchor(row: AnchorRow) -> TrustAnchor:
-    return TrustAnchor(row.fingerprint, row.manufacturer, row.der, row.added, row.who, row.crl)
+    return TrustAnchor(
+        row.fingerprint, row.manufacturer, row.der, row.added, row.who, row.listed, row.list_ends
+    )

@@ -19,6 +19,8 @@ class AnchorRow(Base):
     manufacturer: Mapped[str] = mapped_column(Name(64), index=True)
     der: Mapped[bytes]
     crl: Mapped[bytes]
+    listed: Mapped[str] = mapped_column(Name(64), server_default="")
+    list_ends: Mapped[float | None]
     added: Mapped[float]
     who: Mapped[str] = mapped_column(Words)
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from cryptography import x509
 
 from openami.crypto.certificates import fingerprint
-from openami.crypto.revocation import load_crl
 from openami.fleet.operators import Role
 from openami.headend.registry import reason
 from openami.headend.security.authorities import DAY
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from openami.fleet.certificates import AuthorityName, TrustAnchor
+    from openami.fleet.certificates import TrustAnchor
     from openami.headend.services import Services
     from openami.web.auth import Caller
     from openami.web.console.render import Renderer
@@ -35,7 +34,7 @@ PAGE_URL = "/certificates"
 class AuthorityRow:
     """An authority of this head-end; ``ends`` in UTC seconds."""
 
-    name: AuthorityName
+    name: str
     subject: str
     fingerprint: bytes
     ends: float
@@ -118,7 +117,7 @@ class Certificates:
         return back(form, PAGE_URL)
 
 
-def _authority(name: AuthorityName, found: x509.Certificate, now: float) -> AuthorityRow:
+def _authority(name: str, found: x509.Certificate, now: float) -> AuthorityRow:
     ends = found.not_valid_after_utc.timestamp()
     left = max(0.0, (ends - now) / DAY)
     return AuthorityRow(name, found.subject.rfc4514_string(), fingerprint(found), ends, left)
@@ -126,11 +125,10 @@ def _authority(name: AuthorityName, found: x509.Certificate, now: float) -> Auth
 
 def _anchor(anchor: TrustAnchor) -> AnchorRow:
     found = x509.load_der_x509_certificate(anchor.der)
-    until = load_crl(anchor.crl).next_update_utc if anchor.crl else None
     return AnchorRow(
         anchor,
         found.subject.rfc4514_string(),
         fingerprint(found),
         found.not_valid_after_utc.timestamp(),
-        until.timestamp() if until else None,
+        anchor.list_ends,
     )

@@ -9,14 +9,13 @@ from pydantic import Field
 
 from openami.core.clock import utc
 from openami.crypto.certificates import MAX_CERTIFICATE, MAX_REQUEST, fingerprint
-from openami.crypto.revocation import load_crl
 from openami.fleet.certificates import (
-    AuthorityName,
     CertificateKind,
     CertificateRecord,
     TrustAnchor,
 )
-from openami.headend.security.pki import REASONS, chain_pem
+from openami.headend.security.issued import chain_pem
+from openami.headend.security.pki import REASONS
 from openami.web.api.models.common import Cursor, Model, moment
 
 _PEM: int = 2  # octets of PEM for one of DER, with lines and head, at most
@@ -26,7 +25,7 @@ _DAY = 86_400
 class AuthorityModel(Model):
     """An authority of the head-end."""
 
-    name: AuthorityName
+    name: str = Field(description="Such as `devices`, and `devices-2` of the one that followed.")
     subject: str
     fingerprint: str = Field(description="SHA-256 of the certificate.")
     not_after: datetime
@@ -34,7 +33,7 @@ class AuthorityModel(Model):
     certificate: str = Field(description="In PEM.")
 
     @classmethod
-    def of(cls, name: AuthorityName, certificate: x509.Certificate, now: float) -> Self:
+    def of(cls, name: str, certificate: x509.Certificate, now: float) -> Self:
         """Return the model of an authority."""
         ends = certificate.not_valid_after_utc
         return cls(
@@ -70,7 +69,7 @@ class AnchorModel(Model):
             manufacturer=anchor.manufacturer,
             subject=certificate.subject.rfc4514_string(),
             not_after=certificate.not_valid_after_utc,
-            list_ends=load_crl(anchor.crl).next_update_utc if anchor.crl else None,
+            list_ends=moment(anchor.list_ends),
             added=utc(anchor.added),
             who=anchor.who,
             certificate=chain_pem([anchor.der]).decode(),
@@ -96,7 +95,7 @@ class CertificateModel(Model):
     """A certificate that was issued here."""
 
     serial: str = Field(description="In hexadecimal digits.")
-    authority: AuthorityName
+    authority: str
     kind: CertificateKind
     subject: str = Field(description="Serial number of the device, name of server or operator.")
     issued: datetime
