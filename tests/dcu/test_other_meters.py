@@ -251,13 +251,30 @@ async def test_a_cell_that_makes_no_sense_costs_no_other_entry(
         await made.until(lambda: told(made).get("error") is None)
 
 
+async def test_a_row_of_another_width_costs_no_other_entry(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    source = Rows()
+    meter = other_meter(profile(OWN, source, ENERGY_COLUMN))
+    for number in range(93, 97):
+        surplus = [d.u32(0).encode()] * (number == 94)
+        time = NOON + PERIOD * number
+        source.append(time, [stamp(time), d.u32(number).encode(), *surplus])
+    async with chain_of(tmp_path, certificates, OtherLine(at17=meter), load_profile=OWN) as made:
+        await made.start_dcu()
+        await made.until(lambda: bool(values(made, OWN)) and told(made).get("error") is not None)
+        assert told(made)["error"]["code"] == "meter.row"
+        assert told(made)["state"] == "ok"
+        assert values(made, OWN) == {int(NOON) + PERIOD * n: n for n in (93, 95, 96)}
+
+
 async def test_a_profile_that_is_not_there_or_makes_no_sense_costs_no_other(
     tmp_path: Path, certificates: Certificates
 ) -> None:
     source = Rows()
     fill(source, 2)
     time = NOON + PERIOD * 3
-    source.append(time, [stamp(time), d.u32(21).encode(), d.u32(1).encode()])
+    source.append(time, [d.u32(21).encode(), d.u32(1).encode()])
     meter = other_meter(profile(OWN, source, ENERGY_COLUMN))
     async with chain_of(
         tmp_path,
@@ -269,7 +286,7 @@ async def test_a_profile_that_is_not_there_or_makes_no_sense_costs_no_other(
         dcu = await made.start_dcu()
         await made.until(lambda: len(values(made, LOAD)) == 96)
         await made.until(lambda: told(made).get("error") is not None)
-        assert told(made)["error"]["code"] == "profile.columns"
+        assert told(made)["error"]["code"] == "meter.layout"
         assert told(made)["state"] == "ok"
         station = dcu.roster.get(SERIAL)
         assert station is not None

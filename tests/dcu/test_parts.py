@@ -386,6 +386,21 @@ def test_rows_of_another_layout(row: tuple[d.Data, ...]) -> None:
         decode_readings(rows(row), Layout(columns=(CLOCK_COLUMN, ENERGY)), deviation=None)
 
 
+def test_a_row_of_another_width_costs_itself_only() -> None:
+    layout = Layout(columns=(CLOCK_COLUMN, ENERGY))
+    raw = rows(
+        (moment(START), d.u32(1)),
+        (moment(START + 900), d.u32(2), d.u32(0)),
+        (moment(START + 1800), d.u32(3)),
+    )
+    for decode in (decode_readings, decode_events):
+        with pytest.raises(LayoutError):  # it may have been made otherwise since
+            decode(raw, layout, deviation=None)
+        found = decode(raw, layout, deviation=None, fresh=True)
+        assert found.times.tolist() == [START, START + 1800]
+        assert (found.misshapen, found.misplaced) == (1, 0)
+
+
 EXPORT = Column(class_id=3, obis="1.0.2.8.0.255", attribute=2, scaler=-1, unit=30)
 
 

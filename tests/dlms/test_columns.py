@@ -535,3 +535,42 @@ def test_templates_are_bounded_and_don_t_mislead() -> None:
         row = d.structure(d.u32(5), *cells)
         found = decode_profile(d.array(row, row).encode())
         assert [column[0] for column in found.columns] == row.native()
+
+
+# Rows of another width
+
+
+def test_rows_of_another_width_cost_only_themselves() -> None:
+    """A null after one would repeat what is not known; the next whole row is good again."""
+    rows = [
+        d.structure(d.u8(1), d.u8(10)),
+        d.structure(d.u8(2)),
+        d.structure(d.u8(3), d.null()),
+        d.structure(d.u8(4), d.u8(40)),
+        d.structure(d.u8(5), d.null()),
+        d.structure(d.u8(6), d.u8(60), d.u8(0)),
+    ]
+    found = decode_profile(d.array(*rows).encode(), width=2)
+    assert [column.tolist() for column in found.columns] == [[1, 4, 5], [10, 40, 40]]
+    assert (found.rows, found.left_out) == (3, 3)
+    with pytest.raises(DecodeError) as caught:
+        decode_profile(d.array(*rows).encode())
+    assert caught.value.code == "profile.columns"
+
+
+@pytest.mark.parametrize("cells", [(d.u8(1),), (d.u8(1), d.null(), d.u8(2))])
+def test_a_buffer_of_another_width_has_no_rows(cells: tuple[d.Data, ...]) -> None:
+    buffer = d.array(*[d.structure(*cells)] * 3).encode()
+    found = decode_profile(buffer, width=2)
+    assert (found.rows, found.columns, found.left_out) == (0, (), 3)
+    assert decode_profile(buffer, width=len(cells)).left_out == 0
+
+
+@given(st.lists(st.lists(st.integers(0, 255), min_size=1, max_size=3), max_size=8))
+@settings(max_examples=100, deadline=None)
+def test_a_width_takes_the_rows_that_have_it(rows: list[list[int]]) -> None:
+    buffer = d.array(*(d.structure(*map(d.u8, row)) for row in rows)).encode()
+    found = decode_profile(buffer, width=2)
+    good = [row for row in rows if len(row) == 2]
+    assert [list(row) for row in zip(*found.columns, strict=True)] == good
+    assert (found.rows, found.left_out) == (len(good), len(rows) - len(good))

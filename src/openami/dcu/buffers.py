@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -54,11 +54,13 @@ class Entries:
         times: seconds UTC, those that no calendar has left out.
         digests: a fingerprint of each row.
         misplaced: rows left out because their time can not be.
+        misshapen: rows left out because they have not as many columns as the profile.
     """
 
     times: npt.NDArray[np.int64]
     digests: npt.NDArray[np.int64]
     misplaced: int
+    misshapen: int
 
     def __len__(self) -> int:
         return len(self.times)
@@ -145,48 +147,58 @@ def decode_readings(
         raw: the Data of the answer.
         layout: of the profile.
         deviation: minutes local to UTC for clocks that do not say.
-        fresh: the layout was read just now: a channel without a single number is left out. It may
-            be another profile's otherwise.
+        fresh: the layout was read just now: a channel without a single number is left out, and
+            so is a row of another width. It may be another profile's otherwise.
 
     Raises:
         DecodeError: it is no buffer; ``LayoutError`` if it is another profile's.
     """
-    columns, times, good = _common(raw, layout, deviation)
+    columns, times, good = _common(raw, layout, deviation, fresh=fresh)
     channels = _channels(columns, layout, good, fresh=fresh)
     status = _status(columns, layout, good)
     marks = np.stack([status.astype(np.int64), *(cells.marks for _, cells in channels)], axis=1)
     digests = np.array([zlib.crc32(row) for row in np.ascontiguousarray(marks)], np.int64)
     odd = sum(cells.odd for _, cells in channels)
-    return ReadingRows(times[good], digests, int((~good).sum()), status, channels, odd)
+    misplaced = int((~good).sum())
+    return ReadingRows(times[good], digests, misplaced, columns.left_out, status, channels, odd)
 
 
-def decode_events(raw: bytes, layout: Layout, *, deviation: int | None) -> EventRows:
+def decode_events(
+    raw: bytes, layout: Layout, *, deviation: int | None, fresh: bool = False
+) -> EventRows:
     """Return the rows of an event log's buffer; see ``decode_readings``."""
-    columns, times, good = _common(raw, layout, deviation)
+    columns, times, good = _common(raw, layout, deviation, fresh=fresh)
     places = np.flatnonzero(good)
     codes = _codes(columns, layout, places)
     details = _details(columns, layout, places)
     ordinals = _ordinals(times[good])
     digests = [zlib.crc32(repr(row).encode()) for row in zip(codes, ordinals, details, strict=True)]
     return EventRows(
-        times[good], np.array(digests, np.int64), int((~good).sum()), codes, ordinals, details
+        times[good],
+        np.array(digests, np.int64),
+        int((~good).sum()),
+        columns.left_out,
+        codes,
+        ordinals,
+        details,
     )
 
 
 def _common(
-    raw: bytes, layout: Layout, deviation: int | None
+    raw: bytes, layout: Layout, deviation: int | None, *, fresh: bool
 ) -> tuple[ProfileColumns, npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """Return a buffer's columns, its times, and which of them can be."""
     clocks = [place for place, column in enumerate(layout.columns) if is_moment(column)]
+    wanted = len(layout.columns)
     columns = decode_profile(
-        raw, default_deviation=deviation, period=layout.period or None, clocks=clocks
+        raw, default_deviation=deviation, period=layout.period or None, clocks=clocks, width=wanted
     )
+    if columns.left_out and not fresh:
+        raise LayoutError(f"{columns.left_out} rows that have not {wanted} columns")
     if layout.newest_first:
         columns = _reversed(columns)
     if not columns.rows:
         return columns, np.empty(0, np.int64), np.empty(0, np.bool_)
-    if len(columns.columns) != len(layout.columns):
-        raise LayoutError(f"rows of {len(columns.columns)} columns, not {len(layout.columns)}")
     clock = next((i for i, column in enumerate(layout.columns) if is_clock(column)), None)
     if clock is None or columns.columns[clock].dtype.kind != "M":
         raise LayoutError("rows without a clock")
@@ -195,10 +207,10 @@ def _common(
 
 
 def _reversed(columns: ProfileColumns) -> ProfileColumns:
-    return type(columns)(
-        columns.rows,
-        tuple(column[::-1] for column in columns.columns),
-        tuple(None if octets is None else octets[::-1] for octets in columns.statuses),
+    return replace(
+        columns,
+        columns=tuple(column[::-1] for column in columns.columns),
+        statuses=tuple(None if octets is None else octets[::-1] for octets in columns.statuses),
     )
 
 

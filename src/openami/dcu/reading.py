@@ -85,6 +85,7 @@ class ProfileReader:
         more: some was left for the next visit.
         fresh: the layout was read just now.
         misplaced: entries that were left out because their time can not be.
+        misshapen: entries that were left out because they have more or fewer columns.
         odd: cells that were left out because they are no reading.
     """
 
@@ -101,6 +102,7 @@ class ProfileReader:
     more: bool = False
     fresh: bool = False
     misplaced: int = 0
+    misshapen: int = 0
     odd: int = 0
     _ahead: dict[Window, bytes] = field(default_factory=dict, init=False)
     _again: bool = field(default=False, init=False)
@@ -112,6 +114,12 @@ class ProfileReader:
         """What was wrong with entries that were read: code and message."""
         if self.misplaced:
             return "meter.clock", f"{self.profile}: {self.misplaced} entries have no possible time"
+        if self.misshapen:
+            wanted = len(self.layout.columns)
+            return (
+                "meter.row",
+                f"{self.profile}: {self.misshapen} entries have not {wanted} columns",
+            )
         if self.odd:
             return "meter.value", f"{self.profile}: {self.odd} captured values are no readings"
         return None
@@ -189,7 +197,8 @@ class ProfileReader:
             return max(0, int(self.now.wall) - self.now.history)
         rows = self._decode(raw)
         if not len(rows):
-            return None if not rows.misplaced else max(0, int(self.now.wall) - self.now.history)
+            more = rows.misplaced or rows.misshapen
+            return max(0, int(self.now.wall) - self.now.history) if more else None
         return int(rows.times.min())
 
     async def _fetch(self, window: Window) -> ReadingRows | EventRows:
@@ -211,11 +220,12 @@ class ProfileReader:
         deviation = self.now.deviation
         rows: ReadingRows | EventRows
         if self.events:
-            rows = decode_events(raw, self.layout, deviation=deviation)
+            rows = decode_events(raw, self.layout, deviation=deviation, fresh=self.fresh)
         else:
             rows = decode_readings(raw, self.layout, deviation=deviation, fresh=self.fresh)
             self.odd += rows.odd
         self.misplaced += rows.misplaced
+        self.misshapen += rows.misshapen
         return rows
 
     def _sift(self, rows: ReadingRows | EventRows, *, again: bool) -> Sifted:

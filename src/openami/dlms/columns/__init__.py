@@ -39,6 +39,7 @@ def decode_profile(
     default_deviation: int | None = None,
     period: int | None = None,
     clocks: Collection[int] | None = None,
+    width: int | None = None,
 ) -> ProfileColumns:
     """Decode the buffer of one profile, an encoded array of structures.
 
@@ -51,11 +52,15 @@ def decode_profile(
         period: the capture period in seconds, for clocks that are null; without it they are NaT.
         clocks: which columns are date-times, counted from 0, as the capture objects tell; without
             it those whose first value has a date-time's type, or twelve octets that look like one.
+        width: how many columns there are, as the capture objects tell: rows of another width are
+            left out and counted.
 
     Raises:
-        DecodeError: the octets are no array of structures with the same number of elements.
+        DecodeError: the octets are no array of structures; ``profile.columns``, they have not all
+            the same number of elements and no ``width`` is given.
     """
-    reading = Reading(default_deviation, period, None if clocks is None else frozenset(clocks))
+    places = None if clocks is None else frozenset(clocks)
+    reading = Reading(default_deviation, period, places, width)
     return _decode(buffer, reading)
 
 
@@ -104,7 +109,11 @@ def _decode(buffer: bytes, reading: Reading) -> ProfileColumns:
     found = None
     if count:
         found = _by_template(buffer[start:], [count], reading)
-    return decode_rows(buffer, reading) if found is None else found
+    if found is None:
+        return decode_rows(buffer, reading)
+    if reading.width not in {None, len(found.columns)}:
+        return ProfileColumns(0, left_out=found.rows)
+    return found
 
 
 def _joined(

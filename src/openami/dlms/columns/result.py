@@ -46,11 +46,13 @@ class ProfileColumns:
             with nulls before its first value, is one of objects, None for null.
         statuses: for each column of date-times the clock's status octets, FF where there is none;
             None for the others.
+        left_out: how many rows were not of the width that was asked for.
     """
 
     rows: int
     columns: tuple[Column, ...] = ()
     statuses: tuple[Status | None, ...] = ()
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,13 @@ class Reading:
         default_deviation: minutes from local time to UTC, for date-times that name none.
         period: seconds from row to row, for a clock that is null; NaT without it.
         clocks: the columns of date-times; None: those whose first value looks like one.
+        width: of the rows that are wanted; None: all must be as wide as the first.
     """
 
     default_deviation: int | None = None
     period: int | None = None
     clocks: frozenset[int] | None = None
+    width: int | None = None
 
 
 def objects(values: Sequence[Any]) -> Column:

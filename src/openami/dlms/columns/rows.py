@@ -42,16 +42,19 @@ def decode_rows(buffer: bytes, reading: Reading) -> ProfileColumns:
     Raises:
         DecodeError: it is no array of structures, all with as many elements.
     """
-    rows = read_rows(buffer)
+    rows, left_out = read_rows(buffer, reading.width)
     if not rows:
-        return ProfileColumns(0)
+        return ProfileColumns(0, left_out=left_out)
     pairs = [_column(cells, index, reading) for index, cells in enumerate(zip(*rows, strict=True))]
     columns = tuple(column for column, _ in pairs)
-    return ProfileColumns(len(rows), columns, tuple(status for _, status in pairs))
+    return ProfileColumns(len(rows), columns, tuple(status for _, status in pairs), left_out)
 
 
-def read_rows(buffer: bytes) -> list[Row]:
-    """Return the rows of a buffer.
+def read_rows(buffer: bytes, width: int | None = None) -> tuple[list[Row], int]:
+    """Return the rows of a buffer, and how many more it has that are left out.
+
+    With a ``width``, rows of another one are left out, and after them those with a null, which
+    would repeat what is not known.
 
     Raises:
         DecodeError: see ``decode_rows``.
@@ -62,11 +65,18 @@ def read_rows(buffer: bytes) -> list[Row]:
     if count > r.remaining:  # a row has an octet at least
         raise r.error(f"{count} rows in {r.remaining} octets")
     rows: list[Row] = []
+    known = True  # what a null repeats
     for _ in range(count):
         start = r.offset
         row = Data.decode(r)
         if row.type is not DataType.STRUCTURE:
             raise DecodeError("a row is a structure", offset=start, code="profile.row")
+        if width is not None:
+            nulls = any(cell.type is DataType.NULL for cell in row.value)
+            known = len(row.value) == width and (known or not nulls)
+            if known:
+                rows.append(row.value)
+            continue
         if rows and len(row.value) != len(rows[0]):
             raise DecodeError(
                 f"{len(rows[0])} columns wanted, {len(row.value)} found",
@@ -75,7 +85,7 @@ def read_rows(buffer: bytes) -> list[Row]:
             )
         rows.append(row.value)
     r.finish()
-    return rows
+    return rows, count - len(rows)
 
 
 def _column(cells: Sequence[Data], index: int, reading: Reading) -> tuple[Column, Status | None]:
