@@ -522,6 +522,16 @@ def test_a_late_answer() -> None:
     assert device.gate.performed == [("Add", "./A")]
 
 
+def test_a_timer_that_fires_again_before_the_message_is_sent() -> None:
+    device = Device()
+    timer = device.client.next_timer()
+    assert timer is not None
+    for late in (0, 30):
+        device.client.handle_timer(timer + late)
+    assert device.client.next_outgoing() is not None
+    assert device.client.next_outgoing() is None
+
+
 def test_any_room_of_a_server() -> None:
     """However little it leaves, the client answers within it or ends the session."""
     ended = set()

@@ -48,8 +48,7 @@ MAX_ANSWERS: Final = 16_384
 """Answers that wait: those of eight messages of the most commands. A peer that takes little in a
 message and goes on with commands, in place of fetching its answers, would have us hold them."""
 _MIN_CHUNK: Final = 64  # octets of data; less is not worth a command of its own
-_WIDEST_ID: Final = 9_999  # what a command is measured with
-_SLACK: Final = 4  # octets: the code page may be switched before and after a command
+_WIDEST_ID: Final = 99_999  # what a command is measured with; more of them have megabytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,4 +355,4 @@ class Outbox:
         message = Message(header, (number(command, widest),), final=True)
         empty = Message(header, (), final=True)
         media = self.media
-        return len(encode_message(message, media)) - len(encode_message(empty, media)) + _SLACK
+        return len(encode_message(message, media)) - len(encode_message(empty, media))

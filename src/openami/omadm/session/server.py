@@ -336,7 +336,6 @@ class ServerSession:
         return self._make(message.header, verdict, own=own)
 
     def _abort(self, message: Message, verdict: Verdict, *, by_device: bool) -> Outgoing:
-        self._outbox.commands.clear()
         if not by_device:
             self._outbox.answer(Alert(0, AlertCode.SESSION_ABORT))
         answer = self._make(message.header, verdict, own=False, alone=True)
@@ -368,8 +367,6 @@ class ServerSession:
             self._events.append(NonceChanged(self._account))
 
     def _end(self, end: End, code: str | None = None, message: str = "") -> None:
-        if self.closed:
-            return
         self._move(ServerStep.ENDED)
         self._deadline = None
         waiting = dict.fromkeys(
