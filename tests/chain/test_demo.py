@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 from asyncio.subprocess import PIPE
 from contextlib import asynccontextmanager, suppress
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.chain
 
 OPTIONS: Final = ("--speed", "720", "--meters", "4", "--dcus", "2", "--port", "0", "--json")
+STEPS: Final = (
+    "starts with its factory identity", "registered by SSMP", "first session", "configured:",
+    "collects:",
+)  # fmt: skip
 SIDES: Final = {
     "meters", "meters_read", "metered_wh", "stored_wh", "readings", "duplicates", "gaps",
 }  # fmt: skip
@@ -64,6 +69,9 @@ async def test_the_demo_ends_with_equal_sides(tmp_path: Path) -> None:
     assert result["duplicates"] == result["gaps"] == 0
     assert result["readings"] > 0
     assert "agree to the watt-hour" in said.decode()
+    for uid in ("DCU-1", "DCU-2"):
+        told = [line.split(maxsplit=1)[1] for line in said.decode().splitlines() if uid in line]
+        assert [text.startswith(step) for text, step in zip(told, STEPS, strict=True)] == [True] * 5
 
 
 async def test_ctrl_c_ends_the_demo_in_good_order(tmp_path: Path) -> None:
@@ -82,14 +90,21 @@ async def test_ctrl_c_ends_the_demo_in_good_order(tmp_path: Path) -> None:
     assert result["agrees"] is True
 
 
-@pytest.mark.parametrize("numbers", [(signal.SIGINT, signal.SIGINT), (signal.SIGHUP,)])
+@pytest.mark.parametrize(
+    ("moment", "numbers"),
+    [
+        (b"street 1", (signal.SIGINT,)),  # nothing to compare yet
+        (b"meters read", (signal.SIGINT, signal.SIGINT)),
+        (b"meters read", (signal.SIGHUP,)),
+    ],
+)
 async def test_it_ends_at_once_if_it_must_and_leaves_nothing(
-    tmp_path: Path, numbers: tuple[signal.Signals, ...]
+    tmp_path: Path, moment: bytes, numbers: tuple[signal.Signals, ...]
 ) -> None:
     state = tmp_path / "demo"
     async with demo(state) as process:
         assert process.stderr is not None
-        while b"street 1" not in (line := await process.stderr.readline()):
+        while moment not in (line := await process.stderr.readline()):
             assert line, "the demo ended by itself"
         assert len(children(state)) > 1
         process.send_signal(numbers[0])
@@ -101,3 +116,14 @@ async def test_it_ends_at_once_if_it_must_and_leaves_nothing(
         assert process.returncode == 130, said.decode()
         assert (output, b"Traceback" in said) == (b"", False)
         assert children(state) == []
+
+
+async def test_a_port_that_is_taken_is_told_before_anything_starts(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        async with demo(tmp_path / "demo", "--port", port) as process:
+            output, said = await process.communicate()
+    assert (process.returncode, output) == (5, b"")
+    assert said.startswith(b"error[transport.in-use]: the console can not listen on port")
+    assert b"hint: --port 0" in said
+    assert not (tmp_path / "demo").exists()

@@ -1,4 +1,4 @@
-"""How the demo's DCUs arrive: expected, registered, in a first session, configured.
+"""How the demo's DCUs arrive: expected, registered, in a first session, configured, collecting.
 
 All that is told of them here the head-end is asked for, over its REST API.
 """
@@ -6,10 +6,11 @@ All that is told of them here the head-end is asked for, over its REST API.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from openami.cli.api import PREFIX, checked, connected, get_json
+from openami.cli.output import counted
 from openami.core.errors import TransportTimeoutError
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from openami.cli.demo.chain import Chain
     from openami.headend.security.maker import MadeDevice
     from openami.transport.http import HttpClient
+
+    Step = Callable[[HttpClient, str], Awaitable[str | None]]
 
 MAKER: Final = "OpenAMI"
 GROUP: Final = "all"
@@ -63,10 +66,20 @@ async def _group(
 
 @dataclass(slots=True)
 class Arrival:
-    """One DCU on its way; ``steps`` are those that it has done."""
+    """One DCU on its way, and the steps that it has not done yet."""
 
     uid: str
-    steps: list[str] = field(default_factory=list)
+    steps: list[Step]
+
+    async def look(self, client: HttpClient, say: Callable[[str], None]) -> bool:
+        """Say which steps have been done since the last look; return whether all have."""
+        while self.steps:
+            words = await self.steps[0](client, self.uid)
+            if words is None:
+                return False
+            del self.steps[0]
+            say(f"{self.uid}: {words}")
+        return True
 
 
 async def arrived(chain: Chain, uids: Sequence[str]) -> None:
@@ -76,31 +89,25 @@ async def arrived(chain: Chain, uids: Sequence[str]) -> None:
         TransportTimeoutError: ``demo.arrival``, one is not in time.
     """
     assert chain.target is not None
-    arrivals = [Arrival(uid) for uid in uids]
-    waiting = arrivals
+    waiting = [Arrival(uid, [_registered, _met, _configured]) for uid in uids]
     try:
         async with connected(chain.target) as client, asyncio.timeout(ARRIVE_S):
             while waiting:
                 chain.processes.check()
-                for arrival in waiting:
-                    await _look(client, arrival, chain.say)
-                waiting = [arrival for arrival in arrivals if len(arrival.steps) < len(_STEPS)]
+                waiting = [each for each in waiting if not await each.look(client, chain.say)]
                 await asyncio.sleep(0.2)
     except TimeoutError:
-        late = ", ".join(arrival.uid for arrival in waiting)
+        late = ", ".join(each.uid for each in waiting)
         raise TransportTimeoutError(
-            f"not configured in time: {late}", code="demo.arrival"
+            f"not configured in time: {late}",
+            hint="a machine with little to spare is slow: --dcus 1; --state DIR keeps the logs",
+            code="demo.arrival",
         ) from None
 
 
-async def _look(client: HttpClient, arrival: Arrival, say: Callable[[str], None]) -> None:
-    """Say the next steps of a DCU, as far as it has come."""
-    for step in _STEPS[len(arrival.steps) :]:
-        words = await step(client, arrival.uid)
-        if words is None:
-            return
-        arrival.steps.append(words)
-        say(f"{arrival.uid}: {words}")
+def collecting(uids: Sequence[str]) -> list[Arrival]:
+    """Return the last step of DCUs that are configured: readings of theirs are stored."""
+    return [Arrival(uid, [_collects]) for uid in uids]
 
 
 async def _registered(client: HttpClient, uid: str) -> str | None:
@@ -129,11 +136,13 @@ async def _configured(client: HttpClient, uid: str) -> str | None:
     wanted = [node for node in tree["nodes"] if node["wanted"] is not None]
     if tree["known_at"] is None or tree["pending"] or tree["refused"]:
         return None
-    return f"configured: {len(wanted)} values of its tree are as wanted; it collects"
+    return f"configured: {len(wanted)} values of its tree are as wanted"
 
 
-_STEPS: Final[tuple[Callable[[HttpClient, str], Awaitable[str | None]], ...]] = (
-    _registered,
-    _met,
-    _configured,
-)
+async def _collects(client: HttpClient, uid: str) -> str | None:
+    meters = (await get_json(client, "/devices", kind="meter", dcu=uid, limit=1000))["items"]
+    read = [meter for meter in meters if meter["last_read"] is not None]
+    if not read:
+        return None
+    first = min(read, key=lambda meter: str(meter["last_read"]))["serial"]
+    return f"collects: {counted(len(meters), 'meter')} found, {first} read, its readings stored"

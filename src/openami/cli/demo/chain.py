@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from openami.cli.api import PREFIX, Target, checked, connected
 from openami.cli.demo import arrival
+from openami.cli.output import counted
 from openami.core.clock import isoformat
 from openami.headend.security.maker import DeviceType, make_device, make_maker
 
@@ -47,6 +48,11 @@ class Plan:
         return [base + (index < more) for index in range(self.dcus)]
 
     @property
+    def reading(self) -> list[str]:
+        """The DCUs that have a meter to read."""
+        return [uid for uid, meters in zip(self.uids, self.streets, strict=True) if meters]
+
+    @property
     def load_period(self) -> int:
         """Seconds of the demo's clock between two readings: about 2.5 real ones, in whole periods."""
         return max(1, round(2.5 * self.factor / 900)) * 900
@@ -65,7 +71,7 @@ class Chain:
     target: Target | None = None
 
     async def start(self) -> None:
-        """Start everything; returns when the DCUs have begun.
+        """Start everything; returns when the DCUs are configured.
 
         Raises:
             OpenAmiError: a process did not start.
@@ -82,7 +88,6 @@ class Chain:
         await self.processes.start(
             "headend", "headend", "run", "--json", "--state", str(self.state / "headend"),
             "--listen", f"127.0.0.1:{self.plan.port}", "--device-listen", "127.0.0.1:0",
-            "--security-listen", "127.0.0.1:0",
             "--security-listen", "127.0.0.1:0",
             "--timezone", ZONE, "--clock", self.plan.clock, "--log-level", "warning",
             "--set", "compact_every_s=60",
@@ -125,7 +130,8 @@ class Chain:
             facts = await self.processes.ready(f"street-{index + 1}")
             self.streets.append(facts)
             self.say(
-                f"street {index + 1}: {meters} meters on one HDLC line, modem {facts['modem']}"
+                f"street {index + 1}: {counted(meters, 'meter')} on one HDLC line,"
+                f" modem {facts['modem']}"
             )
 
     async def _import_shipments(self) -> None:
@@ -137,7 +143,7 @@ class Chain:
                         f"{PREFIX}/shipments", content=read(facts["shipment"]).encode()
                     )
                 )
-        self.say(f"head-end: expects {self.plan.meters} meters, their keys are in its vault")
+        self.say(f"head-end: expects {counted(self.plan.meters, 'meter')}, keys in its vault")
 
     async def _make_dcus(self) -> None:
         """Make the DCUs in a factory, and let the head-end know of them and what it wants."""
@@ -149,7 +155,8 @@ class Chain:
             make_device(factory / "maker", uid, kind, factory / uid, now=now)
             for uid in self.plan.uids
         ]
-        self.say(f"factory: {self.plan.dcus} DCUs, each with an identity and an address to ask at")
+        made_of = f"an identity of its own and the address {self.headend['security']}"
+        self.say(f"factory: makes {counted(self.plan.dcus, 'DCU')}, each with {made_of}")
         regions = {uid: f"Street {number}" for number, uid in enumerate(self.plan.uids, 1)}
         anchor = read(str(factory / "maker" / "anchor.pem"))
         await arrival.expect(self, anchor, made, regions)
@@ -168,7 +175,7 @@ class Chain:
                 "--state", str(self.state / uid.lower()),
                 "--clock", self.plan.clock, "--log-level", "info",
             )  # fmt: skip
-            self.say(f"{uid}: starts with nothing but its factory identity")
+            self.say(f"{uid}: starts with its factory identity and that address, nothing else")
 
     def _wanted(self) -> dict[str, object]:
         """Return what DCUs do otherwise because a day passes in minutes."""

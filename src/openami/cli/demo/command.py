@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
+import socket
 import tempfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -15,7 +16,7 @@ import click
 
 from openami.cli.options import examples
 from openami.cli.output import emit_json, json_option, note
-from openami.core.errors import ConfigError, OpenAmiError
+from openami.core.errors import ConfigError, OpenAmiError, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -110,6 +111,7 @@ def demo(
     intervals are collected, and the meters' registers are compared with what the store holds.
     """
     seconds = length(duration) if duration else None
+    _check_port(port)
     with ExitStack() as stack:
         if state is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="openami-demo-")))
@@ -127,6 +129,24 @@ def demo(
         raise DemoError("the store and the meters do not agree")
 
 
+def _check_port(port: int) -> None:
+    """Return if the console can listen there.
+
+    Raises:
+        TransportError: ``transport.in-use``, something else does.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise TransportError(
+                f"the console can not listen on port {port}: {error.strerror}",
+                hint='--port 0 takes any free one: make demo ARGS="--port 0"',
+                code="transport.in-use",
+            ) from error
+
+
 async def _run(
     folder: Path, seconds: float | None, speed: float, meters: int, dcus: int, port: int
 ) -> dict[str, Any]:
@@ -140,12 +160,13 @@ async def _run(
     since = start - HISTORY_S
     plan = Plan(dcus, meters, str(settings), since, speed, port)
     clock = settings.clock()
-    stop = asyncio.Event()
-    with _interrupts(stop):
+    stop, begun = asyncio.Event(), asyncio.Event()
+    with _interrupts(stop, begun):
         async with Processes(folder / "logs") as processes:
-            chain = Chain(plan, folder, processes, note)
+            chain = Chain(plan, folder, processes, _say)
             await chain.start()
-            _greet(chain, folder)
+            begun.set()
+            _greet(chain, folder, endless=seconds is None)
             await _watch(chain, clock, stop, seconds)
             outcome = await _finish(chain, clock, since)
             note("stopping")
@@ -154,8 +175,10 @@ async def _run(
 
 
 @contextmanager
-def _interrupts(stop: asyncio.Event) -> Iterator[None]:
+def _interrupts(stop: asyncio.Event, begun: asyncio.Event) -> Iterator[None]:
     """Let the first Ctrl-C end the demo in good order; a second one, or a terminal that goes, now.
+
+    Until it has ``begun`` there is nothing to compare: then the first one ends it now.
 
     Raises:
         Abort: it had to end now. The other processes have been stopped, too.
@@ -170,6 +193,10 @@ def _interrupts(stop: asyncio.Event) -> Iterator[None]:
         task.cancel()
 
     def in_order() -> None:
+        if not begun.is_set():
+            note("stopping")
+            now()
+            return
         for number in ENDING:
             loop.add_signal_handler(number, now)
         stop.set()
@@ -186,7 +213,13 @@ def _interrupts(stop: asyncio.Event) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
-def _greet(chain: Chain, folder: Path) -> None:
+def _say(text: str) -> None:
+    """Tell who does what, in two columns."""
+    who, _, what = text.partition(": ")
+    note(f"  {who:<9} {what}")
+
+
+def _greet(chain: Chain, folder: Path, *, endless: bool) -> None:
     password = Path(chain.headend["admin_password"]).read_text("utf-8").strip()
     note("")
     note(
@@ -194,21 +227,25 @@ def _greet(chain: Chain, folder: Path) -> None:
     )
     note(f"  sign in   admin / {password}")
     note(f"  state     {folder}")
+    if endless:
+        note("  Ctrl-C    ends it, and compares what was metered with what is stored")
     note("")
 
 
 async def _watch(chain: Chain, clock: Clock, stop: asyncio.Event, seconds: float | None) -> None:
     """Show how it goes until it is time to end."""
     from openami.cli.api import connected
-    from openami.cli.demo import audit
+    from openami.cli.demo import arrival, audit
 
     assert chain.target is not None
+    waiting = arrival.collecting(chain.plan.reading)
     loop = asyncio.get_running_loop()
     deadline = None if seconds is None else loop.time() + seconds
     serials = [meter["serial"] for _, meter in audit.shipped(chain)]
     async with connected(chain.target) as client:
         while not stop.is_set() and (deadline is None or loop.time() < deadline):
             chain.processes.check()
+            waiting = [each for each in waiting if not await each.look(client, chain.say)]
             note(await _line(client, clock, serials))
             wait = 2.0 if deadline is None else min(2.0, max(0.0, deadline - loop.time()))
             try:

@@ -97,6 +97,6 @@ class Processes:
             tail = []
         return TransportError(
             "\n".join([f"the process {name} {what}", *tail]),
-            hint=f"its whole log is {path}; --state DIR keeps it",
+            hint="--state DIR keeps its whole log, in DIR/logs",
             code="demo.process",
         )
