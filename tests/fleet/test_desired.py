@@ -140,12 +140,28 @@ def test_a_refused_value_is_not_sent_again_until_another_is_wanted() -> None:
         ("int", "5", "6", False),
         ("int", "5", "x", False),
         ("float", "1.0", "1", True),
+        ("int", "16", "0x10", True),
+        ("int", "016", "16", True),
+        ("int", "16", "0x1g", False),
+        ("float", "1e1", " 10", True),
         ("bool", "True", "true", True),
+        ("bool", "1", "true", True),
+        ("bool", "0", "false", True),
+        ("bool", "1", "false", False),
+        ("bool", "yes", "true", False),
+        ("bin", "AAEC", "AAE\nC", True),
+        ("bin", "AAEC", "AAE", False),
+        ("xml", "<a><b/></a>", '<?xml version="1.0"?>\n<a>\n  <b></b>\n</a>\n', True),
+        ("xml", "<a b='1' c='2'/>", '<a c="2" b="1"></a>', True),
+        ("xml", "<a>x y</a>", "<a>xy</a>", False),
+        ("xml", "<a/>", "<a>", False),
+        ("xml", "<a/>", '<!DOCTYPE a [<!ENTITY b "c">]><a/>', False),
+        ("chr", "true", "1", False),
         ("chr", "1.0", "1", False),
         ("chr", "1", "1", True),
     ],
 )
-def test_numbers_are_equal_in_any_form(form: str, one: str, other: str, *, same: bool) -> None:
+def test_values_are_equal_in_any_form(form: str, one: str, other: str, *, same: bool) -> None:
     assert equal(form, one, other) is same
 
 

@@ -8,10 +8,11 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from tests.support.hardware import hardware_of
 
 from openami.cli.main import main
 from openami.core.errors import ConfigError, SecurityError
-from openami.crypto.certificates import NO_EXPIRY, Purpose, hardware_of, uid_of
+from openami.crypto.certificates import NO_EXPIRY, Purpose, uid_of
 from openami.crypto.chains import Trust, verify
 from openami.fleet.expected import read_expected
 from openami.headend.security.maker import DeviceType, make_device, make_maker, numbered

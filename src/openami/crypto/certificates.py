@@ -252,24 +252,6 @@ def names_of(certificate: Certificate) -> frozenset[str]:
     return frozenset(str(name.value) for name in names)
 
 
-def hardware_of(certificate: Certificate) -> HardwareModule | None:
-    """Return which hardware holds the key of an IDevID; None where it does not say.
-
-    Raises:
-        SecurityError: it says so in a wrong form (``certificate.form``).
-    """
-    try:
-        kind = x509.SubjectAlternativeName
-        extension = certificate.extensions.get_extension_for_class(kind)
-    except x509.ExtensionNotFound:
-        return None
-    except ValueError as error:
-        raise SecurityError("extensions in a wrong form", code="certificate.form") from error
-    names = extension.value.get_values_for_type(x509.OtherName)
-    wanted = [name.value for name in names if name.type_id == HARDWARE_MODULE_NAME]
-    return HardwareModule.decode(wanted[0]) if wanted else None
-
-
 def load_certificate(der: bytes) -> Certificate:
     """Read a certificate.
 
