@@ -130,12 +130,18 @@ def client_of(
     running: Running, identity: bytes | None, base_url: str | None = None
 ) -> httpx.AsyncClient:
     """Return a client of the security listener that shows ``identity``."""
+    context = context_of(running, identity)
+    return httpx.AsyncClient(
+        base_url=base_url or running.security_url, verify=context, trust_env=False, timeout=60
+    )
+
+
+def context_of(running: Running, identity: bytes | None) -> ssl.SSLContext:
+    """Return TLS of a client that shows ``identity``."""
     context = ssl.create_default_context(cafile=str(running.home.authority))
     if identity is not None:
         with tempfile.NamedTemporaryFile() as file:
             file.write(identity)
             file.flush()
             context.load_cert_chain(Path(file.name))
-    return httpx.AsyncClient(
-        base_url=base_url or running.security_url, verify=context, trust_env=False, timeout=60
-    )
+    return context

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 import structlog
-from tests.support.factory import DAY, INFO, FactoryDevice, Maker, client_of
+from tests.support.factory import DAY, INFO, FactoryDevice, Maker, client_of, context_of
 from tests.support.headend import running_headend
 from tests.support.pki import authorities_of, issue_by_hand
 
+from openami.core.clock import ManualClock
 from openami.core.errors import ConfigError
 from openami.crypto import certificates as c
 from openami.fleet.certificates import AuthorityName
 from openami.fleet.devices import LifecycleState
 from openami.fleet.expected import ExpectedDevice
 from openami.headend.bus import Topic
+from openami.headend.offline import open_offline
 from openami.ssmp import messages as m
 from openami.ssmp.client import Client, Step, begin
 from openami.transport.clock import SystemClock
@@ -300,6 +302,116 @@ async def test_what_is_no_request_is_refused(
 ) -> None:
     assert code_of(await device.post(body, media)) == (status, code)
     await device.register()  # and harms nobody
+
+
+async def test_what_cannot_be_read_is_told_of_once(running: Running, device: FactoryDevice) -> None:
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(3):
+            await device.post(bytes(m.MAX_MESSAGE + 1))
+    (told,) = logs
+    leaf = device.factory.certificate
+    assert (told["event"], told["code"]) == ("registration refused", "request.too-large")
+    assert told["peer"] == c.fingerprint(leaf).hex()[:16]
+
+
+async def test_who_is_slow_is_sent_away_and_holds_up_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(security_api, "BODY_S", 0.5)
+    async with running_headend(tmp_path) as running:
+        maker = Maker(SystemClock().now())
+        maker.trusted_by(running)
+        running.services.registrations.expect([ExpectedDevice("D2")], who="test")
+        slow = FactoryDevice(running, maker)
+        tls = context_of(running, slow.identity())
+        port = httpx.URL(running.security_url).port
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
+        head = f"POST /ssmp HTTP/1.1\r\nHost: x\r\nContent-Type: {m.MEDIA_TYPE}\r\n"
+        with structlog.testing.capture_logs() as logs:
+            writer.write(head.encode() + b"Content-Length: 600\r\n\r\nSSMP")
+            await FactoryDevice(running, maker, "D2").register()
+            async with asyncio.timeout(30):
+                assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
+        writer.close()
+        assert "request.slow" in [line.get("code") for line in logs]
+
+
+async def test_who_is_refused_is_told_of_once_and_others_are_let_in(
+    running: Running, maker: Maker, device: FactoryDevice
+) -> None:
+    """One that is not as expected: 200 with the reason, in the log, an alarm, and no more."""
+    running.services.registrations.expect([ExpectedDevice("D9", model="Other")], who="test")
+    wrong = FactoryDevice(running, maker, "D9")
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(3):
+            assert reason_of(await wrong.ask()) is m.Reason.MISMATCH
+    told = [line for line in logs if line["event"] == "registration refused"]
+    assert [(line["peer"], line["code"], line["message"]) for line in told] == [
+        ("D9", "ssmp.refused", "mismatch")
+    ]
+    (alarm,) = running.services.alarms.list().items
+    assert (alarm.code, alarm.subject) == ("registration.mismatch", "dcu-D9")
+    await device.register()
+
+
+async def test_a_clone_harms_nobody_else(
+    running: Running, maker: Maker, device: FactoryDevice
+) -> None:
+    running.services.registrations.expect([ExpectedDevice("D2")], who="test")
+    await device.register()
+    other = FactoryDevice(running, maker, "D2")
+    await other.ask()
+    with structlog.testing.capture_logs() as logs:
+        assert reason_of(await FactoryDevice(running, maker).ask()) is m.Reason.TWICE
+    assert "registration.twice" in [line.get("code") for line in logs if line["event"] == "alarm"]
+    for _ in range(2):
+        await other.ask()
+    assert other.step is Step.LIVE
+
+
+async def test_who_signs_is_followed_while_the_head_end_runs(
+    running: Running, maker: Maker, device: FactoryDevice
+) -> None:
+    """Another process makes the authority; this one takes it over and lets nobody wait."""
+    await device.register()
+    old = c.Identity(c.load_certificate(device.client.state.chain[0]), device.key)
+    with open_offline(running.services.settings) as beside:
+        beside.follow("devices", who="anna", why="it ends")
+        (entry,) = beside.audit.list(subject="pki").items
+    assert (entry.who, entry.what, entry.why) == ("anna", "authority.made devices-2", "it ends")
+    await asyncio.to_thread(running.services.pki.refresh)
+    async with client_of(running, old.pem(), running.device_url) as client:
+        assert (await client.get("/device/v1/cursors")).status_code == 200
+    key = device.renew()
+    await device.ask()
+    assert device.step is Step.LIVE
+    new = c.Identity(c.load_certificate(device.client.state.chain[0]), key)
+    assert new.certificate.issuer == running.services.pki.authorities()["devices-2"].subject
+    async with client_of(running, new.pem(), running.device_url) as client:
+        assert (await client.get("/device/v1/cursors")).status_code == 200
+    device.key = key
+    assert running.services.pki.is_revoked(old.certificate.serial_number)
+    device.renew()
+    await device.ask()
+    assert device.step is Step.LIVE
+    running.services.registrations.expect([ExpectedDevice("D2")], who="test")
+    await FactoryDevice(running, maker, "D2").register()
+
+
+async def test_a_connection_ends_with_its_certificate(
+    running: Running, device: FactoryDevice
+) -> None:
+    await device.register()
+    made = c.Identity(c.load_certificate(device.client.state.chain[0]), device.key)
+    async with client_of(running, made.pem(), running.device_url) as client:
+        assert (await client.get("/device/v1/cursors")).status_code == 200
+        wall = ManualClock(made.certificate.not_valid_after_utc.timestamp() + 1)
+        object.__setattr__(running.services, "wall", wall)
+        answer = await client.get("/device/v1/cursors")
+        assert code_of(answer) == (403, "certificate.expired")
+        assert answer.headers["connection"] == "close"
+    device.renew()
+    assert code_of(await device.ask()) == (403, "certificate.expired")
 
 
 async def test_too_many_at_once_are_told_to_come_back(

@@ -11,7 +11,7 @@ from openami.headend.errors import RequestError
 from openami.web.errors import incident, respond
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -79,27 +79,38 @@ class Guarded:
 class BoundedBody:
     """Receives a request's body before the application sees it, up to a size and for a time."""
 
-    def __init__(self, app: ASGIApp, *, octets: int, seconds: float = BODY_S) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        octets: int,
+        seconds: float = BODY_S,
+        tell: Callable[[Scope, RequestError], None] = lambda _scope, _error: None,
+    ) -> None:
         self._app = app
         self._octets = octets
         self._seconds = seconds
+        self._tell = tell
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not _has_body(Headers(scope=scope)):
             await self._app(scope, receive, send)
             return
         try:
-            async with asyncio.timeout(self._seconds):
-                body = await self._collect(Headers(scope=scope), receive)
-        except TimeoutError:
-            slow = RequestError("the body came too slowly", code="request.slow")
-            await respond(slow)(scope, receive, send)
-            return
+            body = await self._timely(Headers(scope=scope), receive)
         except RequestError as error:
+            self._tell(scope, error)
             await respond(error)(scope, receive, send)
             return
         if body is not None:
             await self._app(scope, _replay(body, receive), send)
+
+    async def _timely(self, headers: Headers, receive: Receive) -> bytes | None:
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await self._collect(headers, receive)
+        except TimeoutError as error:
+            raise RequestError("the body came too slowly", code="request.slow") from error
 
     async def _collect(self, headers: Headers, receive: Receive) -> bytes | None:
         """Return the body, None if the client has gone."""

@@ -29,6 +29,7 @@ from openami.web.middleware import BoundedBody, Guarded
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.types import Scope
 
     from openami.headend.services import Services
     from openami.ssmp.messages import Answer
@@ -44,15 +45,16 @@ log = structlog.get_logger(__name__)
 
 def create(services: Services) -> Starlette:
     """Return the application of the security listener."""
+    desk = Desk(services)
     app = Starlette(
         routes=[Route("/ssmp", _ssmp, methods=["POST"]), crl.ROUTE],
         middleware=[
             Middleware(Guarded, metrics=services.metrics, listener="security"),
-            Middleware(BoundedBody, octets=MAX_MESSAGE, seconds=BODY_S),
+            Middleware(BoundedBody, octets=MAX_MESSAGE, seconds=BODY_S, tell=desk.unread),
         ],
     )
     app.state.services = services
-    app.state.desk = Desk(services)
+    app.state.desk = desk
     install(app)
     return app
 
@@ -84,6 +86,12 @@ class Desk:
             self._busy[leaf] -= 1
             self._busy += Counter()  # forgets who is done
 
+    def unread(self, scope: Scope, error: RequestError) -> None:
+        """Take that a request was too large, or too slow, to be read."""
+        peer = scope.get("state", {}).get("peer_certificate")
+        who = "nobody" if peer is None else _print(peer.der)
+        self._tell(who, error.code, error.message, self._services.wall.now())
+
     def _answer(self, octets: bytes, leaf: bytes, others: tuple[bytes, ...]) -> bytes:
         now, pki = self._services.wall.now(), self._services.pki
         try:
@@ -95,7 +103,7 @@ class Desk:
                 now=now,
             )
         except SecurityError as error:
-            told = self._tell(hashlib.sha256(leaf).hexdigest()[:16], error.code, error.message, now)
+            told = self._tell(_print(leaf), error.code, error.message, now)
             if told and error.code == "certificate.revoked":
                 self._alarm(load_certificate(leaf).serial_number)
             raise
@@ -127,6 +135,11 @@ class Desk:
         if due:
             log.warning("registration refused", peer=peer, code=code, message=message)
         return due
+
+
+def _print(leaf: bytes) -> str:
+    """Return what names a certificate that nobody has vouched for."""
+    return hashlib.sha256(leaf).hexdigest()[:16]
 
 
 async def _ssmp(request: Request) -> Response:
