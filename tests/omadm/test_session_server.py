@@ -317,6 +317,26 @@ def test_alerts() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("meta", "status"),
+    [
+        (Meta(type="t", format="int"), 200),
+        (Meta(type="t"), 412),
+        (Meta(format="int"), 412),
+        (None, 412),
+        (Meta(type="t", format="colour"), 415),
+    ],
+)
+def test_a_generic_alert_says_what_it_is(meta: Meta | None, status: int) -> None:
+    """Type and Format are required in every item (OMA-TS-DM_Protocol 1.2, 8.7)."""
+    good = Item(meta=Meta(type="t", format="chr"), data="1")
+    head_end = HeadEnd()
+    answer = head_end.give(OPEN, INFO, Alert(3, AlertCode.GENERIC, (good, Item(meta=meta))))
+    assert statuses(answer)[-1] == ("Alert", status)
+    told = [e for e in events(head_end.server) if isinstance(e, AlertReceived)]
+    assert bool(told) is (status == 200)
+
+
 def test_orders_that_come_later() -> None:
     head_end = HeadEnd(order("one", Get, "./A"))
     head_end.give(OPEN, INFO)

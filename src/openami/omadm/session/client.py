@@ -122,14 +122,14 @@ class ClientSession:
         self._prover = Prover(account.client, account.policy, account.client_nonce)
         self._guard = Guard(account.server, account.policy, account.server_nonce, nonces)
         self._assembly = Assembly(config.max_obj_size)
-        self._performer = Performer(gate, user, self._assembly, self._tell)
+        self._events: deque[Event] = deque()
+        self._performer = Performer(gate, user, self._assembly, self._events.append)
         self._outbox = Outbox(self._media)
         opening = AlertCode.SERVER_INITIATED if notified else AlertCode.CLIENT_INITIATED
         dev_info = tuple(Item(Location(uri), data=value) for uri, value in config.dev_info)
         package: tuple[Command, ...] = (Alert(0, opening), *alerts, Replace(0, dev_info))
         for command in package:
             self._outbox.add(command)
-        self._events: deque[Event] = deque()
         self._state = ClientState.IDLE
         self._opened = False
         self._known = False
@@ -384,9 +384,6 @@ class ClientSession:
         if account != self._account:
             self._account = account
             self._events.append(NonceChanged(account))
-
-    def _tell(self, event: Event) -> None:
-        self._events.append(event)
 
     def _end(self, end: End, code: str | None = None, message: str = "") -> None:
         self._move(ClientStep.ENDED)
