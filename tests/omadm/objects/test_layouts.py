@@ -35,7 +35,7 @@ LAYOUTS = {
     "SCOMO/Inventory/Delivered/x/Operations": "Install?:null InstallInactive?:null Remove?:null",
     "SCOMO/Inventory/Deployed/x": "ID PkgIDRef? Name? Version? Description? State:int Status?:int"
     " EnvType? Operations:node Ext?:node",
-    "SCOMO/Inventory/Deployed/x/Operations": "Activate:null Deactivate:null Remove:null",
+    "SCOMO/Inventory/Deployed/x/Operations": "Activate?:null Deactivate?:null Remove?:null",
 }
 
 
