@@ -135,6 +135,7 @@ async def test_what_a_device_refuses_is_an_error(run: Run, device: Device) -> No
         with pytest.raises(ApiError, match="1 failed") as raised:
             await run("set", f"{WINDOW}=99", "--unchecked", "--device", "D1")
     assert raised.value.code == "job.failed"
+    assert "openami dm job " in (raised.value.hint or "")
     with pytest.raises(ApiError) as early:
         await run("set", f"{WINDOW}=99", "--device", "D1")
     assert early.value.code == "request.value"
@@ -182,7 +183,7 @@ async def test_what_is_wanted_is_shown_beside_what_is(run: Run, device: Device) 
     groups, _ = await run("group", "list")
     assert rows(groups) == [["all", "3", "1", "1", "state=commissioned"]]
     _, said = await run("want", "--group", "all", "--remove", WINDOW)
-    assert said == "1 device will be told\n"
+    assert said == "1 device will be told\nnothing is wanted\n"
     assert loads((await run("want", "--group", "all", "--json"))[0]) == []
     _, said = await run("group", "remove", "all")
     assert said == "group all is gone; it had 1 device\n"
@@ -245,3 +246,16 @@ async def test_what_a_device_says_is_no_terminals_command(run: Run, device: Devi
         lines, _ = await run("get", "./DMAcc/1/Name", "--device", "D1")
     assert len(lines) == 2
     assert lines[1].endswith("a\\nb\\tc")
+
+
+async def test_an_empty_list_says_so(run: Run, running: Running) -> None:
+    for arguments, words in (
+        (("jobs",), "no jobs"), (("refused",), "nothing is refused"), (("log",), "no sessions"),
+        (("group", "list"), "no groups"),
+    ):  # fmt: skip
+        lines, said = await run(*arguments)
+        assert (len(lines), said) == (1, f"{words}\n")
+    with pytest.raises(ApiError) as caught:
+        await run("get", WINDOW, "--filter", "all")
+    assert caught.value.code == "dm.no-device"
+    assert "openami device registrations" in (caught.value.hint or "")

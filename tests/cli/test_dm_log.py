@@ -35,7 +35,7 @@ async def test_sessions_are_listed_and_shown(running: Running, run: Run, tmp_pat
         await device.run(notified=True)
     lines, _ = await run()
     assert lines[0].split() == [
-        "session", "device", "began", "came", "end", "orders", "messages", "octets", "why",
+        "session", "device", "began", "came", "end", "commands", "messages", "octets", "why",
     ]  # fmt: skip
     assert ["woken" in line for line in lines[1:]] == [True, False]
     lines, _ = await run("D1", "--json", "--most", "1")

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import click
 
-from openami.cli.api import PREFIX, ApiError, ask, checked, find_target, get_json, pages
+from openami.cli.api import PREFIX, ApiError, ask, checked, find_target, get_json, pages, segment
 from openami.cli.dm_jobs import execute, get, job, jobs, set_nodes
 from openami.cli.dm_log import log
-from openami.cli.dm_options import POLL_S, dm_options, printable, wanted_words
+from openami.cli.dm_options import POLL_S, dm_options, wanted_words
 from openami.cli.dm_wishes import group, refused, want
 from openami.cli.options import examples
-from openami.cli.output import counted, emit_json, note, table
+from openami.cli.output import counted, emit_json, moment, note, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,7 +61,7 @@ def tree(
     as_json: bool,
 ) -> None:
     """Show a device's tree: what is known, what is wanted, what it has refused."""
-    where = f"/dm/devices/{quote(uid, safe='')}"
+    where = f"/dm/devices/{segment(uid)}"
 
     async def work(client: HttpClient) -> Any:
         if retry:
@@ -94,7 +93,7 @@ def wake(
     """Have a device begin a session, soon."""
 
     async def work(client: HttpClient) -> Any:
-        path = f"{PREFIX}/dm/devices/{quote(uid, safe='')}/wake"
+        path = f"{PREFIX}/dm/devices/{segment(uid)}/wake"
         return checked(await client.post(path)).json()
 
     answer = ask(find_target(url, ca, token_file), work)
@@ -118,13 +117,13 @@ async def _refresh(client: HttpClient, where: str) -> None:
 
 def _print_tree(found: Mapping[str, Any], *, diff: bool) -> None:
     known = found["known_at"]
-    note(f"last seen {known}" if known else "not seen, or to be looked at again")
+    note(f"last seen {moment(known)}" if known else "not seen, or to be looked at again")
     if found["groups"]:
         note(f"groups: {', '.join(found['groups'])}")
     rows: list[list[object]] = [
         [
             node["uri"],
-            printable(node["value"]),
+            node["value"],
             wanted_words(node["wanted"]),
             node["wanted"]["scope"] if node["wanted"] else "",
             _standing(node),
@@ -132,20 +131,28 @@ def _print_tree(found: Mapping[str, Any], *, diff: bool) -> None:
         for node in found["nodes"]
         if not diff or node["pending"] or node["refused"]
     ]
-    table(["node", "value", "wanted", "by", "standing"], rows)
+    table(
+        ["node", "value", "wanted", "by", "standing"],
+        rows,
+        nothing="nothing differs" if diff else "no such nodes",
+    )
 
 
 def _standing(node: Mapping[str, Any]) -> str:
     if node["refused"]:
-        why = f": {printable(node['words'])}" if node["words"] else ""
+        why = f": {node['words']}" if node["words"] else ""
         return f"refused with {node['refused']}{why}"
     return f"to {node['pending']}" if node["pending"] else ""
 
 
 def _print_history(found: Sequence[Mapping[str, Any]]) -> None:
     rows = [
-        [item["at"], item["uri"], printable(item["old"]), printable(item["new"]), item["status"],
-         item["origin"], printable(item["words"])]
+        [moment(item["at"]), item["uri"], item["old"], item["new"], item["status"],
+         item["origin"], item["words"]]
         for item in found
     ]  # fmt: skip
-    table(["when", "node", "was", "became", "status", "by", "why"], rows)
+    table(
+        ["when", "node", "was", "became", "status", "by", "why"],
+        rows,
+        nothing="nothing has changed",
+    )

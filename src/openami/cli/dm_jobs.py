@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
 from uuid import uuid4
 
 import click
 
-from openami.cli.api import PREFIX, ApiError, ask, checked, find_target, get_json, pages
-from openami.cli.dm_options import POLL_S, WHOM, dm_options, printable, read_filter, read_settings
+from openami.cli.api import PREFIX, ApiError, ask, checked, find_target, get_json, pages, segment
+from openami.cli.dm_options import POLL_S, WHOM, dm_options, read_filter, read_settings
 from openami.cli.options import examples
-from openami.cli.output import counted, emit_json, note, table
+from openami.cli.output import counted, emit_json, moment, note, table
 from openami.core.errors import ConfigError, TransportError
 
 if TYPE_CHECKING:
@@ -114,10 +113,17 @@ def jobs(
             emit_json(item)
         return
     rows = [
-        [item["id"], item["created"], item["who"], item["kind"], _nodes(item), _progress(item)]
+        [
+            item["id"],
+            moment(item["created"]),
+            item["who"],
+            item["kind"],
+            _nodes(item),
+            _progress(item),
+        ]
         for item in found
     ]
-    table(["job", "created", "by", "what", "nodes", "devices"], rows)
+    table(["job", "created", "by", "what", "nodes", "devices"], rows, nothing="no jobs")
 
 
 @click.command()
@@ -135,7 +141,7 @@ def job(
     as_json: bool,
 ) -> None:
     """Show a job, device by device."""
-    path = f"/dm/jobs/{quote(job_id, safe='')}"
+    path = f"/dm/jobs/{segment(job_id)}"
 
     async def work(client: HttpClient) -> tuple[Any, list[Any]]:
         if cancel:
@@ -184,7 +190,11 @@ def _run_job(
     found, tasks = ask(find_target(url, ca, token_file), work)
     _print_job(found, tasks, as_json=as_json)
     if wait and found["counts"].get("done", 0) < found["total"]:
-        raise ApiError(f"not done by all: {_progress(found)}", code="job.failed")
+        raise ApiError(
+            f"not every device has done it: {_progress(found)}",
+            hint=f"openami dm job {found['id']} shows it again, openami dm log UID --last a session",
+            code="job.failed",
+        )
 
 
 async def _create(client: HttpClient, whole: Mapping[str, Any]) -> Any:
@@ -236,7 +246,7 @@ def _print_job(found: Mapping[str, Any], tasks: Sequence[Any], *, as_json: bool)
                 task["state"],
                 result["uri"],
                 result["status"],
-                printable(result["value"]),
+                result["value"],
             ]
             for result in results
         ]

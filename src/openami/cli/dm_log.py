@@ -8,7 +8,7 @@ import click
 
 from openami.cli.api import ask, find_target, get_json, pages, target_options
 from openami.cli.options import examples
-from openami.cli.output import emit_json, json_option, note, table
+from openami.cli.output import emit_json, json_option, moment, note, printable, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -88,7 +88,7 @@ def _print_sessions(sessions: list[dict[str, Any]], *, as_json: bool) -> None:
         [
             session["id"],
             session["uid"],
-            session["began"],
+            moment(session["began"]),
             "woken" if session["notified"] else "by itself",
             session["end"],
             session["orders"],
@@ -98,8 +98,8 @@ def _print_sessions(sessions: list[dict[str, Any]], *, as_json: bool) -> None:
         ]
         for session in sessions
     ]
-    header = ["session", "device", "began", "came", "end", "orders", "messages", "octets", "why"]
-    table(header, rows)
+    header = ["session", "device", "began", "came", "end", "commands", "messages", "octets", "why"]
+    table(header, rows, nothing="no sessions")
 
 
 def _print_conversation(found: Mapping[str, Any]) -> None:
@@ -121,6 +121,6 @@ def _lines(node: Mapping[str, Any], depth: int) -> Iterator[str]:
     if node["note"]:
         text = f"{text} ({node['note']})"
     # A device's line breaks and terminal controls shall not look like lines of ours.
-    yield "  " * depth + "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    yield "  " * depth + printable(text)
     for child in node["children"]:
         yield from _lines(child, depth + 1)

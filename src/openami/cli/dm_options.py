@@ -85,13 +85,8 @@ def filter_words(item: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in told if value) or "all"
 
 
-def printable(text: str | None) -> str:
-    """Return what a device said, on one line and without controls of a terminal."""
-    return "" if text is None else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
 def wanted_words(wish: Mapping[str, Any] | None) -> str:
     """Return what is wanted of a node, for people."""
     if wish is None:
         return ""
-    return "(absent)" if wish["value"] is None else printable(wish["value"])
+    return "(absent)" if wish["value"] is None else str(wish["value"])

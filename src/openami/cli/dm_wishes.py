@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import click
 
-from openami.cli.api import PREFIX, ask, checked, find_target, get_json, pages
+from openami.cli.api import PREFIX, ask, checked, find_target, get_json, pages, segment
 from openami.cli.dm_options import (
     WHOM,
     dm_options,
     filter_words,
-    printable,
     read_filter,
     read_settings,
     wanted_words,
 )
 from openami.cli.options import examples
-from openami.cli.output import counted, emit_json, note, table
+from openami.cli.output import counted, emit_json, moment, note, table
 from openami.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def want(
     if (device is None) == (group is None):
         raise ConfigError("name --device or --group", code="config.option")
     kind, name = ("devices", device) if device is not None else ("groups", group)
-    where = f"/dm/{kind}/{quote(name or '', safe='')}/desired"
+    where = f"/dm/{kind}/{segment(name or '')}/desired"
     chosen = [
         *read_settings(settings, unchecked=unchecked),
         *({"uri": uri, "value": None, "unchecked": unchecked} for uri in absent),
@@ -80,8 +79,8 @@ def want(
         for item in found:
             emit_json(item)
         return
-    rows = [[wish["uri"], wanted_words(wish), wish["who"], wish["at"]] for wish in found]
-    table(["node", "wanted", "by", "since"], rows)
+    rows = [[wish["uri"], wanted_words(wish), wish["who"], moment(wish["at"])] for wish in found]
+    table(["node", "wanted", "by", "since"], rows, nothing="nothing is wanted")
 
 
 def _say_concerned(answer: Mapping[str, Any]) -> None:
@@ -106,7 +105,7 @@ def list_groups(url: str | None, ca: Path | None, token_file: Path | None, as_js
         [item["name"], item["priority"], item["devices"], item["wishes"], filter_words(item)]
         for item in found["items"]
     ]
-    table(["group", "priority", "devices", "wishes", "filter"], rows)
+    table(["group", "priority", "devices", "settings", "filter"], rows, nothing="no groups")
 
 
 @group.command("set", epilog=examples("openami dm group set north --filter region=north"))
@@ -126,7 +125,7 @@ def set_group(
     wish = {"filter": read_filter(filters) or {}, "priority": priority}
 
     async def work(client: HttpClient) -> Any:
-        path = f"{PREFIX}/dm/groups/{quote(name, safe='')}"
+        path = f"{PREFIX}/dm/groups/{segment(name)}"
         return checked(await client.request("PUT", path, json_body=wish)).json()
 
     item = ask(find_target(url, ca, token_file), work)
@@ -147,7 +146,7 @@ def show_group(
     Devices that a stronger group, or what is wanted of them alone, make otherwise are in neither
     of the last columns.
     """
-    path = f"/dm/groups/{quote(name, safe='')}/progress"
+    path = f"/dm/groups/{segment(name)}/progress"
     found = ask(find_target(url, ca, token_file), lambda client: get_json(client, path))["items"]
     if as_json:
         for item in found:
@@ -158,7 +157,7 @@ def show_group(
          item["refused"]]
         for item in found
     ]  # fmt: skip
-    table(["node", "wanted", "devices", "so", "refused"], rows)
+    table(["node", "wanted", "devices", "as wanted", "refused"], rows, nothing="nothing is wanted")
 
 
 @click.command()
@@ -185,11 +184,13 @@ def refused(
             emit_json(item)
         return
     rows = [
-        [item["device"], item["uri"], printable(item["value"]),
-         wanted_words({"value": item["wanted"]}), item["status"], printable(item["words"])]
+        [item["device"], item["uri"], item["value"],
+         wanted_words({"value": item["wanted"]}), item["status"], item["words"]]
         for item in found
     ]  # fmt: skip
-    table(["device", "node", "value", "wanted", "status", "why"], rows)
+    table(
+        ["device", "node", "value", "wanted", "status", "why"], rows, nothing="nothing is refused"
+    )
 
 
 @group.command("remove")
@@ -201,7 +202,7 @@ def remove_group(
     """Remove a group; its devices stay as they are."""
 
     async def work(client: HttpClient) -> Any:
-        path = f"{PREFIX}/dm/groups/{quote(name, safe='')}"
+        path = f"{PREFIX}/dm/groups/{segment(name)}"
         return checked(await client.request("DELETE", path)).json()
 
     answer = ask(find_target(url, ca, token_file), work)
