@@ -63,8 +63,9 @@ class TaskRepository:
         ticket: Ticket | None = None,
     ) -> JobProgress:
         with self._transactions.writing() as session:
-            fresh = insert_ignoring(self._transactions.dialect, DmJobRow.__table__)
-            if not session.execute(fresh, _job_row(job, ticket)).rowcount:  # type: ignore[attr-defined]  # of an INSERT
+            insertion = insert_ignoring(self._transactions.dialect, DmJobRow.__table__)
+            fresh = insertion.values(_job_row(job, ticket)).returning(DmJobRow.id)
+            if session.scalar(fresh) is None:
                 return _repeated(session, job, ticket)
             session.execute(_tasks_of(job))
             counts = _counts(session, [job.id])[job.id]
