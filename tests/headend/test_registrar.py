@@ -484,3 +484,23 @@ def test_an_address_that_no_device_could_use_is_not_offered(office: FolderOffice
     with pytest.raises(ConfigError) as caught:
         office.registrar.manage_at("http://dm.example/dm")
     assert caught.value.code == "config.dm-url"
+
+
+@pytest.mark.parametrize(
+    ("url", "address", "port"),
+    [
+        ("https://dm.example/dm", None, None),
+        ("https://192.0.2.7:8444/dm", "192.0.2.7", 8444),
+        ("https://192.0.2.7/dm", "192.0.2.7", 443),
+        ("https://[2001:db8::1]:8444/dm", "2001:db8::1", 8444),
+        ("https://[::ffff:192.0.2.7]:1/dm", "192.0.2.7", 1),
+    ],
+)
+def test_the_block_says_the_address_that_the_url_names(
+    mortal: Mortal, url: str, address: str | None, port: int | None
+) -> None:
+    mortal.office.registrar.manage_at(url)
+    block = live(mortal).state.block
+    assert block is not None
+    assert (block.server_url, block.port) == (url, port)
+    assert (None if block.address is None else str(block.address)) == address

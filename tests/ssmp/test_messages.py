@@ -97,6 +97,8 @@ def test_address_is_optional_and_of_either_kind(
     [
         {"server_id": ""},
         {"server_id": "a+b"},
+        {"server_id": "a:b"},
+        {"client_id": "a:b"},
         {"client_id": "x" * 129},
         {"server_password": "short"},
         {"client_password": "p" * 129},

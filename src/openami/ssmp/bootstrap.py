@@ -26,16 +26,17 @@ URL: Final = 256
 VALIDITY: Final = 30
 BLOCK: Final = ADDRESS + PORT + NAME + PASSWORD + URL + NAME + PASSWORD + VALIDITY
 
+HTTPS: Final = 443  # the port of a URL that names none (RFC 9110 4.2.2)
 LEAST_PASSWORD: Final = 22  # characters: 128 bits of chance in base64url
 
 _NONE: Final = bytes(ADDRESS)
 _TEXT: Final = re.compile(rb"([!-~]*)\0*")
 _PORT: Final = re.compile(r"[1-9][0-9]{0,4}")
 # Both ends of an account are named in access control lists and URLs of the management tree,
-# where + = & * / ? and # mean something.
-_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
-# A colon ends the name in "name:password" (OMA DM security 5.3); in the password it is harmless,
-# but a quote is not. Base64url and base64 fit.
+# where + = & * / ? and # mean something; a colon ends the name in "name:password" (OMA DM
+# security 5.3).
+_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+# Base64url and base64 fit.
 _SECRET: Final = re.compile(r"[A-Za-z0-9._~+/=-]{22,128}")
 _MOMENT: Final = re.compile(r"[0-9]{14}Z")
 
@@ -45,7 +46,7 @@ class BootstrapBlock:
     """The accounts of a device and of its server with each other.
 
     Args:
-        address: where the server is, for a device that cannot resolve the URL's host; or None.
+        address: where the server is, if its URL names an address and no host; or None.
         port: the port at ``address``; None without one.
         server_id: who the server is.
         server_password: how the server proves it.
@@ -125,6 +126,18 @@ class BootstrapBlock:
         except ValueError as error:
             # The messages of this module's own ValueErrors hold no value.
             raise DecodeError(str(error), offset=start) from None
+
+
+def address_in(url: str) -> tuple[IPv4Address | IPv6Address, int] | tuple[None, None]:
+    """Return the address that a URL names, and its port; None where it names a host."""
+    try:
+        parts = urlsplit(url)
+        found = ip_address(parts.hostname or "")
+        port = parts.port or HTTPS
+    except ValueError:
+        return None, None
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return mapped or found, port
 
 
 def _is_url(text: str) -> bool:

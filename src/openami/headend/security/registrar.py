@@ -38,7 +38,7 @@ from openami.fleet.registration import (
 )
 from openami.headend.security.changes import TRIES, busy
 from openami.ssmp import messages as m
-from openami.ssmp.bootstrap import BootstrapBlock
+from openami.ssmp.bootstrap import BootstrapBlock, address_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -306,6 +306,7 @@ class Registrar:
         return made
 
     def _block(self, url: str, uid: str, now: float) -> BootstrapBlock:
+        address, port = address_in(url)
         return BootstrapBlock(
             server_id=self._terms.server_id,
             server_password=secrets.token_urlsafe(PASSWORD_OCTETS),
@@ -314,6 +315,8 @@ class Registrar:
             client_password=secrets.token_urlsafe(PASSWORD_OCTETS),
             not_before=int(now),
             not_after=int(now + self._terms.offer_s),
+            address=address,
+            port=port,
         )
 
     def _keep_account(self, uid: str, digest: bytes) -> bool:
