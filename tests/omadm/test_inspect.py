@@ -118,6 +118,10 @@ INLINE = Item(INSIDE.target, meta=INSIDE.meta, data=ACCOUNT)
         server(Add(1, (CUT_OFF,))),
         server(Add(1, (INLINE,))),
         server(Add(1, (Item(INSIDE.target, data=INSIDE.data),), INSIDE.meta)),
+        server(Replace(1, (Item(Location("DMAcc/x/AppAuth/1/AAuth%53ecret"), data=SECRET),))),
+        # Parts of an account after the first.
+        server(Add(1, (Item(INSIDE.target, data=f"x>{SECRET}<", more_data=True),))),
+        server(Add(1, (Item(Location("./DMAcc/x"), data=f"{SECRET}</Value>"),))),
     ],
 )
 def test_credentials_are_not_shown(message: Message, media: MediaType) -> None:
@@ -127,6 +131,13 @@ def test_credentials_are_not_shown(message: Message, media: MediaType) -> None:
         assert SECRET not in shown
         assert SECRET.encode().hex().upper() not in shown
     assert any(node.note == "hidden" or node.note.startswith("no tree") for node in walk(root))
+
+
+def test_the_rest_of_an_account_is_shown() -> None:
+    meta = Meta(format="chr", type="text/plain")
+    item = Item(source=Location("./DMAcc/x/ServerID"), meta=meta, data="head-end")
+    values = [node.value for node in walk(tree(server(Results(1, 1, (item,)))))]
+    assert "head-end" in values
 
 
 def test_notification() -> None:

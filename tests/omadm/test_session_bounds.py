@@ -213,6 +213,13 @@ def test_results_that_are_broken_off_are_unknown() -> None:
     assert budget.left == 50_000
 
 
+def test_a_request_for_the_next_message_breaks_nothing_off() -> None:
+    head_end = HeadEnd()
+    head_end.found(part("x", more=True, size=2), final=False)
+    head_end.give(Alert(1, AlertCode.NEXT_MESSAGE), part("y"))
+    assert [(done.status, done.items[0].data) for done in head_end.done] == [(200, "xy")]
+
+
 # What a server says.
 
 

@@ -20,7 +20,7 @@ from tests.support.dm_wire import (
 )
 
 from openami.core.errors import DecodeError, LocalProtocolError, RemoteProtocolError
-from openami.omadm.auth import AuthType, Scheme
+from openami.omadm.auth import RESYNC_NONCE, AuthType, Scheme
 from openami.omadm.codes import AlertCode, Status
 from openami.omadm.element import Element, Page
 from openami.omadm.messages.media import MediaType
@@ -492,9 +492,14 @@ def test_what_the_device_says_of_others() -> None:
 
 
 def test_resynchronised_accounts() -> None:
-    wire = Wire(account().resynchronised(), account(client=b"x").resynchronised())
+    """Both ends have lost their nonces; each is believed at once, and gives new ones."""
+    wire = Wire(account().resynchronised(), account(client=b"x", server=b"y").resynchronised())
     wire.run()
     assert [end.end for end in wire.ends] == [End.DONE, End.DONE]
+    told = (*wire.client_events, *wire.server_events)
+    assert not any(isinstance(event, AuthenticationFailed) for event in told)
+    given = {wire.client_account.client_nonce, wire.client_account.server_nonce}
+    assert RESYNC_NONCE not in given
     assert wire.client_account == wire.server_account
 
 
@@ -527,13 +532,23 @@ def test_a_large_object_to_a_device_that_asks_for_a_proof_first() -> None:
 
 
 def test_results_with_meta_of_their_own_and_of_their_items() -> None:
-    head_end = HeadEnd(order("get", Get, "./A"))
-    head_end.give(OPEN, INFO)
-    item = Item(source=Location("./A"), meta=Meta(type="text/plain"), data="x")
-    results = Results(2, 4, (item,), msg_ref=1, meta=Meta(format="chr", type="other"))
-    head_end.give(StatusReport(1, 1, 4, "Get", 200), results)
-    (done,) = head_end.done()
-    assert done.items == (replace(item, meta=Meta(format="chr", type="text/plain")),)
+    """What an item says itself wins; the rest is its command's."""
+    own = Meta(type="text/plain", format="int", mark="a", size=1, version="1")
+    outer = Meta(type="other", format="chr", mark="b", size=2, version="2")
+    for item, command, whole in (
+        (Meta(type="text/plain"), Meta(type="other", format="chr"), Meta("chr", "text/plain")),
+        (own, outer, own),
+        (Meta(), outer, outer),
+        (None, outer, outer),
+        (own, None, own),
+    ):
+        head_end = HeadEnd(order("get", Get, "./A"))
+        head_end.give(OPEN, INFO)
+        found = Item(source=Location("./A"), meta=item, data="x")
+        results = Results(2, 4, (found,), msg_ref=1, meta=command)
+        head_end.give(StatusReport(1, 1, 4, "Get", 200), results)
+        (done,) = head_end.done()
+        assert done.items == (replace(found, meta=whole),)
 
 
 def test_steps_that_are_not_legal() -> None:

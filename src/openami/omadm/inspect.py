@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
 
 from openami.core.errors import DecodeError
 from openami.core.inspection import Node
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 # Nodes of DMAcc that hold passwords, keys and nonces (OMA-TS-DM_StdObj 1.2, 5.3).
 _SECRETS: Final = frozenset({"AAuthSecret", "AAuthData"})
+_ACCOUNTS: Final = frozenset({"DMAcc", "Inbox"})
 _TNDS: Final = "application/vnd.syncml.dmtnds"
 _CODES: Final[Mapping[str, type[IntEnum]]] = {"Status": Status, "Alert": AlertCode}
 _HIDDEN: Final = "hidden"
@@ -39,8 +41,8 @@ def _text(element: Element, *path: str) -> str:
     return element.content if isinstance(element.content, str) else ""
 
 
-def _is_secret(element: Element, around: Element | None) -> bool:
-    """Whether this element's characters are a credential."""
+def _is_secret(element: Element, around: Element | None, meta: str) -> bool:
+    """Whether this element's characters are a credential, or may be a part of one."""
     if around is None:
         return False
     if element.name == "Value":
@@ -48,9 +50,16 @@ def _is_secret(element: Element, around: Element | None) -> bool:
     if element.name != "Data":
         return False
     places = (_text(around, name, "LocURI") for name in ("Target", "Source"))
-    return around.name == "Cred" or any(
-        place.partition("?")[0].rpartition("/")[2] in _SECRETS for place in places
-    )
+    return around.name == "Cred" or any(_is_private(place, meta) for place in places)
+
+
+def _is_private(place: str, meta: str) -> bool:
+    # An address may write any character as %XX, and means the same node.
+    path = unquote(place.partition("?")[0]).removeprefix("./")
+    if path.rpartition("/")[2] in _SECRETS:
+        return True
+    # An account travels as a document; in parts, only the first of them says that it is one.
+    return path.partition("/")[0] in _ACCOUNTS and not meta
 
 
 def _note(element: Element, around: Element | None) -> str:
@@ -71,7 +80,7 @@ class _Inspection:
         """Return the node of an element that ends before ``end``; ``meta`` is its data's type."""
         start, content = element.offset, element.content
         octets = self._octets[start:end]
-        if _is_secret(element, around):
+        if _is_secret(element, around, meta):
             return Node(element.name, None, start, b"", note=_HIDDEN)
         if (
             element.name == "Data"
