@@ -493,7 +493,8 @@ def test_what_the_device_says_of_others() -> None:
 
 def test_resynchronised_accounts() -> None:
     """Both ends have lost their nonces; each is believed at once, and gives new ones."""
-    wire = Wire(account().resynchronised(), account(client=b"x", server=b"y").resynchronised())
+    there = account(client=b"x", server=b"y").resynchronised()
+    wire = Wire(account().resynchronised(), there, [order("get", Get, "./A")])
     wire.run()
     assert [end.end for end in wire.ends] == [End.DONE, End.DONE]
     told = (*wire.client_events, *wire.server_events)
