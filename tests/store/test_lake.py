@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tests.support.readings import CHANNELS, LOAD, MIDNIGHT, batch, profile
 
 from openami.core.errors import ConfigError, ConflictError, StoreError
+from openami.fleet.ledger import KEEP_LAST, KEEP_S
 from openami.fleet.ports import Batch, BatchStatus, ReadingFilter, StoreCounts
 from openami.mdm.readings import STORED_SCHEMA, readings_table
 from openami.store.lake import Lake, catalogue
@@ -464,4 +466,59 @@ def test_against_a_plain_model(tmp_path: Path) -> None:
     assert counts.batches == len(sent)
     assert lake.duplicates() == 0
     assert sum(lake.sums()["sum"].to_pylist()) == sum(v[-1][0] for v in model.values())
+    lake.close()
+
+
+def test_the_ledger_forgets_what_can_not_come_again(tmp_path: Path) -> None:
+    now = 1_700_000_000.0
+    lake = Lake(tmp_path / "lake", threads=1, memory="512MB", now=lambda: now)
+    empty = profile("A1", rows=0)
+    old = [batch(f"b{number:03}", empty) for number in range(KEEP_LAST + 6)]
+    lake.commit([batch("readings", profile("A1")), *old, batch("quiet", profile("A2"), dcu="D2")])
+    now += KEEP_S - 1
+    lake.compact()
+    assert lake.counts().batches == KEEP_LAST + 8
+    new = [batch(f"n{number:03}", empty) for number in range(3)]
+    lake.commit(new)
+    now += 2
+    lake.compact()
+    assert lake.counts().batches == KEEP_LAST + 1 + 3
+    # What may come again is known: all of the last month, and the last of each DCU.
+    assert set(commit(lake, *old[-KEEP_LAST:], *new)) == {"repeated"}
+    assert commit(lake, batch("quiet", profile("A2"), dcu="D2")) == ["repeated"]
+    # A copy of what was forgotten adds nothing.
+    versions = lake.counts().versions
+    assert commit(lake, batch("readings", profile("A1"))) == ["stored"]
+    assert lake.counts().versions == versions == 2 * 384
+    lake.close()
+
+
+def test_versions_go_on_though_the_ledger_has_forgotten(tmp_path: Path) -> None:
+    now = 1_700_000_000.0
+    lake = Lake(tmp_path / "lake", threads=1, memory="512MB", now=lambda: now)
+    for number in range(KEEP_LAST + 1):
+        lake.commit([batch(f"b{number}", profile("A1", rows=1, add=number))])
+    now += KEEP_S + 1
+    lake.compact()
+    lake.close()
+    lake = Lake(tmp_path / "lake", threads=1, memory="512MB", now=lambda: now)
+    assert lake.counts().batches == KEEP_LAST
+    lake.commit([batch("last", profile("A1", rows=1, add=-1))])
+    rows = every(lake, ReadingFilter("A1", CHANNELS[:1], all_versions=True))
+    assert len({row["version"] for row in rows}) == len(rows) == KEEP_LAST + 2
+    (latest,) = every(lake, ReadingFilter("A1", CHANNELS[:1]))
+    assert latest["value"] == min(row["value"] for row in rows)
+    lake.close()
+
+
+def test_a_long_ledger_is_written_anew_when_much_of_it_is_forgotten(tmp_path: Path) -> None:
+    now = 1_700_000_000.0
+    lake = Lake(tmp_path / "lake", threads=1, memory="512MB", now=lambda: now)
+    empty = profile("A1", rows=0)
+    lake.commit([batch(f"b{n}", empty, dcu=f"D{n % 4}") for n in range(1000)])
+    now += KEEP_S + 1
+    lake.compact()
+    assert lake.counts().batches == 4 * KEEP_LAST
+    (file,) = (tmp_path / "lake" / "data" / "main" / "batch").glob("*.parquet")
+    assert pq.read_metadata(file).num_rows == 4 * KEEP_LAST
     lake.close()

@@ -39,6 +39,7 @@ from openami.fleet.jobs import (
     TargetResult,
     WakeDcu,
 )
+from openami.fleet.ledger import KEEP_LAST, KEEP_S
 from openami.fleet.operators import Operator, Role, SessionKind
 from openami.fleet.ports import Batch, DeviceFilter, Page
 from openami.mdm.readings import events_table
@@ -348,6 +349,28 @@ def test_events_are_kept_once(store: RelationalStore) -> None:
     }  # fmt: skip
     assert pages(store.events.list, 9, log="0.0.99.98.1.255") == []
     assert len(pages(store.events.list, 1)) == 5
+
+
+def test_the_ledger_of_events_forgets_what_can_not_come_again(where: Path | str) -> None:
+    engine = open_engine(where)
+    upgrade(engine)
+    now = 1_700_000_000.0
+    store = RelationalStore(engine, now=lambda: now)
+    old = [events(f"b{number:03}", b"", {}) for number in range(KEEP_LAST + 5)]
+    for one in old:
+        store.events.commit([one])
+        now += 1
+    quiet = replace(old[0], dcu="D2")
+    store.events.commit([quiet])
+    now += KEEP_S - 1
+    assert store.events.forget() == 5 - 1  # of those older than a month all but the last
+    now += 1
+    assert [store.events.forget(limit=1), store.events.forget()] == [1, 0]
+    again = [*old[-KEEP_LAST:], quiet]
+    assert {r.status.value for r in store.events.commit(again)} == {"repeated"}
+    assert [r.status.value for r in store.events.commit([old[0]])] == ["stored"]
+    assert store.events.count() == 1
+    store.close()
 
 
 # Operators

@@ -202,6 +202,10 @@ class EventStore(Protocol):
         """Store batches of the events schema in one transaction; an event known is not repeated."""
         ...
 
+    def forget(self, *, limit: int = 1000) -> int:
+        """Forget up to ``limit`` batches that can not come again (``ledger``); return how many."""
+        ...
+
     def list(
         self,
         *,
@@ -313,7 +317,7 @@ class StoreCounts:
     """The figures of a store of readings.
 
     ``readings`` counts the latest version of each (meter, channel, profile, time), ``versions``
-    all of them; ``octets`` is what the files take.
+    all of them; ``batches`` those that the ledger remembers; ``octets`` is what the files take.
     """
 
     readings: int

@@ -51,6 +51,7 @@ class Chores:
             ("old device sessions", SLICE_EVERY_S, self._services.management.log.forget),
             ("health", HEALTH_EVERY_S, self._look),
             ("old jobs", FORGET_EVERY_S, self._services.jobs.forget),
+            ("old uploads", FORGET_EVERY_S, self._services.ingest.forget),
             ("certificate", CERTIFICATE_EVERY_S, self._renew),
             ("revocations", REVOKED_EVERY_S, self._revocations),
             ("compaction", settings.compact_every_s, self._compact),

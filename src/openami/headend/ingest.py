@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from openami.headend.settings import HeadendSettings
 
 BATCH_ID: Final = 64  # a UUID or a SHA-256 in hexadecimal
+PURGE: Final = 1000  # entries of the ledger forgotten in one transaction
 
 
 class BatchKind(StrEnum):
@@ -84,6 +85,7 @@ class Ingest:
         metrics: Metrics,
         settings: HeadendSettings,
     ) -> None:
+        self._events = events
         self._owners = owners
         self._bus = bus
         self._clock = clock
@@ -117,6 +119,12 @@ class Ingest:
     def running(self) -> bool:
         """Whether uploads are taken."""
         return all(groups.running() for groups in self._groups.values())
+
+    async def forget(self) -> None:
+        """Forget uploads of events that can not come again; the lake does as much by itself."""
+        forgotten = PURGE
+        while forgotten == PURGE:  # a transaction each, so that no other writer waits long
+            forgotten = await asyncio.to_thread(self._events.forget, limit=PURGE)
 
     @contextmanager
     def room(self, octets: int) -> Iterator[None]:

@@ -19,6 +19,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from openami.fleet.ledger import KEEP_LAST, KEEP_S
 from openami.fleet.ports import BatchResult, BatchStatus
 from openami.store.lake.catalogue import INLINED_ROWS, is_conflict, normalised, quoted
 from openami.store.lake.files import syncing, write_months
@@ -58,6 +59,17 @@ _LARGE_OCTETS: Final = 32 * 1024 * 1024
 _COMPACTION: Final = (
     "SELECT count(*) FROM ducklake_flush_inlined_data('lake')",
     f"SELECT count(*) FROM ducklake_merge_adjacent_files('lake', max_file_size => {_LARGE_OCTETS})",
+)
+# The newest entry of all tells where versions go on; it is among the last of its DCU.
+_OLD_BATCHES: Final = (
+    "DELETE FROM lake.batch WHERE (dcu, id) IN (SELECT (dcu, id) FROM lake.batch"
+    " WHERE committed < make_timestamp({before})"
+    " QUALIFY row_number() OVER (PARTITION BY dcu ORDER BY version DESC, versions DESC)"
+    f" > {KEEP_LAST})"
+)
+# A file of the ledger is written anew when a quarter of it was forgotten.
+_LEDGER: Final = (
+    "SELECT count(*) FROM ducklake_rewrite_data_files('lake', 'batch', delete_threshold => 0.25)"
 )
 _EXPIRY: Final = "SELECT count(*) FROM ducklake_expire_snapshots('lake', older_than => now())"
 # Seconds before a step is tried again that somebody else's transaction was in the way of, a copy
@@ -134,9 +146,13 @@ class Writer:
         ).fetchall()
 
     def compact(self) -> None:
-        """Write small files anew as large ones, sorted; the old ones stay."""
+        """Write small files anew as large ones, sorted; the old ones stay.
+
+        The ledger forgets batches that can not come again.
+        """
+        old = _OLD_BATCHES.format(before=int((self._now() - KEEP_S) * 1e6))
         with self.lock, normalised("the lake"):
-            for step in _COMPACTION:
+            for step in (old, _LEDGER, *_COMPACTION):
                 self._compact(step)
 
     def _compact(self, step: str) -> None:

@@ -6,9 +6,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import delete, func, select, tuple_
 
 from openami.fleet.events import MeterEvent
+from openami.fleet.ledger import KEEP_LAST, KEEP_S
 from openami.fleet.ports import BatchResult, BatchStatus
 from openami.store.relational.engine import insert_ignoring
 from openami.store.relational.models import EventBatchRow, EventRow
@@ -52,6 +53,29 @@ class EventRepository:
         if rows:
             session.execute(insert_ignoring(self._transactions.dialect, EventRow), rows)
         return BatchResult(BatchStatus.STORED, len(rows))
+
+    def forget(self, *, limit: int = 1000) -> int:
+        old = (
+            select(
+                EventBatchRow.dcu,
+                EventBatchRow.id,
+                func.row_number()
+                .over(
+                    partition_by=EventBatchRow.dcu,
+                    order_by=(EventBatchRow.committed.desc(), EventBatchRow.id),
+                )
+                .label("place"),
+            )
+            .where(EventBatchRow.committed < self._now() - KEEP_S)
+            .subquery()
+        )
+        query = select(old.c.dcu, old.c.id).where(old.c.place > KEEP_LAST).limit(bounded(limit))
+        with self._transactions.reading() as session:
+            keys = [tuple(row) for row in session.execute(query)]
+        with self._transactions.writing() as session:
+            entry = tuple_(EventBatchRow.dcu, EventBatchRow.id)
+            session.execute(delete(EventBatchRow).where(entry.in_(keys)))
+        return len(keys)
 
     def list(
         self,
