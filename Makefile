@@ -25,6 +25,7 @@ $(UV):
 
 # What the product needs, exactly as locked.
 $(VENV)/.run: $(UV) requirements/run.txt pyproject.toml
+	@echo 'installing what openami needs into $(VENV), once' >&2
 	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/run.txt
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
