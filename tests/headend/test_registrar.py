@@ -7,9 +7,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Event
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from hypothesis import given, settings
@@ -27,11 +29,14 @@ from openami.fleet.expected import Approval, ExpectedDevice
 from openami.headend.errors import BusyError
 from openami.headend.security.changes import TRIES
 from openami.headend.security.offers import OFFER
+from openami.headend.security.registrations import Registrations
 from openami.ssmp import messages as m
 from openami.ssmp.client import Client, Step, begin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from openami.headend.security.pki import Pki
 
 EXPECTED = ExpectedDevice("D1", region="Seoul", label="Pole 17")
 
@@ -364,6 +369,49 @@ def test_a_suspended_device_renews_nothing(mortal: Mortal) -> None:
     device.disk = device.client.state.encode()
     assert refusal(device, mortal) is m.Reason.OPERATOR
     assert len(mortal.office.good_certificates("D1")) == 1
+
+
+def test_what_is_tidied_after_a_decision_is_not_what_the_device_was_offered_meanwhile(
+    office: FolderOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device asks between a person's commit and the tidying after it: it has to wait."""
+    device = Device()
+    asked = device.client.next_request(NOW)
+    assert asked is not None
+    office.server.answer(asked, device.peer(), now=NOW)
+    people = Registrations(
+        office.changes,
+        office.store.registrations,
+        office.store.expected,
+        cast("Pki", None),  # knows certificates, of which there are none yet
+        wall=office.clock,
+    )
+    tidying, answered, tidy = Event(), Event(), office.changes.tidy
+
+    def slow(registration: r.Registration) -> None:
+        if not tidying.is_set():
+            tidying.set()
+            answered.wait(0.5)  # of a device that need not wait, this is when it is answered
+        tidy(registration)
+
+    monkeypatch.setattr(office.changes, "tidy", slow)
+
+    def fetch() -> None:
+        tidying.wait()
+        granted = office.store.registrations.get("D1")
+        assert granted is not None
+        fetch = m.encode(m.Fetch(device.state.exchange, granted.grant))
+        office.server.answer(fetch, device.peer(), now=NOW)
+        answered.set()
+
+    with ThreadPoolExecutor(2) as pool:
+        device_asks = pool.submit(fetch)
+        pool.submit(people.approve, "D1", who="anna").result()
+        device_asks.result()
+    offered = office.store.registrations.get("D1")
+    assert offered is not None
+    assert offered.offer is not None
+    assert list(office.vault.find(OFFER, "D1")) == [offered.offer.digest.hex()]
 
 
 def suspend(mortal: Mortal) -> None:
