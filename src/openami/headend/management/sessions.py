@@ -247,7 +247,9 @@ class Sessions:
         if self._number is None:
             latest = (await asyncio.to_thread(self._store.sessions, limit=1)).items
             self._number = self._number or (latest[0].id if latest else 0)
-        # In the order of their beginning, as long as the clock goes on.
+        # In the order of their beginning, as long as the clock goes on. No other process gives such
+        # numbers: one has the state folder (its lake is locked), and with it the vault, without
+        # which no account here can be opened.
         self._number = max(self._number + 1, int(received.now * 1e6))
         return Talk(
             self._number,
