@@ -37,7 +37,27 @@ def test_authorities_are_shown(state: Path, capsys: pytest.CaptureFixture[str]) 
     root = x509.load_pem_x509_certificate((state / "ca.pem").read_bytes())
     assert shown[0]["fingerprint"] == root.fingerprint(root.signature_hash_algorithm).hex()  # type: ignore[arg-type] # ECDSA has one
     assert main(["pki", "show", "--state", str(state)]) == 0
-    assert "7299" in capsys.readouterr().out
+    assert "14599" in capsys.readouterr().out
+
+
+def test_an_authority_is_followed(
+    state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = ("--state", str(state))
+    assert main(["pki", "follow", "devices", *here]) == 2  # no reason
+    assert main(["pki", "follow", "root", "--why", "old", *here]) == 2
+    assert main(["pki", "follow", "devices", "--why", "old", *here]) == 0
+    assert "devices-2 signs from now on" in capsys.readouterr().err
+    shown = [row["authority"] for row in said(capsys, "show", *here)]
+    assert shown == ["root", "devices", "devices-2", "servers", "operators"]
+    believed = x509.load_pem_x509_certificates((state / "clients.pem").read_bytes())
+    assert len(believed) == 2
+    for authority in ("devices", "devices-2"):
+        out = tmp_path / f"{authority}.crl"
+        assert main(["pki", "crl", authority, "--out", str(out), *here]) == 0
+        issuer = x509.load_der_x509_crl(out.read_bytes()).issuer
+        assert issuer == believed[authority == "devices-2"].subject
+    assert main(["pki", "crl", "nobody", "--out", str(tmp_path / "no"), *here]) != 0
 
 
 def test_a_certificate_is_revoked(

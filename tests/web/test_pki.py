@@ -90,20 +90,6 @@ async def test_an_expired_certificate_opens_no_connection(
             await late.get("/device/v1/cursors")
 
 
-async def test_a_certificate_that_expires_ends_what_is_open(
-    running: Running, dcu: httpx.AsyncClient, tmp_path: Path
-) -> None:
-    devices = authorities_of(running.home).devices
-    soon = Validity(time.time() - 100, time.time() + 4)
-    chain, key = issue_by_hand(devices, "D1", now=0, validity=soon)
-    async with client_with(running, tmp_path, chain, key) as client, asyncio.timeout(60):
-        answer = await client.get("/device/v1/cursors")
-        while answer.status_code == 200:
-            await asyncio.sleep(0.2)
-            answer = await client.get("/device/v1/cursors")
-    assert code(answer) == (403, "certificate.expired")
-
-
 async def test_lists_of_what_is_revoked_are_public(
     running: Running, dcu: httpx.AsyncClient
 ) -> None:
