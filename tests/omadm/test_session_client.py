@@ -288,6 +288,14 @@ def test_an_atomic_with_a_sequence_in_it() -> None:
     assert device.gate.nodes == {}
 
 
+def test_an_atomic_fails_with_any_item_of_its_commands() -> None:
+    device = Device()
+    device.gate.nodes["./A"] = "old"
+    answer = device.answer(Atomic(1, (Add(2, (at("./A", "x"), at("./B", "x"))),)))
+    assert statuses(answer)[1:] == [("Atomic", 507), ("Add", 418), ("Add", 216)]
+    assert device.gate.nodes == {"./A": "old"}
+
+
 def test_an_atomic_in_an_atomic() -> None:
     device = Device()
     answer = device.answer(Atomic(1, (Add(2, (at("./A"),)), Atomic(3, (Add(4, (at("./B"),)),)))))
