@@ -37,15 +37,17 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
-def sign_in(page: Page, password: str = PASSWORD) -> None:
+def sign_in(page: Page, password: str = PASSWORD, name: str = "admin") -> None:
     """Fill in the form and send it."""
-    page.get_by_label("Name").fill("admin")
+    page.get_by_label("Name").fill(name)
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
 
 
 @contextmanager
-def visit(browser: Browser, url: str, path: str = "/meters/M1", **options: Any) -> Iterator[Page]:
+def visit(
+    browser: Browser, url: str, path: str = "/meters/M1", *, name: str = "admin", **options: Any
+) -> Iterator[Page]:
     """Sign in; at the end, nothing has gone wrong in the page and no other host was asked."""
     context = browser.new_context(ignore_https_errors=True, **options)
     context.set_default_timeout(PATIENCE_MS)
@@ -54,7 +56,7 @@ def visit(browser: Browser, url: str, path: str = "/meters/M1", **options: Any) 
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("request", lambda request: hosts.add("/".join(request.url.split("/")[:3])))
     page.goto(url + path)
-    sign_in(page)
+    sign_in(page, name=name)
     page.wait_for_url(url + path)
     yield page
     assert wrong == []

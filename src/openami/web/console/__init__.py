@@ -13,10 +13,14 @@ from openami.web.console.admission import Admission
 from openami.web.console.alarms import Alarms
 from openami.web.console.certificates import Certificates
 from openami.web.console.fragments import Fragments
+from openami.web.console.groups import Groups
+from openami.web.console.issued import Issued
 from openami.web.console.managed import Managed
 from openami.web.console.pages import Pages
 from openami.web.console.render import Renderer
 from openami.web.console.signing import Signing
+from openami.web.console.tree_jobs import TreeJobs
+from openami.web.console.waking import Waking
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +41,18 @@ def routes(services: Services) -> Sequence[BaseRoute]:
     """Return the routes of the console; the last takes every path that nobody else does."""
     renderer = Renderer(services)
     signing = Signing(services, renderer)
-    parts = (Pages, Fragments, Admission, Alarms, Certificates, Managed)
+    parts = (
+        Pages,
+        Fragments,
+        Admission,
+        Alarms,
+        Certificates,
+        Issued,
+        Managed,
+        Waking,
+        Groups,
+        TreeJobs,
+    )
     pages = [entry for part in parts for entry in part(services, renderer).table()]
 
     async def nowhere(request: Request) -> Response:

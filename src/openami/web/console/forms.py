@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from starlette.datastructures import UploadFile
-from starlette.responses import RedirectResponse
+from starlette.responses import RedirectResponse, Response
 
 from openami.core.errors import SecurityError
 from openami.headend.errors import RequestError
+from openami.web.console.render import is_fragment
 from openami.web.console.signing import form_of, local_path
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from starlette.datastructures import FormData
     from starlette.requests import Request
-    from starlette.responses import Response
 
     from openami.fleet.operators import Role
     from openami.web.auth import Caller
@@ -47,6 +49,21 @@ def text_in(form: FormData, name: str) -> str:
     return text
 
 
+def texts_in(form: FormData, names: Iterable[str]) -> dict[str, str]:
+    """Return what was typed into some fields."""
+    return {name: text_in(form, name) for name in names}
+
+
+def sure(form: FormData) -> None:
+    """Return if the box was ticked that says whom a change concerns.
+
+    Raises:
+        RequestError: ``request.sure``.
+    """
+    if not text_in(form, "sure"):
+        raise RequestError("tick the box that says whom this concerns", code="request.sure")
+
+
 async def file_in(form: FormData, name: str) -> bytes:
     """Return the file that was chosen.
 
@@ -58,6 +75,13 @@ async def file_in(form: FormData, name: str) -> bytes:
     if not octets:
         raise RequestError("choose a file that is not empty", code="request.file")
     return octets
+
+
+def onward(request: Request, url: str) -> Response:
+    """Return what leads to another page, also from a form that htmx has sent."""
+    if is_fragment(request):
+        return Response(status_code=204, headers={"HX-Redirect": url})
+    return RedirectResponse(url, 303)
 
 
 def back(form: FormData, otherwise: str) -> Response:

@@ -85,7 +85,8 @@ class Fragments:
         return self._renderer.html("latest_events", context, caller=caller)
 
     async def dcu(self, request: Request, caller: Caller) -> Response:
-        context = await dcu_context(self._services, request)
+        # The card of its wake-up loads itself: the page keeps the one that it has.
+        context = {**await dcu_context(self._services, request), "wake": None}
         return self._renderer.html("dcu_body", context, caller=caller)
 
     async def meter_figures(self, request: Request, caller: Caller) -> Response:

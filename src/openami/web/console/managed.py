@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from openami.core.errors import NotFoundError
 from openami.fleet.certificates import CertificateKind
-from openami.fleet.desired import INTERIOR
+from openami.fleet.desired import INTERIOR, object_of
 from openami.fleet.operators import Role
 from openami.headend.management.addresses import node_address, wish
 from openami.headend.management.trees import device_scope
@@ -209,9 +208,15 @@ class Managed:
 
 def branches(nodes: Sequence[NodeView]) -> list[Branch]:
     """Return the nodes of a tree by the branches that they are on."""
+    inner = {_branch(node.uri) for node in nodes if node.uri.count("/") > BRANCH}
+    found: dict[str, list[NodeView]] = {}
+    for node in nodes:
+        branch = _branch(node.uri)
+        # What nothing grows from is shown with the object that it is on.
+        found.setdefault(branch if branch in inner else object_of(branch), []).append(node)
     return [
-        Branch(address, tuple(Leaf(_rest(node.uri, address), node) for node in group))
-        for address, group in groupby(nodes, key=lambda node: _branch(node.uri))
+        Branch(address, tuple(Leaf(_rest(node.uri, address), node) for node in found[address]))
+        for address in sorted(found)
     ]
 
 

@@ -10,6 +10,7 @@ from openami.fleet.devices import Contact, DeviceKind
 from openami.fleet.operators import Role
 from openami.fleet.ports import DeviceFilter
 from openami.web.console import values, views
+from openami.web.console.waking import wake_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -100,7 +101,11 @@ class Pages:
 
     async def dcu(self, request: Request, caller: Caller) -> Response:
         context = await dcu_context(self._services, request)
-        return await self._renderer.page("dcu", {**context, "here": "dcus"}, caller=caller)
+        uid = context["dcu"]["id"]
+        waking = {"uid": uid, "wake": await wake_state(self._services, uid)}
+        return await self._renderer.page(
+            "dcu", {**context, **waking, "here": "dcus"}, caller=caller
+        )
 
     async def events(self, request: Request, caller: Caller) -> Response:
         meter = request.query_params.get("meter", "").strip()[:SERIAL_LENGTH]
