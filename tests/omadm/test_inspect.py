@@ -118,7 +118,7 @@ INLINE = Item(INSIDE.target, meta=INSIDE.meta, data=ACCOUNT)
         server(Add(1, (CUT_OFF,))),
         server(Add(1, (INLINE,))),
         server(Add(1, (Item(INSIDE.target, data=INSIDE.data),), INSIDE.meta)),
-        server(Replace(1, (Item(Location("DMAcc/x/AppAuth/1/AAuth%53ecret"), data=SECRET),))),
+        server(Replace(1, (Item(Location("A/AAuth%53ecret"), data=SECRET),))),
         # Parts of an account after the first.
         server(Add(1, (Item(INSIDE.target, data=f"x>{SECRET}<", more_data=True),))),
         server(Add(1, (Item(Location("./DMAcc/x"), data=f"{SECRET}</Value>"),))),

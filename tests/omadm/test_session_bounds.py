@@ -511,6 +511,19 @@ def test_answers_that_belong_together_go_out_apart_where_nothing_else_is_possibl
     assert told == list(range(1, 9))
 
 
+def test_a_part_that_the_peer_has_not_looked_at_waits_whole_again() -> None:
+    box = Outbox(MediaType.WBXML)
+    box.room = 600
+    header = Header("2A", 1, Location(DEVICE), Location(SERVER))
+    large = Add(0, (at("./A", "x" * 2_000),))
+    box.add(large, "large")
+    for _ in range(2):
+        sent = box.pack(header, header_status(header, 200, None), own=True).sent
+        assert [entry.chunk for entry in sent] == [True]
+        box.put_back(sent)
+        assert [(entry.command, entry.begun) for entry in box.commands] == [(large, False)]
+
+
 def test_an_inline_document_of_any_kind_goes_out_in_parts() -> None:
     text = Element(Page.SYNCML, "Data", "x" * 2_000)
     document = Element(Page.SYNCML, "Item", (text,))
