@@ -10,7 +10,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from openami.cli.main import main
-from openami.crypto.certificates import Identity, make_request
+from openami.crypto.certificates import Identity
+from openami.crypto.requests import make_request
 from openami.crypto.revocation import make_crl
 from openami.headend.offline import open_offline
 from openami.headend.security.authorities import lasting, new_key

@@ -18,6 +18,7 @@ from openami.core.errors import ConfigError, SecurityError
 from openami.crypto import certificates as c
 from openami.crypto.chains import MAX_CHAIN, Trust, verify
 from openami.crypto.hardware import HardwareModule
+from openami.crypto.requests import MAX_REQUEST, make_request, read_request, requested_key
 from openami.crypto.revocation import ReadList, Revoked, load_crl, make_crl
 
 NOW = 1_800_000_000.0
@@ -327,7 +328,7 @@ def test_a_list_of_a_part_is_not_read() -> None:
 
 
 def test_request_both_ways() -> None:
-    uid, key = c.read_request(c.make_request("D1", KEY))
+    uid, key = read_request(make_request("D1", KEY))
     assert uid == "D1"
     assert key == KEY.public_key()
     assert (
@@ -338,17 +339,17 @@ def test_request_both_ways() -> None:
 
 
 def test_a_request_of_anybody_gives_its_key() -> None:
-    request = x509.load_der_x509_csr(c.make_request("D1", KEY))
+    request = x509.load_der_x509_csr(make_request("D1", KEY))
     pem = request.public_bytes(serialization.Encoding.PEM)
-    assert c.requested_key(pem) == KEY.public_key()
+    assert requested_key(pem) == KEY.public_key()
     for wrong in (b"", pem[:-40], pem + b" " * 5000):
         with pytest.raises(SecurityError) as caught:
-            c.requested_key(wrong)
+            requested_key(wrong)
         assert caught.value.code == "certificate.request"
 
 
 def test_requests_refused() -> None:
-    good = c.make_request("D1", KEY)
+    good = make_request("D1", KEY)
     builder = x509.CertificateSigningRequestBuilder()
     der = serialization.Encoding.DER
     other_curve = builder.subject_name(c.device_name("D1")).sign(
@@ -356,19 +357,19 @@ def test_requests_refused() -> None:
     )
     bad = [
         b"",
-        bytes(c.MAX_REQUEST + 1),
+        bytes(MAX_REQUEST + 1),
         good[:-1],
         good[:-3] + bytes([good[-3] ^ 1]) + good[-2:],
         other_curve.public_bytes(der),
     ]
     for request in bad:
         with pytest.raises(SecurityError, match="P-256") as caught:
-            c.read_request(request)
+            read_request(request)
         assert caught.value.code == "certificate.request"
     for names in ([], [x509.NameAttribute(x509.NameOID.SERIAL_NUMBER, "a b")]):
         nameless = builder.subject_name(x509.Name(names)).sign(KEY, hashes.SHA256())
         with pytest.raises(SecurityError) as caught:
-            c.read_request(nameless.public_bytes(der))
+            read_request(nameless.public_bytes(der))
         assert caught.value.code == "certificate.name"
 
 

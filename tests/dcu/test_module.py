@@ -26,7 +26,7 @@ from openami.core.errors import (
     StoreError,
     TransportError,
 )
-from openami.crypto.certificates import make_request, read_request
+from openami.crypto.requests import make_request, read_request
 from openami.dcu.module import frames
 from openami.dcu.module.client import SecurityModule
 from openami.dcu.module.process import MAX_RELAYS

@@ -11,6 +11,7 @@ from tests.support.ssmp_office import Device, Fault, chance, make_key
 
 from openami.core.errors import LocalProtocolError
 from openami.crypto import certificates as c
+from openami.crypto.requests import make_request
 from openami.fleet import admission
 from openami.fleet.expected import ExpectedDevice
 from openami.fleet.registration import Standing
@@ -53,7 +54,7 @@ def device(mortal: Mortal) -> Device:
 def anew(device: Device) -> None:
     """Let a device ask to register anew, with a new key."""
     device.key = make_key()
-    device.client.anew(c.make_request("D1", device.key))
+    device.client.anew(make_request("D1", device.key))
     device.client.next_event()
     device.disk = device.client.state.encode()
 
@@ -116,7 +117,7 @@ def test_a_device_whose_certificate_ran_out_comes_back_whatever_is_interrupted(
 
 
 def test_a_device_whose_last_renewal_got_lost_comes_back(mortal: Mortal, device: Device) -> None:
-    device.client.renew(chance(9), c.make_request("D1", make_key()))
+    device.client.renew(chance(9), make_request("D1", make_key()))
     device.client.next_event()
     device.disk = device.client.state.encode()
     device.now += 364 * DAY

@@ -21,6 +21,7 @@ from tests.support.ssmp_office import INFO, NOW, Device, Fault, ServerKilledErro
 
 from openami.core.errors import ConfigError, ConflictError, StoreError
 from openami.crypto import certificates as c
+from openami.crypto.requests import make_request
 from openami.fleet import admission
 from openami.fleet import registration as r
 from openami.fleet.devices import Device as Registered
@@ -187,7 +188,7 @@ def test_a_server_killed_at_any_commit_renews_a_certificate(
     mortal.commit = killer = Killer(chance_number)
     key = make_key()
     old = device.state.chain[0]
-    device.client.renew(chance(9), c.make_request("D1", key))
+    device.client.renew(chance(9), make_request("D1", key))
     moved = device.client.next_event()
     assert moved is not None
     device.disk = device.client.state.encode()
@@ -302,7 +303,7 @@ def test_the_second_of_two_takes_the_place_of_the_first(mortal: Mortal) -> None:
 
 def test_what_a_blocked_device_shows_counts_once_it_is_kept(mortal: Mortal) -> None:
     device = live(mortal)
-    device.client.renew(chance(9), c.make_request("D1", make_key()))
+    device.client.renew(chance(9), make_request("D1", make_key()))
     device.client.next_event()
     device.disk = device.client.state.encode()
     device.round(mortal)
@@ -364,7 +365,7 @@ def test_a_suspended_device_renews_nothing(mortal: Mortal) -> None:
     mortal.office.store.devices.move(
         "dcu-D1", LifecycleState.SUSPENDED, who="anna", when=NOW, why="no"
     )
-    device.client.renew(chance(9), c.make_request("D1", make_key()))
+    device.client.renew(chance(9), make_request("D1", make_key()))
     device.client.next_event()
     device.disk = device.client.state.encode()
     assert refusal(device, mortal) is m.Reason.OPERATOR
@@ -440,14 +441,14 @@ def test_a_clone_of_a_suspended_device_is_told_at_once(mortal: Mortal) -> None:
 def test_a_copied_key_of_a_suspended_device_is_told_at_once(mortal: Mortal) -> None:
     device = live(mortal)
     copied = device.disk
-    device.client.renew(chance(9), c.make_request("D1", make_key()))
+    device.client.renew(chance(9), make_request("D1", make_key()))
     device.client.next_event()
     device.disk = device.client.state.encode()
     device.round(mortal)
     suspend(mortal)
     device.disk = copied
     device.boot()
-    device.client.renew(chance(10), c.make_request("D1", make_key()))
+    device.client.renew(chance(10), make_request("D1", make_key()))
     device.client.next_event()
     device.disk = device.client.state.encode()
     assert refusal(device, mortal) is m.Reason.TWICE
@@ -493,7 +494,7 @@ def test_what_was_decided_on_something_old_is_decided_again(office: FolderOffice
 
 
 def _anew(device: Device) -> bytes:
-    state = begin(chance(5), c.make_request(device.uid, make_key()))
+    state = begin(chance(5), make_request(device.uid, make_key()))
     asked = Client(state, uid=device.uid, info=INFO).next_request(NOW)
     assert asked is not None
     return asked

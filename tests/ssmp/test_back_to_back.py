@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.support.ssmp_office import NOW, Device, Fault, Office, chance, make_key
 
 from openami.crypto import certificates as c
+from openami.crypto.requests import make_request
 from openami.fleet import admission
 from openami.fleet.expected import Approval, ExpectedDevice
 from openami.fleet.registration import Standing
@@ -186,7 +187,7 @@ def test_renewal_interrupted(fault: Fault) -> None:
     device.run(office, 3)
     first = device.state.chain
     key = make_key()
-    device.client.renew(chance(50), c.make_request("D1", key))
+    device.client.renew(chance(50), make_request("D1", key))
     state = device.client.next_event()
     assert state is not None
     device.disk = device.client.state.encode()
@@ -212,7 +213,7 @@ def test_two_that_hold_one_operational_key_are_found_at_renewal() -> None:
     for number in (50, 51):
         device.disk = live
         device.boot()
-        device.client.renew(chance(number), c.make_request("D1", make_key()))
+        device.client.renew(chance(number), make_request("D1", make_key()))
         assert device.client.next_event() is not None
         device.disk = device.client.state.encode()
         device.run(office, 1)

@@ -26,6 +26,7 @@ from openami.core.errors import (
     SecurityError,
 )
 from openami.crypto import certificates as c
+from openami.crypto.requests import make_request
 from openami.fleet.expected import ExpectedDevice
 from openami.ssmp import messages as m
 from openami.ssmp.client import (
@@ -41,7 +42,7 @@ from openami.ssmp.client import (
 )
 
 KEY = make_key()
-REQUEST = c.make_request("D1", KEY)
+REQUEST = make_request("D1", KEY)
 E, G = chance(1), chance(2)
 OFFICE = Office(ExpectedDevice("D1"))
 DEVICE = Device()

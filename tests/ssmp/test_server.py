@@ -25,7 +25,8 @@ from tests.support.ssmp_office import (
 from openami.core.errors import DecodeError, RemoteProtocolError, SecurityError
 from openami.crypto import certificates as c
 from openami.crypto.chains import Trust
-from openami.crypto.revocation import Revoked, make_crl
+from openami.crypto.requests import make_request
+from openami.crypto.revocation import ReadList, Revoked, make_crl
 from openami.fleet.expected import ExpectedDevice
 from openami.ssmp import messages as m
 from openami.ssmp.server import Credential, Peer, identify
@@ -37,7 +38,7 @@ DEVICE = Device()
 PEER = DEVICE.peer()
 E = chance(1)
 KEY = make_key()
-REGISTER = m.Register(E, "D1", INFO, c.make_request("D1", KEY))
+REGISTER = m.Register(E, "D1", INFO, make_request("D1", KEY))
 MAKERS = {
     "Other": Trust((c.make_root("Other", make_key(), serial=1, validity=LONG).certificate,)),
     "Maker": Trust((MAKER.certificate,)),
@@ -78,9 +79,8 @@ def test_certificates_refused_say_why() -> None:
     stranger = c.make_root("Maker", make_key(), serial=1, validity=LONG)
     forged = c.issue_ldevid(stranger, "D1", "urn:x", KEY.public_key(), serial=9, validity=LONG)
     nameless = c.issue_operator(DEVICES, "anna", KEY.public_key(), serial=9, validity=LONG)
-    revoked = Trust(
-        (ROOT.certificate,), (make_crl(DEVICES, [Revoked(9, NOW)], number=1, validity=LONG),)
-    )
+    crl = make_crl(DEVICES, [Revoked(9, NOW)], number=1, validity=LONG)
+    revoked = Trust((ROOT.certificate,), (ReadList.of(crl, DEVICES.certificate),))
     trust = Trust((ROOT.certificate,))
     for leaf, operational, now, code in (
         (forged, trust, NOW, "certificate.untrusted"),
@@ -108,9 +108,9 @@ def test_each_request_wants_its_certificate(message: m.Message) -> None:
     "message",
     [
         replace(REGISTER, uid="D2"),
-        replace(REGISTER, request=c.make_request("D2", KEY)),
+        replace(REGISTER, request=make_request("D2", KEY)),
         replace(REGISTER, request=REGISTER.request[:-1] + bytes([REGISTER.request[-1] ^ 1])),
-        m.Renew(E, c.make_request("D2", KEY)),
+        m.Renew(E, make_request("D2", KEY)),
     ],
 )
 def test_nobody_asks_for_another(message: m.Message) -> None:

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from openami.crypto import certificates as c
 from openami.crypto.hardware import HardwareModule
+from openami.crypto.requests import make_request
 from openami.ssmp.client import Client, ClientState, Moved, Step, begin
 from openami.ssmp.messages import MEDIA_TYPE, DeviceInfo
 
@@ -67,7 +68,7 @@ class FactoryDevice:
         self.factory = factory or maker.make(uid)
         self.key = make_key()
         self.now = maker.now
-        state = begin(secrets.token_bytes(16), c.make_request(uid, self.key))
+        state = begin(secrets.token_bytes(16), make_request(uid, self.key))
         self.disk = state.encode()
         self.client = Client(state, uid=uid, info=INFO)
         self.last: httpx.Response | None = None
@@ -112,7 +113,7 @@ class FactoryDevice:
     def renew(self) -> ec.EllipticCurvePrivateKey:
         """Begin to renew; return the new key."""
         key = make_key()
-        self.client.renew(secrets.token_bytes(16), c.make_request(self.uid, key))
+        self.client.renew(secrets.token_bytes(16), make_request(self.uid, key))
         while self.client.next_event() is not None:
             continue
         return key

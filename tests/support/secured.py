@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from tests.support.ssmp_office import make_key
 
 from openami.crypto import certificates as c
+from openami.crypto.requests import read_request
 from openami.headend.security.issued import key_pem
 from openami.headend.security.maker import DeviceType, make_device, make_maker
 from openami.transport.tls import server_context
@@ -65,7 +66,7 @@ class Utility:
         self, request: bytes, *, serial: int, uid: str = UID, days: float = 30
     ) -> tuple[bytes, ...]:
         """Return the chain of an operational certificate."""
-        _, key = c.read_request(request)
+        _, key = read_request(request)
         leaf = c.issue_ldevid(
             self.devices, uid, f"urn:openami:dcu:{uid}", key, serial=serial,
             validity=c.Validity(self.now - DAY, self.now + days * DAY),

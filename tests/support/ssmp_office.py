@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from openami.crypto import certificates as c
 from openami.crypto.chains import Trust
 from openami.crypto.hardware import HardwareModule
+from openami.crypto.requests import make_request
 from openami.fleet import admission
 from openami.fleet import registration as r
 from openami.ssmp import messages as m
@@ -280,7 +281,7 @@ class Device:
         self.factory = factory or c.Identity(idevid, key)
         self.key = make_key()
         KEYS.append(self.key.public_key())
-        self.disk = begin(chance(number), c.make_request(uid, self.key)).encode()
+        self.disk = begin(chance(number), make_request(uid, self.key)).encode()
         self.now = NOW
         self.boot()
 

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from tests.support.headend import client_with, dcu_client, operator_client, settings_in
 from tests.support.pki import authorities_of, issue_by_hand
 
-from openami.crypto.certificates import Validity, make_request, make_root
+from openami.crypto.certificates import Validity, make_root
+from openami.crypto.requests import make_request
 from openami.crypto.revocation import make_crl
 from openami.fleet.certificates import CertificateKind
 from openami.headend.offline import open_offline

@@ -17,6 +17,7 @@ from tests.support.pki import authorities_of, issue_by_hand
 from openami.core.clock import ManualClock
 from openami.core.errors import ConfigError
 from openami.crypto import certificates as c
+from openami.crypto.requests import make_request
 from openami.fleet.certificates import AuthorityName
 from openami.fleet.devices import LifecycleState
 from openami.fleet.expected import ExpectedDevice
@@ -221,9 +222,9 @@ async def test_a_factory_certificate_renews_nothing_and_an_operational_one_regis
     running: Running, device: FactoryDevice
 ) -> None:
     await device.register()
-    renew = m.encode(m.Renew(b"e" * 16, c.make_request("D1", device.key)))
+    renew = m.encode(m.Renew(b"e" * 16, make_request("D1", device.key)))
     assert reason_of(await device.post(renew)) is m.Reason.CERTIFICATE
-    register = Client(begin(b"e" * 16, c.make_request("D1", device.key)), uid="D1", info=INFO)
+    register = Client(begin(b"e" * 16, make_request("D1", device.key)), uid="D1", info=INFO)
     asked = register.next_request(device.now)
     assert asked is not None
     device.renew()

@@ -247,7 +247,7 @@ def operator(
     opened: AbstractContextManager[Offline], name: str, out: Path, request: Path | None
 ) -> None:
     """Issue a certificate for the operator NAME."""
-    from openami.crypto.certificates import requested_key
+    from openami.crypto.requests import requested_key
     from openami.headend.security.authorities import new_key
     from openami.headend.security.issued import key_pem
 

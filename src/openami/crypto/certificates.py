@@ -1,4 +1,4 @@
-"""Certificates and their requests (RFC 5280, RFC 2986), and the names of devices in them.
+"""Certificates (RFC 5280), and the names of devices in them.
 
 All keys made here are on P-256. Keys, serial numbers and times are the caller's: nothing here
 takes chance or reads a clock. A device's factory certificate (IDevID) and operational one (LDevID)
@@ -25,13 +25,11 @@ from openami.core.identifiers import check_serial
 from openami.crypto.hardware import HARDWARE_MODULE_NAME, HardwareModule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from cryptography.x509 import Certificate, CertificateBuilder, Name
 
 MAX_CERTIFICATE: Final = 4096  # octets; an IDevID with every extension that 802.1AR knows has 1 kB
-MAX_REQUEST: Final = 2048  # octets; a request on P-256 has about 300
-_PEM: Final = 2  # octets of PEM for one of DER, with its lines, at most
 NO_EXPIRY: Final = 253_402_300_799  # 9999-12-31T23:59:59Z: never (RFC 5280 4.1.2.5)
 
 
@@ -280,61 +278,6 @@ def key_fingerprint(key: ec.EllipticCurvePublicKey) -> bytes:
         )
     )
     return digest.finalize()
-
-
-def make_request(uid: str, key: ec.EllipticCurvePrivateKey) -> bytes:
-    """Return the device's request (DER) for a certificate of ``key``, signed by it."""
-    builder = x509.CertificateSigningRequestBuilder().subject_name(device_name(uid))
-    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
-
-
-def read_request(der: bytes) -> tuple[str, ec.EllipticCurvePublicKey]:
-    """Return which device asks for a certificate of which key.
-
-    Nothing else is taken from a request: what stands in the certificate, the authority decides.
-
-    Raises:
-        SecurityError: it is no request on P-256 signed by its own key (``certificate.request``),
-            or names no device (``certificate.name``).
-    """
-    if len(der) > MAX_REQUEST:
-        raise _not_a_request()
-    request, key = _proven(x509.load_der_x509_csr, der)
-    return uid_of(request.subject), key
-
-
-def requested_key(pem: bytes) -> ec.EllipticCurvePublicKey:
-    """Return which key a request in PEM asks a certificate for.
-
-    Raises:
-        SecurityError: it is no request on P-256 signed by its own key (``certificate.request``).
-    """
-    if len(pem) > _PEM * MAX_REQUEST:
-        raise _not_a_request()
-    return _proven(x509.load_pem_x509_csr, pem)[1]
-
-
-def _proven(
-    load: Callable[[bytes], x509.CertificateSigningRequest], octets: bytes
-) -> tuple[x509.CertificateSigningRequest, ec.EllipticCurvePublicKey]:
-    try:
-        request = load(octets)
-        key = request.public_key()
-        # RFC 2986 4.2: the signature proves that the sender holds the private key.
-        proven = request.is_signature_valid
-    except (ValueError, UnsupportedAlgorithm):
-        raise _not_a_request() from None
-    if not (
-        isinstance(key, ec.EllipticCurvePublicKey)
-        and isinstance(key.curve, ec.SECP256R1)
-        and proven
-    ):
-        raise _not_a_request()
-    return request, key
-
-
-def _not_a_request() -> SecurityError:
-    return SecurityError("not a request signed by its P-256 key", code="certificate.request")
 
 
 def _issue(

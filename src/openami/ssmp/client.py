@@ -14,7 +14,8 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final, Self
 
 from openami.core.errors import LocalProtocolError, RemoteProtocolError, SecurityError
-from openami.crypto.certificates import load_certificate, read_request, uid_of
+from openami.crypto.certificates import load_certificate, uid_of
+from openami.crypto.requests import read_request
 from openami.crypto.succession import following
 from openami.ssmp.messages import (
     EXCHANGE,

@@ -11,8 +11,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from openami.core.errors import RemoteProtocolError, SecurityError
-from openami.crypto.certificates import Purpose, fingerprint, key_fingerprint, read_request, uid_of
+from openami.crypto.certificates import Purpose, fingerprint, key_fingerprint, uid_of
 from openami.crypto.chains import verify
+from openami.crypto.requests import read_request
 from openami.ssmp.messages import (
     Acknowledge,
     Approved,

@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from openami import __version__
 from openami.core.errors import ConfigError, NotFoundError, SecurityError
-from openami.crypto.certificates import Identity, load_certificate, make_request, uid_of
+from openami.crypto.certificates import Identity, load_certificate, uid_of
+from openami.crypto.requests import make_request
 from openami.ssmp.messages import MAX_CHAIN, DeviceInfo
 from openami.store.vault import FileVault
 from openami.transport.tls import client_context

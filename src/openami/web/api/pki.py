@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, status
 
-from openami.crypto.certificates import requested_key
+from openami.crypto.requests import requested_key
 from openami.fleet.certificates import CertificateKind
 from openami.headend.registry import reason
 from openami.headend.security.pki import serial_number

@@ -8,7 +8,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import Field
 
 from openami.core.clock import utc
-from openami.crypto.certificates import MAX_CERTIFICATE, MAX_REQUEST, fingerprint
+from openami.crypto.certificates import MAX_CERTIFICATE, fingerprint
+from openami.crypto.requests import MAX_REQUEST
 from openami.fleet.certificates import (
     CertificateKind,
     CertificateRecord,
