@@ -250,4 +250,6 @@ def test_a_wake_up_of_a_dcu_that_nobody_knows_much_about() -> None:
     of_itself = replace(SESSION, notified=False)
     assert standing(ACCOUNT, of_itself, None, 5).label == "not called"
     assert standing(ACCOUNT, of_itself, None, 5).next is None
+    dead = standing(replace(ACCOUNT, wake_failures=5, wake_silent=True), of_itself, None, 5)
+    assert "the last one reached nobody" in dead.words
     assert "has not come" in standing(replace(ACCOUNT, last_session=None), None, 300.0, 5).words

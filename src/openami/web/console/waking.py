@@ -131,6 +131,7 @@ def standing(
     came = record.last_session
     by_itself = came + poll if came is not None and poll is not None else None
     sent, due = record.wake_failures, record.wake_due
+    silence = ", the last one reached nobody" if record.wake_silent else ""
     if due is not None and record.wake_url is None:
         words = "It has not said where notifications reach it, and is told when it comes by itself."
         return WakeState("warn", "waits for its poll", words, by_itself, "poll", last=last)
@@ -138,10 +139,12 @@ def standing(
         words = "A notification is on its way."
         return WakeState("warn", "being woken", words, open=True, last=last)
     if due is not None:
-        words = f"{counted(sent, 'notification')} of {attempts} brought no session yet."
+        words = f"{counted(sent, 'notification')} of {attempts} brought no session yet{silence}."
         return WakeState("warn", "no answer yet", words, due, "try", open=True, last=last)
     if sent:
-        words = f"{counted(sent, 'notification')} brought no session; it is left to come by itself."
+        words = (
+            f"{counted(sent, 'notification')} brought no session{silence}."
+        )
         return WakeState("bad", "did not wake", words, by_itself, "poll", last=last)
     if last is not None and last.notified:
         return WakeState(
