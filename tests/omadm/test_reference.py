@@ -8,6 +8,7 @@ from openami.omadm.auth import Credentials, Hash, digest, sign
 from openami.omadm.limits import DEFAULT_LIMITS
 from openami.omadm.notification import Notification
 from openami.omadm.session.client import MAX_MESSAGES, ClientConfig
+from openami.omadm.session.outbox import MAX_ANSWERS
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "oma-dm.md"
 DEVICE = Credentials("dcu-D1", "correct horse battery staple 22")
@@ -29,6 +30,7 @@ def test_the_bounds_of_the_reference() -> None:
         config.max_msg_size,
         config.max_obj_size,
         MAX_MESSAGES,
+        MAX_ANSWERS,
         DEFAULT_LIMITS.elements,
         DEFAULT_LIMITS.commands,
         DEFAULT_LIMITS.items,

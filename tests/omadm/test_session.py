@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
+from tests.support import dm_wire
 from tests.support.dm_wire import DEV_INFO, NOW, DictGate, Wire, account, order, read, statuses
 
 from openami.omadm.auth import Scheme
@@ -112,6 +115,24 @@ def test_groups() -> None:
     assert wire.done["sequence"].status == 200
     assert [item.data for item in wire.done["sequence"].items] == ["x"]
     assert set(wire.gate.nodes) == {"./A", "./B", "./E"}
+
+
+@pytest.mark.parametrize("scheme", [scheme for scheme in Scheme if scheme is not Scheme.BASIC])
+def test_a_chain_of_nonces(scheme: Scheme, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Session after session each end is believed at once, with a nonce that was never used."""
+    numbers = count()
+    monkeypatch.setattr(dm_wire, "nonces", lambda _: lambda: b"%016d" % next(numbers))
+    ours = theirs = account(scheme)
+    used: list[bytes] = []
+    for _ in range(4):
+        wire = Wire(ours, theirs, ORDERS)
+        used += [ours.client_nonce, ours.server_nonce]
+        wire.run()
+        well(wire)
+        told = (*wire.client_events, *wire.server_events)
+        assert not any(isinstance(event, AuthenticationFailed) for event in told)
+        ours, theirs = wire.client_account, wire.server_account
+    assert len(set(used)) == len(used)
 
 
 @pytest.mark.parametrize("scheme", [scheme for scheme in Scheme if scheme is not Scheme.BASIC])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.support.dm_tree import Server
 from tests.support.dm_wire import DEVICE, NOW, Wire, order
 
 from openami.omadm.bootstrap.profile import Profile, build, names
@@ -36,7 +37,16 @@ def replaced(uri: str, value: str) -> Replace:
 
 
 def test_bootstrap_into_the_tree() -> None:
-    assert accounts(bootstrapped().root) == {"1": ACCOUNT}
+    """The account is its own server's alone (Bootstrap 1.2, 5.4: Get, Replace, Delete)."""
+    tree = bootstrapped()
+    assert accounts(tree.root) == {"1": ACCOUNT}
+    own, other = Server(tree, "head-end"), Server(tree, "other")
+    assert own.data("./DMAcc/1?prop=ACL") == "Delete=head-end&Get=head-end&Replace=head-end"
+    assert other.get("./DMAcc/1/ServerID").status == 425
+    assert other.replace("./DMAcc/1/ServerID", "other") == 425
+    assert other.delete("./DMAcc/1") == 425
+    assert own.replace("./DMAcc/1/Name", "Other") == 200
+    assert own.delete("./DMAcc/1") == 200
 
 
 def test_a_session_over_the_real_tree() -> None:
