@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.support.dcu_chain import HOUR, START, Chain, chain, identity
 from tests.support.dcu_proxy import Proxy
+from tests.support.lines import swept
 from tests.support.small_disk import kinds, small_disk
 
 from openami.core.errors import ConfigError
@@ -614,7 +615,7 @@ async def test_only_the_meters_that_belong_here_are_read(
     async with chain(tmp_path, certificates) as made:
         mine, off = MeterEntry(identity(1).serial), MeterEntry(identity(2).serial, enabled=False)
         dcu = await made.start_dcu(meters=(mine, off))
-        await made.until(lambda: made.complete(1) and dcu.line.swept)
+        await made.until(lambda: made.complete(1) and swept(dcu.line))
         assert dcu.line.meters() == (identity(1).serial,)
         await made.stop_dcu()
         await made.start_dcu(meters=(mine, MeterEntry(off.serial, address=18)), addresses="")

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.lines import swept
 
 from openami.fleet.collection import (
     Line,
@@ -44,10 +45,6 @@ def line(*meters: str, addresses: tuple[int, ...] = (), policy: Policy = POLICY)
     for place, serial in enumerate(meters):
         made.add(serial, 16 + place, jitter=0)
     return made
-
-
-def swept(made: Line) -> bool:
-    return made.swept
 
 
 def read(made: Line, step: object, moment: Moment) -> Visit:

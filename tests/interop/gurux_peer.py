@@ -72,7 +72,7 @@ class Peer:
             ciphering.dedicatedKey = bytearray.fromhex(plan["dedicated"])
         kind = socket.SOCK_DGRAM if plan.get("datagrams") else socket.SOCK_STREAM
         self.socket = socket.socket(socket.AF_INET, kind)
-        self.socket.settimeout(10)
+        self.socket.settimeout(60)
         self.socket.connect((plan["host"], plan["port"]))
 
     def packet(self, data: Any, reply: GXReplyData) -> None:

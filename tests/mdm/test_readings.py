@@ -23,7 +23,6 @@ from openami.mdm.readings import (
     join,
     profile_table,
     profiles_table,
-    readings_table,
     to_ipc,
     validate_events,
     validate_readings,
@@ -82,31 +81,7 @@ def test_a_profile_without_channels_or_rows_is_empty() -> None:
     assert from_ipc(to_ipc(profile("A1", rows=0))).num_rows == 0
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"value": np.array([2**63], np.uint64)},
-        {"status": np.array([256])},
-        {"scaler": np.array([-129])},
-        {"unit": np.array([-1])},
-        {"time": np.array([2**64 - 1], np.uint64)},
-        {"channels": (np.array([32768]), [CHANNELS[0]])},
-    ],
-)
-def test_what_does_not_fit_is_refused_and_not_cut_off(change: dict[str, Any]) -> None:
-    one = np.array([1])
-    plain: dict[str, Any] = {
-        "meters": (one * 0, ["A1"]), "channels": (one * 0, [CHANNELS[0]]),
-        "profiles": (one * 0, [LOAD]), "time": one + MIDNIGHT, "value": one, "scaler": one,
-        "unit": one, "status": one,
-    }  # fmt: skip
-    assert readings_table(**plain).num_rows == 1
-    with pytest.raises(DecodeError) as refused_:
-        readings_table(**{**plain, **change})
-    assert refused_.value.code == "readings.range"
-
-
-def test_values_of_a_profile_fit_too() -> None:
+def test_what_does_not_fit_is_refused_and_not_cut_off() -> None:
     huge = ChannelValues(CHANNELS[0], 0, 30, np.array([2**64 - 1], np.uint64))
     with pytest.raises(DecodeError):
         profile_table("A1", LOAD, time=np.array([1]), status=np.array([0]), channels=[huge])
@@ -147,22 +122,6 @@ def test_profiles_of_many_meters_are_the_profiles_of_each() -> None:
     ]
     assert together.to_pylist() == join(single).to_pylist()
     validate_readings(together)
-
-
-def test_general_columns_become_rows() -> None:
-    one = np.array([1])
-    table = readings_table(
-        meters=(np.array([1]), ["A1", "A2"]),
-        channels=(np.array([0]), [CHANNELS[0]]),
-        profiles=(np.array([0]), ["instant"]),
-        time=one + MIDNIGHT,
-        value=one,
-        scaler=-one,
-        unit=one * 30,
-        status=one,
-    )
-    assert table.to_pylist()[0]["meter"] == "A2"
-    assert from_ipc(to_ipc(table)).to_pylist() == table.to_pylist()
 
 
 def test_what_is_sent_arrives() -> None:

@@ -11,16 +11,15 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.support.readings import CHANNELS, LOAD, MIDNIGHT, batch, profile
+from tests.support.readings import CHANNELS, LOAD, MIDNIGHT, batch, profile, single
 
 from openami.core.errors import ConfigError, ConflictError, StoreError
 from openami.fleet.ledger import KEEP_LAST, KEEP_S
 from openami.fleet.ports import Batch, BatchStatus, ReadingFilter, StoreCounts
-from openami.mdm.readings import STORED_SCHEMA, readings_table
+from openami.mdm.readings import STORED_SCHEMA
 from openami.store.lake import Lake, catalogue
 
 if TYPE_CHECKING:
@@ -413,17 +412,15 @@ Key = tuple[str, str, int]
 def some_batch(chance: random.Random, number: int) -> Batch:
     """Return a batch of random rows with few keys, so that they meet."""
     rows = chance.randint(0, 25)
-    pick = [chance.randint(0, 2) for _ in range(rows)]
-    meters, channels = ["A1", "A2", "A3"], list(CHANNELS[:3])
-    table = readings_table(
-        meters=(np.array(pick, int), meters),
-        channels=(np.array([chance.randint(0, 2) for _ in range(rows)], int), channels),
-        profiles=(np.zeros(rows, int), [LOAD]),
-        time=np.array([MIDNIGHT + 900 * chance.randint(1, 6) for _ in range(rows)], int),
-        value=np.array([chance.randint(0, 2) for _ in range(rows)], int),
-        scaler=np.array([chance.choice([0, 0, 0, -1]) for _ in range(rows)], int),
-        unit=np.full(rows, 30),
-        status=np.array([chance.choice([0, 0, 0, 4]) for _ in range(rows)], int),
+    table = single(
+        meter=[chance.choice(["A1", "A2", "A3"]) for _ in range(rows)],
+        channel=[chance.choice(CHANNELS[:3]) for _ in range(rows)],
+        profile=[LOAD] * rows,
+        time=[MIDNIGHT + 900 * chance.randint(1, 6) for _ in range(rows)],
+        value=[chance.randint(0, 2) for _ in range(rows)],
+        scaler=[chance.choice([0, 0, 0, -1]) for _ in range(rows)],
+        unit=[30] * rows,
+        status=[chance.choice([0, 0, 0, 4]) for _ in range(rows)],
     )
     return batch(f"b{number}", table)
 

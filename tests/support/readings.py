@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from openami.fleet.ports import Batch
-from openami.mdm.readings import ChannelValues, join, profile_table, to_ipc
+from openami.mdm.readings import READINGS_SCHEMA, ChannelValues, join, profile_table, to_ipc
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from collections.abc import Sequence
 
 LOAD = "1.0.99.1.0.255"
 CHANNELS = tuple(f"1.0.{c}.29.0.255" for c in (1, 2, 3, 4))
@@ -41,6 +42,15 @@ def profile(
             for channel in channels
         ],
     )
+
+
+def single(**columns: Sequence[Any]) -> pa.Table:
+    """Return readings from columns with the schema's names; ``time`` in seconds."""
+    arrays = []
+    for field in READINGS_SCHEMA:
+        plain = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        arrays.append(pa.array(columns[field.name], plain).cast(field.type))
+    return pa.Table.from_arrays(arrays, schema=READINGS_SCHEMA)
 
 
 def batch(name: str, *tables: pa.Table, dcu: str = "D1") -> Batch:

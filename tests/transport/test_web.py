@@ -201,9 +201,9 @@ async def talk(port: int, request: bytes) -> bytes:
 async def test_connections_are_bounded() -> None:
     async with await serve(app, limits=HttpLimits(connections=2)) as server:
         first = await open_tcp("127.0.0.1", server.port)
-        await asyncio.sleep(0.05)
-        async with HttpClient(server.url) as client:
-            assert (await client.get("/")).status == 503
+        async with asyncio.timeout(60), HttpClient(server.url) as client:
+            while (await client.get("/")).status != 503:  # the first is yet to be accepted
+                await asyncio.sleep(0.001)
         first.close()
 
 
@@ -228,10 +228,17 @@ async def test_an_application_that_does_not_start() -> None:
 
 
 async def test_stopping_waits_for_answers_under_way_but_not_for_ever() -> None:
-    server = await serve(app, limits=HttpLimits(drain_s=1))
+    begun = asyncio.Event()
+
+    async def telling(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            begun.set()
+        await app(scope, receive, send)
+
+    server = await serve(telling, limits=HttpLimits(drain_s=1))
     async with HttpClient(server.url) as client:
         waiting = asyncio.ensure_future(client.get("/slow"))
-        await asyncio.sleep(0.05)
+        await begun.wait()
         await server.stop()
         await server.stop()
         await server.wait()

@@ -144,35 +144,6 @@ def profiles_table(
     return pa.Table.from_arrays(columns, schema=READINGS_SCHEMA)
 
 
-def readings_table(
-    *,
-    meters: tuple[Ints, Sequence[str]],
-    channels: tuple[Ints, Sequence[str]],
-    profiles: tuple[Ints, Sequence[str]],
-    time: Ints,
-    value: Ints,
-    scaler: Ints,
-    unit: Ints,
-    status: Ints,
-) -> pa.Table:
-    """Return readings from numpy columns; names come as (index of each row, the names).
-
-    Raises:
-        DecodeError: ``readings.range``, a value does not fit its column.
-    """
-    columns = [
-        _names(_fitting(meters[0], np.int32), meters[1]),
-        _names(_fitting(channels[0], np.int16), channels[1]),
-        _names(_fitting(profiles[0], np.int16), profiles[1]),
-        _times(time),
-        pa.array(_fitting(value, np.int64)),
-        pa.array(_fitting(scaler, np.int8)),
-        pa.array(_fitting(unit, np.uint8)),
-        pa.array(_fitting(status, np.uint8)),
-    ]
-    return pa.Table.from_arrays(columns, schema=READINGS_SCHEMA)
-
-
 def events_table(events: Iterable[Mapping[str, Any]]) -> pa.Table:
     """Return events from mappings with the schema's names; ``time`` in seconds."""
     rows = list(events)

@@ -13,7 +13,7 @@ from openami.core.errors import (
     StoreError,
 )
 from openami.dlms.apdu import decode_apdu
-from openami.dlms.apdu.common import CONFIRMED, HIGH_PRIORITY, Tag
+from openami.dlms.apdu.common import Tag, invoke_octet
 from openami.dlms.apdu.exception import ExceptionResponse, ServiceError
 from openami.dlms.apdu.notification import DataNotification, EventNotification
 from openami.dlms.association import MAX_APDU
@@ -315,8 +315,8 @@ class DlmsClient:
         return min(limits, default=MAX_APDU) - self._opening.overhead
 
     def _next_invoke_id(self) -> int:
-        self._invoke_id = (self._invoke_id + 1) & 0x0F
-        return self._invoke_id | CONFIRMED | HIGH_PRIORITY
+        self._invoke_id += 1
+        return invoke_octet(self._invoke_id)
 
     def _send(self, plain: bytes, now: float) -> None:
         self._transmit(self._opening.protect(plain), now)

@@ -251,11 +251,6 @@ class Line:
         behind = any(p.again is not None for p in track.progress.values())
         return MeterStatus.READING if behind else MeterStatus.OK
 
-    @property
-    def swept(self) -> bool:
-        """Whether every address was probed at least once."""
-        return self._sweep.laps > 0 or self._unknown_address() is None
-
     def next(self, moment: Moment) -> Step:
         """Return what to do now; asking changes nothing but the turns of the queues."""
         around = {plan.subject: edges(plan, moment.wall, self._tz) for plan in self._plans}
