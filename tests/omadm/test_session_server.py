@@ -193,6 +193,16 @@ def test_a_message_taken_again_before_it_is_answered() -> None:
     assert Get in kinds(read(head_end.server.answer()))
 
 
+def test_a_session_that_ends_before_its_message_is_answered() -> None:
+    """The answer goes out all the same, and the end is told once."""
+    head_end = HeadEnd()
+    server = head_end.server
+    assert server.take(head_end.device.message(OPEN, INFO), MediaType.WBXML, None, NOW)
+    server.handle_timer(NOW + 1e9)
+    assert statuses(read(server.answer()))[0] == ("SyncHdr", 212)
+    assert head_end.end().end is End.TIMEOUT
+
+
 def test_nothing_is_answered_before_it_is_taken() -> None:
     with pytest.raises(LocalProtocolError):
         HeadEnd().server.answer()

@@ -367,6 +367,8 @@ class ServerSession:
             self._events.append(NonceChanged(self._account))
 
     def _end(self, end: End, code: str | None = None, message: str = "") -> None:
+        if self.closed:  # between a message and the answer to it, by the timer
+            return
         self._move(ServerStep.ENDED)
         self._deadline = None
         waiting = dict.fromkeys(
