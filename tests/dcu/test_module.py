@@ -452,7 +452,7 @@ async def test_connections_are_bounded(
         assert not Path(path).exists()
 
 
-@pytest.mark.parametrize("spoil", ["missing", "other", "key", "toml", "uid", "large"])
+@pytest.mark.parametrize("spoil", ["missing", "other", "pair", "key", "toml", "uid", "large"])
 async def test_a_factory_folder_that_can_not_be_used_is_said_at_once(
     utility: Utility, state: Path, spoil: str
 ) -> None:
@@ -464,6 +464,9 @@ async def test_a_factory_folder_that_can_not_be_used_is_said_at_once(
             (factory / "certificate.pem").unlink()
         case "other":
             (other / "certificate.pem").rename(factory / "certificate.pem")
+        case "pair":
+            for name in ("certificate.pem", "key.pem"):
+                (other / name).rename(factory / name)
         case "key":
             (other / "key.pem").rename(factory / "key.pem")
         case "toml":
