@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.dm_wire import DictGate, Wire, account, order
+from tests.support.dm_wire import DictGate, Wire, account, order, read
 
 from openami.omadm.auth import Scheme
 from openami.omadm.messages.media import MediaType
 from openami.omadm.messages.model import Add, Atomic, Delete, Get, Item, Location, Replace
 from openami.omadm.session.client import ATTEMPTS
 from openami.omadm.session.events import NO_ANSWER, End, Order
+from openami.omadm.session.numbering import walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -149,6 +150,9 @@ def test_an_atomic_is_whole_or_nothing(
     wire.run()
     done = wire.done["all"]
     assert all(len(out.body) <= size for out in wire.requests[1:])
+    for message in map(read, (*wire.requests, *wire.answers)):
+        ids = [inner.cmd_id for command in message.commands for inner in walk(command)]
+        assert ids == list(range(1, len(ids) + 1))
     statuses = [part.status for part in done.parts]
     if done.status == 200:
         assert statuses == [200] * len(commands)
