@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import event, insert, select, update
 
 from openami.core.errors import ConflictError, NotFoundError
 from openami.fleet.desired import MAX_GROUPS, MAX_WANTED, Group, KnownNode, Scope, Setting
@@ -25,14 +26,13 @@ from openami.fleet.tasks import (
     TaskState,
     Ticket,
 )
-from openami.store.relational import management_nodes
+from openami.store.relational import RelationalStore, management_nodes
 from openami.store.relational.management_models import AccountRow
 from openami.store.relational.models import DeviceRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from openami.store.relational import RelationalStore
+    from pathlib import Path
 
 WINDOW = "./AMI/Link/Window"
 SERIAL = "./AMI/Meters/7/Serial"
@@ -597,3 +597,25 @@ def test_values_written_otherwise_are_as_wanted(store: RelationalStore) -> None:
     found = {item.wish.setting.uri: item.so for item in store.trees.progress("all")}
     # Three each have the first way and the third; two of the second's three were seen whole.
     assert found == {want.uri: 5 for want in wants[:3]} | {"./AMI/Ext/text": 3}
+
+
+def test_a_session_asks_for_its_own_tasks_however_many_the_fleet_has(tmp_path: Path) -> None:
+    """By the index of devices: the one of states leads through those of all devices."""
+    with closing(RelationalStore.open(tmp_path / "db.sqlite")) as store:
+        fill(store, 2)
+        store.tasks.add(job(which=DeviceFilter(DeviceKind.DCU)))
+        asked: list[tuple[str, Any]] = []
+
+        def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+            asked.append((statement, parameters))
+
+        event.listen(store._engine, "before_cursor_execute", note)
+        assert len(store.tasks.start(uid(0), now=20.0, fresh=True)) == 1
+        store.trees.brief(uid(0))
+        event.remove(store._engine, "before_cursor_execute", note)
+        with store._engine.connect() as connection:
+            for statement, parameters in [one for one in asked if "dm_task" in one[0]]:
+                query = f"EXPLAIN QUERY PLAN {statement}"
+                plan = [row[3] for row in connection.exec_driver_sql(query, parameters)]
+                ways = [step for step in plan if "dm_task" in step]
+                assert all("uid=?" in way for way in ways), (statement, plan)

@@ -29,9 +29,9 @@ DAY_S: Final = 86_400.0
 DEFAULT_EXPIRY_S: Final = DAY_S
 LONGEST_S: Final = 90 * DAY_S
 """How long a job may wait for its devices: a season, for those that are seldom in reach."""
-SLICE: Final = 2000
+SLICE: Final = 1000
 """Tasks that are ended or forgotten in one transaction, of which there is one a second: other
-writers wait some ten milliseconds, and a job for every DCU of a country is gone in a minute."""
+writers wait a tenth of a second, and a job for every DCU of a country is gone in two minutes."""
 KEPT: Final = 100
 """Devices of a job whose settings are kept for good: what more are to be like, a group says."""
 _KEY: Final = re.compile(rf"[\x21-\x7e]{{1,{MAX_KEY}}}")

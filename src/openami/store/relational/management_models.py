@@ -173,6 +173,7 @@ class DmTaskRow(Base):
     __table_args__ = (
         Index("ix_dm_task_device", "uid", "state"),
         Index("ix_dm_task_state", "state", "expires"),
+        Index("ix_dm_task_job", "job", "state"),
     )
 
     job: Mapped[str] = mapped_column(ForeignKey("dm_job.id", ondelete="CASCADE"), primary_key=True)

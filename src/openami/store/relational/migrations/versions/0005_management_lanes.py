@@ -17,6 +17,7 @@ def upgrade() -> None:
     op.add_column("dm_job", sa.Column("key", sa.String(length=128), nullable=True))
     op.add_column("dm_job", sa.Column("digest", sa.String(length=64), nullable=True))
     op.create_index("ix_dm_job_key", "dm_job", ["who", "key"], unique=True)
+    op.create_index("ix_dm_task_job", "dm_task", ["job", "state"], unique=False)
     with op.batch_alter_table("alarm") as alarm:  # nodes have longer names than devices
         alarm.alter_column(
             "subject",

@@ -13,7 +13,7 @@ down_revision = "0005"
 def upgrade() -> None:
     listed = sa.Column("listed", sa.String(length=64), server_default="", nullable=False)
     op.add_column("anchor", listed)
-    op.add_column("anchor", sa.Column("list_ends", sa.Float(), nullable=True))
+    op.add_column("anchor", sa.Column("list_ends", sa.Double(), nullable=True))
     anchor = sa.table(
         "anchor",
         sa.column("fingerprint", sa.String),
