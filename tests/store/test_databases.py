@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import subprocess
 import sys
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,10 +13,14 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import text
 from tests.support.readings import MIDNIGHT
 
 from openami.core.errors import ConfigError, NotFoundError, StoreError, StoreFullError
+from openami.crypto.certificates import Validity, make_root
+from openami.crypto.revocation import make_crl
 from openami.fleet.devices import DeviceKind, Sighting
 from openami.fleet.jobs import Finished, Job
 from openami.fleet.ports import Batch, DeviceFilter
@@ -60,6 +65,34 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(where: Path | str
     with engine.connect() as connection:
         context = MigrationContext.configure(connection)
         assert compare_metadata(context, Base.metadata) == []
+    store.close()
+
+
+def test_the_lists_of_manufacturers_are_known_after_an_upgrade(where: Path | str) -> None:
+    """What tells of a list was not kept before; a head-end would take it that there was none."""
+    validity = Validity(0.0, 86_400.0)
+    root = make_root("M", ec.generate_private_key(ec.SECP256R1()), serial=1, validity=validity)
+    crl = make_crl(root, (), number=1, validity=validity).public_bytes(Encoding.DER)
+    engine = open_engine(where)
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0005")
+        for fingerprint, old in (("aa", crl), ("bb", b"")):
+            connection.execute(
+                text(
+                    "INSERT INTO anchor (fingerprint, manufacturer, der, crl, added, who)"
+                    " VALUES (:fingerprint, 'M', :der, :crl, 1, 'anna')"
+                ),
+                {"fingerprint": fingerprint, "der": b"der", "crl": old},
+            )
+    upgrade(engine)
+    store = RelationalStore(engine)
+    with_list, without = store.certificates.anchors()
+    assert (with_list.listed, with_list.list_ends) == (sha256(crl).hexdigest(), 86_400.0)
+    assert (without.listed, without.list_ends) == ("", None)
+    assert store.certificates.anchor_list("aa") == crl
     store.close()
 
 
