@@ -101,7 +101,6 @@ def wait_until(holds: object) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.timeout(240)
 def test_the_page_says_what_happens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
