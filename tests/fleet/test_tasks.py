@@ -26,6 +26,7 @@ from openami.fleet.tasks import (
     TaskEvent,
     TaskKind,
     TaskState,
+    Unsent,
     next_task,
 )
 
@@ -35,6 +36,7 @@ EVENTS: tuple[TaskEvent, ...] = (
     Sent(5.0),
     Answered(5.0, 200),
     Lost(5.0),
+    Unsent(5.0),
     Overdue(5.0),
     Cancelled(5.0),
     Concluded(5.0, Result(URI, 200)),
@@ -71,6 +73,14 @@ def test_what_may_be_done_but_once_is_unknown_when_lost() -> None:
     lost = next_task(next_task(once, Sent(2.0)), Lost(3.0))
     assert lost.state is S.UNKNOWN
     assert next_task(lost, Answered(4.0, 200)).state is S.DONE
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_what_did_not_go_out_waits_as_before(*, once: bool) -> None:
+    task = replace(TASK, once=once)
+    for attempt in range(MAX_ATTEMPTS + 2):
+        task = next_task(next_task(task, Sent(2.0)), Unsent(3.0 + attempt))
+        assert (task.state, task.attempts) == (S.QUEUED, 0)
 
 
 @pytest.mark.parametrize(

@@ -450,6 +450,32 @@ def test_a_device_that_goes_silent(plant: Plant, kind: TaskKind, after: TaskStat
     assert plant.store.trees.known(UID)[RETRIES].value == "9"
 
 
+def test_what_never_went_out_waits_though_the_session_broke_off(plant: Plant) -> None:
+    """It stood behind something large: nobody has to wonder whether it was executed."""
+    plant.session()
+    plant.size = 2048
+    ask(plant, TaskKind.SET, Command("./AMI/Ext/large", "chr", "x" * 4000), name="j1")
+    ask(plant, TaskKind.EXEC, Command(COLLECT), name="j2")
+    plant.session(silent=1)
+    assert (task(plant, "j1").state, task(plant, "j1").attempts) == (TaskState.QUEUED, 1)
+    assert (task(plant, "j2").state, task(plant, "j2").attempts) == (TaskState.QUEUED, 0)
+    assert plant.executed == []
+    plant.session()
+    assert {task(plant, name).state for name in ("j1", "j2")} == {TaskState.DONE}
+    assert len(plant.executed) == 1
+
+
+def test_a_push_that_never_went_out_raises_no_doubt(plant: Plant) -> None:
+    plant.session()
+    want(plant, number(WINDOW, 3))
+    [order] = plant.planner.plan(UID, now=plant.now)
+    never = OrderDone(order.id, 0, sent=False)
+    assert plant.planner.done(UID, [never], session=1, now=plant.now) == ()
+    assert plant.store.trees.known_at(UID) is not None
+    plant.session()
+    assert plant.tree.text(WINDOW) == "3"
+
+
 def test_a_push_that_is_not_answered_is_looked_after(plant: Plant) -> None:
     plant.session()
     want(plant, number(WINDOW, 3))

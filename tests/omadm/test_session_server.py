@@ -237,7 +237,7 @@ def test_a_device_that_never_proves_itself() -> None:
     assert isinstance(told, StatusReport)
     assert (told.data, told.chal) == (407, None)
     (done, end) = events(head_end.server)[-2:]
-    assert done == OrderDone("get", NO_ANSWER)
+    assert done == OrderDone("get", NO_ANSWER, sent=False)
     assert isinstance(end, SessionEnded)
     assert end.end is End.REFUSED
 
@@ -519,7 +519,8 @@ def test_an_order_ends_once() -> None:
     head_end = HeadEnd(order("large", Add, "./A", "x" * 5_000), order("get", Get, "./A"))
     head_end.give(OPEN, INFO, meta=Meta(max_msg_size=900))
     head_end.server.handle_timer(NOW + 1e6)
-    assert head_end.done() == [OrderDone("large", NO_ANSWER), OrderDone("get", NO_ANSWER)]
+    never = OrderDone("get", NO_ANSWER, sent=False)
+    assert head_end.done() == [OrderDone("large", NO_ANSWER), never]
 
 
 def test_an_order_of_which_a_part_fits_no_message() -> None:

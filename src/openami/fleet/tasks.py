@@ -1,11 +1,11 @@
 """Jobs for the management trees of many devices, and the task of each device, as a state machine.
 
 A job names commands and devices; each device has one task of it. A task is sent in the next
-session with its device. When a session breaks off, or the head-end dies, nobody knows whether the
-device has acted: reading and setting are then done again, and so is executing if the job says that
-twice does no harm; else the task ends as unknown.
+session with its device. When a session breaks off after that, or the head-end dies, nobody knows
+whether the device has acted: reading and setting are then done again, and so is executing if the
+job says that twice does no harm; else the task ends as unknown.
 
-              ┌──────── Lost (again) ────────┐
+              ┌─── Lost (again), Unsent ─────┐
               ▼                              │
     ──► queued ────────── Sent ──────────► sent ──Answered──► done, failed
           │                                  │
@@ -180,6 +180,13 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsent:
+    """The session is over, and it did not go out."""
+
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
 class Overdue:
     """Nobody wants it any more."""
 
@@ -201,7 +208,7 @@ class Concluded:
     result: Result
 
 
-TaskEvent = Sent | Answered | Lost | Overdue | Cancelled | Concluded
+TaskEvent = Sent | Answered | Lost | Unsent | Overdue | Cancelled | Concluded
 _S = TaskState
 
 # By state, event, and whether it may be done but once. What is not here changes nothing: it is a
@@ -209,6 +216,7 @@ _S = TaskState
 TRANSITIONS: Final[Mapping[tuple[TaskState, type[TaskEvent], bool], TaskState]] = MappingProxyType(
     {
         **{(_S.QUEUED, Sent, once): _S.SENT for once in (False, True)},
+        **{(_S.SENT, Unsent, once): _S.QUEUED for once in (False, True)},
         **{(_S.QUEUED, Cancelled, once): _S.CANCELLED for once in (False, True)},
         **{(_S.QUEUED, Overdue, once): _S.EXPIRED for once in (False, True)},
         **{
@@ -242,7 +250,7 @@ def next_task(task: Task, event: TaskEvent) -> Task:
         case Lost() if state is TaskState.QUEUED and task.attempts >= MAX_ATTEMPTS:
             state = TaskState.FAILED
         case _:
-            attempts = task.attempts + isinstance(event, Sent)
+            attempts = task.attempts + isinstance(event, Sent) - isinstance(event, Unsent)
             task = replace(task, attempts=attempts)
     return replace(task, state=state, updated=event.now)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from openami.core.errors import NotFoundError, OpenAmiError
 from openami.fleet.desired import Setting, StepKind, batches, difference, object_of
 from openami.fleet.management import Outcome
-from openami.fleet.tasks import Answered, Concluded, Lost, TaskKind, TaskState
+from openami.fleet.tasks import Answered, Concluded, Lost, TaskKind, TaskState, Unsent
 from openami.fleet.verdicts import judge
 from openami.headend.bus import LiveEvent, Topic
 from openami.headend.management.answers import (
@@ -88,7 +88,7 @@ class TreePlanner:
         self._looked(uid, state, mine, now)
         for end in mine:
             match state.waiting.pop(end.id):
-                case Push(steps):
+                case Push(steps) if end.sent:
                     self._pushed(uid, state, steps, end, now)
                 case Work(job):
                     self._worked(uid, state, job, end, now)
@@ -217,6 +217,9 @@ class TreePlanner:
     def _worked(
         self, uid: str, session: Pending, job: ManagementJob, end: OrderDone, now: float
     ) -> None:
+        if not end.sent:
+            self._apply(session, job, uid, Unsent(now))
+            return
         if end.status == NO_ANSWER:
             self._apply(session, job, uid, Lost(now))
             if job.kind is not TaskKind.GET:

@@ -249,7 +249,7 @@ class Talk:
                 orders += planner.plan(uid, now=now)
             return orders
         if orders:  # there is nobody left to do them
-            never = [OrderDone(order.id, NO_ANSWER) for order in orders]
+            never = [OrderDone(order.id, NO_ANSWER, sent=False) for order in orders]
             planner.done(uid, never, session=self.number, now=now)
         return ()
 

@@ -139,12 +139,14 @@ class OrderDone:
         status: of the command itself; ``NO_ANSWER``: unknown whether it was carried out.
         items: all that it found.
         parts: every status that came, in the order's order.
+        sent: False: it never went out, in whole or in part.
     """
 
     id: str
     status: int
     items: tuple[Item, ...] = ()
     parts: tuple[Part, ...] = ()
+    sent: bool = True
 
 
 @dataclass(frozen=True, slots=True)

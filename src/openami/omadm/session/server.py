@@ -377,7 +377,7 @@ class ServerSession:
         begun = self._orders.finish(waiting)
         self._intake.close()
         known = {done.id for done in begun}
-        never = [OrderDone(order, NO_ANSWER) for order in waiting if order not in known]
+        never = [OrderDone(order, NO_ANSWER, sent=False) for order in waiting if order not in known]
         self._events.extend([*begun, *never])
         self._outbox.commands.clear()
         self._queue.clear()
