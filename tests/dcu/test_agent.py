@@ -244,6 +244,34 @@ async def test_what_a_meter_captures_while_it_is_visited_is_due_at_once(
         await made.until(lambda: made.complete(0))
 
 
+def faulty(made: Chain, serial: str) -> bool:
+    """Tell whether something is wrong with a meter."""
+    station = None if made.dcu is None else made.dcu.roster.get(serial)
+    return station is not None and station.fault is not None
+
+
+async def test_a_meter_with_another_system_title_is_not_read(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    serial = identity(1).serial
+    titles = {0: str(identity(0).system_title).lower(), 1: str(identity(2).system_title)}
+    meters = tuple(MeterEntry(identity(number).serial, title) for number, title in titles.items())
+    async with chain(tmp_path, certificates, numbers=(0, 1), options={"meters": meters}) as made:
+        for _ in range(2):
+            dcu = await made.start_dcu()
+            await made.until(lambda: made.complete(0))
+            serial = identity(1).serial
+            await made.until(
+                lambda: (found := dcu.roster.get(serial)) is not None and bool(found.fault)
+            )
+            told = {meter["serial"]: meter["error"] for meter in dcu.report()["meters"]}
+            assert told[serial]["code"] == "meter.title"
+            assert titles[1] in told[serial]["message"]
+            assert told[identity(0).serial] is None
+            assert not made.stored(1)
+            await made.stop_dcu()
+
+
 async def test_a_full_spool_stops_the_reading_and_loses_nothing(
     tmp_path: Path, certificates: Certificates
 ) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 from contextlib import asynccontextmanager, closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
+from tests.support.forks import ROOT, forks
 from tests.support.headend import running_headend
 from tests.support.secured import Utility
 
@@ -21,6 +20,7 @@ from openami.crypto.certificates import Identity, key_fingerprint
 from openami.dcu import enrolment as enrolments
 from openami.dcu.enrolment import Enrolment
 from openami.dcu.flow import Stop
+from openami.dcu.module import client as modules
 from openami.dcu.module.client import SecurityModule
 from openami.fleet.expected import ExpectedDevice
 from openami.headend.security.maker import DeviceType, make_device, make_maker
@@ -32,10 +32,13 @@ from openami.store.vault import FileVault
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
+    from pathlib import Path
 
+    from tests.support.forks import Forks
+
+    from openami.dcu.module.client import CertificateFacts
     from openami.headend.server import Running
 
-ROOT = Path(__file__).resolve().parents[2]
 DAY = 86_400.0
 
 
@@ -46,6 +49,10 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
         anchor = (tmp_path / "maker" / "anchor.pem").read_bytes()
         running.services.pki.add_anchor("Maker", anchor, who="test")
         yield running
+
+
+def no() -> None:
+    """Take no account."""
 
 
 class Place:
@@ -102,61 +109,48 @@ def check_registered_once(running: Running, place: Place) -> None:
     assert services.alarms.list().items == ()
 
 
-async def child(place: Place, number: int) -> int:
-    """Run a DCU that is killed at step ``number``; return how it ended."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.support.enrol_child",
-        str(place.state), str(place.factory), str(number),
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    output, _ = await process.communicate()
-    assert process.returncode in {0, -9}, output.decode()
-    return process.returncode
+async def life(forks: Forks, place: Place, number: int) -> int:
+    """Let a DCU live that is killed at step ``number``; return how it ended."""
+    process, _ = await forks.start(str(place.state), str(place.factory), str(number))
+    ended = await process.ended()
+    assert ended in {0, -9}, "".join(process.output)
+    return ended
 
 
 STEPS = 18
 """Before and after a key, four commits, three requests, a certificate."""
 
 
-@pytest.mark.parametrize("begin", range(0, STEPS, 6))
 async def test_a_dcu_that_is_killed_at_any_step_is_registered_once(
-    running: Running, tmp_path: Path, begin: int
-) -> None:
-    for number in range(begin, begin + 6):
-        place = Place(running, tmp_path, f"D{number}")
-        assert await child(place, number) == -9
-        async with place.enrolment() as (_, enrolment):
-            await enrolment.register(Stop())
-        check_registered_once(running, place)
-
-
-async def test_there_are_no_more_steps(running: Running, tmp_path: Path) -> None:
-    assert await child(Place(running, tmp_path, "D1"), STEPS) == 0
-
-
-async def test_a_dcu_that_is_killed_again_and_again_is_registered_once(
     running: Running, tmp_path: Path
 ) -> None:
-    place = Place(running, tmp_path, "D1")
-    killed = 0
-    while await child(place, 5) != 0:
-        killed += 1
-    assert killed > 1
-    check_registered_once(running, place)
+    async with forks("tests.support.enrol_child") as dcus:
+        for number in range(STEPS):
+            place = Place(running, tmp_path, f"D{number}")
+            assert await life(dcus, place, number) == -9
+            async with place.enrolment() as (_, enrolment):
+                await enrolment.register(Stop())
+            check_registered_once(running, place)
+        assert await life(dcus, Place(running, tmp_path, "D"), STEPS) == 0  # there are no more
+        place = Place(running, tmp_path, "E")  # and again and again
+        killed = 0
+        while await life(dcus, place, 5) != 0:
+            killed += 1
+        assert killed > 1
+        check_registered_once(running, place)
 
 
 MODULE_STEPS = 12
 """Before and after three answers, two commits and a deletion."""
 
 
-@pytest.mark.parametrize("begin", range(0, MODULE_STEPS, 4))
 async def test_a_module_that_is_killed_at_any_step_has_one_key(
-    running: Running, tmp_path: Path, begin: int, monkeypatch: pytest.MonkeyPatch
+    running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'src'}")
     monkeypatch.setattr(ssmp, "FIRST_RETRY_S", 0.01)
-    for number in range(begin, begin + 4):
+    monkeypatch.setattr(modules, "_FIRST_WAIT_S", 0.01)
+    for number in range(MODULE_STEPS):
         place = Place(running, tmp_path, f"D{number}")
         command = (sys.executable, "-m", "tests.support.module_child",
                    str(tmp_path / place.uid), str(number))  # fmt: skip
@@ -240,7 +234,7 @@ async def test_a_certificate_is_renewed_when_a_third_of_its_life_is_left(
         assert before is not None
         stop = Stop()
         wall.set(before.not_after - 0.37 * (before.not_after - before.not_before))
-        assert await enrolment._towards_fresh(1 / 3) == enrolments.CHECK_S
+        assert await enrolment._towards_fresh(1 / 3, no) == enrolments.CHECK_S
         assert await module.certificate() == before
         wall.set(before.not_after - 0.3 * (before.not_after - before.not_before))
         renewing = asyncio.ensure_future(enrolment.renew(stop))
@@ -265,13 +259,13 @@ async def test_a_renewal_that_is_cut_short_is_taken_up(running: Running, tmp_pat
         await enrolment.register(Stop())
         before = await module.certificate()
         assert before is not None
-        wall.set(before.not_after)
-        assert await enrolment._towards_fresh(1 / 3) == 0  # the key is made, and kept
+        wall.set(before.not_after - 60)
+        assert await enrolment._towards_fresh(1 / 3, no) == 0  # the key is made, and kept
         assert enrolment.step is Step.RENEWING
     async with place.enrolment(wall=wall) as (module, enrolment):
         await enrolment.register(Stop())  # goes on with the certificate that it has
         assert await module.certificate() == before
-        assert await enrolment._towards_fresh(1 / 3) == 0  # asks
+        assert await enrolment._towards_fresh(1 / 3, no) == 0  # asks
         assert enrolment.step is Step.LIVE  # and is killed before it is installed
     async with place.enrolment() as (module, enrolment):
         await enrolment.register(Stop())
@@ -352,15 +346,29 @@ async def test_a_refusal_is_said_with_what_to_do(tmp_path: Path) -> None:
     refused = next(line for line in logs if line["event"] == "registration refused")
     assert refused["reason"] == "stale"
     assert 590 <= refused["again_s"] <= 600
-    assert "registration.*" in refused["hint"]
+    assert "another device" in refused["hint"]
 
 
-async def test_a_certificate_whose_key_is_gone_is_not_used(
+def check_registered_anew(running: Running, place: Place, before: CertificateFacts) -> None:
+    """Assert that there is one certificate, another than before, and one account."""
+    kept, services = place.kept(), running.services
+    assert kept.step is Step.LIVE
+    (good,) = services.pki.certificates(subject=place.uid, revoked=False).items
+    assert (good.der, good.serial != before.serial) == (kept.chain[0], True)
+    with closing(FileVault(running.home.vault, kek=running.home.kek)) as vault:
+        assert list(vault.find(ACCOUNT, place.uid)) == [kept.digest.hex()]
+    assert set(place.keys()) == {"current"}
+    assert services.alarms.list().items == ()
+
+
+async def test_a_dcu_that_lost_its_key_registers_anew_once_it_is_opened(
     running: Running, tmp_path: Path
 ) -> None:
     place = Place(running, tmp_path, "D1")
-    async with place.enrolment() as (_, enrolment):
+    async with place.enrolment() as (module, enrolment):
         await enrolment.register(Stop())
+        before = await module.certificate()
+        assert before is not None
     for file in (place.state / "module").glob("vault.sqlite*"):
         file.unlink()
     (place.state / "module" / "kek").unlink()
@@ -368,3 +376,96 @@ async def test_a_certificate_whose_key_is_gone_is_not_used(
         with pytest.raises(SecurityError) as caught:
             await enrolment._install()
         assert caught.value.code == "module.certificate"
+        await enrolment.register(Stop())  # is no reason to collect no more
+        assert enrolment.step is Step.REGISTERING
+        assert await enrolment._towards_fresh(1 / 3, no) > 0
+        assert enrolment.step is Step.REGISTERING  # nobody has opened it
+    assert running.services.alarms.list().items == ()
+    await asyncio.to_thread(running.services.registrations.reopen, "D1", who="anna", why="lost")
+    async with place.enrolment() as (_, enrolment):
+        stop, taken = Stop(), asyncio.Event()
+        renewing = asyncio.ensure_future(enrolment.renew(stop, taken.set))
+        await asyncio.wait_for(taken.wait(), 30)
+        stop.set()
+        await renewing
+        assert enrolment.block is not None
+    check_registered_anew(running, place, before)
+
+
+async def test_a_dcu_that_is_refused_asks_and_stays_what_it_is_until_it_is_opened(
+    running: Running, tmp_path: Path
+) -> None:
+    place = Place(running, tmp_path, "D1")
+    async with place.enrolment() as (module, enrolment):
+        await enrolment.register(Stop())
+        enrolment.forget()
+        before = await module.certificate()
+        assert before is not None
+        stop, taken = Stop(), asyncio.Event()
+        with structlog.testing.capture_logs() as logs:
+            renewing = asyncio.ensure_future(enrolment.renew(stop, taken.set))
+            enrolment.doubt()
+            await until_said(logs, "registration refused")
+            async with asyncio.timeout(30):
+                while enrolment.step is not Step.LIVE:
+                    await asyncio.sleep(0.01)
+            enrolment.doubt()  # too soon
+            assert not enrolment._doubted.is_set()
+            assert await module.certificate() == before
+            assert running.services.alarms.list().items == ()
+            reopen = running.services.registrations.reopen
+            await asyncio.to_thread(reopen, "D1", who="anna", why="refused")
+            enrolment.trust()
+            enrolment.doubt()
+            await asyncio.wait_for(taken.wait(), 30)
+        stop.set()
+        await renewing
+        assert await module.certificate() != before
+    check_registered_anew(running, place, before)
+
+
+async def test_a_dcu_whose_certificate_ran_out_asks_by_its_factory_identity(
+    running: Running, tmp_path: Path
+) -> None:
+    place = Place(running, tmp_path, "D1")
+    wall = ManualClock(running.services.wall.now())
+    async with place.enrolment(wall=wall) as (module, enrolment):
+        await enrolment.register(Stop())
+        before = await module.certificate()
+        assert before is not None
+        wall.set(before.not_after + 1)
+        assert await enrolment._towards_fresh(1 / 3, no) == 0
+        assert enrolment.step is Step.REGISTERING
+        assert await enrolment._towards_fresh(1 / 3, no) > 0  # the server's clock is another
+        assert enrolment.step is Step.REGISTERING
+        wall.set(before.not_after - 3600)
+    async with place.enrolment() as (module, enrolment):
+        assert await enrolment._towards_fresh(1 / 3, no) == 0  # its clock was set
+        assert enrolment.step is Step.LIVE
+        assert await module.certificate() == before
+    assert running.services.alarms.list().items == ()
+
+
+async def test_a_dcu_that_lost_what_it_knew_of_its_registration_goes_on(
+    running: Running, tmp_path: Path
+) -> None:
+    place = Place(running, tmp_path, "D1")
+    wall = ManualClock(running.services.wall.now())
+    async with place.enrolment() as (module, enrolment):
+        await enrolment.register(Stop())
+        before = await module.certificate()
+        assert before is not None
+    for file in place.state.glob("registration.*"):
+        file.unlink()
+    for _ in range(2):
+        async with place.enrolment(wall=wall) as (module, enrolment):
+            await enrolment.register(Stop())
+            assert enrolment.step is Step.LIVE
+            assert await module.certificate() == before
+    async with place.enrolment(wall=wall) as (module, enrolment):
+        await enrolment.register(Stop())
+        wall.set(before.not_after - 60)
+        for _ in range(3):  # begins to renew, asks, installs
+            await enrolment._towards_fresh(1 / 3, no)
+        assert (await module.certificate() or before).serial != before.serial
+    assert running.services.alarms.list().items == ()

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+import asyncio
+import sqlite3
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 from structlog.testing import capture_logs
-from tests.support.dcu_managed import Made, Registered, make
+from tests.support.dcu_managed import (
+    FileIdentity,
+    Live,
+    Made,
+    Registered,
+    ask_often,
+    bootstrap,
+    make,
+)
 from tests.support.headend import running_headend
 from tests.support.management import ListPlanner, change_account, planning
 
 from openami import __version__
-from openami.core.errors import ConfigError
+from openami.core.errors import StoreError
 from openami.dcu.device import server_of
 from openami.dcu.flow import Stop
 from openami.dcu.managed import ManagedDcu
+from openami.dcu.restarts import FREE, Restarts
 from openami.dcu.scheduler import Scheduler
 from openami.fleet.desired import Setting
 from openami.headend.management.trees import device_scope
@@ -24,14 +37,19 @@ from openami.omadm.messages.model import Add, Atomic, Exec, Item, Location, Repl
 from openami.omadm.notification import CONTENT_TYPE, Notification
 from openami.omadm.objects.sched import tasks
 from openami.omadm.session.events import End, Order
+from openami.omadm.tree.uri import format_path
+from openami.store.salvage import opened
+from openami.store.spool import Spool
+from openami.store.tree import SqliteTree
 from openami.transport.clock import SystemClock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
     from pathlib import Path
 
     from openami.dcu.management import Held
     from openami.headend.server import Running
+    from openami.omadm.tree.tree import ManagementTree
 
 PERIOD = "./AMI/Collection/LoadPeriod"
 
@@ -286,7 +304,7 @@ async def test_it_polls_where_nothing_wakes_it(
     made: Made, planner: ListPlanner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     every = iter((0.02, 0.02, 0.02))
-    monkeypatch.setattr("openami.dcu.management.JITTER", 0.0)
+    monkeypatch.setattr("openami.dcu.polling.JITTER", 0.0)
     async with made.running(wake=None) as live:
         monkeypatch.setattr(live.dcu.manager, "_poll_every", lambda: next(every, 3600.0))
         await live.until(lambda: len(planner.ends) == 3)
@@ -330,12 +348,139 @@ async def test_what_this_version_cannot_do_leaves_it_managed(
     assert "cannot collect so" in [line["event"] for line in found]
 
 
-async def test_a_tree_that_was_lost_is_said_to_be(made: Made) -> None:
-    dcu = ManagedDcu(made.installation(), SystemClock(), made.identity, Registered(None))
+async def test_a_tree_that_was_lost_comes_back_with_the_next_account(
+    made: Made, planner: ListPlanner
+) -> None:
+    registration = Registered(None)
+    dcu = ManagedDcu(made.installation(), SystemClock(), made.identity, registration)
     async with dcu:
-        with pytest.raises(ConfigError) as caught:
-            await dcu.run()
-    assert caught.value.code == "config.account"
-    (made.state.parent / "file").write_text("not a folder")
-    with pytest.raises(ConfigError):
-        await made.dcu(state=made.state.parent / "file").__aenter__()
+        ask_often(dcu.tree)
+        live = Live(dcu, asyncio.ensure_future(dcu.run()))
+        await live.until(lambda: registration.doubts > 1)  # as it starts, and at each session
+        assert server_of(dcu.tree.root, dcu._memory) is None
+        registration.block = made.block
+        registration.come.set()
+        await live.until(lambda: planner.ends != [])
+        assert registration.forgotten
+        await live.until(lambda: registration.doubts == 0)
+        dcu.stop()
+        await live.task
+
+
+async def test_every_value_that_is_none_is_put_back(made: Made, planner: ListPlanner) -> None:
+    """What another version accepted, or a bit that fell, does not end this one."""
+    async with made.dcu() as dcu:
+        await dcu._register()
+        server = server_of(dcu.tree.root, dcu._memory)
+        wanted = dict(leaves(dcu.tree))
+        assert len(wanted) > 40
+    with closing(SqliteTree(made.state / "tree.sqlite")) as store:
+        bad = [
+            replace(node, value=b"\xc2\xa0no value")
+            for node in store.load()
+            if node.format != "node" and node.path in wanted
+        ]
+        bad.append(replace(bad[0], path="./SCHED/t/Start", format="chr"))
+        bad.append(replace(bad[0], path="./SCHED/t", format="node", value=b""))
+        store.commit((), bad)
+    with logs() as found:
+        async with made.running() as live:
+            live.dcu.manager.nudge()
+            assert server_of(live.dcu.tree.root, live.dcu._memory) == server
+            assert {
+                path: value for path, value in leaves(live.dcu.tree) if path in wanted
+            } == wanted
+            await live.until(lambda: planner.ends != [])
+    assert "the tree had values that are none" in [line["event"] for line in found]
+
+
+def leaves(tree: ManagementTree) -> Iterator[tuple[str, str | bytes]]:
+    """Yield what AMI and SCHED say, as far as they say what it may be."""
+    for path, node in tree.root.walk():
+        rule = tree.schema.rule(path)
+        own = path[:1] == ("AMI",) and path[-1] != "LongPoll"  # which the tests set
+        if own and not node.interior and rule is not None and rule.check:
+            yield format_path(path), node.value
+
+
+DAMAGES: Mapping[str, Callable[[bytes], bytes]] = {
+    "cut": lambda octets: octets[: len(octets) // 2],
+    "empty": lambda octets: b"",
+    "garbage": lambda octets: b"\xa5" * len(octets),
+    "holes": lambda octets: octets[: len(octets) // 3] + bytes(len(octets) - len(octets) // 3),
+}
+FILES = ("tree.sqlite", "vault.sqlite", "kek", "management.sqlite", "spool.sqlite")
+
+
+@pytest.mark.parametrize("file", FILES)
+async def test_whatever_file_is_damaged_the_dcu_starts(tmp_path: Path, file: str) -> None:
+    identity, block = FileIdentity("D1", tmp_path / "files"), bootstrap("https://127.0.0.1:1/dm")
+    for name, damage in DAMAGES.items():
+        made = Made(identity, block, tmp_path / name)
+        registration = Registered(block)
+        async with made.dcu() as dcu:
+            await dcu._register()
+        Spool(made.state / "spool.sqlite").close()
+        damaged = made.state / file
+        before = damage(damaged.read_bytes())
+        for end in ("-wal", "-shm"):
+            damaged.with_name(file + end).unlink(missing_ok=True)
+        damaged.write_bytes(before)
+        with logs() as found:
+            dcu = ManagedDcu(made.installation(), SystemClock(), identity, registration)
+            async with dcu:
+                await dcu._register()
+                assert server_of(dcu.tree.root, dcu._memory) is not None
+            path = made.state / "spool.sqlite"
+            opened(partial(Spool, path), path).close()
+        said = [line for line in found if line["event"] == "damaged, kept aside"]
+        assert [line["code"] for line in said] in (["store.damaged"], [])
+        if name == "garbage":
+            assert said
+        if said and before:  # one that is empty was begun anew before it was missed
+            assert damaged.with_name(file + ".damaged").read_bytes() == before
+
+
+async def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    identity, block = FileIdentity("D1", tmp_path / "files"), bootstrap("https://127.0.0.1:1/dm")
+    made = Made(identity, block, tmp_path / "state")
+    async with made.dcu() as dcu:
+        await dcu._register()
+    for file in ("tree.sqlite", "vault.sqlite", "management.sqlite"):
+        path = made.state / file
+        with closing(sqlite3.connect(path)) as connection:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            connection.execute(f"PRAGMA user_version = {version + 1}")
+        with pytest.raises(StoreError) as caught:
+            async with made.dcu():
+                pass
+        assert caught.value.code == "store.newer"
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(f"PRAGMA user_version = {version}")
+    assert not list(made.state.glob("*.damaged"))
+
+
+async def test_a_dcu_that_ends_badly_again_and_again_rests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identity, block = FileIdentity("D1", tmp_path / "files"), bootstrap("https://127.0.0.1:1/dm")
+    made = Made(identity, block, tmp_path / "state")
+    rests: list[float] = []
+
+    async def sleep(self: Stop, seconds: float, *_: object) -> None:
+        rests.append(seconds)
+
+    monkeypatch.setattr(Stop, "sleep", sleep)
+    for _ in range(FREE + 12):
+        async with made.dcu() as dcu:
+            await Restarts(dcu._memory, lambda: 0.5).rest(Stop())
+    assert len(rests) == 12
+    assert all(0.5 * 5 * 2**n <= rest <= 5 * 2**n for n, rest in enumerate(rests[:6]))
+    assert all(150 <= rest <= 300 for rest in rests[6:])
+    async with made.dcu() as dcu:
+        dcu._stop.set()
+        await dcu.run()  # ends in good order
+        rests.clear()
+    async with made.dcu() as dcu:
+        await Restarts(dcu._memory, lambda: 0.5).rest(Stop())
+    assert rests == []

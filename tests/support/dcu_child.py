@@ -1,4 +1,4 @@
-"""Runs a DCU in a process of its own, on a clock that a file tells, until it is killed."""
+"""DCUs, each in a process of its own, on a clock that a file tells, until it is killed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.support.dcu_headend import Certificates
+from tests.support.forks import serve
 
 from openami.dcu.agent import Dcu
 from openami.dcu.settings import DcuSettings
@@ -45,6 +46,10 @@ async def main(settings: DcuSettings, clock: FileClock, certificates: Certificat
             await dcu.run()
 
 
+def run(settings: str, clock: str, certificates: str) -> None:
+    files = Certificates(*map(Path, json.loads(certificates)))
+    asyncio.run(main(DcuSettings(**json.loads(settings)), FileClock(Path(clock)), files))
+
+
 if __name__ == "__main__":
-    files = Certificates(*map(Path, json.loads(sys.argv[3])))
-    asyncio.run(main(DcuSettings(**json.loads(sys.argv[1])), FileClock(Path(sys.argv[2])), files))
+    serve(run)

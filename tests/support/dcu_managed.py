@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from openami.core.clock import Clock
     from openami.dcu.flow import Stop
     from openami.headend.server import Running
+    from openami.omadm.tree.tree import ManagementTree
     from openami.transport.http import HttpAnswer
 
 FOREVER = 2**32
@@ -80,10 +81,12 @@ class PatientClient(HttpClient):
 
 @dataclass
 class Registered:
-    """A registration that has come to its end."""
+    """A registration that has come to its end; ``come`` is set when there is another block."""
 
     block: BootstrapBlock | None
     forgotten: bool = False
+    doubts: int = 0
+    come: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def register(self, stop: Stop) -> None:
         del stop
@@ -91,8 +94,18 @@ class Registered:
     def forget(self) -> None:
         self.forgotten = True
 
-    async def renew(self, stop: Stop) -> None:
-        await stop.wait()
+    async def renew(self, stop: Stop, taken: Callable[[], None]) -> None:
+        while not stop:
+            await stop.sleep(3600.0, self.come)
+            if self.come.is_set():
+                self.come.clear()
+                taken()
+
+    def doubt(self) -> None:
+        self.doubts += 1
+
+    def trust(self) -> None:
+        self.doubts = 0
 
 
 @dataclass
@@ -125,12 +138,22 @@ class Made:
     async def running(self, clock: Clock | None = None, **options: Any) -> AsyncIterator[Live]:
         """Run the DCU as long as the block lasts, and end it in good order."""
         async with self.dcu(clock, **options) as dcu:
+            ask_often(dcu.tree)
             live = Live(dcu, asyncio.ensure_future(dcu.run()))
             try:
                 yield live
             finally:
                 dcu.stop()
                 await live.task
+
+
+def ask_often(tree: ManagementTree) -> None:
+    """Let a DCU that ends not wait for the answer to a long request for work."""
+    listeners, tree._listeners = tree._listeners, []  # as it came from the factory
+    draft = tree.draft(1.0)
+    draft.set_value(tree.path("./AMI/Upload/LongPoll"), "0.2")
+    tree.commit(draft)
+    tree._listeners = listeners
 
 
 @dataclass
@@ -148,6 +171,19 @@ class Live:
                     self.task.result()
                     raise AssertionError("the DCU has ended")
                 await asyncio.sleep(0.01)
+
+
+def bootstrap(url: str) -> BootstrapBlock:
+    """Return an account of a server that nobody asks."""
+    return BootstrapBlock(
+        server_id="srv",
+        server_password="a" * 43,
+        server_url=url,
+        client_id="dcu-D1",
+        client_password="b" * 43,
+        not_before=0,
+        not_after=FOREVER,
+    )
 
 
 def make(running: Running, folder: Path, uid: str, **changes: Any) -> Made:

@@ -1,56 +1,17 @@
-"""A DCU that registers, as a child process, and kills itself at its n-th step."""
+"""DCUs that register, each in a process of its own that kills itself at its n-th step."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+
+from tests.support.forks import serve
+from tests.support.killer import Killer
 
 from openami.dcu.enrolment import Enrolment
 from openami.dcu.flow import Stop
 from openami.dcu.module.client import SecurityModule
 from openami.store.vault import FileVault
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-
-class Killer:
-    """Kills the process at its chance number ``left``, if there is one."""
-
-    def __init__(self, left: int) -> None:
-        self._left = left
-
-    def __call__(self) -> None:
-        self._left -= 1
-        if self._left == -1:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def around(self, owner: Any, name: str) -> None:
-        """Give it a chance before and after each call of a method."""
-        setattr(owner, name, self._watched(getattr(owner, name)))
-
-    def _watched(self, real: Callable[..., Any]) -> Callable[..., Any]:
-        if asyncio.iscoroutinefunction(real):
-
-            async def awaited(*arguments: Any) -> Any:
-                self()
-                given = await real(*arguments)
-                self()
-                return given
-
-            return awaited
-
-        def called(*arguments: Any) -> Any:
-            self()
-            given = real(*arguments)
-            self()
-            return given
-
-        return called
 
 
 async def live(state: Path, factory: Path) -> None:
@@ -59,8 +20,7 @@ async def live(state: Path, factory: Path) -> None:
             await enrolment.register(Stop())
 
 
-def main() -> None:
-    state, factory, number = sys.argv[1:]
+def register(state: str, factory: str, number: str) -> None:
     killer = Killer(int(number))
     for owner, name in (
         (SecurityModule, "new_key"),
@@ -73,4 +33,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(register)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tests.support.enrol_child import Killer
+from tests.support.killer import Killer
 
 from openami.dcu.module.process import Module, main
 from openami.store.vault import FileVault

@@ -34,6 +34,7 @@ from openami.dcu.modem import Modem
 from openami.dcu.roster import Roster
 from openami.dcu.schedule import make_line
 from openami.dcu.uplink import Quarantine, Reporter, UplinkFigures, Uploader, Worker
+from openami.store.salvage import opened
 from openami.store.spool import Spool
 from openami.store.vault import FileVault
 from openami.transport.clock import monotonic
@@ -109,7 +110,8 @@ class Dcu:
         except OSError as error:
             raise ConfigError(f"{settings.state}: {error.strerror}", code="config.state") from error
         async with AsyncExitStack() as stack:
-            self.spool = Spool(settings.state / "spool.sqlite", max_octets=settings.spool_octets)
+            file = settings.state / "spool.sqlite"
+            self.spool = opened(lambda: Spool(file, max_octets=settings.spool_octets), file)
             stack.callback(self.spool.close)
             vault = FileVault(settings.state / "vault.sqlite", kek=settings.state / "kek")
             stack.callback(vault.close)
@@ -125,7 +127,9 @@ class Dcu:
 
     async def _assemble(self, keyring: Keyring) -> None:
         settings = self.settings
-        self.roster = Roster(self.line, self.spool, keyring, listed=settings.listed)
+        self.roster = Roster(
+            self.line, self.spool, keyring, listed=settings.listed, titles=settings.titles
+        )
         await self.roster.load()
         self.gatherer = Gatherer(
             self.spool,
@@ -144,16 +148,15 @@ class Dcu:
             clock=self._clock,
             figures=self.figures,
         )
-        self.collector = Collector(settings, self._surroundings(keyring))
+        self.collector = Collector(settings, self._surroundings())
 
-    def _surroundings(self, keyring: Keyring) -> Surroundings:
+    def _surroundings(self) -> Surroundings:
         settings = self.settings
         return Surroundings(
             line=self.line,
             roster=self.roster,
             modem=self.modem,
             gatherer=self.gatherer,
-            keyring=keyring,
             board=self.board,
             clock=self._clock,
             tick=monotonic,

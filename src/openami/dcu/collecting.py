@@ -7,10 +7,12 @@ stays in the spool.
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from openami.core.errors import OpenAmiError
 from openami.dcu.agent import Dcu
 from openami.omadm.codes import Status
 
@@ -32,6 +34,9 @@ OPERATIONS: Final[Mapping[str, Callable[[Dcu], None]]] = {
 
 RETRY_S: Final = 3600.0
 """Before settings that cannot be are looked at again, unless they change."""
+
+AGAIN_S: Final = 60.0
+"""Before the spool is opened again where it could not be: no room, or no right to."""
 
 log = structlog.get_logger("dcu")
 
@@ -92,15 +97,25 @@ class Collecting:
                 log.warning("cannot collect so", error=str(error))
                 await self._stop.sleep(RETRY_S, self._changed)
                 continue
-            async with Dcu(
-                settings, self._clock, connect=self._connect, facts=self._facts()
-            ) as agent:
-                log.info("collects", headend=str(settings.headend))
-                self.agent = agent
-                try:
-                    await self._work(agent)
-                finally:
-                    self.agent = None
+            await self._collect(settings)
+
+    async def _collect(self, settings: DcuSettings) -> None:
+        """Collect until the settings are others; what the DCU lacks for it may come."""
+        async with AsyncExitStack() as stack:
+            try:
+                agent = await stack.enter_async_context(
+                    Dcu(settings, self._clock, connect=self._connect, facts=self._facts())
+                )
+            except OpenAmiError as error:
+                log.error("cannot collect", code=error.code, error=error.message)  # noqa: TRY400 -- not a bug of ours
+                await self._stop.sleep(AGAIN_S, self._changed)
+                return
+            log.info("collects", headend=str(settings.headend))
+            self.agent = agent
+            try:
+                await self._work(agent)
+            finally:
+                self.agent = None
 
     async def _work(self, agent: Dcu) -> None:
         """Return when the agent has ended: the settings are others, or the DCU ends."""

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from openami.dcu.flow import Patience, Stop
     from openami.dcu.headend import Credentials
     from openami.dcu.jobs import JobBoard
-    from openami.dcu.keys import Keyring
     from openami.dcu.modem import Modem
     from openami.dcu.roster import Roster, Station
     from openami.dcu.settings import DcuSettings
@@ -57,7 +56,6 @@ class Surroundings:
         roster: the meters.
         modem: the line itself.
         gatherer: where what was read goes.
-        keyring: what opens the meters.
         board: on-demand reads.
         clock: the DCU's.
         tick: a clock that only goes on, in real seconds.
@@ -71,7 +69,6 @@ class Surroundings:
     roster: Roster
     modem: Modem
     gatherer: Gatherer
-    keyring: Keyring
     board: JobBoard
     clock: Clock
     tick: Callable[[], float]
@@ -262,9 +259,9 @@ class Collector:
         if station is None:
             around.line.forget(turn.serial)
             return
-        credentials = around.keyring.get(station.meter.system_title)
+        credentials, why = around.roster.credentials(station)
         if credentials is None:
-            self._refused(turn, station, "meter.no-credentials", "the head-end has none for us")
+            self._refused(turn, station, *why)
             return
         try:
             await asyncio.to_thread(station.counters.prepare)

@@ -16,14 +16,17 @@ from openami.omadm.objects.device import DeviceFacts, bind_facts
 from openami.omadm.objects.dmacc import AppAuth, DmAcc, Level, accounts, put_account
 from openami.omadm.session.account import Account
 from openami.omadm.tree.acl import Acl, Verb
+from openami.omadm.tree.node import Format, check_value
 from openami.omadm.tree.refusal import TreeRefusedError
 from openami.omadm.tree.tree import ManagementTree
+from openami.omadm.tree.uri import format_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from openami.omadm.tree.draft import Change
     from openami.omadm.tree.node import Node
+    from openami.omadm.tree.schema import Rule
     from openami.omadm.tree.tree import TreeStore
     from openami.ssmp.bootstrap import BootstrapBlock
     from openami.ssmp.messages import DeviceInfo
@@ -83,6 +86,39 @@ def open_tree(store: TreeStore, facts: DeviceFacts, *, now: float) -> Management
     tree = ManagementTree(device_schema(), store, now=now)
     bind_facts(tree, facts)
     return tree
+
+
+def mend(tree: ManagementTree, *, now: float) -> tuple[str, ...]:
+    """Put back what this software does not take, to what the factory says; return where.
+
+    Another version may have accepted it. Nobody may be watching the tree yet.
+
+    Raises:
+        StoreError: it cannot be kept.
+    """
+    draft = tree.draft(now)
+    mended: list[str] = []
+    for path, node in tree.root.walk():
+        rule = tree.schema.rule(path)
+        if rule is None or rule.format is Format.NODE or _fits(rule, node):
+            continue
+        mended.append(format_path(path))
+        if rule.permanent:
+            draft.set_value(path, rule.default)
+        else:
+            draft.remove(path)
+    tree.commit(draft)
+    return tuple(mended)
+
+
+def _fits(rule: Rule, node: Node) -> bool:
+    try:
+        check_value(node.format, node.value)
+        if rule.check is not None and isinstance(node.value, str):
+            rule.check(node.value)
+    except (ValueError, TreeRefusedError):
+        return False
+    return True
 
 
 def take_bootstrap(tree: ManagementTree, block: BootstrapBlock, *, now: float) -> None:

@@ -1,11 +1,16 @@
-"""How a DCU comes to its certificate and its accounts, and keeps the certificate good.
+"""How a DCU comes to its certificate and its accounts, and keeps both good.
 
 It runs the device's side of SSMP (``docs/ssmp.md``) over the security module. Every step is on
 disk before the next request goes out, so that a DCU that is killed asks the same once more.
+
+A registered DCU that cannot do with what it has (its certificate is out of its time, its key or
+its account is lost, its server does not let it in) asks whether it is to register anew, and works
+on meanwhile as well as it can.
 """
 
 from __future__ import annotations
 
+import asyncio
 import random
 import secrets
 from typing import TYPE_CHECKING, Final, Self
@@ -13,7 +18,8 @@ from typing import TYPE_CHECKING, Final, Self
 import structlog
 
 from openami.core.clock import isoformat
-from openami.core.errors import NotFoundError, OpenAmiError, RemoteProtocolError
+from openami.core.errors import NotFoundError, OpenAmiError, RemoteProtocolError, SecurityError
+from openami.dcu.flow import Patience
 from openami.ssmp.client import FIRST_RETRY_S, Client, ClientState, Moved, Step, begin
 from openami.ssmp.messages import EXCHANGE, MAX_MESSAGE, MEDIA_TYPE, Reason
 from openami.store.vault import FileVault
@@ -25,7 +31,7 @@ if TYPE_CHECKING:
 
     from openami.core.clock import Clock
     from openami.dcu.flow import Stop
-    from openami.dcu.module.client import SecurityModule
+    from openami.dcu.module.client import CertificateFacts, SecurityModule
     from openami.ssmp.bootstrap import BootstrapBlock
     from openami.ssmp.client import Waiting
     from openami.transport.http import HttpAnswer, HttpClient
@@ -35,6 +41,10 @@ RENEW_LEFT: Final = 1 / 3
 
 CHECK_S: Final = 3600.0
 """How often a DCU looks how long its certificate is good: its clock may have been set."""
+
+DOUBT_FIRST_S: Final = 60.0
+DOUBT_MOST_S: Final = 900.0
+"""After a server has said that all is well with a registration, while another lets nobody in."""
 
 _SPREAD: Final = 1 / 30  # of a certificate's life, over which devices made in one night renew
 _LATER: Final = 0.1  # of a wait that the server asks for, that is added by chance
@@ -74,7 +84,10 @@ class Enrolment:
         self._vault = FileVault(state / "registration.sqlite", kek=state / "registration.kek")
         self._kept = self._load()
         self._client = None if self._kept is None else self._client_of(self._kept)
-        self._installed = False
+        self._installed = self._refused = False
+        self._doubted = asyncio.Event()
+        self._doubts = Patience(DOUBT_FIRST_S, DOUBT_MOST_S, self._chance)
+        self._doubts_from = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -99,17 +112,38 @@ class Enrolment:
             self._commit(self._client)
 
     async def register(self, stop: Stop) -> None:
-        """Return when the device is registered, its certificate in use, or shall end."""
-        if not self._live:
+        """Return when the device has been registered, or shall end.
+
+        Its certificate is in use then, unless it is about to register anew.
+        """
+        if self._kept is None:
+            await self._turn(stop, self._recall)
+        if not self._live and not self._settled:
             log.info("registers", uid=self._module.uid, url=self._module.security_url)
-        while not stop and not (self._live and self._installed):
+        while not stop and not self._settled:
             await self._turn(stop, self._towards_live)
 
-    async def renew(self, stop: Stop) -> None:
-        """Keep the operational certificate good until the device shall end."""
+    async def renew(self, stop: Stop, taken: Callable[[], None] = lambda: None) -> None:
+        """Keep certificate and accounts good until the device shall end.
+
+        Args:
+            stop: says that it shall end.
+            taken: is called when there is a ``block``.
+        """
         left = RENEW_LEFT - self._chance() * _SPREAD
         while not stop:
-            await self._turn(stop, lambda: self._towards_fresh(left))
+            await self._turn(stop, lambda: self._towards_fresh(left, taken))
+
+    def doubt(self) -> None:
+        """Take that a server does not let this device in: ask whether to register anew."""
+        if monotonic() >= self._doubts_from:
+            self._doubted.set()
+
+    def trust(self) -> None:
+        """Take that the server has let this device in."""
+        self._doubted.clear()
+        self._doubts.succeeded()
+        self._doubts_from = 0.0
 
     # Turns
 
@@ -120,7 +154,17 @@ class Enrolment:
         except OpenAmiError as error:
             wait = self._failed(error)
         if wait > 0:
-            await stop.sleep(wait)
+            settled = self.step is Step.LIVE and not self._doubted.is_set()
+            await stop.sleep(wait, *([self._doubted] if settled else []))
+
+    async def _recall(self) -> float:
+        """Go on with the certificate that is there, where what was known of it is lost."""
+        if await self._module.certificate() is not None:
+            state = ClientState(Step.LIVE, secrets.token_bytes(EXCHANGE), b"")
+            self._keep(state)
+            self._client = self._client_of(state)
+            log.warning("what was known of the registration is lost, its certificate is good")
+        return 0.0
 
     async def _towards_live(self) -> float:
         if self._client is None:
@@ -128,24 +172,64 @@ class Enrolment:
             state = begin(secrets.token_bytes(EXCHANGE), request)
             self._keep(state)
             self._client = self._client_of(state)
-        if self._live:
+        if not self._live:
+            return await self._ask(self._client)
+        try:
             await self._install()
-            return 0.0
-        return await self._ask(self._client)
+        except SecurityError as error:
+            if error.code != "module.certificate":
+                raise
+            await self._begin_anew(self._client, "its key is lost")
+        return 0.0
 
-    async def _towards_fresh(self, left: float) -> float:
+    async def _towards_fresh(self, left: float, taken: Callable[[], None]) -> float:
         """Renew where less than ``left`` of the certificate's life is left."""
         client = self._client
-        if client is None or not self._live:
+        if client is None:
             return CHECK_S
-        if client.state.step is Step.RENEWING:
-            return await self._ask(client)
-        if not self._installed:
+        fresh = self._live and not self._installed
+        if fresh:
             await self._install()
+            self.trust()
+        if self.block is not None:
+            taken()
+        if fresh:
             return CHECK_S  # whatever the clock says, it is a new one
         facts = await self._module.certificate()
-        if facts is None:
-            return CHECK_S
+        ended = _ended(facts, self._wall.now())
+        why = ended or ("its server does not let it in" if self._doubted.is_set() else "")
+        if self._live and why:
+            await self._begin_anew(client, why)
+            return 0.0
+        if client.state.step is not Step.LIVE:
+            return await self._ask_on(client, usable=not ended)
+        return CHECK_S if facts is None else await self._until_due(client, facts, left)
+
+    async def _begin_anew(self, client: Client, why: str) -> None:
+        """Ask to register anew; without a sign of who it was, as a device that is new."""
+        log.warning("asks to register anew", why=why, hint=_REOPEN)
+        self._doubted.clear()
+        self._doubts_from = monotonic() + self._doubts.failed()
+        request = await self._module.new_key()
+        if client.state.grant and client.state.chain:
+            client.anew(request)
+            self._commit(client)
+        else:
+            state = begin(secrets.token_bytes(EXCHANGE), request)
+            self._keep(state)
+            self._client = self._client_of(state)
+
+    async def _ask_on(self, client: Client, *, usable: bool) -> float:
+        """Ask what comes next; where nothing new is to be had, stay with what is usable."""
+        wait = await self._ask(client)
+        if self._refused and usable and client.state.may_stay:
+            client.stay()
+            self._commit(client)
+            return 0.0
+        return wait
+
+    async def _until_due(self, client: Client, facts: CertificateFacts, left: float) -> float:
+        """Begin to renew the certificate if it is time; return how long it is until then."""
         due = facts.not_after - left * (facts.not_after - facts.not_before)
         if self._wall.now() < due:
             return min(CHECK_S, max(1.0, due - self._wall.now()))
@@ -156,6 +240,7 @@ class Enrolment:
 
     async def _ask(self, client: Client) -> float:
         """Ask what comes next; return how long to wait after."""
+        self._refused = False
         request = client.next_request(monotonic())
         if request is not None:
             before = client.state.step
@@ -186,12 +271,12 @@ class Enrolment:
 
     async def _install(self) -> None:
         """Use the certificate of a registration that is live; the module may have it already."""
-        if self._kept is not None:
+        if self._kept is not None and self._kept.chain:
             facts = await self._module.install(self._kept.chain)
-            self._installed = True
             log.info(
                 "certificate in use", serial=f"{facts.serial:x}", until=isoformat(facts.not_after)
             )
+        self._installed = True
 
     def _failed(self, error: OpenAmiError) -> float:
         """Return how long to wait after a failure."""
@@ -212,6 +297,11 @@ class Enrolment:
     @property
     def _live(self) -> bool:
         return self.step in {Step.LIVE, Step.RENEWING}
+
+    @property
+    def _settled(self) -> bool:
+        """Whether there is something to work with: the certificate in use, or one of before."""
+        return (self._live and self._installed) or (self._kept is not None and self._kept.anew)
 
     def _client_of(self, state: ClientState) -> Client:
         return Client(state, uid=self._module.uid, info=self._module.info)
@@ -235,6 +325,7 @@ class Enrolment:
             if isinstance(event, Moved):
                 self._keep(event.state)
             else:
+                self._refused = event.reason is not None
                 _tell_wait(event)
 
     def _say(self, before: Step, after: Step) -> None:
@@ -256,10 +347,22 @@ def _tell_wait(event: Waiting) -> None:
     if event.reason is None:
         log.info("pending approval", again_s=again)
         return
-    hint = None
-    if event.reason is Reason.STALE:
-        hint = "this registration is over: remove registration.* and start the DCU to register anew"
+    hint = _HINTS.get(event.reason)
     log.warning("registration refused", reason=event.reason.name.lower(), again_s=again, hint=hint)
+
+
+def _ended(facts: CertificateFacts | None, now: float) -> str:
+    """Return why the device can not connect with what it has; empty if it can."""
+    if facts is None:
+        return "it has no certificate"
+    return "" if now < facts.not_after else "its certificate is out of its time"
+
+
+_REOPEN: Final = "where the head-end does not let it, `openami device reopen` does"
+_HINTS: Final = {
+    Reason.STALE: "another device has this identity's place: who has it is decided at the head-end",
+    Reason.SPENT: _REOPEN,
+}
 
 
 def _refusal(answer: HttpAnswer) -> RemoteProtocolError:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import structlog
@@ -23,6 +23,7 @@ from openami.dcu.device import (
     AccountListener,
     facts_of,
     holds,
+    mend,
     open_tree,
     server_of,
     take_bootstrap,
@@ -32,6 +33,8 @@ from openami.dcu.flow import Stop
 from openami.dcu.installation import listen_address, resolve
 from openami.dcu.management import Manager
 from openami.dcu.module.client import SecurityModule
+from openami.dcu.polling import first_poll
+from openami.dcu.restarts import Restarts
 from openami.dcu.scheduler import Scheduler
 from openami.dcu.wakeup import Wakeup
 from openami.omadm.codes import AlertCode
@@ -39,6 +42,7 @@ from openami.omadm.messages.model import Alert, Item, Location, Meta
 from openami.omadm.objects.ami import AmiConfig, AmiListener
 from openami.omadm.session.events import End
 from openami.store.device_memory import DeviceMemory
+from openami.store.salvage import opened
 from openami.store.sealed_tree import SealedTree
 from openami.store.tree import SqliteTree
 from openami.store.vault import FileVault
@@ -64,10 +68,9 @@ TREE_CHANGED: Final = "urn:openami:alert:tree-changed"
 """Type of the generic alert: the device itself has changed what its tree says."""
 TASK_FAILED: Final = "urn:openami:alert:task-failed"
 """Type of the generic alert: a task's operation was not carried out; Data is its status."""
-START_SPREAD: Final = 0.1
-"""Of the poll interval: over so much do DCUs spread that come back from one power cut."""
 FIRST_SESSION_S: Final = 60.0
 """How long a new device waits for its first session before it collects as the factory says."""
+_TOLD: Final = 20  # nodes in one line of the log
 _SOFTWARE: Final = "software"
 _MANAGED: Final = "managed"
 
@@ -100,8 +103,17 @@ class Registration(Protocol):
     def forget(self) -> None:
         """Forget the block: its accounts are where they belong."""
 
-    async def renew(self, stop: Stop) -> None:
-        """Keep the operational certificate good until the device shall end."""
+    async def renew(self, stop: Stop, taken: Callable[[], None]) -> None:
+        """Keep certificate and accounts good until the device shall end.
+
+        ``taken`` is called when there is a ``block``.
+        """
+
+    def doubt(self) -> None:
+        """Take that a server does not let this device in."""
+
+    def trust(self) -> None:
+        """Take that the server has let this device in."""
 
 
 class ManagedDcu:
@@ -146,21 +158,33 @@ class ManagedDcu:
         except OSError as error:
             raise ConfigError(f"{state}: {error.strerror}", code="config.state") from error
         async with AsyncExitStack() as stack:
-            self._memory = DeviceMemory(state / "management.sqlite")
+            file = state / "management.sqlite"
+            self._memory = opened(lambda: DeviceMemory(file), file)
             stack.callback(self._memory.close)
-            store = SqliteTree(state / "tree.sqlite")
-            stack.callback(store.close)
-            facts = facts_of(self._identity.uid, self._identity.info)
-            vault = FileVault(state / "vault.sqlite", kek=state / "kek")
-            stack.callback(vault.close)
-            sealed = SealedTree(store, vault)
-            self.tree = open_tree(sealed, facts, now=self._clock.now())
+            files = [state / name for name in ("tree.sqlite", "vault.sqlite", "kek")]
+            self.tree, close = opened(self._open_tree, *files)
+            stack.callback(close)
             self._assemble()
             self._stack = stack.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
+
+    def _open_tree(self) -> tuple[ManagementTree, Callable[[], None]]:
+        """Return the tree, and what closes the files that it is kept in."""
+        state = self._installation.state
+        with ExitStack() as stack:
+            store = SqliteTree(state / "tree.sqlite")
+            stack.callback(store.close)
+            vault = FileVault(state / "vault.sqlite", kek=state / "kek")
+            stack.callback(vault.close)
+            facts = facts_of(self._identity.uid, self._identity.info)
+            tree = open_tree(SealedTree(store, vault), facts, now=self._clock.now())
+            mended = mend(tree, now=self._clock.now())
+            if mended:
+                log.warning("the tree had values that are none", nodes=mended[:_TOLD])
+            return tree, stack.pop_all().close
 
     def _assemble(self) -> None:
         tree = self.tree
@@ -202,8 +226,11 @@ class ManagedDcu:
             TransportError: the wake-up listener cannot listen.
             Exception: a task failed, which is a bug of ours: the state on disk is good.
         """
+        restarts = Restarts(self._memory, self._chance)
+        await restarts.rest(self._stop)
         fresh = await self._register()
         if self._stop:
+            restarts.good()
             return
         async with AsyncExitStack() as stack:
             listener = await self._listen()
@@ -214,8 +241,10 @@ class ManagedDcu:
                 self._collect(after_session=fresh),
                 self.manager.run(0.0 if fresh else self._start_wait()),
                 self.scheduler.run(),
-                self._registration.renew(self._stop),
+                self._registration.renew(self._stop, self._take_account),
+                restarts.watch(self._stop),
             )
+        restarts.good()
 
     async def _run(self, *works: Coroutine[Any, Any, None]) -> None:
         """Run all until one ends, then give the others their time to end."""
@@ -239,21 +268,23 @@ class ManagedDcu:
     async def _register(self) -> bool:
         """Come to an account; tell whether its server has yet to say how the DCU is to work."""
         await self._registration.register(self._stop)
+        self._take_account()
+        if self._server() is None and not self._stop:
+            log.warning("the tree has no account any more", code="config.account")
+            self._registration.doubt()
+        return not self._memory.fact(_MANAGED)
+
+    def _take_account(self) -> None:
+        """Put the account that the registration has, if it has one, in the tree."""
         block = self._registration.block
         if block is None:
-            if self._server() is None and not self._stop:
-                raise ConfigError(
-                    f"{self._installation.state}: registered, but its tree has no account",
-                    hint="with an empty folder the DCU registers anew, and may have to be let in",
-                    code="config.account",
-                )
-            return not self._memory.fact(_MANAGED)
+            return
         if not holds(self.tree, block):
             self._memory.put_fact(_MANAGED, "")
             take_bootstrap(self.tree, block, now=self._clock.now())
             log.info("account taken", server=block.server_id, url=block.server_url)
+            self.manager.nudge()
         self._registration.forget()
-        return not self._memory.fact(_MANAGED)
 
     def _server(self) -> ServerAccount | None:
         return server_of(self.tree.root, self._memory)
@@ -270,7 +301,7 @@ class ManagedDcu:
         return listener
 
     def _start_wait(self) -> float:
-        return START_SPREAD * self._poll_every() * self._chance()
+        return first_poll(self._poll_every(), self._chance())
 
     def _poll_every(self) -> float:
         return float(self.tree.text("./AMI/Management/PollEvery"))
@@ -282,8 +313,11 @@ class ManagedDcu:
             self.manager.alert(_alert(TREE_CHANGED, "./DevDetail", __version__))
 
     def _was_held(self, held: Held) -> None:
+        if held.end is End.REFUSED:
+            self._registration.doubt()
         if held.end is not End.DONE:
             return
+        self._registration.trust()
         try:
             self._note_session(held)
         except StoreError as error:
@@ -352,7 +386,10 @@ async def run_managed(
         module = await stack.enter_async_context(
             SecurityModule.start(installation.state, installation.factory)
         )
-        enrolment = stack.enter_context(Enrolment(module, installation.state))
+        files = [installation.state / f"registration.{end}" for end in ("sqlite", "kek")]
+        enrolment = stack.enter_context(
+            opened(lambda: Enrolment(module, installation.state), *files)
+        )
         dcu = await stack.enter_async_context(ManagedDcu(installation, clock, module, enrolment))
         with stop_signals(dcu.stop):
             if ready is not None:

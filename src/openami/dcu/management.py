@@ -17,6 +17,7 @@ import structlog
 from openami.core.errors import OpenAmiError, RemoteProtocolError, SecurityError, TransportError
 from openami.dcu.device import origin_of
 from openami.dcu.flow import Patience
+from openami.dcu.polling import next_poll
 from openami.omadm.auth import HMAC_HEADER
 from openami.omadm.objects.device import device_info
 from openami.omadm.session.client import ClientConfig, ClientSession
@@ -44,10 +45,10 @@ if TYPE_CHECKING:
     from openami.store.device_memory import DeviceMemory
     from openami.transport.http import HttpAnswer, HttpClient
 
-JITTER: Final = 0.2
-"""How much longer or shorter than said the DCU waits, so that many do not poll in step."""
 RETRY_FIRST_S: Final = 2.0
 """After a session that failed: a server that restarts is back within a few of these."""
+RETRY_MOST_S: Final = 3600.0
+"""After many: a server that has been away for long hears of the DCU soon enough, or at its poll."""
 RESEND_S: Final = 1.0
 """Before a message is sent again that could not be handed over."""
 ANSWER_S: Final = 30.0
@@ -136,6 +137,10 @@ class Manager:
         self._woken = verified
         self._nudge.set()
 
+    def nudge(self) -> None:
+        """Let a session be held now."""
+        self._nudge.set()
+
     def alert(self, alert: Alert) -> None:
         """Let the server hear of something in the next session."""
         self._alerts.append(alert)
@@ -148,17 +153,17 @@ class Manager:
             first_in: seconds until the first one, unless something wakes the DCU sooner.
         """
         await self._stop.sleep(first_in, self._nudge)
-        patience = Patience(RETRY_FIRST_S, max(RETRY_FIRST_S, self._poll_every()), self._chance)
+        patience = Patience(RETRY_FIRST_S, RETRY_MOST_S, self._chance)
         while not self._stop:
             self._nudge.clear()
             held = await self.session()
             self._held(held)
             self.tried.set()
+            wait = next_poll(self._poll_every(), self._chance())
             if held.end is End.DONE:
                 patience.succeeded()
-                wait = self._poll_every() * (1 - JITTER + 2 * JITTER * self._chance())
             else:
-                wait = min(patience.failed(), self._poll_every())
+                wait = min(patience.failed(), wait)
             if not self._nudge.is_set():
                 await self._stop.sleep(wait, self._nudge)
 

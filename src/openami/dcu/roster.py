@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from openami.dcu.discovery import Greeting
-    from openami.dcu.headend import HeadEnd
+    from openami.dcu.headend import Credentials, HeadEnd
     from openami.dcu.keys import Keyring
     from openami.fleet.collection import Known, Line
     from openami.store.spool import Spool
@@ -67,6 +67,7 @@ class Roster:
         spool: where meters are remembered.
         keyring: what opens the meters.
         listed: the serials that belong here; None: all.
+        titles: the system titles that meters must have, by serial, where that is said.
 
     Attributes:
         new: serials of meters that the head-end was not asked about yet.
@@ -81,11 +82,13 @@ class Roster:
         keyring: Keyring,
         *,
         listed: frozenset[str] | None = None,
+        titles: Mapping[str, str] | None = None,
     ) -> None:
         self._line = line
         self._spool = spool
         self._keyring = keyring
         self._listed = listed
+        self._titles = titles or {}
         self._stations: dict[str, Station] = {}
         self.new: set[str] = set()
         self.wanting: set[str] = set()
@@ -105,6 +108,19 @@ class Roster:
     def belongs(self, serial: str) -> bool:
         """Tell whether a meter is one of those that are read here."""
         return self._listed is None or serial in self._listed
+
+    def credentials(self, station: Station) -> tuple[Credentials | None, tuple[str, str]]:
+        """Return what opens a station; where nothing does, why: code and message.
+
+        A meter with another system title than the list says is not opened: a serial number is
+        printed on its front, and the keys are those of the title.
+        """
+        meter = station.meter
+        wanted = self._titles.get(meter.serial, meter.system_title)
+        if meter.system_title is not None and wanted != meter.system_title:
+            return None, ("meter.title", f"its system title is {meter.system_title}, not {wanted}")
+        found = self._keyring.get(meter.system_title)
+        return found, ("meter.no-credentials", "the head-end has none for us")
 
     async def load(self) -> None:
         """Take up what the spool remembers."""

@@ -213,6 +213,11 @@ class DcuSettings(BaseModel):
         """The serial numbers that are read; None: all that are found."""
         return frozenset(m.serial for m in self.meters if m.enabled) if self.meters else None
 
+    @property
+    def titles(self) -> dict[str, str]:
+        """The system titles that meters must have, by serial, where that is said."""
+        return {m.serial: m.system_title.upper() for m in self.meters if m.system_title}
+
     @field_validator("id")
     @classmethod
     def _id(cls, value: str) -> str:

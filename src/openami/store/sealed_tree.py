@@ -1,16 +1,18 @@
 """A tree whose passwords rest in a vault: ``openami.omadm.tree.tree.TreeStore``.
 
 The tree's file has the name of a secret where the tree has its value. A secret is in the vault
-before the file names it, and leaves the vault once the file names it no more.
+before the file names it, and leaves the vault once the file names it no more, or when there is
+room for that.
 """
 
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from openami.core.errors import NotFoundError, StoreError
+from openami.core.errors import NotFoundError, SecurityError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,10 +41,16 @@ class SealedTree:
         return [self._opened(node) for node in self._tree.load()]
 
     def commit(self, removed: Sequence[str], kept: Sequence[StoredNode]) -> None:
-        sealed = [self._sealed(node) for node in kept]
-        self._tree.commit(removed, sealed)
+        sealed: list[StoredNode] = []
+        try:
+            sealed.extend(map(self._sealed, kept))
+            self._tree.commit(removed, sealed)
+        except StoreError:
+            for node in filter(lambda n: _is_secret(n.path), sealed):
+                self._forget(node.path, only=node.value.decode())
+            raise
         for path in filter(_is_secret, removed):
-            self._forget(path, but="")
+            self._forget(path)
         for node in filter(lambda n: _is_secret(n.path), sealed):
             self._forget(node.path, but=node.value.decode())
 
@@ -58,16 +66,21 @@ class SealedTree:
             return node
         try:
             value = self._vault.get(_KIND, node.path, node.value.decode())
-        except (NotFoundError, UnicodeDecodeError) as error:
+        except (NotFoundError, SecurityError, UnicodeDecodeError) as error:
             raise StoreError(
                 f"the secret of {node.path} is not in the vault", code="store.damaged"
             ) from error
         return replace(node, value=value)
 
-    def _forget(self, path: str, *, but: str) -> None:
-        for name in self._vault.find(_KIND, path):
-            if name != but:
-                self._vault.delete(_KIND, path, name)
+    def _forget(self, path: str, *, but: str = "", only: str = "") -> None:
+        """Take secrets of a leaf away; where that fails they stay, and nothing names them.
+
+        The tree is what it is by now: nobody may be told that it is not.
+        """
+        with suppress(StoreError):
+            for name in self._vault.find(_KIND, path):
+                if name != but and only in ("", name):
+                    self._vault.delete(_KIND, path, name)
 
 
 def _is_secret(path: str) -> bool:

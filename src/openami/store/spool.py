@@ -7,7 +7,6 @@ either in the spool with its cursor moved on, or still in the meter with its cur
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import ConflictError, StoreFullError
+from openami.store.reserve import Reserve
 from openami.store.sqlite import Database
 
 if TYPE_CHECKING:
@@ -93,12 +93,12 @@ class Spool:
     def __init__(self, path: Path, *, max_octets: int = MAX_OCTETS) -> None:
         self._max_octets = max_octets
         self._counting = threading.Lock()
-        self._reserve = path.with_name(path.name + ".reserve")
+        self._reserve = Reserve(path.with_name(path.name + ".reserve"), RESERVE_OCTETS)
         self._database = Database(path, _MIGRATIONS)
         with self._database.reading() as cursor:
             query = "SELECT count(*), coalesce(sum(rows), 0), coalesce(sum(octets), 0) FROM batch"
             self._size = SpoolSize(*cursor.execute(query).fetchone())
-        self._set_reserve_aside()
+        self._reserve.set_aside()
 
     @property
     def size(self) -> SpoolSize:
@@ -169,11 +169,11 @@ class Spool:
         try:
             self._delete(ids)
         except StoreFullError:
-            self._reserve.unlink(missing_ok=True)
+            self._reserve.release()
             self._delete(ids)
         with suppress(StoreFullError):  # the next acknowledgement tries again
             self._database.give_back_space(_VACUUM_PAGES)
-        self._set_reserve_aside()
+        self._reserve.set_aside()
 
     def _delete(self, ids: Sequence[str]) -> None:
         with self._database.transaction() as cursor:
@@ -224,13 +224,3 @@ class Spool:
         with self._counting:  # one thread appends while another acknowledges
             now = self._size
             self._size = SpoolSize(now.batches + batches, now.rows + rows, now.octets + octets)
-
-    def _set_reserve_aside(self) -> None:
-        if self._reserve.exists() and self._reserve.stat().st_size == RESERVE_OCTETS:
-            return
-        try:
-            with self._reserve.open("wb") as file:
-                os.posix_fallocate(file.fileno(), 0, RESERVE_OCTETS)
-        except OSError:
-            # There is no room for it now; the next acknowledgement tries again.
-            self._reserve.unlink(missing_ok=True)

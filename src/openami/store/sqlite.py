@@ -44,6 +44,8 @@ def store_error(error: sqlite3.Error | OSError, what: str) -> StoreError:
     if number in _FULL_CODES or getattr(error, "errno", None) in NO_ROOM:
         reason = _FULL_CODES.get(number or 0, "no room left")
         return StoreFullError(f"{what}: {reason}", hint="free some space; nothing was lost")
+    if number in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return StoreError(f"{what}: {error}", code="store.damaged")
     if isinstance(error, sqlite3.IntegrityError):
         return ConflictError(f"{what}: {error}")
     if number in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
@@ -92,7 +94,8 @@ class Database:
         with self.transaction() as cursor:
             version = cursor.execute("PRAGMA user_version").fetchone()[0]
             if version > len(migrations):
-                raise StoreError(f"{self.path.name} was written by a newer version of openami")
+                said = f"{self.path.name} was written by a newer version of openami"
+                raise StoreError(said, code="store.newer")
             for statement in (s for step in migrations[version:] for s in step):
                 cursor.execute(statement)
             if version < len(migrations):

@@ -34,6 +34,7 @@ from openami.dcu.module.frames import (
     text_of,
 )
 from openami.dcu.module.keystore import Factory, Keystore
+from openami.store.salvage import opened
 from openami.transport.relay import Relay
 
 if TYPE_CHECKING:
@@ -179,7 +180,10 @@ def _module(state: Path, factory: Path) -> Module:
     os.chdir(descriptor)  # a socket's path has 108 octets at most; its name is shorter
     for left in Path().glob("*.sock"):  # by a module that was killed
         left.unlink()
-    return Module(made, Keystore(state, made.uid, made.authority))
+    keys = opened(
+        lambda: Keystore(state, made.uid, made.authority), state / "vault.sqlite", state / "kek"
+    )
+    return Module(made, keys)
 
 
 def _take(descriptor: int) -> None:
