@@ -89,6 +89,7 @@ async def test_devices_are_decided_on(run: RunMain, running: Running, maker: Mak
     await first.register()
     status, _, said = await run("approve", "D1")
     assert (status, said.split(":")[0]) == (1, "error[registration.transition]")
+    assert "hint: openami device registration UID" in said
     assert await run("suspend", "D1", "--why", "moved") == (0, [], "D1 is suspended\n")
     assert await run("resume", "D1", "--why", "back") == (0, [], "D1 is live\n")
     told = await run("reopen", "D1", "--why", "new hardware")
@@ -135,6 +136,17 @@ async def test_a_clone_is_alarmed_and_decided_on(
     assert json.loads(lines[0])["id"] == 2
     assert await run("take-rival", "D1", "--why", "seen") == (0, [], "D1 is approved\n")
     await third.register()
+
+
+async def test_a_long_list_says_how_far_it_is(
+    run: RunMain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device_registration, "PART_OCTETS", 20)
+    file = tmp_path / "list.csv"
+    file.write_text("uid\n" + "".join(f"DCU-{number}\n" for number in range(10, 14)))
+    status, _, said = await run("register", str(file))
+    assert (status, said.splitlines()[0]) == (0, "part 1 of 2: 2 devices so far")
+    assert said.endswith("\n4 devices expected\n")
 
 
 def test_a_long_list_is_sent_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:

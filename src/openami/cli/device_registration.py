@@ -110,7 +110,12 @@ def register(
         parts = list(split_list(_read_list(file)))
 
         async def work(client: HttpClient) -> int:
-            return sum([await _import(client, part) for part in parts])
+            count = 0
+            for number, part in enumerate(parts, 1):
+                count += await _import(client, part)
+                if len(parts) > 1:
+                    note(f"part {number} of {len(parts)}: {counted(count, 'device')} so far")
+            return count
     elif file is None and uid is not None:
         wish = {"uid": _serial(uid), **cells}
 
