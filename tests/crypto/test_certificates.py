@@ -474,3 +474,13 @@ def test_an_authority_with_another_kind_of_key_has_no_list() -> None:
     odd = _odd(ed25519.Ed25519PrivateKey.generate().public_key())
     made = make_crl(c.Identity(odd, KEY), (), number=1, validity=SPAN)
     check_unread(made, c.Identity(odd, KEY))
+
+
+def test_an_authority_with_a_key_of_an_unknown_kind_has_no_list() -> None:
+    der = _odd(ed25519.Ed25519PrivateKey.generate().public_key()).public_bytes(
+        serialization.Encoding.DER
+    )
+    known, unknown = bytes.fromhex("06032b6570"), bytes.fromhex("06032b657f")  # RFC 8410 3
+    odd = x509.load_der_x509_certificate(der.replace(known, unknown))
+    made = make_crl(c.Identity(odd, KEY), (), number=1, validity=SPAN)
+    check_unread(made, c.Identity(odd, KEY))

@@ -122,6 +122,7 @@ def test_any_other_claim_blocks(standing: Standing, change: dict[str, bytes]) ->
     elif standing is Standing.BLOCKED:
         assert ruling == a.refusal(before, Reason.TWICE)
     else:
+        assert a.suspects(ruling)
         assert outcome(ruling) == (Verdict.REFUSED, Reason.TWICE, Standing.BLOCKED)
         assert [type(effect) for effect in ruling.effects] == [Suspend, Alarm]
         assert ruling.registration is not None
@@ -140,6 +141,9 @@ def test_both_of_two_stay_out_until_a_person_decides() -> None:
     ):
         assert outcome(ruling) == (Verdict.REFUSED, Reason.TWICE, Standing.BLOCKED)
         assert ruling.effects == ()
+        assert not a.suspects(ruling)
+    assert not a.suspects(a.refusal(None, Reason.UNKNOWN))
+    assert not a.suspects(a.refuse(LIVE))
     assert blocked is not None
     assert a.renew(blocked, shown=7, key=K).reason is Reason.TWICE
     assert a.fetch(blocked, exchange=E, factory=F, grant=G, now=0).reason is Reason.TWICE

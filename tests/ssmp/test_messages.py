@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from openami.core.errors import DecodeError
 from openami.ssmp import messages as m
-from openami.ssmp.bootstrap import BLOCK, BootstrapBlock
+from openami.ssmp.bootstrap import BLOCK, BootstrapBlock, address_in
 
 BLOCK_1 = BootstrapBlock(
     server_id="openami.example",
@@ -214,3 +214,20 @@ def test_anything_gives_a_message_or_the_one_error(kind: int, body: bytes) -> No
     octets = b"SSMP\1" + bytes([kind]) + E + len(body).to_bytes(2, "big") + body
     with contextlib.suppress(DecodeError):
         assert m.encode(m.decode(octets)) == octets
+
+
+@pytest.mark.parametrize(
+    ("url", "address", "port"),
+    [
+        ("https://dm.example:8444/dm", None, None),
+        ("https://192.0.2.7:8444/dm", IPv4Address("192.0.2.7"), 8444),
+        ("https://[2001:db8::1]/dm", IPv6Address("2001:db8::1"), 443),
+        ("https://[::ffff:192.0.2.7]:1/dm", IPv4Address("192.0.2.7"), 1),
+        ("https://192.0.2.7:99999/dm", None, None),
+        ("/dm", None, None),
+    ],
+)
+def test_an_address_in_a_url(
+    url: str, address: IPv4Address | IPv6Address | None, port: int | None
+) -> None:
+    assert address_in(url) == (address, port)
