@@ -21,6 +21,7 @@ from tests.support.management import (
 
 from openami.core.errors import StoreError
 from openami.headend.management import sessions as sessions_module
+from openami.omadm.auth import RESYNC_NONCE
 from openami.omadm.codes import Status
 from openami.omadm.messages.codec import decode_message
 from openami.omadm.messages.media import MediaType
@@ -210,6 +211,23 @@ async def test_a_device_that_has_lost_its_nonces(running: Running, device: Make)
     assert (await one.run(session)).end is End.DONE
     session, message = start(one)
     assert _header_status(await one.post(message)) == Status.OK
+    assert alarms(running) == []
+
+
+async def test_a_resynchronised_device_gets_new_nonces(running: Running, device: Make) -> None:
+    """The nonces of resynchronisation are nobody's any more after a session, even an idle one."""
+    one = await device("D1")
+    sessions = running.services.management.sessions
+    sessions.resynchronise("D1")
+    assert sessions.lost_nonces("D1", 0x77)
+    one.account = one.account.resynchronised()
+    assert (await one.run(session_id=0x77, notified=True)).end is End.DONE
+    there = (await running.services.management.accounts.read("D1")).account
+    assert RESYNC_NONCE not in {there.client_nonce, there.server_nonce}
+    assert (one.account.client_nonce, one.account.server_nonce) == (
+        there.client_nonce,
+        there.server_nonce,
+    )
     assert alarms(running) == []
 
 

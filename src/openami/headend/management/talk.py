@@ -17,8 +17,9 @@ from openami.core.errors import SecurityError
 from openami.fleet.accounts import NonceUpdate
 from openami.headend.management.accounts import Kept
 from openami.headend.management.transcript import Transcript
+from openami.omadm.auth import RESYNC_NONCE
 from openami.omadm.codes import AlertCode
-from openami.omadm.messages.model import Alert
+from openami.omadm.messages.model import Alert, Get, Item, Location
 from openami.omadm.session.events import (
     NO_ANSWER,
     AlertReceived,
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
     Question = Callable[[], Sequence[Order]]
 
 NONCE: Final = 16  # octets, as the standard has it (OMA-TS-DM_Security 1.2, 5.3.2)
+# A device gives the next nonce with its answer to an order (OMA-TS-DM_Security 1.2, 5.3.2): without
+# any, the nonce of resynchronisation, which everybody knows, would be the account's for good.
+_NONCE_PLEASE: Final = Order("nonce", Get(0, (Item(Location("./DevInfo/DevId")),)))
 _new_nonce: Final = partial(secrets.token_bytes, NONCE)
 
 
@@ -204,6 +208,11 @@ class Talk:
         """Have the next answer say that it is over."""
         self._session.abort()
 
+    @property
+    def _resynchronised(self) -> bool:
+        """Whether this end still proves itself with the nonce of ends that have lost theirs."""
+        return self._account.server_nonce == RESYNC_NONCE
+
     # What has happened.
 
     def _collect(self) -> None:
@@ -228,6 +237,8 @@ class Talk:
         over = self._session.closed
         told = partial(self._tell, tuple(self._events), now, over=over)
         orders = await self._ask(told)
+        if not orders and Authenticated() in self._events and self._resynchronised and not over:
+            orders = (_NONCE_PLEASE,)
         self._events.clear()
         for order in orders:
             self._session.order(order)
