@@ -143,7 +143,7 @@ def test_both_of_two_stay_out_until_a_person_decides() -> None:
         assert ruling.effects == ()
         assert not a.suspects(ruling)
     assert not a.suspects(a.refusal(None, Reason.UNKNOWN))
-    assert not a.suspects(a.refuse(LIVE))
+    assert not a.suspects(a.retire(LIVE))
     assert blocked is not None
     assert a.renew(blocked, shown=7, key=K).reason is Reason.TWICE
     assert a.fetch(blocked, exchange=E, factory=F, grant=G, now=0).reason is Reason.TWICE
