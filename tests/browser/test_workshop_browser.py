@@ -92,6 +92,9 @@ def test_many_are_told_and_one_is_called(tmp_path: Path) -> None:
         page.keyboard.press("Enter")
         expect(page.locator("#wake .badge")).to_have_text("woken")
         expect(page.get_by_role("button", name="Wake now")).to_be_focused()
+        with page.expect_response("**/fragments/dcus/D2"):  # as if it had reported
+            page.evaluate("htmx.trigger('[data-news]', 'news')")
+        expect(page.locator("#wake .badge")).to_have_text("woken")
         page.goto(f"{url}/dcus/{DEAD}")
         page.get_by_role("button", name="Wake now").click()
         expect(page.locator("#wake .badge")).to_have_text("no answer yet")

@@ -12,6 +12,7 @@ from tests.web.test_console import HTMX, sign_in
 
 from openami.core.errors import NotFoundError
 from openami.fleet.desired import Setting
+from openami.fleet.devices import Contact
 from openami.fleet.operators import Role
 from openami.fleet.ports import DeviceFilter
 from openami.headend.management.device_groups import group_scope
@@ -125,12 +126,15 @@ async def test_a_group_is_made_changed_and_removed(
     scripted = await browser.post("/groups", data={"csrf_token": csrf, "name": "w"}, headers=HTMX)
     assert (scripted.status_code, scripted.headers["HX-Redirect"]) == (204, "/groups/w")
 
+    seen = DeviceFilter(region="S", contact=Contact.OK)  # what the form has no field for stays
+    groups.put("south", seen, priority=-2, who="test")
     unsure = await post(browser, "/groups/south", csrf, region="T")
     assert (unsure[0], "request.sure" in unsure[2]) == (400, True)
     changed = await post(browser, "/groups/south", csrf, state="in service", priority="5", sure="1")
     assert changed[0] == 303
     group = groups.get("south").group
     assert (group.which.region, group.which.state, group.priority) == (None, "in service", 5)
+    assert group.which.contact is Contact.OK
     assert (await post(browser, "/groups/none", csrf, sure="1"))[0] == 404
 
     unsure = await post(browser, "/groups/north/want", csrf, uri=WINDOW, value="3")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -101,8 +102,9 @@ class Groups:
         sure(form)
 
         def change() -> None:
-            self._groups.get(name)
-            self._groups.put(name, which, priority=priority, who=caller.name)
+            contact = self._groups.get(name).group.which.contact  # the form does not ask for it
+            kept = replace(which, contact=contact)
+            self._groups.put(name, kept, priority=priority, who=caller.name)
 
         await self._changed(name, change)
         return back(form, f"/groups/{name}")

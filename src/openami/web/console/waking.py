@@ -142,9 +142,7 @@ def standing(
         words = f"{counted(sent, 'notification')} of {attempts} brought no session yet{silence}."
         return WakeState("warn", "no answer yet", words, due, "try", open=True, last=last)
     if sent:
-        words = (
-            f"{counted(sent, 'notification')} brought no session{silence}."
-        )
+        words = f"{counted(sent, 'notification')} brought no session{silence}."
         return WakeState("bad", "did not wake", words, by_itself, "poll", last=last)
     if last is not None and last.notified:
         return WakeState(
