@@ -684,3 +684,13 @@ def test_a_refusal_of_what_is_wanted_is_an_alarm(plant: Plant) -> None:
     assert len([line for line in logged if line["event"] == "values are refused"]) == 1
     sample = plant.metrics.registry.get_sample_value
     assert sample("openami_dm_refused_values_total", {"status": "5xx"}) == 2
+
+
+def test_a_tree_that_has_changed_is_noted_once_for_a_message(plant: Plant) -> None:
+    plant.session()
+    calls: list[str] = []
+    plant.trees = Failing(plant.store.trees, calls, fails=-1, after=False)
+    plant.restart()
+    plant.session(*[TREE_CHANGED] * 50)
+    assert calls.count("doubt") == 1
+    assert plant.store.trees.known_at(UID) == plant.now  # it was looked at

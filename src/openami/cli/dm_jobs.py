@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from openami.transport.http import HttpClient
 
+SLOWER: Final = 1.1
+POLL_MOST_S: Final = 10.0
 PAUSES_S: Final = (0.5, 2.0)
 """Before a request is made again whose answer got lost."""
 _UNKNOWN: Final = frozenset({"transport.closed", "transport.timeout"})
@@ -212,12 +214,14 @@ async def _create(client: HttpClient, whole: Mapping[str, Any]) -> Any:
 
 
 async def _followed(client: HttpClient, found: dict[str, Any]) -> dict[str, Any]:
-    shown = ""
+    shown, pause = "", POLL_S
     while found["open"]:
         if (text := _progress(found)) != shown:
             note(text)
             shown = text
-        await asyncio.sleep(POLL_S)
+        await asyncio.sleep(pause)
+        # Who has waited long waits a little longer; to count a country's tasks takes a while.
+        pause = min(pause * SLOWER, POLL_MOST_S)
         found = await get_json(client, f"/dm/jobs/{found['id']}")
     return found
 

@@ -103,9 +103,16 @@ class TreePlanner:
     ) -> None:
         if info:
             self._facts(uid, facts_of(info), now)
-        generic = [alert for alert in alerts if alert.data == AlertCode.GENERIC]
-        for alert in generic[:MAX_ALERTS]:
-            self._alerted(uid, alert, now)
+        generic = [alert for alert in alerts if alert.data == AlertCode.GENERIC][:MAX_ALERTS]
+        others = [alert for alert in generic if TREE_CHANGED not in kinds_of(alert)]
+        if len(others) < len(generic):
+            self._trees.doubt(uid)
+            if uid in self._sessions:
+                self._sessions[uid].known = False
+        for alert in others:
+            if not (alert.correlator and self._concluded(uid, alert.correlator, alert, now)):
+                kinds = sorted(kinds_of(alert))
+                self._troubles.told(uid, kinds, conclusion_of(alert), now=now)
 
     def ended(self, uid: str, end: SessionEnded, *, session: int, now: float) -> None:
         del end, session, now
@@ -261,15 +268,6 @@ class TreePlanner:
         known = self._trees.known(uid, below=nodes[0].uri)
         if {node.uri: node.value for node in nodes} != {u: n.value for u, n in known.items()}:
             self._trees.saw(uid, [nodes[0].uri], nodes, now=now, whole=False)
-
-    def _alerted(self, uid: str, alert: Alert, now: float) -> None:
-        kinds = kinds_of(alert)
-        if TREE_CHANGED in kinds:
-            self._trees.doubt(uid)
-            if uid in self._sessions:
-                self._sessions[uid].known = False
-        elif not (alert.correlator and self._concluded(uid, alert.correlator, alert, now)):
-            self._troubles.told(uid, sorted(kinds), conclusion_of(alert), now=now)
 
     def _concluded(self, uid: str, job_id: str, alert: Alert, now: float) -> bool:
         """Note how ended what was accepted; return whether it was a job's."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
+from openami.headend.seldom import Seldom
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -51,7 +53,7 @@ class Watch:
     def __init__(self, alarms: AlarmBell) -> None:
         self._alarms = alarms
         self._wrong: OrderedDict[str, int] = OrderedDict()
-        self._logged: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._seldom = Seldom(QUIET_S, REMEMBERED)
 
     def failed(self, uid: str, statuses: Sequence[int], *, now: float) -> bool:
         """Count proofs; tell whether there were so many wrong ones that an alarm is due."""
@@ -60,7 +62,8 @@ class Watch:
             return False
         self._note(uid, "dm.proof", "a proof was wrong", now)
         self._wrong[uid] = self._wrong.pop(uid, 0) + wrong
-        _shorten(self._wrong)
+        if len(self._wrong) > REMEMBERED:
+            self._wrong.popitem(last=False)
         return self._wrong[uid] >= WRONG_PROOFS
 
     def proved(self, uid: str) -> None:
@@ -82,15 +85,5 @@ class Watch:
         self._alarms.about_dcu(uid, code, words)
 
     def _note(self, uid: str, code: str, message: str, now: float) -> None:
-        last = self._logged.get((uid, code))
-        if last is not None and now - last < QUIET_S:
-            return
-        self._logged.pop((uid, code), None)
-        self._logged[uid, code] = now
-        _shorten(self._logged)
-        log.warning("device management refused", dcu=uid, code=code, message=message)
-
-
-def _shorten(remembered: OrderedDict[str, int] | OrderedDict[tuple[str, str], float]) -> None:
-    while len(remembered) > REMEMBERED:
-        remembered.popitem(last=False)
+        if self._seldom.due((uid, code), now):
+            log.warning("device management refused", dcu=uid, code=code, message=message)
