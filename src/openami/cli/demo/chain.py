@@ -48,11 +48,6 @@ class Plan:
         return [base + (index < more) for index in range(self.dcus)]
 
     @property
-    def reading(self) -> list[str]:
-        """The DCUs that have a meter to read."""
-        return [uid for uid, meters in zip(self.uids, self.streets, strict=True) if meters]
-
-    @property
     def load_period(self) -> int:
         """Seconds of the demo's clock between two readings: about 2.5 real ones, in whole periods."""
         return max(1, round(2.5 * self.factor / 900)) * 900

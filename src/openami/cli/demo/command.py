@@ -111,6 +111,8 @@ def demo(
     intervals are collected, and the meters' registers are compared with what the store holds.
     """
     seconds = length(duration) if duration else None
+    if meters < dcus:
+        raise ConfigError(f"{dcus} DCUs want {dcus} meters or more", code="config.option")
     _check_port(port)
     with ExitStack() as stack:
         if state is None:
@@ -238,7 +240,7 @@ async def _watch(chain: Chain, clock: Clock, stop: asyncio.Event, seconds: float
     from openami.cli.demo import arrival, audit
 
     assert chain.target is not None
-    waiting = arrival.collecting(chain.plan.reading)
+    waiting = arrival.collecting(chain.plan.uids)
     loop = asyncio.get_running_loop()
     deadline = None if seconds is None else loop.time() + seconds
     serials = [meter["serial"] for _, meter in audit.shipped(chain)]
