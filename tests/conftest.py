@@ -13,16 +13,19 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from argon2 import PasswordHasher
 
 TESTS: Final = Path(__file__).parent
 PURE: Final = frozenset(
     {"core", "wire", "crypto", "dlms", "omadm", "ssmp", "metrology", "mdm", "fleet"}
 )
 
+# As hard to guess as a test needs; head-ends in processes of their own take the real ones.
+QUICK_HASHER: Final = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 # Opening a lake takes DuckDB a third of a second, most of it to check the signatures of two
 # extensions of 35 MB each, once in the processes that tests start as in every head-end. Here a lake
 # is opened for hundreds of tests.
-QUICK: Final = {"allow_unsigned_extensions": "true", "threads": "1"}
+QUICK_LAKE: Final = {"allow_unsigned_extensions": "true", "threads": "1"}
 
 CI: Final = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
@@ -34,11 +37,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def quick_lakes(monkeypatch: pytest.MonkeyPatch) -> None:
-    catalogue = sys.modules.get("openami.store.lake.catalogue")
-    if catalogue is not None:
-        for name, value in QUICK.items():
+def quick_stores(monkeypatch: pytest.MonkeyPatch) -> None:
+    if catalogue := sys.modules.get("openami.store.lake.catalogue"):
+        for name, value in QUICK_LAKE.items():
             monkeypatch.setitem(catalogue._CONFIG, name, value)
+    if operators := sys.modules.get("openami.store.relational.operators"):
+        monkeypatch.setattr(operators, "_HASHER", QUICK_HASHER)
 
 
 @pytest.hookimpl(trylast=True)

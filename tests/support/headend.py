@@ -5,7 +5,9 @@ import hashlib
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -26,6 +28,7 @@ from openami.mdm.readings import (
     profile_table,
     to_ipc,
 )
+from openami.store.relational import RelationalStore
 
 START = 1_780_000_200  # a quarter hour of 2026-05-28
 PERIOD = 900
@@ -35,7 +38,22 @@ CHANNEL = "1.0.1.29.0.255"
 EVENT_LOG = "0.0.99.98.0.255"
 
 
+@cache
+def new_database() -> bytes:
+    """Return a database that was just made, which takes longer than most tests."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "database"
+        RelationalStore.open(file).close()
+        return file.read_bytes()
+
+
 def settings_in(folder: Path, **options: Any) -> HeadendSettings:
+    """Return the settings of a head-end in a folder, where its database already is."""
+    database = folder / "headend" / "openami.sqlite"
+    if "database" not in options and not database.parent.exists():
+        database.parent.mkdir(mode=0o700, parents=True)
+        database.touch(mode=0o600)
+        database.write_bytes(new_database())
     base: dict[str, Any] = {
         "state": folder / "headend",
         "listen": "127.0.0.1:0",
