@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from openami.core.clock import Clock
     from openami.fleet.jobs import Effect, JobEvent, Target
     from openami.fleet.ports import JobStore, Page
-    from openami.headend.bus import Bus
+    from openami.headend.bus import Bus, Subscription
     from openami.headend.metrics import Metrics
     from openami.headend.registry import Registry
     from openami.headend.settings import HeadendSettings
@@ -65,7 +65,8 @@ class Jobs:
 
         That ends with the bus.
         """
-        self._watching = asyncio.create_task(self._watch(), name="shut out")
+        news = self._bus.subscribe(_shuts_out)
+        self._watching = asyncio.create_task(self._watch(news), name="shut out")
 
     async def read(self, meter: str, targets: Sequence[Target], *, who: str) -> Job:
         """Ask for some attributes of a meter.
@@ -166,8 +167,8 @@ class Jobs:
         """Return the time that jobs go by."""
         return self._wall.now()
 
-    async def _watch(self) -> None:
-        with self._bus.subscribe(_shuts_out) as news:
+    async def _watch(self, news: Subscription) -> None:
+        with news:
             while not news.closed:
                 event = await news.next(DAY_S)
                 missed = tuple(self._waiting) if news.dropped() else ()
@@ -218,7 +219,7 @@ class _Waiter:
 
 
 def _shuts_out(event: LiveEvent) -> bool:
-    return event.topic is Topic.DEVICE and event.data["state"] in SHUT_OUT
+    return event.topic is Topic.DEVICE and event.data.get("state") in SHUT_OUT
 
 
 def job_news(job: Job) -> LiveEvent:
