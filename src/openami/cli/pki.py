@@ -223,13 +223,19 @@ def revoke(opened: AbstractContextManager[Offline], serial: str, reason: str, wh
     note(f"{number:x} of {record.subject} has been revoked: {record.reason}")
 
 
-@pki.command(epilog=examples("openami pki crl devices --out devices.crl"))
+@pki.command(
+    short_help="Write the list of what an authority has revoked (CRL).",
+    epilog=examples("openami pki crl devices --out devices.crl"),
+)
 @click.argument("authority")
 @click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False),
               help="File that gets the list, in DER.")  # fmt: skip
 @installation
 def crl(opened: AbstractContextManager[Offline], authority: str, out: Path) -> None:
-    """Write the list of what AUTHORITY has revoked (CRL): `devices`, or another of `show`."""
+    """Write the list of what AUTHORITY has revoked (CRL).
+
+    AUTHORITY is `devices`, or another of `show`.
+    """
     with opened as home:
         made = home.pki.crl(authority)
     out.write_bytes(made)
