@@ -260,10 +260,7 @@ async def test_a_meter_with_another_system_title_is_not_read(
         for _ in range(2):
             dcu = await made.start_dcu()
             await made.until(lambda: made.complete(0))
-            serial = identity(1).serial
-            await made.until(
-                lambda: (found := dcu.roster.get(serial)) is not None and bool(found.fault)
-            )
+            await made.until(lambda: faulty(made, serial))
             told = {meter["serial"]: meter["error"] for meter in dcu.report()["meters"]}
             assert told[serial]["code"] == "meter.title"
             assert titles[1] in told[serial]["message"]

@@ -6,6 +6,8 @@ or was there before, is refused and logged; what is, wakes the device management
 
 from __future__ import annotations
 
+import asyncio
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -27,14 +29,23 @@ if TYPE_CHECKING:
 
 PATH: Final = "/wake"
 LIMITS: Final = HttpLimits(
-    header_octets=4096, body_octets=MAX_OCTETS, connections=16, silence_s=5.0, idle_s=5.0
+    header_octets=4096, body_octets=MAX_OCTETS, connections=256, silence_s=3.0, idle_s=3.0
 )
-"""One server sends one small message now and then; more is somebody else."""
+"""One server sends one small message now and then. The others are somebody who holds them open:
+so many, and for so short, that he has to open a hundred a second to shut the server out."""
 
 RATE: Final = 5.0
-"""Notifications a second that are looked at in the long run: a server sends one a minute."""
+"""Notifications of one peer a second that are looked at in the long run: a server sends one a
+minute."""
 BURST: Final = 20.0
-"""Notifications that are looked at at once."""
+"""Notifications of one peer that are looked at at once."""
+RATE_ALL: Final = 50.0
+"""Of all peers: a hundred microseconds each, so that a flood from everywhere is a trickle here."""
+BURST_ALL: Final = 200.0
+PEERS_MOST: Final = 256
+"""Peers that are told apart; the one that was silent for longest makes room, with a full burst."""
+WHOLE_S: Final = 10.0
+"""Seconds for a whole request, however its octets trickle in."""
 LOG_EVERY_S: Final = 1.0
 """Refusals are logged this often at most, with the number of those between."""
 
@@ -42,22 +53,48 @@ log = structlog.get_logger("dcu.wake")
 
 
 class Throttle:
-    """So many at once, and so many a second."""
+    """So many at once, and so many a second.
 
-    def __init__(self, tick: Callable[[], float]) -> None:
+    Args:
+        tick: a clock that only goes on.
+        burst: at once.
+        rate: a second.
+    """
+
+    def __init__(self, tick: Callable[[], float], burst: float = BURST, rate: float = RATE) -> None:
         self._tick = tick
-        self._room = BURST
+        self._burst, self._rate = burst, rate
+        self._room = burst
         self._last = tick()
 
     def take(self) -> bool:
         """Tell whether one more is within the bounds, and count it if so."""
         now = self._tick()
-        self._room = min(BURST, self._room + (now - self._last) * RATE)
+        self._room = min(self._burst, self._room + (now - self._last) * self._rate)
         self._last = now
         if self._room < 1:
             return False
         self._room -= 1
         return True
+
+
+class Throttles:
+    """A throttle for each peer, so that one that floods takes no other's turn, and one for all."""
+
+    def __init__(self, tick: Callable[[], float]) -> None:
+        self._tick = tick
+        self._all = Throttle(tick, BURST_ALL, RATE_ALL)
+        self._peers: OrderedDict[str, Throttle] = OrderedDict()
+
+    def take(self, peer: str) -> bool:
+        """Tell whether one more of a peer is within the bounds, and count it if so."""
+        one = self._peers.get(peer)
+        if one is None:
+            one = self._peers[peer] = Throttle(self._tick)
+            if len(self._peers) > PEERS_MOST:
+                self._peers.popitem(last=False)
+        self._peers.move_to_end(peer)
+        return one.take() and self._all.take()
 
 
 class Wakeup:
@@ -81,14 +118,14 @@ class Wakeup:
         self._memory = memory
         self._woken = woken
         self._tick = tick
-        self._throttle = Throttle(tick)
+        self._throttles = Throttles(tick)
         self._logged = float("-inf")
         self._unlogged = 0
 
     def take(self, octets: bytes, *, peer: str) -> int:
         """Return the HTTP status for a notification from ``peer``."""
-        if not self._throttle.take():
-            return 429
+        if not self._throttles.take(peer):
+            return self._refuse(429, "wake.flood", "too many", peer)
         server = self._server()
         if server is None:
             return self._refuse(503, "wake.no-account", "there is no server yet", peer)
@@ -131,8 +168,13 @@ class Wakeup:
         if scope["type"] == "lifespan":
             await _live(receive, send)
         elif scope["type"] == "http":
-            status = await self._answer(scope, receive)
-            headers = [(b"content-length", b"0")]
+            try:
+                async with asyncio.timeout(WHOLE_S):
+                    status = await self._answer(scope, receive)
+            except TimeoutError:
+                status = 408
+            # One server sends one now and then: nobody needs the connection for longer.
+            headers = [(b"content-length", b"0"), (b"connection", b"close")]
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body"})
 
