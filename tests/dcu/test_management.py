@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import secrets
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
+from tests.support.small_disk import kinds, small_disk
 
 from openami.core.clock import ManualClock
 from openami.core.errors import StoreFullError
@@ -27,7 +29,11 @@ from openami.omadm.session.events import End, NonceChanged, Order, OrderDone
 from openami.omadm.session.server import ServerConfig, ServerSession
 from openami.omadm.tree.tree import ManagementTree
 from openami.ssmp.bootstrap import BootstrapBlock
+from openami.store import sqlite
 from openami.store.device_memory import DeviceMemory
+from openami.store.sealed_tree import SealedTree
+from openami.store.tree import SqliteTree
+from openami.store.vault import FileVault
 from openami.transport.http import HttpClient
 from openami.transport.web import serve
 
@@ -225,3 +231,120 @@ async def test_what_happens_during_a_session_is_told_in_the_next(memory: DeviceM
         office.fault = while_it_runs
         assert (await manager.session()).end is End.DONE
         assert {alert.correlator for alert in manager._alerts} == set(map(str, range(ALERTS_MOST)))
+
+
+class Disk:
+    """A DCU's files; ``tree`` is as it is in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.stack = ExitStack()
+        self.memory = self.stack.enter_context(closing(DeviceMemory(folder / "memory.sqlite")))
+        self.tree = ManagementTree(device_schema(), self._store(self.stack))
+        bind_facts(
+            self.tree, DeviceFacts("urn:openami:dcu:D1", "m", "m", "dcu", "m", "1", "1", "1")
+        )
+        if not self.tree.names("./DMAcc"):
+            take_bootstrap(self.tree, BLOCK, now=NOW)
+
+    def _store(self, stack: ExitStack) -> SealedTree:
+        store = stack.enter_context(closing(SqliteTree(self.folder / "tree.sqlite")))
+        vault = FileVault(self.folder / "vault.sqlite", kek=self.folder / "kek")
+        return SealedTree(store, stack.enter_context(closing(vault)))
+
+    def manager(self, office: Office) -> Manager:
+        return Manager(
+            self.tree,
+            self.memory,
+            server=lambda: server_of(self.tree.root, self.memory),
+            connect=lambda _origin: HttpClient(office.url),
+            clock=ManualClock(NOW),
+            poll_every=lambda: 3600.0,
+            chance=lambda: 0.5,
+            stop=Stop(),
+        )
+
+    def check_kept(self) -> None:
+        """Assert that the disk has what the DCU believes, and no other secret."""
+        root = self.tree.root
+        self.stack.close()
+        with ExitStack() as stack:
+            sealed = self._store(stack)
+            assert ManagementTree(device_schema(), sealed).root == root
+
+
+SECRET = "./DMAcc/1/AppAuth/1/AAuthSecret"
+
+
+def set_both(office: Office, retries: str) -> None:
+    """Let the server set a value, and a secret of the account to what it is."""
+    items = {"./AMI/Link/Retries": retries, SECRET: BLOCK.client_password}
+    orders = [Order(uri, Replace(0, (Item(Location(uri), data=d),))) for uri, d in items.items()]
+    office.done.clear()
+    office.session = ServerSession(
+        office.account, office.config, nonces=lambda: secrets.token_bytes(16), orders=orders
+    )
+
+
+@asynccontextmanager
+async def served(office: Office) -> AsyncIterator[None]:
+    app = Starlette(routes=[Route("/dm", office.answer, methods=["POST"])])
+    async with await serve(app) as server:
+        office.url = server.url
+        yield
+
+
+async def test_no_room_at_any_write_leaves_the_old_value_until_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, failed = sqlite.Database.transaction, 0
+    for last in count():
+        (tmp_path / str(last)).mkdir()
+        disk, office = Disk(tmp_path / str(last)), Office()
+        async with served(office):
+            left = iter(range(last))
+
+            def transaction(self: sqlite.Database) -> Any:
+                if next(left, None) is None:  # noqa: B023 -- called within this turn only
+                    raise StoreFullError("no room left")
+                return real(self)
+
+            set_both(office, "7")
+            with monkeypatch.context() as patched:
+                patched.setattr(sqlite.Database, "transaction", transaction)
+                held = await disk.manager(office).session()
+                done = held.end is End.DONE and next(left, None) is not None
+            assert {one.status for one in office.done} <= {200, 420, 424}
+            assert disk.tree.text("./AMI/Link/Retries") in {"3", "7"}
+            assert disk.tree.get(SECRET) == BLOCK.client_password
+            failed += not done
+            for _ in range(3):  # the first may have to agree on nonces
+                set_both(office, "9")
+                if (await disk.manager(office).session()).end is End.DONE:
+                    break
+            assert [one.status for one in office.done] == [200, 200]
+            assert disk.tree.text("./AMI/Link/Retries") == "9"
+            disk.check_kept()
+        if done:
+            break
+    assert failed > 5
+
+
+@pytest.mark.parametrize("kind", [kind for kind in kinds() if kind == "tmpfs"])
+async def test_on_a_full_disk_a_command_is_answered_with_420(kind: str, tmp_path: Path) -> None:
+    with small_disk(kind, tmp_path / "disk", 4 << 20) as place:
+        disk, office = Disk(place.path), Office()
+        async with served(office):
+            with suppress(OSError), (place.path / "filler").open("wb", buffering=0) as filler:
+                while True:
+                    filler.write(bytes(4096))
+            for value in "789":
+                set_both(office, value)
+                assert (await disk.manager(office).session()).end is End.DONE
+                assert [one.status for one in office.done] == [420, 420]
+            assert disk.tree.text("./AMI/Link/Retries") == "3"
+            (place.path / "filler").unlink()
+            set_both(office, "9")
+            assert (await disk.manager(office).session()).end is End.DONE
+            assert [one.status for one in office.done] == [200, 200]
+        disk.check_kept()
