@@ -106,6 +106,17 @@ async def test_refusals_are_shown(
     assert (await browser.get("/groups/none/refused")).status_code == 404
 
 
+async def test_alarms_lead_to_what_they_are_about(
+    csrf: str, browser: httpx.AsyncClient, running: Running
+) -> None:
+    for subject in ("group:north", "job:28b8", f"node:{HOSTILE}"):
+        running.services.alarms.about(subject, "dm.refused", "many refuse")
+    page = (await browser.get("/alarms")).text
+    for link in ("/groups/north/refused", "/jobs/28b8?state=failed", "/dcus/D1"):
+        assert f'href="{link}"' in page
+    assert HOSTILE not in page
+
+
 async def test_a_group_is_made_changed_and_removed(
     csrf: str, browser: httpx.AsyncClient, running: Running
 ) -> None:

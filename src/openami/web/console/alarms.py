@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from openami.core.errors import NotFoundError
 from openami.fleet.devices import DeviceKind, device_id
@@ -13,15 +14,20 @@ from openami.web.console.pages import cursor_of, next_url
 from openami.web.console.views import PAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from openami.fleet.alarms import RaisedAlarm
     from openami.headend.services import Services
     from openami.web.auth import Caller
     from openami.web.console.render import Renderer
     from openami.web.console.signing import Entry
+
+DCU: Final = device_id(DeviceKind.DCU, "")
+# where that is looked at which alarms name ``group:NAME`` and ``job:ID``
+PAGES: Final[Mapping[str, str]] = {"group": "/groups/{}/refused", "job": "/jobs/{}?state=failed"}
 
 
 class Alarms:
@@ -48,7 +54,7 @@ class Alarms:
             "every": every,
             "page_url": next_url("/alarms", query, after) or f"/alarms{'?show=all' * every}",
             "next_url": next_url("/alarms", query, page.next),
-            "dcu_prefix": device_id(DeviceKind.DCU, ""),
+            "about": about,
             "here": "alarms",
         }
         return await self._renderer.page("alarms", context, caller=caller)
@@ -63,3 +69,15 @@ class Alarms:
             self._alarms.clear, int(text), who=caller.name, why=text_in(form, "why")
         )
         return back(form, "/alarms")
+
+
+def about(alarm: RaisedAlarm) -> tuple[str, str | None]:
+    """Return what an alarm is about, and the page where that is looked at; None: there is none."""
+    if alarm.subject.startswith(DCU):
+        uid = alarm.subject.removeprefix(DCU)
+        if alarm.code.startswith("registration."):
+            return uid, "/registrations?standing=blocked"
+        return uid, f"/dcus/{quote(uid)}"
+    kind, _, name = alarm.subject.partition(":")
+    page = PAGES.get(kind)
+    return alarm.subject, page.format(quote(name)) if page else None
