@@ -300,15 +300,31 @@ async def test_it_comes_back_to_a_head_end_that_sent_it_away(
     assert planner.fault is None
 
 
-async def test_it_polls_where_nothing_wakes_it(
+async def test_it_polls_where_nothing_wakes_it_and_a_new_interval_holds_at_once(
     made: Made, planner: ListPlanner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    every = iter((0.02, 0.02, 0.02))
-    monkeypatch.setattr("openami.dcu.polling.JITTER", 0.0)
+    real = Stop.sleep
+    waits: list[float] = []
+    planner.orders["D1"] = [put("poll", "./AMI/Management/PollEvery", "40")]
     async with made.running(wake=None) as live:
-        monkeypatch.setattr(live.dcu.manager, "_poll_every", lambda: next(every, 3600.0))
-        await live.until(lambda: len(planner.ends) == 3)
+        nudge = live.dcu.manager._nudge
+
+        async def sleep(stop: Stop, seconds: float, *wakers: asyncio.Event) -> None:
+            if nudge in wakers:
+                waits.append(seconds)
+                seconds = 0.01
+            await real(stop, seconds, *wakers)
+
+        monkeypatch.setattr(Stop, "sleep", sleep)
+        await live.until(lambda: len(planner.ends) >= 3)
         assert live.dcu.wake_port is None
+    assert waits[0] == 0.0  # a new device asks at once
+    assert all(32 <= wait <= 48 for wait in waits[1:])
+    assert len(set(waits)) == len(waits)
+    waits.clear()
+    monkeypatch.setattr(Stop, "sleep", real)
+    async with made.dcu(wake=None) as dcu:
+        assert all(0 <= dcu._start_wait() <= 40 for _ in range(20))
 
 
 async def test_the_server_hears_of_another_software(made: Made, planner: ListPlanner) -> None:
