@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from openami.dcu.flow import Stop
     from openami.store.device_memory import DeviceMemory
 
-FREE: Final = 3
-"""Bad ends after which a DCU rests before it begins: power comes and goes in a storm, too."""
+FREE: Final = 12
+"""Bad ends after which a DCU rests before it begins: power comes and goes in a storm, too, and a
+dozen starts are no burden to anybody."""
 FIRST_S: Final = 5.0
 MOST_S: Final = 300.0
 STEADY_S: Final = 600.0
