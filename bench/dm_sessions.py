@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from openami.omadm.session.account import Account
     from openami.omadm.session.events import End, Order, Outgoing
 
-DEVICES = 48
-SESSIONS = 12  # of each device
-WARM_UP = 2
+DEVICES = 240
+SESSIONS = 6  # of each device
+WARM_UP = 1
 COMMANDS = tuple((f"./AMI/Collection/{n}", f"value {n}") for n in range(10))
 
 

@@ -198,6 +198,18 @@ async def talk(port: int, request: bytes) -> bytes:
     return answer
 
 
+async def test_connections_that_ask_for_nothing_are_bounded() -> None:
+    async with await serve(app, limits=HttpLimits(connections=2)) as server:
+        idle = [await asyncio.open_connection(server.host, server.port) for _ in range(8)]
+        reads = [asyncio.create_task(reader.read()) for reader, _ in idle]
+        while sum(read.done() for read in reads) < 4:
+            await asyncio.sleep(0.01)
+        for _, writer in idle:
+            writer.close()
+        await asyncio.wait(reads)
+        assert all(read.exception() or not read.result() for read in reads)
+
+
 async def test_connections_are_bounded() -> None:
     async with await serve(app, limits=HttpLimits(connections=2)) as server:
         first = await open_tcp("127.0.0.1", server.port)

@@ -113,7 +113,11 @@ class HeadendSettings(Settings):
         description="Whether a device that no list names waits for approval, or is refused.",
     )
     pending_retry_s: int = Field(
-        default=300, ge=1, le=7 * 86_400, description="When a device that waits asks again."
+        default=300,
+        ge=1,
+        le=7 * 86_400,
+        description="The longest that a device which waits is told to wait before it asks again; "
+        "at first it is five seconds.",
     )
     refused_retry_s: int = Field(
         default=3600, ge=1, le=7 * 86_400, description="When a refused device asks again."

@@ -32,7 +32,8 @@ class HttpLimits:
     Attributes:
         header_octets: of one request, its target among them.
         body_octets: of one request.
-        connections: at a time; more are answered with 503.
+        connections: at a time; more are answered with 503, and more than twice as many are closed
+            before they can ask.
         silence_s: how long a client may take over a request's headers, and over each piece of its
             body.
         idle_s: how long a connection is kept open for the next request.
@@ -48,6 +49,9 @@ class HttpLimits:
 
 
 DEFAULT_LIMITS: Final = HttpLimits()
+SPARE: Final = 2
+"""How many times the connections there may be until even the answer 503 is too much: each holds a
+file descriptor and, with TLS, tens of kilobytes, whether it asks for anything or not."""
 
 _REFUSALS: Final = {
     413: (b"Content Too Large", b"the body is too large"),
@@ -73,6 +77,9 @@ class _Protocol(HttpToolsProtocol):
         self._in_headers = True
         self._silence: asyncio.TimerHandle | None = None
         super().connection_made(transport)
+        if len(self.connections) > SPARE * self.limits.connections:
+            transport.abort()
+            return
         self._await_octets()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -88,7 +88,9 @@ def _text(element: Element, _reading: Reading) -> str:
 
 
 def _number(element: Element, reading: Reading) -> int:
-    text = _text(element, reading).strip(_SPACE)
+    text = element.content
+    if not (isinstance(text, str) and text.isdigit()):  # as most are, without space around
+        text = _text(element, reading).strip(_SPACE)
     if len(text) > _MAX_DIGITS or not (text.isascii() and text.isdigit()):
         raise Problem("a number wanted", element.offset)
     number = int(text)
@@ -216,7 +218,8 @@ class Record:
         """
         values: dict[str, Any] = {}
         by_name = self._by_name
-        for child in children(element):
+        content = element.content
+        for child in content if type(content) is tuple else children(element):
             known = by_name.get(child.name)
             if known is None:
                 if child.name in self._ignored:
