@@ -64,7 +64,9 @@ class NoPlan:
     def done(
         self, uid: str, results: Sequence[OrderDone], *, session: int, now: float
     ) -> Sequence[Order]:
-        raise AssertionError((uid, results, session, now))
+        del uid, session, now
+        assert [end.id for end in results] == ["nonce"]  # nobody but the session gives orders
+        return ()
 
     def told(
         self, uid: str, info: Mapping[str, str] | None, alerts: Sequence[Alert], *, now: float
@@ -255,7 +257,7 @@ async def test_lost_nonces_are_found_again(office: Office) -> None:
     assert await session(office, number) is End.DONE
     record = office.account("D1")
     assert (record.wake_due, record.wake_failures) == (None, 0)
-    assert len(record.client_nonce) == 16
+    assert len(record.client_nonce) == len(record.server_nonce) == 16
     assert not office.management.sessions.lost_nonces("D1", 9)
 
 
@@ -304,7 +306,7 @@ async def session(office: Office, number: int) -> End:
         )
         client.receive(answer.body, answer.content_type, answer.hmac, now)
         message = client.next_outgoing()
-    assert exchanges == 1  # nothing had to be proved twice
+    assert exchanges == 2  # nothing had to be proved twice: the second has the next nonce
     ends = []
     while (event := client.next_event()) is not None:
         ends.append(event)
