@@ -1,11 +1,15 @@
 """Whole sessions of device management through HTTP, per second and core of the head-end.
 
 The head-end is whole and real: mutual TLS, the stores on disk, nonces durable before every answer,
-the log of sessions. The devices are in a process of their own, with a connection each that is kept.
-A session is a provisioning: the notification wakes the device (package 0), which opens with its
-DevInfo, proves itself by a MAC with SHA-256 and is proved to, gets ten commands, and answers them;
-messages are WBXML. What is counted is the processor time of the head-end's process, as if it had a
-core to itself; with and without package 0, for devices that come by themselves.
+the log of sessions. The devices are in a process of their own, with a connection each that is kept,
+and a tree each. A session is a provisioning: the notification wakes the device (package 0), which
+opens with its DevInfo, proves itself by a MAC with SHA-256 and is proved to, gets ten commands, and
+answers them; messages are WBXML. What is counted is the processor time of the head-end's process,
+as if it had a core to itself.
+
+Orders come from the planner with its stores, of jobs for the whole fleet, or from memory: what the
+two differ by is what trees and tasks cost; the latter also without package 0, for devices that come
+by themselves.
 """
 
 from __future__ import annotations
@@ -25,35 +29,74 @@ from typing import TYPE_CHECKING, Any
 import structlog
 import uvloop
 from sqlalchemy import String, literal, update
-from tests.support.dm_wire import DEV_INFO, DictGate, order
+from tests.support.dm_wire import DEV_INFO
 from tests.support.headend import settings_in
-from tests.support.management import ListPlanner, give_account, planning
+from tests.support.management import (
+    SERVER_ID,
+    ListPlanner,
+    device_tree,
+    give_account,
+    planning,
+)
 
+from openami.fleet.devices import DeviceKind
+from openami.fleet.ports import DeviceFilter
+from openami.fleet.tasks import Command, TaskKind, TaskState
+from openami.headend.management.tasks import Whom
 from openami.headend.server import Running, headend
-from openami.omadm.messages.model import Get, Replace
+from openami.omadm.messages.model import Get, Item, Location, Meta, Replace
 from openami.omadm.session.client import ClientConfig, ClientSession
-from openami.omadm.session.events import NonceChanged
+from openami.omadm.session.events import NonceChanged, Order
+from openami.omadm.tree.visit import Visit
 from openami.store.relational.management_models import AccountRow
 from openami.transport.web import serve
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from multiprocessing.connection import Connection
 
+    from openami.headend.management.ports import Planner
     from openami.omadm.session.account import Account
-    from openami.omadm.session.events import End, Order, Outgoing
+    from openami.omadm.session.events import Outgoing, SessionEnded
 
 DEVICES = 240
 SESSIONS = 6  # of each device
 WARM_UP = 1
-COMMANDS = tuple((f"./AMI/Collection/{n}", f"value {n}") for n in range(10))
+NODES = tuple(
+    f"./AMI/{name}"
+    for name in (
+        "Collection/Settle",
+        "Collection/Spread",
+        "Collection/Repeat",
+        "Collection/History",
+        "Upload/BatchAge",
+        "Segment/ProbeRest",
+        "Segment/BackoffFirst",
+        "Link/ResponseTimeout",
+        "Link/ProbeTimeout",
+        "Time/Threshold",
+    )
+)
 
 
 def orders() -> list[Order]:
     """Return ten commands: reads and changes."""
-    return [
-        order(f"o{n}", Replace, uri, value) if n % 2 else order(f"o{n}", Get, uri)
-        for n, (uri, value) in enumerate(COMMANDS)
-    ]
+    return [Order(f"o{n}", _change(uri) if n % 2 else _read(uri)) for n, uri in enumerate(NODES)]
+
+
+def _read(uri: str) -> Get:
+    return Get(0, (Item(Location(uri)),))
+
+
+def _change(uri: str) -> Replace:
+    return Replace(0, (Item(Location(uri), meta=Meta(format="float"), data="25.5"),))
+
+
+def commands(kind: TaskKind, turn: int) -> list[Command]:
+    """Return ten commands of a job; what is set is other than before."""
+    if kind is TaskKind.GET:
+        return [Command(uri) for uri in NODES]
+    return [Command(uri, "float", f"{20 + turn}.5") for uri in NODES]
 
 
 # The devices' process.
@@ -77,7 +120,7 @@ class Device:
         self.uid = uid
         self.account = account
         self._fleet = fleet
-        self._gate = DictGate(dict(COMMANDS))
+        self._tree = device_tree(account)
         self._number = 0
         self._alone = asyncio.Lock()
         self._reader: asyncio.StreamReader
@@ -101,7 +144,7 @@ class Device:
         client = ClientSession(
             self.account,
             ClientConfig(f"urn:openami:dcu:{self.uid}", "https://head-end.example/dm", DEV_INFO),
-            self._gate,
+            Visit(self._tree, SERVER_ID, time.time(), octets=True),
             session_id=number or self._number,
             notified=number is not None,
             nonces=lambda: time.time_ns().to_bytes(16, "big"),
@@ -177,32 +220,42 @@ def run_devices(fleet: Fleet, pipe: Connection) -> None:
 # The head-end.
 
 
-class CountingPlanner(ListPlanner):
-    """Orders the same of every device; counts sessions."""
+class FromMemory(ListPlanner):
+    """Orders the same of every device."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.count = self._wanted = 0
-        self._orders = orders()
+        self._all = orders()
 
     def plan(self, uid: str, *, now: float) -> list[Order]:
         del uid, now
-        return self._orders
+        return self._all
 
     def done(self, uid: str, results: Any, *, session: int, now: float) -> list[Order]:
         del uid, session, now
-        if any(result.status != 200 for result in results) or len(results) != len(COMMANDS):
+        if any(result.status != 200 for result in results) or len(results) != len(NODES):
             raise RuntimeError(f"a command was not carried out: {results}")
         return []
 
     def told(self, uid: str, info: Any, alerts: Any, *, now: float) -> None:
         """Nobody wants to know."""
 
-    def ended(self, uid: str, end: Any, *, session: int, now: float) -> None:
-        del uid, session, now
-        ended: End = end.end
-        if ended.value != "done":
-            raise RuntimeError(f"a session has ended as {ended}")
+    def ended(self, uid: str, end: SessionEnded, *, session: int, now: float) -> None:
+        """Nobody wants to know."""
+
+
+class Counting:
+    """A planner that counts the sessions of another."""
+
+    def __init__(self, planner: Planner) -> None:
+        self.plan, self.done, self.told = planner.plan, planner.done, planner.told
+        self._ended = planner.ended
+        self.count = self._wanted = 0
+
+    def ended(self, uid: str, end: SessionEnded, *, session: int, now: float) -> None:
+        self._ended(uid, end, session=session, now=now)
+        if end.end.value != "done":
+            raise RuntimeError(f"a session has ended as {end.end}")
         self.count += 1
         if self.count == self._wanted:
             self._loop.call_soon_threadsafe(self._there.set)
@@ -237,12 +290,73 @@ def _fleet(running: Running, folder: Path) -> Fleet:
     return Fleet(host, int(port), str(running.home.authority), accounts, identities)
 
 
+@dataclass
+class Bench:
+    """A head-end, and the devices' process at the other end of a pipe."""
+
+    running: Running
+    pipe: Connection
+    url: str
+    planner: Counting
+    turn: int = 0
+
+    async def by_themselves(self) -> None:
+        self.pipe.send(1)
+        await asyncio.to_thread(self.pipe.recv)
+
+    async def woken(self) -> None:
+        there = asyncio.ensure_future(self.planner.reached(self.planner.count + DEVICES))
+        await asyncio.to_thread(_wish, self.running, self.url)
+        await there
+
+    async def job(self, kind: TaskKind) -> None:
+        """Give the whole fleet a job, which wakes it."""
+        self.turn += 1
+        tasks = self.running.services.management.tasks
+        there = asyncio.ensure_future(self.planner.reached(self.planner.count + DEVICES))
+        whom = Whom(which=DeviceFilter(kind=DeviceKind.DCU))
+        ten = commands(kind, self.turn)
+        job = await asyncio.to_thread(tasks.create, kind, ten, whom, who="bench")
+        await there
+        counts = tasks.get(job.job.id).counts
+        if counts != {TaskState.DONE: DEVICES}:
+            raise RuntimeError(f"a job was not carried out: {counts}")
+
+    async def measure(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Print what sessions of a kind cost."""
+        for _ in range(WARM_UP):
+            await work()
+        before, cpu, wall = self.planner.count, time.process_time(), time.perf_counter()
+        for _ in range(SESSIONS):
+            await work()
+        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+        count = self.planner.count - before
+        print(
+            f"{name:40} {count} sessions  {count / cpu:7.0f} a second and core"
+            f"  {cpu / count * 1e3:6.2f} ms each  ({count / wall:.0f} a second here)",
+            flush=True,
+        )
+
+
+async def _compare(running: Running, pipe: Connection, url: str) -> None:
+    sessions: Any = running.services.management.sessions
+    memory: Any = Counting(FromMemory())
+    with planning(running, memory):
+        bench = Bench(running, pipe, url, memory)
+        await bench.measure("orders from memory, by themselves", bench.by_themselves)
+        await bench.measure("orders from memory, woken", bench.woken)
+    real: Any = Counting(sessions._planner)  # noqa: SLF001 - the head-end's own
+    with planning(running, real):
+        bench = Bench(running, pipe, url, real)
+        await bench.measure("nothing to do, by themselves", bench.by_themselves)
+        await bench.measure("a job of ten gets, woken", lambda: bench.job(TaskKind.GET))
+        await bench.measure("a job of ten sets, woken", lambda: bench.job(TaskKind.SET))
+
+
 async def _measure(folder: Path) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    planner = CountingPlanner()
     async with AsyncExitStack() as stack:
         running = await stack.enter_async_context(headend(settings_in(folder)))
-        stack.enter_context(planning(running, planner))
         fleet = _fleet(running, folder)
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
@@ -252,27 +366,7 @@ async def _measure(folder: Path) -> None:
         url = await asyncio.to_thread(ours.recv)
         gc.collect()
         gc.freeze()  # as ``run`` does
-
-        async def by_themselves(count: int) -> None:
-            ours.send(count)
-            await asyncio.to_thread(ours.recv)
-
-        async def woken(count: int) -> None:
-            for _ in range(count):
-                there = asyncio.ensure_future(planner.reached(planner.count + DEVICES))
-                await asyncio.to_thread(_wish, running, url)
-                await there
-
-        for name, work in (("by themselves", by_themselves), ("woken (package 0)", woken)):
-            await work(WARM_UP)
-            before, cpu, wall = planner.count, time.process_time(), time.perf_counter()
-            await work(SESSIONS)
-            cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-            count = planner.count - before
-            print(
-                f"{name:20} {count} sessions  {count / cpu:7.0f} a second and core"
-                f"  {cpu / count * 1e3:6.2f} ms each  ({count / wall:.0f} a second here)"
-            )
+        await _compare(running, ours, url)
         ours.send(None)
         await asyncio.to_thread(process.join)
 
