@@ -19,6 +19,7 @@ from openami.fleet.desired import (
     Wish,
     batches,
     difference,
+    due,
     effective,
     equal,
     is_secret,
@@ -202,6 +203,26 @@ def test_objects_are_sent_apart_and_within_bounds() -> None:
     assert max(sizes) <= BATCH_OCTETS
 
 
+def test_what_was_refused_together_is_tried_again_apart_from_others_and_after_them() -> None:
+    first, most, own = "./AMI/a/First", "./AMI/a/Most", "./AMI/a/Own"
+    nodes = known(
+        KnownNode(first, "int", "1", bond=first),
+        # Another value is wanted of it: still together with what it was refused with.
+        KnownNode(most, "int", "1", refused=Setting(most, "int", "4"), status=507, bond=first),
+        KnownNode(own, "int", "1", bond=own),
+        KnownNode("./SCHED/x/Spread", "int", "1", bond="./SCHED/x/Spread"),
+    )
+    uris = (first, most, own, WINDOW, "./SCHED/x/Spread")
+    found = difference({uri: wish(DEVICE, uri, "9") for uri in uris}, nodes).steps
+    told = [[step.uri for step in batch] for batch in batches(found)]
+    assert told == [[WINDOW], [first, most], [own], ["./SCHED/x/Spread"]]
+    assert [step.uri for step in due(found)] == [WINDOW, "./SCHED/x/Spread"]
+    rest = [step for step in found if step.uri != WINDOW]
+    assert due(rest) == tuple(rest)
+    done = settle("D1", nodes, [Outcome(Setting(first, "int", "9"), 200, "x", pushed=True)], now=9)
+    assert done.kept[0].bond == ""
+
+
 def test_verdicts() -> None:
     a, b, c = steps("./AMI/a", "./AMI/b", "./AMI/c")
     three = (a, b, c)
@@ -213,7 +234,7 @@ def test_verdicts() -> None:
     # All together were wrong.
     together = tuple(Refusal(step, 507) for step in three)
     assert judge(three, 507, dict.fromkeys(("./AMI/a", "./AMI/b", "./AMI/c"), 216)) == Verdict(
-        refused=together
+        refused=together, together=True
     )
     assert judge(three, 413, {}).refused == tuple(Refusal(step, 413) for step in three)
     # A single one needs no parts, and is never tried again.
@@ -232,10 +253,10 @@ def test_verdicts() -> None:
     assert judge((a,), 510, {}) == Verdict(unsure=True)
     # A rollback that failed leaves nobody sure.
     assert judge((a, b), 507, {"./AMI/a": 516, "./AMI/b": 500}) == Verdict(
-        refused=(Refusal(a, 516), Refusal(b, 500)), unsure=True
+        refused=(Refusal(a, 516), Refusal(b, 500)), together=True, unsure=True
     )
     assert judge((a, b), 516, {}) == Verdict(
-        refused=(Refusal(a, 516), Refusal(b, 516)), unsure=True
+        refused=(Refusal(a, 516), Refusal(b, 516)), together=True, unsure=True
     )
 
 
@@ -252,7 +273,7 @@ def test_a_later_look_tells_what_has_changed() -> None:
     before = known(
         KnownNode("./AMI", "node"),
         KnownNode(WINDOW, "int", "1", refused=Setting(WINDOW, "int", "9"), status=500),
-        KnownNode(RETRIES, "int", "3", refused=refused, status=500),
+        KnownNode(RETRIES, "int", "3", refused=refused, status=500, bond=WINDOW),
         KnownNode("./AMI/Meters/8", "node"),
         KnownNode("./AMI/Meters/8/Serial", "chr", "A8"),
         KnownNode(SERIAL, ABSENT, refused=Setting(SERIAL, "chr", "?"), status=405),
@@ -269,6 +290,7 @@ def test_a_later_look_tells_what_has_changed() -> None:
     assert set(kept) == {WINDOW, RETRIES, "./AMI/Meters/9", "./AMI/Meters/9/Serial"}
     assert kept[WINDOW].refused is None  # it has changed, so what was wrong may be right
     assert (kept[RETRIES].refused, kept[RETRIES].status) == (refused, 500)
+    assert (kept[WINDOW].bond, kept[RETRIES].bond) == ("", WINDOW)
     assert set(lesson.gone) == {"./AMI/Meters/8", "./AMI/Meters/8/Serial"}
     assert set(lesson.changes) == {
         TreeChange("D1", WINDOW, "1", "2", 200, 6.0, "device"),
@@ -324,8 +346,8 @@ def test_refusals_of_wishes_are_remembered_and_those_of_jobs_are_told() -> None:
         now=9.0,
     )
     assert pushed.kept == (
-        KnownNode(RETRIES, "int", "3", refused=there, status=500),
-        KnownNode(METER, ABSENT, at=9.0, refused=away, status=405),
+        KnownNode(RETRIES, "int", "3", refused=there, status=500, bond=RETRIES),
+        KnownNode(METER, ABSENT, at=9.0, refused=away, status=405, bond=METER),
     )
     assert [(c.old, c.new, c.status) for c in pushed.changes] == [
         ("3", "99", 500),

@@ -201,6 +201,45 @@ def test_values_that_do_not_go_together_are_refused_together(plant: Plant) -> No
     assert plant.store.trees.known(UID)[first].refused is None
 
 
+def test_what_was_refused_keeps_no_later_wish_out(plant: Plant) -> None:
+    plant.session()
+    first, most = "./AMI/Segment/BackoffFirst", "./AMI/Segment/BackoffMost"
+    want(plant, Setting(first, "float", "500"), Setting(most, "float", "400"))
+    want(plant, number(RETRIES, 99))
+    plant.session()
+    want(plant, number(WINDOW, 5))
+    plant.session()
+    assert plant.tree.text(WINDOW) == "5"
+    known = plant.store.trees.known(UID)
+    assert known[WINDOW].refused is None
+    assert known[first].status == known[most].status
+    assert known[RETRIES].status == 500
+    plant.session()
+    assert plant.orders == []  # nothing is told in each session for ever
+    plant.store.trees.forgive(UID, who="anna", now=plant.now)
+    want(plant, number(WINDOW, 4))  # before it is tried again: still apart
+    plant.session()
+    assert plant.tree.text(WINDOW) == "4"
+    want(plant, Setting(most, "float", "600"), number(WINDOW, 3))
+    plant.session()
+    assert [plant.tree.text(uri) for uri in (first, most, WINDOW)] == ["500", "600", "3"]
+    assert plant.store.trees.known(UID)[RETRIES].status == 500
+    plant.session()
+    assert plant.orders == []
+
+
+def test_what_was_refused_is_tried_when_the_rest_is_as_wanted(plant: Plant) -> None:
+    first, most = "./AMI/Segment/BackoffFirst", "./AMI/Segment/BackoffMost"
+    want(plant, Setting(first, "float", "500"))
+    plant.session()
+    want(plant, Setting(most, "float", "400"))
+    plant.session()
+    assert plant.store.trees.known(UID)[most].status == 500
+    want(plant, Setting(first, "float", "100"), number(RETRIES, 99))
+    plant.session()
+    assert (plant.tree.text(first), plant.tree.text(most)) == ("100", "400")
+
+
 def test_a_device_may_refuse_by_itself(plant: Plant) -> None:
     def refuse(config: AmiConfig) -> None:
         if config.link.window > 5:

@@ -232,15 +232,35 @@ def test_refusals_stand_until_something_of_the_object_changes(store: RelationalS
     for name in (uid(0), uid(2)):  # another wish for AMI, so all of AMI is tried again
         known = store.trees.known(name)
         assert known[WINDOW].refused is None
-        assert SERIAL not in known
+        assert (known[SERIAL].format, known[SERIAL].refused) == ("", None)
+        assert (known[WINDOW].bond, known[SERIAL].bond) == (WINDOW, SERIAL)  # each by itself
         assert known["./SCHED/a/Start"].status == 415
     assert store.trees.known(uid(1))[WINDOW].status == 500
     assert store.trees.forgive(uid(1), who="anna", now=6.0) == 3
-    assert set(store.trees.known(uid(1))) == {WINDOW}
+    assert all(node.refused is None for node in store.trees.known(uid(1)).values())
     assert store.trees.forgive(uid(1), who="anna", now=6.0) == 0
     assert due(store)[uid(1)] == 6.0
     history = [(c.uri, c.new, c.status) for c in store.trees.history(uid(1)).items]
     assert (WINDOW, "99", 500) in history
+
+
+def test_what_a_group_was_refused_is_tried_again_when_the_group_changes(
+    store: RelationalStore,
+) -> None:
+    fill(store)
+    name = uid(0)
+    no = Outcome(setting(value="9"), 507, f"device:{name}", pushed=True, bond="./AMI/Link/A")
+    store.trees.put_group(NORTH, who="anna", now=2.0)
+    store.trees.want(NORTH.scope, [setting("./AMI/Link/Retries")], who="anna", now=3.0)
+    for change in (
+        lambda: store.trees.put_group(NORTH, who="anna", now=4.0),
+        lambda: store.trees.remove_group("north", who="anna", now=5.0),
+    ):
+        store.trees.settle(name, [no], now=4.0)
+        assert store.trees.known(name)[WINDOW].refused is not None
+        change()
+        node = store.trees.known(name)[WINDOW]
+        assert (node.refused, node.bond) == (None, "./AMI/Link/A")
 
 
 def test_what_a_job_has_set_is_known_and_forgives(store: RelationalStore) -> None:
@@ -257,7 +277,8 @@ def test_what_a_job_has_set_is_known_and_forgives(store: RelationalStore) -> Non
     ]
     store.trees.settle(name, outcomes, now=5.0)
     known = store.trees.known(name)
-    assert set(known) == {WINDOW}
+    assert {uri for uri, node in known.items() if node.format} == {WINDOW}
+    assert known["./AMI/Link/Retries"].refused is None
     assert (known[WINDOW].value, known[WINDOW].acl, known[WINDOW].at) == ("2", "Get=*", 5.0)
     page = store.trees.history(name, limit=1)
     rest = store.trees.history(name, after=page.next)
@@ -471,7 +492,7 @@ def test_another_software_may_take_what_was_refused(store: RelationalStore) -> N
     assert WINDOW in store.trees.known(name)
     new = [KnownNode(version, "chr", "2")]
     store.trees.saw(name, ["./DevDetail"], new, now=6.0, whole=True)
-    assert WINDOW not in store.trees.known(name)
+    assert store.trees.known(name)[WINDOW].refused is None
 
 
 def test_what_is_overdue_ends_and_what_is_old_goes_slice_by_slice(store: RelationalStore) -> None:

@@ -114,6 +114,26 @@ async def test_a_refused_value_says_so_until_it_is_told_again(
     assert (await operator.get(f"{DM}/groups/none/progress")).status_code == 404
 
 
+async def test_values_that_are_refused_together_keep_no_later_wish_out(
+    operator: httpx.AsyncClient, device: Device
+) -> None:
+    first, most = "./AMI/Segment/BackoffFirst", "./AMI/Segment/BackoffMost"
+    pair = {"settings": [{"uri": first, "value": "500"}, {"uri": most, "value": "400"}]}
+    assert (await operator.put(f"{DM}/devices/D1/desired", json=pair)).status_code == 200
+    await device.run()
+    found = await nodes(operator)
+    assert [found[uri]["refused"] for uri in (first, most)] == [507, 507]
+    await want(operator, "devices/D1", window="5")
+    await device.run()
+    assert device.tree.text(WINDOW) == "5"
+    found = await nodes(operator)
+    assert [found[uri]["refused"] for uri in (first, most, WINDOW)] == [507, 507, None]
+    pair = {"settings": [{"uri": most, "value": "600"}]}
+    await operator.put(f"{DM}/devices/D1/desired", json=pair)
+    await device.run()
+    assert (float(device.tree.text(first)), float(device.tree.text(most))) == (500, 600)
+
+
 async def test_a_job_says_what_came_of_it_at_each_device(
     running: Running, operator: httpx.AsyncClient, device: Device, tmp_path: Path
 ) -> None:

@@ -3,7 +3,8 @@
 A device is wanted to be what its groups say, those of higher priority over those of lower, and its
 own settings over all of them. What differs from the last known tree is to be changed, object by
 object, for the values of one object belong together. A value that a device has refused is not
-sent to it again until something else is wanted of that object, or a person says so.
+sent to it again until something else is wanted of that object, or a person says so; and then apart
+from what it was not refused with, for it may be refused again.
 
 Addresses are those of OMA DM (``./AMI/Link/Window``), in their one canonical form.
 """
@@ -128,6 +129,8 @@ class KnownNode:
         format: ``node`` for an interior one; ``ABSENT``: it is not there.
         refused: the setting that the device has refused, with its ``status``.
         words: what the device said of that.
+        bond: names the values that are tried together once more, having been refused together; it
+            stays when ``refused`` is forgotten, until the node is another. Empty: it never was.
     """
 
     uri: str
@@ -138,6 +141,7 @@ class KnownNode:
     refused: Setting | None = None
     status: int | None = None
     words: str = ""
+    bond: str = ""
 
 
 class StepKind(StrEnum):
@@ -150,11 +154,16 @@ class StepKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One change that brings a device nearer to what is wanted of it."""
+    """One change that brings a device nearer to what is wanted of it.
+
+    Attributes:
+        bond: that of the node: what has another one is not taken together with this.
+    """
 
     kind: StepKind
     wish: Wish
     old: str | None = None
+    bond: str = ""
 
     @property
     def uri(self) -> str:
@@ -243,7 +252,8 @@ def difference(wanted: Mapping[str, Wish], known: Mapping[str, KnownNode]) -> Di
         if kind is None:
             continue
         there = node is not None and node.format not in {ABSENT, INTERIOR}
-        step = Step(kind, wish, node.value if node is not None and there else None)
+        old = node.value if node is not None and there else None
+        step = Step(kind, wish, old, node.bond if node is not None else "")
         if node is not None and node.status is not None and node.refused == wish.setting:
             refused.append(Refusal(step, node.status, node.words))
         else:
@@ -254,8 +264,17 @@ def difference(wanted: Mapping[str, Wish], known: Mapping[str, KnownNode]) -> Di
     )
 
 
-def _order(step: Step) -> tuple[str, bool, str]:
-    return object_of(step.uri), step.kind is not StepKind.DELETE, step.uri
+def _order(step: Step) -> tuple[str, str, bool, str]:
+    return object_of(step.uri), step.bond, step.kind is not StepKind.DELETE, step.uri
+
+
+def due(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """Return the steps to be taken now: in each object, what was refused waits for the others.
+
+    When it is tried again, the device is then as it is wanted to be otherwise.
+    """
+    busy = {object_of(step.uri) for step in steps if not step.bond}
+    return tuple(step for step in steps if not step.bond or object_of(step.uri) not in busy)
 
 
 def _kind(setting: Setting, node: KnownNode | None) -> StepKind | None:
@@ -313,12 +332,13 @@ _OVERHEAD: Final = 48  # octets of one command around its address and its value
 
 
 def batches(steps: Iterable[Step]) -> tuple[tuple[Step, ...], ...]:
-    """Return steps as they are taken together: those of one object, unless they are too many.
+    """Return steps as they are taken together: those of one object and bond, if not too many.
 
     An object's steps are parted between folders if at all possible.
     """
     found: list[tuple[Step, ...]] = []
-    for _, of_object in groupby(sorted(steps, key=_order), key=lambda step: object_of(step.uri)):
+    parted = groupby(sorted(steps, key=_order), key=lambda step: (object_of(step.uri), step.bond))
+    for _, of_object in parted:
         batch: list[Step] = []
         for _, group in groupby(of_object, key=lambda step: step.uri.rpartition("/")[0]):
             folder = tuple(group)

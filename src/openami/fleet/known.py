@@ -124,7 +124,8 @@ def _refused(uid: str, old: KnownNode | None, outcome: Outcome, now: float) -> L
     if not outcome.pushed:
         return Lesson(changes=(change,))
     there = old or KnownNode(setting.uri, ABSENT, at=now)
-    kept = replace(there, refused=setting, status=status, words=outcome.words)
+    bond = outcome.bond or setting.uri
+    kept = replace(there, refused=setting, status=status, words=outcome.words, bond=bond)
     return Lesson((kept,), changes=(change,))
 
 
@@ -168,4 +169,6 @@ def _remembering(node: KnownNode, old: KnownNode | None, now: float) -> KnownNod
     """Return a node with the refusal of before, unless its value has changed since."""
     if old is None or leaf(old) != leaf(node):
         return replace(node, at=now)
-    return replace(node, at=now, refused=old.refused, status=old.status, words=old.words)
+    return replace(
+        node, at=now, refused=old.refused, status=old.status, words=old.words, bond=old.bond
+    )

@@ -39,6 +39,7 @@ class Outcome:
         origin: who wants it, or the job.
         pushed: because it was wanted: a refusal is remembered.
         words: what the device said of a refusal.
+        bond: names what was refused together with it; itself, if nothing was.
     """
 
     setting: Setting
@@ -46,6 +47,7 @@ class Outcome:
     origin: str
     pushed: bool = False
     words: str = ""
+    bond: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,8 @@ class TreeRecords(Protocol):
     """What is wanted and what is known of devices' trees.
 
     What changes a wish also makes the devices that it concerns be woken, and forgets what they
-    have refused in the objects that are touched; it returns how many devices that are.
+    have refused in the objects that are touched, but not what was refused together; it returns
+    how many devices that are.
     """
 
     def groups(self) -> Sequence[Group]:

@@ -30,12 +30,14 @@ class Verdict:
     Attributes:
         done: now so.
         refused: not to be sent again, with the status of each.
+        together: it was refused as a whole, and not each by itself.
         mistaken: the tree is not as it was thought to be: it is to be looked at first.
         unsure: nothing more can be told in this session.
     """
 
     done: tuple[Step, ...] = ()
     refused: tuple[Refusal, ...] = ()
+    together: bool = False
     mistaken: bool = False
     unsure: bool = False
 
@@ -59,7 +61,7 @@ def judge(
     told = {step.uri: parts.get(step.uri, status if len(steps) == 1 else 0) for step in steps}
     if _ROLLBACK_FAILED in {status, *told.values()}:
         refused = tuple(Refusal(step, told[step.uri] or status) for step in steps)
-        return Verdict(refused=refused, unsure=True)
+        return Verdict(refused=refused, together=True, unsure=True)
     wrong = {
         uri: found
         for uri, found in told.items()
@@ -70,7 +72,7 @@ def judge(
     if not looked and any(mistaken(step.kind, told[step.uri]) for step in steps):
         return Verdict(mistaken=True)
     if not wrong:
-        return Verdict(refused=tuple(Refusal(step, status) for step in steps))
+        return Verdict(refused=tuple(Refusal(step, status) for step in steps), together=True)
     return Verdict(
         refused=tuple(Refusal(step, wrong[step.uri]) for step in steps if step.uri in wrong)
     )

@@ -12,7 +12,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import NotFoundError, OpenAmiError
-from openami.fleet.desired import Setting, StepKind, batches, difference, object_of
+from openami.fleet.desired import Setting, StepKind, batches, difference, due, object_of
 from openami.fleet.management import Outcome
 from openami.fleet.tasks import Answered, Concluded, Lost, TaskKind, TaskState, Unsent
 from openami.fleet.verdicts import judge
@@ -134,7 +134,7 @@ class TreePlanner:
         orders = self._work(uid, session, there, now) if brief.open else ()
         if orders or not session.pushes:
             return orders
-        steps = as_they_come(difference(brief.wanted, brief.nodes).steps)
+        steps = as_they_come(due(difference(brief.wanted, brief.nodes).steps))
         # A client should know Atomic, and need not (DM 1.2 SCR): then it gets one by one.
         groups = batches(steps) if session.together else tuple((step,) for step in steps)
         return tuple(self._order(session, Push(group)) for group in groups)
@@ -203,8 +203,9 @@ class TreePlanner:
         verdict = judge(steps, end.status, parts, looked=top in session.looked)
         words = words_of(end, [step.uri for step in steps])
         outcomes = [_outcome(step, Status.OK) for step in verdict.done]
+        bond = steps[0].uri if verdict.together else ""
         outcomes += [
-            _outcome(refusal.step, refusal.status, words.get(refusal.step.uri, ""))
+            _outcome(refusal.step, refusal.status, words.get(refusal.step.uri, ""), bond)
             for refusal in verdict.refused
         ]
         if outcomes:
@@ -306,8 +307,9 @@ class TreePlanner:
         self._bus.publish(LiveEvent(Topic.TREE, uid, now, dcu=uid))
 
 
-def _outcome(step: Step, status: int, words: str = "") -> Outcome:
-    return Outcome(step.wish.setting, status, str(step.wish.scope), pushed=True, words=words)
+def _outcome(step: Step, status: int, words: str = "", bond: str = "") -> Outcome:
+    origin = str(step.wish.scope)
+    return Outcome(step.wish.setting, status, origin, pushed=True, words=words, bond=bond)
 
 
 def _objects(job: ManagementJob) -> frozenset[str]:

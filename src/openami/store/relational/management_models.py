@@ -125,6 +125,7 @@ class KnownRow(Base):
     refused: Mapped[str | None] = mapped_column(Words)
     status: Mapped[int | None]
     words: Mapped[str] = mapped_column(Words)
+    bond: Mapped[str] = mapped_column(Name(255), server_default="")
 
 
 class ChangeRow(Base):

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, delete, insert, or_, select, true, update
 
-from openami.fleet.desired import ABSENT
 from openami.store.relational.management_models import ChangeRow, KnownRow
 from openami.store.relational.management_rows import change_row, node_of, node_row
 
@@ -86,13 +85,13 @@ def add_changes(session: Session, uid: str, changes: Sequence[TreeChange]) -> No
 def forgive(
     session: Session, whom: Select[str] | Sequence[str], objects: Iterable[str] = ()
 ) -> int:
-    """Forget what devices have refused of some objects, or of all; return how many nodes it was."""
+    """Forget what devices have refused of some objects, or of all; return how many nodes it was.
+
+    What was refused together stays known, for it is tried again together and apart from others.
+    """
     named = list(objects)
     anywhere = under(named) if named else true()
     refused = (KnownRow.refused.is_not(None), KnownRow.uid.in_(whom), anywhere)
-    missing = delete(KnownRow).where(*refused, KnownRow.format == ABSENT)
     there = update(KnownRow).where(*refused).values(refused=None, status=None, words="")
-    quiet = {"synchronize_session": False}
-    gone = session.execute(missing.execution_options(**quiet))
-    left = session.execute(there.execution_options(**quiet))
-    return int(gone.rowcount + left.rowcount)  # type: ignore[attr-defined]  # of DELETE and UPDATE
+    done = session.execute(there.execution_options(synchronize_session=False))
+    return int(done.rowcount)  # type: ignore[attr-defined]  # of an UPDATE

@@ -83,7 +83,7 @@ def node_of(row: KnownRow | Row[Any]) -> KnownNode:
         form, _, value = row.refused.partition(":")
         refused = Setting(row.uri, form, value)
     return KnownNode(
-        row.uri, row.format, row.value, row.acl, row.at, refused, row.status, row.words
+        row.uri, row.format, row.value, row.acl, row.at, refused, row.status, row.words, row.bond
     )
 
 
@@ -100,6 +100,7 @@ def node_row(uid: str, node: KnownNode) -> dict[str, Any]:
         "refused": None if refused is None else f"{refused.format}:{refused.value}",
         "status": node.status,
         "words": node.words,
+        "bond": node.bond,
     }
 
 

@@ -92,10 +92,11 @@ class TreeRepository:
                 row = GroupRow(name=group.name, created=now)
                 session.add(row)
             else:  # who leaves the group is no longer wanted to be as it says
-                concerned = touch(session, group_of(row).scope, now)
+                concerned = touch(session, group_of(row).scope, now, _objects(session, group.scope))
             row.priority, row.filter, row.who = group.priority, plain_filter(group.which), who
             session.flush()
-            concerned = max(concerned, touch(session, group.scope, now))
+            objects = _objects(session, group.scope)
+            concerned = max(concerned, touch(session, group.scope, now, objects))
             what = f"dm.group priority {group.priority}, {row.filter or 'all DCUs'}"
             session.add(audit_row(AuditEntry(who, now, what, str(group.scope))))
             return concerned
@@ -104,7 +105,7 @@ class TreeRepository:
         with self._transactions.writing() as session:
             row = found_group(session, name)
             scope = group_of(row).scope
-            concerned = touch(session, scope, now)
+            concerned = touch(session, scope, now, _objects(session, scope))
             session.execute(delete(DesiredRow).where(DesiredRow.scope == str(scope)))
             session.delete(row)
             session.add(audit_row(AuditEntry(who, now, "dm.group removed", str(scope))))
@@ -230,6 +231,10 @@ class TreeRepository:
     def wake(self, uids: Sequence[str], *, now: float) -> int:
         with self._transactions.writing() as session:
             return wake(session, uids, now)
+
+
+def _objects(session: Session, scope: Scope) -> frozenset[str]:
+    return frozenset(object_of(wish.setting.uri) for wish in wishes_of(session, [str(scope)]))
 
 
 def _set_known(session: Session, uid: str, at: float | None) -> None:
