@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING, Final
 from openami.core.errors import DecodeError
 from openami.omadm.element import Element, Page, is_text
 from openami.omadm.limits import DEFAULT_LIMITS, Limits
+from openami.omadm.wbxml.header import Cursor, Header, read_header
 from openami.omadm.wbxml.tokens import (
     ATTRIBUTES,
-    CHARSETS,
     CONTENT,
     FIRST_TAG,
-    FORMAL_IDS,
     PAGES,
-    PUBLIC_IDS,
     TAG,
     TAGS,
-    UTF_8,
     DocumentKind,
     Token,
 )
@@ -26,12 +23,9 @@ from openami.omadm.wbxml.tokens import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_LAST_VERSION: Final = 0x03
-_WBXML_1_0: Final = 0x00
 _STR_I: Final = Token.STR_I.value
 _END: Final = Token.END.value
 _SWITCH_PAGE: Final = Token.SWITCH_PAGE.value
-_MULTI_BYTE_OCTETS: Final = 5  # 32 bits in groups of seven (WAP-192-WBXML 5.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,92 +43,6 @@ class Document:
     kind: DocumentKind
     public_id: int
     version: int
-
-
-class _Cursor:
-    """Octets read forward; each read succeeds or raises ``DecodeError``."""
-
-    __slots__ = ("data", "position")
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.position = 0
-
-    def error(self, message: str, code: str | None = None) -> DecodeError:
-        return DecodeError(message, offset=self.position, code=code)
-
-    def u8(self) -> int:
-        position = self.position
-        if position >= len(self.data):
-            raise self.error("the document is cut off")
-        self.position = position + 1
-        return self.data[position]
-
-    def take(self, size: int) -> bytes:
-        start = self.position
-        if size > len(self.data) - start:
-            raise self.error(f"{size} octets wanted, {len(self.data) - start} left")
-        self.position = start + size
-        return self.data[start : self.position]
-
-    def multi_byte(self) -> int:
-        number = 0
-        for _ in range(_MULTI_BYTE_OCTETS):
-            octet = self.u8()
-            number = number << 7 | octet & 0x7F
-            if not octet & 0x80:
-                break
-        else:
-            raise self.error("a number of more than five octets")
-        if number >> 32:
-            raise self.error("a number of more than 32 bits")
-        return number
-
-    def string(self) -> bytes:
-        """Return a terminated string; the terminator of all charsets that are read is one NUL."""
-        end = self.data.find(0, self.position)
-        if end < 0:
-            raise self.error("a string without an end")
-        text = self.data[self.position : end]
-        self.position = end + 1
-        return text
-
-
-def _formal_kind(cursor: _Cursor, table: bytes, index: int) -> DocumentKind:
-    if index >= len(table):
-        raise cursor.error("the public identifier is outside of the string table")
-    name = table[index:].partition(b"\0")[0].decode("latin-1")
-    kind = FORMAL_IDS.get(name.casefold())
-    if kind is None:
-        raise cursor.error(f"unknown public identifier {name[:80]!r}")
-    return kind
-
-
-@dataclass(frozen=True, slots=True)
-class _Header:
-    version: int
-    public_id: int
-    kind: DocumentKind
-    charset: str
-    table: bytes
-
-
-def _read_header(cursor: _Cursor) -> _Header:
-    """Read version, public identifier, charset and string table (WAP-192-WBXML 5.3)."""
-    version = cursor.u8()
-    if version > _LAST_VERSION:
-        raise cursor.error(f"WBXML version {version:02X} is unknown")
-    public_id = cursor.multi_byte()
-    index = cursor.multi_byte() if public_id == 0 else 0
-    number = UTF_8 if version == _WBXML_1_0 else cursor.multi_byte()
-    charset = CHARSETS.get(number)
-    if charset is None:
-        raise cursor.error(f"charset {number}: only UTF-8 is read", "omadm.encoding")
-    table = cursor.take(cursor.multi_byte())
-    kind = PUBLIC_IDS.get(public_id) if public_id else _formal_kind(cursor, table, index)
-    if kind is None:
-        raise cursor.error(f"unknown public identifier {public_id:#x}")
-    return _Header(version, public_id, kind, charset, table)
 
 
 class _Open:
@@ -161,7 +69,7 @@ def _close(stack: list[_Open]) -> None:
 class _Body:
     """The reading of one document's body (WAP-192-WBXML 5.8)."""
 
-    def __init__(self, cursor: _Cursor, header: _Header, limits: Limits) -> None:
+    def __init__(self, cursor: Cursor, header: Header, limits: Limits) -> None:
         self._cursor = cursor
         self._header = header
         self._limits = limits
@@ -371,18 +279,18 @@ _GLOBALS: Final[Mapping[int, Callable[[_Body, int], None]]] = {
 }
 
 # What stands in an attribute list: a token, and how its argument is stepped over.
-_SKIPPED: Final[Mapping[int, Callable[[_Cursor], object]]] = {
-    Token.SWITCH_PAGE: _Cursor.u8,
-    Token.STR_I: _Cursor.string,
-    Token.EXT_I_0: _Cursor.string,
-    Token.EXT_I_1: _Cursor.string,
-    Token.EXT_I_2: _Cursor.string,
-    Token.ENTITY: _Cursor.multi_byte,
-    Token.LITERAL: _Cursor.multi_byte,
-    Token.STR_T: _Cursor.multi_byte,
-    Token.EXT_T_0: _Cursor.multi_byte,
-    Token.EXT_T_1: _Cursor.multi_byte,
-    Token.EXT_T_2: _Cursor.multi_byte,
+_SKIPPED: Final[Mapping[int, Callable[[Cursor], object]]] = {
+    Token.SWITCH_PAGE: Cursor.u8,
+    Token.STR_I: Cursor.string,
+    Token.EXT_I_0: Cursor.string,
+    Token.EXT_I_1: Cursor.string,
+    Token.EXT_I_2: Cursor.string,
+    Token.ENTITY: Cursor.multi_byte,
+    Token.LITERAL: Cursor.multi_byte,
+    Token.STR_T: Cursor.multi_byte,
+    Token.EXT_T_0: Cursor.multi_byte,
+    Token.EXT_T_1: Cursor.multi_byte,
+    Token.EXT_T_2: Cursor.multi_byte,
     Token.OPAQUE: lambda cursor: cursor.take(cursor.multi_byte()),
 }
 _PLAIN: Final = frozenset({Token.EXT_0, Token.EXT_1, Token.EXT_2})
@@ -402,7 +310,7 @@ def parse_wbxml(octets: bytes, limits: Limits = DEFAULT_LIMITS) -> Document:
         raise DecodeError(
             f"more than {limits.octets} octets", offset=limits.octets, code="omadm.too-large"
         )
-    cursor = _Cursor(octets)
-    header = _read_header(cursor)
+    cursor = Cursor(octets)
+    header = read_header(cursor)
     element = _Body(cursor, header, limits).read()
     return Document(element, header.kind, header.public_id, header.version)
