@@ -40,10 +40,11 @@ log = structlog.get_logger(__name__)
 MESSAGE_OCTETS: Final = 65_536
 """Of one message: the MaxMsgSize that a session announces."""
 HELD_OCTETS: Final = 256 * 2**20
-"""Of what devices send in parts, for all of them: sixteen of the largest objects at a time, or the
-whole trees of thousands; the rest is told 413 and asked again."""
+"""Of what devices send in parts, for all of them: 256 of the largest objects (1 MiB) at a time, or
+the whole trees of thousands; the rest is told 413 and asked again."""
 LONGEST_S: Final = 3600.0
-"""Of one session: time for 16 MiB over the slowest mobile line. Then the device is told to stop."""
+"""Of one session: four of the largest objects (1 MiB) over the slowest mobile line, a quarter of an
+hour each at 9.6 kbit/s. Then the device is told to stop."""
 REPEAT_S: Final = 120.0
 """How long the last answer of a session is kept: as long as a device sends a message again."""
 REPEATS: Final = 16_384

@@ -59,8 +59,8 @@ if TYPE_CHECKING:
     from openami.omadm.session.perform import User
 
 MAX_MESSAGES: Final = 10_000
-"""Messages of one session: an object of 16 MiB in chunks of 2 KiB, and room. A server that never
-comes to an end would keep a device from everything else."""
+"""Messages of one session: a dozen of the largest objects (1 MiB) in chunks of 2 KiB, and room. A
+server that never comes to an end would keep a device from everything else."""
 ATTEMPTS: Final = 3
 """How often a message is sent before the server counts as gone."""
 
