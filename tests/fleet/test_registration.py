@@ -49,6 +49,10 @@ def ask(
     return a.request(registration, "D1", claim, expected, policy, grant=G)
 
 
+def test_a_registration_does_not_show_its_grant() -> None:
+    assert repr(G)[2:-1] not in repr(Ruling(Verdict.APPROVED, replace(NEW, grant=G)))
+
+
 def outcome(ruling: Ruling) -> tuple[Verdict, Reason | None, Standing | None]:
     standing = None if ruling.registration is None else ruling.registration.standing
     return ruling.verdict, ruling.reason, standing

@@ -70,6 +70,12 @@ def leaf(uid: str, key: object = None) -> tuple[bytes, ...]:
     return (der(c.issue_ldevid(DEVICES, uid, "urn:x", public, serial=9, validity=LONG)),)
 
 
+def test_a_state_does_not_show_its_grant() -> None:
+    for state in STATES[1:]:
+        assert state.grant
+        assert repr(state.grant)[2:-1] not in repr(Moved(state))
+
+
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.step.name)
 def test_kept_state_both_ways_and_cut(state: ClientState) -> None:
     octets = state.encode()

@@ -56,6 +56,13 @@ def test_both_ways_cut_and_with_more(message: m.Message) -> None:
         m.decode(longer)
 
 
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+def test_no_message_shows_a_secret(message: m.Message) -> None:
+    secrets = (G, BLOCK_1.server_password, BLOCK_1.client_password)
+    shown = (str(message), repr(message))
+    assert not any(part in text for text in shown for part in (repr(s)[2:-1] for s in secrets))
+
+
 def test_octets_of_the_document() -> None:
     """The example of docs/ssmp.md."""
     assert m.encode(m.Pending(E, 300)).hex() == (

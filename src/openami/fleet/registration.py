@@ -5,7 +5,7 @@ What is decided of them is in ``openami.fleet.admission``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -159,7 +159,7 @@ class Registration:
     uid: str
     standing: Standing
     claim: Claim
-    grant: bytes
+    grant: bytes = field(repr=False)
     reason: Reason | None = None
     offer: Offer | None = None
     live: bytes | None = None

@@ -100,7 +100,7 @@ class ClientState:
     step: Step
     exchange: bytes
     request: bytes = field(repr=False)
-    grant: bytes = b""
+    grant: bytes = field(default=b"", repr=False)
     bootstrap: bytes = field(default=b"", repr=False)
     chain: tuple[bytes, ...] = field(default=(), repr=False)
 

@@ -7,7 +7,7 @@ octets and octets.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
@@ -100,7 +100,7 @@ class Approved:
     type: ClassVar[int] = 2
 
     exchange: bytes
-    grant: bytes
+    grant: bytes = field(repr=False)
 
     def body(self, writer: Writer) -> None:
         writer.raw(self.grant)
@@ -152,7 +152,7 @@ class Fetch:
     type: ClassVar[int] = 5
 
     exchange: bytes
-    grant: bytes
+    grant: bytes = field(repr=False)
 
     def body(self, writer: Writer) -> None:
         writer.raw(self.grant)
@@ -169,7 +169,7 @@ class Bootstrap:
     type: ClassVar[int] = 6
 
     exchange: bytes
-    grant: bytes
+    grant: bytes = field(repr=False)
     block: BootstrapBlock
     chain: tuple[bytes, ...]
 
@@ -190,7 +190,7 @@ class Acknowledge:
     type: ClassVar[int] = 7
 
     exchange: bytes
-    grant: bytes
+    grant: bytes = field(repr=False)
     digest: bytes
 
     def body(self, writer: Writer) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -17,6 +19,12 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+REMEMBERED_S: Final = 60.0
+"""How long an open alarm is not asked for again; who clears it at another head-end waits so long
+until it can be raised anew here."""
+REMEMBERED: Final = 16_384
+"""Alarms that are remembered: as many as devices whose refusals are counted."""
+
 
 class Alarms:
     """The log of alarms."""
@@ -25,6 +33,8 @@ class Alarms:
         self._store = store
         self._bus = bus
         self._wall = wall
+        self._lock = threading.Lock()
+        self._open: OrderedDict[tuple[str, str], float] = OrderedDict()  # when it was found so
 
     def about_dcu(self, uid: str, code: str, message: str) -> None:
         """Raise an alarm about a DCU; nothing happens while the same one is open. Blocks."""
@@ -36,15 +46,38 @@ class Alarms:
 
     def _raise(self, subject: str, code: str, message: str, dcu: str | None) -> None:
         now = self._wall.now()
-        if self._store.add(code, subject, message, when=now) is None:
+        if self._is_remembered((code, subject), now):
+            return
+        raised = self._store.add(code, subject, message, when=now)
+        self._remember((code, subject), now)
+        if raised is None:
             return
         log.warning("alarm", code=code, subject=subject, message=message)
         told = {"code": code, "message": message}
         self._bus.publish(LiveEvent(Topic.ALARM, subject, now, told, dcu=dcu))
 
+    def _is_remembered(self, what: tuple[str, str], now: float) -> bool:
+        with self._lock:
+            found = self._open.get(what)
+        return found is not None and 0 <= now - found < REMEMBERED_S
+
+    def _remember(self, what: tuple[str, str], now: float) -> None:
+        with self._lock:
+            self._open[what] = now
+            self._open.move_to_end(what)
+            if len(self._open) > REMEMBERED:
+                self._open.popitem(last=False)
+
     def clear(self, alarm: int, *, who: str, why: str = "") -> RaisedAlarm:
-        """Clear an alarm; one that is cleared stays so. NotFoundError."""
-        return self._store.clear(alarm, who=who, when=self._wall.now(), why=why)
+        """Clear an alarm; one that is cleared stays so, the next of its kind is raised at once.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        cleared = self._store.clear(alarm, who=who, when=self._wall.now(), why=why)
+        with self._lock:
+            self._open.pop((cleared.code, cleared.subject), None)
+        return cleared
 
     def list(
         self,

@@ -24,10 +24,7 @@ def raise_alarm(
     session: Session, code: str, subject: str, message: str, *, when: float
 ) -> AlarmRow | None:
     """Add an alarm within a transaction; None where the same one is open."""
-    same = select(AlarmRow.id).where(
-        AlarmRow.code == code, AlarmRow.subject == subject, AlarmRow.cleared.is_(None)
-    )
-    if session.scalars(same.limit(1)).first() is not None:
+    if _is_open(session, code, subject):
         return None
     row = AlarmRow(code=code, subject=subject, message=message, raised=when, cleared_by="")
     session.add(row)
@@ -42,6 +39,9 @@ class AlarmRepository:
         self._transactions = transactions
 
     def add(self, code: str, subject: str, message: str, *, when: float) -> RaisedAlarm | None:
+        with self._transactions.reading() as session:  # what repeats itself takes no write lock
+            if _is_open(session, code, subject):
+                return None
         with self._transactions.writing() as session:
             row = raise_alarm(session, code, subject, message, when=when)
             return None if row is None else _alarm(row)
@@ -80,6 +80,13 @@ class AlarmRepository:
         query = select(func.count()).select_from(AlarmRow).where(AlarmRow.cleared.is_(None))
         with self._transactions.reading() as session:
             return session.scalars(query).one()
+
+
+def _is_open(session: Session, code: str, subject: str) -> bool:
+    same = select(AlarmRow.id).where(
+        AlarmRow.code == code, AlarmRow.subject == subject, AlarmRow.cleared.is_(None)
+    )
+    return session.scalars(same.limit(1)).first() is not None
 
 
 def _alarm(row: AlarmRow) -> RaisedAlarm:
