@@ -354,6 +354,34 @@ async def test_nobody_else_may_use_what_the_module_has(utility: Utility, state: 
                 assert b"PRIVATE KEY" not in file.read_bytes()
 
 
+HARDENED = """import ctypes, sys
+from openami.dcu.module import process
+run = process._run
+async def told(state, *rest):
+    (state.parent / "dumpable").write_text(str(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)))
+    await run(state, *rest)
+process._run = told
+process.main()
+"""
+
+
+async def test_its_memory_is_for_no_core_file_and_no_other_process(
+    utility: Utility, state: Path
+) -> None:
+    factory, command = utility.device("https://127.0.0.1:1"), (sys.executable, "-c", HARDENED)
+    async with SecurityModule.start(state, factory, command=command) as module:
+        place = Path(f"/proc/{module.pid}")
+        limits = (place / "limits").read_text().splitlines()
+        (core,) = [line.split() for line in limits if line.startswith("Max core file size")]
+        assert core[4:6] == ["0", "0"]
+        assert (state / "dumpable").read_text() == "0"  # PR_GET_DUMPABLE, prctl(2)
+        # Who may not be traced has its files in /proc owned by root, proc(5).
+        assert (place / "mem").stat().st_uid == 0
+        if os.geteuid():  # root opens whatever it wants
+            with pytest.raises(PermissionError), (place / "mem").open("rb"):
+                pass
+
+
 async def test_no_request_is_answered_with_a_private_key(utility: Utility, state: Path) -> None:
     """Everything that the module says, whatever it is asked."""
     async with SecurityModule.start(state, utility.device("https://127.0.0.1:1")) as module:
@@ -520,3 +548,23 @@ async def test_a_module_that_does_not_start_again_is_tried_until_it_does(
                     await asyncio.sleep(0.01)
             hidden.rename(script)
             assert await module.certificate() is None
+
+
+@pytest.mark.parametrize("lived", [False, True])
+async def test_a_module_that_ends_soon_is_started_ever_more_seldom(
+    utility: Utility, state: Path, monkeypatch: pytest.MonkeyPatch, *, lived: bool
+) -> None:
+    from openami.dcu.module import client
+
+    said = frames.pack({"ok": {"uid": UID, "info": ["", "", "", ""], "security_url": ""}})
+    code = f"import os; os.write(0, {said!r})"
+    monkeypatch.setattr(client, "_FIRST_WAIT_S", 0.001)
+    if lived:
+        monkeypatch.setattr(client, "_LIVED_S", 0.0)
+    factory, command = utility.device("https://127.0.0.1:1"), (sys.executable, "-c", code)
+    with structlog.testing.capture_logs() as logs:
+        async with SecurityModule.start(state, factory, command=command), asyncio.timeout(30):
+            while sum("starts again" in line["event"] for line in logs) < 4:
+                await asyncio.sleep(0.01)
+    waits = [line["wait_s"] for line in logs if "starts again" in line["event"]]
+    assert waits[:4] == ([0.001] * 4 if lived else [0.001, 0.002, 0.004, 0.008])

@@ -24,6 +24,7 @@ from openami.dcu.module.frames import (
     text_of,
 )
 from openami.ssmp.messages import DeviceInfo
+from openami.transport.clock import monotonic
 from openami.transport.failures import transport_error
 from openami.transport.http import HttpClient
 from openami.transport.relay import FAILURE
@@ -41,6 +42,7 @@ CONTROL_S: Final = 30.0
 _HTTPS: Final = 443
 _FIRST_WAIT_S: Final = 0.2  # before a module that ended is started again
 _LAST_WAIT_S: Final = 10.0
+_LIVED_S: Final = 60.0  # so long, and what ended it is not what ended the one before
 _COMMAND: Final = (sys.executable, "-m", "openami.dcu.module")
 
 log = structlog.get_logger("dcu.module")
@@ -210,9 +212,11 @@ class SecurityModule:
                 self._process = await asyncio.create_subprocess_exec(
                     *self._command, stdin=theirs.fileno(), stdout=asyncio.subprocess.DEVNULL
                 )
-        except OSError as error:
+        except BaseException as error:
             ours.close()
-            raise transport_error(error, "starting the security module") from error
+            if isinstance(error, OSError):
+                raise transport_error(error, "starting the security module") from error
+            raise
         self._reader, self._writer = await asyncio.open_connection(sock=ours)
         try:
             async with asyncio.timeout(CONTROL_S):
@@ -228,19 +232,21 @@ class SecurityModule:
         self._up.set()
 
     async def _watch(self) -> None:
-        wait = _FIRST_WAIT_S
+        wait, since = _FIRST_WAIT_S, monotonic()
         while True:
             status = await self._process.wait()
             self._up.clear()
             self._writer.close()
-            log.warning("security module ended, starts again", status=status)
+            if monotonic() - since >= _LIVED_S:
+                wait = _FIRST_WAIT_S
+            log.warning("security module ended, starts again", status=status, wait_s=wait)
             await asyncio.sleep(wait)
+            wait = min(2 * wait, _LAST_WAIT_S)
             try:
                 await self._spawn()
-                wait = _FIRST_WAIT_S
             except OpenAmiError as error:
-                wait = min(2 * wait, _LAST_WAIT_S)
                 log.error("security module did not start", code=error.code, message=error.message)  # noqa: TRY400 -- not a bug of ours
+            since = monotonic()
 
     async def _end(self) -> None:
         """Let the module end by itself, as it does when the DCU ends."""
