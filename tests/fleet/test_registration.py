@@ -9,6 +9,7 @@ import pytest
 from openami.core.errors import ConflictError
 from openami.fleet import admission as a
 from openami.fleet.expected import Approval, ExpectedDevice
+from openami.fleet.moves import refusal, suspects
 from openami.fleet.registration import (
     MAX_PAST,
     TRANSITIONS,
@@ -122,11 +123,11 @@ def test_any_other_claim_blocks(standing: Standing, change: dict[str, bytes]) ->
     before = replace(NEW, standing=standing)
     ruling = ask(before, replace(CLAIM, **change))  # type: ignore[arg-type]  # octets, all of them
     if standing is Standing.RETIRED:
-        assert ruling == a.refusal(before, Reason.RETIRED)
+        assert ruling == refusal(before, Reason.RETIRED)
     elif standing is Standing.BLOCKED:
-        assert ruling == a.refusal(before, Reason.TWICE)
+        assert ruling == refusal(before, Reason.TWICE)
     else:
-        assert a.suspects(ruling)
+        assert suspects(ruling)
         assert outcome(ruling) == (Verdict.REFUSED, Reason.TWICE, Standing.BLOCKED)
         assert [type(effect) for effect in ruling.effects] == [Suspend, Alarm]
         assert ruling.registration is not None
@@ -145,9 +146,9 @@ def test_both_of_two_stay_out_until_a_person_decides() -> None:
     ):
         assert outcome(ruling) == (Verdict.REFUSED, Reason.TWICE, Standing.BLOCKED)
         assert ruling.effects == ()
-        assert not a.suspects(ruling)
-    assert not a.suspects(a.refusal(None, Reason.UNKNOWN))
-    assert not a.suspects(a.retire(LIVE))
+        assert not suspects(ruling)
+    assert not suspects(refusal(None, Reason.UNKNOWN))
+    assert not suspects(a.retire(LIVE))
     assert blocked is not None
     assert a.renew(blocked, shown=7, key=K).reason is Reason.TWICE
     assert a.fetch(blocked, exchange=E, factory=F, grant=G, now=0).reason is Reason.TWICE
@@ -168,7 +169,7 @@ def test_exchanges_that_are_over_are_stale_and_bounded() -> None:
         registration = kept
     assert len(registration.past) == MAX_PAST
     newest = replace(CLAIM, exchange=registration.past[-1])
-    assert ask(registration, newest) == a.refusal(registration, Reason.STALE)
+    assert ask(registration, newest) == refusal(registration, Reason.STALE)
 
 
 def test_a_rival_with_the_same_exchange_can_be_taken() -> None:
@@ -200,8 +201,8 @@ def test_nothing_is_given_to_another(
     registration: Registration | None, change: dict[str, bytes], reason: Reason
 ) -> None:
     said = {"exchange": E, "factory": F, "grant": G} | change
-    assert a.fetch(registration, now=0, **said) == a.refusal(registration, reason)
-    assert a.acknowledge(registration, now=0, digest=D, **said) == a.refusal(registration, reason)
+    assert a.fetch(registration, now=0, **said) == refusal(registration, reason)
+    assert a.acknowledge(registration, now=0, digest=D, **said) == refusal(registration, reason)
 
 
 def test_an_offer_is_made_once_until_its_time_is_over() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from openami.fleet import ports
 from openami.fleet.alarms import AlarmStore
+from openami.fleet.operators import OperatorStore
 from openami.fleet.registration import ExpectedStore, RegistrationStore
 from openami.metrology.memory import MeterMemory
 from openami.store.lake import Lake
@@ -27,7 +28,7 @@ def test_the_relational_store(store: RelationalStore) -> None:
     devices: ports.DeviceStore = store.devices
     jobs: ports.JobStore = store.jobs
     events: ports.EventStore = store.events
-    operators: ports.OperatorStore = store.operators
+    operators: OperatorStore = store.operators
     audit: ports.AuditLog = store.audit
     registrations: RegistrationStore = store.registrations
     expected: ExpectedStore = store.expected
@@ -39,7 +40,7 @@ def test_the_relational_store(store: RelationalStore) -> None:
         (devices, ports.DeviceStore),
         (jobs, ports.JobStore),
         (events, ports.EventStore),
-        (operators, ports.OperatorStore),
+        (operators, OperatorStore),
         (audit, ports.AuditLog),
     ):
         assert public(port) <= public(part)

@@ -11,13 +11,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from openami.core.errors import ConflictError
 from openami.crypto.compare import equal
 from openami.crypto.succession import following
 from openami.fleet.expected import Approval
+from openami.fleet.moves import SHUT, conflict, move, over, refusal, strip, suspect
 from openami.fleet.registration import (
-    MAX_PAST,
-    TRANSITIONS,
     Act,
     Activate,
     Alarm,
@@ -32,30 +30,11 @@ from openami.fleet.registration import (
     Revoke,
     Ruling,
     Standing,
-    Suspend,
     Verdict,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from openami.fleet.expected import ExpectedDevice
-
-_SHUT: Final[Mapping[Standing, Reason]] = {
-    Standing.BLOCKED: Reason.TWICE,
-    Standing.REFUSED: Reason.OPERATOR,
-    Standing.RETIRED: Reason.RETIRED,
-}
-
-_DONE: Final[Mapping[Act, str]] = {
-    Act.APPROVE: "approved",
-    Act.REFUSE: "refused",
-    Act.OFFER: "offered accounts",
-    Act.CONFIRM: "confirmed",
-    Act.SUSPECT: "suspected",
-    Act.REPLACE: "replaced",
-    Act.RETIRE: "retired",
-}
 
 # A list that is imported later, or mended, lets these in without a person.
 _OPEN_TO_THE_LIST: Final = frozenset({Reason.NOT_EXPECTED, Reason.MISMATCH})
@@ -96,7 +75,7 @@ def request(
         return _anew(registration, claim, expected, grant)
     # The one that is registered only asks whether it is to register anew.
     quiet = live and follows
-    return refusal(registration, Reason.SPENT) if quiet else _suspect(registration, claim)
+    return refusal(registration, Reason.SPENT) if quiet else suspect(registration, claim)
 
 
 def fetch(
@@ -125,7 +104,7 @@ def offered(registration: Registration, offer: Offer) -> Ruling:
     """
     old = registration.offer
     effects = () if old is None else (Revoke(old.certificate.serial, "superseded"),)
-    return Ruling(Verdict.MAKE, replace(_move(registration, Act.OFFER), offer=offer), effects)
+    return Ruling(Verdict.MAKE, replace(move(registration, Act.OFFER), offer=offer), effects)
 
 
 def acknowledge(
@@ -167,8 +146,8 @@ def renew(registration: Registration | None, *, shown: int, key: bytes) -> Rulin
     """
     if registration is None:
         return refusal(None, Reason.UNKNOWN)
-    if registration.standing in _SHUT:
-        return refusal(registration, _SHUT[registration.standing])
+    if registration.standing in SHUT:
+        return refusal(registration, SHUT[registration.standing])
     good, previous = registration.certificate, registration.previous
     if good is not None and shown == good.serial:
         verdict = Verdict.AGAIN if equal(good.key, key) else Verdict.MAKE
@@ -179,7 +158,7 @@ def renew(registration: Registration | None, *, shown: int, key: bytes) -> Rulin
         return Ruling(Verdict.AGAIN, registration)
     # One device keeps the key it asked for. Another key after the old certificate was used up
     # means that two hold it.
-    return _suspect(registration, None)
+    return suspect(registration, None)
 
 
 def renewed(registration: Registration, issued: Issued) -> Ruling:
@@ -204,19 +183,19 @@ def approve(registration: Registration) -> Ruling:
         ConflictError: as for every decision of a person, ``registration.transition`` where the
             standing does not allow it.
     """
-    return Ruling(Verdict.APPROVED, replace(_move(registration, Act.APPROVE), reason=None))
+    return Ruling(Verdict.APPROVED, replace(move(registration, Act.APPROVE), reason=None))
 
 
 def refuse(registration: Registration) -> Ruling:
     """Keep out a device; what it had is revoked."""
-    changed, effects = _stripped(registration, Act.REFUSE, "privilegeWithdrawn")
+    changed, effects = strip(registration, Act.REFUSE, "privilegeWithdrawn")
     return refusal(replace(changed, reason=Reason.OPERATOR), Reason.OPERATOR, effects)
 
 
 def reopen(registration: Registration) -> Ruling:
     """Let a live device, or the one that replaces it, register anew; the old stays until then."""
     if registration.standing is not Standing.LIVE:
-        raise _conflict(registration, "register anew")
+        raise conflict(registration, "register anew")
     return Ruling(Verdict.APPROVED, replace(registration, open=True, reason=None))
 
 
@@ -224,13 +203,13 @@ def keep(registration: Registration) -> Ruling:
     """Decide that the first of two is the device; the other's exchange is over."""
     before, previous = registration.before, registration.previous
     if registration.standing is not Standing.BLOCKED or before is None:
-        raise _conflict(registration, "be kept")
+        raise conflict(registration, "be kept")
     effects: tuple[Effect, ...] = (Resume(),)
     if registration.rival is None and previous is not None:
         # The one before the good certificate is the key that two hold.
         effects += (Revoke(previous.serial, "keyCompromise"),)
         registration = replace(registration, previous=None)
-    past = _over(registration, registration.rival)
+    past = over(registration, registration.rival)
     changed = replace(registration, standing=before, before=None, rival=None, past=past)
     return Ruling(Verdict.APPROVED, changed, effects)
 
@@ -242,24 +221,17 @@ def take_rival(registration: Registration, *, grant: bytes) -> Ruling:
     """
     rival = registration.rival
     if registration.standing is not Standing.BLOCKED or rival is None:
-        raise _conflict(registration, "give way to another")
-    changed, effects = _stripped(registration, Act.REPLACE, "keyCompromise")
-    past = _over(registration, registration.claim)
+        raise conflict(registration, "give way to another")
+    changed, effects = strip(registration, Act.REPLACE, "keyCompromise")
+    past = over(registration, registration.claim)
     changed = replace(changed, claim=rival, grant=grant, reason=None, past=past)
     return Ruling(Verdict.APPROVED, changed, effects)
 
 
 def retire(registration: Registration) -> Ruling:
     """Take a device out for good."""
-    changed, effects = _stripped(registration, Act.RETIRE, "cessationOfOperation")
+    changed, effects = strip(registration, Act.RETIRE, "cessationOfOperation")
     return refusal(changed, Reason.RETIRED, effects)
-
-
-def refusal(
-    registration: Registration | None, reason: Reason, effects: tuple[Effect, ...] = ()
-) -> Ruling:
-    """Return a refusal."""
-    return Ruling(Verdict.REFUSED, registration, effects, reason)
 
 
 def _judge(
@@ -302,8 +274,8 @@ def _repeat(
         standing is Standing.REFUSED and reason in _OPEN_TO_THE_LIST
     ):
         return _judge(registration, expected, policy)
-    if standing in _SHUT:
-        return refusal(registration, _SHUT[standing])
+    if standing in SHUT:
+        return refusal(registration, SHUT[standing])
     return Ruling(Verdict.APPROVED, registration)
 
 
@@ -321,27 +293,10 @@ def _anew(
         told = registration.reason is Reason.MISMATCH  # once, however often it asks
         alarms = () if told else (_not_as_expected(registration.uid),)
         return refusal(replace(registration, reason=Reason.MISMATCH), Reason.MISMATCH, alarms)
-    past = _over(registration, registration.claim)
-    moved = _move(registration, Act.REPLACE)
+    past = over(registration, registration.claim)
+    moved = move(registration, Act.REPLACE)
     changed = replace(moved, claim=claim, grant=grant, open=False, reason=None, past=past)
     return Ruling(Verdict.APPROVED, changed)
-
-
-def _suspect(registration: Registration, rival: Claim | None) -> Ruling:
-    """Block a device that is there twice: which of the two is right, only a person can find out."""
-    if registration.standing is Standing.BLOCKED:
-        return refusal(registration, Reason.TWICE)
-    moved = _move(registration, Act.SUSPECT)
-    changed = replace(moved, rival=rival, before=registration.standing)
-    alarm = Alarm("registration.twice", f"{registration.uid} is there twice: both are blocked")
-    return refusal(changed, Reason.TWICE, (Suspend(), alarm))
-
-
-def suspects(ruling: Ruling) -> bool:
-    """Tell whether a ruling has just blocked a device that is there twice."""
-    after = ruling.registration
-    blocked = after is not None and after.standing is Standing.BLOCKED
-    return blocked and bool(ruling.effects)
 
 
 def _not_granted(
@@ -354,8 +309,8 @@ def _not_granted(
         equal(claim.exchange, exchange) and equal(claim.factory, factory)
     ):
         return Reason.STALE
-    if standing in _SHUT:
-        return _SHUT[standing]
+    if standing in SHUT:
+        return SHUT[standing]
     granted = standing is not Standing.PENDING and equal(registration.grant, grant)
     return None if granted else Reason.UNKNOWN
 
@@ -364,63 +319,10 @@ def _confirm(registration: Registration, offer: Offer) -> tuple[Registration, tu
     old = (registration.certificate, registration.previous)
     effects = tuple(Revoke(one.serial, "superseded") for one in old if one is not None)
     changed = replace(
-        _move(registration, Act.CONFIRM),
+        move(registration, Act.CONFIRM),
         live=offer.digest,
         certificate=offer.certificate,
         previous=None,
         offer=None,
     )
     return changed, (Activate(offer.digest), *effects)
-
-
-def _stripped(
-    registration: Registration, act: Act, why: str
-) -> tuple[Registration, tuple[Effect, ...]]:
-    """Return the registration after ``act`` without all that it had, which is revoked."""
-    offer = registration.offer
-    issued = (
-        registration.certificate,
-        registration.previous,
-        None if offer is None else offer.certificate,
-    )
-    changed = replace(
-        _move(registration, act),
-        offer=None,
-        live=None,
-        certificate=None,
-        previous=None,
-        rival=None,
-        before=None,
-        open=False,
-        past=_over(registration, registration.rival),
-    )
-    return changed, (Suspend(), *(Revoke(one.serial, why) for one in issued if one is not None))
-
-
-def _over(registration: Registration, claim: Claim | None) -> tuple[bytes, ...]:
-    """Return the exchanges that are over, with that of ``claim``; the oldest fall out.
-
-    With the registered claim goes the exchange that would have followed it: its device finds out
-    that another has its place, and makes nobody suspect.
-    """
-    if claim is None:
-        return registration.past
-    over = [claim.exchange]
-    if claim is registration.claim:
-        over.append(following(registration.grant))
-    new = (exchange for exchange in over if exchange not in registration.past)
-    return (*registration.past, *new)[-MAX_PAST:]
-
-
-def _move(registration: Registration, act: Act) -> Registration:
-    to = TRANSITIONS.get((registration.standing, act))
-    if to is None:
-        raise _conflict(registration, f"be {_DONE[act]}")
-    return replace(registration, standing=to)
-
-
-def _conflict(registration: Registration, what: str) -> ConflictError:
-    return ConflictError(
-        f"{registration.uid} is {registration.standing}: it cannot {what}",
-        code="registration.transition",
-    )

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     )
     from openami.fleet.events import MeterEvent
     from openami.fleet.jobs import Effect, Job, JobEvent
-    from openami.fleet.operators import Operator, Role, Session, SessionKind
 
 T = TypeVar("T")
 
@@ -218,52 +217,6 @@ class EventStore(Protocol):
         ...
 
     def count(self, *, since: int = 0) -> int: ...
-
-
-class OperatorStore(Protocol):
-    """Operators, their passwords, sessions and tokens."""
-
-    def add(self, name: str, password: str, role: Role, *, who: str, when: float) -> Operator:
-        """Add an operator; ConflictError if the name is taken, ValueError for a weak password."""
-        ...
-
-    def get(self, name: str) -> Operator: ...
-
-    def verify(self, name: str, password: str, *, now: float) -> Operator | None:
-        """Return the operator if name and password are right, in the same time either way."""
-        ...
-
-    def set_password(self, name: str, password: str, *, who: str, when: float) -> None:
-        """Set a password, and end every session of the operator."""
-        ...
-
-    def set_role(self, name: str, role: Role, *, who: str, when: float) -> Operator: ...
-
-    def set_disabled(self, name: str, disabled: bool, *, who: str, when: float) -> Operator:
-        """Shut an operator out, ending every session and token, or let them in again."""
-        ...
-
-    def list(self, *, after: str | None = None, limit: int = 100) -> Page[Operator]: ...
-
-    def open_session(
-        self,
-        name: str,
-        kind: SessionKind,
-        *,
-        now: float,
-        lifetime: float,
-        label: str = "",
-    ) -> tuple[str, Session]:
-        """Return a new secret, which only its holder will ever know, and its session."""
-        ...
-
-    def session(self, secret: str, *, now: float) -> Session | None:
-        """Return the session of a secret unless it is over or its operator is shut out."""
-        ...
-
-    def sessions(self, name: str, *, now: float) -> Sequence[Session]: ...
-
-    def close_session(self, session_id: int) -> None: ...
 
 
 class AuditLog(Protocol):

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from openami.core.clock import Clock
-    from openami.fleet.ports import AuditLog, OperatorStore, Page
+    from openami.fleet.operators import OperatorStore
+    from openami.fleet.ports import AuditLog, Page
     from openami.headend.installation import Installation
     from openami.headend.metrics import Metrics
     from openami.headend.settings import HeadendSettings

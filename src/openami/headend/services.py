@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from openami.fleet.alarms import AlarmStore
     from openami.fleet.certificates import CertificateStore
     from openami.fleet.management import TaskRecords, TreeRecords
+    from openami.fleet.operators import OperatorStore
     from openami.fleet.ports import (
         AuditLog,
         DeviceStore,
         EventStore,
         JobStore,
-        OperatorStore,
         ReadingStore,
         Vault,
     )

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from openami.fleet.certificates import CertificateStore
-    from openami.fleet.ports import AuditLog, DeviceStore, OperatorStore, Vault
+    from openami.fleet.operators import OperatorStore
+    from openami.fleet.ports import AuditLog, DeviceStore, Vault
     from openami.headend.installation import Installation
 
 

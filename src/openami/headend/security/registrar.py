@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from openami.core.errors import ConfigError, StoreError
 from openami.crypto.certificates import load_certificate
-from openami.fleet import admission
+from openami.fleet import admission, moves
 from openami.fleet.devices import DeviceKind, LifecycleState, device_id
 from openami.fleet.registration import (
     Activate,
@@ -195,7 +195,7 @@ class Registrar:
             )
             live = any(isinstance(effect, Activate) for effect in ruling.effects)
             if live and not self._keep_account(uid, message.digest):
-                return admission.refusal(registration, Reason.EXPIRED)
+                return moves.refusal(registration, Reason.EXPIRED)
             return ruling
 
         with self._changes.alone(uid):
@@ -263,14 +263,14 @@ class Registrar:
         """
         shut = self._shut(uid, registration)
         suspended = shut is not None and shut.reason is Reason.OPERATOR
-        return ruling if shut is None or (suspended and admission.suspects(ruling)) else shut
+        return ruling if shut is None or (suspended and moves.suspects(ruling)) else shut
 
     def _shut(self, uid: str, registration: Registration | None) -> Ruling | None:
         """Return the refusal of a device that a person shut out in the registry, if one did."""
         standing = None if registration is None else registration.standing
         device = None if standing in _DECIDED else self._changes.device(uid)
         reason = None if device is None else _OUT.get(device.state)
-        return None if reason is None else admission.refusal(registration, reason)
+        return None if reason is None else moves.refusal(registration, reason)
 
     def _expired(self, registration: Registration | None, now: float) -> bool:
         """Tell whether the certificate is out of its time that a device is known to have.
