@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import JSON, delete, func, insert, literal, select, tuple_, update
+from sqlalchemy import JSON, bindparam, delete, func, insert, literal, select, tuple_, update
 
 from openami.core.errors import ConflictError, NotFoundError
 from openami.fleet.devices import AuditEntry, DeviceKind
@@ -36,8 +36,9 @@ from openami.store.relational.models import DeviceRow
 from openami.store.relational.paging import bounded, decode_cursor, page
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from sqlalchemy import Connection, Row
     from sqlalchemy.orm import Session
 
     from openami.fleet.desired import Scope, Setting
@@ -45,8 +46,39 @@ if TYPE_CHECKING:
     from openami.fleet.tasks import TaskEvent, Ticket
     from openami.store.relational.engine import Transactions
 
+_MOVING: Final = ("state", "updated", "attempts", "status", "results")
+SENT: Final = 1024
+"""Tasks of one device that are found lost at a time: more than one session has ever sent."""
 _OPEN: Final = sorted(state.value for state in OPEN_STATES)
 _QUIET: Final = {"synchronize_session": False}
+
+# Made once, and rows read as they are: every session with something to do asks for these.
+_JOB: Final[Any] = DmJobRow.__table__
+_TASK: Final[Any] = DmTaskRow.__table__
+_JOBS: Final = select(_JOB).where(_JOB.c.id.in_(bindparam("b_ids", expanding=True)))
+_ONE: Final = (
+    select(_TASK)
+    .where(_TASK.c.job == bindparam("b_job"), _TASK.c.uid == bindparam("b_uid"))
+    .with_for_update()
+)
+_OF_DEVICE: Final = (
+    select(_TASK)
+    .join(_JOB, _JOB.c.id == _TASK.c.job)
+    .where(
+        _TASK.c.uid == bindparam("b_uid"),
+        _TASK.c.state == bindparam("b_state"),
+        # A sum, for SQLite goes by the index of states and expiries, through those of the fleet.
+        _TASK.c.expires + 0.0 > bindparam("b_now"),
+    )
+    .order_by(_JOB.c.created, _JOB.c.id)
+    .limit(bindparam("b_limit"))
+    .with_for_update(of=_TASK)
+)
+_MOVE: Final = (
+    update(_TASK)
+    .where(_TASK.c.job == bindparam("b_job"), _TASK.c.uid == bindparam("b_uid"))
+    .values({name: bindparam(f"b_{name}") for name in _MOVING})
+)
 
 
 class TaskRepository:
@@ -129,22 +161,25 @@ class TaskRepository:
     def start(
         self, uid: str, *, now: float, fresh: bool, limit: int = 16
     ) -> Sequence[tuple[ManagementJob, Task]]:
-        moved: dict[str, tuple[ManagementJob, Task]] = {}
+        moved: list[Task] = []
         with self._transactions.writing() as session:
-            if fresh:  # at most what one session has sent
-                for row, job in session.execute(_open_of(uid, TaskState.SENT, now)):
-                    moved[job.id] = (_job(job), _move(row, Lost(now)))
-            waiting = _open_of(uid, TaskState.QUEUED, now).limit(limit)
-            for row, job in session.execute(waiting):
-                moved[job.id] = (_job(job), _move(row, Sent(now)))
-        return tuple(sorted(moved.values(), key=lambda one: (one[0].created, one[0].id)))
+            rows = session.connection()
+            if fresh:
+                lost = _open_of(rows, uid, TaskState.SENT, now, SENT)
+                moved += [_move(rows, row, Lost(now)) for row in lost]
+            waiting = _open_of(rows, uid, TaskState.QUEUED, now, limit)
+            again = {task.job: task for task in moved}
+            again.update((row.job, _move(rows, row, Sent(now))) for row in waiting)
+            jobs = _jobs(rows, again)
+        return tuple((job, again[job.id]) for job in jobs)
 
     def apply(self, job_id: str, uid: str, event: TaskEvent) -> Task:
         with self._transactions.writing() as session:
-            row = session.get(DmTaskRow, (job_id, uid), with_for_update=True)
+            rows = session.connection()
+            row = rows.execute(_ONE, {"b_job": job_id, "b_uid": uid}).one_or_none()
             if row is None:
                 raise NotFoundError(f"job {job_id} has no device {uid}")
-            return _move(row, event)
+            return _move(rows, row, event)
 
     def cancel(self, job_id: str, *, who: str, now: float) -> int:
         with self._transactions.writing() as session:
@@ -159,19 +194,20 @@ class TaskRepository:
         self, *, now: float, limit: int = 1000
     ) -> Mapping[tuple[TaskKind, TaskState], int]:
         overdue = (
-            select(DmTaskRow, DmJobRow.kind)
-            .join(DmJobRow, DmJobRow.id == DmTaskRow.job)
-            .where(DmTaskRow.state.in_(_OPEN), DmTaskRow.expires <= now)
+            select(_TASK, _JOB.c.kind)
+            .join(_JOB, _JOB.c.id == _TASK.c.job)
+            .where(_TASK.c.state.in_(_OPEN), _TASK.c.expires <= now)
             .limit(limit)
         )
         counts: Counter[tuple[TaskKind, TaskState]] = Counter()
         with self._transactions.reading() as session:
-            one = overdue.with_only_columns(DmTaskRow.uid).limit(1)
+            one = overdue.with_only_columns(_TASK.c.uid).limit(1)
             if session.scalar(one) is None:  # who finds nothing has nobody wait
                 return counts
         with self._transactions.writing() as session:
-            for row, kind in session.execute(overdue.with_for_update(of=DmTaskRow)):
-                counts[TaskKind(kind), _move(row, Overdue(now)).state] += 1
+            rows = session.connection()
+            for row in rows.execute(overdue.with_for_update(of=_TASK)).all():
+                counts[TaskKind(row.kind), _move(rows, row, Overdue(now)).state] += 1
         return counts
 
     def purge(self, *, before: float, limit: int = 1000) -> int:
@@ -189,17 +225,19 @@ class TaskRepository:
             return len(uids) + (len(uids) < limit)
 
 
-def _open_of(uid: str, state: TaskState, now: float) -> Any:
-    """Return the query for a device's open tasks in a state with their jobs, oldest first."""
-    # A sum, for SQLite goes by the index of states and expiries, through those of the whole fleet.
-    wanted = DmTaskRow.expires + 0.0 > now
-    return (
-        select(DmTaskRow, DmJobRow)
-        .join(DmJobRow, DmJobRow.id == DmTaskRow.job)
-        .where(DmTaskRow.uid == uid, DmTaskRow.state == state.value, wanted)
-        .order_by(DmJobRow.created, DmJobRow.id)
-        .with_for_update(of=DmTaskRow)
-    )
+def _open_of(
+    rows: Connection, uid: str, state: TaskState, now: float, limit: int
+) -> Sequence[Row[Any]]:
+    """Return a device's open tasks in a state, oldest first."""
+    which = {"b_uid": uid, "b_state": state.value, "b_now": now, "b_limit": limit}
+    return rows.execute(_OF_DEVICE, which).all()
+
+
+def _jobs(rows: Connection, ids: Iterable[str]) -> Sequence[ManagementJob]:
+    """Return jobs, oldest first."""
+    names = list(ids)
+    found = map(_job, rows.execute(_JOBS, {"b_ids": names})) if names else ()
+    return sorted(found, key=lambda job: (job.created, job.id))
 
 
 def _repeated(session: Session, job: ManagementJob, ticket: Ticket | None) -> JobProgress:
@@ -247,15 +285,20 @@ def _check_devices(session: Session, job: ManagementJob, count: int) -> None:
         raise ConflictError("no device with a live account is found", code="dm.no-device")
 
 
-def _move(row: DmTaskRow, event: TaskEvent) -> Task:
+def _move(rows: Connection, row: Row[Any], event: TaskEvent) -> Task:
     before = _task(row)
     after = next_task(before, event)
     if after is not before:
-        row.state = after.state.value
-        row.updated = after.updated
-        row.attempts = after.attempts
-        row.status = after.status
-        row.results = [asdict(result) for result in after.results]
+        values = {
+            "b_job": after.job,
+            "b_uid": after.uid,
+            "b_state": after.state.value,
+            "b_updated": after.updated,
+            "b_attempts": after.attempts,
+            "b_status": after.status,
+            "b_results": [asdict(result) for result in after.results],
+        }
+        rows.execute(_MOVE, values)
     return after
 
 
@@ -303,7 +346,7 @@ def _job_row(job: ManagementJob, ticket: Ticket | None) -> dict[str, Any]:
     }
 
 
-def _job(row: DmJobRow) -> ManagementJob:
+def _job(row: DmJobRow | Row[Any]) -> ManagementJob:
     devices = tuple(row.filter.get("devices", ()))
     return ManagementJob(
         id=row.id,
@@ -319,7 +362,7 @@ def _job(row: DmJobRow) -> ManagementJob:
     )
 
 
-def _task(row: DmTaskRow) -> Task:
+def _task(row: DmTaskRow | Row[Any]) -> Task:
     return Task(
         job=row.job,
         uid=row.uid,
