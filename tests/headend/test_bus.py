@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from openami.core.errors import TransportError
-from openami.headend.bus import LiveEvent, LocalBus, Topic
+from openami.headend.bus import ALL, LiveEvent, LocalBus, Topic
 
 
 def event(subject: str, topic: Topic = Topic.READINGS) -> LiveEvent:
@@ -20,6 +20,20 @@ async def test_only_what_is_wanted_comes() -> None:
         assert [(await listening.next(1)), (await listening.next(1))] == [event("A")] * 2
         assert await listening.next(0) is None
     assert bus.listeners() == 0
+
+
+async def test_news_that_nobody_wants_need_not_be_made() -> None:
+    bus = LocalBus()
+    assert not bus.wants(ALL)
+    with bus.subscribe(lambda _: True, topics={Topic.DEVICE}) as listening:
+        assert bus.wants({Topic.DEVICE, Topic.BATCH})
+        assert not bus.wants({Topic.READINGS, Topic.BATCH})
+        bus.publish(event("A"))
+        bus.publish(event("B", Topic.DEVICE))
+        assert await listening.next(1) == event("B", Topic.DEVICE)
+        with bus.subscribe(lambda _: True):
+            assert bus.wants({Topic.READINGS})
+    assert not bus.wants(ALL)
 
 
 async def test_the_oldest_are_dropped_and_counted() -> None:

@@ -1,13 +1,16 @@
 """Uploads: room, memory, and the news they make."""
 
 import hashlib
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from tests.support.headend import CHANNEL, PERIOD, START, day, some_events
 
 from openami.core.errors import DecodeError
 from openami.fleet.ports import Batch, BatchStatus
-from openami.headend.bus import Topic
+from openami.headend import ingest
+from openami.headend.bus import LiveEvent, Topic
 from openami.headend.errors import BusyError, RequestError
 from openami.headend.ingest import BatchKind, Upload, meters_of
 from openami.headend.news import EVENTS_TOLD, batch_news
@@ -41,6 +44,27 @@ async def test_an_upload_says_what_it_is_and_shows_no_body(services: Services) -
     await services.ingest.stop()
     with pytest.raises(BusyError):
         await services.ingest.submit(upload(body, "b2"))
+
+
+async def test_news_of_an_upload_are_made_only_for_who_listens_to_them(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def counted(batch: Batch, *args: Any, **named: Any) -> Iterator[LiveEvent]:
+        made.append(batch.id)
+        return batch_news(batch, *args, **named)
+
+    monkeypatch.setattr(ingest, "batch_news", counted)
+    body = to_ipc(day(["M1"]))
+    with services.bus.subscribe(lambda _: True, topics={Topic.DEVICE}):
+        await services.ingest.submit(upload(body))
+        assert made == []
+        with services.bus.subscribe(lambda _: True, topics={Topic.BATCH}) as listening:
+            await services.ingest.submit(upload(body, "b2"))
+            news = await listening.next(10)
+    assert (news and news.data["batch"], made) == ("b2", ["b2"])
+    await services.ingest.stop()
 
 
 async def test_too_many_rows(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:

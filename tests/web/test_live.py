@@ -100,7 +100,7 @@ def test_filters() -> None:
     every = (batch, readings, job, told)
 
     def chosen(**which: Any) -> list[LiveEvent]:
-        names = ("topics", "meter", "dcu", "job")
+        names = ("meter", "dcu", "job")
         wanted = live._wanted(*(which.get(name) for name in names))
         return [one for one in every if wanted(one)]
 
@@ -108,7 +108,6 @@ def test_filters() -> None:
     assert chosen(meter="M1") == [readings, job, told]
     assert chosen(meter="M2") == [told]
     assert chosen(dcu="D2") == []
-    assert chosen(topics=[Topic.BATCH]) == [batch]
     assert chosen(job="j1") == [job]
 
 
@@ -117,7 +116,9 @@ async def test_a_slow_reader_is_told_what_it_missed(
 ) -> None:
     subscribe = running.services.bus.subscribe
     monkeypatch.setattr(
-        running.services.bus, "subscribe", lambda wanted: subscribe(wanted, queue=2)
+        running.services.bus,
+        "subscribe",
+        lambda wanted, topics: subscribe(wanted, topics=topics, queue=2),
     )
     async with listening(viewer) as events:
         for number in range(5):  # without a pause: the stream has no turn between them

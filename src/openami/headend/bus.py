@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
@@ -59,6 +59,7 @@ class LiveEvent:
 
 
 Wanted = Callable[[LiveEvent], bool]
+ALL: Final = frozenset(Topic)
 
 
 class Subscription(Protocol):
@@ -94,8 +95,10 @@ class Bus(Protocol):
         """Hand ``event`` to every subscriber that wants it, from any thread, without waiting."""
         ...
 
-    def subscribe(self, wanted: Wanted, *, queue: int = QUEUE) -> Subscription:
-        """Start to listen, from a coroutine.
+    def subscribe(
+        self, wanted: Wanted, *, topics: Collection[Topic] = ALL, queue: int = QUEUE
+    ) -> Subscription:
+        """Start to listen to some topics, from a coroutine; ``wanted`` is asked of no other.
 
         Raises:
             TransportError: there are too many subscribers, or the bus is closed.
@@ -103,7 +106,11 @@ class Bus(Protocol):
         ...
 
     def listeners(self) -> int:
-        """Return how many subscribers there are, so that unheard news need not be made."""
+        """Return how many subscribers there are."""
+        ...
+
+    def wants(self, topics: Collection[Topic]) -> bool:
+        """Say whether anybody listens to one of these, so that unheard news need not be made."""
         ...
 
     def close(self) -> None:
@@ -126,7 +133,9 @@ class LocalBus:
         for subscription in listening:
             subscription.offer(event)
 
-    def subscribe(self, wanted: Wanted, *, queue: int = QUEUE) -> LocalSubscription:
+    def subscribe(
+        self, wanted: Wanted, *, topics: Collection[Topic] = ALL, queue: int = QUEUE
+    ) -> LocalSubscription:
         with self._lock:
             if self._closed:
                 raise TransportError("the head-end is stopping", code="busy.stopping")
@@ -134,13 +143,17 @@ class LocalBus:
                 raise TransportError(
                     "too many live listeners", code="busy.listeners", hint="close some screens"
                 )
-            subscription = LocalSubscription(wanted, queue, self._forget)
+            subscription = LocalSubscription(wanted, frozenset(topics), queue, self._forget)
             self._subscriptions.add(subscription)
         return subscription
 
     def listeners(self) -> int:
         with self._lock:
             return len(self._subscriptions)
+
+    def wants(self, topics: Collection[Topic]) -> bool:
+        with self._lock:
+            return any(not one.topics.isdisjoint(topics) for one in self._subscriptions)
 
     def close(self) -> None:
         with self._lock:
@@ -158,8 +171,13 @@ class LocalSubscription:
     """One listener's queue; made by ``LocalBus.subscribe``."""
 
     def __init__(
-        self, wanted: Wanted, queue: int, forget: Callable[[LocalSubscription], None]
+        self,
+        wanted: Wanted,
+        topics: frozenset[Topic],
+        queue: int,
+        forget: Callable[[LocalSubscription], None],
     ) -> None:
+        self.topics = topics
         self._wanted = wanted
         self._queue: deque[LiveEvent] = deque(maxlen=queue)
         self._forget = forget
@@ -171,7 +189,7 @@ class LocalSubscription:
 
     def offer(self, event: LiveEvent) -> None:
         """Queue ``event`` if it is wanted."""
-        if not self._wanted(event):
+        if event.topic not in self.topics or not self._wanted(event):
             return
         with self._lock:
             self._dropped += len(self._queue) == self._queue.maxlen

@@ -21,7 +21,7 @@ from openami.core.errors import ConflictError, DecodeError
 from openami.fleet.ports import Batch, BatchResult, BatchStatus
 from openami.headend.errors import BusyError, RequestError
 from openami.headend.groups import Grouped, apart
-from openami.headend.news import batch_news
+from openami.headend.news import NEWS, batch_news
 from openami.mdm.readings import EVENTS_SCHEMA, MAX_UNPACKED_OCTETS, READINGS_SCHEMA, from_ipc
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ class Ingest:
         return Batch(upload.dcu, upload.id, upload.digest, table)
 
     def _tell(self, upload: Upload, batch: Batch, result: BatchResult) -> None:
-        if self._bus.listeners():
+        if self._bus.wants(NEWS):
             now = self._clock.now()
             for news in batch_news(batch, upload.kind, result.rows, now=now):
                 self._bus.publish(news)

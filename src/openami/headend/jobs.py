@@ -65,7 +65,7 @@ class Jobs:
 
         That ends with the bus.
         """
-        news = self._bus.subscribe(_shuts_out)
+        news = self._bus.subscribe(_shuts_out, topics={Topic.DEVICE})
         self._watching = asyncio.create_task(self._watch(news), name="shut out")
 
     async def read(self, meter: str, targets: Sequence[Target], *, who: str) -> Job:
@@ -219,7 +219,7 @@ class _Waiter:
 
 
 def _shuts_out(event: LiveEvent) -> bool:
-    return event.topic is Topic.DEVICE and event.data.get("state") in SHUT_OUT
+    return event.data.get("state") in SHUT_OUT
 
 
 def job_news(job: Job) -> LiveEvent:

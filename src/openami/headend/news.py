@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 EVENTS_TOLD: Final = 50  # a screen shows the newest few; the rest is in the store
 
 
+NEWS: Final = frozenset({Topic.BATCH, Topic.READINGS, Topic.EVENTS})
+"""What ``batch_news`` tells of."""
+
+
 def batch_news(batch: Batch, kind: str, rows: int, *, now: float) -> Iterator[LiveEvent]:
     """Yield what is new with a batch of ``kind``: one event for the batch, then one per meter."""
     octets = batch.table.nbytes

@@ -12,7 +12,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from openami.core.clock import isoformat
-from openami.headend.bus import LiveEvent, Subscription, Topic, Wanted
+from openami.headend.bus import ALL, LiveEvent, Subscription, Topic, Wanted
 from openami.headend.errors import BusyError
 from openami.web.api.dependencies import Head, Viewer, errors
 from openami.web.auth import Caller, services_of
@@ -72,7 +72,8 @@ async def live(
     streams.enter(caller.name)
     closing.callback(streams.leave, caller.name)
     with closing:
-        subscription = closing.enter_context(head.bus.subscribe(_wanted(topics, meter, dcu, job)))
+        wanted = _wanted(meter, dcu, job)
+        subscription = closing.enter_context(head.bus.subscribe(wanted, topics=topics or ALL))
         return LiveResponse(_stream(request, caller, subscription), closing.pop_all())
 
 
@@ -89,15 +90,10 @@ class LiveResponse(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-def _wanted(
-    topics: list[Topic] | None, meter: str | None, dcu: str | None, job: str | None
-) -> Wanted:
-    chosen = frozenset(topics or Topic)
-
+def _wanted(meter: str | None, dcu: str | None, job: str | None) -> Wanted:
     def wanted(event: LiveEvent) -> bool:
         return (
-            event.topic in chosen
-            and (dcu is None or event.dcu == dcu)
+            (dcu is None or event.dcu == dcu)
             and (meter is None or _about(event, meter))
             and (job is None or (event.topic is Topic.JOB and event.subject == job))
         )
