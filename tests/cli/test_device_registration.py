@@ -111,6 +111,9 @@ async def test_devices_are_decided_on(run: RunMain, running: Running, maker: Mak
     assert json.loads(lines[0])["certificate"]["subject"] == "D1"
     status, lines, _ = await run("registrations", "--json")
     assert [json.loads(line)["standing"] for line in lines] == ["live", "retired"]
+    status, lines, _ = await run("registrations")
+    assert lines[0].split()[:3] == ["uid", "standing", "device"]
+    assert lines[1].split()[:3] == ["D1", "live", "commissioned"]
 
 
 async def test_a_clone_is_alarmed_and_decided_on(

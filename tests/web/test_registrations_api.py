@@ -132,6 +132,8 @@ async def test_a_device_is_suspended_and_resumed(
     device = FactoryDevice(running, maker)
     await device.register()
     assert (await decide(operator, "suspend"))["device_state"] == "suspended"
+    [listed] = (await operator.get("/api/v1/registrations")).json()["items"]
+    assert (listed["standing"], listed["device_state"]) == ("live", "suspended")
     twice = await operator.post("/api/v1/registrations/D1/suspend", json={"why": "so"})
     assert code_of(twice) == (409, "registration.transition")
     device.renew()

@@ -53,12 +53,13 @@ def _aimed(command: Callable[..., None]) -> Callable[..., None]:
 @_aimed
 def registrations(target: Target, standing: str | None, most: int | None, as_json: bool) -> None:
     """List the devices that have asked to be registered."""
-    header = ["uid", "standing", "manufacturer", "model", "firmware", "asked", "reason"]
+    header = ["uid", "standing", "device", "manufacturer", "model", "firmware", "asked", "reason"]
 
     def row(item: dict[str, Any]) -> list[object]:
         claim = item["claim"]
         told = [claim[name] for name in ("manufacturer", "model", "firmware")]
-        return [item["uid"], item["standing"], *told, moment(claim["asked"]), item["reason"]]
+        stands = [item["uid"], item["standing"], item["device_state"]]
+        return [*stands, *told, moment(claim["asked"]), item["reason"]]
 
     _list(
         target, "/registrations", Table(header, nothing="no such registrations"), row,

@@ -73,6 +73,10 @@ class Registrations:
         """Return how many registrations stand where."""
         return self._registrations.counts()
 
+    def device(self, uid: str) -> Device | None:
+        """Return the device in the registry; None: it has not come in."""
+        return self._changes.device(uid)
+
     def get(self, uid: str) -> Known:
         """Return all that is known of a device's registration; NotFoundError."""
         registration = _found(uid, self._registrations.get(uid))

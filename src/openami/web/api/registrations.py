@@ -52,7 +52,10 @@ def registrations(
     del caller
     page = head.registrations.list(standing, after=after, limit=limit)
     return RegistrationPage(
-        items=[RegistrationModel.of(item) for item in page.items], next=page.next
+        items=[
+            RegistrationModel.of(item, head.registrations.device(item.uid)) for item in page.items
+        ],
+        next=page.next,
     )
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from openami.core.clock import utc
 from openami.fleet.alarms import RaisedAlarm
-from openami.fleet.devices import LifecycleState
+from openami.fleet.devices import Device, LifecycleState
 from openami.fleet.expected import Approval, ExpectedDevice
 from openami.fleet.registration import Claim, Registration, Standing
 from openami.headend.registry import WHY
@@ -58,14 +58,15 @@ class RegistrationModel(Model):
     before: Standing | None = Field(description="Where it stood before it was blocked.")
     offered_until: datetime | None
     open: bool = Field(description="Whether the next claim takes the place of this one.")
+    device_state: LifecycleState | None = Field(description="In the registry.")
 
     @classmethod
-    def of(cls, registration: Registration) -> Self:
-        """Return the model of a registration."""
-        return cls(**_fields(registration))
+    def of(cls, registration: Registration, device: Device | None) -> Self:
+        """Return the model of a registration, and of the device if it is in the registry."""
+        return cls(**_fields(registration, device))
 
 
-def _fields(registration: Registration) -> dict[str, Any]:
+def _fields(registration: Registration, device: Device | None) -> dict[str, Any]:
     rival, offer, reason = registration.rival, registration.offer, registration.reason
     return {
         "uid": registration.uid,
@@ -76,6 +77,7 @@ def _fields(registration: Registration) -> dict[str, Any]:
         "before": registration.before,
         "offered_until": utc(offer.until) if offer else None,
         "open": registration.open,
+        "device_state": device.state if device else None,
     }
 
 
@@ -140,7 +142,6 @@ class ExpectedResult(Model):
 class KnownModel(RegistrationModel):
     """All that is known of a device's registration."""
 
-    device_state: LifecycleState | None = Field(description="In the registry.")
     expected: ExpectedModel | None
     certificate: CertificateModel | None = Field(description="The operational one that is good.")
 
@@ -148,8 +149,7 @@ class KnownModel(RegistrationModel):
     def known(cls, known: Known, now: float) -> Self:
         """Return the model of all that is known at a time."""
         return cls(
-            **_fields(known.registration),
-            device_state=known.device.state if known.device else None,
+            **_fields(known.registration, known.device),
             expected=ExpectedModel.of(known.expected) if known.expected else None,
             certificate=CertificateModel.of(known.certificate, now) if known.certificate else None,
         )
