@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.dm_tree import Server, open_tree
 
 from openami.core.clock import ManualClock
 from openami.core.errors import StoreFullError
+from openami.dcu import scheduler as scheduler_module
 from openami.dcu.flow import Stop
 from openami.dcu.scheduler import REST_MOST_S, Scheduler
 from openami.omadm.objects.values import moment
@@ -205,3 +207,24 @@ async def test_without_room_to_note_it_nothing_is_done(monkeypatch: pytest.Monke
     monkeypatch.setattr(device.tree._store, "commit", full)
     await device.scheduler.run()
     assert device.done == []
+
+
+async def test_once_there_is_room_again_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler_module, "REST_MOST_S", 0.01)
+    device = Device()
+    device.task(Start="20260601T110000Z")
+    store = device.tree._store
+    stop, commit, faults = Stop(), store.commit, [StoreFullError("no room")] * 2
+    device.scheduler._stop = stop
+
+    def full_at_first(*changes: Any) -> None:
+        if faults:
+            raise faults.pop()
+        commit(*changes)
+        if device.done:  # its end is noted
+            stop.set()
+
+    monkeypatch.setattr(store, "commit", full_at_first)
+    await asyncio.wait_for(device.scheduler.run(), 30)
+    assert not faults
+    assert len(device.done) == 1

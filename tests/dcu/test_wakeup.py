@@ -101,6 +101,14 @@ async def test_a_true_notification_gets_through_a_flood(ear: Listening) -> None:
         assert 1 <= len(refusals) < 60
 
 
+def test_another_server_s_name_wakes_nobody(ear: Listening) -> None:
+    """Not even with this server's password: a server has its own."""
+    octets = Notification("other", 7).build(BLOCK.server_password, ear.nonce)
+    assert ear.wakeup.take(octets, peer=HEAD_END) == 403
+    assert not ear.memory.seen()
+    assert ear.wakeup.take(ear.notification(7), peer=HEAD_END) == 202
+
+
 async def test_a_request_that_trickles_in_is_ended(
     ear: Listening, monkeypatch: pytest.MonkeyPatch
 ) -> None:

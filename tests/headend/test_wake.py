@@ -342,6 +342,26 @@ async def test_many_devices_are_woken_some_in_each_round(
     assert {office.account(f"D{number:02}").wake_session for number in range(20)} == {1}
 
 
+async def test_numbers_of_sessions_begin_anew_after_the_last(office: Office) -> None:
+    listener = Listener()
+    async with listening(listener) as url:
+        office.add("D1", wake_url=url, wake_session=0xFFFF)
+        await office.wake()
+    assert [found.notification.session_id for found in listener.woken] == [1]
+
+
+async def test_those_under_way_take_no_others_turn(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wake_module, "A_ROUND", 1)
+    async with silent() as url:
+        for number in range(3):
+            office.add(f"D{number}", wake_url=url, wake_due=NOW - 9 + number)
+        for number in range(1, 4):
+            await office.management.wake.round()
+            assert len(office.lane(silent=False)) == number
+
+
 @asynccontextmanager
 async def silent() -> AsyncIterator[str]:
     """Listen at a real socket where connections are taken and never answered."""

@@ -80,6 +80,27 @@ def test_a_commit_that_fails_leaves_the_old_one(
     monkeypatch.setattr(kept.file, "commit", fail)
     assert server.replace(SECRET, "two") == 510
     assert kept.tree().get(SECRET) == "one"
+    assert kept.secrets() == [b"one"]
+    monkeypatch.undo()
+    assert server.replace(SECRET, "three") == 200
+    assert kept.secrets() == [b"three"]
+
+
+def test_a_password_that_cannot_be_taken_away_keeps_no_other_from_coming(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tree has the new one by then: nobody may be told that it has not."""
+    tree = kept.tree()
+    grant(tree, ".", ALL)
+    server = Server(tree)
+    server.add(SECRET, "one")
+
+    def fail(*_: object) -> None:
+        raise StoreError("no")
+
+    monkeypatch.setattr(kept.vault, "delete", fail)
+    assert server.replace(SECRET, "two") == 200
+    assert kept.tree().get(SECRET) == tree.get(SECRET) == "two"
     monkeypatch.undo()
     assert server.replace(SECRET, "three") == 200
     assert kept.secrets() == [b"three"]

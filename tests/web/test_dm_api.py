@@ -20,6 +20,7 @@ from tests.support.management import (
 )
 
 from openami.core.errors import StoreError
+from openami.headend.errors import BusyError
 from openami.headend.management import sessions as sessions_module
 from openami.omadm.auth import RESYNC_NONCE
 from openami.omadm.codes import Status
@@ -41,6 +42,7 @@ from openami.omadm.session.events import (
     AuthenticationFailed,
     End,
     Order,
+    OrderDone,
     Outgoing,
 )
 
@@ -248,6 +250,53 @@ async def test_a_message_again_is_answered_as_before(
     assert logged(running, "D1") == [("done", None)]
 
 
+async def test_a_message_twice_at_once_is_taken_once(
+    running: Running, planner: ListPlanner, device: Make
+) -> None:
+    """A device that has waited too long sends it again, while the first is still being answered."""
+    one = await device("D1")
+    planner.orders["D1"] = [get("name")]
+    session, message = start(one)
+    while message is not None:
+        answers = await asyncio.gather(*(one.post(message) for _ in range(4)))
+        assert len({answer.content for answer in answers}) == 1
+        one.take(session, answers[0])
+        message = session.next_outgoing()
+    assert planner.planned == ["D1"]
+    assert [done.id for _, done in planner.results] == ["name"]
+    assert logged(running, "D1") == [("done", None)]
+
+
+async def test_who_waits_for_a_device_keeps_others_from_it(running: Running) -> None:
+    """Who is done leaves the device, and its lock, to who waits: nobody else gets a new one."""
+    sessions: Any = running.services.management.sessions
+    leave = asyncio.Event()
+
+    async def use() -> None:
+        async with sessions._alone("D1"):
+            await leave.wait()
+
+    async with sessions._alone("D1") as device:
+        second = asyncio.create_task(use())
+        await asyncio.sleep(0)
+    assert sessions._devices["D1"] is device
+    leave.set()
+    await second
+    assert sessions.count() == 0
+
+
+async def test_last_answers_are_bounded_and_forgotten(
+    running: Running, device: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions_module, "REPEATS", 2)
+    sessions: Any = running.services.management.sessions
+    for uid in ("D1", "D2", "D3"):
+        assert (await (await device(uid)).run()).end is End.DONE
+    assert list(sessions._lasts) == ["D2", "D3"]
+    await sessions.pass_time(running.services.wall.now() + sessions_module.REPEAT_S)
+    assert not sessions._lasts
+
+
 async def test_a_replayed_message_is_refused_and_harms_nothing(
     running: Running, planner: ListPlanner, device: Make
 ) -> None:
@@ -322,6 +371,7 @@ async def test_who_proves_nothing_ends_no_session_of_the_same_device(
     for number in (0x100, 0x101):
         _, opening = start(thief, session_id=number)
         assert _header_status(await one.post(opening)) == Status.INVALID_CREDENTIALS
+    assert logged(running, "D1") == [("aborted", None)]  # one beside the true one at a time
     assert (await one.run(session)).end is End.DONE
     assert planner.statuses("D1") == {"name": 200}
 
@@ -370,7 +420,7 @@ async def test_a_suspended_device(running: Running, planner: ListPlanner, device
     following = following_of(session)
     answer = await one.post(following)
     assert (answer.status_code, code(answer)) == (403, "dm.suspended")
-    assert logged(running, "D1") == [("done", None)]
+    assert logged(running, "D1") == [("refused", "dm.suspended")]
     _, message = start(one)
     answer = await one.post(message)
     assert (answer.status_code, code(answer)) == (403, "dm.suspended")
@@ -461,6 +511,18 @@ async def test_what_fails_goes_on_where_it_stopped(
     assert planner.planned == ["D1"]
     assert planner.statuses("D1") == {"name": 200}
     assert logged(running, "D1") == [("done", None)]
+    kept = (await running.services.management.accounts.read("D1")).account
+    nonces = kept.client_nonce, kept.server_nonce
+    assert nonces == (one.account.client_nonce, one.account.server_nonce)
+
+
+def test_a_plan_that_is_a_bug_fails_for_no_other() -> None:
+    broken = RuntimeError()
+
+    def fail() -> list[Order]:
+        raise broken
+
+    assert sessions_module._each([fail, lambda: [get("name")]]) == [broken, [get("name")]]
 
 
 async def test_what_fails_for_one_device_fails_for_no_other(
@@ -510,6 +572,42 @@ async def test_a_silent_device_is_not_waited_for(
     assert (await one.run()).end is End.DONE
 
 
+async def test_a_device_that_still_speaks_is_not_silent(
+    running: Running, planner: ListPlanner, device: Make
+) -> None:
+    """It is silent since its last message, not since its first; nobody waits for one at work."""
+    one = await device("D1")
+    planner.orders["D1"], planner.more["D1"] = [get("a")], [get("b")]
+    sessions: Any = running.services.management.sessions
+    session, message = start(one)
+    one.take(session, await one.post(message))
+    talk = sessions._devices["D1"].current
+    talk._touched -= 110
+    one.take(session, await one.post(following_of(session)))
+    later = running.services.wall.now() + 100
+    await sessions.pass_time(later)
+    assert sessions.count() == 1
+    async with sessions._alone("D1"):
+        await asyncio.wait_for(sessions.pass_time(later + 100), 30)
+    assert sessions.count() == 1
+    assert (await one.run(session)).end is End.DONE
+
+
+async def test_orders_that_come_too_late_for_a_session_are_known_not_to_be_sent(
+    running: Running, planner: ListPlanner, device: Make
+) -> None:
+    one = await device("D1")
+    planner.orders["D1"], planner.more["D1"] = [get("a")], [get("b")]
+    session, message = start(one)
+    one.take(session, await one.post(message))
+    talk = running.services.management.sessions._devices["D1"].current
+    assert talk is not None
+    results = [OrderDone("a", 200)]
+    assert talk._tell(results, NOW, over=True) == ()
+    never = OrderDone("b", NO_ANSWER, sent=False)
+    assert [done for _, done in planner.results] == [*results, never]
+
+
 async def test_a_session_without_an_end_is_ended(
     running: Running, planner: ListPlanner, device: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -552,6 +650,9 @@ async def test_a_head_end_that_stops_ends_its_sessions(tmp_path: Path) -> None:
         one.take(session, await one.post(message))
     assert planner.statuses("D1") == {"name": NO_ANSWER}
     assert [end.end for _, end in planner.ends] == [End.ABORTED]
+    message = following_of(session)
+    with pytest.raises(BusyError, match="stopping"):
+        await sessions.handle("D1", message.body, message.content_type, message.hmac, now=NOW)
 
 
 async def test_passwords_are_not_in_the_log(
