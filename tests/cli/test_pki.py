@@ -10,12 +10,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from openami.cli.main import main
+from openami.core.errors import StoreError
 from openami.crypto.certificates import Identity
 from openami.crypto.requests import make_request
 from openami.crypto.revocation import make_crl
-from openami.headend.offline import open_offline
+from openami.headend.offline import Offline, open_offline
 from openami.headend.security.authorities import lasting, new_key
 from openami.headend.settings import HeadendSettings
+from openami.store.vault import FileVault
 from openami.transport.clock import SystemClock
 
 
@@ -59,6 +61,49 @@ def test_an_authority_is_followed(
         issuer = x509.load_der_x509_crl(out.read_bytes()).issuer
         assert issuer == believed[authority == "devices-2"].subject
     assert main(["pki", "crl", "nobody", "--out", str(tmp_path / "no"), *here]) != 0
+
+
+def test_what_follows_is_in_the_audit_log_before_its_key_is_there(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def log(home: Offline) -> list[tuple[str, str]]:
+        return [(e.what, e.why) for e in home.audit.list().items if e.subject == "pki"]
+
+    def cut(*_: object) -> None:
+        raise StoreError("the power is cut")
+
+    settings = HeadendSettings(state=state)
+    with open_offline(settings) as home, monkeypatch.context() as patch:
+        patch.setattr(FileVault, "put", cut)
+        with pytest.raises(StoreError):
+            home.follow("devices", who="anna", why="old")
+        assert log(home) == [("authority.making devices-2", "old")]
+        assert "devices-2" not in home.pki.authorities()
+    with open_offline(settings) as home:
+        home.follow("devices", who="anna", why="old")
+        assert sorted(log(home)) == [
+            ("authority.made devices-2", "old"),
+            ("authority.making devices-2", "old"),
+            ("authority.making devices-2", "old"),
+        ]
+
+
+def test_what_is_not_there_is_told_with_where_to_look(
+    state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = ["--state", str(state)]
+    for serial in ("zzz", "5c0ffee1"):
+        assert main(["pki", "revoke", serial, "--why", "stolen", *here]) == 6
+        assert "hint: openami pki list" in capsys.readouterr().err
+    assert main(["pki", "crl", "nonsense", "--out", str(tmp_path / "crl"), *here]) == 6
+    told = capsys.readouterr().err
+    assert "'nonsense'" in told
+    assert "hint: openami pki show" in told
+    wrong = tmp_path / "wrong.pem"
+    wrong.write_text("nothing")
+    for command in (["add", "Example Works"], ["crl"]):
+        assert main(["pki", "anchors", *command, str(wrong), *here]) == 2
+        assert f"{wrong}: " in capsys.readouterr().err
 
 
 def test_a_certificate_is_revoked(

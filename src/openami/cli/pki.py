@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -134,7 +135,7 @@ def list_anchors(opened: AbstractContextManager[Offline], as_json: bool) -> None
 @installation
 def add(opened: AbstractContextManager[Offline], name: str, file: Path) -> None:
     """Trust the manufacturer NAME, whose root certificate is in FILE (PEM or DER)."""
-    with opened as home:
+    with opened as home, _naming(file):
         anchor = home.pki.add_anchor(name, _read(file), who=who())
     note(f"{anchor.manufacturer}: {anchor.fingerprint} is trusted")
 
@@ -158,7 +159,7 @@ def anchor_list(opened: AbstractContextManager[Offline], file: Path) -> None:
     Once there is one, it has to be followed by another before it ends: until then the
     manufacturer's devices can not register.
     """
-    with opened as home:
+    with opened as home, _naming(file):
         anchor = home.pki.take_anchor_list(_read(file), who=who())
     assert anchor.list_ends is not None
     note(f"{anchor.manufacturer}: the list is in force until {isoformat(anchor.list_ends)}")
@@ -301,6 +302,18 @@ def _print(
         return
     names = columns or tuple(rows[0])
     table(names, [[row[name] for name in names] for row in rows])
+
+
+@contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    """Have what is wrong with a file say which file it is."""
+    from openami.headend.errors import RequestError
+
+    try:
+        yield
+    except RequestError as error:
+        error.message = f"{file}: {error.message}"
+        raise
 
 
 def _read(file: Path) -> bytes:

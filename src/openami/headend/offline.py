@@ -48,13 +48,19 @@ class Offline:
     def follow(self, authority: str, *, who: str, why: str) -> str:
         """Let an authority be followed by a new one; return what names that.
 
+        Keys and audit log are two stores: the log says first what is to be, and then that it is.
+
         Raises:
             NotFoundError: there is no such authority.
             RequestError: ``request.authority``, nothing can follow it.
         """
-        made = self.pki.follow(authority)
+
+        def note(what: str) -> None:
+            self.audit.add(AuditEntry(who, SystemClock().now(), what, "pki", why))
+
+        made = self.pki.follow(authority, announce=lambda name: note(f"authority.making {name}"))
+        note(f"authority.made {made}")
         publish_authorities(self.home, self.pki)
-        self.audit.add(AuditEntry(who, SystemClock().now(), f"authority.made {made}", "pki", why))
         return made
 
 

@@ -32,6 +32,7 @@ AUTHORITY_DAYS: Final = 20 * 365  # longer than a meter is in service
 BACKDATE_S: Final = 3600  # a peer whose clock is an hour slow can still connect
 FOLLOWING: Final = 99  # of one name: more than a root of twenty years sees
 _SERIAL_BITS: Final = 159  # RFC 5280 4.1.2.2: 20 octets, positive
+AUTHORITIES_HINT: Final = "openami pki show names them"
 _KIND: Final = "authority"
 _NAME: Final = "key"
 
@@ -97,8 +98,15 @@ class AuthorityKeeper:
             self.present = Authorities(found)
         return changed
 
-    def follow(self, name: AuthorityName, *, now: float) -> str:
+    def follow(
+        self, name: AuthorityName, *, now: float, announce: Callable[[str], None] | None = None
+    ) -> str:
         """Make the authority that follows the one of a name; return what names it.
+
+        Args:
+            name: of the one before.
+            now: seconds UTC.
+            announce: takes what will name it, before it is there.
 
         Raises:
             RequestError: ``request.authority``, nothing follows the root, or there are too many.
@@ -113,6 +121,8 @@ class AuthorityKeeper:
             if number > FOLLOWING:
                 raise RequestError(f"{FOLLOWING} {name} at most", code="request.authority")
             made = _lower(self.present.root, name, now, number)
+            if announce is not None:
+                announce(authority_id(name, number))
             self._vault.put(_KIND, authority_id(name, number), _NAME, made.pem())
         self.refresh()
         return authority_id(name, number)

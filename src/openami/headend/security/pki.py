@@ -23,6 +23,7 @@ from openami.fleet.devices import AuditEntry, DeviceKind, device_id
 from openami.headend.errors import RequestError
 from openami.headend.security.anchors import Anchors
 from openami.headend.security.authorities import (
+    AUTHORITIES_HINT,
     BACKDATE_S,
     DAY,
     Authorities,
@@ -113,14 +114,19 @@ class Pki:
     def _authorities(self) -> Authorities:
         return self._keeper.present
 
-    def follow(self, authority: str) -> str:
+    def follow(self, authority: str, *, announce: Callable[[str], None] | None = None) -> str:
         """Make the authority that follows one; from now on it signs. Return what names it.
+
+        Args:
+            authority: the one before.
+            announce: takes what will name it, before it is there; if that fails, it is not made.
 
         Raises:
             NotFoundError: there is no such authority.
             RequestError: ``request.authority``, nothing can follow it.
         """
-        made = self._keeper.follow(authority_name(authority), now=self._wall.now())
+        name = authority_name(authority)
+        made = self._keeper.follow(name, now=self._wall.now(), announce=announce)
         self._trust_changed()
         return made
 
@@ -363,7 +369,8 @@ def authority_name(text: str) -> AuthorityName:
     try:
         return AuthorityName(text)
     except ValueError as error:
-        raise NotFoundError("there is no such authority") from error
+        message = f"there is no authority {text!r}"
+        raise NotFoundError(message, hint=AUTHORITIES_HINT) from error
 
 
 def serial_number(text: str) -> int:
@@ -374,7 +381,10 @@ def serial_number(text: str) -> int:
     """
     digits = text.replace(":", "")
     if not _SERIAL.fullmatch(digits):
-        raise NotFoundError("a certificate's number has 1 to 40 hexadecimal digits")
+        raise NotFoundError(
+            "a certificate's number has 1 to 40 hexadecimal digits",
+            hint="openami pki list has the numbers",
+        )
     return int(digits, 16)
 
 

@@ -12,7 +12,7 @@ from openami.core.errors import NotFoundError, StoreError
 from openami.crypto.certificates import Validity
 from openami.crypto.revocation import Revoked, load_crl, make_crl
 from openami.fleet.certificates import RevocationList
-from openami.headend.security.authorities import BACKDATE_S, DAY
+from openami.headend.security.authorities import AUTHORITIES_HINT, BACKDATE_S, DAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -100,7 +100,7 @@ class RevocationLists:
     def _authority(self, name: str, now: float) -> Identity:
         authority = self._authorities.present.by_id().get(name)
         if authority is None:
-            raise NotFoundError("there is no such authority")
+            raise NotFoundError(f"there is no authority {name!r}", hint=AUTHORITIES_HINT)
         if _end(authority) < now:
             raise NotFoundError("this authority is over, and so is all that it has signed")
         return authority

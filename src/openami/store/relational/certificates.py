@@ -179,7 +179,8 @@ class CertificateRepository:
 def _found(session: Session, serial: int, *, lock: bool = False) -> CertificateRow:
     row = session.get(CertificateRow, _hex(serial), with_for_update=lock)
     if row is None:
-        raise NotFoundError(f"there is no certificate {_hex(serial)}")
+        message = f"there is no certificate {_hex(serial)}"
+        raise NotFoundError(message, hint="openami pki list has the numbers")
     return row
 
 
