@@ -11,6 +11,8 @@ from tests.support.headend import dcu_client
 from tests.support.management import Device, give_account
 
 from openami.cli.dm_log import log
+from openami.omadm.codes import AlertCode
+from openami.omadm.messages.model import Alert, Item, Meta
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -32,7 +34,8 @@ async def test_sessions_are_listed_and_shown(running: Running, run: Run, tmp_pat
     async with dcu_client(running, tmp_path, "D1") as http:
         device = Device("D1", give_account(running, "D1"), http)
         await device.run()
-        await device.run(notified=True)
+        moved = Item(meta=Meta("chr", "urn:x:moved"), data="1")
+        await device.run(notified=True, alerts=(Alert(0, AlertCode.GENERIC, (moved,)),))
     lines, _ = await run()
     assert lines[0].split() == [
         "session", "device", "began", "came", "end", "commands", "messages", "octets", "why",
@@ -54,6 +57,20 @@ async def test_sessions_are_listed_and_shown(running: Running, run: Run, tmp_pat
     shown, _ = await run("D1", "--last", "--json")
     assert json.loads(shown[0])["session"] == session
     assert (await run("D2"))[0][1:] == []
+
+
+async def test_of_a_poll_nothing_but_its_end_is_kept(
+    running: Running, run: Run, tmp_path: Path
+) -> None:
+    async with dcu_client(running, tmp_path, "D1") as http:
+        device = Device("D1", give_account(running, "D1"), http)
+        await device.run()
+        await device.run()
+    lines, _ = await run("D1", "--last")
+    assert lines[0].endswith("with D1, done")
+    assert [line.strip() for line in lines[1:]] == [
+        "[nothing was ordered and nothing told: its messages are not kept]"
+    ]
 
 
 @pytest.mark.parametrize("arguments", [("--last",), ("D1", "--last", "--session", "1")])

@@ -20,6 +20,7 @@ from openami.core.errors import (
     StoreError,
     StoreFullError,
 )
+from openami.core.inspection import Node
 from openami.fleet.accounts import LoggedSession, MessageRecord, NonceUpdate, SessionRecord
 from openami.headend.management import sessionlog as sessionlog_module
 from openami.headend.management import transcript as transcript_module
@@ -140,6 +141,25 @@ def test_a_transcript_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("end", "orders", "told", "kept"),
+    [
+        (End.DONE, 0, False, 0),
+        (End.DONE, 1, False, 1),
+        (End.DONE, 0, True, 1),
+        (End.TIMEOUT, 0, False, 1),
+    ],
+)
+def test_of_a_poll_with_nothing_to_say_no_message_is_kept(
+    end: End, orders: int, told: bool, kept: int
+) -> None:
+    transcript = Transcript(7, "D1", "2A", notified=False, now=NOW)
+    transcript.add(b"a", "x/y", sent=False, now=NOW)
+    logged = transcript.close(SessionEnded(end), orders=orders, told=told, now=NOW)
+    assert len(logged.messages) == kept
+    assert (logged.session.messages, logged.session.octets) == (1, 1)
+
+
 def test_what_a_device_calls_itself_and_its_messages_is_cut() -> None:
     transcript = Transcript(7, "D1", "A" * 99, notified=False, now=NOW)
     transcript.add(b"a", "x/" + "y" * 99, sent=False, now=NOW)
@@ -243,6 +263,14 @@ async def test_what_is_old_is_forgotten(
         await log.forget()
     assert left == [6, 4, 2, 1]
     assert [one.id for one in log.list().items] == [9]
+
+
+def test_no_octets_that_are_shown_have_a_nonce() -> None:
+    nonce = Node("NextNonce", "secret", 6, b"-secret-")
+    whole = Node("SyncML", None, 0, b"SyncML-secret-", (nonce, Node("Final", "", 9, b"Final")))
+    shown = sessionlog_module._masked(whole)
+    assert "secret" not in repr(shown)
+    assert shown.children[1].octets == b"Final"
 
 
 def test_a_message_that_cannot_be_read_says_why(store: RelationalStore) -> None:

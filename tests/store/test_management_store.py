@@ -18,7 +18,7 @@ from openami.fleet.accounts import (
     WakeUp,
 )
 from openami.store.relational.management_models import DmMessageRow
-from openami.store.relational.management_sessions import KEPT, TRIM_EVERY
+from openami.store.relational.management_sessions import IDLE_KEPT, KEPT, TRIM_EVERY
 
 if TYPE_CHECKING:
     from openami.fleet.accounts import AccountStore
@@ -181,6 +181,34 @@ def test_a_device_keeps_its_last_sessions_only(accounts: AccountStore) -> None:
     assert [one.id for one in first.items][-1] == FIRST + 21
     assert first.next is None
     assert len(accounts.sessions(uid="D2").items) == 1
+
+
+def test_polls_with_nothing_to_say_push_nothing_out(accounts: AccountStore) -> None:
+    said = session_of(FIRST)
+    polls = [
+        replace(poll, session=replace(poll.session, end="done", orders=0), messages=())
+        for poll in (session_of(FIRST + n) for n in range(1, KEPT + 20))
+    ]
+    accounts.commit([], [said, *polls])
+    last = FIRST + 1000 + TRIM_EVERY - (FIRST + 1000) % TRIM_EVERY
+    accounts.commit([], [session_of(last)])
+    kept = [one.id for one in accounts.sessions(uid="D1").items]
+    assert kept == [last, *range(FIRST + KEPT + 19, FIRST + KEPT + 20 - IDLE_KEPT, -1), FIRST]
+    assert accounts.session(FIRST) == said
+
+
+def test_a_session_whose_account_is_gone_was_refused(store: RelationalStore) -> None:
+    add_account(store.accounts, "D1", "d1", suspended=True)
+    add_account(store.accounts, "D2", "d1")
+    ends = ("done", "timeout")
+    for number, end in enumerate(ends):
+        logged = session_of(FIRST + number)
+        done = replace(logged, session=replace(logged.session, end=end, code=None, message=""))
+        other = replace(done, session=replace(done.session, id=FIRST + 10 + number, uid="D2"))
+        store.accounts.commit([update_of("D1"), update_of("D2")], [done, other])
+    told = [(one.end, one.code) for one in store.accounts.sessions(uid="D1").items]
+    assert told == [("timeout", None), ("refused", "dm.suspended")]
+    assert [one.end for one in store.accounts.sessions(uid="D2").items] == ["timeout", "done"]
 
 
 def test_a_group_is_kept_whole_or_not_at_all(accounts: AccountStore) -> None:

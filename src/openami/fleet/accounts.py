@@ -153,7 +153,7 @@ class AccountStore(Protocol):
 
         Returns:
             the devices among them whose account was replaced since, which changed nothing of it, or
-            is suspended: their sessions are to go no further.
+            is suspended: their sessions are to go no further, and are logged as refused.
         """
         ...
 

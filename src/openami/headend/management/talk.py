@@ -135,6 +135,7 @@ class Talk:
         self._events: list[Event] = []
         self._end: SessionEnded | None = None
         self._orders = 0
+        self._told = False
         self._first = b""
         self._last = b""
         self._answer: Outgoing | None = None
@@ -222,12 +223,14 @@ class Talk:
                     self._account = account
                 case AuthenticationFailed(status):
                     self.failures.append(status)
+                    self._told = True
                 case SessionEnded():
                     self._end = event
                 case Authenticated():
                     self.proved = True
                     self._events.append(event)
                 case _:
+                    self._told |= isinstance(event, AlertReceived)
                     self._events.append(event)
 
     async def _consult(self, now: float) -> None:
@@ -274,7 +277,9 @@ class Talk:
         nonces = self._nonces()
         logged = None
         if over and self._end is not None:
-            logged = self._transcript.close(self._end, orders=self._orders, now=now)
+            logged = self._transcript.close(
+                self._end, orders=self._orders, now=now, told=self._told
+            )
         if nonces is None and logged is None:
             return
         account = self._account
@@ -283,6 +288,8 @@ class Talk:
         self._begun |= self.proved
         self._logged |= logged is not None
         if not stands and not kept_anyway:
+            if self._end is not None:
+                self._end = replace(self._end, end=End.REFUSED)
             await self.leave(now, End.ABORTED, "the account was suspended or replaced")
             raise SecurityError(f"the account of {self.uid} is suspended", code="dm.suspended")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from openami.fleet.accounts import LoggedSession, MessageRecord, SessionRecord
+from openami.omadm.session.events import End
 
 if TYPE_CHECKING:
     from openami.omadm.session.events import SessionEnded
@@ -25,7 +26,9 @@ _SECRETS: Final = (b"AAuthSecret", b"AAuthData", b"auth-basic")
 class Transcript:
     """The messages of one session.
 
-    A message that has to do with passwords is noted without its body.
+    A message that has to do with passwords is noted without its body. Of a session in which
+    nothing was ordered and nothing told no message is kept: 120,000 devices that poll every five
+    minutes have 800 messages a second which say that there is nothing to say.
     """
 
     def __init__(self, number: int, uid: str, session: str, *, notified: bool, now: float) -> None:
@@ -50,8 +53,17 @@ class Transcript:
             MessageRecord(self._count, sent, now, media[:MAX_MEDIA], len(body), kept)
         )
 
-    def close(self, end: SessionEnded, *, orders: int, now: float) -> LoggedSession:
-        """Return the session for the log."""
+    def close(
+        self, end: SessionEnded, *, orders: int, now: float, told: bool = True
+    ) -> LoggedSession:
+        """Return the session for the log.
+
+        Args:
+            end: why it is over.
+            orders: how many the device was given.
+            now: UTC seconds.
+            told: whether the device has said more than who it is, or could not prove that.
+        """
         record = SessionRecord(
             self.number,
             self._uid,
@@ -66,4 +78,5 @@ class Transcript:
             self._octets,
             orders,
         )
-        return LoggedSession(record, tuple(self._messages))
+        idle = end.end is End.DONE and not orders and not told
+        return LoggedSession(record, () if idle else tuple(self._messages))

@@ -83,9 +83,6 @@ class AccountRepository(SessionRepository):
         self, nonces: Sequence[NonceUpdate], sessions: Sequence[LoggedSession]
     ) -> frozenset[str]:
         with self._transactions.writing() as session:
-            if sessions:
-                add_sessions(session, sessions)
-                trim_sessions(session, sessions)
             # In one order, so that two head-ends never wait for each other.
             rows = [_nonces(each) for each in sorted(nonces, key=lambda each: each.uid)]
             for statement, some in (
@@ -94,7 +91,11 @@ class AccountRepository(SessionRepository):
             ):
                 if some:
                     session.execute(statement, some)
-            return _gone(session, nonces)
+            gone = _gone(session, nonces)
+            if sessions:
+                add_sessions(session, sessions, gone)
+                trim_sessions(session, sessions)
+            return gone
 
     def reach(self, uid: str, url: str) -> None:
         statement = update(_ACCOUNT).where(_ACCOUNT.c.uid == uid).values(wake_url=url)
