@@ -20,8 +20,10 @@ from openami.ssmp import messages as m
 from openami.ssmp.client import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from openami.fleet.registration import Registration, Ruling
 
 YEARS = 800 * DAY
 """Longer than a certificate of the office's lasts."""
@@ -41,6 +43,16 @@ def mortal(empty: Path, tmp_path: Path) -> Iterator[Mortal]:
     mortal.office.expect(ExpectedDevice("D1"))
     yield mortal
     mortal.office.close()
+
+
+def decide(mortal: Mortal, how: Callable[[Registration], Ruling]) -> None:
+    """Let a person decide on D1."""
+
+    def ruling(now: Registration | None) -> Ruling:
+        assert now is not None
+        return how(now)
+
+    mortal.office.changes.decide("D1", ruling, who="anna")
 
 
 @pytest.fixture
@@ -141,7 +153,7 @@ def test_a_device_that_only_asks_makes_no_alarm_and_stays_what_it_is(
         device.client.next_event()
     assert mortal.office.store.registrations.get("D1") == before
     assert alarms(mortal) == []
-    mortal.office.changes.decide("D1", admission.reopen, who="anna")
+    decide(mortal, admission.reopen)
     anew(device)
     device.run(mortal, 1)
     assert not device.state.may_stay
@@ -171,7 +183,7 @@ def test_a_factory_identity_alone_gains_nothing_by_waiting(mortal: Mortal, devic
     anew(device)
     assert refused(device, mortal) is m.Reason.TWICE  # until a person decides
     assert alarms(mortal) == ["registration.twice"]
-    mortal.office.changes.decide("D1", admission.keep, who="anna")
+    decide(mortal, admission.keep)
     device.now += DAY
     device.run(mortal, 3)
     assert device.state.step is Step.LIVE
@@ -203,7 +215,7 @@ def test_a_copy_with_all_that_the_device_has_shows(mortal: Mortal, device: Devic
 
 
 def test_what_was_replaced_finds_out_and_blocks_nobody(mortal: Mortal, device: Device) -> None:
-    mortal.office.changes.decide("D1", admission.reopen, who="anna")
+    decide(mortal, admission.reopen)
     second = Device(number=2, factory=device.factory)
     second.run(mortal, 3)
     device.now += YEARS
