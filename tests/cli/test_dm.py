@@ -155,6 +155,16 @@ async def test_a_job_is_followed_and_taken_back(run: Run, device: Device) -> Non
     assert loads(waited)[0]["tasks"][0]["state"] == "cancelled"
 
 
+async def test_who_waits_for_a_device_waits_not_for_ever(run: Run, device: Device) -> None:
+    with pytest.raises(TransportError) as late:
+        await run("tree", "D1", "--refresh", "--wait", "0.05")
+    assert (late.value.code, late.value.exit_status) == ("dm.wait", 5)
+    assert late.value.message == "the device has not come within 0.05 s"
+    await device.run()  # it looks all the same
+    _, said = await run("tree", "D1", WINDOW)
+    assert "last seen" in said
+
+
 async def test_what_is_wanted_is_shown_beside_what_is(run: Run, device: Device) -> None:
     _, said = await run("group", "set", "all", "--filter", "state=commissioned", "--priority", "3")
     assert said == "group all has 1 device\n"

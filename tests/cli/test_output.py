@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from openami.cli import output
-from openami.cli.output import Table, moment, table
+from openami.cli.output import LEAST, Table, moment, table
 
 
 def test_columns_are_aligned_and_numbers_to_the_right(capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,6 +28,26 @@ def test_a_long_list_is_printed_as_it_comes(
         assert capsys.readouterr().out.splitlines() == ["uid  state", "D1   live", "D2   live"]
         rows.add(["D30000", "live"])
         assert capsys.readouterr().out == "D30000  live\n"
+
+
+def test_long_cells_are_cut_on_a_terminal_and_nowhere_else(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def printed() -> list[str]:
+        table(["node", "value", "by"], [["./A/Long", "v" * 90, "anna"]], cut=["value"])
+        return capsys.readouterr().out.splitlines()
+
+    whole = f"./A/Long  {'v' * 90}  anna"
+    assert printed()[1] == whole
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "50")
+    head, row = printed()
+    assert row == f"./A/Long  {'v' * 33}…  anna"
+    assert (len(row), head.split()) == (50, ["node", "value", "by"])
+    monkeypatch.setenv("COLUMNS", "10")
+    assert len(printed()[1]) == 8 + 2 + LEAST + 2 + 4  # an address and who it was are never cut
+    monkeypatch.setenv("COLUMNS", "200")
+    assert printed()[1] == whole
 
 
 def test_an_empty_list_says_so_beside_its_header(capsys: pytest.CaptureFixture[str]) -> None:

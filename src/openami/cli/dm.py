@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -14,12 +14,15 @@ from openami.cli.dm_options import POLL_S, dm_options, wanted_words
 from openami.cli.dm_wishes import group, refused, want
 from openami.cli.options import examples
 from openami.cli.output import counted, emit_json, moment, note, table
+from openami.core.errors import TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from openami.transport.http import HttpClient
+
+WAIT_S: Final = 60.0  # a device that can be woken comes within seconds
 
 
 @click.group(short_help="Look at, configure and command DCUs.")
@@ -42,6 +45,10 @@ for _command in (get, set_nodes, execute, want, group, refused, jobs, job, log):
 @click.argument("uid")
 @click.argument("below", required=False, metavar="[URI]")
 @click.option("--refresh", is_flag=True, help="Have the device look again, and wait for it.")
+@click.option(
+    "--wait", type=click.FloatRange(0), default=WAIT_S, show_default=True, metavar="SECONDS",
+    help="With --refresh: for so long.",
+)  # fmt: skip
 @click.option("--diff", is_flag=True, help="Only what is not as it is wanted.")
 @click.option("--history", is_flag=True, help="What has changed, newest first.")
 @click.option("--retry", is_flag=True, help="Tell it again what it has refused.")
@@ -51,6 +58,7 @@ def tree(
     uid: str,
     below: str | None,
     refresh: bool,
+    wait: float,
     diff: bool,
     history: bool,
     retry: bool,
@@ -68,7 +76,7 @@ def tree(
             told = checked(await client.post(f"{PREFIX}{where}/retry")).json()
             note(f"{counted(told['nodes'], 'node')} will be told again")
         if refresh:
-            await _refresh(client, where)
+            await _refresh(client, where, wait)
         if history:
             found = pages(client, f"{where}/history", most=most, below=below)
             return [item async for item in found]
@@ -103,16 +111,32 @@ def wake(
         note(f"{uid} is woken" if answer["woken"] else f"{uid} has no account")
 
 
-async def _refresh(client: HttpClient, where: str) -> None:
-    """Have a tree looked at again, and wait for it."""
+async def _refresh(client: HttpClient, where: str, wait: float) -> None:
+    """Have a tree looked at again, and wait for it.
+
+    Raises:
+        TransportError: ``dm.wait``, it has not come in time; it is looked at when it comes.
+    """
     answer = checked(await client.post(f"{PREFIX}{where}/refresh")).json()
     if not answer["woken"]:
         raise ApiError("the device has no account", code="dm.no-account")
     note("waiting for the device")
-    while True:
-        if (await get_json(client, f"{where}/tree", below="./DevInfo"))["known_at"] is not None:
-            return
-        await asyncio.sleep(POLL_S)
+    try:
+        async with asyncio.timeout(wait):
+            while True:
+                if not await _unseen(client, where):
+                    return
+                await asyncio.sleep(POLL_S)
+    except TimeoutError as error:
+        raise TransportError(
+            f"the device has not come within {wait:g} s",
+            hint="its tree is looked at when it comes: ask then without --refresh, or --wait more",
+            code="dm.wait",
+        ) from error
+
+
+async def _unseen(client: HttpClient, where: str) -> bool:
+    return (await get_json(client, f"{where}/tree", below="./DevInfo"))["known_at"] is None
 
 
 def _print_tree(found: Mapping[str, Any], *, diff: bool) -> None:
@@ -135,6 +159,7 @@ def _print_tree(found: Mapping[str, Any], *, diff: bool) -> None:
         ["node", "value", "wanted", "by", "standing"],
         rows,
         nothing="nothing differs" if diff else "no such nodes",
+        cut=("value", "wanted", "standing"),
     )
 
 
@@ -155,4 +180,5 @@ def _print_history(found: Sequence[Mapping[str, Any]]) -> None:
         ["when", "node", "was", "became", "status", "by", "why"],
         rows,
         nothing="nothing has changed",
+        cut=("was", "became", "why"),
     )

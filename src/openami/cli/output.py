@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 # Rows that decide how wide the columns of a table are: some screens full.
 HELD_ROWS: Final = 200
+LEAST: Final = 16  # characters of a cell that is cut: the beginning tells what it is
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
@@ -71,13 +74,19 @@ class Table:
     Args:
         header: names of the columns.
         nothing: what is told, on stderr, if there is no row.
+        cut: columns whose long cells are cut so that a row fits the terminal; what goes
+            elsewhere is whole.
     """
 
-    def __init__(self, header: Sequence[str], *, nothing: str | None = None) -> None:
+    def __init__(
+        self, header: Sequence[str], *, nothing: str | None = None, cut: Collection[str] = ()
+    ) -> None:
         self._header = header
+        self._cut = cut
         self._nothing = nothing
         self._held: list[Sequence[object]] = []
         self._columns: list[tuple[int, bool]] | None = None
+        self._shown: int | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -102,6 +111,7 @@ class Table:
             (max(map(len, (name, *map(_plain, cells)))), _numeric(cells))
             for name, cells in zip(self._header, columns, strict=True)
         ]
+        self._fit(self._columns)
         for row in (self._header, *self._held):
             self._print(row, self._columns)
         if not self._held and self._nothing is not None:
@@ -110,10 +120,35 @@ class Table:
 
     def _print(self, row: Sequence[object], columns: Sequence[tuple[int, bool]]) -> None:
         cells = [
-            _plain(cell).rjust(width) if right else _plain(cell).ljust(width)
-            for cell, (width, right) in zip(row, columns, strict=True)
+            text.rjust(width) if right else text.ljust(width)
+            for text, (width, right) in zip(self._texts(row, columns), columns, strict=True)
         ]
         click.echo("  ".join(cells).rstrip())
+
+    def _texts(self, row: Sequence[object], columns: Sequence[tuple[int, bool]]) -> Iterator[str]:
+        for name, cell, (width, _) in zip(self._header, row, columns, strict=True):
+            text = _plain(cell)
+            cut = name in self._cut and self._shown is not None and len(text) > width
+            yield f"{text[: width - 1]}…" if cut else text
+
+    def _fit(self, columns: list[tuple[int, bool]]) -> None:
+        """Make those of the columns that may be cut narrower, the widest first."""
+        self._shown = _terminal() if self._cut else None
+        if self._shown is None:
+            return
+        over = sum(width for width, _ in columns) + 2 * (len(columns) - 1) - self._shown
+        may = [at for at, name in enumerate(self._header) if name in self._cut]
+        for _ in range(over):
+            widest = max(may, key=lambda at: columns[at][0])
+            width, right = columns[widest]
+            if width <= LEAST:
+                return
+            columns[widest] = width - 1, right
+
+
+def _terminal() -> int | None:
+    """Return how many characters a line of the terminal has; None: stdout is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _numeric(cells: Sequence[object]) -> bool:
@@ -121,9 +156,13 @@ def _numeric(cells: Sequence[object]) -> bool:
 
 
 def table(
-    header: Sequence[str], rows: Iterable[Sequence[object]], *, nothing: str | None = None
+    header: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    nothing: str | None = None,
+    cut: Collection[str] = (),
 ) -> None:
     """Print rows as a ``Table``."""
-    with Table(header, nothing=nothing) as printed:
+    with Table(header, nothing=nothing, cut=cut) as printed:
         for row in rows:
             printed.add(row)
