@@ -18,7 +18,7 @@ from openami.core.clock import ManualClock
 from openami.core.errors import SecurityError
 from openami.crypto.certificates import Identity, key_fingerprint
 from openami.dcu import enrolment as enrolments
-from openami.dcu.enrolment import Enrolment
+from openami.dcu.enrolment import _HINTS, Enrolment
 from openami.dcu.flow import Stop
 from openami.dcu.module import client as modules
 from openami.dcu.module.client import SecurityModule
@@ -322,14 +322,20 @@ async def test_what_is_no_answer_is_asked_for_again_octet_for_octet(
     assert logs[1]["message"] == "HTTP 503: busy.security"
 
 
-async def test_a_refusal_is_said_with_what_to_do(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("reason", "hint"),
+    [(m.Reason.STALE, {"hint": _HINTS[m.Reason.STALE]}), (m.Reason.OPERATOR, {})],
+)
+async def test_a_refusal_is_said_with_what_to_do(
+    tmp_path: Path, reason: m.Reason, hint: dict[str, str]
+) -> None:
     utility, stop = Utility(tmp_path / "utility"), Stop()
     state = tmp_path / "state"
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
             asked = m.decode((await receive())["body"])
-            answer = m.encode(m.Refused(asked.exchange, m.Reason.STALE, 600))
+            answer = m.encode(m.Refused(asked.exchange, reason, 600))
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": answer})
 
@@ -344,9 +350,9 @@ async def test_a_refusal_is_said_with_what_to_do(tmp_path: Path) -> None:
                 stop.set()
                 await registering
     refused = next(line for line in logs if line["event"] == "registration refused")
-    assert refused["reason"] == "stale"
+    assert refused["reason"] == reason.name.lower()
     assert 590 <= refused["again_s"] <= 600
-    assert "another device" in refused["hint"]
+    assert {name: said for name, said in refused.items() if name == "hint"} == hint
 
 
 def check_registered_anew(running: Running, place: Place, before: CertificateFacts) -> None:

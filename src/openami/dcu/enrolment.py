@@ -348,7 +348,9 @@ def _tell_wait(event: Waiting) -> None:
         log.info("pending approval", again_s=again)
         return
     hint = _HINTS.get(event.reason)
-    log.warning("registration refused", reason=event.reason.name.lower(), again_s=again, hint=hint)
+    told = {"hint": hint} if hint else {}
+    reason = event.reason.name.lower()
+    log.warning("registration refused", reason=reason, again_s=again, **told)
 
 
 def _ended(facts: CertificateFacts | None, now: float) -> str:
