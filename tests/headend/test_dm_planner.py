@@ -19,7 +19,7 @@ from openami.headend.metrics import Metrics
 from openami.omadm.codes import AlertCode
 from openami.omadm.messages.media import MediaType
 from openami.omadm.messages.model import Alert, Item, Location, Meta
-from openami.omadm.session.events import OrderDone
+from openami.omadm.session.events import NO_ANSWER, OrderDone
 from openami.store.relational import RelationalStore
 
 if TYPE_CHECKING:
@@ -367,7 +367,9 @@ def test_an_exec_is_carried_out_and_concluded_by_an_alert(plant: Plant) -> None:
     plant.session()
     [execution] = plant.executed
     assert (execution.data, execution.correlator) == ("now", "j1")
-    assert (task(plant).state, task(plant).status) == (TaskState.DONE, 202)
+    assert (task(plant).state, task(plant).status) == (TaskState.ACCEPTED, 202)
+    plant.session()
+    assert len(plant.executed) == 1
 
     def ended(correlator: str, data: str) -> Alert:
         meta = Meta(format="int", type="urn:openami:alert:operation", mark="critical")
@@ -600,6 +602,65 @@ def test_a_session_comes_to_an_end(plant: Plant, monkeypatch: pytest.MonkeyPatch
     assert [task(plant, f"j{n}").state.value for n in range(4)] == ["done"] * 2 + ["queued"] * 2
     plant.session()
     assert task(plant, "j3").state is TaskState.DONE
+
+
+def ends(orders: Sequence[Order], status: int, *items: Item) -> list[OrderDone]:
+    return [OrderDone(order.id, status, items) for order in orders]
+
+
+def test_the_next_package_waits_for_the_whole_of_this_one(plant: Plant) -> None:
+    want(plant, number(WINDOW, 3))
+    first, *others = plant.planner.plan(UID, now=plant.now)
+    assert plant.planner.done(UID, ends([first], 404), session=1, now=plant.now) == ()
+    [push] = plant.planner.done(UID, ends(others, 404), session=1, now=plant.now)
+    assert push.id.startswith("want-")
+
+
+def test_a_tree_that_changes_while_it_is_looked_at_is_looked_at_again(plant: Plant) -> None:
+    looks = plant.planner.plan(UID, now=plant.now)
+    plant.planner.told(UID, None, [TREE_CHANGED], now=plant.now)
+    again = plant.planner.done(UID, ends(looks, 404), session=1, now=plant.now)
+    assert [order.command for order in again] == [order.command for order in looks]
+
+
+def test_a_look_that_cannot_be_read_leaves_what_is_known(plant: Plant) -> None:
+    plant.session()
+    before = plant.store.trees.known(UID)
+    plant.store.trees.doubt(UID)
+    looks = plant.planner.plan(UID, now=plant.now)
+    garbage = Item(
+        source=Location("./AMI"),
+        meta=Meta(format="xml", type="application/vnd.syncml.dmtnds+xml"),
+        data="<MgmtTree",
+    )
+    plant.planner.done(UID, ends(looks, 200, garbage), session=1, now=plant.now)
+    assert plant.store.trees.known(UID) == before
+
+
+@pytest.mark.parametrize(("status", "whole"), [(500, True), (425, True), (NO_ANSWER, False)])
+def test_a_look_that_fails_leaves_what_is_known(plant: Plant, status: int, whole: bool) -> None:
+    plant.session()
+    before = plant.store.trees.known(UID)
+    plant.store.trees.doubt(UID)
+    looks = plant.planner.plan(UID, now=plant.now)
+    plant.planner.done(UID, ends(looks, status), session=1, now=plant.now)
+    assert plant.store.trees.known(UID) == before
+    assert (plant.store.trees.known_at(UID) is not None) == whole
+
+
+def test_what_a_device_was_too_full_for_waits_for_the_next_session(plant: Plant) -> None:
+    want(plant, number(WINDOW, 3))
+    looks = plant.planner.plan(UID, now=plant.now)
+    pushes = plant.planner.done(UID, ends(looks, 404), session=1, now=plant.now)
+    again = plant.planner.done(UID, ends(pushes, 420), session=1, now=plant.now)
+    assert plant.planner.done(UID, ends(again, 404), session=1, now=plant.now) == ()
+    assert WINDOW in plant.store.trees.wanted(UID)
+
+
+def test_of_one_message_so_many_alerts_are_looked_at(plant: Plant) -> None:
+    many = [failed(f"./SCHED/{n}") for n in range(2 * planner.MAX_ALERTS)]
+    plant.planner.told(UID, None, many, now=plant.now)
+    assert len(plant.planner._troubles._failures) == planner.MAX_ALERTS
 
 
 def failed(node: str) -> Alert:
