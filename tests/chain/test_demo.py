@@ -23,8 +23,10 @@ pytestmark = pytest.mark.chain
 OPTIONS: Final = ("--speed", "720", "--meters", "4", "--dcus", "2", "--port", "0", "--json")
 STEPS: Final = (
     "starts with its factory identity", "registered by SSMP", "first session", "configured:",
-    "collects:",
+    "woken by a notification: has it", "collects:",
 )  # fmt: skip
+TOLD: Final = {"--factory", "--modem", "--wake", "--state", "--clock", "--log-level"}
+MADE: Final = {"authority.pem", "certificate.pem", "device.toml", "key.pem"}
 SIDES: Final = {
     "meters", "meters_read", "metered_wh", "stored_wh", "readings", "duplicates", "gaps",
 }  # fmt: skip
@@ -56,6 +58,11 @@ def children(state: Path) -> list[int]:
     return found
 
 
+def arguments(pid: int) -> list[str]:
+    """Return the command line of a process."""
+    return (Path("/proc") / str(pid) / "cmdline").read_bytes().decode().split("\0")[:-1]
+
+
 async def test_the_demo_ends_with_equal_sides(tmp_path: Path) -> None:
     state = tmp_path / "demo"
     async with demo(state, "--for", "15s") as process:
@@ -71,7 +78,9 @@ async def test_the_demo_ends_with_equal_sides(tmp_path: Path) -> None:
     assert "agree to the watt-hour" in said.decode()
     for uid in ("DCU-1", "DCU-2"):
         told = [line.split(maxsplit=1)[1] for line in said.decode().splitlines() if uid in line]
-        assert [text.startswith(step) for text, step in zip(told, STEPS, strict=True)] == [True] * 5
+        assert [text.startswith(step) for text, step in zip(told, STEPS, strict=True)] == [
+            True
+        ] * len(STEPS)
 
 
 async def test_ctrl_c_ends_the_demo_in_good_order(tmp_path: Path) -> None:
@@ -80,6 +89,13 @@ async def test_ctrl_c_ends_the_demo_in_good_order(tmp_path: Path) -> None:
         assert process.stderr is not None
         while b"meters read" not in (line := await process.stderr.readline()):
             assert line, "the demo ended by itself"
+        commands = [arguments(pid) for pid in children(state)]
+        dcus = [command for command in commands if command[3:5] == ["dcu", "run"]]
+        assert len(dcus) == 2
+        for command in dcus:  # whom it serves it is not told
+            assert {word for word in command if word.startswith("--")} == TOLD
+            factory = Path(command[command.index("--factory") + 1])
+            assert {entry.name for entry in factory.iterdir()} == MADE
         # Itself, a head-end, two streets, two DCUs and their security modules.
         assert len(children(state)) == 8
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does

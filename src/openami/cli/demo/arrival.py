@@ -1,4 +1,4 @@
-"""How the demo's DCUs arrive: expected, registered, in a first session, configured, collecting.
+"""How the demo's DCUs arrive: expected, registered, configured, woken for a change, collecting.
 
 All that is told of them here the head-end is asked for, over its REST API.
 """
@@ -6,7 +6,9 @@ All that is told of them here the head-end is asked for, over its REST API.
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from openami.cli.api import PREFIX, checked, connected, get_json
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 MAKER: Final = "OpenAMI"
 GROUP: Final = "all"
 NOT_FOUND: Final = 404
+CHANGED: Final = ("./AMI/Upload/RetryMost", "4")  # what the DCUs are woken for
+LOOK_S: Final = 0.05
 ARRIVE_S: Final = 90.0  # real time in which every DCU must have its configuration
 
 
@@ -60,8 +64,13 @@ async def _group(
     group = f"{PREFIX}/dm/groups/{name}"
     wish = {"filter": {"region": region}, "priority": 0 if region is None else 1}
     checked(await client.request("PUT", group, json_body=wish))
+    await _settings(client, name, settings)
+
+
+async def _settings(client: HttpClient, name: str, settings: Mapping[str, object]) -> None:
     wanted = [{"uri": uri, "value": str(value)} for uri, value in settings.items()]
-    checked(await client.request("PUT", f"{group}/desired", json_body={"settings": wanted}))
+    place = f"{PREFIX}/dm/groups/{name}/desired"
+    checked(await client.request("PUT", place, json_body={"settings": wanted}))
 
 
 @dataclass(slots=True)
@@ -88,14 +97,36 @@ async def arrived(chain: Chain, uids: Sequence[str]) -> None:
     Raises:
         TransportTimeoutError: ``demo.arrival``, one is not in time.
     """
+    await _until(chain, [Arrival(uid, [_registered, _met, _configured]) for uid in uids])
+
+
+async def woken(chain: Chain, uids: Sequence[str]) -> None:
+    """Change what is wanted of all DCUs; return when each was woken for it and has it, saying so.
+
+    Raises:
+        TransportTimeoutError: ``demo.arrival``, one is not in time.
+    """
     assert chain.target is not None
-    waiting = [Arrival(uid, [_registered, _met, _configured]) for uid in uids]
+    uri, value = CHANGED
+    async with connected(chain.target) as client:
+        before = {uid: (await _sessions(client, uid))[0]["id"] for uid in uids}
+        await _settings(client, GROUP, {uri: value})
+        began = time.monotonic()
+    chain.say(f"head-end: now wants {uri} to be {value}, and wakes its DCUs")
+    await _until(
+        chain, [Arrival(uid, [partial(_obeyed, after=before[uid], began=began)]) for uid in uids]
+    )
+
+
+async def _until(chain: Chain, waiting: list[Arrival]) -> None:
+    """Return when all have done their steps."""
+    assert chain.target is not None
     try:
         async with connected(chain.target) as client, asyncio.timeout(ARRIVE_S):
             while waiting:
                 chain.processes.check()
                 waiting = [each for each in waiting if not await each.look(client, chain.say)]
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(LOOK_S)
     except TimeoutError:
         late = ", ".join(each.uid for each in waiting)
         raise TransportTimeoutError(
@@ -122,8 +153,7 @@ async def _registered(client: HttpClient, uid: str) -> str | None:
 
 
 async def _met(client: HttpClient, uid: str) -> str | None:
-    found = await get_json(client, "/dm/sessions", device=uid, limit=100)
-    done = [item for item in found["items"] if item["end"] == "done"]
+    done = [item for item in await _sessions(client, uid) if item["end"] == "done"]
     if not done:
         return None
     first = done[-1]
@@ -137,6 +167,30 @@ async def _configured(client: HttpClient, uid: str) -> str | None:
     if tree["known_at"] is None or tree["pending"] or tree["refused"]:
         return None
     return f"configured: {len(wanted)} values of its tree are as wanted"
+
+
+async def _obeyed(client: HttpClient, uid: str, *, after: int, began: float) -> str | None:
+    done = [
+        item
+        for item in await _sessions(client, uid)
+        if item["id"] > after and item["orders"] and item["end"] == "done"
+    ]
+    if not done:
+        return None
+    uri, value = CHANGED
+    tree: dict[str, Any] = await get_json(client, f"/dm/devices/{uid}/tree", below=uri)
+    if [node["value"] for node in tree["nodes"]] != [value]:
+        return None
+    how = "woken by a notification" if done[-1]["notified"] else "came of its own accord"
+    return f"{how}: has it {time.monotonic() - began:.1f} s after it was wanted"
+
+
+async def _sessions(client: HttpClient, uid: str) -> list[dict[str, Any]]:
+    """Return the sessions of a DCU, the latest first."""
+    items: list[dict[str, Any]] = (await get_json(client, "/dm/sessions", device=uid, limit=100))[
+        "items"
+    ]
+    return items
 
 
 async def _collects(client: HttpClient, uid: str) -> str | None:

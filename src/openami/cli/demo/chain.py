@@ -66,7 +66,7 @@ class Chain:
     target: Target | None = None
 
     async def start(self) -> None:
-        """Start everything; returns when the DCUs are configured.
+        """Start everything; returns when the DCUs are configured, and were woken once.
 
         Raises:
             OpenAmiError: a process did not start.
@@ -77,6 +77,7 @@ class Chain:
         await self._make_dcus()
         await self._start_dcus()
         await arrival.arrived(self, self.plan.uids)
+        await arrival.woken(self, self.plan.uids)
 
     async def _start_headend(self) -> None:
         self.say("head-end: making certificates, database, lake and an account")
@@ -170,7 +171,10 @@ class Chain:
                 "--state", str(self.state / uid.lower()),
                 "--clock", self.plan.clock, "--log-level", "info",
             )  # fmt: skip
-            self.say(f"{uid}: starts with its factory identity and that address, nothing else")
+            self.say(
+                f"{uid}: starts with its factory identity, that address and its line:"
+                " no accounts, no meters, no settings"
+            )
 
     def _wanted(self) -> dict[str, object]:
         """Return what DCUs do otherwise because a day passes in minutes."""
