@@ -59,7 +59,11 @@ def dcu_of(running: Process, chain: Path) -> httpx.AsyncClient:
     context = ssl.create_default_context(cafile=str(running.authority))
     context.load_cert_chain(chain)
     return httpx.AsyncClient(
-        base_url=running.device_url, verify=context, trust_env=False, timeout=60
+        base_url=running.device_url,
+        verify=context,
+        trust_env=False,
+        timeout=60,
+        limits=httpx.Limits(max_connections=8),  # as many as one certificate may have
     )
 
 

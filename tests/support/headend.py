@@ -115,6 +115,7 @@ def client_with(
     chain.write_bytes(key + certificate)
     context = trust(running)
     context.load_cert_chain(chain)
+    options.setdefault("limits", httpx.Limits(max_connections=8))
     return httpx.AsyncClient(
         base_url=running.device_url, verify=context, trust_env=False, timeout=60, **options
     )

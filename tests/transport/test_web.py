@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import pytest
 from cryptography import x509
@@ -16,6 +16,7 @@ from openami.core.errors import (
     TransportError,
     TransportTimeoutError,
 )
+from openami.transport.doors import NO_ROOM
 from openami.transport.http import HttpAnswer, HttpClient
 from openami.transport.tcp import listen_tcp, open_tcp
 from openami.transport.tls import PeerCertificate, client_context, server_context
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from openami.transport.channel import Channel
+    from openami.transport.web import HttpServer
 
 
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -198,25 +200,148 @@ async def talk(port: int, request: bytes) -> bytes:
     return answer
 
 
-async def test_connections_that_ask_for_nothing_are_bounded() -> None:
-    async with await serve(app, limits=HttpLimits(connections=2)) as server:
-        idle = [await asyncio.open_connection(server.host, server.port) for _ in range(8)]
-        reads = [asyncio.create_task(reader.read()) for reader, _ in idle]
-        while sum(read.done() for read in reads) < 4:
-            await asyncio.sleep(0.01)
-        for _, writer in idle:
-            writer.close()
-        await asyncio.wait(reads)
-        assert all(read.exception() or not read.result() for read in reads)
+async def test_who_is_in_is_served_while_there_is_room_for_nobody_else() -> None:
+    told: list[tuple[str, str, str]] = []
+    limits = HttpLimits(connections=4)
+    async with (
+        await serve(app, limits=limits, tell=lambda *what: told.append(what)) as server,
+        HttpClient(server.url) as client,
+        Knocker(server) as knocker,
+    ):
+        assert (await client.get("/")).ok
+        held = [await knocker.hold(f"127.0.0.{n}") for n in (2, 3, 4)]
+        assert await knocker.is_closed("127.0.0.5")
+        assert told[0] == ("127.0.0.5", NO_ROOM, "there are as many connections as there may be")
+        assert (await client.get("/")).ok
+        held.pop().close()
+        async with asyncio.timeout(60):
+            while await knocker.is_closed("127.0.0.6"):
+                await asyncio.sleep(0.01)
+        for channel in held:
+            assert await asks(channel)
 
 
-async def test_connections_are_bounded() -> None:
-    async with await serve(app, limits=HttpLimits(connections=2)) as server:
-        first = await open_tcp("127.0.0.1", server.port)
-        async with asyncio.timeout(60), HttpClient(server.url) as client:
-            while (await client.get("/")).status != 503:  # the first is yet to be accepted
-                await asyncio.sleep(0.001)
-        first.close()
+async def test_one_address_has_half_of_the_connections() -> None:
+    told: list[tuple[str, str, str]] = []
+    limits = HttpLimits(connections=4)
+    async with (
+        await serve(app, limits=limits, tell=lambda *what: told.append(what)) as server,
+        Knocker(server) as knocker,
+    ):
+        held = [await knocker.hold("127.0.0.2") for _ in range(2)]
+        assert await knocker.is_closed("127.0.0.2")
+        assert [(who, code) for who, code, _ in told] == [("127.0.0.2", NO_ROOM)]
+        for channel in (*held, await knocker.hold("127.0.0.3")):
+            assert await asks(channel)
+
+
+async def test_the_ninth_connection_of_a_certificate_is_closed(tmp_path: Path) -> None:
+    authority, told = Authority(tmp_path), list[tuple[str, str, str]]()
+    here = authority.issue("server")
+    tls = server_context(here.certificate, here.key, client_authority=authority.certificate)
+    one, other = (
+        client_context(authority.certificate, certificate=made.certificate, key=made.key)
+        for made in (authority.issue(uid, f"urn:openami:dcu:{uid}") for uid in ("D1", "D2"))
+    )
+    async with (
+        await serve(app, tls=tls, tell=lambda *what: told.append(what)) as server,
+        Knocker(server, one) as knocker,
+        Knocker(server, other) as another,
+    ):
+        held = [await knocker.hold() for _ in range(8)]
+        assert await knocker.is_closed()
+        assert [(who, code) for who, code, _ in told] == [("urn:openami:dcu:D1", NO_ROOM)]
+        for channel in (*held, await another.hold()):
+            assert await asks(channel)
+
+
+async def test_who_is_silent_before_tls_is_cut_off(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    here = authority.issue("server")
+    tls = server_context(here.certificate, here.key)
+    limits = HttpLimits(handshake_s=0.05)
+    async with await serve(app, tls=tls, limits=limits) as server, asyncio.timeout(60):
+        silent = [await open_tcp("127.0.0.1", server.port) for _ in range(20)]
+        for channel in silent:
+            assert await ended(channel)
+
+
+async def test_who_is_silent_before_tls_keeps_nobody_out(tmp_path: Path) -> None:
+    """The handshake that has taken longest makes room; there are more than connections, too."""
+    authority = Authority(tmp_path)
+    here = authority.issue("server")
+    tls = server_context(here.certificate, here.key)
+    limits = HttpLimits(connections=4, handshake_s=3600)
+    async with await serve(app, tls=tls, limits=limits) as server, asyncio.timeout(60):
+        silent = [await open_tcp("127.0.0.1", server.port) for _ in range(limits.handshakes + 9)]
+        async with HttpClient(server.url, tls=client_context(authority.certificate)) as client:
+            assert (await client.get("/")).ok
+        for channel in silent[:9]:
+            assert await ended(channel)
+
+
+class Knocker:
+    """Opens connections, and closes them all."""
+
+    def __init__(self, server: HttpServer, tls: Any = None) -> None:
+        self._server, self._tls = server, tls
+        self._opened: list[Streams] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for streams in self._opened:
+            streams.close()
+        await asyncio.sleep(0)
+
+    async def hold(self, host: str = "127.0.0.1") -> Streams:
+        """Return a connection from an address that has been answered, and is kept."""
+        streams = await self._open(host)
+        assert await asks(streams)
+        return streams
+
+    async def is_closed(self, host: str = "127.0.0.1") -> bool:
+        """Tell whether a newcomer gets no answer."""
+        try:
+            return not await asks(await self._open(host))
+        except OSError:
+            return True
+
+    async def _open(self, host: str) -> Streams:
+        server = self._server
+        streams = await asyncio.open_connection(
+            server.host, server.port, local_addr=(host, 0), ssl=self._tls
+        )
+        self._opened.append(Streams(*streams))
+        return self._opened[-1]
+
+
+async def asks(streams: Streams) -> bool:
+    """Ask once; tell whether there was an answer."""
+    try:
+        streams.writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        await streams.reader.readuntil(b"}")
+    except (OSError, asyncio.IncompleteReadError):
+        streams.close()
+        return False
+    return True
+
+
+async def ended(channel: Channel) -> bool:
+    """Tell whether the other end closes, politely or not."""
+    try:
+        return not await channel.read()
+    except TransportError:
+        return True
+
+
+class Streams(NamedTuple):
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    def close(self) -> None:
+        self.writer.transport.abort()
 
 
 async def test_port_in_use_and_host_unknown() -> None:

@@ -22,12 +22,12 @@ from openami.headend.services import Context, build
 from openami.headend.settings import address
 from openami.headend.stores import open_stores
 from openami.transport.clock import SystemClock
+from openami.transport.descriptors import allow_descriptors
 from openami.transport.signals import stop_signals
 from openami.transport.tls import (
     factory_context,
     reload_identity,
     server_context,
-    tell_refused,
     trust_too,
 )
 from openami.transport.web import HttpLimits, serve
@@ -40,14 +40,18 @@ if TYPE_CHECKING:
     from openami.headend.installation import Installation
     from openami.headend.services import Services
     from openami.headend.settings import HeadendSettings
+    from openami.transport.doors import Tell
     from openami.transport.web import HttpServer
 
 log = structlog.get_logger(__name__)
 
-# The application refuses what is too large in JSON; only what is absurd does the transport.
 BACKSTOP: Final = 64 * 2**20
+LISTENERS: Final = ("operator", "device", "security")
 
-REFUSED: Final = "transport.certificate"
+SHARES: Final = (16, 2, 16)
+"""Which part of the descriptors connections of operators, DCUs and devices that register may have:
+half, a sixteenth, a sixteenth, and a sixteenth of these for handshakes. Notifications have a
+quarter; the rest is for files."""
 
 WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not listened on
 
@@ -176,17 +180,22 @@ def _contexts(services: Services) -> tuple[ssl.SSLContext, ssl.SSLContext, ssl.S
         trust_too(devices, pki.devices_pem())
 
     pki.watch_trust(trust)
-    seldom = Seldom()
-    tell_refused(devices, partial(_tell_refused, services, seldom, "device"))
-    tell_refused(security, partial(_tell_refused, services, seldom, "security"))
     return server_context(home.server, home.server), devices, security
 
 
-def _tell_refused(services: Services, seldom: Seldom, listener: str, why: str) -> None:
-    """Take that somebody got no connection: who it was, an unproven certificate does not tell."""
-    services.metrics.refused(REFUSED)
-    if seldom.due((listener, why), services.wall.now()):
-        log.warning("connection refused", listener=listener, message=why, code=REFUSED)
+def _teller(services: Services, listener: str) -> Tell:
+    """Return what takes that somebody got no connection.
+
+    Whose certificate was refused is known by the address: TLS hands over none that it refuses.
+    """
+    seldom = Seldom()
+
+    def tell(peer: str, code: str, why: str) -> None:
+        services.metrics.refused(code)
+        if seldom.due((peer, why), services.wall.now()):
+            log.warning("connection refused", listener=listener, peer=peer, message=why, code=code)
+
+    return tell
 
 
 async def _renew(services: Services, contexts: Iterable[ssl.SSLContext]) -> None:
@@ -211,9 +220,17 @@ async def _listen(
     servers: list[HttpServer] = []
     listens = (settings.listen, settings.device_listen, settings.security_listen)
     octets = (settings.request_octets, settings.batch_octets, settings.request_octets)
-    for app, listen, tls, most in zip(factory(services), listens, contexts, octets, strict=True):
+    each = zip(factory(services), listens, contexts, octets, _connections(settings), strict=True)
+    for (app, listen, tls, most, connections), name in zip(each, LISTENERS, strict=True):
         host, port = address(listen)
-        server = await serve(app, host=host, port=port, tls=tls, limits=_limits(most, settings))
+        limits = HttpLimits(
+            # The application refuses what is too large in JSON; the transport what is absurd.
+            body_octets=most + BACKSTOP,
+            connections=connections,
+            drain_s=settings.drain_s,
+        )
+        tell = _teller(services, name)
+        server = await serve(app, host=host, port=port, tls=tls, limits=limits, tell=tell)
         stack.push_async_callback(server.stop)
         servers.append(server)
         if tls is contexts[1]:  # known before anybody can register
@@ -238,9 +255,17 @@ async def _stop_all(*servers: HttpServer) -> None:
     await asyncio.gather(*(server.stop() for server in servers))
 
 
-def _limits(octets: int, settings: HeadendSettings) -> HttpLimits:
-    """Return the transport's limits: those of a body lie behind the application's own."""
-    return HttpLimits(body_octets=octets + BACKSTOP, drain_s=settings.drain_s)
+def _connections(settings: HeadendSettings) -> tuple[int, ...]:
+    """Return how many connections each listener takes."""
+    descriptors = allow_descriptors()
+    wanted = (settings.connections, settings.device_connections, settings.security_connections)
+    found = tuple(
+        descriptors // share if most is None else most
+        for most, share in zip(wanted, SHARES, strict=True)
+    )
+    if sum(found) > descriptors:
+        log.warning("there are more connections than file descriptors", descriptors=descriptors)
+    return found
 
 
 def _let_go(services: Services) -> None:

@@ -56,6 +56,27 @@ class HeadendSettings(Settings):
         default="127.0.0.1:8445",
         description="HOST:PORT for devices that register, with mutual TLS. Port 0 picks one.",
     )
+    connections: int | None = Field(
+        default=None,
+        ge=4,
+        le=65536,
+        description="Most connections of operators; newcomers beyond are closed, and one address "
+        "has at most half. A sixteenth of the file descriptors if not given.",
+    )
+    device_connections: int | None = Field(
+        default=None,
+        ge=4,
+        le=65536,
+        description="Most connections of DCUs: one of each waits for work, and one certificate has "
+        "at most 8. Half of the file descriptors if not given.",
+    )
+    security_connections: int | None = Field(
+        default=None,
+        ge=4,
+        le=65536,
+        description="Most connections of devices that register, at most 8 with one certificate. A "
+        "sixteenth of the file descriptors if not given.",
+    )
     dm_url: str | None = Field(
         default=None,
         max_length=256,

@@ -11,7 +11,6 @@ from cryptography import x509
 from openami.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 _CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -125,24 +124,6 @@ def factory_context(certificate: Path, key: Path, authorities: bytes) -> ssl.SSL
 def trust_too(context: ssl.SSLContext, authorities: bytes) -> None:
     """Let later handshakes of ``context`` also trust these authorities, in PEM."""
     context.load_verify_locations(cadata=authorities.decode("ascii"))
-
-
-def tell_refused(context: ssl.SSLContext, tell: Callable[[str], None]) -> None:
-    """Have ``tell`` called with the reason for every client that is refused for its certificate."""
-
-    class Told(ssl.SSLObject):
-        def do_handshake(self) -> None:
-            try:
-                super().do_handshake()
-            except ssl.SSLCertVerificationError as error:
-                tell(error.verify_message)
-                raise
-            except ssl.SSLError as error:
-                if error.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
-                    tell("no certificate")
-                raise
-
-    context.sslobject_class = Told
 
 
 def reload_identity(context: ssl.SSLContext, certificate: Path, key: Path) -> None:

@@ -11,18 +11,24 @@ import asyncio
 import contextlib
 import socket
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from openami.core.errors import TransportError
+from openami.transport.doors import Entrance, Room
 from openami.transport.sockets import bind
 from openami.transport.tls import PeerCertificate
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from openami.transport.doors import Tell
+
+    Enter = Callable[[Callable[[], asyncio.Protocol]], Entrance]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +38,10 @@ class HttpLimits:
     Attributes:
         header_octets: of one request, its target among them.
         body_octets: of one request.
-        connections: at a time; more are answered with 503, and more than twice as many are closed
-            before they can ask.
+        connections: at a time; newcomers beyond are closed unheard.
+        of_certificate: connections of one certificate: the few of one client, and those from
+            before its line broke, which are open until they have been idle.
+        handshake_s: how long a client may take over the handshake of TLS: a slow line's, thrice.
         silence_s: how long a client may take over a request's headers, and over each piece of its
             body.
         idle_s: how long a connection is kept open for the next request.
@@ -43,15 +51,31 @@ class HttpLimits:
     header_octets: int = 32 * 1024
     body_octets: int = 64 * 1024 * 1024
     connections: int = 4096
+    of_certificate: int = 8
+    handshake_s: float = 10.0
     silence_s: float = 30.0
     idle_s: float = 75.0
     drain_s: float = 10.0
 
+    @property
+    def of_address(self) -> int:
+        """Connections of one address, where there are no certificates.
+
+        A proxy, or a NAT with a whole office behind it, is one address, and has half; the other
+        half is everybody else's.
+        """
+        return max(1, self.connections // 2)
+
+    @property
+    def handshakes(self) -> int:
+        """Handshakes under way at a time, beside the connections.
+
+        Of thirty thousand devices that come back at once, it is as many as come in some seconds.
+        """
+        return max(16, self.connections // 16)
+
 
 DEFAULT_LIMITS: Final = HttpLimits()
-SPARE: Final = 2
-"""How many times the connections there may be until even the answer 503 is too much: each holds a
-file descriptor and, with TLS, tens of kilobytes, whether it asks for anything or not."""
 
 _REFUSALS: Final = {
     413: (b"Content Too Large", b"the body is too large"),
@@ -67,6 +91,7 @@ class _Protocol(HttpToolsProtocol):
     """uvicorn's protocol with limits and the peer's certificate."""
 
     limits: HttpLimits = DEFAULT_LIMITS
+    room: Room
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
         peer = PeerCertificate.of(transport.get_extra_info("ssl_object"))
@@ -77,13 +102,16 @@ class _Protocol(HttpToolsProtocol):
         self._in_headers = True
         self._silence: asyncio.TimerHandle | None = None
         super().connection_made(transport)
-        if len(self.connections) > SPARE * self.limits.connections:
+        self._place = self.room.enter(peer, self.client[0] if self.client else "")
+        if self._place is None:
             transport.abort()
             return
         self._await_octets()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        if self._place is not None:
+            self.room.leave(self._place)
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
@@ -95,7 +123,7 @@ class _Protocol(HttpToolsProtocol):
             self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        if self._refusal:
+        if self._refusal or self._place is None:
             return
         if self._silence is not None and not self._in_headers:
             self._await_octets()
@@ -176,23 +204,38 @@ class _Protocol(HttpToolsProtocol):
 class _Uvicorn(uvicorn.Server):
     """uvicorn's server as a guest in somebody else's loop: signals are the host's."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, enter: Enter) -> None:
         super().__init__(config)
+        self.servers = []
         self.tried = asyncio.Event()
+        self._enter = enter
+        self._entrance: Entrance | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        del sockets  # the entrance has it
         try:
-            await super().startup(sockets)
-        except SystemExit as exc:
-            raise TransportError(
-                "the application did not start", code="transport.application"
-            ) from exc
+            await self.lifespan.startup()
+            if self.lifespan.should_exit:
+                raise TransportError("the application did not start", code="transport.application")
+            self._entrance = self._enter(self._protocol)
+            self.started = True
         finally:
             self.tried.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._entrance is not None:
+            await self._entrance.stop()
+        await super().shutdown(sockets)
+
+    def _protocol(self) -> asyncio.Protocol:
+        made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg] # as uvicorn does
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
 
 
 class HttpServer:
@@ -252,6 +295,7 @@ async def serve(
     port: int = 0,
     tls: ssl.SSLContext | None = None,
     limits: HttpLimits = DEFAULT_LIMITS,
+    tell: Tell = lambda _peer, _code, _message: None,
 ) -> HttpServer:
     """Serve an ASGI application and return when it takes requests.
 
@@ -261,14 +305,17 @@ async def serve(
         port: 0: any free one.
         tls: see ``tls.server_context``; None: plain HTTP.
         limits: of each client.
+        tell: called for who gets no connection, with the certificate's names or the address, a code
+            and a reason: ``transport.full``, ``transport.certificate``.
 
     Raises:
         TransportError: ``transport.in-use``, ``transport.denied``, ``transport.application``, ….
     """
     listener = bind(host, port, socket.SOCK_STREAM)
+    room = Room(limits, tell)
     config = uvicorn.Config(
         app,
-        http=type("Protocol", (_Protocol,), {"limits": limits}),
+        http=type("Protocol", (_Protocol,), {"limits": limits, "room": room}),
         ws="none",
         loop="none",
         lifespan="auto",
@@ -276,11 +323,10 @@ async def serve(
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        limit_concurrency=limits.connections,
         timeout_keep_alive=int(limits.idle_s),
         timeout_graceful_shutdown=int(limits.drain_s),
-        ssl_context_factory=None if tls is None else lambda _config, _default: tls,
     )
-    server = HttpServer(_Uvicorn(config), listener, tls=tls is not None)
+    enter = partial(Entrance, listener, tls=tls, limits=limits, room=room, tell=tell)
+    server = HttpServer(_Uvicorn(config, enter), listener, tls=tls is not None)
     await server.started()
     return server
