@@ -236,6 +236,9 @@ def test_verdicts() -> None:
     assert judge(three, 507, dict.fromkeys(("./AMI/a", "./AMI/b", "./AMI/c"), 216)) == Verdict(
         refused=together, together=True
     )
+    # Numbers of successes that are none: not executed, rolled back.
+    for spared in (215, 216):
+        assert judge((a,), spared, {a.uri: spared}).refused == (Refusal(a, spared),)
     assert judge(three, 413, {}).refused == tuple(Refusal(step, 413) for step in three)
     # A single one needs no parts, and is never tried again.
     assert judge((a,), 405, {}) == Verdict(refused=(Refusal(a, 405),))
@@ -331,6 +334,15 @@ def test_answers_change_what_is_known() -> None:
         ).changes
         == ()
     )
+
+
+@pytest.mark.parametrize("status", [215, 216])
+def test_what_was_not_done_because_of_others_is_not_known_as_done(status: int) -> None:
+    before = known(KnownNode(WINDOW, "int", "1", "Get=*", 1.0))
+    outcome = Outcome(Setting(WINDOW, "int", "7"), status, "job j1")
+    lesson = settle("D1", before, [outcome], now=9.0)
+    assert [node.value for node in lesson.kept] in ([], ["1"])
+    assert [change.status for change in lesson.changes] == [status]
 
 
 def test_refusals_of_wishes_are_remembered_and_those_of_jobs_are_told() -> None:

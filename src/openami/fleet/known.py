@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 NO_ANSWER: Final = 0
 _OK: Final = 200
 _SUCCESS: Final = range(200, 300)
+SPARED: Final = frozenset({215, 216})
+"""Not executed, and rolled back: others failed, and so this was not done either, though the numbers
+are those of successes (OMA DM RepPro 1.2, clause 6.6.3)."""
+
+
+def succeeded(status: int) -> bool:
+    """Tell whether a device has done what it answers with this status."""
+    return status in _SUCCESS and status not in SPARED
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +110,7 @@ def settle(
     """
     lessons = [
         _taken(uid, before, outcome, now)
-        if outcome.status in _SUCCESS
+        if succeeded(outcome.status)
         else _refused(uid, before.get(outcome.setting.uri), outcome, now)
         for outcome in outcomes
         if outcome.status != NO_ANSWER

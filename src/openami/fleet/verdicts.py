@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from openami.fleet.desired import Refusal, StepKind
-from openami.fleet.known import NO_ANSWER
+from openami.fleet.known import NO_ANSWER, SPARED, succeeded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from openami.fleet.desired import Step
 
-_SUCCESS: Final = range(200, 300)
-# Not executed and rolled back: it was the others that failed (OMA DM RepPro 1.2, clause 6.6.3).
-_SPARED: Final = frozenset({215, 216})
 # No answer, a timeout, a full device, a store that failed: the value itself was not looked at.
 _UNHEARD: Final = frozenset({NO_ANSWER, 408, 420, 510})
 _NOT_FOUND: Final = 404
@@ -56,7 +53,7 @@ def judge(
         parts: the status of each, by address, as far as told.
         looked: the tree was looked at just before, so nobody is mistaken about it.
     """
-    if status in _SUCCESS:
+    if succeeded(status):
         return Verdict(done=tuple(steps))
     told = {step.uri: parts.get(step.uri, status if len(steps) == 1 else 0) for step in steps}
     if _ROLLBACK_FAILED in {status, *told.values()}:
@@ -65,7 +62,7 @@ def judge(
     wrong = {
         uri: found
         for uri, found in told.items()
-        if found and found not in _SUCCESS and found not in _SPARED
+        if found and found not in SPARED and not succeeded(found)
     }
     if not _UNHEARD.isdisjoint({status, *wrong.values()}):
         return Verdict(unsure=True)
