@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 from itertools import chain, repeat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.dm_wire import DictGate, Wire, account, order, read
 
 from openami.omadm.auth import Scheme
+from openami.omadm.codes import AlertCode
 from openami.omadm.messages.media import MediaType
-from openami.omadm.messages.model import Add, Atomic, Delete, Get, Item, Location, Replace
+from openami.omadm.messages.model import (
+    Add,
+    Alert,
+    Atomic,
+    Copy,
+    Delete,
+    Exec,
+    Get,
+    Item,
+    Location,
+    Meta,
+    Replace,
+    Sequence,
+)
 from openami.omadm.session.client import ATTEMPTS
-from openami.omadm.session.events import NO_ANSWER, End, Order
+from openami.omadm.session.events import NO_ANSWER, AlertReceived, End, Order
 from openami.omadm.session.numbering import walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
 URIS = st.sampled_from([f"./N{number}" for number in range(4)])
 # Any characters that XML has, and octets that are no text, so that both encodings carry them.
@@ -43,7 +57,7 @@ def bounded(faults: list[str]) -> Iterator[str]:
 
 
 def expected(
-    commands: Sequence[tuple[type, str, str | bytes | None]],
+    commands: Iterable[tuple[type, str, str | bytes | None]],
 ) -> tuple[dict[str, str | bytes], list[tuple[int, tuple[str | bytes, ...]]]]:
     """Return the tree and the answers that commands come to, one after the other."""
     nodes: dict[str, str | bytes] = {}
@@ -168,6 +182,131 @@ def test_an_atomic_is_whole_or_nothing(
     assert statuses[:failed] == [216] * failed
     assert statuses[failed] in {404, 418}
     assert statuses[failed + 1 :] == [215] * (len(commands) - failed - 1)
+
+
+STEPS = st.one_of(
+    st.tuples(st.sampled_from([Add, Replace, Delete, Get, Exec]), URIS),
+    st.tuples(st.just(Copy), st.tuples(URIS, URIS)),
+)
+
+
+def step_of(kind: type, where: Any) -> Add | Replace | Delete | Get | Exec | Copy:
+    """Return a command as a Sequence holds it."""
+    if kind is Exec:
+        return Exec(0, Item(Location(where), data="now"))
+    if kind is Copy:
+        source, target = where
+        return Copy(0, (Item(Location(target), Location(source)),))
+    data = "new" if kind in {Add, Replace} else None
+    command: Add | Replace | Delete | Get = kind(0, (Item(Location(where), data=data),))
+    return command
+
+
+def carry_out(nodes: dict[str, str | bytes], kind: type, where: Any) -> int:
+    """Do a step with the nodes of a simple reference; return its status."""
+    if kind is Exec:
+        return 202 if where in nodes else 404
+    if kind is Copy:
+        source, target = where
+        nodes[target] = nodes[source]
+        return 200
+    if (where in nodes) is (kind is Add):
+        return 418 if kind is Add else 404
+    if kind is Delete:
+        del nodes[where]
+    elif kind is not Get:
+        nodes[where] = "new"
+    return 200
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.lists(STEPS, min_size=1, max_size=5), max_size=4),
+    st.booleans(),
+    FAULTS,
+    SIZES,
+    SIZES,
+)
+def test_what_runs_in_sequence_runs_once_and_in_order(
+    sequences: list[list[tuple[type, Any]]],
+    together: bool,
+    faults: list[str],
+    client_size: int,
+    server_size: int,
+) -> None:
+    """Sequence, Copy and Exec: what was executed twice would be done twice."""
+    before: dict[str, str | bytes] = {f"./N{number}": f"old{number}" for number in range(4)}
+    # The simple tree has no answer to a Copy of what is not there.
+    kinds = [(kind, where) for steps in sequences for kind, where in steps]
+    keep = any(kind is Copy for kind, _ in kinds)
+    sequences = [[s for s in steps if not (keep and s[0] is Delete)] for steps in sequences]
+    sequences = [steps for steps in sequences if steps]
+    orders = [
+        Order(str(n), Sequence(0, tuple(step_of(*step) for step in steps)))
+        if together
+        else Order(str(n), step_of(*steps[0]))
+        for n, steps in enumerate(sequences)
+    ]
+    done = [step for steps in sequences for step in (steps if together else steps[:1])]
+    wire = Wire(
+        orders=orders,
+        gate=DictGate(dict(before)),
+        client_size=client_size,
+        server_size=server_size,
+        faults=bounded(faults),
+    )
+    wire.run()
+    assert {end.end for end in wire.ends} == {End.DONE}
+    nodes = dict(before)
+    statuses = [carry_out(nodes, *step) for step in done]
+    assert wire.gate.nodes == nodes
+    targets = [where[1] if kind is Copy else where for kind, where in done]
+    names = [kind.__name__ for kind, _ in done]
+    assert wire.gate.performed == list(zip(names, targets, strict=True))
+    told = [
+        part.status
+        for n in range(len(sequences))
+        for part in wire.done[str(n)].parts
+        if part.command != "Sequence"
+    ]
+    assert told == statuses
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 40), LONG.filter(bool)), max_size=5),
+    st.lists(COMMANDS, max_size=4),
+    FAULTS,
+    SIZES,
+)
+def test_an_alert_is_heard_once(
+    alerts: list[tuple[int, str]],
+    commands: list[tuple[type, str, str | bytes | None]],
+    faults: list[str],
+    size: int,
+) -> None:
+    """What it has to say goes out before it knows how much a server takes: that is the most."""
+    said = [
+        Alert(0, AlertCode.GENERIC, (Item(meta=Meta("chr", "urn:x:told"), data=text),), f"job{n}")
+        for n, text in alerts
+    ]
+    orders = [order(str(n), kind, uri, data) for n, (kind, uri, data) in enumerate(commands)]
+    wire = Wire(
+        orders=orders,
+        client_size=size,
+        faults=bounded(faults),
+    )
+    for alert in said:
+        wire.client.say(alert)
+    wire.run()
+    assert {end.end for end in wire.ends} == {End.DONE}
+    heard = [event.alert for event in wire.server_events if isinstance(event, AlertReceived)]
+    assert [(one.correlator, one.items[0].data) for one in heard] == [
+        (one.correlator, one.items[0].data) for one in said
+    ]
+    nodes, answers = expected(commands)
+    assert wire.gate.nodes == nodes
+    assert [wire.done[str(n)].status for n in range(len(commands))] == [code for code, _ in answers]
 
 
 def test_a_server_that_never_answers() -> None:
