@@ -389,6 +389,20 @@ def test_pem_of_an_identity() -> None:
             c.Identity.from_pem(text)
 
 
+def test_another_version_is_no_request_and_no_certificate() -> None:
+    """The library has an error of its own for it, that is no ValueError."""
+    request = make_request("D1", KEY)
+    assert b"\x02\x01\x00" in request
+    with pytest.raises(SecurityError) as caught:
+        read_request(request.replace(b"\x02\x01\x00", b"\x02\x01\x01", 1))
+    assert caught.value.code == "certificate.request"
+    der = LDEVID.public_bytes(serialization.Encoding.DER)
+    assert b"\xa0\x03\x02\x01\x02" in der
+    with pytest.raises(SecurityError) as caught:
+        c.load_certificate(der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x05", 1))
+    assert caught.value.code == "certificate.form"
+
+
 def test_load_certificate() -> None:
     der = LDEVID.public_bytes(serialization.Encoding.DER)
     assert c.load_certificate(der) == LDEVID

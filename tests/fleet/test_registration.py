@@ -33,6 +33,7 @@ from openami.fleet.registration import (
 E, F, K, G, D = (bytes([n]) * 16 for n in range(1, 6))
 CLAIM = Claim(E, F, K, "Maker", "OA-DCU", "1", "0.2", 1000.0)
 OTHER = replace(CLAIM, exchange=b"other exchange..")
+NOW = 1_800_000_000.0
 HOLD = RegistrationPolicy()
 STRICT = RegistrationPolicy(hold_unexpected=False)
 OFFER = Offer(D, 2000.0, Issued(7, K))
@@ -150,7 +151,7 @@ def test_both_of_two_stay_out_until_a_person_decides() -> None:
     assert not suspects(refusal(None, Reason.UNKNOWN))
     assert not suspects(a.retire(LIVE))
     assert blocked is not None
-    assert a.renew(blocked, shown=7, key=K).reason is Reason.TWICE
+    assert a.renew(blocked, shown=7, key=K, now=NOW).reason is Reason.TWICE
     assert a.fetch(blocked, exchange=E, factory=F, grant=G, now=0).reason is Reason.TWICE
     refused = a.refuse(blocked)
     assert refused.effects == (Suspend(), Revoke(7, "privilegeWithdrawn"))
@@ -233,19 +234,52 @@ def test_accounts_are_live_once() -> None:
 
 
 def test_renewal() -> None:
-    assert a.renew(None, shown=7, key=K).reason is Reason.UNKNOWN
-    assert a.renew(LIVE, shown=6, key=K).reason is Reason.CERTIFICATE
-    assert a.renew(NEW, shown=7, key=K).reason is Reason.CERTIFICATE
-    assert a.renew(LIVE, shown=7, key=K) == Ruling(Verdict.AGAIN, LIVE)
-    assert a.renew(LIVE, shown=7, key=G) == Ruling(Verdict.MAKE, LIVE)
+    assert a.renew(None, shown=7, key=K, now=NOW).reason is Reason.UNKNOWN
+    assert a.renew(LIVE, shown=6, key=K, now=NOW).reason is Reason.CERTIFICATE
+    assert a.renew(NEW, shown=7, key=K, now=NOW).reason is Reason.CERTIFICATE
+    assert a.renew(LIVE, shown=7, key=K, now=NOW) == Ruling(Verdict.AGAIN, LIVE)
+    assert a.renew(LIVE, shown=7, key=G, now=NOW) == Ruling(Verdict.MAKE, LIVE)
     second = a.renewed(LIVE, Issued(8, G)).registration
     assert second is not None
-    assert a.renew(second, shown=7, key=G) == Ruling(Verdict.AGAIN, second)
-    assert a.renew(second, shown=6, key=G).reason is Reason.CERTIFICATE
-    third = a.renew(second, shown=8, key=D)
+    assert a.renew(second, shown=7, key=G, now=NOW) == Ruling(Verdict.AGAIN, second)
+    assert a.renew(second, shown=6, key=G, now=NOW).reason is Reason.CERTIFICATE
+    third = a.renew(second, shown=8, key=D, now=NOW)
     assert third.effects == (Revoke(7, "superseded"),)
     assert third.registration is not None
-    assert a.renew(third.registration, shown=7, key=D).reason is Reason.CERTIFICATE
+    assert a.renew(third.registration, shown=7, key=D, now=NOW).reason is Reason.CERTIFICATE
+
+
+def test_a_device_renews_once_an_hour_or_near_the_end_of_its_certificate() -> None:
+    """However often it asks; and the same request is answered the same, however soon."""
+    year = 365 * 86_400.0
+    first = a.renewed(LIVE, Issued(8, G, NOW, NOW + year)).registration
+    assert first is not None
+    soon = NOW + a.RENEWAL_S - 1
+    again = a.renew(first, shown=7, key=G, now=soon)
+    assert again == Ruling(Verdict.AGAIN, first)
+    refused = a.renew(first, shown=8, key=D, now=soon)
+    assert (refused.verdict, refused.reason) == (Verdict.REFUSED, Reason.SOON)
+    assert refused.effects == (Revoke(7, "superseded"),)  # it has shown the new one all the same
+    shown = refused.registration
+    assert shown == replace(first, previous=None)
+    assert a.renew(shown, shown=8, key=G, now=soon) == Ruling(Verdict.AGAIN, shown)
+    assert a.renew(shown, shown=8, key=D, now=soon + 1) == Ruling(Verdict.MAKE, shown)
+
+
+@pytest.mark.parametrize(
+    ("after", "lasts", "wait"),
+    [
+        (0.0, 86_400.0, 3600.0),
+        (3599.0, 86_400.0, 1.0),
+        (3600.0, 86_400.0, 0.0),
+        (0.0, 600.0, 300.0),  # one that an authority's end has cut short
+        (300.0, 600.0, 0.0),
+        (-86_400.0, 86_400.0, 0.0),  # our clock was set back
+    ],
+)
+def test_when_a_certificate_may_be_renewed(after: float, lasts: float, wait: float) -> None:
+    assert a.renewable_in(Issued(8, G, NOW, NOW + lasts), NOW + after) == wait
+    assert a.renewable_in(Issued(8, G), NOW) == 0
 
 
 def test_opening_a_live_device() -> None:
@@ -270,7 +304,7 @@ def test_retirement_is_for_good() -> None:
     retired = a.retire(registration)
     assert retired.effects == (Suspend(), *(Revoke(n, "cessationOfOperation") for n in (5, 4, 7)))
     assert retired.registration is not None
-    assert a.renew(retired.registration, shown=5, key=K).reason is Reason.RETIRED
+    assert a.renew(retired.registration, shown=5, key=K, now=NOW).reason is Reason.RETIRED
     for decide in (a.approve, a.refuse, a.reopen, a.keep, a.retire):
         with pytest.raises(ConflictError) as caught:
             decide(retired.registration)

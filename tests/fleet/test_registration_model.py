@@ -120,7 +120,7 @@ class Registrations(RuleBasedStateMachine):
     def renew(self, back: bool, key: bytes) -> None:
         known = self.registration
         shown = (known.previous if back else known.certificate) if known else None
-        ruling = a.renew(known, shown=shown.serial if shown else 0, key=key)
+        ruling = a.renew(known, shown=shown.serial if shown else 0, key=key, now=0)
         self.take(ruling)
         if ruling.verdict is Verdict.MAKE and self.registration is not None:
             self.take(a.renewed(self.registration, self.issue(key)))

@@ -14,6 +14,7 @@ from threading import Event
 from typing import TYPE_CHECKING, cast
 
 import pytest
+import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.registering import DAY, FolderOffice, Killer, Mortal
@@ -28,9 +29,12 @@ from openami.fleet.devices import Device as Registered
 from openami.fleet.devices import DeviceKind, LifecycleState
 from openami.fleet.expected import Approval, ExpectedDevice
 from openami.headend.errors import BusyError
+from openami.headend.security import renewals as hasty
+from openami.headend.security.alarms import Alarms
 from openami.headend.security.changes import TRIES
 from openami.headend.security.offers import OFFER
 from openami.headend.security.registrations import Registrations
+from openami.headend.security.renewals import Renewals
 from openami.ssmp import messages as m
 from openami.ssmp.client import Client, Step, begin
 
@@ -209,6 +213,68 @@ def test_a_server_killed_at_any_commit_renews_a_certificate(
     assert leaf.serial_number in good
     assert c.load_certificate(old).serial_number not in good
     assert killer.killed is (chance_number < 6), "every chance is to be tried"
+
+
+def renew(device: Device, mortal: Mortal, number: int) -> m.Message:
+    """Let a live device ask for its next certificate; return the answer."""
+    device.boot()
+    device.client.renew(chance(number), make_request("D1", make_key()))
+    while device.client.next_event() is not None:
+        continue
+    before, device.disk = device.disk, device.client.state.encode()
+    asked = device.client.next_request(device.now)
+    assert asked is not None
+    answer = m.decode(mortal.answer(asked, device.peer(), now=device.now))
+    device.disk = before
+    return answer
+
+
+def test_a_device_that_renews_as_fast_as_it_can_gets_two_certificates_an_hour(
+    mortal: Mortal,
+) -> None:
+    """The flood of whoever holds an operational certificate: bounded, and told."""
+    device = live(mortal)
+    device.client.renew(chance(9), make_request("D1", make_key()))
+    device.client.next_event()
+    device.disk = device.client.state.encode()
+    device.round(mortal)
+    assert step(device) is Step.LIVE
+    mortal.office.registrar.shown("D1", c.load_certificate(device.state.chain[0]).serial_number)
+    written = len(mortal.office.store.audit.list(limit=1000).items)
+    with structlog.testing.capture_logs() as logs:
+        for number in range(30):
+            answer = renew(device, mortal, 10 + number)
+            assert isinstance(answer, m.Refused)
+            assert (answer.reason, answer.retry) == (m.Reason.SOON, 3600)
+    assert len(mortal.office.store.certificates.list(subject="D1").items) == 2
+    assert len(mortal.office.store.audit.list(limit=1000).items) == written
+    (alarm,) = mortal.office.store.alarms.list().items
+    assert (alarm.code, alarm.subject) == ("registration.renewals", "dcu-D1")
+    assert len([one for one in logs if one["event"] == "renews too soon"]) == 1
+    device.now += 3600
+    assert isinstance(renew(device, mortal, 50), m.Renewed)
+
+
+def test_who_renews_too_soon_once_or_twice_is_no_alarm(mortal: Mortal) -> None:
+    office = mortal.office
+    renewals = Renewals(Alarms(office.store.alarms, bus=office.bus, wall=office.clock))
+    for _ in range(5):
+        for _ in range(2):
+            renewals.refused("D1", wait=60, now=NOW)
+        renewals.renewed("D1")
+    renewals.renewed("D2")
+    assert office.store.alarms.list().items == ()
+
+
+def test_who_renews_too_soon_takes_no_memory(
+    mortal: Mortal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hasty, "REMEMBERED", 2)
+    office = mortal.office
+    renewals = Renewals(Alarms(office.store.alarms, bus=office.bus, wall=office.clock))
+    for number in range(5):
+        renewals.refused(f"D{number}", wait=60, now=NOW)
+    assert len(renewals._hasty) == 2
 
 
 @pytest.mark.parametrize("fault", Fault)

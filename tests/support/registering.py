@@ -14,6 +14,7 @@ from openami.core.clock import ManualClock
 from openami.crypto import certificates as c
 from openami.fleet.registration import RegistrationPolicy
 from openami.headend.bus import LocalBus
+from openami.headend.security.alarms import Alarms
 from openami.headend.security.changes import Changes
 from openami.headend.security.offers import ACCOUNT, OFFER, Offers
 from openami.headend.security.registrar import Registrar, Terms
@@ -100,6 +101,7 @@ class FolderOffice:
             self.store.expected,
             offers,
             Issuer(self.store),
+            Alarms(self.store.alarms, bus=self.bus, wall=self.clock),
             terms=terms,
         )
         self.registrar.manage_at(URL)

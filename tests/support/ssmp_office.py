@@ -199,7 +199,7 @@ class Office:
         self, peer: Peer, message: m.Renew, asked: Asked, *, now: float
     ) -> m.Renewed | m.Refused:
         ruling = admission.renew(
-            self.registrations.get(peer.uid), shown=peer.serial, key=asked.fingerprint
+            self.registrations.get(peer.uid), shown=peer.serial, key=asked.fingerprint, now=now
         )
         self._commit(ruling)
         if ruling.verdict is r.Verdict.REFUSED:
@@ -209,7 +209,9 @@ class Office:
         if ruling.verdict is r.Verdict.MAKE:
             serial = next(self.numbers)
             self._issue(peer.uid, asked.key, serial, now)
-            made = admission.renewed(registration, r.Issued(serial, asked.fingerprint))
+            made = admission.renewed(
+                registration, r.Issued(serial, asked.fingerprint, now, now + 365 * DAY)
+            )
             self._commit(made)
             registration = made.registration
             assert registration is not None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from openami.headend.management import watch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "src/openami"
@@ -28,23 +28,35 @@ def raised() -> set[str]:
 
 def codes_of(file: Path) -> Iterator[str]:
     tree = ast.parse(file.read_text())
-    constants = {
-        name.id: node.value.value
-        for node in tree.body
-        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Constant)
-        for name in (node.targets if isinstance(node, ast.Assign) else [node.target])
-        if isinstance(name, ast.Name)
-    }
+    raising = dict(RAISING)
+    for function in (node for node in tree.body if isinstance(node, ast.FunctionDef)):
+        names = [argument.arg for argument in function.args.args]
+        for code in codes_in(function, RAISING):
+            if isinstance(code, ast.Name) and code.id in names:  # it passes on what it is given
+                raising[function.name] = names.index(code.id)
+    for code in codes_in(tree, raising):
+        if isinstance(code, ast.Constant):
+            yield str(code.value)
+        elif (found := constant(tree, code)) is not None:
+            yield found
+        elif raising == RAISING:
+            yield from BY_TABLE[file.name, ast.unparse(code)]
+
+
+def codes_in(tree: ast.AST, raising: Mapping[str, int]) -> Iterator[ast.expr]:
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
         called = getattr(call.func, "attr", getattr(call.func, "id", ""))
-        if called in RAISING:
-            code = call.args[RAISING[called]]
-            if isinstance(code, ast.Constant):
-                yield str(code.value)
-            elif isinstance(code, ast.Name) and code.id in constants:
-                yield str(constants[code.id])
-            else:
-                yield from BY_TABLE[file.name, ast.unparse(code)]
+        if called in raising:
+            yield call.args[raising[called]]
+
+
+def constant(tree: ast.Module, code: ast.expr) -> str | None:
+    for node in tree.body:
+        if isinstance(node, ast.AnnAssign | ast.Assign) and isinstance(node.value, ast.Constant):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if ast.unparse(code) in map(ast.unparse, targets):
+                return str(node.value.value)
+    return None
 
 
 def test_the_page_explains_every_alarm_and_no_other() -> None:

@@ -260,7 +260,7 @@ def load_certificate(der: bytes) -> Certificate:
         raise SecurityError("a certificate larger than we take", code="certificate.form")
     try:
         return x509.load_der_x509_certificate(der)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise SecurityError("not a certificate", code="certificate.form") from error
 
 

@@ -59,7 +59,7 @@ def _proven(
         key = request.public_key()
         # RFC 2986 4.2: the signature proves that the sender holds the private key.
         proven = request.is_signature_valid
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
         raise _not_a_request() from None
     if not (
         isinstance(key, ec.EllipticCurvePublicKey)

@@ -36,6 +36,14 @@ from openami.fleet.registration import (
 if TYPE_CHECKING:
     from openami.fleet.expected import ExpectedDevice
 
+RENEWAL_S: Final = 3600.0
+"""Between two renewals of one device: each leaves a revoked certificate, which is kept and listed
+until its end, so that a device could fill a head-end with them."""
+
+RENEWABLE_LEFT: Final = 1 / 2
+"""Of a certificate's life: with no more left it is renewed at once. Devices renew when a third is
+left; the rest is room for their clocks."""
+
 # A list that is imported later, or mended, lets these in without a person.
 _OPEN_TO_THE_LIST: Final = frozenset({Reason.NOT_EXPECTED, Reason.MISMATCH})
 
@@ -133,25 +141,28 @@ def acknowledge(
     return Ruling(Verdict.CONFIRMED, *_confirm(registration, offer))
 
 
-def renew(registration: Registration | None, *, shown: int, key: bytes) -> Ruling:
+def renew(registration: Registration | None, *, shown: int, key: bytes, now: float) -> Ruling:
     """Decide on a device that asks for its next certificate.
 
     Args:
         registration: the device's.
         shown: the serial number of the certificate with which it connected.
         key: the SHA-256 of the key that is to be certified.
+        now: seconds UTC.
 
     ``MAKE``: call ``renewed`` with what was issued. ``AGAIN``: the answer to the same request was
     lost; send the certificate that there is.
     """
-    if registration is None:
-        return refusal(None, Reason.UNKNOWN)
-    if registration.standing in SHUT:
-        return refusal(registration, SHUT[registration.standing])
+    if registration is None or registration.standing in SHUT:
+        shut = None if registration is None else SHUT[registration.standing]
+        return refusal(registration, shut or Reason.UNKNOWN)
     good, previous = registration.certificate, registration.previous
     if good is not None and shown == good.serial:
-        verdict = Verdict.AGAIN if equal(good.key, key) else Verdict.MAKE
-        return replace(show(registration, shown), verdict=verdict)
+        ruling = show(registration, shown)
+        again, soon = equal(good.key, key), renewable_in(good, now) > 0
+        if soon and not again:
+            return replace(ruling, verdict=Verdict.REFUSED, reason=Reason.SOON)
+        return replace(ruling, verdict=Verdict.AGAIN if again else Verdict.MAKE)
     if good is None or previous is None or shown != previous.serial:
         return refusal(registration, Reason.CERTIFICATE)
     if equal(good.key, key):
@@ -159,6 +170,14 @@ def renew(registration: Registration | None, *, shown: int, key: bytes) -> Rulin
     # One device keeps the key it asked for. Another key after the old certificate was used up
     # means that two hold it.
     return suspect(registration, None)
+
+
+def renewable_in(good: Issued, now: float) -> float:
+    """Return the seconds until a certificate may be renewed; 0 where it may be now."""
+    if now < good.renewed:  # our clock was set back: nobody waits for it to come there again
+        return 0.0
+    late = good.ends - RENEWABLE_LEFT * (good.ends - good.renewed)
+    return max(0.0, min(good.renewed + RENEWAL_S, late) - now)
 
 
 def renewed(registration: Registration, issued: Issued) -> Ruling:

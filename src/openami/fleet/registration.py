@@ -91,6 +91,7 @@ class Reason(StrEnum):
     UNKNOWN = "nothing is known of this"
     RETIRED = "the device is retired"
     CERTIFICATE = "not with this certificate"
+    SOON = "the certificate was renewed a short while ago"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +122,19 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """An operational certificate: its serial number, and the SHA-256 of its key."""
+    """An operational certificate.
+
+    Args:
+        serial: its number.
+        key: the SHA-256 of its key.
+        renewed: when it took the place of the one before; 0 for one that came by registering.
+        ends: until when it is good; as ``renewed``.
+    """
 
     serial: int
     key: bytes
+    renewed: float = 0.0
+    ends: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,14 +123,14 @@ def build(context: Context, stores: Stores) -> Services:
     devices, audit, vault = stores.devices, stores.audit, stores.vault
     ownership = Ownership(devices, clock=clock)
     pki = Pki.open(home, stores.certificates, vault, settings=settings, wall=wall)
-    registrar, registrations = _registration(context, stores, pki)
+    alarms = Alarms(stores.alarms, bus=bus, wall=wall)
+    registrar, registrations = _registration(context, stores, pki, alarms)
     registry = Registry(
         devices, audit, ownership, bus=bus, clock=clock, wall=wall, pki=pki,
         registrations=registrations,
     )  # fmt: skip
     credentials = Credentials(devices, vault, audit, ownership, wall=wall)
     reports = Reports(devices, ownership, credentials, bus=bus, clock=clock)
-    alarms = Alarms(stores.alarms, bus=bus, wall=wall)
     statistics = _statistics(context, stores, reports)
     services = Services(
         settings=settings,
@@ -209,7 +209,9 @@ def _management(context: Context, stores: Stores, alarms: Alarms) -> Management:
     )
 
 
-def _registration(context: Context, stores: Stores, pki: Pki) -> tuple[Registrar, Registrations]:
+def _registration(
+    context: Context, stores: Stores, pki: Pki, alarms: Alarms
+) -> tuple[Registrar, Registrations]:
     settings, offers = context.settings, Offers(stores.vault)
     changes = Changes(
         stores.registrations,
@@ -226,7 +228,7 @@ def _registration(context: Context, stores: Stores, pki: Pki) -> tuple[Registrar
         refused_s=settings.refused_retry_s,
         policy=RegistrationPolicy(hold_unexpected=settings.hold_unexpected),
     )
-    registrar = Registrar(changes, stores.expected, offers, pki, terms=terms)
+    registrar = Registrar(changes, stores.expected, offers, pki, alarms, terms=terms)
     registrations = Registrations(
         changes, stores.registrations, stores.expected, pki, wall=context.wall
     )

@@ -48,6 +48,7 @@ class Reason(IntEnum):
     RETIRED = 9
     CERTIFICATE = 10
     REQUEST = 11
+    SOON = 12
 
 
 @dataclass(frozen=True, slots=True)

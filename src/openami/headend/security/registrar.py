@@ -9,6 +9,7 @@ what the database says. What nothing names is taken away when the accounts becom
 from __future__ import annotations
 
 import hashlib
+import math
 import secrets
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol, cast
@@ -37,6 +38,7 @@ from openami.fleet.registration import (
     Verdict,
 )
 from openami.headend.security.changes import TRIES, busy
+from openami.headend.security.renewals import Renewals
 from openami.ssmp import messages as m
 from openami.ssmp.bootstrap import BootstrapBlock, address_in
 
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
 
     from openami.fleet.registration import ExpectedStore
+    from openami.headend.security.alarms import Alarms
     from openami.headend.security.changes import Changes
     from openami.headend.security.offers import Offers
     from openami.ssmp.server import Asked, Peer
@@ -110,6 +113,7 @@ class Registrar:
         expected: ExpectedStore,
         offers: Offers,
         issuer: Issuer,
+        alarms: Alarms,
         *,
         terms: Terms,
     ) -> None:
@@ -117,6 +121,7 @@ class Registrar:
         self._expected = expected
         self._offers = offers
         self._issuer = issuer
+        self._renewals = Renewals(alarms)
         self._terms = terms
         self._dm_url = ""
         self._shown: set[int] = set()
@@ -215,23 +220,32 @@ class Registrar:
         def decide(registration: Registration | None) -> Ruling:
             ruling = self._unless_shut(
                 registration,
-                admission.renew(registration, shown=peer.serial, key=asked.fingerprint),
+                admission.renew(registration, shown=peer.serial, key=asked.fingerprint, now=now),
                 uid,
             )
             if ruling.verdict is not Verdict.MAKE:
                 return ruling
             if uid not in made:
-                serial = self._issuer.issue_device(uid, asked.key, now=now).serial
-                made[uid] = Issued(serial, asked.fingerprint)
+                made[uid] = self._renewed(uid, asked, now)
             renewed = admission.renewed(_of(ruling), made[uid])
             return replace(renewed, effects=ruling.effects + renewed.effects)
 
         with self._changes.alone(uid):
             ruling = self._changes.decide(uid, decide, who=_who(uid))
         certificate = None if ruling.registration is None else ruling.registration.certificate
+        if ruling.reason is Reason.SOON and certificate is not None:
+            wait = max(1, math.ceil(admission.renewable_in(certificate, now)))
+            self._renewals.refused(uid, wait=wait, now=now)
+            return m.Refused(message.exchange, m.Reason.SOON, wait)
         if ruling.verdict is Verdict.REFUSED or certificate is None:
             return self._refused(message, ruling)
+        self._renewals.renewed(uid)
         return m.Renewed(message.exchange, self._issuer.chain(certificate.serial))
+
+    def _renewed(self, uid: str, asked: Asked, now: float) -> Issued:
+        made = self._issuer.issue_device(uid, asked.key, now=now)
+        ends = load_certificate(made.chain[0]).not_valid_after_utc.timestamp()
+        return Issued(made.serial, asked.fingerprint, now, ends)
 
     def knows_shown(self, serial: int) -> bool:
         """Tell, from memory, whether a certificate need not be said to be ``shown`` again."""

@@ -44,11 +44,13 @@ def _read_claim(kept: Mapping[str, Any]) -> Claim:
 
 def _issued(issued: Issued) -> dict[str, Any]:
     # A serial number has up to 159 bits, which is more than JSON's readers agree on.
-    return {"serial": f"{issued.serial:x}", "key": issued.key.hex()}
+    kept = {"serial": f"{issued.serial:x}", "key": issued.key.hex()}
+    return {**kept, "renewed": issued.renewed, "ends": issued.ends}
 
 
 def _read_issued(kept: Mapping[str, Any]) -> Issued:
-    return Issued(int(kept["serial"], 16), bytes.fromhex(kept["key"]))
+    when = kept.get("renewed", 0.0), kept.get("ends", 0.0)
+    return Issued(int(kept["serial"], 16), bytes.fromhex(kept["key"]), *when)
 
 
 def _offer(offer: Offer) -> dict[str, Any]:
