@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from openami.core.clock import isoformat
-from openami.core.errors import SecurityError
+from openami.core.errors import NotFoundError, SecurityError
 from openami.core.identifiers import DCU_URN, SystemTitle, check_serial
 from openami.headend.errors import RequestError
 from openami.headend.ingest import BATCH_ID, BatchKind, Upload
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+EXPIRED: Final = "certificate.expired"
 SUPERSEDED: Final = "superseded"  # why a certificate is revoked that was renewed
 RENEWED_S: Final = 3600.0  # a connection that was open when it was renewed is used for no longer
 BATCH_S: Final = 120.0  # a day's batch over the slowest mobile line takes seconds
@@ -184,7 +185,8 @@ def dcu_of(request: Request) -> str:
 async def check_certificate(request: Request) -> None:
     """Check what may have become of the certificate since the connection was opened.
 
-    One that was revoked and still is in use raises an alarm, unless the device is shut out.
+    One that was revoked or has ended and still is in use raises an alarm, unless the device is shut
+    out.
 
     Raises:
         SecurityError: ``certificate.revoked`` or ``certificate.expired``.
@@ -194,7 +196,8 @@ async def check_certificate(request: Request) -> None:
         await asyncio.to_thread(_tell_revoked, request, dcu_of(request), peer.serial)
         raise SecurityError("the certificate has been revoked", code="certificate.revoked")
     if peer.not_after < services.wall.now():
-        raise SecurityError("the certificate has expired", code="certificate.expired")
+        await asyncio.to_thread(_tell_expired, request, dcu_of(request), peer.serial)
+        raise SecurityError("the certificate has expired", code=EXPIRED)
     if not services.registrar.knows_shown(peer.serial):
         await asyncio.to_thread(services.registrar.shown, dcu_of(request), peer.serial)
 
@@ -210,14 +213,34 @@ def _tell_revoked(request: Request, dcu: str, serial: int) -> None:
     alarm_revoked(services, dcu, serial)
 
 
+def _tell_expired(request: Request, dcu: str, serial: int) -> None:
+    services, told = services_of(request), request.app.state.told
+    if told.due((dcu, serial), services.wall.now()):
+        log.warning("expired certificate", dcu=dcu, serial=f"{serial:x}", code=EXPIRED)
+        if not _was_revoked(services, serial):  # else the device has renewed it long since
+            message = f"its certificate {serial:x} has ended, and it has not renewed it"
+            _alarm(services, dcu, EXPIRED, message)
+
+
+def _was_revoked(services: Services, serial: int) -> bool:
+    try:
+        return services.pki.certificate(serial).revoked is not None
+    except NotFoundError:
+        return False
+
+
 def alarm_revoked(services: Services, dcu: str, serial: int) -> None:
     """Raise the alarm for a revoked certificate in use, unless its device is shut out. Blocks."""
+    message = f"somebody uses the certificate {serial:x}, which has been revoked"
+    _alarm(services, dcu, "certificate.revoked", message)
+
+
+def _alarm(services: Services, dcu: str, code: str, message: str) -> None:
     try:
         services.registry.admitted(dcu)
     except SecurityError:
         return
-    message = f"somebody uses the certificate {serial:x}, which has been revoked"
-    services.alarms.about_dcu(dcu, "certificate.revoked", message)
+    services.alarms.about_dcu(dcu, code, message)
 
 
 async def _admitted(request: Request) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 from starlette.responses import Response
 from starlette.routing import Route
 
+from openami.headend.errors import RequestError
 from openami.headend.management.sessions import MESSAGE_OCTETS
 from openami.omadm.auth import HMAC_HEADER
 from openami.web.auth import services_of
@@ -26,13 +28,25 @@ async def message(request: Request) -> Response:
     headers = request.headers
     answer = await services.management.sessions.handle(
         uid,
-        await body_of(request, MESSAGE_OCTETS, MESSAGE_S),
+        await _body(request, uid),
         headers.get("content-type", ""),
         headers.get(HMAC_HEADER),
         now=services.wall.now(),
     )
     proof = {} if answer.hmac is None else {HMAC_HEADER: answer.hmac}
     return Response(answer.body, media_type=str(answer.content_type), headers=proof)
+
+
+async def _body(request: Request, uid: str) -> bytes:
+    """Return a message; one that is too large or too slow is told of as those that are none."""
+    services = services_of(request)
+    try:
+        return await body_of(request, MESSAGE_OCTETS, MESSAGE_S)
+    except RequestError as error:
+        watch = services.management.watch
+        if watch.refused(uid, error, now=services.wall.now()):
+            await asyncio.to_thread(watch.raise_for, uid, error)
+        raise
 
 
 ROUTES: Final = (Route("/dm", message, methods=["POST"]),)

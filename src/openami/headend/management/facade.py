@@ -37,6 +37,7 @@ class Management:
     trees: Trees
     groups: DeviceGroups
     tasks: Tasks
+    watch: Watch
     wall: Clock
 
     async def pass_time(self) -> None:
@@ -64,11 +65,12 @@ def build_management(
 ) -> Management:
     """Return device management over its stores; nothing runs yet."""
     accounts = Accounts(store, vault)
+    watch = Watch(alarms)
     sessions = Sessions(
         store,
         accounts,
         planner,
-        watch=Watch(alarms),
+        watch=watch,
         metrics=metrics,
         most=settings.dm_sessions,
         idle=settings.dm_idle_s,
@@ -92,5 +94,6 @@ def build_management(
         Trees(trees, wall=wall, keep_days=settings.keep_changes_days),
         DeviceGroups(trees, wall=wall),
         Tasks(tasks, trees, metrics=metrics, wall=wall, keep_days=settings.keep_jobs_days),
+        watch,
         wall,
     )

@@ -29,6 +29,8 @@ _ALARMS: Final[Mapping[str, tuple[str, str]]] = {
     "omadm.auth.downgrade": ("dm.downgrade", "it proved itself by less than was asked for"),
     "omadm.session.replay": ("dm.replay", "a message of before was sent again"),
     "omadm.too-large": ("dm.message", "a message was larger than any may be"),
+    "request.too-large": ("dm.message", "a message was larger than any may be"),
+    "request.slow": ("dm.message", "a message came more slowly than any may"),
     "omadm.too-deep": ("dm.message", "a message was nested deeper than any may be"),
     "omadm.too-many": ("dm.message", "a message had more in it than any may have"),
     "omadm.doctype": ("dm.message", "a message defined entities"),
