@@ -349,6 +349,23 @@ def test_a_set_sets_all_or_nothing(plant: Plant) -> None:
     assert plant.tree.names("./AMI/Meters") == ()
 
 
+def test_new_values_of_known_leaves_are_not_looked_at_again(plant: Plant) -> None:
+    plant.session()
+    ask(plant, TaskKind.SET, Command(WINDOW, "int", "4"), Command(RETRIES, "int", "2"))
+    plant.session()
+    [only] = plant.orders
+    assert only.startswith("job-")
+    known = plant.store.trees.known(UID)
+    assert (known[WINDOW].value, known[RETRIES].value) == ("4", "2")
+    # With a node comes more than was said, and what is refused may have been otherwise before.
+    more = (Command(WINDOW, "int", "3"), Command(SERIAL, "chr", "A7"))
+    wrong = (Command(RETRIES, "int", "99"),)
+    for name, commands in (("j2", more), ("j3", wrong)):
+        ask(plant, TaskKind.SET, *commands, name=name)
+        plant.session()
+        assert [order for order in plant.orders if order.startswith("look-")], name
+
+
 def test_what_a_job_has_set_against_a_wish_is_put_right_at_once(plant: Plant) -> None:
     want(plant, number(WINDOW, 3))
     plant.session()
@@ -794,3 +811,24 @@ def test_a_tree_that_has_changed_is_noted_once_for_a_message(plant: Plant) -> No
     plant.session(*[TREE_CHANGED] * 50)
     assert calls.count("doubt") == 1
     assert plant.store.trees.known_at(UID) == plant.now  # it was looked at
+
+
+def test_a_device_has_its_tree_looked_at_now_and_then(plant: Plant) -> None:
+    """Whoever says all the time that it has changed is looked at when a pause is over, and woken."""
+    plant.session()
+    looked = plant.now
+    plant.session(TREE_CHANGED)
+    assert plant.orders == []
+    assert plant.store.trees.known_at(UID) is None  # nobody takes it for the present one
+    [due] = accounts_due(plant, looked + planner.LOOK_S)
+    assert due == looked + planner.LOOK_S
+    plant.session()
+    assert plant.store.trees.known_at(UID) == plant.now == due
+    plant.now += planner.LOOK_S
+    plant.session(TREE_CHANGED)
+    assert plant.store.trees.known_at(UID) == plant.now
+
+
+def accounts_due(plant: Plant, at: float) -> list[float | None]:
+    plant.store.accounts.reach(UID, "https://dcu.example")
+    return [one.wake_due for one in plant.store.accounts.due(now=at, silent=False, limit=9)]

@@ -26,9 +26,14 @@ class Push:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The device is told its task of a job."""
+    """The device is told its task of a job.
+
+    Attributes:
+        plain: it only gives new values to leaves that are known.
+    """
 
     job: ManagementJob
+    plain: bool = False
 
 
 @dataclass(slots=True)

@@ -12,12 +12,22 @@ from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import NotFoundError, OpenAmiError
-from openami.fleet.desired import Setting, StepKind, batches, difference, due, object_of
+from openami.fleet.desired import (
+    ABSENT,
+    INTERIOR,
+    Setting,
+    StepKind,
+    batches,
+    difference,
+    due,
+    object_of,
+)
 from openami.fleet.management import Outcome
 from openami.fleet.tasks import Answered, Concluded, Lost, TaskKind, TaskState, Unsent
 from openami.fleet.verdicts import judge
 from openami.headend.bus import LiveEvent, Topic
 from openami.headend.management.answers import (
+    MAX_NODES,
     TREE_CHANGED,
     conclusion_of,
     facts_of,
@@ -34,7 +44,7 @@ from openami.omadm.codes import AlertCode, Status
 from openami.omadm.session.events import NO_ANSWER, Order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from openami.fleet.desired import KnownNode, Step
     from openami.fleet.management import TaskRecords, TreeRecords
@@ -48,6 +58,9 @@ MAX_ROUNDS: Final = 32
 """Packages of one session: a look, tasks by the dozen, pushes with what is refused left out."""
 TASKS: Final = 16
 """Tasks in one package."""
+LOOK_S: Final = 120.0
+"""Between two looks at a whole tree that its device asks for, by saying that it has changed: each
+may be thousands of rows, and a device may say so as often as it likes."""
 MAX_ALERTS: Final = 64
 """Generic alerts of one message that are looked at: each may be a write, or a line of the log."""
 
@@ -68,6 +81,9 @@ class TreePlanner:
         self._bus = bus
         self._troubles = troubles
         self._sessions: dict[str, Pending] = {}
+        # Of devices with an account, so that they are as many as those.
+        self._looked_at: dict[str, float] = {}
+        self._rests: dict[str, float] = {}
         self._numbers = count(1)
 
     def plan(self, uid: str, *, now: float) -> Sequence[Order]:
@@ -90,8 +106,8 @@ class TreePlanner:
             match state.waiting.pop(end.id):
                 case Push(steps) if end.sent:
                     self._pushed(uid, state, steps, end, now)
-                case Work(job):
-                    self._worked(uid, state, job, end, now)
+                case Work(job, plain):
+                    self._worked(uid, state, job, end, now, plain=plain)
         state.rounds += 1
         over = any(end.status == NO_ANSWER for end in mine) or state.rounds >= MAX_ROUNDS
         more = () if over or state.waiting else self._next(uid, state, now)
@@ -106,9 +122,7 @@ class TreePlanner:
         generic = [alert for alert in alerts if alert.data == AlertCode.GENERIC][:MAX_ALERTS]
         others = [alert for alert in generic if TREE_CHANGED not in kinds_of(alert)]
         if len(others) < len(generic):
-            self._trees.doubt(uid)
-            if uid in self._sessions:
-                self._sessions[uid].known = False
+            self._told_to_change(uid, now)
         for alert in others:
             if not (alert.correlator and self._concluded(uid, alert.correlator, alert, now)):
                 kinds = sorted(kinds_of(alert))
@@ -118,19 +132,30 @@ class TreePlanner:
         del end, session, now
         self._sessions.pop(uid, None)
 
+    def _told_to_change(self, uid: str, now: float) -> None:
+        """Have a tree looked at again of which its device says that it has changed."""
+        self._trees.doubt(uid)
+        again = self._looked_at.get(uid, -LOOK_S) + LOOK_S
+        if again > now:
+            self._trees.wake([uid], now=again)
+            self._rests[uid] = again
+        elif uid in self._sessions:
+            self._sessions[uid].known = False
+
     # What goes out.
 
     def _next(self, uid: str, session: Pending, now: float) -> Sequence[Order]:
         brief = self._trees.brief(uid)
-        if not (brief.known and session.known):
+        known = brief.known or self._rests.get(uid, now) > now
+        if not (known and session.known):
             session.known = True
             session.look.update((*TOPS, ACCOUNTS))
         if session.look:
             return tuple(self._looks(session))
-        there = frozenset(uri for uri, node in brief.nodes.items() if node.format)
+        there = {uri: node.format for uri, node in brief.nodes.items() if node.format != ABSENT}
         if session.redo:
             jobs, session.redo = session.redo, []
-            return tuple(self._order(session, Work(job), there) for job in jobs)
+            return self._tell(session, jobs, there)
         orders = self._work(uid, session, there, now) if brief.open else ()
         if orders or not session.pushes:
             return orders
@@ -145,17 +170,22 @@ class TreePlanner:
             yield self._order(session, Look(top))
 
     def _work(
-        self, uid: str, session: Pending, there: frozenset[str], now: float
+        self, uid: str, session: Pending, there: Mapping[str, str], now: float
     ) -> tuple[Order, ...]:
         # Nothing may fail from here on: these count as sent.
         moved = self._tasks.start(uid, now=now, fresh=session.fresh, limit=TASKS)
         session.fresh = False
         session.news += moved
         sent = [job for job, task in moved if task.state is TaskState.SENT]
-        return tuple(self._order(session, Work(job), there) for job in sent)
+        return self._tell(session, sent, there)
+
+    def _tell(
+        self, session: Pending, jobs: Sequence[ManagementJob], there: Mapping[str, str]
+    ) -> tuple[Order, ...]:
+        return tuple(self._order(session, Work(job, _plain(job, there)), there) for job in jobs)
 
     def _order(
-        self, session: Pending, what: Look | Push | Work, there: frozenset[str] = frozenset()
+        self, session: Pending, what: Look | Push | Work, there: Collection[str] = ()
     ) -> Order:
         number = next(self._numbers)
         match what:
@@ -189,7 +219,10 @@ class TreePlanner:
         if not looks:
             return
         whole = ACCOUNTS in {top for top, _ in looks} and all(end.status for _, end in looks)
-        self._trees.saw(uid, seen, nodes, now=now, whole=whole)
+        self._trees.saw(uid, seen, nodes[:MAX_NODES], now=now, whole=whole)
+        if whole:
+            self._looked_at[uid] = now
+            self._rests.pop(uid, None)
         self._changed(uid, now)
 
     def _pushed(
@@ -223,7 +256,14 @@ class TreePlanner:
             session.look.add(top)
 
     def _worked(
-        self, uid: str, session: Pending, job: ManagementJob, end: OrderDone, now: float
+        self,
+        uid: str,
+        session: Pending,
+        job: ManagementJob,
+        end: OrderDone,
+        now: float,
+        *,
+        plain: bool,
     ) -> None:
         if not end.sent:
             self._apply(session, job, uid, Unsent(now))
@@ -242,8 +282,9 @@ class TreePlanner:
         found = results(end, job.commands)
         if job.kind is TaskKind.SET:
             self._set(uid, job, end, now)
-        if job.kind is not TaskKind.GET:  # more may have changed than it says
-            session.look.update(_objects(job))
+        told = {end.status, *statuses(end, job.commands).values()}
+        if job.kind is not TaskKind.GET and not (plain and told == {Status.OK}):
+            session.look.update(_objects(job))  # more may have changed than it says
         self._apply(session, job, uid, Answered(now, end.status, found))
 
     def _apply(self, session: Pending, job: ManagementJob, uid: str, event: TaskEvent) -> None:
@@ -314,6 +355,14 @@ def _outcome(step: Step, status: int, words: str = "", bond: str = "") -> Outcom
 
 def _objects(job: ManagementJob) -> frozenset[str]:
     return frozenset(object_of(command.uri) for command in job.commands).intersection(TOPS)
+
+
+def _plain(job: ManagementJob, there: Mapping[str, str]) -> bool:
+    """Say whether a task only gives new values to leaves that are there."""
+    return job.kind is TaskKind.SET and all(
+        command.format != ABSENT and there.get(command.uri, INTERIOR) != INTERIOR
+        for command in job.commands
+    )
 
 
 def _mistaken(job: ManagementJob, end: OrderDone) -> bool:

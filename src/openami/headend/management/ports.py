@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 class Planner(Protocol):
     """Gives the orders of sessions and takes what came of them.
 
-    Calls block and are made in a thread, one after another; only ``ended`` is made in the event
-    loop, and asks no store. A call that raised is made again with the same arguments when the
-    device repeats its message. ``session`` is the number of the session in the log; ``now`` is UTC
-    seconds.
+    Calls block and are made in threads, those about one device one after another; only ``ended`` is
+    made in the event loop, and asks no store. A call that raised is made again with the same
+    arguments when the device repeats its message. ``session`` is the number of the session in the
+    log; ``now`` is UTC seconds.
     """
 
     def plan(self, uid: str, *, now: float) -> Sequence[Order]:

@@ -42,6 +42,9 @@ MESSAGE_OCTETS: Final = 65_536
 HELD_OCTETS: Final = 256 * 2**20
 """Of what devices send in parts, for all of them: 256 of the largest objects (1 MiB) at a time, or
 the whole trees of thousands; the rest is told 413 and asked again."""
+LARGE_OCTETS: Final = 16_384
+"""From here on what a device tells in a session is taken apart from others: it may be a tree of
+more than a hundred meters, which is read and written for as long as the sessions of dozens."""
 LONGEST_S: Final = 3600.0
 """Of one session: four of the largest objects (1 MiB) over the slowest mobile line, a quarter of an
 hour each at 9.6 kbit/s. Then the device is told to stop."""
@@ -108,6 +111,7 @@ class Sessions:
         self._accounts = accounts
         self._planner = planner
         self._plans: Grouped[Question, Sequence[Order]] = Grouped(_each, "dm plans")
+        self._large: Grouped[Question, Sequence[Order]] = Grouped(_each, "dm large plans")
         self._budget = Budget(HELD_OCTETS)
         self._watch = watch
         self._metrics = metrics
@@ -168,6 +172,7 @@ class Sessions:
                 for talk in device.talks:
                     await self._leave(device, talk, now, End.ABORTED, "the head-end has stopped")
         await self._plans.stop()
+        await self._large.stop()
 
     def busy(self, uid: str) -> bool:
         """Tell whether a device is in a session."""
@@ -258,10 +263,14 @@ class Sessions:
             received,
             self._accounts,
             self._planner,
-            ask=self._plans.do,
+            ask=self._ask,
             budget=self._budget,
             idle=self._idle,
         )
+
+    async def _ask(self, question: Question, octets: int) -> Sequence[Order]:
+        """Ask the planner; who has told a large tree keeps only others with such waiting."""
+        return await (self._large if octets > LARGE_OCTETS else self._plans).do(question)
 
     def _is_lost(self, uid: str, received: Received) -> bool:
         """Tell whether a message opens the session that was asked for with nonces lost."""

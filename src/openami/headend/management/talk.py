@@ -86,7 +86,7 @@ class Talk:
         first: its first message.
         accounts: keeps nonces and the log.
         planner: has the orders.
-        ask: calls the planner, in a thread.
+        ask: calls the planner, in a thread; it is told how many octets have come in the session.
         budget: for what devices send, of all sessions.
         idle: seconds that the device may be silent.
 
@@ -104,7 +104,7 @@ class Talk:
         accounts: Accounts,
         planner: Planner,
         *,
-        ask: Callable[[Question], Awaitable[Sequence[Order]]],
+        ask: Callable[[Question, int], Awaitable[Sequence[Order]]],
         budget: Budget,
         idle: float,
     ) -> None:
@@ -135,6 +135,7 @@ class Talk:
         self._events: list[Event] = []
         self._end: SessionEnded | None = None
         self._orders = 0
+        self._octets = 0
         self._told = False
         self._first = b""
         self._last = b""
@@ -174,6 +175,7 @@ class Talk:
         r = received
         if self._session.take(r.body, r.content_type, r.hmac, r.now, message=r.message):
             self._touched = r.now
+            self._octets += len(r.body)
             self._last = r.digest
             self._first = self._first or self._last
             self._transcript.add(r.body, r.content_type, sent=False, now=r.now)
@@ -239,7 +241,7 @@ class Talk:
             return
         over = self._session.closed
         told = partial(self._tell, tuple(self._events), now, over=over)
-        orders = await self._ask(told)
+        orders = await self._ask(told, self._octets)
         if not orders and Authenticated() in self._events and self._resynchronised and not over:
             orders = (_NONCE_PLEASE,)
         self._events.clear()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, delete, insert, or_, select, true, update
 
+from openami.store.relational.engine import inserting
 from openami.store.relational.management_models import ChangeRow, KnownRow
 from openami.store.relational.management_rows import change_row, node_of, node_row
 
@@ -19,7 +21,13 @@ if TYPE_CHECKING:
     from openami.fleet.known import TreeChange
 
 # As they are: making an object for each of hundreds of rows takes longer than reading them.
-_COLUMNS: Final = tuple(KnownRow.__table__.c)
+_KNOWN: Final[Any] = KnownRow.__table__
+_NAMED: Final = select(_KNOWN).where(
+    _KNOWN.c.uid == bindparam("b_uid"), _KNOWN.c.uri.in_(bindparam("b_uris", expanding=True))
+)
+_DROP: Final = delete(_KNOWN).where(
+    _KNOWN.c.uid == bindparam("b_uid"), _KNOWN.c.uri == bindparam("b_uri")
+)
 CHANGES: Final = 4096
 """Of one device that are kept: twice all nodes that a scope may want. Whatever a device says of
 itself, session after session, makes no more."""
@@ -53,30 +61,43 @@ def known_nodes(
     session: Session, uid: str, conditions: Sequence[ColumnElement[bool]]
 ) -> Mapping[str, KnownNode]:
     """Return what is known of a device under some conditions, by address."""
-    query = select(*_COLUMNS).where(KnownRow.uid == uid, *conditions).order_by(KnownRow.uri)
-    return {row.uri: node_of(row) for row in session.execute(query)}
+    query = select(_KNOWN).where(_KNOWN.c.uid == uid, *conditions).order_by(_KNOWN.c.uri)
+    return {row.uri: node_of(row) for row in session.connection().execute(query)}
+
+
+def named_nodes(session: Session, uid: str, uris: Sequence[str]) -> Mapping[str, KnownNode]:
+    """Return what is known of some nodes of a device, by address."""
+    which = {"b_uid": uid, "b_uris": uris}
+    return {row.uri: node_of(row) for row in session.connection().execute(_NAMED, which)}
+
+
+@lru_cache(maxsize=2)
+def _putting(dialect: str) -> Any:
+    """Return the statement that keeps a node in place of what was known of it."""
+    statement = inserting(dialect, _KNOWN)
+    fresh = {c.name: statement.excluded[c.name] for c in _KNOWN.c if not c.primary_key}
+    return statement.on_conflict_do_update(index_elements=list(_KNOWN.primary_key), set_=fresh)
 
 
 def put_nodes(session: Session, uid: str, nodes: Sequence[KnownNode]) -> None:
     """Keep nodes, in place of what was known of them."""
     if nodes:
-        drop_nodes(session, uid, [node.uri for node in nodes])
-        session.execute(insert(KnownRow), [node_row(uid, node) for node in nodes])
+        rows = session.connection()
+        rows.execute(_putting(rows.dialect.name), [node_row(uid, node) for node in nodes])
 
 
 def drop_nodes(session: Session, uid: str, uris: Sequence[str]) -> None:
     """Forget nodes."""
     if uris:
-        statement = delete(KnownRow).where(KnownRow.uid == uid, KnownRow.uri.in_(uris))
-        session.execute(statement.execution_options(synchronize_session=False))
+        session.connection().execute(_DROP, [{"b_uid": uid, "b_uri": uri} for uri in uris])
 
 
 def add_changes(session: Session, uid: str, changes: Sequence[TreeChange]) -> None:
     """Add changes to a device's history, and forget what is beyond ``CHANGES``."""
     if not changes:
         return
-    session.add_all(map(change_row, changes))
-    session.flush()
+    rows = [change_row(change) for change in changes[-CHANGES:]]
+    session.connection().execute(insert(_CHANGE), rows)
     beyond = session.scalar(_BEYOND, {"b_uid": uid})
     if beyond is not None:
         session.execute(_TRIM, {"b_uid": uid, "b_id": beyond})

@@ -111,15 +111,15 @@ def change_of(row: ChangeRow) -> TreeChange:
     )
 
 
-def change_row(change: TreeChange) -> ChangeRow:
-    """Return the row of a change that has no number yet."""
-    return ChangeRow(
-        uid=change.uid,
-        uri=change.uri,
-        old=change.old,
-        new=change.new,
-        status=change.status,
-        at=change.at,
-        origin=change.origin,
-        words=change.words,
-    )
+def change_row(change: TreeChange) -> dict[str, Any]:
+    """Return the columns of the row of a change that has no number yet."""
+    return {
+        "uid": change.uid,
+        "uri": change.uri,
+        "old": change.old,
+        "new": change.new,
+        "status": change.status,
+        "at": change.at,
+        "origin": change.origin,
+        "words": change.words,
+    }

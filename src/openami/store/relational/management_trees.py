@@ -31,6 +31,7 @@ from openami.store.relational.management_nodes import (
     drop_nodes,
     forgive,
     known_nodes,
+    named_nodes,
     put_nodes,
     under,
 )
@@ -174,8 +175,11 @@ class TreeRepository:
 
     def settle(self, uid: str, outcomes: Sequence[Outcome], *, now: float) -> None:
         with self._transactions.writing() as session:
-            tops = [outcome.setting.uri for outcome in outcomes]
-            before = known_nodes(session, uid, (under(tops),))
+            # What goes takes with it what stands below; what is set is a leaf.
+            gone = [one.setting.uri for one in outcomes if one.setting.absent]
+            before = dict(named_nodes(session, uid, [one.setting.uri for one in outcomes]))
+            if gone:
+                before.update(known_nodes(session, uid, (under(gone),)))
             result = settle(uid, before, outcomes, now=now)
             drop_nodes(session, uid, result.gone)
             put_nodes(session, uid, result.kept)
