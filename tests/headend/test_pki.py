@@ -377,6 +377,33 @@ def test_what_is_about_to_end_is_found(pki: Pki, wall: ManualClock) -> None:
     assert ending(30) == []
 
 
+def numbers(pki: Pki) -> set[int]:
+    return {one.serial_number for one in x509.load_der_x509_crl(pki.crl("devices"))}
+
+
+def test_what_is_revoked_is_listed_once_after_its_end(pki: Pki, wall: ManualClock) -> None:
+    """RFC 5280 3.3, also where nobody asked for a list between its revocation and its end."""
+    one = issued(pki, wall).serial
+    wall.advance(360 * DAY)
+    late = issued(pki, wall, "D2").serial
+    assert numbers(pki) == set()
+    pki.revoke(one, "superseded", when=wall.now(), who="anna")
+    pki.revoke(late, "superseded", when=wall.now(), who="anna")
+    wall.advance(6 * DAY)
+    assert numbers(pki) == {one, late}
+    wall.advance(7 * DAY)
+    assert numbers(pki) == {late}
+
+
+def test_a_revocation_does_not_copy_all_that_there_are(pki: Pki, wall: ManualClock) -> None:
+    known = pki.operational_trust().revoked
+    serial = issued(pki, wall).serial
+    pki.revoke(serial, "superseded", when=wall.now(), who="anna")
+    pki.look("D1")
+    assert serial in known
+    assert pki.operational_trust().revoked is known
+
+
 def test_numbers_are_read_as_people_write_them() -> None:
     assert serial_number("0A:1b") == serial_number("a1b") == 0xA1B
     for text in ("", "xyz", "1" * 41, "-1", "0x1"):

@@ -19,6 +19,7 @@ from openami.core.errors import SecurityError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
     from cryptography.x509 import Certificate
 
@@ -53,7 +54,7 @@ class Trust:
 
     anchors: tuple[Certificate, ...]
     lists: tuple[ReadList, ...] = ()
-    revoked: frozenset[int] = frozenset()
+    revoked: AbstractSet[int] = frozenset()
 
 
 def verify(

@@ -16,6 +16,7 @@ from openami.headend.security.authorities import AUTHORITIES_HINT, BACKDATE_S, D
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from collections.abc import Set as AbstractSet
 
     from openami.crypto.certificates import Identity
     from openami.fleet.certificates import CertificateStore
@@ -33,25 +34,24 @@ class Revocations:
     def __init__(self, store: CertificateStore) -> None:
         self._store = store
         self._lock = threading.Lock()
-        self._serials: frozenset[int] = frozenset()
+        self._serials: set[int] = set()  # grows in place: a fleet's is too large to copy each time
         self._whole = self._looked = -WHOLE_S
 
     @property
-    def serials(self) -> frozenset[int]:
+    def serials(self) -> AbstractSet[int]:
         """What is known to be revoked and has not expired."""
         return self._serials
 
     def add(self, serial: int) -> None:
         """Take that a certificate has just been revoked."""
         with self._lock:
-            self._serials |= {serial}
+            self._serials.add(serial)
 
     def look(self, uid: str, *, now: float) -> None:
         """Look what has been revoked of one device."""
         found = self._store.revoked_of(uid, now=now)
         with self._lock:
-            if not self._serials.issuperset(found):
-                self._serials = self._serials.union(found)
+            self._serials.update(found)
 
     def refresh(self, authorities: Iterable[str], *, now: float) -> None:
         """Look what these have revoked, here or in another process."""
@@ -64,9 +64,9 @@ class Revocations:
                 for entry in self._store.revoked(authority, now=now, since=since)
             }
             if whole:
-                self._serials, self._whole = frozenset(found), now
-            elif not found <= self._serials:
-                self._serials |= found
+                self._serials, self._whole = found, now
+            else:
+                self._serials.update(found)
             self._looked = now
 
 
@@ -92,7 +92,7 @@ class RevocationLists:
                 kept = self._store.revocation_list(name)
                 if kept is not None and self._is_current(kept, _end(authority), now):
                     return kept.der
-                made = self._make(name, authority, kept.number + 1 if kept else 1, now)
+                made = self._make(name, authority, kept, now)
                 if self._store.put_revocation_list(made):
                     return made.der
         raise StoreError("the list of revoked certificates changes", code="store.busy")
@@ -122,10 +122,15 @@ class RevocationLists:
             self._listed = {**others, key: listed}
         return self._listed[key]
 
-    def _make(self, name: str, authority: Identity, number: int, now: float) -> RevocationList:
+    def _make(
+        self, name: str, authority: Identity, kept: RevocationList | None, now: float
+    ) -> RevocationList:
+        number = 1 if kept is None else kept.number + 1
+        # RFC 5280 3.3: an entry stays until a list has it that was made after its end.
+        good_at = now if kept is None else min(now, kept.made)
         revoked = [
             Revoked(entry.serial, entry.when, x509.ReasonFlags(entry.reason))
-            for entry in self._store.revoked(name, now=now)
+            for entry in self._store.revoked(name, now=good_at)
         ]
         validity = Validity(now - BACKDATE_S, min(now + CRL_DAYS * DAY, _end(authority)))
         made = make_crl(authority, revoked, number=number, validity=validity)
