@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import structlog
 from cryptography.hazmat.primitives.serialization import Encoding
 from tests.support.headend import (
     PASSWORD,
@@ -23,15 +24,18 @@ from openami.core.errors import ConfigError, StoreError, TransportError
 from openami.crypto.certificates import Identity
 from openami.fleet.certificates import AuthorityName
 from openami.fleet.operators import Role
-from openami.headend import chores
+from openami.headend import chores, server
 from openami.headend.files import write_whole
 from openami.headend.installation import LOCAL_NAMES, RENEW_DAYS, Installation
+from openami.headend.management.wake import SHARE
 from openami.headend.offline import open_offline
 from openami.headend.readings import Span
 from openami.headend.security.pki import SERVER_DAYS
 from openami.headend.server import Running, headend, load_web, run
 from openami.mdm.readings import to_ipc
 from openami.transport.clock import SystemClock
+from openami.transport.descriptors import allow_descriptors
+from openami.transport.web import HttpLimits
 
 
 def enrolled(folder: Path, dcu: str = "D1") -> Path:
@@ -179,6 +183,39 @@ async def test_an_account_made_offline_is_there(tmp_path: Path) -> None:
         offline.operators.add("eve", PASSWORD, Role.VIEWER, who="test")
     async with running_headend(tmp_path) as running, operator_client(running) as browser:
         await login(browser, "eve")
+
+
+async def test_connections_are_as_many_as_is_said(tmp_path: Path) -> None:
+    """One address has half of the operators'; who is turned away is in the log and counted."""
+    with structlog.testing.capture_logs() as logs:
+        async with (
+            running_headend(tmp_path, connections=4) as running,
+            operator_client(running) as first,
+            operator_client(running) as second,
+            operator_client(running) as third,
+        ):
+            for client in (first, second):
+                await login(client)
+            for _ in range(2):
+                with pytest.raises(httpx.TransportError):
+                    await login(third)
+            assert (await first.get("/health")).status_code == 200
+            figures = running.services.metrics.exposition().decode()
+    assert 'openami_refusals_total{code="transport.full"} 2.0' in figures
+    told = [line for line in logs if line.get("code") == "transport.full"]
+    assert [(line["listener"], line["peer"]) for line in told] == [("operator", "127.0.0.1")]
+
+
+def test_connections_leave_descriptors_for_the_rest(tmp_path: Path) -> None:
+    operators, devices, security = server.connections(settings_in(tmp_path))
+    assert 0 < operators == security < devices
+    every = HttpLimits(connections=operators), HttpLimits(connections=devices)
+    spent = sum(each.connections + each.handshakes for each in (*every, every[0]))
+    assert spent <= allow_descriptors() * (1 - 1 / SHARE)
+    with structlog.testing.capture_logs() as logs:
+        given = server.connections(settings_in(tmp_path, device_connections=65_536))
+    assert given[1] == 65_536
+    assert [line["event"] for line in logs] == ["there are more connections than file descriptors"]
 
 
 async def test_run_announces_and_ends(tmp_path: Path) -> None:

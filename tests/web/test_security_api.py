@@ -283,9 +283,10 @@ async def test_who_comes_with_an_expired_certificate_gets_no_connection(running:
             async with client_of(running, key + chain, url) as client:
                 with pytest.raises(httpx.TransportError):
                     await client.get("/")
-    assert [(line["listener"], line["message"]) for line in logs] == [
-        ("device", "certificate has expired"), ("security", "certificate has expired"),
-    ]  # fmt: skip
+    assert [(line["listener"], line["peer"], line["message"]) for line in logs] == [
+        ("device", "127.0.0.1", "certificate has expired"),
+        ("security", "127.0.0.1", "certificate has expired"),
+    ]
 
 
 @pytest.mark.parametrize(

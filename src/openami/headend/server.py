@@ -220,13 +220,13 @@ async def _listen(
     servers: list[HttpServer] = []
     listens = (settings.listen, settings.device_listen, settings.security_listen)
     octets = (settings.request_octets, settings.batch_octets, settings.request_octets)
-    each = zip(factory(services), listens, contexts, octets, _connections(settings), strict=True)
-    for (app, listen, tls, most, connections), name in zip(each, LISTENERS, strict=True):
+    each = zip(factory(services), listens, contexts, octets, connections(settings), strict=True)
+    for (app, listen, tls, most, many), name in zip(each, LISTENERS, strict=True):
         host, port = address(listen)
         limits = HttpLimits(
             # The application refuses what is too large in JSON; the transport what is absurd.
             body_octets=most + BACKSTOP,
-            connections=connections,
+            connections=many,
             drain_s=settings.drain_s,
         )
         tell = _teller(services, name)
@@ -255,7 +255,7 @@ async def _stop_all(*servers: HttpServer) -> None:
     await asyncio.gather(*(server.stop() for server in servers))
 
 
-def _connections(settings: HeadendSettings) -> tuple[int, ...]:
+def connections(settings: HeadendSettings) -> tuple[int, ...]:
     """Return how many connections each listener takes."""
     descriptors = allow_descriptors()
     wanted = (settings.connections, settings.device_connections, settings.security_connections)
