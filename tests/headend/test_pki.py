@@ -19,9 +19,10 @@ from openami.crypto.revocation import Revoked, make_crl
 from openami.fleet.certificates import CertificateKind
 from openami.headend.errors import RequestError
 from openami.headend.security import anchors
+from openami.headend.security import pki as pki_module
 from openami.headend.security.authorities import DAY, lasting, new_key
-from openami.headend.security.issued import IssuedCertificate, chain_pem, key_pem
-from openami.headend.security.pki import Pki, serial_number
+from openami.headend.security.issued import IssuedCertificate, chain_pem, key_pem, serial_number
+from openami.headend.security.pki import Pki
 from openami.ssmp.server import Credential, Peer, identify
 
 OPENSSL = shutil.which("openssl") or ""
@@ -375,6 +376,22 @@ def test_what_is_about_to_end_is_found(pki: Pki, wall: ManualClock) -> None:
     assert ending(10) == []
     wall.advance(20 * DAY)
     assert ending(30) == []
+
+
+def test_what_ended_long_ago_is_forgotten(
+    pki: Pki, house: House, wall: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pki_module, "FORGOTTEN", 1)
+    old = [issued(pki, wall).serial for _ in range(3)]
+    wall.advance(364 * DAY)
+    good = issued(pki, wall).serial
+    wall.advance(90 * DAY)
+    pki.forget()
+    assert [pki.certificate(serial).serial for serial in old] == old
+    wall.advance(2 * DAY)
+    pki.forget()
+    left = {record.serial for record in house.store.certificates.list(subject="D1").items}
+    assert left == {good}
 
 
 def numbers(pki: Pki) -> set[int]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from openami.core.errors import ConflictError, NotFoundError
+from openami.fleet import registration as r
 from openami.fleet.certificates import (
     AuthorityName,
     CertificateKind,
@@ -105,6 +106,23 @@ def test_what_is_revoked_is_told_until_it_expires(certificates: CertificateStore
     certificates.add(record(4, "D2"))
     assert sorted(certificates.revoked_of("D1", now=NOW + 15)) == [2, 3]
     assert certificates.revoked_of("D2", now=NOW) == []
+
+
+def test_what_is_over_is_forgotten_but_what_a_registration_names(store: RelationalStore) -> None:
+    certificates: CertificateStore = store.certificates
+    for serial in range(1, 8):
+        certificates.add(record(serial, not_after=NOW + serial))
+    claim = r.Claim(b"e", b"f", b"k", "Maker", "OA-DCU", "1", "0.2", NOW)
+    offer = r.Offer(b"d", NOW, r.Issued(3, b"k"))
+    named = r.Registration(
+        "D1", r.Standing.LIVE, claim, b"g",
+        offer=offer, certificate=r.Issued(1, b"k"), previous=r.Issued(2, b"k"),
+    )  # fmt: skip
+    store.registrations.put(named, replacing=None, effects=(), who="anna", when=NOW)
+    assert certificates.forget(before=NOW + 7, limit=2) == 2
+    assert certificates.forget(before=NOW + 7, limit=2) == 1
+    assert certificates.forget(before=NOW + 7, limit=2) == 0
+    assert {item.serial for item in certificates.list().items} == {1, 2, 3, 7}
 
 
 def test_each_of_the_authorities_that_followed_each_other_has_its_own_list(

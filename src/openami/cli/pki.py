@@ -215,7 +215,7 @@ def list_certificates(
 def revoke(opened: AbstractContextManager[Offline], serial: str, reason: str, why: str) -> None:
     """Revoke the certificate SERIAL for good: nobody gets in with it any more."""
     from openami.headend.registry import reason as words
-    from openami.headend.security.pki import serial_number
+    from openami.headend.security.issued import serial_number
 
     number = serial_number(serial)
     with opened as home:

@@ -176,6 +176,13 @@ class CertificateStore(Protocol):
         """Return the numbers of a device's revoked certificates that would be good otherwise."""
         ...
 
+    def forget(self, *, before: float, limit: int = 1000) -> int:
+        """Forget certificates that ended before a time; return how many.
+
+        As many as ``limit``: more may be left. One that a registration names stays.
+        """
+        ...
+
     def revocation_list(self, authority: str) -> RevocationList | None: ...
 
     def put_revocation_list(self, made: RevocationList) -> bool:

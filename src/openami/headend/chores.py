@@ -52,6 +52,7 @@ class Chores:
             ("health", HEALTH_EVERY_S, self._look),
             ("old jobs", FORGET_EVERY_S, self._services.jobs.forget),
             ("old uploads", FORGET_EVERY_S, self._services.ingest.forget),
+            ("old certificates", FORGET_EVERY_S, self._forget),
             ("certificate", CERTIFICATE_EVERY_S, self._renew),
             ("revocations", REVOKED_EVERY_S, self._revocations),
             ("compaction", settings.compact_every_s, self._compact),
@@ -91,6 +92,9 @@ class Chores:
 
     async def _revocations(self) -> None:
         await asyncio.to_thread(self._services.pki.refresh)
+
+    async def _forget(self) -> None:
+        await asyncio.to_thread(self._services.pki.forget)
 
     async def _compact(self) -> None:
         await asyncio.to_thread(self._readings.compact)

@@ -1,17 +1,22 @@
-"""What was just issued, in the forms in which it leaves."""
+"""What was issued, in the forms in which it leaves, and its number as people write it."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from openami.core.errors import NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+
+_SERIAL: Final = re.compile(r"[0-9A-Fa-f]{1,40}")  # RFC 5280 4.1.2.2: 20 octets
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +52,18 @@ def chain_pem(chain: Iterable[bytes]) -> bytes:
 def key_pem(key: EllipticCurvePrivateKey) -> bytes:
     """Return a private key in PEM, not encrypted: for its owner alone."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def serial_number(text: str) -> int:
+    """Return the number of a certificate as people write it: hexadecimal, colons or not.
+
+    Raises:
+        NotFoundError: no certificate can have that number.
+    """
+    digits = text.replace(":", "")
+    if not _SERIAL.fullmatch(digits):
+        raise NotFoundError(
+            "a certificate's number has 1 to 40 hexadecimal digits",
+            hint="openami pki list has the numbers",
+        )
+    return int(digits, 16)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final, Self
 
 from cryptography import x509
@@ -36,7 +35,7 @@ from openami.headend.security.issued import (
     chain_pem,
     key_pem,
 )
-from openami.headend.security.revocation import RevocationLists, Revocations
+from openami.headend.security.revocation import FORGOTTEN, KEPT_S, RevocationLists, Revocations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -52,8 +51,6 @@ if TYPE_CHECKING:
 SERVER_DAYS: Final = 397  # browsers refuse a server's certificate of more than 398 days
 ENROLLED_DAYS: Final = 5 * 365  # of a device that can not renew: each time costs a visit
 OPERATOR_NAME: Final = 64  # characters, as of an account
-
-_SERIAL: Final = re.compile(r"[0-9A-Fa-f]{1,40}")  # RFC 5280 4.1.2.2: 20 octets
 
 REASONS: Final = frozenset(
     reason.value
@@ -259,6 +256,11 @@ class Pki:
         self._store.revoke(serial, reason, when=when, entry=entry)
         self._revocations.add(serial)
 
+    def forget(self) -> None:
+        """Forget certificates that ended long ago: the audit log still says what they were."""
+        while self._store.forget(before=self._wall.now() - KEPT_S, limit=FORGOTTEN) >= FORGOTTEN:
+            continue
+
     def is_revoked(self, serial: int) -> bool:
         """Tell, from memory, whether a certificate has been revoked: seconds ago at the latest."""
         return serial in self._revocations.serials
@@ -371,21 +373,6 @@ def authority_name(text: str) -> AuthorityName:
     except ValueError as error:
         message = f"there is no authority {text!r}"
         raise NotFoundError(message, hint=AUTHORITIES_HINT) from error
-
-
-def serial_number(text: str) -> int:
-    """Return the number of a certificate as people write it: hexadecimal, colons or not.
-
-    Raises:
-        NotFoundError: no certificate can have that number.
-    """
-    digits = text.replace(":", "")
-    if not _SERIAL.fullmatch(digits):
-        raise NotFoundError(
-            "a certificate's number has 1 to 40 hexadecimal digits",
-            hint="openami pki list has the numbers",
-        )
-    return int(digits, 16)
 
 
 def _subject(record: CertificateRecord) -> str:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 CRL_DAYS: Final = 7  # who relies on a list can miss the head-end for half of that
 OVERLAP_S: Final = 3600.0  # clocks of head-ends that share a database differ by less
 WHOLE_S: Final = 3600.0  # how often everything is read anew, which forgets what has expired
+KEPT_S: Final = 90.0 * DAY  # after its end: a person may still ask what a certificate was
+FORGOTTEN: Final = 1000  # at once: the database is others' meanwhile
 _ATTEMPTS: Final = 10  # another head-end that makes the list at the same time makes ours needless
 
 

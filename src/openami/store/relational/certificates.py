@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, exists, or_, select, update
 from sqlalchemy.orm import defer
 
 from openami.core.errors import ConflictError, NotFoundError
@@ -21,16 +21,30 @@ from openami.fleet.certificates import (
 from openami.store.relational.audit import audit_row
 from openami.store.relational.engine import insert_ignoring
 from openami.store.relational.paging import bounded, decode_cursor, page
-from openami.store.relational.security_models import AnchorRow, CertificateRow, CrlRow
+from openami.store.relational.security_models import (
+    AnchorRow,
+    CertificateRow,
+    CrlRow,
+    RegistrationRow,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sqlalchemy import Exists
     from sqlalchemy.orm import Session
 
     from openami.fleet.devices import AuditEntry
     from openami.fleet.ports import Page
     from openami.store.relational.engine import Transactions
+
+
+# Where a registration names certificates (registration_rows).
+_NAMED: Final = (
+    ("certificate", "serial"),
+    ("previous", "serial"),
+    ("offer", "certificate", "serial"),
+)
 
 
 class CertificateRepository:
@@ -120,6 +134,17 @@ class CertificateRepository:
         with self._transactions.reading() as session:
             return [int(serial, 16) for serial in session.scalars(query)]
 
+    def forget(self, *, before: float, limit: int = 1000) -> int:
+        over = select(CertificateRow.serial).where(CertificateRow.not_after < before)
+        over = over.where(~_named()).limit(bounded(limit))
+        with self._transactions.reading() as session:
+            serials = session.scalars(over).all()
+        if not serials:
+            return 0
+        which = delete(CertificateRow).where(CertificateRow.serial.in_(serials), ~_named())
+        with self._transactions.writing() as session:
+            return len(session.scalars(which.returning(CertificateRow.serial)).all())
+
     def revocation_list(self, authority: str) -> RevocationList | None:
         with self._transactions.reading() as session:
             row = session.get(CrlRow, authority)
@@ -174,6 +199,12 @@ class CertificateRepository:
             session.delete(row)
             session.add(audit_row(entry))
             return _anchor(row)
+
+
+def _named() -> Exists:
+    """Return whether the registration of its device names a certificate."""
+    named = (RegistrationRow.body[path].as_string() == CertificateRow.serial for path in _NAMED)
+    return exists().where(RegistrationRow.uid == CertificateRow.subject, or_(*named))
 
 
 def _found(session: Session, serial: int, *, lock: bool = False) -> CertificateRow:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query, status
 from openami.crypto.requests import requested_key
 from openami.fleet.certificates import CertificateKind
 from openami.headend.registry import reason
-from openami.headend.security.pki import serial_number
+from openami.headend.security.issued import serial_number
 from openami.web.api.dependencies import Admin, After, Head, Limit, Viewer, errors
 from openami.web.api.models.pki import (
     AnchorList,

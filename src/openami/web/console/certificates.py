@@ -12,7 +12,7 @@ from openami.crypto.certificates import fingerprint
 from openami.fleet.operators import Role
 from openami.headend.registry import reason
 from openami.headend.security.authorities import DAY
-from openami.headend.security.pki import serial_number
+from openami.headend.security.issued import serial_number
 from openami.web.console.forms import back, fields_of, file_in, text_in
 
 if TYPE_CHECKING:
