@@ -103,19 +103,41 @@ def test_only_what_was_not_sent_is_cancelled() -> None:
     assert next_task(sent, Cancelled(3.0)) is sent
 
 
-def test_what_was_accepted_is_concluded_later() -> None:
-    accepted = next_task(next_task(TASK, Sent(2.0)), Answered(3.0, 202))
-    good = next_task(accepted, Concluded(9.0, Result(URI, 200, "int", "200")))
-    assert (good.state, good.status, len(good.results)) == (S.DONE, 200, 1)
+def test_what_was_accepted_is_done_when_the_device_says_so() -> None:
+    begun = (Result(URI, 202),)
+    accepted = next_task(next_task(TASK, Sent(2.0)), Answered(3.0, 202, begun))
+    assert (accepted.state, accepted.open, accepted.results) == (S.ACCEPTED, True, begun)
+    word = Result(URI, 200, "chr", "200 3 meters read")
+    good = next_task(accepted, Concluded(9.0, word))
+    assert (good.state, good.status, good.results) == (S.DONE, 200, (word,))
     assert next_task(good, Concluded(9.5, Result(URI, 500))) is good
-    assert next_task(accepted, Concluded(9.0, Result(URI, 410))).state is S.FAILED
+    bad = next_task(accepted, Concluded(9.0, Result(URI, 410)))
+    assert (bad.state, bad.status, bad.open) == (S.FAILED, 410, False)
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_what_was_accepted_and_never_concluded_is_unknown(*, once: bool) -> None:
+    sent = next_task(replace(TASK, once=once), Sent(2.0))
+    accepted = next_task(sent, Answered(3.0, 202))
+    assert next_task(accepted, Lost(4.0)) is accepted  # not sent again
+    unknown = next_task(accepted, Overdue(101.0))
+    assert unknown.state is S.UNKNOWN
+    assert next_task(unknown, Concluded(102.0, Result(URI, 200))).state is S.DONE
+
+
+def test_a_conclusion_counts_though_the_acceptance_was_lost() -> None:
+    sent = next_task(replace(TASK, once=True), Sent(2.0))
+    lost = next_task(sent, Lost(3.0))
+    done = next_task(lost, Concluded(9.0, Result(URI, 200)))
+    assert (lost.state, done.state) == (S.UNKNOWN, S.DONE)
+    assert next_task(done, Answered(9.5, 202)) is done
 
 
 @pytest.mark.parametrize(("state", "event", "once"), list(product(S, EVENTS, (False, True))))
 def test_what_is_not_in_the_table_changes_nothing(
     state: TaskState, event: TaskEvent, *, once: bool
 ) -> None:
-    task = replace(TASK, state=state, once=once, status=202)
+    task = replace(TASK, state=state, once=once)
     moved = next_task(task, event)
     to = TRANSITIONS.get((state, type(event), once))
     assert moved is task if to is None else moved.state is to

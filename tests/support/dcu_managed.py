@@ -19,7 +19,7 @@ from openami.transport.http import HttpClient
 from openami.transport.tls import client_context
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
     from openami.core.clock import Clock
@@ -149,9 +149,15 @@ class Made:
 
 def ask_often(tree: ManagementTree) -> None:
     """Let a DCU that ends not wait for the answer to a long request for work."""
-    listeners, tree._listeners = tree._listeners, []  # as it came from the factory
+    come_with(tree, {"./AMI/Upload/LongPoll": "0.2"})
+
+
+def come_with(tree: ManagementTree, values: Mapping[str, str]) -> None:
+    """Let a tree have values as it comes from the factory."""
+    listeners, tree._listeners = tree._listeners, []
     draft = tree.draft(1.0)
-    draft.set_value(tree.path("./AMI/Upload/LongPoll"), "0.2")
+    for uri, value in values.items():
+        draft.set_value(tree.path(uri), value)
     tree.commit(draft)
     tree._listeners = listeners
 

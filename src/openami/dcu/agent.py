@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from openami.core.clock import Clock
     from openami.dcu.roster import Station
+    from openami.dcu.rounds import Ended
     from openami.dcu.settings import DcuSettings
     from openami.transport.http import HttpClient
 
@@ -176,17 +177,22 @@ class Dcu:
 
     # Running
 
-    def collect(self) -> None:
+    def collect(self) -> Ended:
         """Read every meter now, not only what is due."""
-        self.collector.collect()
+        return self.collector.collect()
 
-    def discover(self) -> None:
+    def discover(self) -> Ended:
         """Search the line for meters now."""
-        self.collector.discover()
+        return self.collector.discover()
 
-    def tell(self) -> None:
+    def tell(self) -> Ended:
         """Report to the head-end now."""
-        self._reporter.asked.set()
+        return self._reporter.ask()
+
+    def give_up(self) -> None:
+        """Tell who waits for what this DCU was to do that it has ended."""
+        self.collector.rounds.give_up()
+        self._reporter.give_up()
 
     def stop(self) -> None:
         """Ask the DCU to end in good order."""

@@ -14,6 +14,7 @@ import structlog
 
 from openami.core.errors import OpenAmiError
 from openami.dcu.agent import Dcu
+from openami.dcu.rounds import Ended, Ending
 from openami.omadm.codes import Status
 
 if TYPE_CHECKING:
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
 
     from openami.core.clock import Clock
     from openami.dcu.flow import Stop
+    from openami.dcu.operations import Operations
     from openami.dcu.settings import DcuSettings
     from openami.omadm.tree.tree import Execution
     from openami.transport.http import HttpClient
 
-OPERATIONS: Final[Mapping[str, Callable[[Dcu], None]]] = {
+OPERATIONS: Final[Mapping[str, Callable[[Dcu], Ended]]] = {
     "Collect": Dcu.collect,
     "Discover": Dcu.discover,
     "Report": Dcu.tell,
@@ -34,6 +36,10 @@ OPERATIONS: Final[Mapping[str, Callable[[Dcu], None]]] = {
 
 RETRY_S: Final = 3600.0
 """Before settings that cannot be are looked at again, unless they change."""
+
+OPERATION_MOST_S: Final = 6 * 3600.0
+"""An operation that is not over by then is concluded: a line of 500 meters takes one hour or two,
+and whoever asked has long looked elsewhere."""
 
 AGAIN_S: Final = 60.0
 """Before the spool is opened again where it could not be: no room, or no right to."""
@@ -50,6 +56,7 @@ class Collecting:
         connect: makes a client of the head-end at an address.
         facts: returns what else the head-end is told of the DCU.
         stop: ends it.
+        operations: remembers what a server has had done.
 
     Attributes:
         agent: what collects at the moment.
@@ -63,6 +70,7 @@ class Collecting:
         connect: Callable[[str], HttpClient],
         facts: Callable[[], Mapping[str, Any]],
         stop: Stop,
+        operations: Operations,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -70,7 +78,9 @@ class Collecting:
         self._facts = facts
         self._stop = stop
         self._changed = asyncio.Event()
-        self._pending: set[str] = set()
+        self._operations = operations
+        self._up = asyncio.Event()
+        self._works: dict[tuple[str, str | None], asyncio.Task[None]] = {}
         self.agent: Dcu | None = None
 
     def look(self) -> None:
@@ -78,14 +88,58 @@ class Collecting:
         self._changed.set()
 
     def execute(self, execution: Execution) -> int:
-        """Begin an operation, at once or when collection has begun again; return its status."""
-        name = execution.path[-1]
-        if self.agent is None:
-            self._pending.add(name)
-        else:
-            OPERATIONS[name](self.agent)
+        """Begin an operation, at once or when collection has begun again; return its status.
+
+        With a correlator, the server is told how it ended.
+
+        Raises:
+            StoreError: it cannot be kept.
+        """
+        name, correlator = execution.path[-1], execution.correlator
+        key = name, correlator
+        known = self._works.get(key)
+        if known is not None and correlator is not None:  # asked for again, being under way
+            return Status.ACCEPTED_FOR_PROCESSING
+        if correlator is not None:
+            status = self._operations.accept(name, correlator)
+            if status != Status.ACCEPTED_FOR_PROCESSING:
+                return status
+        elif known is not None:
+            known.cancel()
+        work = self._works[key] = asyncio.ensure_future(self._see_through(name, correlator))
+        work.add_done_callback(lambda done: self._forget(key, done))
         log.info("operation", name=name)
         return Status.ACCEPTED_FOR_PROCESSING
+
+    def _forget(self, key: tuple[str, str | None], work: asyncio.Task[None]) -> None:
+        if self._works.get(key) is work:
+            del self._works[key]
+
+    async def _see_through(self, name: str, correlator: str | None) -> None:
+        """Have an operation done; conclude it when it is over."""
+        try:
+            async with asyncio.timeout(OPERATION_MOST_S):
+                end = await self._done(OPERATIONS[name])
+        except TimeoutError:
+            end = Ending(Status.REQUEST_TIMEOUT, "it was not over in time")
+        if correlator is not None:
+            await self._operations.conclude(name, correlator, end)
+
+    async def _done(self, begin: Callable[[Dcu], Ended]) -> Ending:
+        """Return how it ended; whenever collection begins anew, so does it."""
+        while True:
+            await self._up.wait()
+            end = None if self.agent is None else await begin(self.agent)
+            if end is not None:
+                return end
+
+    async def close(self) -> None:
+        """Leave operations as they are: they are concluded when the DCU is started again."""
+        works = list(self._works.values())
+        for work in works:
+            work.cancel()
+        if works:
+            await asyncio.wait(works)
 
     async def run(self) -> None:
         """Collect until the DCU ends."""
@@ -112,15 +166,16 @@ class Collecting:
                 return
             log.info("collects", headend=str(settings.headend))
             self.agent = agent
+            self._up.set()
             try:
                 await self._work(agent)
             finally:
                 self.agent = None
+                self._up.clear()
+                agent.give_up()
 
     async def _work(self, agent: Dcu) -> None:
         """Return when the agent has ended: the settings are others, or the DCU ends."""
-        while self._pending:
-            OPERATIONS[self._pending.pop()](agent)
         running = asyncio.ensure_future(agent.run())
         try:
             while not running.done() and not self._stop and self._holds(agent.settings):

@@ -14,7 +14,8 @@ import structlog
 
 from openami.core.errors import OpenAmiError, SecurityError, StoreFullError, TransportError
 from openami.dcu.discovery import greet
-from openami.dcu.schedule import make_rules
+from openami.dcu.rounds import Rounds
+from openami.dcu.schedule import addresses, make_rules
 from openami.dcu.visit import Errand, ReplacedError, Visit
 from openami.fleet.collection import Moment, Probe, Rest
 from openami.fleet.collection import Visit as Turn
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from openami.dcu.jobs import JobBoard
     from openami.dcu.modem import Modem
     from openami.dcu.roster import Roster, Station
+    from openami.dcu.rounds import Ended
     from openami.dcu.settings import DcuSettings
     from openami.fleet.collection import Line, Step
 
@@ -86,6 +88,7 @@ class Collector:
         self._around = around
         self._rules = make_rules(settings)
         self._silent = 0
+        self.rounds = Rounds(around.line, addresses(settings))
         self.nudge = asyncio.Event()
         """Set it when there is something new to do."""
         self.paused = False
@@ -104,15 +107,15 @@ class Collector:
         else:
             board.failed(job, "meter.unknown", "no such meter is on this line")
 
-    def collect(self) -> None:
-        """Read every meter now, not only what is due."""
-        self._around.line.hasten(self._moment())
+    def collect(self) -> Ended:
+        """Read every meter now, not only what is due; over when all that came is in the spool."""
         self.nudge.set()
+        return self.rounds.sweep(self._moment())
 
-    def discover(self) -> None:
+    def discover(self) -> Ended:
         """Search the line for meters now."""
-        self._around.line.search()
         self.nudge.set()
+        return self.rounds.search()
 
     async def run(self) -> None:
         """Work until the DCU ends; the visit in hand is finished, and what it brought is kept."""
@@ -122,7 +125,9 @@ class Collector:
                 if await self._ready():
                     self.nudge.clear()
                     await self._do(around.line.next(self._moment()))
-                await around.gatherer.flush(ripe_only=True)
+                over = self.rounds.over
+                if await around.gatherer.flush(ripe_only=not over) and over:
+                    self.rounds.end()
             await around.gatherer.flush()
         finally:
             around.modem.close()
@@ -202,6 +207,7 @@ class Collector:
             await self._found(address, greeting)
         if around.modem.up:
             around.line.probed(address, self._moment())
+            self.rounds.probed(address)
         else:
             await self._lost()
 
@@ -255,6 +261,7 @@ class Collector:
 
     async def _visit(self, turn: Turn) -> None:
         around = self._around
+        self.rounds.begin()
         station = around.roster.get(turn.serial)
         if station is None:
             around.line.forget(turn.serial)
@@ -269,6 +276,7 @@ class Collector:
             around.gatherer.refuse()
             return
         await self._associate(turn, station, credentials)
+        self.rounds.after(self._moment())
 
     async def _associate(self, turn: Turn, station: Station, credentials: Credentials) -> None:
         around = self._around
@@ -338,6 +346,7 @@ class Collector:
         around.roster.wanting.discard(turn.serial)
         # An entry that was made while the visit went on may not have come: it is due at once.
         around.line.visited(turn, began, visit.report.outcomes)
+        self.rounds.visited(turn.serial, good=True)
         for job in turn.jobs:
             around.line.withdraw(job)
 
@@ -351,14 +360,11 @@ class Collector:
         outcomes: Any = None,
     ) -> None:
         around = self._around
+        self.rounds.visited(turn.serial, good=False)
         station.wary = True
         station.fault = (error.code, error.message)
         wait = around.line.failed(
-            turn.serial,
-            self._moment(),
-            jitter=around.chance(),
-            refused=refused,
-            outcomes=outcomes,
+            turn.serial, self._moment(), jitter=around.chance(), refused=refused, outcomes=outcomes
         )
         log.warning("visit failed", meter=turn.serial, address=turn.address, code=error.code,
                     error=error.message, wait_s=round(wait, 1))  # fmt: skip

@@ -33,12 +33,11 @@ from openami.dcu.flow import Stop
 from openami.dcu.installation import listen_address, resolve
 from openami.dcu.management import Manager
 from openami.dcu.module.client import SecurityModule
+from openami.dcu.operations import Operations, alert
 from openami.dcu.polling import first_poll
 from openami.dcu.restarts import Restarts
 from openami.dcu.scheduler import Scheduler
 from openami.dcu.wakeup import Wakeup
-from openami.omadm.codes import AlertCode
-from openami.omadm.messages.model import Alert, Item, Location, Meta
 from openami.omadm.objects.ami import AmiConfig, AmiListener
 from openami.omadm.session.events import End
 from openami.store.device_memory import DeviceMemory
@@ -57,6 +56,7 @@ if TYPE_CHECKING:
     from openami.dcu.installation import Installation
     from openami.dcu.management import Held
     from openami.dcu.settings import DcuSettings
+    from openami.omadm.messages.model import Alert
     from openami.omadm.objects.sched import SchedTask
     from openami.omadm.tree.tree import ManagementTree
     from openami.ssmp.bootstrap import BootstrapBlock
@@ -165,6 +165,7 @@ class ManagedDcu:
             self.tree, close = opened(self._open_tree, *files)
             stack.callback(close)
             self._assemble()
+            stack.push_async_callback(self.collecting.close)
             self._stack = stack.pop_all()
         return self
 
@@ -188,6 +189,7 @@ class ManagedDcu:
 
     def _assemble(self) -> None:
         tree = self.tree
+        operations = Operations(self._memory, self._tell)
         self.manager = Manager(
             tree,
             self._memory,
@@ -198,6 +200,7 @@ class ManagedDcu:
             chance=self._chance,
             stop=self._stop,
             held=self._was_held,
+            told=operations.told,
         )
         self.collecting = Collecting(
             self._settings,
@@ -205,7 +208,9 @@ class ManagedDcu:
             connect=self._identity.operational_client,
             facts=self._facts,
             stop=self._stop,
+            operations=operations,
         )
+        operations.recall()
         self.scheduler = Scheduler(
             tree, self._identity.uid, self._clock, self._stop, failed=self._task_failed
         )
@@ -310,7 +315,11 @@ class ManagedDcu:
         """Let the server hear that this is another software than it knows."""
         known = self._memory.fact(_SOFTWARE)
         if known and known != __version__:
-            self.manager.alert(_alert(TREE_CHANGED, "./DevDetail", __version__))
+            self.manager.alert(alert(TREE_CHANGED, "./DevDetail", __version__))
+
+    def _tell(self, over: Alert) -> None:
+        self.manager.alert(over)
+        self.manager.nudge()
 
     def _was_held(self, held: Held) -> None:
         if held.end is End.REFUSED:
@@ -331,8 +340,7 @@ class ManagedDcu:
             self._memory.put_fact(_SOFTWARE, __version__)
 
     def _task_failed(self, task: SchedTask, status: int) -> None:
-        where = f"./SCHED/{task.name}"
-        self.manager.alert(_alert(TASK_FAILED, where, str(status), task=task.task_id))
+        self.manager.alert(alert(TASK_FAILED, f"./SCHED/{task.name}", str(status), task.task_id))
 
     # Collection
 
@@ -360,11 +368,6 @@ class ManagedDcu:
     def _configured(self, _config: AmiConfig) -> None:
         log.info("configured")
         self.collecting.look()
-
-
-def _alert(kind: str, source: str, data: str, *, task: str | None = None) -> Alert:
-    item = Item(source=Location(source), meta=Meta(format="chr", type=kind), data=data)
-    return Alert(0, AlertCode.GENERIC, (item,), correlator=task)
 
 
 async def run_managed(

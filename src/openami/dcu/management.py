@@ -102,6 +102,7 @@ class Manager:
         chance: returns a number from 0 to 1.
         stop: ends the loop.
         held: is told how each session ended.
+        told: is given the alerts that the server has heard.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class Manager:
         chance: Callable[[], float],
         stop: Stop,
         held: Callable[[Held], None] = lambda _held: None,
+        told: Callable[[tuple[Alert, ...]], None] = lambda _alerts: None,
     ) -> None:
         self._tree = tree
         self._memory = memory
@@ -126,6 +128,7 @@ class Manager:
         self._chance = chance
         self._stop = stop
         self._held = held
+        self._told = told
         self._woken: Verified | None = None
         self._alerts: list[Alert] = []
         self._nudge = asyncio.Event()
@@ -186,6 +189,7 @@ class Manager:
         if held.end is End.DONE:
             told = set(map(id, alerts))  # some of them may have been pushed out meanwhile
             self._alerts = [alert for alert in self._alerts if id(alert) not in told]
+            self._told(alerts)
         (log.info if held.end is End.DONE else log.warning)(
             "session", session=talk.name if talk else None, end=held.end.value,
             commands=held.performed, **held.why(),

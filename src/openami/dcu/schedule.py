@@ -77,10 +77,15 @@ def make_line(settings: DcuSettings) -> Line:
     return Line(
         _plans(settings),
         policy=policy,
-        addresses=(*stations(settings.addresses), *_places(settings)),
+        addresses=addresses(settings),
         scheduled=settings.collect,
         tz=ZoneInfo(settings.timezone),
     )
+
+
+def addresses(settings: DcuSettings) -> tuple[int, ...]:
+    """Return where meters may be found."""
+    return (*stations(settings.addresses), *_places(settings))
 
 
 def _places(settings: DcuSettings) -> tuple[int, ...]:

@@ -20,6 +20,8 @@ import structlog
 from openami.core.errors import DecodeError, StoreError
 from openami.dcu.batches import split
 from openami.dcu.headend import BatchKind, HeadEndAwayError, HeadEndRefusalError
+from openami.dcu.rounds import Ending, ending, give_up
+from openami.omadm.codes import Status
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from openami.dcu.flow import Patience, Stop
     from openami.dcu.headend import HeadEnd
     from openami.dcu.jobs import JobBoard
+    from openami.dcu.rounds import Ended
     from openami.store.spool import Spool, SpoolBatch
 
 # What a batch is set aside for; a DCU that is shut out or misled by a proxy keeps it and tries on.
@@ -232,6 +235,18 @@ class Reporter:
         self._figures = figures
         self.asked = asyncio.Event()
         """Set it for a report out of turn."""
+        self._awaited: list[Ended] = []
+
+    def ask(self) -> Ended:
+        """Report out of turn; over when the head-end has taken a report that begins from now on."""
+        self._awaited = [one for one in self._awaited if not one.done()]
+        self._awaited.append(ending())
+        self.asked.set()
+        return self._awaited[-1]
+
+    def give_up(self) -> None:
+        """Tell who waits for a report that there will be none."""
+        give_up(self._awaited)
 
     async def run(self) -> None:
         """Report until the DCU ends, and once more then."""
@@ -244,7 +259,7 @@ class Reporter:
 
     async def _report(self) -> float:
         """Report; return how long to wait if it failed."""
-        sent = self._clock.now()
+        sent, awaited = self._clock.now(), tuple(self._awaited)
         try:
             shown = await self._headend.report(self._compose())
             self._check_clock(sent, self._clock.now(), shown)
@@ -255,6 +270,9 @@ class Reporter:
             return wait
         self._patience.succeeded()
         self._figures.reports += 1
+        for one in awaited:
+            if not one.done():
+                one.set_result(Ending(Status.OK, "reported"))
         return 0.0
 
     def _check_clock(self, sent: float, received: float, shown: float) -> None:

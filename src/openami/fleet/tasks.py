@@ -8,11 +8,15 @@ job says that twice does no harm; else the task ends as unknown.
               ┌─── Lost (again), Unsent ─────┐
               ▼                              │
     ──► queued ────────── Sent ──────────► sent ──Answered──► done, failed
-          │                                  │
-          ├── Cancelled ──► cancelled        ├──Lost (once, or too often)──► unknown, failed
+          │                                  │                   ▲
+          ├── Cancelled ──► cancelled        │              Concluded
+          │                                  │                   │
+          │                                  ├──Answered──► accepted ──Overdue──► unknown
+          │                                  │   (202)
+          │                                  ├──Lost (once, or too often)──► unknown, failed
           └── Overdue ────► expired          └──Overdue──► expired (once: unknown)
 
-An answer that comes late counts all the same: it is what the device has done.
+What comes late, an answer or a conclusion, counts all the same: it is what the device has done.
 """
 
 from __future__ import annotations
@@ -54,6 +58,7 @@ class TaskState(StrEnum):
 
     QUEUED = "queued"
     SENT = "sent"
+    ACCEPTED = "accepted"
     DONE = "done"
     FAILED = "failed"
     UNKNOWN = "unknown"
@@ -61,7 +66,10 @@ class TaskState(StrEnum):
     CANCELLED = "cancelled"
 
 
-OPEN_STATES: Final = frozenset({TaskState.QUEUED, TaskState.SENT})
+WAITING_STATES: Final = frozenset({TaskState.QUEUED, TaskState.SENT})
+"""The device has yet to answer."""
+OPEN_STATES: Final = WAITING_STATES | {TaskState.ACCEPTED}
+"""Something is still to happen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +220,8 @@ TaskEvent = Sent | Answered | Lost | Unsent | Overdue | Cancelled | Concluded
 _S = TaskState
 
 # By state, event, and whether it may be done but once. What is not here changes nothing: it is a
-# repeat, or too late. A bad status makes ``failed`` of ``done``, too many attempts of ``queued``.
+# repeat, or too late. A bad status makes ``failed`` of ``done``, a 202 ``accepted``; too many
+# attempts make ``failed`` of ``queued``.
 TRANSITIONS: Final[Mapping[tuple[TaskState, type[TaskEvent], bool], TaskState]] = MappingProxyType(
     {
         **{(_S.QUEUED, Sent, once): _S.SENT for once in (False, True)},
@@ -224,7 +233,12 @@ TRANSITIONS: Final[Mapping[tuple[TaskState, type[TaskEvent], bool], TaskState]] 
             for state in (_S.QUEUED, _S.SENT, _S.EXPIRED, _S.UNKNOWN)
             for once in (False, True)
         },
-        **{(_S.DONE, Concluded, once): _S.DONE for once in (False, True)},
+        **{  # its session may have broken off before it could answer
+            (state, Concluded, once): _S.DONE
+            for state in (_S.QUEUED, _S.SENT, _S.ACCEPTED, _S.EXPIRED, _S.UNKNOWN)
+            for once in (False, True)
+        },
+        **{(_S.ACCEPTED, Overdue, once): _S.UNKNOWN for once in (False, True)},
         (_S.SENT, Lost, False): _S.QUEUED,
         (_S.SENT, Lost, True): _S.UNKNOWN,
         (_S.SENT, Overdue, False): _S.EXPIRED,
@@ -244,9 +258,8 @@ def next_task(task: Task, event: TaskEvent) -> Task:
         case Answered():
             return _ended(task, event.now, event.status, event.results)
         case Concluded():
-            if task.status != ACCEPTED:
-                return task
-            return _ended(task, event.now, event.result.status, (*task.results, event.result))
+            begun = tuple(result for result in task.results if result.status != ACCEPTED)
+            return _ended(task, event.now, event.result.status, (*begun, event.result))
         case Lost() if state is TaskState.QUEUED and task.attempts >= MAX_ATTEMPTS:
             state = TaskState.FAILED
         case _:
@@ -256,5 +269,6 @@ def next_task(task: Task, event: TaskEvent) -> Task:
 
 
 def _ended(task: Task, now: float, status: int, results: tuple[Result, ...]) -> Task:
-    state = TaskState.DONE if status in _SUCCESS else TaskState.FAILED
+    good = TaskState.ACCEPTED if status == ACCEPTED else TaskState.DONE
+    state = good if status in _SUCCESS else TaskState.FAILED
     return replace(task, state=state, updated=now, status=status, results=results[:MAX_RESULTS])

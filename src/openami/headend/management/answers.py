@@ -160,6 +160,7 @@ def conclusion_of(alert: Alert) -> Result:
     uri = item.source.uri if item and item.source else ""
     good = meta.mark in _HARMLESS
     status = int(Status.OK if good else Status.COMMAND_FAILED)
-    if data.isascii() and data.isdecimal() and len(data) == 3:
-        status = int(data)
+    code = data.partition(" ")[0]
+    if code.isascii() and code.isdecimal() and len(code) == 3:
+        status = int(code)
     return Result(uri[:MAX_URI], status, meta.format or "chr", data)

@@ -13,7 +13,7 @@ from sqlalchemy import and_, bindparam, case, exists, select, true
 from openami.fleet.desired import ScopeKind, effective
 from openami.fleet.devices import DeviceKind, device_id
 from openami.fleet.management import Brief
-from openami.fleet.tasks import OPEN_STATES, TaskKind
+from openami.fleet.tasks import WAITING_STATES, TaskKind
 from openami.store.relational.devices import conditions
 from openami.store.relational.management_models import (
     AccountRow,
@@ -39,7 +39,7 @@ _GROUP: Final[Any] = GroupRow.__table__
 _KNOWN: Final[Any] = KnownRow.__table__
 _JOB: Final[Any] = DmJobRow.__table__
 _TASK: Final[Any] = DmTaskRow.__table__
-_OPEN: Final = sorted(state.value for state in OPEN_STATES)
+_OPEN: Final = sorted(state.value for state in WAITING_STATES)
 
 _STANDING: Final = select(
     _ACCOUNT.c.tree_known,

@@ -39,6 +39,7 @@ TASKS: Final[Mapping[TaskState, tuple[str, str]]] = {
     TaskState.UNKNOWN: ("unknown", "bad"),
     TaskState.EXPIRED: ("expired", "warn"),
     TaskState.CANCELLED: ("cancelled", "idle"),
+    TaskState.ACCEPTED: ("accepted", "accent"),
     TaskState.SENT: ("sent", "accent"),
     TaskState.QUEUED: ("waiting", "idle"),
 }

@@ -10,6 +10,7 @@ from openami.fleet.management import JobProgress
 from openami.fleet.tasks import (
     MAX_COMMANDS,
     MAX_DEVICES,
+    OPEN_STATES,
     Command,
     Result,
     Task,
@@ -75,14 +76,13 @@ class DmJobModel(Model):
     devices: list[str] = Field(description="Those that were named; empty for a filter.")
     repeatable: bool
     total: int = Field(description="Devices that have a part in it.")
-    open: int = Field(description="Those that have not answered yet.")
+    open: int = Field(description="Those that have not answered yet, or have accepted and go on.")
     counts: dict[TaskState, int] = Field(examples=[{"done": 4, "failed": 1}])
 
     @classmethod
     def of(cls, progress: JobProgress) -> Self:
         """Return the model of a job."""
         job, counts = progress.job, progress.counts
-        waiting = (TaskState.QUEUED, TaskState.SENT)
         return cls(
             id=job.id,
             kind=job.kind,
@@ -95,7 +95,7 @@ class DmJobModel(Model):
             devices=list(job.devices),
             repeatable=job.repeatable,
             total=sum(counts.values()),
-            open=sum(counts.get(state, 0) for state in waiting),
+            open=sum(counts.get(state, 0) for state in OPEN_STATES),
             counts=dict(counts),
         )
 
