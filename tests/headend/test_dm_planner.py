@@ -829,6 +829,13 @@ def test_a_device_has_its_tree_looked_at_now_and_then(plant: Plant) -> None:
     assert plant.store.trees.known_at(UID) == plant.now
 
 
+def test_a_tree_is_kept_up_to_a_bound(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planner, "MAX_NODES", 9)
+    plant.session()
+    known = plant.store.trees.known(UID)
+    assert len([uri for uri in known if not uri.startswith("./DevInfo")]) == 9
+
+
 def accounts_due(plant: Plant, at: float) -> list[float | None]:
     plant.store.accounts.reach(UID, "https://dcu.example")
     return [one.wake_due for one in plant.store.accounts.due(now=at, silent=False, limit=9)]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from openami.omadm.session.events import OrderDone
     from openami.omadm.tree.node import Value
 
-MAX_NODES: Final = 8192
+MAX_NODES: Final = 4096
 """Nodes of one device that are kept; a tree of 500 meters and the standard objects has 3,000."""
 TREE_CHANGED: Final = "urn:openami:alert:tree-changed"
 _PREFIX: Final = "Reversed-Domain-Name:"
