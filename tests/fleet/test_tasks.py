@@ -55,6 +55,8 @@ def test_a_task_is_sent_and_answered() -> None:
     found = (Result(URI, 200, "int", "5"),)
     done = next_task(sent, Answered(3.0, 200, found))
     assert (done.state, done.status, done.results, done.open) == (S.DONE, 200, found, False)
+    for spared in (215, 216):  # numbers of successes that are none
+        assert next_task(sent, Answered(3.0, spared)).state is S.FAILED
     failed = next_task(sent, Answered(3.0, 404))
     assert (failed.state, failed.status) == (S.FAILED, 404)
 

@@ -26,6 +26,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from openami.fleet.known import succeeded
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -245,7 +247,6 @@ TRANSITIONS: Final[Mapping[tuple[TaskState, type[TaskEvent], bool], TaskState]] 
         (_S.SENT, Overdue, True): _S.UNKNOWN,
     }
 )
-_SUCCESS: Final = range(200, 300)
 ACCEPTED: Final = 202
 
 
@@ -270,5 +271,5 @@ def next_task(task: Task, event: TaskEvent) -> Task:
 
 def _ended(task: Task, now: float, status: int, results: tuple[Result, ...]) -> Task:
     good = TaskState.ACCEPTED if status == ACCEPTED else TaskState.DONE
-    state = good if status in _SUCCESS else TaskState.FAILED
+    state = good if succeeded(status) else TaskState.FAILED
     return replace(task, state=state, updated=now, status=status, results=results[:MAX_RESULTS])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import OpenAmiError
 from openami.fleet.desired import INTERIOR, MAX_URI, KnownNode, is_secret
+from openami.fleet.known import succeeded
 from openami.fleet.tasks import MAX_RESULT, MAX_RESULTS, Command, Result
 from openami.omadm.codes import Status
 from openami.omadm.limits import DEFAULT_LIMITS
@@ -84,7 +85,7 @@ def results_of_get(done: OrderDone, commands: Sequence[Command]) -> tuple[Result
     wrong = [
         Result(uri, status)
         for uri, status in statuses(done, commands).items()
-        if not Status.OK <= status < Status.NOT_MODIFIED
+        if not succeeded(status)
     ]
     try:
         nodes = list(nodes_of(done.items))

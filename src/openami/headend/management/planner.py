@@ -22,6 +22,7 @@ from openami.fleet.desired import (
     due,
     object_of,
 )
+from openami.fleet.known import succeeded
 from openami.fleet.management import Outcome
 from openami.fleet.tasks import Answered, Concluded, Lost, TaskKind, TaskState, Unsent
 from openami.fleet.verdicts import judge
@@ -293,7 +294,7 @@ class TreePlanner:
     def _set(self, uid: str, job: ManagementJob, end: OrderDone, now: float) -> None:
         told = statuses(end, job.commands)
         words = words_of(end, [command.uri for command in job.commands])
-        done = Status.OK <= end.status < Status.NOT_MODIFIED
+        done = succeeded(end.status)
         outcomes = [
             Outcome(
                 Setting(command.uri, command.format, command.value),
