@@ -49,7 +49,7 @@ async def test_what_a_group_wants_and_devices_refuse_is_an_alarm_and_a_figure(
     }  # fmt: skip
     page = (await browser.get("/alarms")).text
     assert 'href="/dcus/D1">D1</a>' in page
-    assert ">group:all</bdi>" in page
+    assert 'href="/groups/all/refused">group:all</a>' in page
     figures = (await operator.get("/metrics")).text
     for line in (
         'openami_dm_tasks_total{kind="get",state="sent"} 1.0',
