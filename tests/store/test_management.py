@@ -31,7 +31,7 @@ from openami.store.relational.management_models import AccountRow
 from openami.store.relational.models import DeviceRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 WINDOW = "./AMI/Link/Window"
@@ -252,10 +252,11 @@ def test_what_a_group_was_refused_is_tried_again_when_the_group_changes(
     no = Outcome(setting(value="9"), 507, f"device:{name}", pushed=True, bond="./AMI/Link/A")
     store.trees.put_group(NORTH, who="anna", now=2.0)
     store.trees.want(NORTH.scope, [setting("./AMI/Link/Retries")], who="anna", now=3.0)
-    for change in (
+    changes: tuple[Callable[[], object], ...] = (
         lambda: store.trees.put_group(NORTH, who="anna", now=4.0),
         lambda: store.trees.remove_group("north", who="anna", now=5.0),
-    ):
+    )
+    for change in changes:
         store.trees.settle(name, [no], now=4.0)
         assert store.trees.known(name)[WINDOW].refused is not None
         change()
