@@ -443,6 +443,18 @@ def test_joined_where_only_one_looks_like_a_clock() -> None:
     assert found.statuses == (None,)
 
 
+@pytest.mark.parametrize(("at", "octet"), [(4, 8), (8, 100), (9, 4)])
+def test_octets_that_are_a_clock_but_for_one(at: int, octet: int) -> None:
+    """No weekday 8, no hundredth 100, no deviation of 17 hours: so it is no clock at all."""
+    value = bytearray.fromhex("07e801010108000000000000")
+    found = decode_profile(d.array(d.structure(d.octets(bytes(value)))).encode())
+    assert found.columns[0].dtype == "datetime64[s]"
+    value[at] = octet
+    agree(d.array(d.structure(d.octets(bytes(value)))).encode())
+    found = decode_profile(d.array(d.structure(d.octets(bytes(value)))).encode())
+    assert found.columns[0].tolist() == [bytes(value)]
+
+
 def test_joined_nothing() -> None:
     for nothing in ([], [b"\x01\x00", b"\x01\x00"]):
         found, offsets = decode_profiles(nothing)

@@ -192,8 +192,6 @@ def _clock(source: _Source, field: Field) -> Pair:
 
 def _twelve(source: _Source, field: Field) -> Pair | None:
     """Read what may be a clock: it is one if the first row of its buffer looks like one."""
-    if source.plain:
-        return _clock(source, field)
     firsts = [source.data[start + field.at : start + field.end] for start in source.starts]
     found = {is_plausible(first) for first in firsts}
     if len(found) > 1:
