@@ -14,7 +14,7 @@ from openami.web.console.filters import counted
 from openami.web.console.forms import back, demand, fields_of, onward, text_in, texts_in
 from openami.web.console.job_forms import EXPIRIES, FIELDS, KINDS, read_form
 from openami.web.console.pages import cursor_of, next_url
-from openami.web.console.views import PAGE
+from openami.web.console.views import PAGE, StateCount, state_counts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,23 +46,11 @@ TASKS: Final[Mapping[TaskState, tuple[str, str]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """The devices of a job in one state; ``start`` and ``share`` in percent of the bar."""
-
-    state: TaskState
-    label: str
-    tone: str
-    count: int
-    start: float
-    share: float
-
-
-@dataclass(frozen=True, slots=True)
 class JobRow:
     """A job in a table, or on its page."""
 
     progress: JobProgress
-    parts: tuple[Part, ...]
+    parts: tuple[StateCount, ...]
     total: int
     open: int
     tone: str
@@ -192,16 +180,10 @@ def job_row(found: JobProgress) -> JobRow:
     """Return a job for a table."""
     counts, job = found.counts, found.job
     total = sum(counts.values())
-    parts, start = [], 0.0
-    for state, (label, tone) in TASKS.items():
-        count = counts.get(state, 0)
-        share = 100 * count / total if total else 0.0
-        parts.append(Part(state, label, tone, count, start, share))
-        start += share
     still = sum(counts.get(state, 0) for state in OPEN_STATES)
     tone, label = _ending(counts, total, still)
     whom = counted(len(job.devices), "DCU") if job.which is None else filter_words(job.which)
-    return JobRow(found, tuple(parts), total, still, tone, label, whom)
+    return JobRow(found, state_counts(TASKS, counts), total, still, tone, label, whom)
 
 
 def _ending(counts: Mapping[TaskState, int], total: int, still: int) -> tuple[str, str]:

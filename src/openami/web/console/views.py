@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from openami.fleet.devices import Contact, Device, DeviceKind, Health
 from openami.fleet.ports import DeviceFilter
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from openami.headend.reports import DcuFigures
     from openami.headend.services import Services
     from openami.headend.statistics import DcuOverview
+
+S = TypeVar("S", bound=Enum)
 
 PAGE: Final = 50
 FIRST_CONFLICTS: Final = 5  # of a line: more have one cause
@@ -40,7 +43,7 @@ HEALTHS: Final[Mapping[Health, tuple[str, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class StateCount:
-    """One part of the bar of meters by state: ``start`` and ``share`` in percent of the bar."""
+    """One part of a bar of devices by state: ``start`` and ``share`` in percent of the bar."""
 
     key: str
     label: str
@@ -101,16 +104,18 @@ class DcuRow:
     spool_batches: int | None
 
 
-def state_counts(counts: Mapping[Contact, int]) -> list[StateCount]:
-    """Return the parts of the bar, in the order of CONTACTS."""
+def state_counts(
+    states: Mapping[S, tuple[str, str]], counts: Mapping[S, int]
+) -> tuple[StateCount, ...]:
+    """Return the parts of a bar, in the order of the states, whose label and tone are given."""
     total = sum(counts.values()) or 1
     parts, start = [], 0.0
-    for contact, (label, tone) in CONTACTS.items():
-        count = counts.get(contact, 0)
+    for state, (label, tone) in states.items():
+        count = counts.get(state, 0)
         share = 100 * count / total
-        parts.append(StateCount(contact.value, label, tone, count, start, share))
+        parts.append(StateCount(state.value, label, tone, count, start, share))
         start += share
-    return parts
+    return tuple(parts)
 
 
 def energies(services: Services, meters: Sequence[str]) -> dict[str, Energy]:
@@ -173,7 +178,7 @@ def overview(services: Services) -> dict[str, Any]:
         "missing_day": max(0, found.day.expected - found.day.stored),
         "readings": found.store.readings,
         "newest": found.store.newest,
-        "states": state_counts(services.statistics.contacts()),
+        "states": state_counts(CONTACTS, services.statistics.contacts()),
     }
     dcus, following = dcu_rows(services, None, limit=FIRST_DCUS)
     return {"figures": figures, "dcus": dcus, "more_dcus": following is not None}
