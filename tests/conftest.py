@@ -17,7 +17,19 @@ from argon2 import PasswordHasher
 
 TESTS: Final = Path(__file__).parent
 MEASURED: Final = frozenset(
-    {"core", "wire", "crypto", "dlms", "omadm", "ssmp", "metrology", "mdm", "fleet", "meter"}
+    {
+        "core",
+        "wire",
+        "crypto",
+        "dlms",
+        "omadm",
+        "ssmp",
+        "firmware",
+        "metrology",
+        "mdm",
+        "fleet",
+        "meter",
+    }
 )
 
 # As hard to guess as a test needs; head-ends in processes of their own take the real ones.
