@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from openami.core.errors import ConflictError
+from openami.crypto.succession import following, trace
 from openami.fleet import admission as a
 from openami.fleet.expected import Approval, ExpectedDevice
-from openami.fleet.moves import refusal, suspects
+from openami.fleet.moves import granted, refusal, suspects
 from openami.fleet.registration import (
     MAX_PAST,
     TRANSITIONS,
@@ -37,8 +38,8 @@ NOW = 1_800_000_000.0
 HOLD = RegistrationPolicy()
 STRICT = RegistrationPolicy(hold_unexpected=False)
 OFFER = Offer(D, 2000.0, Issued(7, K))
-NEW = Registration("D1", Standing.APPROVED, CLAIM, G)
-LIVE = replace(NEW, standing=Standing.LIVE, live=D, certificate=Issued(7, K))
+NEW = granted(Registration("D1", Standing.APPROVED, CLAIM), G)
+LIVE = replace(NEW, standing=Standing.LIVE, grant=b"", live=D, certificate=Issued(7, K))
 OFFERED = replace(NEW, standing=Standing.OFFERED, offer=OFFER)
 
 
@@ -47,12 +48,18 @@ def ask(
     claim: Claim = CLAIM,
     expected: ExpectedDevice | None = None,
     policy: RegistrationPolicy = HOLD,
+    *,
+    expired: bool = False,
 ) -> Ruling:
-    return a.request(registration, "D1", claim, expected, policy, grant=G)
+    return a.request(registration, "D1", claim, expected, policy, grant=G, expired=expired)
 
 
 def test_a_registration_does_not_show_its_grant() -> None:
     assert repr(G)[2:-1] not in repr(Ruling(Verdict.APPROVED, replace(NEW, grant=G)))
+
+
+def approve(registration: Registration) -> Ruling:
+    return a.approve(registration, grant=G)
 
 
 def outcome(ruling: Ruling) -> tuple[Verdict, Reason | None, Standing | None]:
@@ -156,20 +163,20 @@ def test_both_of_two_stay_out_until_a_person_decides() -> None:
     refused = a.refuse(blocked)
     assert refused.effects == (Suspend(), Revoke(7, "privilegeWithdrawn"))
     assert refused.registration is not None
-    assert refused.registration.past == (OTHER.exchange,)
+    assert refused.registration.past == (trace(OTHER.exchange),)
     assert ask(refused.registration, OTHER).reason is Reason.STALE
 
 
 def test_exchanges_that_are_over_are_stale_and_bounded() -> None:
     registration = LIVE
     for number in range(MAX_PAST + 4):
-        blocked = ask(registration, replace(CLAIM, exchange=bytes([number]) * 8)).registration
+        newest = replace(CLAIM, exchange=bytes([number]) * 8)
+        blocked = ask(registration, newest).registration
         assert blocked is not None
         kept = a.keep(blocked).registration
         assert kept is not None
         registration = kept
     assert len(registration.past) == MAX_PAST
-    newest = replace(CLAIM, exchange=registration.past[-1])
     assert ask(registration, newest) == refusal(registration, Reason.STALE)
 
 
@@ -189,7 +196,7 @@ def test_a_rival_with_the_same_exchange_can_be_taken() -> None:
     ("registration", "change", "reason"),
     [
         (None, {}, Reason.UNKNOWN),
-        (replace(NEW, standing=Standing.PENDING), {}, Reason.UNKNOWN),
+        (Registration("D1", Standing.PENDING, CLAIM), {}, Reason.UNKNOWN),
         (replace(NEW, standing=Standing.REFUSED), {}, Reason.OPERATOR),
         (replace(NEW, standing=Standing.RETIRED), {}, Reason.RETIRED),
         (replace(NEW, standing=Standing.RETIRED), {"exchange": K}, Reason.RETIRED),
@@ -296,7 +303,42 @@ def test_opening_a_live_device() -> None:
     assert moved.registration.reason is None
     assert (moved.registration.live, moved.registration.open) == (D, False)
     assert ask(moved.registration).reason is Reason.STALE
-    assert outcome(ask(opened)) == (Verdict.APPROVED, None, Standing.LIVE)
+
+
+def test_a_live_device_that_asks_as_before_may_come_in_again() -> None:
+    """It has lost what it got since. Once it is opened, or its certificate has run out."""
+    assert ask(LIVE) == refusal(LIVE, Reason.SPENT)
+    for ruling in (ask(a.reopen(LIVE).registration), ask(LIVE, expired=True)):
+        assert outcome(ruling) == (Verdict.APPROVED, None, Standing.APPROVED)
+        again = ruling.registration
+        assert again is not None
+        assert (again.grant, again.past, again.live, again.open) == (G, (), D, False)
+        assert outcome(ask(again)) == (Verdict.APPROVED, None, Standing.APPROVED)
+
+
+def test_of_a_grant_that_is_live_only_what_tells_who_has_it_is_kept() -> None:
+    held = ask(None)
+    assert held.registration is not None
+    assert (held.registration.grant, held.registration.follows) == (b"", b"")
+    approved = a.approve(held.registration, grant=G).registration
+    assert approved == replace(NEW, past=())
+    live = a.acknowledge(OFFERED, exchange=E, factory=F, grant=G, digest=D, now=0).registration
+    assert live is not None
+    assert (live.grant, live.follows) == (b"", trace(following(G)))
+    follows = replace(CLAIM, exchange=following(G), key=b"new")
+    assert ask(live, follows).reason is Reason.SPENT
+    anew = a.request(live, "D1", follows, None, HOLD, grant=K, expired=True).registration
+    assert anew is not None
+    assert (anew.grant, anew.follows) == (K, trace(following(K)))
+    assert anew.past == (trace(E), trace(following(G)))
+    blocked = ask(live, OTHER).registration
+    assert blocked is not None
+    refused = a.refuse(blocked).registration
+    assert refused is not None
+    assert refused.grant == b""
+    assert a.approve(refused, grant=K).registration == replace(
+        refused, standing=Standing.APPROVED, grant=K, follows=trace(following(K)), reason=None
+    )
 
 
 def test_retirement_is_for_good() -> None:
@@ -305,7 +347,7 @@ def test_retirement_is_for_good() -> None:
     assert retired.effects == (Suspend(), *(Revoke(n, "cessationOfOperation") for n in (5, 4, 7)))
     assert retired.registration is not None
     assert a.renew(retired.registration, shown=5, key=K, now=NOW).reason is Reason.RETIRED
-    for decide in (a.approve, a.refuse, a.reopen, a.keep, a.retire):
+    for decide in (approve, a.refuse, a.reopen, a.keep, a.retire):
         with pytest.raises(ConflictError) as caught:
             decide(retired.registration)
         assert caught.value.code == "registration.transition"

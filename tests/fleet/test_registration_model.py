@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from openami.core.errors import ConflictError
+from openami.crypto.succession import following, trace
 from openami.fleet import admission as a
 from openami.fleet.registration import (
     Activate,
@@ -30,21 +31,23 @@ from openami.fleet.registration import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+GRANTS = (b"g" * 16, b"G" * 16, b"a" * 16)
 FIRST = Claim(b"e" * 16, b"f" * 32, b"k" * 32, "Maker", "OA-DCU", "1", "0.2", 0.0)
 CLAIMS = (
     FIRST,
     replace(FIRST, exchange=b"x" * 16),
     replace(FIRST, key=b"y" * 32),
     replace(FIRST, exchange=b"z" * 16, factory=b"g" * 32),
+    *(replace(FIRST, exchange=following(grant), key=b"n" * 32) for grant in GRANTS),
 )
 CLAIM = st.sampled_from(CLAIMS)
 DECISIONS: tuple[Callable[[Registration], Ruling], ...] = (
-    a.approve,
-    a.approve,
+    lambda registration: a.approve(registration, grant=GRANTS[2]),
+    lambda registration: a.approve(registration, grant=GRANTS[2]),
     a.refuse,
     a.reopen,
     a.keep,
-    lambda registration: a.take_rival(registration, grant=b"G" * 16),
+    lambda registration: a.take_rival(registration, grant=GRANTS[1]),
 )
 
 
@@ -54,6 +57,7 @@ class Registrations(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.registration: Registration | None = None
+        self.granted = b""  # as the device remembers it
         self.now = 0.0
         self.serial = 0
         self.active: bytes | None = None
@@ -62,6 +66,8 @@ class Registrations(RuleBasedStateMachine):
 
     def take(self, ruling: Ruling) -> None:
         self.registration = ruling.registration
+        if self.registration is not None:
+            self.granted = self.registration.grant or self.granted
         for effect in ruling.effects:
             if isinstance(effect, Activate):
                 self.active, self.suspended = effect.digest, False
@@ -71,18 +77,18 @@ class Registrations(RuleBasedStateMachine):
                 assert effect.serial not in self.revoked
                 self.revoked.add(effect.serial)
 
-    def grant(self) -> bytes:
-        return self.registration.grant if self.registration else b""
-
     def issue(self, key: bytes) -> Issued:
         self.serial += 1
         return Issued(self.serial, key)
 
-    @rule(claim=CLAIM)
-    def register(self, claim: Claim) -> None:
-        self.take(
-            a.request(self.registration, "D1", claim, None, RegistrationPolicy(), grant=b"g" * 16)
-        )
+    @rule(claim=CLAIM, expired=st.booleans())
+    def register(self, claim: Claim, expired: bool) -> None:
+        known, policy = self.registration, RegistrationPolicy()
+        ruling = a.request(known, "D1", claim, None, policy, grant=GRANTS[0], expired=expired)
+        self.take(ruling)
+        if ruling.verdict is Verdict.APPROVED:
+            assert ruling.registration is not None
+            assert ruling.registration.grant  # there is something to answer
 
     @rule(claim=CLAIM)
     def fetch(self, claim: Claim) -> None:
@@ -90,7 +96,7 @@ class Registrations(RuleBasedStateMachine):
             self.registration,
             exchange=claim.exchange,
             factory=claim.factory,
-            grant=self.grant(),
+            grant=self.granted,
             now=self.now,
         )
         self.take(ruling)
@@ -110,7 +116,7 @@ class Registrations(RuleBasedStateMachine):
                 self.registration,
                 exchange=claim.exchange,
                 factory=claim.factory,
-                grant=self.grant(),
+                grant=self.granted,
                 digest=offer.digest if offer else b"",
                 now=self.now,
             )
@@ -151,6 +157,16 @@ class Registrations(RuleBasedStateMachine):
             assert usable is None
         else:
             assert usable == known.live
+
+    @invariant()
+    def a_grant_is_kept_while_it_is_under_way_and_no_longer(self) -> None:
+        known = self.registration
+        if known is None:
+            return
+        under_way = (known.before or known.standing) in {Standing.APPROVED, Standing.OFFERED}
+        assert bool(known.grant) is under_way
+        if known.grant:
+            assert known.follows == trace(following(known.grant))
 
     @invariant()
     def no_certificate_in_use_is_revoked_and_none_is_left_over(self) -> None:

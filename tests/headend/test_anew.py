@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import shutil
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.registering import DAY, FolderOffice, Mortal
-from tests.support.ssmp_office import Device, Fault, chance, make_key
+from tests.support.ssmp_office import NOW, Device, Fault, chance, make_key
 
 from openami.core.errors import LocalProtocolError
 from openami.crypto import certificates as c
 from openami.crypto.requests import make_request
+from openami.crypto.succession import following, trace
 from openami.fleet import admission
 from openami.fleet.expected import ExpectedDevice
 from openami.fleet.registration import Standing
+from openami.headend.security.changes import ASKED_S
 from openami.headend.security.registrar import PENDING_FIRST_S, pending_wait
 from openami.ssmp import messages as m
-from openami.ssmp.client import Step
+from openami.ssmp.client import Step, begin
+from openami.store.relational.security_models import RegistrationRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -246,3 +250,66 @@ def test_who_waits_for_a_person_asks_after_as_long_as_it_has_waited() -> None:
     assert times == [5, 10, 20, 40, 80, 160, 320, 620, 920, 1220]
     assert pending_wait(-50.0, 300) == PENDING_FIRST_S  # a clock was set back
     assert pending_wait(1e9, 3) == 3
+
+
+def test_of_a_live_registration_the_database_does_not_give_away_what_follows(
+    mortal: Mortal, device: Device
+) -> None:
+    """Who steals it and has the factory key still does not know the grant."""
+    mine = device.state.grant
+    with mortal.office.store.registrations._transactions.reading() as session:
+        kept = str(session.get_one(RegistrationRow, "D1").body)
+    assert trace(following(mine)).hex() in kept
+    for secret in (mine, following(mine)):
+        assert secret.hex() not in kept
+    thief = Device(number=2, factory=device.factory)
+    thief.now = device.now + YEARS
+    made = begin(trace(following(mine))[:16], make_request("D1", thief.key))
+    thief.disk = made.encode()
+    thief.boot()
+    assert refused(thief, mortal) is m.Reason.TWICE
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 2], ids=["registering", "fetching", "acknowledging"])
+def test_a_device_whose_memory_is_put_back_comes_in_once_it_is_opened(
+    mortal: Mortal, rounds: int
+) -> None:
+    device = Device()
+    device.run(mortal, rounds)
+    before = device.disk
+    device.run(mortal, 3)
+    device.disk = before
+    device.boot()
+    if device.state.step is Step.ACKNOWLEDGING:  # it acknowledges what it did: nothing is lost
+        device.run(mortal, 1)
+        return check_registered(device, mortal)
+    device.run(mortal, 3)
+    assert device.state.step is Step.REGISTERING
+    assert refused(device, mortal) is m.Reason.SPENT
+    assert mortal.office.store.registrations.asking(since=NOW) == 1
+    account = mortal.office.accounts("D1")
+    decide(mortal, admission.reopen)
+    device.run(mortal, 2)
+    assert mortal.office.accounts("D1") == account  # until the new one is acknowledged
+    device.run(mortal, 1)
+    check_registered(device, mortal)
+    assert mortal.office.accounts("D1") != account
+    assert mortal.office.store.registrations.asking(since=NOW) == 0
+    return None
+
+
+def test_that_a_device_asks_anew_is_noted_now_and_then(
+    mortal: Mortal, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times: list[float] = []
+    store, audit = mortal.office.store.registrations, mortal.office.store.audit.list().items
+    monkeypatch.setattr(store, "ask_anew", lambda _uid, *, when: times.append(when))
+    for _ in range(30):
+        anew(device)
+        device.now += 60
+        assert refused(device, mortal) is m.Reason.SPENT
+        device.client.stay()
+        device.client.next_event()
+    assert len(times) == 3
+    assert all(later - before >= ASKED_S for before, later in pairwise(times))
+    assert mortal.office.store.audit.list().items == audit

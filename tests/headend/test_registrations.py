@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from openami.headend.services import Services, Stores
 
 CLAIM = r.Claim(b"e" * 16, b"f" * 32, b"k" * 32, "Maker", "OA-DCU", "1", "0.2", 5.0, b"public")
-PENDING = r.Registration("D1", r.Standing.PENDING, CLAIM, b"g" * 16)
+PENDING = r.Registration("D1", r.Standing.PENDING, CLAIM)
 
 
 def test_of_a_device_that_is_kept_out_no_password_is_left(

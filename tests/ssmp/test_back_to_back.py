@@ -66,7 +66,7 @@ def test_any_faults_in_any_order(faults: list[Fault], by_hand: bool) -> None:
     device.now += LAST_RETRY_S  # the longest that a device waits after failures
     device.run(office, 2)
     if by_hand:
-        office.decide(admission.approve(office.registrations["D1"]))
+        office.decide(admission.approve(office.registrations["D1"], grant=chance(70)))
     device.run(office)
     registered_once(office, device)
 
@@ -76,7 +76,7 @@ def test_a_device_that_nobody_expects_waits_for_a_person() -> None:
     device.run(office, 4)
     assert device.state.step is Step.REGISTERING
     assert office.registrations["D1"].standing is Standing.PENDING
-    office.decide(admission.approve(office.registrations["D1"]))
+    office.decide(admission.approve(office.registrations["D1"], grant=chance(70)))
     device.run(office, 3)
     registered_once(office, device)
 
@@ -87,7 +87,7 @@ def test_a_refused_device_asks_again_and_comes_in_when_a_person_changes_their_mi
     office.decide(admission.refuse(office.registrations["D1"]))
     device.run(office, 3)
     assert office.registrations["D1"].standing is Standing.REFUSED
-    office.decide(admission.approve(office.registrations["D1"]))
+    office.decide(admission.approve(office.registrations["D1"], grant=chance(70)))
     device.run(office, 3)
     assert office.accounts == {"D1": device.state.block}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import json
 import subprocess
 import sys
 from hashlib import sha256
@@ -21,6 +22,7 @@ from tests.support.readings import MIDNIGHT
 from openami.core.errors import ConfigError, NotFoundError, StoreError, StoreFullError
 from openami.crypto.certificates import Validity, make_root
 from openami.crypto.revocation import make_crl
+from openami.crypto.succession import following, trace
 from openami.fleet.devices import DeviceKind, Sighting
 from openami.fleet.jobs import Finished, Job
 from openami.fleet.ports import Batch, DeviceFilter
@@ -93,6 +95,46 @@ def test_the_lists_of_manufacturers_are_known_after_an_upgrade(where: Path | str
     assert (with_list.listed, with_list.list_ends) == (sha256(crl).hexdigest(), 86_400.0)
     assert (without.listed, without.list_ends) == ("", None)
     assert store.certificates.anchor_list("aa") == crl
+    store.close()
+
+
+def test_grants_of_live_registrations_are_forgotten_by_an_upgrade(where: Path | str) -> None:
+    """What is under way goes on, what was live is known by what follows, what is over stays so."""
+    grant, gone = b"g" * 16, b"o" * 16
+    claim = {
+        **dict.fromkeys(("exchange", "factory", "key", "public"), "ab"),
+        **dict.fromkeys(("manufacturer", "model", "hardware", "firmware"), ""),
+        "when": 1.0,
+    }
+    stood = {"D1": "pending", "D2": "approved", "D3": "offered", "D4": "live", "D5": "refused"}
+    rows: list[tuple[str, str, dict[str, str]]] = [
+        (uid, standing, {}) for uid, standing in stood.items()
+    ]
+    for uid, before in (("D6", "live"), ("D7", "approved"), ("D8", "pending")):
+        rows.append((uid, "blocked", {"before": before}))
+    engine = open_engine(where)
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0007")
+        for uid, standing, more in rows:
+            body = {"claim": claim, "grant": grant.hex(), "past": [gone.hex()], **more}
+            connection.execute(
+                text(
+                    "INSERT INTO registration (uid, standing, version, asked, body)"
+                    " VALUES (:uid, :standing, 1, 1, :body)"
+                ),
+                {"uid": uid, "standing": standing, "body": json.dumps(body)},
+            )
+    upgrade(engine)
+    store = RelationalStore(engine)
+    found = [record.registration for record in store.registrations.list().items]
+    assert [one.uid for one in found if one.grant == grant] == ["D2", "D3", "D7"]
+    assert [one.uid for one in found if not one.grant] == ["D1", "D4", "D5", "D6", "D8"]
+    assert [one.uid for one in found if not one.follows] == ["D1", "D8"]
+    assert {one.follows for one in found if one.follows} == {trace(following(grant))}
+    assert {one.past for one in found} == {(trace(gone),)}
     store.close()
 
 

@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import event
 
 from openami.core.errors import ConflictError, NotFoundError
+from openami.crypto.succession import trace
 from openami.fleet import admission
 from openami.fleet import registration as r
 from openami.fleet.devices import Device, DeviceKind, LifecycleState
@@ -22,13 +24,18 @@ if TYPE_CHECKING:
 
 CLAIM = r.Claim(b"e" * 16, b"f" * 32, b"k" * 32, "Maker", "OA-DCU", "1", "0.2", 5.0, b"public")
 OTHER = replace(CLAIM, exchange=b"o" * 16, key=b"l" * 32)
-PENDING = r.Registration("D1", r.Standing.PENDING, CLAIM, b"g" * 16)
+GRANT = b"g" * 16
+PENDING = r.Registration("D1", r.Standing.PENDING, CLAIM)
 OFFER = r.Offer(b"d" * 32, 99.5, r.Issued(2**150 + 7, b"k" * 32))
 FULL = r.Registration(
-    "D1", r.Standing.BLOCKED, CLAIM, b"g" * 16, r.Reason.MISMATCH, OFFER, b"l" * 32,
+    "D1", r.Standing.BLOCKED, CLAIM, GRANT, b"h" * 32, r.Reason.MISMATCH, OFFER, b"l" * 32,
     r.Issued(17, b"k" * 32), r.Issued(16, b"j" * 32), OTHER, r.Standing.LIVE, True,
     (b"1" * 16, b"2" * 16),
 )  # fmt: skip
+
+
+def approved(registration: r.Registration) -> r.Ruling:
+    return admission.approve(registration, grant=GRANT)
 
 
 class Steps:
@@ -53,7 +60,7 @@ class Steps:
 
     def approve(self) -> None:
         self.put(PENDING)
-        self.rule(admission.approve(PENDING))
+        self.rule(approved(PENDING))
 
     def go_live(self, serial: int = 1, digest: bytes = b"d" * 32) -> r.Registration:
         """Offer and acknowledge what was approved."""
@@ -123,13 +130,13 @@ def test_a_registration_comes_back_as_it_was(
 def test_a_change_of_what_has_changed_is_refused_whole(steps: Steps) -> None:
     store = steps.store
     steps.put(PENDING)
-    approved = admission.approve(PENDING).registration
-    assert approved is not None
+    after = approved(PENDING).registration
+    assert after is not None
     alarm = r.Alarm("registration.twice", "there twice")
-    for replacing in (None, approved, replace(PENDING, claim=OTHER)):
+    for replacing in (None, after, replace(PENDING, claim=OTHER)):
         with pytest.raises(ConflictError) as caught:
             store.registrations.put(
-                approved, replacing=replacing, effects=(alarm,), who="anna", when=8.0
+                after, replacing=replacing, effects=(alarm,), who="anna", when=8.0
             )
         assert caught.value.code == "registration.changed"
     assert steps.now == PENDING
@@ -166,7 +173,7 @@ def test_an_approved_device_is_registered_as_it_was_expected(steps: Steps) -> No
     steps.put(PENDING)
     with pytest.raises(NotFoundError):
         steps.device()
-    steps.rule(admission.approve(PENDING))
+    steps.rule(approved(PENDING))
     device = steps.device()
     assert (device.state, device.region, device.label) == ("registered", "Seoul", "Pole 17")
     assert (device.model, device.firmware) == ("OA-DCU", "0.2")
@@ -228,7 +235,7 @@ def test_a_device_that_a_person_suspended_is_not_let_in_by_keeping_it(steps: Ste
     steps.rule(admission.keep(steps.now))
     assert steps.account().suspended
     assert steps.device().state is LifecycleState.SUSPENDED
-    assert steps.now == replace(live, past=(OTHER.exchange,))
+    assert steps.now == replace(live, past=(trace(OTHER.exchange),))
     steps.put(steps.now, r.Resume())
     assert not steps.account().suspended
     assert steps.device().state is LifecycleState.COMMISSIONED
@@ -277,7 +284,7 @@ def test_who_is_refused_and_then_approved_starts_again(steps: Steps, known: bool
     assert steps.now is not None
     steps.rule(admission.refuse(steps.now))
     assert steps.device().state is LifecycleState.SUSPENDED
-    steps.rule(admission.approve(steps.now))
+    steps.rule(approved(steps.now))
     assert steps.device().state is LifecycleState.REGISTERED
 
 
@@ -305,10 +312,65 @@ def test_registrations_are_listed_and_counted(store: RelationalStore) -> None:
         store.registrations.put(one, replacing=None, effects=(), who="x", when=1.0)
     first = store.registrations.list(limit=2)
     rest = store.registrations.list(after=first.next, limit=9)
-    assert [one.uid for one in (*first.items, *rest.items)] == [f"D{n}" for n in range(5)]
+    found = [record.registration.uid for record in (*first.items, *rest.items)]
+    assert found == [f"D{n}" for n in range(5)]
     live = store.registrations.list(r.Standing.LIVE)
-    assert [one.uid for one in live.items] == ["D1", "D3"]
+    assert [record.registration.uid for record in live.items] == ["D1", "D3"]
     assert store.registrations.counts() == {r.Standing.LIVE: 2, r.Standing.PENDING: 3}
+
+
+def test_a_list_reads_what_belongs_to_its_devices_in_one_query(store: RelationalStore) -> None:
+    for number in range(5):
+        uid = f"D{number}"
+        one = replace(PENDING, uid=uid)
+        store.registrations.put(one, replacing=None, effects=(), who="x", when=1.0)
+        if number % 2:
+            store.devices.add(Device(DeviceKind.DCU, uid, label=uid), who="x", when=1.0)
+            store.expected.put([ExpectedDevice(uid, region=uid)], who="x", when=1.0)
+        store.devices.add(Device(DeviceKind.METER, uid), who="x", when=1.0)
+    asked: list[str] = []
+    engine = store.registrations._transactions._reader
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        asked.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    page = store.registrations.list(limit=4)
+    event.remove(engine, "before_cursor_execute", note)
+    assert len([one for one in asked if one.startswith("SELECT")]) == 1
+    assert [record.device and record.device.label for record in page.items] == [
+        None, "D1", None, "D3",
+    ]  # fmt: skip
+    assert [record.expected and record.expected.region for record in page.items] == [
+        None, "D1", None, "D3",
+    ]  # fmt: skip
+    assert store.registrations.known("D1") == page.items[1]
+    assert store.registrations.known("D9") is None
+
+
+def test_who_asks_to_register_anew_is_told_until_it_does(steps: Steps) -> None:
+    store = steps.store
+    steps.approve()
+    store.registrations.ask_anew("D1", when=50.0)  # it is not live: it simply registers
+    assert store.registrations.asking(since=0.0) == 0
+    live = steps.go_live()
+    store.registrations.ask_anew("D9", when=50.0)
+    store.registrations.ask_anew("D1", when=50.0)
+    assert steps.now == live  # nothing of the registration itself has changed
+    assert (store.registrations.asking(since=50.0), store.registrations.asking(since=51.0)) == (
+        1, 0,
+    )  # fmt: skip
+    (record,) = store.registrations.list(r.Standing.LIVE, asked_since=50.0).items
+    assert (record.registration, record.asked, record.suspended) == (live, 50.0, False)
+    assert [record.asks_anew(now) for now in (50.0, 50.0 + r.ASKS_S, 51.0 + r.ASKS_S)] == [
+        True, True, False,
+    ]  # fmt: skip
+    steps.rule(admission.reopen(live))
+    assert store.registrations.asking(since=0.0) == 1
+    steps.rule(
+        admission.request(steps.now, "D1", OTHER, None, r.RegistrationPolicy(), grant=b"n" * 16)
+    )
+    assert store.registrations.asking(since=0.0) == 0
 
 
 # Expected devices

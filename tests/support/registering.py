@@ -16,8 +16,9 @@ from openami.fleet.registration import RegistrationPolicy
 from openami.headend.bus import LocalBus
 from openami.headend.security.alarms import Alarms
 from openami.headend.security.changes import Changes
+from openami.headend.security.offering import Terms
 from openami.headend.security.offers import ACCOUNT, OFFER, Offers
-from openami.headend.security.registrar import Registrar, Terms
+from openami.headend.security.registrar import Registrar
 from openami.ssmp.server import Server
 from openami.store.relational import RelationalStore, open_engine, upgrade
 from openami.store.relational.management_models import AccountRow

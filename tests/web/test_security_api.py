@@ -126,11 +126,11 @@ async def test_a_refused_device_is_told_why(running: Running, maker: Maker) -> N
 async def test_an_offer_that_has_expired_is_made_anew(
     running: Running, device: FactoryDevice
 ) -> None:
-    registrar = running.services.registrar
-    terms, registrar._terms = registrar._terms, replace(registrar._terms, offer_s=1.0)
+    offering = running.services.registrar._offering
+    terms, offering._terms = offering._terms, replace(offering._terms, offer_s=1.0)
     await device.ask()
     await device.ask()
-    registrar._terms = terms
+    offering._terms = terms
     block = device.client.state.block
     assert block is not None
     while running.services.wall.now() <= block.not_after:

@@ -49,21 +49,26 @@ def _aimed(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command("registrations")
 @click.option("--standing", type=click.Choice(STANDINGS), help="Only those that stand here.")
+@click.option("--asking", is_flag=True, help="Only live ones that ask to register anew.")
 @click.option("--most", type=click.IntRange(1), help="At most so many.")
 @_aimed
-def registrations(target: Target, standing: str | None, most: int | None, as_json: bool) -> None:
-    """List the devices that have asked to be registered."""
-    header = ["uid", "standing", "device", "manufacturer", "model", "firmware", "asked", "reason"]
+def registrations(
+    target: Target, standing: str | None, asking: bool, most: int | None, as_json: bool
+) -> None:
+    """List the devices that have asked to be registered; `anew`: and when they last did again."""
+    header = ["uid", "standing", "device", "manufacturer", "model", "firmware", "asked", "anew",
+              "reason"]  # fmt: skip
 
     def row(item: dict[str, Any]) -> list[object]:
         claim = item["claim"]
         told = [claim[name] for name in ("manufacturer", "model", "firmware")]
         stands = [item["uid"], item["standing"], item["device_state"]]
-        return [*stands, *told, moment(claim["asked"]), item["reason"]]
+        times = [moment(claim["asked"]), moment(item["asks_anew"])]
+        return [*stands, *told, *times, item["reason"]]
 
     _list(
         target, "/registrations", Table(header, nothing="no such registrations"), row,
-        most=most, as_json=as_json, standing=standing,
+        most=most, as_json=as_json, standing=standing, asking=asking or None,
     )  # fmt: skip
 
 

@@ -170,6 +170,9 @@ def anchor_list(opened: AbstractContextManager[Offline], file: Path) -> None:
 @click.option("--subject", help="Only of this device, server or operator.")
 @click.option("--revoked", is_flag=True, help="Only revoked ones.")
 @click.option(
+    "--expired/--unexpired", default=None, help="Only those whose time is over, or is not."
+)
+@click.option(
     "--ending", type=click.FloatRange(0), metavar="DAYS",
     help="Only those that are good now, and not any more in so many days.",
 )  # fmt: skip
@@ -181,6 +184,7 @@ def list_certificates(
     kind: str | None,
     subject: str | None,
     revoked: bool,
+    expired: bool | None,
     ending: float | None,
     most: int,
     as_json: bool,
@@ -196,6 +200,7 @@ def list_certificates(
                 kind=CertificateKind(kind) if kind else None,
                 subject=subject,
                 revoked=True if revoked else None,
+                expired=expired,
                 ending_days=ending,
             )
         )

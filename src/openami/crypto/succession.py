@@ -14,7 +14,12 @@ _LABEL: Final = b"openami SSMP anew"
 def following(grant: bytes) -> bytes:
     """Return the exchange that comes after a registration.
 
-    Only the registered device and its server know the grant: it is sent once, and shown nowhere.
-    A factory identity alone therefore does not make this exchange.
+    Only the registered device was given the grant: it is sent once, and shown nowhere. A factory
+    identity alone therefore does not make this exchange.
     """
     return hashlib.sha256(_LABEL + grant).digest()[:EXCHANGE]
+
+
+def trace(exchange: bytes) -> bytes:
+    """Return what an exchange is known by again, and cannot be made from (SHA-256)."""
+    return hashlib.sha256(exchange).digest()

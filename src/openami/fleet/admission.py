@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from openami.crypto.compare import equal
-from openami.crypto.succession import following
+from openami.crypto.succession import following, trace
 from openami.fleet.expected import Approval
-from openami.fleet.moves import SHUT, conflict, move, over, refusal, strip, suspect
+from openami.fleet.moves import SHUT, conflict, granted, move, over, refusal, strip, suspect
 from openami.fleet.registration import (
     Act,
     Activate,
@@ -66,23 +66,25 @@ def request(
         claim: who asks.
         expected: what the list says of the device, if it does.
         policy: what becomes of others.
-        grant: 16 octets of chance, for a claim that is new.
+        grant: 16 octets of chance, for a claim that is let in.
         expired: the certificate that the registered device has is out of its time.
     """
     if registration is None:
-        new = Registration(uid, Standing.PENDING, claim, grant)
-        return _judge(new, expected, policy)
+        new = Registration(uid, Standing.PENDING, claim)
+        return _judge(new, expected, policy, grant)
     if registration.standing is Standing.RETIRED:
         return refusal(registration, Reason.RETIRED)
-    if claim.same(registration.claim):
-        return _repeat(registration, expected, policy)
-    if claim.exchange in registration.past and claim.exchange != registration.claim.exchange:
+    live, same = registration.standing is Standing.LIVE, claim.same(registration.claim)
+    if same and not live:
+        return _repeat(registration, expected, policy, grant)
+    known = claim.exchange == registration.claim.exchange
+    if not known and trace(claim.exchange) in registration.past:
         return refusal(registration, Reason.STALE)
-    live, follows = registration.standing is Standing.LIVE, _follows(registration, claim)
-    if live and (registration.open or (expired and follows)):
+    its_own = same or _follows(registration, claim)
+    if live and (registration.open or (expired and its_own)):
         return _anew(registration, claim, expected, grant)
     # The one that is registered only asks whether it is to register anew.
-    quiet = live and follows
+    quiet = live and its_own
     return refusal(registration, Reason.SPENT) if quiet else suspect(registration, claim)
 
 
@@ -195,14 +197,15 @@ def show(registration: Registration, serial: int) -> Ruling:
     return Ruling(Verdict.CONFIRMED, replace(registration, previous=None), (effect,))
 
 
-def approve(registration: Registration) -> Ruling:
-    """Let in a device that is held or was refused.
+def approve(registration: Registration, *, grant: bytes) -> Ruling:
+    """Let in a device that is held or was refused; ``grant`` is 16 octets of chance.
 
     Raises:
         ConflictError: as for every decision of a person, ``registration.transition`` where the
             standing does not allow it.
     """
-    return Ruling(Verdict.APPROVED, replace(move(registration, Act.APPROVE), reason=None))
+    moved = granted(move(registration, Act.APPROVE), grant)
+    return Ruling(Verdict.APPROVED, replace(moved, reason=None))
 
 
 def refuse(registration: Registration) -> Ruling:
@@ -243,7 +246,7 @@ def take_rival(registration: Registration, *, grant: bytes) -> Ruling:
         raise conflict(registration, "give way to another")
     changed, effects = strip(registration, Act.REPLACE, "keyCompromise")
     past = over(registration, registration.claim)
-    changed = replace(changed, claim=rival, grant=grant, reason=None, past=past)
+    changed = replace(granted(changed, grant), claim=rival, reason=None, past=past)
     return Ruling(Verdict.APPROVED, changed, effects)
 
 
@@ -254,7 +257,10 @@ def retire(registration: Registration) -> Ruling:
 
 
 def _judge(
-    registration: Registration, expected: ExpectedDevice | None, policy: RegistrationPolicy
+    registration: Registration,
+    expected: ExpectedDevice | None,
+    policy: RegistrationPolicy,
+    grant: bytes,
 ) -> Ruling:
     """Return what the list and the policy say of a device that no person has decided on."""
     problem = _mismatch(registration.claim, expected)
@@ -264,10 +270,11 @@ def _judge(
         changed = replace(registration, standing=Standing.REFUSED, reason=problem)
         told = problem is Reason.NOT_EXPECTED or registration.reason is problem
         return refusal(changed, problem, () if told else (_not_as_expected(registration.uid),))
-    held = expected is None or expected.approval is Approval.MANUAL
-    standing = Standing.PENDING if held else Standing.APPROVED
-    changed = replace(registration, standing=standing, reason=None)
-    return Ruling(Verdict.PENDING if held else Verdict.APPROVED, changed)
+    if expected is None or expected.approval is Approval.MANUAL:
+        held = replace(registration, standing=Standing.PENDING, reason=None)
+        return Ruling(Verdict.PENDING, held)
+    changed = replace(granted(registration, grant), standing=Standing.APPROVED, reason=None)
+    return Ruling(Verdict.APPROVED, changed)
 
 
 def _mismatch(claim: Claim, expected: ExpectedDevice | None) -> Reason | None:
@@ -286,13 +293,16 @@ def _not_as_expected(uid: str) -> Alarm:
 
 
 def _repeat(
-    registration: Registration, expected: ExpectedDevice | None, policy: RegistrationPolicy
+    registration: Registration,
+    expected: ExpectedDevice | None,
+    policy: RegistrationPolicy,
+    grant: bytes,
 ) -> Ruling:
     standing, reason = registration.standing, registration.reason
     if standing is Standing.PENDING or (
         standing is Standing.REFUSED and reason in _OPEN_TO_THE_LIST
     ):
-        return _judge(registration, expected, policy)
+        return _judge(registration, expected, policy, grant)
     if standing in SHUT:
         return refusal(registration, SHUT[standing])
     return Ruling(Verdict.APPROVED, registration)
@@ -301,7 +311,7 @@ def _repeat(
 def _follows(registration: Registration, claim: Claim) -> bool:
     """Tell whether a claim is of the device that is registered, which alone knows the grant."""
     mine = equal(claim.factory, registration.claim.factory)
-    return mine and equal(claim.exchange, following(registration.grant))
+    return mine and equal(trace(claim.exchange), registration.follows)
 
 
 def _anew(
@@ -312,9 +322,10 @@ def _anew(
         told = registration.reason is Reason.MISMATCH  # once, however often it asks
         alarms = () if told else (_not_as_expected(registration.uid),)
         return refusal(replace(registration, reason=Reason.MISMATCH), Reason.MISMATCH, alarms)
-    past = over(registration, registration.claim)
-    moved = move(registration, Act.REPLACE)
-    changed = replace(moved, claim=claim, grant=grant, open=False, reason=None, past=past)
+    moved = granted(move(registration, Act.REPLACE), grant)
+    changed = replace(moved, claim=claim, open=False, reason=None)
+    if not claim.same(registration.claim):
+        changed = replace(changed, past=over(registration, registration.claim))
     return Ruling(Verdict.APPROVED, changed)
 
 
@@ -330,8 +341,8 @@ def _not_granted(
         return Reason.STALE
     if standing in SHUT:
         return SHUT[standing]
-    granted = standing is not Standing.PENDING and equal(registration.grant, grant)
-    return None if granted else Reason.UNKNOWN
+    known = equal(registration.follows, trace(following(grant)))
+    return None if known else Reason.UNKNOWN
 
 
 def _confirm(registration: Registration, offer: Offer) -> tuple[Registration, tuple[Effect, ...]]:
@@ -339,6 +350,7 @@ def _confirm(registration: Registration, offer: Offer) -> tuple[Registration, tu
     effects = tuple(Revoke(one.serial, "superseded") for one in old if one is not None)
     changed = replace(
         move(registration, Act.CONFIRM),
+        grant=b"",
         live=offer.digest,
         certificate=offer.certificate,
         previous=None,

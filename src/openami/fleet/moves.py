@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import ConflictError
-from openami.crypto.succession import following
+from openami.crypto.succession import following, trace
 from openami.fleet.registration import (
     MAX_PAST,
     TRANSITIONS,
@@ -50,6 +50,11 @@ def refusal(
     return Ruling(Verdict.REFUSED, registration, effects, reason)
 
 
+def granted(registration: Registration, grant: bytes) -> Registration:
+    """Return the registration with a grant that is new: 16 octets of chance."""
+    return replace(registration, grant=grant, follows=trace(following(grant)))
+
+
 def suspect(registration: Registration, rival: Claim | None) -> Ruling:
     """Block a device that is there twice: which of the two is right, only a person can find out."""
     if registration.standing is Standing.BLOCKED:
@@ -79,6 +84,7 @@ def strip(
     )
     changed = replace(
         move(registration, act),
+        grant=b"",
         offer=None,
         live=None,
         certificate=None,
@@ -92,17 +98,17 @@ def strip(
 
 
 def over(registration: Registration, claim: Claim | None) -> tuple[bytes, ...]:
-    """Return the exchanges that are over, with that of ``claim``; the oldest fall out.
+    """Return the traces of what is over, with that of ``claim``; the oldest fall out.
 
     With the registered claim goes the exchange that would have followed it: its device finds out
     that another has its place, and makes nobody suspect.
     """
     if claim is None:
         return registration.past
-    gone = [claim.exchange]
-    if claim is registration.claim:
-        gone.append(following(registration.grant))
-    new = (exchange for exchange in gone if exchange not in registration.past)
+    gone = [trace(claim.exchange)]
+    if claim is registration.claim and registration.follows:
+        gone.append(registration.follows)
+    new = (one for one in gone if one not in registration.past)
     return (*registration.past, *new)[-MAX_PAST:]
 
 

@@ -10,11 +10,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
 from openami.crypto.compare import equal
+from openami.fleet.devices import LifecycleState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from openami.fleet.devices import LifecycleState
+    from openami.fleet.devices import Device
     from openami.fleet.expected import ExpectedDevice
     from openami.fleet.ports import Page
 
@@ -154,7 +155,9 @@ class Registration:
         uid: the device.
         standing: how far it is.
         claim: who is registered, or asks to be.
-        grant: names what the claim was granted.
+        grant: names what the claim was granted, until that is live: an answer that was lost is
+            given again.
+        follows: the ``trace`` of the exchange that follows the grant, by which it is known later.
         reason: why it was refused.
         offer: what was made last, until it is live.
         live: the digest of the live accounts; None when there are none.
@@ -163,13 +166,14 @@ class Registration:
         rival: who else claims to be this device; None where two hold one operational key.
         before: the standing that a blocked registration came from.
         open: the next claim may take the place of a live one, once.
-        past: exchanges that are over, the newest last.
+        past: the traces of exchanges that are over, the newest last.
     """
 
     uid: str
     standing: Standing
     claim: Claim
-    grant: bytes = field(repr=False)
+    grant: bytes = field(default=b"", repr=False)
+    follows: bytes = b""
     reason: Reason | None = None
     offer: Offer | None = None
     live: bytes | None = None
@@ -179,6 +183,37 @@ class Registration:
     before: Standing | None = None
     open: bool = False
     past: tuple[bytes, ...] = ()
+
+
+ASKS_S: Final = 3600.0
+"""A live device that asks to register anew does so every quarter of an hour at least: who has not
+for an hour has what it needs, or is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationRecord:
+    """A registration, with what else is known of its device.
+
+    Args:
+        registration: how far it is.
+        device: in the registry; None: it has not come in.
+        expected: what the list says of it.
+        asked: when, live, it last asked to register anew.
+    """
+
+    registration: Registration
+    device: Device | None
+    expected: ExpectedDevice | None
+    asked: float | None
+
+    @property
+    def suspended(self) -> bool:
+        """Whether the device is shut out for now."""
+        return self.device is not None and self.device.state is LifecycleState.SUSPENDED
+
+    def asks_anew(self, now: float) -> bool:
+        """Tell whether the device, live, asks to register anew."""
+        return self.asked is not None and now - self.asked <= ASKS_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,10 +302,25 @@ class RegistrationStore(Protocol):
         """
         ...
 
+    def known(self, uid: str) -> RegistrationRecord | None: ...
+
     def list(
-        self, standing: Standing | None = None, *, after: str | None = None, limit: int = 100
-    ) -> Page[Registration]:
-        """Return registrations by uid."""
+        self,
+        standing: Standing | None = None,
+        *,
+        asked_since: float | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page[RegistrationRecord]:
+        """Return registrations by uid; ``asked_since``: of those that asked anew at it or later."""
+        ...
+
+    def ask_anew(self, uid: str, *, when: float) -> None:
+        """Take that a live device asks to register anew; forgotten once it does."""
+        ...
+
+    def asking(self, *, since: float) -> int:
+        """Return how many live devices have asked to register anew since a time."""
         ...
 
     def counts(self) -> Mapping[Standing, int]:

@@ -22,9 +22,10 @@ from openami.headend.reports import Reports
 from openami.headend.security.alarms import Alarms
 from openami.headend.security.authorities import DAY
 from openami.headend.security.changes import Changes
+from openami.headend.security.offering import Terms
 from openami.headend.security.offers import Offers
 from openami.headend.security.pki import Pki
-from openami.headend.security.registrar import Registrar, Terms
+from openami.headend.security.registrar import Registrar
 from openami.headend.security.registrations import Registrations
 from openami.headend.shipments import Shipments
 from openami.headend.statistics import Statistics

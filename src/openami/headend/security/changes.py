@@ -17,6 +17,7 @@ from openami.fleet.registration import Alarm
 from openami.headend.bus import LiveEvent, Topic
 from openami.headend.errors import BusyError
 from openami.headend.registry import device_news
+from openami.headend.seldom import Seldom
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +37,8 @@ Decide: TypeAlias = "Callable[[Registration | None], Ruling]"
 # Two at a device's registration at once are a device and a person; more are a repeated request.
 TRIES: Final = 4
 _LOCKS: Final = 64  # devices that are decided on at once; each takes two commits
+ASKED_S: Final = 600.0
+"""Between two notes that the same device asks to register anew: some in the time that counts."""
 _LOST: Final = frozenset({"registration.changed", "store.conflict"})
 
 
@@ -58,6 +61,7 @@ class Changes:
         self._bus = bus
         self._wall = wall
         self._revoked = revoked
+        self._asked = Seldom(ASKED_S)
         self._locks = tuple(threading.Lock() for _ in range(_LOCKS))
 
     def alone(self, uid: str) -> AbstractContextManager[object]:
@@ -116,6 +120,15 @@ class Changes:
             self._revoked(after.uid)  # certificates may have been: nobody is to believe them
         self._tell(before, after, ruling, who)
         return True
+
+    def ask_anew(self, uid: str) -> None:
+        """Take that a live device asks to register anew, for people to see."""
+        now = self._wall.now()
+        if not self._asked.due(uid, now):
+            return
+        self._registrations.ask_anew(uid, when=now)
+        log.info("asks to register anew", dcu=uid)
+        self._bus.publish(LiveEvent(Topic.REGISTRATION, uid, now, {"asks_anew": True}, dcu=uid))
 
     def tidy(self, registration: Registration) -> None:
         """Forget every password that is of no use any more; may be done again."""

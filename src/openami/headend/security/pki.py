@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final, Self
 
 from cryptography import x509
@@ -215,6 +216,7 @@ class Pki:
         kind: CertificateKind | None = None,
         subject: str | None = None,
         revoked: bool | None = None,
+        expired: bool | None = None,
         ending_days: float | None = None,
         after: str | None = None,
         limit: int = 100,
@@ -225,13 +227,20 @@ class Pki:
             kind: only these.
             subject: only of this device, server or operator.
             revoked: only those that are, or are not.
+            expired: only those whose time is over, or is not.
             ending_days: only those that are good now and will not be after so many days.
             after: the ``next`` of the page before.
             limit: most of them.
+
+        Raises:
+            RequestError: ``request.expired``, what has expired is not yet to end.
         """
-        ends = None
+        now, ends = self._wall.now(), None
+        if expired is not None:
+            ends = (-math.inf, now) if expired else (now, math.inf)
         if ending_days is not None:
-            now = self._wall.now()
+            if expired:
+                raise RequestError("what has expired does not end", code="request.expired")
             ends, revoked = (now, now + ending_days * DAY), False
         return self._store.list(
             kind=kind, subject=subject, revoked=revoked, ends=ends, after=after, limit=limit

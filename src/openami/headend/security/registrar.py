@@ -8,52 +8,41 @@ what the database says. What nothing names is taken away when the accounts becom
 
 from __future__ import annotations
 
-import hashlib
 import math
 import secrets
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, cast
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_der_public_key,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from openami.core.errors import ConfigError, StoreError
 from openami.crypto.certificates import load_certificate
 from openami.fleet import admission, moves
-from openami.fleet.devices import DeviceKind, LifecycleState, device_id
+from openami.fleet.devices import LifecycleState
 from openami.fleet.registration import (
     Activate,
     Claim,
     Issued,
-    Offer,
     Reason,
     Registration,
-    RegistrationPolicy,
     Ruling,
     Standing,
     Verdict,
 )
 from openami.headend.security.changes import TRIES, busy
+from openami.headend.security.offering import Offering
 from openami.headend.security.renewals import Renewals
 from openami.ssmp import messages as m
-from openami.ssmp.bootstrap import BootstrapBlock, address_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cryptography.hazmat.primitives.asymmetric import ec
-
     from openami.fleet.registration import ExpectedStore
     from openami.headend.security.alarms import Alarms
     from openami.headend.security.changes import Changes
+    from openami.headend.security.offering import Issuer, Terms
     from openami.headend.security.offers import Offers
     from openami.ssmp.server import Asked, Peer
 
-PASSWORD_OCTETS: Final = 32  # of chance, which are 43 characters
 GRANT_OCTETS: Final = 16
 SHOWN: Final = 250_000  # certificates of which it is known that they were shown: a country's DCUs
 
@@ -63,45 +52,6 @@ PENDING_FIRST_S: Final = 5
 # A device that is refused for one of these does better at once.
 _SOON: Final = frozenset({Reason.EXPIRED, Reason.SPENT, Reason.UNKNOWN})
 _DECIDED: Final = frozenset({Standing.BLOCKED, Standing.REFUSED, Standing.RETIRED})
-
-
-class IssuedDevice(Protocol):
-    """A certificate that was just issued."""
-
-    @property
-    def serial(self) -> int: ...
-
-    @property
-    def chain(self) -> tuple[bytes, ...]: ...
-
-
-class Issuer(Protocol):
-    """Issues devices' certificates, and keeps them."""
-
-    def issue_device(
-        self, uid: str, key: ec.EllipticCurvePublicKey, *, now: float
-    ) -> IssuedDevice: ...
-
-    def chain(self, serial: int) -> tuple[bytes, ...]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What devices are offered, and how long they wait.
-
-    Args:
-        server_id: who the device management server is.
-        offer_s: how long an offer may be acknowledged.
-        pending_s: how long a device waits for a person.
-        refused_s: how long a refused device waits.
-        policy: what becomes of who is not expected.
-    """
-
-    server_id: str
-    offer_s: float
-    pending_s: int
-    refused_s: int
-    policy: RegistrationPolicy
 
 
 class Registrar:
@@ -119,11 +69,10 @@ class Registrar:
     ) -> None:
         self._changes = changes
         self._expected = expected
-        self._offers = offers
+        self._offering = Offering(offers, issuer, terms=terms)
         self._issuer = issuer
         self._renewals = Renewals(alarms)
         self._terms = terms
-        self._dm_url = ""
         self._shown: set[int] = set()
 
     def manage_at(self, url: str) -> None:
@@ -132,11 +81,7 @@ class Registrar:
         Raises:
             ConfigError: ``config.dm-url``, no device could use it.
         """
-        try:
-            self._block(url, "device", 1.0)
-        except ValueError as error:
-            raise ConfigError(f"{url} can not be offered: {error}", code="config.dm-url") from error
-        self._dm_url = url
+        self._offering.manage_at(url)
 
     def register(
         self, peer: Peer, message: m.Register, asked: Asked, *, now: float
@@ -156,6 +101,8 @@ class Registrar:
             ruling = self._changes.decide(uid, decide, who=_who(uid))
         if ruling.verdict is Verdict.APPROVED:
             return m.Approved(message.exchange, _of(ruling).grant)
+        if ruling.reason is Reason.SPENT:
+            self._changes.ask_anew(uid)
         if ruling.verdict is Verdict.PENDING:
             waited = now - _of(ruling).claim.when
             return m.Pending(message.exchange, pending_wait(waited, self._terms.pending_s))
@@ -181,8 +128,16 @@ class Registrar:
         )
         if ruling.verdict is Verdict.REFUSED:
             return self._refused(message, ruling)
-        kept = self._kept(_of(ruling)) if ruling.verdict is Verdict.AGAIN else None
-        return kept or self._make(_of(ruling), message, now)
+        found = _of(ruling)
+        kept = self._offering.kept(found) if ruling.verdict is Verdict.AGAIN else None
+        if kept is not None:
+            return kept
+        made, offer = self._offering.make(found, message, now=now)
+        offered = admission.offered(found, offer)
+        if not self._changes.commit(found, offered, who=_who(peer.uid)):
+            return None
+        self._changes.tidy(_of(offered))
+        return made
 
     def acknowledge(
         self, peer: Peer, message: m.Acknowledge, *, now: float
@@ -199,7 +154,7 @@ class Registrar:
                 now=now,
             )
             live = any(isinstance(effect, Activate) for effect in ruling.effects)
-            if live and not self._keep_account(uid, message.digest):
+            if live and not self._offering.keep_account(uid, message.digest):
                 return moves.refusal(registration, Reason.EXPIRED)
             return ruling
 
@@ -297,51 +252,6 @@ class Registrar:
         leaf = load_certificate(self._issuer.chain(good.serial)[0])
         return leaf.not_valid_after_utc.timestamp() < now
 
-    def _kept(self, registration: Registration) -> m.Bootstrap | None:
-        """Return the message that was offered; None where a vault was restored without it."""
-        offer = registration.offer
-        octets = None if offer is None else self._offers.find(registration.uid, offer.digest)
-        return None if octets is None else cast("m.Bootstrap", m.decode(octets))
-
-    def _make(self, registration: Registration, message: m.Fetch, now: float) -> m.Bootstrap | None:
-        """Offer accounts and a certificate; None where the registration has changed meanwhile."""
-        uid = registration.uid
-        issued = self._issuer.issue_device(uid, _key(registration), now=now)
-        block = self._block(self._dm_url, uid, now)
-        made = m.Bootstrap(message.exchange, message.grant, block, issued.chain)
-        octets = m.encode(made)
-        digest = hashlib.sha256(octets).digest()
-        self._offers.keep(uid, digest, octets)
-        certificate = Issued(issued.serial, registration.claim.key)
-        offered = admission.offered(registration, Offer(digest, block.not_after, certificate))
-        if not self._changes.commit(registration, offered, who=_who(uid)):
-            return None
-        self._changes.tidy(_of(offered))
-        return made
-
-    def _block(self, url: str, uid: str, now: float) -> BootstrapBlock:
-        address, port = address_in(url)
-        return BootstrapBlock(
-            server_id=self._terms.server_id,
-            server_password=secrets.token_urlsafe(PASSWORD_OCTETS),
-            server_url=url,
-            client_id=device_id(DeviceKind.DCU, uid),
-            client_password=secrets.token_urlsafe(PASSWORD_OCTETS),
-            not_before=int(now),
-            not_after=int(now + self._terms.offer_s),
-            address=address,
-            port=port,
-        )
-
-    def _keep_account(self, uid: str, digest: bytes) -> bool:
-        """Keep the account of an offer; False where the offer is not there."""
-        octets = self._offers.find(uid, digest)
-        if octets is None:
-            return False
-        offered = cast("m.Bootstrap", m.decode(octets))
-        self._offers.keep_account(uid, digest, offered.block)
-        return True
-
     def _refused(self, message: m.Request, ruling: Ruling) -> m.Refused:
         reason = ruling.reason or Reason.UNKNOWN
         wait = self._terms.pending_s if reason in _SOON else self._terms.refused_s
@@ -379,15 +289,6 @@ def _claim(peer: Peer, message: m.Register, asked: Asked, now: float) -> Claim:
         when=now,
         public=asked.key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
     )
-
-
-def _key(registration: Registration) -> ec.EllipticCurvePublicKey:
-    """Return the key that the registration's claim asked to be certified."""
-    try:
-        key = load_der_public_key(registration.claim.public)
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise StoreError(f"the registration of {registration.uid} has no key") from error
-    return cast("ec.EllipticCurvePublicKey", key)
 
 
 def _of(ruling: Ruling) -> Registration:

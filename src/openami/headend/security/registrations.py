@@ -10,7 +10,15 @@ from openami.core.errors import ConflictError, NotFoundError
 from openami.fleet import admission
 from openami.fleet.devices import LifecycleState
 from openami.fleet.expected import read_expected
-from openami.fleet.registration import Resume, Ruling, Standing, Suspend, Verdict
+from openami.fleet.registration import (
+    ASKS_S,
+    RegistrationRecord,
+    Resume,
+    Ruling,
+    Standing,
+    Suspend,
+    Verdict,
+)
 from openami.headend.registry import reason
 from openami.headend.security.registrar import GRANT_OCTETS
 
@@ -19,7 +27,6 @@ if TYPE_CHECKING:
 
     from openami.core.clock import Clock
     from openami.fleet.certificates import CertificateRecord
-    from openami.fleet.devices import Device
     from openami.fleet.expected import ExpectedDevice
     from openami.fleet.ports import Page
     from openami.fleet.registration import ExpectedStore, Registration, RegistrationStore
@@ -31,18 +38,10 @@ _IN: Final = frozenset({Standing.APPROVED, Standing.OFFERED, Standing.LIVE})
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """All that is known of a device's registration."""
+class Known(RegistrationRecord):
+    """All that is known of a device's registration, with the certificate that is good."""
 
-    registration: Registration
-    device: Device | None
-    expected: ExpectedDevice | None
     certificate: CertificateRecord | None
-
-    @property
-    def suspended(self) -> bool:
-        """Whether the device is shut out for now."""
-        return self.device is not None and self.device.state is LifecycleState.SUSPENDED
 
 
 class Registrations:
@@ -64,27 +63,39 @@ class Registrations:
         self._wall = wall
 
     def list(
-        self, standing: Standing | None = None, *, after: str | None = None, limit: int = 100
-    ) -> Page[Registration]:
-        """Return registrations by uid."""
-        return self._registrations.list(standing, after=after, limit=limit)
+        self,
+        standing: Standing | None = None,
+        *,
+        asking: bool = False,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page[RegistrationRecord]:
+        """Return registrations by uid; ``asking``: of live devices that ask to register anew."""
+        since = self._asked_since() if asking else None
+        return self._registrations.list(standing, asked_since=since, after=after, limit=limit)
 
     def counts(self) -> Mapping[Standing, int]:
         """Return how many registrations stand where."""
         return self._registrations.counts()
 
-    def device(self, uid: str) -> Device | None:
-        """Return the device in the registry; None: it has not come in."""
-        return self._changes.device(uid)
+    def asking(self) -> int:
+        """Return how many live devices ask to register anew."""
+        return self._registrations.asking(since=self._asked_since())
+
+    def _asked_since(self) -> float:
+        return self._wall.now() - ASKS_S
 
     def get(self, uid: str) -> Known:
         """Return all that is known of a device's registration; NotFoundError."""
-        registration = _found(uid, self._registrations.get(uid))
-        issued = registration.certificate
+        record = self._registrations.known(uid)
+        if record is None:
+            raise _unknown(uid)
+        issued = record.registration.certificate
         return Known(
-            registration,
-            self._changes.device(uid),
-            self._expected.get(uid),
+            record.registration,
+            record.device,
+            record.expected,
+            record.asked,
             None if issued is None else self._pki.certificate(issued.serial),
         )
 
@@ -93,7 +104,11 @@ class Registrations:
 
     def approve(self, uid: str, *, who: str, why: str = "") -> Known:
         """Let in a device that is held or was refused."""
-        return self._decide(uid, admission.approve, who, why)
+
+        def decide(registration: Registration) -> Ruling:
+            return admission.approve(registration, grant=secrets.token_bytes(GRANT_OCTETS))
+
+        return self._decide(uid, decide, who, why)
 
     def refuse(self, uid: str, *, who: str, why: str) -> Known:
         """Keep out a device; what it had is revoked."""
@@ -206,5 +221,9 @@ class Registrations:
 
 def _found(uid: str, registration: Registration | None) -> Registration:
     if registration is None:
-        raise NotFoundError(f"{uid} has not asked to be registered", code="registration.unknown")
+        raise _unknown(uid)
     return registration
+
+
+def _unknown(uid: str) -> NotFoundError:
+    return NotFoundError(f"{uid} has not asked to be registered", code="registration.unknown")

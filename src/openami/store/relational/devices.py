@@ -50,13 +50,13 @@ class DeviceRepository:
 
     def get(self, device_id: str) -> Device:
         with self._transactions.reading() as session:
-            return _device(_found(session, device_id))
+            return read_device(_found(session, device_id))
 
     def by_system_title(self, title: SystemTitle) -> Device | None:
         query = select(DeviceRow).where(DeviceRow.system_title == str(title))
         with self._transactions.reading() as session:
             row = session.scalars(query).one_or_none()
-            return None if row is None else _device(row)
+            return None if row is None else read_device(row)
 
     def add(self, device: Device, *, who: str, when: float, why: str = "") -> Device:
         with self._transactions.writing() as session:
@@ -98,7 +98,7 @@ class DeviceRepository:
         changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
         with self._transactions.writing() as session:
             row = _locked(session, device_id)
-            device = replace(_device(row), **changes)
+            device = replace(read_device(row), **changes)
             _update(row, device)
             what = f"device.described: {', '.join(sorted(changes))}"
             session.add(audit_row(AuditEntry(who, when, what, device_id)))
@@ -123,7 +123,7 @@ class DeviceRepository:
             )
         with self._transactions.reading() as session:
             rows = session.scalars(query).all()
-            return page(rows, limit, _device, lambda row: (row.kind, row.serial))
+            return page(rows, limit, read_device, lambda row: (row.kind, row.serial))
 
     def counts(
         self, kind: DeviceKind, *, schedule: ReadSchedule, now: float, dcu: str | None = None
@@ -146,7 +146,7 @@ class DeviceRepository:
 def locked_device(session: Session, key: str) -> Device | None:
     """Return a device that nobody else changes until the transaction ends, if there is one."""
     row = session.get(DeviceRow, key, with_for_update=True)
-    return None if row is None else _device(row)
+    return None if row is None else read_device(row)
 
 
 def add_device(session: Session, device: Device, *, who: str, when: float, why: str = "") -> None:
@@ -161,7 +161,7 @@ def move_device(
 ) -> Device:
     """Move a device in its lifecycle, with the audit entry, within a transaction."""
     row = _locked(session, key)
-    device, entry = move(_device(row), to, who=who, when=when, why=why)
+    device, entry = move(read_device(row), to, who=who, when=when, why=why)
     _update(row, device)
     session.add(audit_row(entry))
     return device
@@ -216,7 +216,7 @@ def _record(
     session: Session, rows: dict[str, DeviceRow], key: str, sighting: Sighting, *, now: float
 ) -> Device:
     row = rows.get(key)
-    before = None if row is None else _device(row)
+    before = None if row is None else read_device(row)
     device = sight(before, sighting, now=now)
     if row is None:
         rows[key] = row = _row(device)
@@ -245,7 +245,8 @@ def conditions(which: DeviceFilter) -> Sequence[Any]:
     return found
 
 
-def _device(row: DeviceRow) -> Device:
+def read_device(row: DeviceRow) -> Device:
+    """Return the device of a row."""
     located = row.latitude is not None and row.longitude is not None
     return Device(
         kind=DeviceKind(row.kind),

@@ -62,13 +62,13 @@ class ExpectedRepository:
         if after is not None:
             query = query.where(ExpectedRow.uid > decode_cursor(after, str)[0])
         with self._transactions.reading() as session:
-            return page(session.scalars(query).all(), limit, _device, lambda row: (row.uid,))
+            return page(session.scalars(query).all(), limit, read_expected, lambda row: (row.uid,))
 
 
 def expected_device(session: Session, uid: str) -> ExpectedDevice | None:
     """Return what is expected of a device, within a transaction."""
     row = session.get(ExpectedRow, uid)
-    return None if row is None else _device(row)
+    return None if row is None else read_expected(row)
 
 
 def _values(device: ExpectedDevice) -> dict[str, Any]:
@@ -83,7 +83,8 @@ def _values(device: ExpectedDevice) -> dict[str, Any]:
     }
 
 
-def _device(row: ExpectedRow) -> ExpectedDevice:
+def read_expected(row: ExpectedRow) -> ExpectedDevice:
+    """Return the expected device of a row."""
     return ExpectedDevice(
         uid=row.uid,
         manufacturer=row.manufacturer,

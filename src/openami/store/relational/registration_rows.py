@@ -66,6 +66,7 @@ def _read_offer(kept: Mapping[str, Any]) -> Offer:
 _WRITE: Final[Mapping[str, Callable[[Any], Any]]] = {
     "claim": _claim,
     "grant": bytes.hex,
+    "follows": bytes.hex,
     "reason": lambda reason: reason.name,
     "offer": _offer,
     "live": bytes.hex,
@@ -74,11 +75,12 @@ _WRITE: Final[Mapping[str, Callable[[Any], Any]]] = {
     "rival": _claim,
     "before": lambda standing: standing.value,
     "open": bool,
-    "past": lambda past: [exchange.hex() for exchange in past],
+    "past": lambda past: [one.hex() for one in past],
 }
 _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "claim": _read_claim,
     "grant": bytes.fromhex,
+    "follows": bytes.fromhex,
     "reason": lambda name: Reason[name],
     "offer": _read_offer,
     "live": bytes.fromhex,
@@ -87,5 +89,5 @@ _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "rival": _read_claim,
     "before": Standing,
     "open": bool,
-    "past": lambda past: tuple(bytes.fromhex(exchange) for exchange in past),
+    "past": lambda past: tuple(bytes.fromhex(one) for one in past),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, literal, select, update
 
 from openami.core.errors import ConflictError, NotFoundError
 from openami.fleet.devices import AuditEntry, Device, DeviceKind, LifecycleState, device_id
@@ -13,21 +13,33 @@ from openami.fleet.registration import (
     Activate,
     Alarm,
     Registration,
+    RegistrationRecord,
     Revoke,
     Standing,
 )
 from openami.store.relational.alarms import raise_alarm
 from openami.store.relational.audit import audit_row
-from openami.store.relational.devices import add_device, locked_device, move_device
-from openami.store.relational.expected import expected_device
+from openami.store.relational.devices import (
+    add_device,
+    locked_device,
+    move_device,
+    read_device,
+)
+from openami.store.relational.expected import expected_device, read_expected
 from openami.store.relational.management_models import AccountRow
+from openami.store.relational.models import DeviceRow
 from openami.store.relational.paging import bounded, decode_cursor, page
 from openami.store.relational.registration_rows import from_json, to_json
-from openami.store.relational.security_models import CertificateRow, RegistrationRow
+from openami.store.relational.security_models import (
+    CertificateRow,
+    ExpectedRow,
+    RegistrationRow,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from sqlalchemy import Row, Select
     from sqlalchemy.orm import Session
 
     from openami.fleet.ports import Page
@@ -74,18 +86,41 @@ class RegistrationRepository:
             change.revoke(registration, effects)
             change.alarm(registration.uid, effects)
 
+    def known(self, uid: str) -> RegistrationRecord | None:
+        with self._transactions.reading() as session:
+            row = session.execute(_records().where(RegistrationRow.uid == uid)).first()
+            return None if row is None else _record(row)
+
     def list(
-        self, standing: Standing | None = None, *, after: str | None = None, limit: int = 100
-    ) -> Page[Registration]:
+        self,
+        standing: Standing | None = None,
+        *,
+        asked_since: float | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page[RegistrationRecord]:
         limit = bounded(limit)
-        query = select(RegistrationRow).order_by(RegistrationRow.uid).limit(limit + 1)
+        query = _records().order_by(RegistrationRow.uid).limit(limit + 1)
         if standing is not None:
             query = query.where(RegistrationRow.standing == standing.value)
+        if asked_since is not None:
+            query = query.where(RegistrationRow.anew >= asked_since)
         if after is not None:
             query = query.where(RegistrationRow.uid > decode_cursor(after, str)[0])
         with self._transactions.reading() as session:
-            rows = session.scalars(query).all()
-            return page(rows, limit, _registration, lambda row: (row.uid,))
+            rows = session.execute(query).all()
+            return page(rows, limit, _record, lambda row: (row[0].uid,))
+
+    def ask_anew(self, uid: str, *, when: float) -> None:
+        live = RegistrationRow.standing == Standing.LIVE.value
+        query = update(RegistrationRow).where(RegistrationRow.uid == uid, live)
+        with self._transactions.writing() as session:
+            session.execute(query.values(anew=when))
+
+    def asking(self, *, since: float) -> int:
+        query = select(func.count()).where(RegistrationRow.anew >= since)
+        with self._transactions.reading() as session:
+            return session.scalars(query).one()
 
     def counts(self) -> Mapping[Standing, int]:
         query = select(RegistrationRow.standing, func.count()).group_by(RegistrationRow.standing)
@@ -190,6 +225,26 @@ class _Change:
         self._session.add(audit_row(AuditEntry(self._who, self._when, what, subject, self._why)))
 
 
+def _records() -> Select[RegistrationRow, DeviceRow | None, ExpectedRow | None]:
+    """Return the query for registrations, each with what belongs to it."""
+    its_id = literal(f"{DeviceKind.DCU}-") + RegistrationRow.uid  # as ``device_id`` makes it
+    return (
+        select(RegistrationRow, DeviceRow, ExpectedRow)
+        .outerjoin(DeviceRow, DeviceRow.id == its_id)
+        .outerjoin(ExpectedRow, ExpectedRow.uid == RegistrationRow.uid)
+    )
+
+
+def _record(row: Row[RegistrationRow, DeviceRow | None, ExpectedRow | None]) -> RegistrationRecord:
+    found, device, expected = row
+    return RegistrationRecord(
+        _registration(found),
+        None if device is None else read_device(device),
+        None if expected is None else read_expected(expected),
+        found.anew,
+    )
+
+
 def _registration(row: RegistrationRow) -> Registration:
     return from_json(row.uid, row.standing, row.body)
 
@@ -200,6 +255,8 @@ def _write(row: RegistrationRow, registration: Registration, life: Life) -> None
         body["life"] = {"was": life.was.value if life.was else None, "stays": life.stays}
     row.standing = registration.standing.value
     row.asked = registration.claim.when
+    if registration.standing is not Standing.LIVE:
+        row.anew = None  # it asked, and was heard
     row.version += 1
     row.body = body
 

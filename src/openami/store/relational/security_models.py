@@ -73,15 +73,22 @@ class ExpectedRow(Base):
 
 
 class RegistrationRow(Base):
-    """How far a device's registration is; ``body`` is all of it."""
+    """How far a device's registration is; ``body`` is all of it.
+
+    ``anew`` is when a live device last asked to register anew.
+    """
 
     __tablename__ = "registration"
-    __table_args__ = (Index("ix_registration_standing", "standing", "uid"),)
+    __table_args__ = (
+        Index("ix_registration_standing", "standing", "uid"),
+        Index("ix_registration_anew", "anew"),
+    )
 
     uid: Mapped[str] = mapped_column(Name(32), primary_key=True)
     standing: Mapped[str] = mapped_column(Name(16))
     version: Mapped[int]
     asked: Mapped[float]
+    anew: Mapped[float | None]
     body: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 

@@ -61,7 +61,7 @@ def remove_anchor(head: Head, caller: Admin, fingerprint: Fingerprint) -> Anchor
     return AnchorModel.of(head.pki.remove_anchor(fingerprint, who=caller.name))
 
 
-@router.get("/certificates", responses=errors(409))
+@router.get("/certificates", responses=errors(400, 409))
 def certificates(
     head: Head,
     caller: Viewer,
@@ -69,6 +69,9 @@ def certificates(
     kind: CertificateKind | None = None,
     subject: Annotated[str | None, Query(max_length=64)] = None,
     revoked: bool | None = None,
+    expired: Annotated[
+        bool | None, Query(description="Whether their time is over, revoked or not.")
+    ] = None,
     ending_days: Annotated[
         float | None, Query(ge=0, le=36500, description="Good now, and not after so many days.")
     ] = None,
@@ -81,6 +84,7 @@ def certificates(
         kind=kind,
         subject=subject,
         revoked=revoked,
+        expired=expired,
         ending_days=ending_days,
         after=after,
         limit=limit,

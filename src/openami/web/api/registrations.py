@@ -45,17 +45,18 @@ def registrations(
     caller: Viewer,
     *,
     standing: Standing | None = None,
+    asking: Annotated[
+        bool, Query(description="Only of live devices that ask to register anew.")
+    ] = False,
     after: After = None,
     limit: Limit = 100,
 ) -> RegistrationPage:
     """Return the registrations of devices, by uid."""
     del caller
-    page = head.registrations.list(standing, after=after, limit=limit)
+    page = head.registrations.list(standing, asking=asking, after=after, limit=limit)
+    now = head.wall.now()
     return RegistrationPage(
-        items=[
-            RegistrationModel.of(item, head.registrations.device(item.uid)) for item in page.items
-        ],
-        next=page.next,
+        items=[RegistrationModel.of(item, now) for item in page.items], next=page.next
     )
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from openami.web.console.signing import Entry
 
 # label and tone of where a registration stands; the order is that of the page
-STANDINGS: Final[Mapping[Standing, tuple[str, str]]] = {
+STANDINGS: Final[Mapping[str, tuple[str, str]]] = {
     Standing.PENDING: ("waiting", "warn"),
     Standing.BLOCKED: ("blocked", "bad"),
     Standing.LIVE: ("live", "good"),
@@ -36,6 +36,9 @@ STANDINGS: Final[Mapping[Standing, tuple[str, str]]] = {
     Standing.REFUSED: ("refused", "bad"),
     Standing.RETIRED: ("retired", "idle"),
 }
+ASKING: Final = "anew"
+# the tabs of the page: what devices ask for that are live is not where they stand
+TABS: Final[Mapping[str, tuple[str, str]]] = {**STANDINGS, ASKING: ("asking anew", "warn")}
 DECIDE: Final[Mapping[str, Callable[..., Known]]] = {
     "approve": Registrations.approve,
     "refuse": Registrations.refuse,
@@ -66,22 +69,29 @@ class Admission:
 
     async def registrations(self, request: Request, caller: Caller) -> Response:
         asked = request.query_params.get("standing", "")
-        standing = Standing(asked) if asked in set(Standing) else Standing.PENDING
-        context = await asyncio.to_thread(self._listed, standing, cursor_of(request))
+        tab = asked if asked in TABS else Standing.PENDING
+        context = await asyncio.to_thread(self._listed, tab, cursor_of(request))
         return await self._renderer.page("registrations", context, caller=caller)
 
-    def _listed(self, standing: Standing, after: str | None) -> dict[str, Any]:
-        registrations = self._services.registrations
-        page = registrations.list(standing, after=after, limit=PAGE)
-        query = {"standing": standing.value}
-        path = "/registrations"
+    def _listed(self, tab: str, after: str | None) -> dict[str, Any]:
+        asking = tab == ASKING
+        standing = None if asking else Standing(tab)
+        page = self._services.registrations.list(standing, asking=asking, after=after, limit=PAGE)
+        path, query = "/registrations", {"standing": tab}
         return {
-            "standing": standing,
-            "standings": STANDINGS,
-            "counts": registrations.counts(),
-            "rows": [registrations.get(item.uid) for item in page.items],
-            "page_url": next_url(path, query, after) or f"{path}?standing={standing}",
+            **self._tabs(tab),
+            "rows": page.items,
+            "now": self._services.wall.now(),
+            "page_url": next_url(path, query, after) or f"{path}?standing={tab}",
             "next_url": next_url(path, query, page.next),
+        }
+
+    def _tabs(self, tab: str | None) -> dict[str, Any]:
+        registrations = self._services.registrations
+        return {
+            "standing": tab,
+            "standings": TABS,
+            "counts": {**registrations.counts(), ASKING: registrations.asking()},
             "here": "registrations",
         }
 
@@ -99,14 +109,10 @@ class Admission:
         page = await asyncio.to_thread(
             self._services.registrations.expected, after=cursor_of(request), limit=PAGE
         )
-        counts = await asyncio.to_thread(self._services.registrations.counts)
         context = {
-            "standing": None,
-            "standings": STANDINGS,
-            "counts": counts,
+            **await asyncio.to_thread(self._tabs, None),
             "rows": page.items,
             "next_url": next_url("/expected", {}, page.next),
-            "here": "registrations",
         }
         return await self._renderer.page("expected", context, caller=caller)
 

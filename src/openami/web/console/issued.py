@@ -25,8 +25,14 @@ if TYPE_CHECKING:
 
 PAGE_URL: Final = "/certificates/issued"
 SUBJECT_LENGTH: Final = 64
-EVER: Final = 36_500.0  # days: a hundred years, after which none of ours is good
-GOOD, REVOKED = "good", "revoked"
+MOST_DAYS: Final = 36_500.0  # a hundred years, after which none of ours is good
+GOOD, REVOKED, OVER = "good", "revoked", "over"
+# what is asked for by each state
+STATES: Final[Mapping[str, Mapping[str, bool]]] = {
+    GOOD: {"revoked": False, "expired": False},
+    REVOKED: {"revoked": True},
+    OVER: {"revoked": False, "expired": True},
+}
 
 
 class Issued:
@@ -50,7 +56,7 @@ class Issued:
             "rows": page.items,
             "asked": asked,
             "kinds": [kind.value for kind in CertificateKind],
-            "states": (GOOD, REVOKED),
+            "states": tuple(STATES),
             "reasons": sorted(REASONS),
             "now": self._wall.now(),
             "soon": SOON_DAYS,
@@ -64,21 +70,19 @@ class Issued:
 def _which(asked: Mapping[str, str]) -> dict[str, Any]:
     """Return which certificates are asked for; only good ones are yet to end."""
     days = _days(asked["days"])
-    if days is None and asked["state"] == GOOD:
-        days = EVER
-    if asked["state"] == REVOKED and days is not None:
-        raise RequestError("what is revoked does not end", code="request.days")
+    if days is not None and asked["state"] in {REVOKED, OVER}:
+        raise RequestError("only what is good is yet to end", code="request.days")
     return {
         "kind": CertificateKind(asked["kind"]) if asked["kind"] in set(CertificateKind) else None,
         "subject": asked["subject"][:SUBJECT_LENGTH] or None,
-        "revoked": True if asked["state"] == REVOKED else None,
         "ending_days": days,
+        **STATES.get(asked["state"], {}),
     }
 
 
 def _days(text: str) -> float | None:
     if not text:
         return None
-    if not (text.isascii() and text.isdecimal() and len(text) <= 5) or int(text) > EVER:
-        raise RequestError(f"days are 0 to {EVER:.0f}", code="request.days")
+    if not (text.isascii() and text.isdecimal() and len(text) <= 5) or int(text) > MOST_DAYS:
+        raise RequestError(f"days are 0 to {MOST_DAYS:.0f}", code="request.days")
     return float(text)

@@ -8,9 +8,9 @@ from pydantic import Field
 
 from openami.core.clock import utc
 from openami.fleet.alarms import RaisedAlarm
-from openami.fleet.devices import Device, LifecycleState
+from openami.fleet.devices import LifecycleState
 from openami.fleet.expected import Approval, ExpectedDevice
-from openami.fleet.registration import Claim, Registration, Standing
+from openami.fleet.registration import Claim, RegistrationRecord, Standing
 from openami.headend.registry import WHY
 from openami.headend.security.registrations import Known
 from openami.web.api.models.common import Cursor, Model, moment
@@ -58,15 +58,19 @@ class RegistrationModel(Model):
     before: Standing | None = Field(description="Where it stood before it was blocked.")
     offered_until: datetime | None
     open: bool = Field(description="Whether the next claim takes the place of this one.")
+    asks_anew: datetime | None = Field(
+        description="When it last asked to register anew, within the hour: `reopen` lets it."
+    )
     device_state: LifecycleState | None = Field(description="In the registry.")
 
     @classmethod
-    def of(cls, registration: Registration, device: Device | None) -> Self:
-        """Return the model of a registration, and of the device if it is in the registry."""
-        return cls(**_fields(registration, device))
+    def of(cls, record: RegistrationRecord, now: float) -> Self:
+        """Return the model of a registration at a time."""
+        return cls(**_fields(record, now))
 
 
-def _fields(registration: Registration, device: Device | None) -> dict[str, Any]:
+def _fields(record: RegistrationRecord, now: float) -> dict[str, Any]:
+    registration, device = record.registration, record.device
     rival, offer, reason = registration.rival, registration.offer, registration.reason
     return {
         "uid": registration.uid,
@@ -77,6 +81,7 @@ def _fields(registration: Registration, device: Device | None) -> dict[str, Any]
         "before": registration.before,
         "offered_until": utc(offer.until) if offer else None,
         "open": registration.open,
+        "asks_anew": moment(record.asked if record.asks_anew(now) else None),
         "device_state": device.state if device else None,
     }
 
@@ -149,7 +154,7 @@ class KnownModel(RegistrationModel):
     def known(cls, known: Known, now: float) -> Self:
         """Return the model of all that is known at a time."""
         return cls(
-            **_fields(known.registration, known.device),
+            **_fields(known, now),
             expected=ExpectedModel.of(known.expected) if known.expected else None,
             certificate=CertificateModel.of(known.certificate, now) if known.certificate else None,
         )
