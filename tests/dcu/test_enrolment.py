@@ -31,7 +31,7 @@ from openami.ssmp.client import ClientState, Step
 from openami.store.vault import FileVault
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
     from tests.support.forks import Forks
@@ -51,8 +51,17 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
         yield running
 
 
-def no() -> None:
+async def no() -> None:
     """Take no account."""
+
+
+def noting(taken: asyncio.Event) -> Callable[[], Awaitable[None]]:
+    """Return what takes an account by setting an event."""
+
+    async def take() -> None:
+        taken.set()
+
+    return take
 
 
 class Place:
@@ -182,7 +191,7 @@ async def test_what_is_registered_is_told_and_the_block_is_forgotten_when_it_is_
         async with place.enrolment() as (_, enrolment):
             await enrolment.register(Stop())  # there is nothing to do
             assert enrolment.block == block
-            enrolment.forget()
+            await enrolment.forget()
             assert enrolment.step is Step.LIVE
         async with place.enrolment() as (_, enrolment):
             assert enrolment.block is None
@@ -237,7 +246,7 @@ async def test_a_certificate_is_renewed_when_a_third_of_its_life_is_left(
         assert await enrolment._towards_fresh(1 / 3, no) == enrolments.CHECK_S
         assert await module.certificate() == before
         wall.set(before.not_after - 0.3 * (before.not_after - before.not_before))
-        renewing = asyncio.ensure_future(enrolment.renew(stop))
+        renewing = asyncio.ensure_future(enrolment.renew(stop, no))
         async with asyncio.timeout(30):
             while (after := await module.certificate()) == before:
                 await asyncio.sleep(0.01)
@@ -390,7 +399,7 @@ async def test_a_dcu_that_lost_its_key_registers_anew_once_it_is_opened(
     await asyncio.to_thread(running.services.registrations.reopen, "D1", who="anna", why="lost")
     async with place.enrolment() as (_, enrolment):
         stop, taken = Stop(), asyncio.Event()
-        renewing = asyncio.ensure_future(enrolment.renew(stop, taken.set))
+        renewing = asyncio.ensure_future(enrolment.renew(stop, noting(taken)))
         await asyncio.wait_for(taken.wait(), 30)
         stop.set()
         await renewing
@@ -404,12 +413,12 @@ async def test_a_dcu_that_is_refused_asks_and_stays_what_it_is_until_it_is_opene
     place = Place(running, tmp_path, "D1")
     async with place.enrolment() as (module, enrolment):
         await enrolment.register(Stop())
-        enrolment.forget()
+        await enrolment.forget()
         before = await module.certificate()
         assert before is not None
         stop, taken = Stop(), asyncio.Event()
         with structlog.testing.capture_logs() as logs:
-            renewing = asyncio.ensure_future(enrolment.renew(stop, taken.set))
+            renewing = asyncio.ensure_future(enrolment.renew(stop, noting(taken)))
             enrolment.doubt()
             await until_said(logs, "registration refused")
             async with asyncio.timeout(30):

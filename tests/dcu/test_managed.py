@@ -31,6 +31,7 @@ from openami.dcu.flow import Stop
 from openami.dcu.managed import ManagedDcu
 from openami.dcu.restarts import FREE, Restarts
 from openami.dcu.scheduler import Scheduler
+from openami.dcu.threads import WorkThread
 from openami.fleet.desired import Setting
 from openami.headend.management.trees import device_scope
 from openami.omadm.messages.model import Add, Atomic, Exec, Item, Location, Replace
@@ -249,7 +250,7 @@ async def test_a_task_of_the_tree_is_executed_and_says_so(made: Made, planner: L
         assert text("./SCHED/daily/LastRun") == text("./SCHED/never/LastRun") == ""
         assert live.dcu.tree.names("./SCHED") == ("daily", "never", "once")
         assert planner.statuses("D1")["wrong"] == 507
-    ran = Scheduler(live.dcu.tree, "D1", SystemClock(), Stop())
+    ran = Scheduler(live.dcu.tree, "D1", SystemClock(), Stop(), WorkThread("test"))
     (once,) = [task for task in tasks(live.dcu.tree.root) if task.name == "once"]
     assert ran._due(once) is None  # it is not done again after a restart
 
@@ -290,8 +291,12 @@ async def test_it_comes_back_to_a_head_end_that_sent_it_away(
     monkeypatch.setattr("openami.dcu.management.RESEND_S", 0.01)
     change_account(running, "D1", suspended=True)
     held: list[Held] = []
+
+    async def was_held(one: Held) -> None:
+        held.append(one)
+
     async with made.running() as live:
-        monkeypatch.setattr(live.dcu.manager, "_held", held.append)
+        monkeypatch.setattr(live.dcu.manager, "_held", was_held)
         await live.until(lambda: len(held) >= 2)
         assert {one.end for one in held} == {End.REFUSED}
         assert not planner.ends

@@ -19,6 +19,7 @@ from openami.core.errors import StoreFullError
 from openami.dcu.device import server_of, take_bootstrap
 from openami.dcu.flow import Stop
 from openami.dcu.management import ALERTS_MOST, Held, Manager
+from openami.dcu.threads import WorkThread
 from openami.omadm.auth import HMAC_HEADER, Credentials
 from openami.omadm.codes import AlertCode
 from openami.omadm.messages.model import Alert, Item, Location, Replace
@@ -120,6 +121,7 @@ async def managed(office: Office, memory: DeviceMemory) -> AsyncIterator[Manager
             poll_every=lambda: 3600.0,
             chance=lambda: 0.5,
             stop=Stop(),
+            thread=WorkThread("test"),
         )
 
 
@@ -262,6 +264,7 @@ class Disk:
             poll_every=lambda: 3600.0,
             chance=lambda: 0.5,
             stop=Stop(),
+            thread=WorkThread("test"),
         )
 
     def check_kept(self) -> None:

@@ -16,6 +16,7 @@ from openami.core.clock import ManualClock
 from openami.dcu import collecting
 from openami.dcu.operations import KEPT_MOST, MAX_CORRELATOR, Operations
 from openami.dcu.rounds import Ending, Rounds
+from openami.dcu.threads import WorkThread
 from openami.fleet.collection import Line, Moment
 from openami.fleet.shipment import Shipment
 from openami.fleet.tasks import Command, Result, TaskKind, TaskState
@@ -190,9 +191,9 @@ async def test_an_operation_goes_over_to_the_collection_that_follows(
     ):
         dcu = live.dcu
         # Asked for before anything collects, and again: it is one operation.
+        asked = Execution(("AMI", "Operations", "Report"), "", "j9", "srv")
         for _ in range(2):
-            path = ("AMI", "Operations", "Report")
-            assert dcu.collecting.execute(Execution(path, "", "j9", "srv")) == 202
+            assert await dcu._thread.do(dcu.collecting.execute, asked) == 202
         assert len(dcu.collecting._works) == 1
         await live.until(lambda: dcu.collecting.agent is not None)
         await live.until(lambda: not dcu.collecting._works)
@@ -200,9 +201,9 @@ async def test_an_operation_goes_over_to_the_collection_that_follows(
 
 async def test_what_is_kept_is_bounded_and_told_until_it_was_heard(tmp_path: Path) -> None:
     told: list[Alert] = []
-    memory = DeviceMemory(tmp_path / "memory.sqlite")
+    memory, thread = DeviceMemory(tmp_path / "memory.sqlite"), WorkThread("test")
     try:
-        kept = Operations(memory, told.append)
+        kept = Operations(memory, told.append, thread)
         for number in range(KEPT_MOST):
             assert kept.accept("Collect", f"j{number}") == 202
         assert kept.accept("Collect", "one more") == 420
@@ -213,11 +214,12 @@ async def test_what_is_kept_is_bounded_and_told_until_it_was_heard(tmp_path: Pat
         assert alert.correlator == "j0"
         assert conclusion_of(alert).status == 200
         told.clear()
-        again = Operations(memory, told.append)  # the DCU was killed here
+        again = Operations(memory, told.append, thread)  # the DCU was killed here
         again.recall()
         assert [conclusion_of(one).status for one in told] == [200] + [500] * (KEPT_MOST - 1)
         again.told(told)
         assert memory.fact("operations") == "[]"
         assert again.accept("Collect", "one more") == 202
     finally:
+        thread.close()
         memory.close()

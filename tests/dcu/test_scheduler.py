@@ -14,6 +14,7 @@ from openami.core.errors import StoreFullError
 from openami.dcu import scheduler as scheduler_module
 from openami.dcu.flow import Stop
 from openami.dcu.scheduler import REST_MOST_S, Scheduler
+from openami.dcu.threads import WorkThread
 from openami.omadm.objects.values import moment
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class Device:
 
     def started(self) -> Scheduler:
         """Return what runs after a start."""
-        made = Scheduler(self.tree, "D1", self.clock, Stop(), failed=self._failed)
+        thread = WorkThread("test")
+        made = Scheduler(self.tree, "D1", self.clock, Stop(), thread, failed=self._failed)
         self.tree.watch("./SCHED", made)
         return made
 

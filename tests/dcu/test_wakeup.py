@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from tests.support.dcu_managed import bootstrap
 
 from openami.dcu.device import server_of, take_bootstrap
+from openami.dcu.threads import WorkThread
 from openami.dcu.wakeup import BURST, BURST_ALL, PEERS_MOST, RATE, Throttles, Wakeup
 from openami.omadm.notification import CONTENT_TYPE, Notification
 from openami.omadm.objects.catalog import device_schema
@@ -42,8 +43,13 @@ class Listening:
         tree = ManagementTree(device_schema())
         take_bootstrap(tree, BLOCK, now=1.0)
         self.woken: list[Verified] = []
+        self.thread = WorkThread("test")
         self.wakeup = Wakeup(
-            lambda: server_of(tree.root, self.memory), self.memory, self.woken.append, monotonic
+            lambda: server_of(tree.root, self.memory),
+            self.memory,
+            self.woken.append,
+            monotonic,
+            self.thread,
         )
         server = server_of(tree.root, self.memory)
         assert server is not None
@@ -57,6 +63,7 @@ class Listening:
 def ear(tmp_path: Path) -> Iterator[Listening]:
     ear = Listening(tmp_path)
     yield ear
+    ear.thread.close()
     ear.memory.close()
 
 
@@ -101,12 +108,12 @@ async def test_a_true_notification_gets_through_a_flood(ear: Listening) -> None:
         assert 1 <= len(refusals) < 60
 
 
-def test_another_server_s_name_wakes_nobody(ear: Listening) -> None:
+async def test_another_server_s_name_wakes_nobody(ear: Listening) -> None:
     """Not even with this server's password: a server has its own."""
     octets = Notification("other", 7).build(BLOCK.server_password, ear.nonce)
-    assert ear.wakeup.take(octets, peer=HEAD_END) == 403
+    assert await ear.wakeup.take(octets, peer=HEAD_END) == 403
     assert not ear.memory.seen()
-    assert ear.wakeup.take(ear.notification(7), peer=HEAD_END) == 202
+    assert await ear.wakeup.take(ear.notification(7), peer=HEAD_END) == 202
 
 
 async def test_a_request_that_trickles_in_is_ended(

@@ -19,7 +19,7 @@ from openami.transport.http import HttpClient
 from openami.transport.tls import client_context
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from pathlib import Path
 
     from openami.core.clock import Clock
@@ -91,15 +91,15 @@ class Registered:
     async def register(self, stop: Stop) -> None:
         del stop
 
-    def forget(self) -> None:
+    async def forget(self) -> None:
         self.forgotten = True
 
-    async def renew(self, stop: Stop, taken: Callable[[], None]) -> None:
+    async def renew(self, stop: Stop, taken: Callable[[], Awaitable[None]]) -> None:
         while not stop:
             await stop.sleep(3600.0, self.come)
             if self.come.is_set():
                 self.come.clear()
-                taken()
+                await taken()
 
     def doubt(self) -> None:
         self.doubts += 1

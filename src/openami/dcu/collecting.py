@@ -15,6 +15,7 @@ import structlog
 from openami.core.errors import OpenAmiError
 from openami.dcu.agent import Dcu
 from openami.dcu.rounds import Ended, Ending
+from openami.dcu.threads import on_loop
 from openami.omadm.codes import Status
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ class Collecting:
         self._operations = operations
         self._up = asyncio.Event()
         self._works: dict[tuple[str, str | None], asyncio.Task[None]] = {}
+        self._begin_soon = on_loop(self._begin)
+        self._closed = False
         self.agent: Dcu | None = None
 
     def look(self) -> None:
@@ -90,26 +93,33 @@ class Collecting:
     def execute(self, execution: Execution) -> int:
         """Begin an operation, at once or when collection has begun again; return its status.
 
-        With a correlator, the server is told how it ended.
+        With a correlator, the server is told how it ended. This is for the thread of the
+        operations to call.
 
         Raises:
             StoreError: it cannot be kept.
         """
         name, correlator = execution.path[-1], execution.correlator
-        key = name, correlator
-        known = self._works.get(key)
-        if known is not None and correlator is not None:  # asked for again, being under way
-            return Status.ACCEPTED_FOR_PROCESSING
         if correlator is not None:
+            if self._operations.under_way(name, correlator):  # asked for again
+                return Status.ACCEPTED_FOR_PROCESSING
             status = self._operations.accept(name, correlator)
             if status != Status.ACCEPTED_FOR_PROCESSING:
                 return status
-        elif known is not None:
+        self._begin_soon(name, correlator)
+        return Status.ACCEPTED_FOR_PROCESSING
+
+    def _begin(self, name: str, correlator: str | None) -> None:
+        """Begin an operation; without a correlator, in place of the one that is under way."""
+        if self._closed:  # it is concluded when the DCU is started again
+            return
+        key = name, correlator
+        known = self._works.get(key)
+        if known is not None and correlator is None:
             known.cancel()
         work = self._works[key] = asyncio.ensure_future(self._see_through(name, correlator))
         work.add_done_callback(lambda done: self._forget(key, done))
         log.info("operation", name=name)
-        return Status.ACCEPTED_FOR_PROCESSING
 
     def _forget(self, key: tuple[str, str | None], work: asyncio.Task[None]) -> None:
         if self._works.get(key) is work:
@@ -135,6 +145,7 @@ class Collecting:
 
     async def close(self) -> None:
         """Leave operations as they are: they are concluded when the DCU is started again."""
+        self._closed = True
         works = list(self._works.values())
         for work in works:
             work.cancel()

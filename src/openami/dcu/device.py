@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -149,8 +149,11 @@ def holds(tree: ManagementTree, block: BootstrapBlock) -> bool:
     return {block.client_password, block.server_password} <= secrets
 
 
-def server_of(root: Node, memory: DeviceMemory) -> ServerAccount | None:
-    """Return the server that manages this DCU by a tree; None: there is none yet."""
+def account_of(root: Node) -> ServerAccount | None:
+    """Return the server that manages this DCU by a tree; None: there is none yet.
+
+    Its nonces are those that it came with.
+    """
     found = accounts(root).get(ACCOUNT)
     if found is None:
         return None
@@ -160,31 +163,47 @@ def server_of(root: Node, memory: DeviceMemory) -> ServerAccount | None:
         return None
     whole = (found.server_id, client.name, client.secret, server.name, server.secret)
     name = hashlib.sha256("\0".join(whole).encode()).hexdigest()
-    client_nonce, server_nonce = memory.nonces(name)
     account = Account(
         found.server_id,
         Credentials(server.name or found.server_id, server.secret),
         Credentials(client.name, client.secret),
-        client_nonce=client_nonce or client.data,
-        server_nonce=server_nonce or server.data,
+        client_nonce=client.data,
+        server_nonce=server.data,
     )
     return ServerAccount(name, found.address, account)
+
+
+def server_of(root: Node, memory: DeviceMemory) -> ServerAccount | None:
+    """Return what ``account_of`` does, with the nonces that were agreed on last.
+
+    Raises:
+        StoreError: they cannot be read.
+    """
+    server = account_of(root)
+    if server is None:
+        return None
+    account = server.account
+    client, own = memory.nonces(server.name)
+    last = replace(
+        account,
+        client_nonce=client or account.client_nonce,
+        server_nonce=own or account.server_nonce,
+    )
+    return replace(server, account=last)
 
 
 class AccountListener:
     """Keeps a server from leaving the DCU without one; a ``Listener`` of DMAcc.
 
     Args:
-        memory: of the nonces.
         moved: is called when the account is another.
     """
 
-    def __init__(self, memory: DeviceMemory, moved: Callable[[], None]) -> None:
-        self._memory = memory
+    def __init__(self, moved: Callable[[], None]) -> None:
         self._moved = moved
 
     def check(self, tree: Node, _changes: Sequence[Change]) -> None:
-        server = server_of(tree, self._memory)
+        server = account_of(tree)
         if server is None or urlsplit(server.address).scheme != "https":
             raise TreeRefusedError(
                 Status.COMMAND_FAILED, "nobody could manage this device any more"

@@ -1,7 +1,8 @@
 """How a DCU comes to its certificate and its accounts, and keeps both good.
 
 It runs the device's side of SSMP (``docs/ssmp.md``) over the security module. Every step is on
-disk before the next request goes out, so that a DCU that is killed asks the same once more.
+disk before the next request goes out, so that a DCU that is killed asks the same once more. One
+task runs it all, whose writes no other has to wait for.
 
 A registered DCU that cannot do with what it has (its certificate is out of its time, its key or
 its account is lost, its server does not let it in) asks whether it is to register anew, and works
@@ -20,6 +21,7 @@ import structlog
 from openami.core.clock import isoformat
 from openami.core.errors import NotFoundError, OpenAmiError, RemoteProtocolError, SecurityError
 from openami.dcu.flow import Patience
+from openami.dcu.threads import WorkThread
 from openami.ssmp.client import FIRST_RETRY_S, Client, ClientState, Moved, Step, begin
 from openami.ssmp.messages import EXCHANGE, MAX_MESSAGE, MEDIA_TYPE, Reason
 from openami.store.vault import FileVault
@@ -81,6 +83,7 @@ class Enrolment:
         self._wall = wall or SystemClock()
         self._chance = chance or random.SystemRandom().random
         self._told = told
+        self._thread = WorkThread("registration")
         self._vault = FileVault(state / "registration.sqlite", kek=state / "registration.kek")
         self._kept = self._load()
         self._client = None if self._kept is None else self._client_of(self._kept)
@@ -93,6 +96,7 @@ class Enrolment:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._thread.close()
         self._vault.close()
 
     @property
@@ -105,11 +109,11 @@ class Enrolment:
         """The accounts of a registration that is live, until ``forget``."""
         return self._kept.block if self._kept is not None and self._live else None
 
-    def forget(self) -> None:
+    async def forget(self) -> None:
         """Forget the block: its accounts are where they belong."""
         if self._client is not None:
             self._client.forget()
-            self._commit(self._client)
+            await self._commit(self._client)
 
     async def register(self, stop: Stop) -> None:
         """Return when the device has been registered, or shall end.
@@ -123,7 +127,7 @@ class Enrolment:
         while not stop and not self._settled:
             await self._turn(stop, self._towards_live)
 
-    async def renew(self, stop: Stop, taken: Callable[[], None] = lambda: None) -> None:
+    async def renew(self, stop: Stop, taken: Callable[[], Awaitable[None]]) -> None:
         """Keep certificate and accounts good until the device shall end.
 
         Args:
@@ -161,7 +165,7 @@ class Enrolment:
         """Go on with the certificate that is there, where what was known of it is lost."""
         if await self._module.certificate() is not None:
             state = ClientState(Step.LIVE, secrets.token_bytes(EXCHANGE), b"")
-            self._keep(state)
+            await self._keep(state)
             self._client = self._client_of(state)
             log.warning("what was known of the registration is lost, its certificate is good")
         return 0.0
@@ -170,7 +174,7 @@ class Enrolment:
         if self._client is None:
             request = await self._module.new_key()
             state = begin(secrets.token_bytes(EXCHANGE), request)
-            self._keep(state)
+            await self._keep(state)
             self._client = self._client_of(state)
         if not self._live:
             return await self._ask(self._client)
@@ -182,7 +186,7 @@ class Enrolment:
             await self._begin_anew(self._client, "its key is lost")
         return 0.0
 
-    async def _towards_fresh(self, left: float, taken: Callable[[], None]) -> float:
+    async def _towards_fresh(self, left: float, taken: Callable[[], Awaitable[None]]) -> float:
         """Renew where less than ``left`` of the certificate's life is left."""
         client = self._client
         if client is None:
@@ -192,7 +196,7 @@ class Enrolment:
             await self._install()
             self.trust()
         if self.block is not None:
-            taken()
+            await taken()
         if fresh:
             return CHECK_S  # whatever the clock says, it is a new one
         facts = await self._module.certificate()
@@ -213,10 +217,10 @@ class Enrolment:
         request = await self._module.new_key()
         if client.state.grant and client.state.chain:
             client.anew(request)
-            self._commit(client)
+            await self._commit(client)
         else:
             state = begin(secrets.token_bytes(EXCHANGE), request)
-            self._keep(state)
+            await self._keep(state)
             self._client = self._client_of(state)
 
     async def _ask_on(self, client: Client, *, usable: bool) -> float:
@@ -224,7 +228,7 @@ class Enrolment:
         wait = await self._ask(client)
         if self._refused and usable and client.state.may_stay:
             client.stay()
-            self._commit(client)
+            await self._commit(client)
             return 0.0
         return wait
 
@@ -235,7 +239,7 @@ class Enrolment:
             return min(CHECK_S, max(1.0, due - self._wall.now()))
         log.info("renews its certificate", until=isoformat(facts.not_after))
         client.renew(secrets.token_bytes(EXCHANGE), await self._module.new_key())
-        self._commit(client)
+        await self._commit(client)
         return 0.0
 
     async def _ask(self, client: Client) -> float:
@@ -246,7 +250,7 @@ class Enrolment:
             before = client.state.step
             answer = await self._carry(before, request)
             client.receive(answer, now=monotonic())
-            self._commit(client)
+            await self._commit(client)
             self._say(before, client.state.step)
         due = client.next_timer()
         wait = 0.0 if due is None else due - monotonic()
@@ -312,18 +316,19 @@ class Enrolment:
         except NotFoundError:
             return None
 
-    def _keep(self, state: ClientState) -> None:
-        self._vault.put(_KIND, self._module.uid, _NAME, state.encode())
+    async def _keep(self, state: ClientState) -> None:
+        sealed = _KIND, self._module.uid, _NAME, state.encode()
+        await self._thread.do(self._vault.put, *sealed)
         if self._kept is None or state.chain != self._kept.chain:
             self._installed = False
         self._kept = state
         if self._told is not None:
             self._told(state.step)
 
-    def _commit(self, client: Client) -> None:
+    async def _commit(self, client: Client) -> None:
         while (event := client.next_event()) is not None:
             if isinstance(event, Moved):
-                self._keep(event.state)
+                await self._keep(event.state)
             else:
                 self._refused = event.reason is not None
                 _tell_wait(event)

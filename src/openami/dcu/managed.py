@@ -5,30 +5,33 @@
     security module ─► registration ─► account in the tree ─┬─► device management ◄── wake-up
                                                             ├─► tasks of SCHED
                                                             └─► collection, by the AMI object
+
+All that changes the tree does so on one thread, so that nothing else waits for the disk; what that
+means for collection is told to the event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from contextlib import AsyncExitStack, ExitStack
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import structlog
 
 from openami import __version__
-from openami.core.errors import ConfigError, StoreError
+from openami.core.errors import StoreError
 from openami.dcu.collecting import OPERATIONS, Collecting
 from openami.dcu.device import (
     AccountListener,
+    account_of,
     facts_of,
     holds,
-    mend,
-    open_tree,
     server_of,
     take_bootstrap,
 )
 from openami.dcu.enrolment import Enrolment
+from openami.dcu.files import management_files
 from openami.dcu.flow import Stop
 from openami.dcu.installation import listen_address, resolve
 from openami.dcu.management import Manager
@@ -37,14 +40,11 @@ from openami.dcu.operations import Operations, alert
 from openami.dcu.polling import first_poll
 from openami.dcu.restarts import Restarts
 from openami.dcu.scheduler import Scheduler
+from openami.dcu.threads import WorkThread, on_loop
 from openami.dcu.wakeup import Wakeup
 from openami.omadm.objects.ami import AmiConfig, AmiListener
 from openami.omadm.session.events import End
-from openami.store.device_memory import DeviceMemory
 from openami.store.salvage import opened
-from openami.store.sealed_tree import SealedTree
-from openami.store.tree import SqliteTree
-from openami.store.vault import FileVault
 from openami.transport.clock import monotonic
 from openami.transport.signals import stop_signals
 
@@ -55,13 +55,13 @@ if TYPE_CHECKING:
     from openami.dcu.device import ServerAccount
     from openami.dcu.installation import Installation
     from openami.dcu.management import Held
+    from openami.dcu.ports import Identity, Registration
     from openami.dcu.settings import DcuSettings
     from openami.omadm.messages.model import Alert
     from openami.omadm.objects.sched import SchedTask
     from openami.omadm.tree.tree import ManagementTree
     from openami.ssmp.bootstrap import BootstrapBlock
-    from openami.ssmp.messages import DeviceInfo
-    from openami.transport.http import HttpClient
+    from openami.store.device_memory import DeviceMemory
     from openami.transport.web import HttpServer
 
 TREE_CHANGED: Final = "urn:openami:alert:tree-changed"
@@ -70,50 +70,10 @@ TASK_FAILED: Final = "urn:openami:alert:task-failed"
 """Type of the generic alert: a task's operation was not carried out; Data is its status."""
 FIRST_SESSION_S: Final = 60.0
 """How long a new device waits for its first session before it collects as the factory says."""
-_TOLD: Final = 20  # nodes in one line of the log
 _SOFTWARE: Final = "software"
 _MANAGED: Final = "managed"
 
 log = structlog.get_logger("dcu")
-
-
-class Identity(Protocol):
-    """Who this device is; the security module."""
-
-    @property
-    def uid(self) -> str: ...
-
-    @property
-    def info(self) -> DeviceInfo: ...
-
-    def operational_client(self, url: str) -> HttpClient:
-        """Return a client of a server that proves this device by its operational certificate."""
-
-
-class Registration(Protocol):
-    """How this device comes to its accounts and its certificate."""
-
-    @property
-    def block(self) -> BootstrapBlock | None:
-        """The accounts of a registration that is live, until ``forget``."""
-
-    async def register(self, stop: Stop) -> None:
-        """Return when the device is registered, or shall end."""
-
-    def forget(self) -> None:
-        """Forget the block: its accounts are where they belong."""
-
-    async def renew(self, stop: Stop, taken: Callable[[], None]) -> None:
-        """Keep certificate and accounts good until the device shall end.
-
-        ``taken`` is called when there is a ``block``.
-        """
-
-    def doubt(self) -> None:
-        """Take that a server does not let this device in."""
-
-    def trust(self) -> None:
-        """Take that the server has let this device in."""
 
 
 class ManagedDcu:
@@ -142,6 +102,8 @@ class ManagedDcu:
         self._identity = identity
         self._registration = registration
         self._stop = Stop()
+        self._thread = WorkThread("management")
+        self._ear = WorkThread("wake-up")
         self._chance = random.SystemRandom().random
         self._stack = AsyncExitStack()
         self.wake_port: int | None = None
@@ -152,18 +114,12 @@ class ManagedDcu:
         self._memory: DeviceMemory
 
     async def __aenter__(self) -> Self:
-        state = self._installation.state
-        try:
-            state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(f"{state}: {error.strerror}", code="config.state") from error
+        facts = facts_of(self._identity.uid, self._identity.info)
+        files = management_files(self._installation.state, facts, now=self._clock.now())
         async with AsyncExitStack() as stack:
-            file = state / "management.sqlite"
-            self._memory = opened(lambda: DeviceMemory(file), file)
-            stack.callback(self._memory.close)
-            files = [state / name for name in ("tree.sqlite", "vault.sqlite", "kek")]
-            self.tree, close = opened(self._open_tree, *files)
-            stack.callback(close)
+            self.tree, self._memory = stack.enter_context(files)
+            stack.callback(self._thread.close)
+            stack.callback(self._ear.close)
             self._assemble()
             stack.push_async_callback(self.collecting.close)
             self._stack = stack.pop_all()
@@ -172,24 +128,9 @@ class ManagedDcu:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
-    def _open_tree(self) -> tuple[ManagementTree, Callable[[], None]]:
-        """Return the tree, and what closes the files that it is kept in."""
-        state = self._installation.state
-        with ExitStack() as stack:
-            store = SqliteTree(state / "tree.sqlite")
-            stack.callback(store.close)
-            vault = FileVault(state / "vault.sqlite", kek=state / "kek")
-            stack.callback(vault.close)
-            facts = facts_of(self._identity.uid, self._identity.info)
-            tree = open_tree(SealedTree(store, vault), facts, now=self._clock.now())
-            mended = mend(tree, now=self._clock.now())
-            if mended:
-                log.warning("the tree had values that are none", nodes=mended[:_TOLD])
-            return tree, stack.pop_all().close
-
     def _assemble(self) -> None:
         tree = self.tree
-        operations = Operations(self._memory, self._tell)
+        operations = Operations(self._memory, on_loop(self._tell), self._thread)
         self.manager = Manager(
             tree,
             self._memory,
@@ -199,6 +140,7 @@ class ManagedDcu:
             poll_every=self._poll_every,
             chance=self._chance,
             stop=self._stop,
+            thread=self._thread,
             held=self._was_held,
             told=operations.told,
         )
@@ -212,13 +154,18 @@ class ManagedDcu:
         )
         operations.recall()
         self.scheduler = Scheduler(
-            tree, self._identity.uid, self._clock, self._stop, failed=self._task_failed
+            tree,
+            self._identity.uid,
+            self._clock,
+            self._stop,
+            self._thread,
+            failed=on_loop(self._task_failed),
         )
         for name in OPERATIONS:
             tree.on_exec(f"./AMI/Operations/{name}", self.collecting.execute)
         tree.watch("./SCHED", self.scheduler)
-        tree.watch("./AMI", AmiListener(self._configured, self._refuse))
-        tree.watch("./DMAcc", AccountListener(self._memory, self.collecting.look))
+        tree.watch("./AMI", AmiListener(on_loop(self._configured), self._refuse))
+        tree.watch("./DMAcc", AccountListener(on_loop(self.collecting.look)))
 
     def stop(self) -> None:
         """Ask the DCU to end in good order."""
@@ -237,17 +184,17 @@ class ManagedDcu:
         if self._stop:
             restarts.good()
             return
+        self._tell_news()
         async with AsyncExitStack() as stack:
             listener = await self._listen()
             if listener is not None:
                 await stack.enter_async_context(listener)
-            self._tell_news()
             await self._run(
                 self._collect(after_session=fresh),
                 self.manager.run(0.0 if fresh else self._start_wait()),
                 self.scheduler.run(),
                 self._registration.renew(self._stop, self._take_account),
-                restarts.watch(self._stop),
+                restarts.watch(self._stop, self._thread),
             )
         restarts.good()
 
@@ -273,23 +220,29 @@ class ManagedDcu:
     async def _register(self) -> bool:
         """Come to an account; tell whether its server has yet to say how the DCU is to work."""
         await self._registration.register(self._stop)
-        self._take_account()
-        if self._server() is None and not self._stop:
+        await self._take_account()
+        if account_of(self.tree.root) is None and not self._stop:
             log.warning("the tree has no account any more", code="config.account")
             self._registration.doubt()
         return not self._memory.fact(_MANAGED)
 
-    def _take_account(self) -> None:
+    async def _take_account(self) -> None:
         """Put the account that the registration has, if it has one, in the tree."""
         block = self._registration.block
         if block is None:
             return
-        if not holds(self.tree, block):
-            self._memory.put_fact(_MANAGED, "")
-            take_bootstrap(self.tree, block, now=self._clock.now())
+        if await self._thread.do(self._bootstrap, block):
             log.info("account taken", server=block.server_id, url=block.server_url)
             self.manager.nudge()
-        self._registration.forget()
+        await self._registration.forget()
+
+    def _bootstrap(self, block: BootstrapBlock) -> bool:
+        """Put an account in the tree; False: it is there."""
+        if holds(self.tree, block):
+            return False
+        self._memory.put_fact(_MANAGED, "")
+        take_bootstrap(self.tree, block, now=self._clock.now())
+        return True
 
     def _server(self) -> ServerAccount | None:
         return server_of(self.tree.root, self._memory)
@@ -299,7 +252,7 @@ class ManagedDcu:
     async def _listen(self) -> HttpServer | None:
         if self._installation.wake is None:
             return None
-        wakeup = Wakeup(self._server, self._memory, self.manager.wake, monotonic)
+        wakeup = Wakeup(self._server, self._memory, self.manager.wake, monotonic, self._ear)
         listener = await wakeup.listen(*listen_address(self._installation.wake))
         self.wake_port = listener.port
         log.info("can be woken", host=listener.host, port=listener.port)
@@ -321,14 +274,14 @@ class ManagedDcu:
         self.manager.alert(over)
         self.manager.nudge()
 
-    def _was_held(self, held: Held) -> None:
+    async def _was_held(self, held: Held) -> None:
         if held.end is End.REFUSED:
             self._registration.doubt()
         if held.end is not End.DONE:
             return
         self._registration.trust()
         try:
-            self._note_session(held)
+            await self._thread.do(self._note_session, held)
         except StoreError as error:
             log.warning("not noted", code=error.code, error=error.message)
 
@@ -345,7 +298,7 @@ class ManagedDcu:
     # Collection
 
     def _settings(self, config: AmiConfig | None = None) -> DcuSettings:
-        server = self._server()
+        server = account_of(self.tree.root)
         return resolve(
             self._installation,
             config or AmiConfig.read(self.tree.root),

@@ -2,6 +2,7 @@
 
 A session is one ``ClientSession`` over HTTP. What must outlive a power cut is durable before it
 can matter: the tree before the Status that tells of it, nonces before the message that uses them.
+All of a session but its HTTP happens on the thread of management.
 """
 
 from __future__ import annotations
@@ -33,11 +34,12 @@ from openami.omadm.tree.visit import Visit
 from openami.transport.clock import monotonic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from openami.core.clock import Clock
     from openami.dcu.device import ServerAccount
     from openami.dcu.flow import Stop
+    from openami.dcu.threads import WorkThread
     from openami.omadm.messages.model import Alert
     from openami.omadm.notification import Verified
     from openami.omadm.session.events import Event, Outgoing
@@ -89,20 +91,25 @@ class _RefusedError(SecurityError):
     code = "dm.refused"
 
 
+async def _unheard(_held: Held) -> None:
+    """Take no note of a session."""
+
+
 class Manager:
     """Holds sessions with the server of a tree.
 
     Args:
         tree: the DCU's.
         memory: what outlives a restart besides the tree.
-        server: returns the account as it is now.
+        server: returns the account as it is now; called on ``thread``.
         connect: makes a client of an origin.
         clock: the DCU's, for time stamps in the tree.
         poll_every: returns the seconds between two sessions where nothing wakes the DCU.
         chance: returns a number from 0 to 1.
         stop: ends the loop.
+        thread: of all that changes the tree.
         held: is told how each session ended.
-        told: is given the alerts that the server has heard.
+        told: is given, on ``thread``, the alerts that the server has heard.
     """
 
     def __init__(
@@ -116,7 +123,8 @@ class Manager:
         poll_every: Callable[[], float],
         chance: Callable[[], float],
         stop: Stop,
-        held: Callable[[Held], None] = lambda _held: None,
+        thread: WorkThread,
+        held: Callable[[Held], Awaitable[None]] = _unheard,
         told: Callable[[tuple[Alert, ...]], None] = lambda _alerts: None,
     ) -> None:
         self._tree = tree
@@ -127,6 +135,7 @@ class Manager:
         self._poll_every = poll_every
         self._chance = chance
         self._stop = stop
+        self._thread = thread
         self._held = held
         self._told = told
         self._woken: Verified | None = None
@@ -160,7 +169,7 @@ class Manager:
         while not self._stop:
             self._nudge.clear()
             held = await self.session()
-            self._held(held)
+            await self._held(held)
             self.tried.set()
             wait = next_poll(self._poll_every(), self._chance())
             if held.end is End.DONE:
@@ -176,29 +185,30 @@ class Manager:
         alerts = tuple(self._alerts)
         talk: _Talk | None = None
         try:
-            server = self._server()
-            if server is None:
+            talk = await self._thread.do(self._talk, woken, alerts)
+            if talk is None:
                 return Held(End.REFUSED, code="dm.no-account")
-            talk = self._talk(server, woken, alerts)
-            log.debug("session begins", session=talk.name, server=server.address)
-            async with self._connect(server.origin) as client:
-                held = await talk.run(client, server.origin)
+            log.debug("session begins", session=talk.name, server=talk.origin)
+            async with self._connect(talk.origin) as client:
+                held = await talk.run(client)
         except OpenAmiError as error:
             end = End.REFUSED if isinstance(error, SecurityError) else End.BROKEN
             held = Held(end, talk.performed if talk else 0, error.code, error.message)
         if held.end is End.DONE:
             told = set(map(id, alerts))  # some of them may have been pushed out meanwhile
             self._alerts = [alert for alert in self._alerts if id(alert) not in told]
-            self._told(alerts)
+            await self._thread.do(self._told, alerts)
         (log.info if held.end is End.DONE else log.warning)(
             "session", session=talk.name if talk else None, end=held.end.value,
             commands=held.performed, **held.why(),
         )  # fmt: skip
         return held
 
-    def _talk(
-        self, server: ServerAccount, woken: Verified | None, alerts: tuple[Alert, ...]
-    ) -> _Talk:
+    def _talk(self, woken: Verified | None, alerts: tuple[Alert, ...]) -> _Talk | None:
+        """Return a session to be held; None: there is no server."""
+        server = self._server()
+        if server is None:
+            return None
         account = server.account
         if woken is not None and woken.resynchronise:
             account = account.resynchronised()
@@ -221,7 +231,7 @@ class Manager:
             notified=woken is not None,
             alerts=alerts,
         )
-        return _Talk(session, f"{number:X}", self._keep(server))
+        return _Talk(session, f"{number:X}", server.origin, self._keep(server), self._thread)
 
     def _number(self) -> int:
         """Return a session id that was not used lately."""
@@ -235,39 +245,62 @@ class Manager:
 
 
 class _Talk:
-    """One session on one connection."""
+    """One session on one connection.
+
+    Args:
+        session: the protocol's.
+        name: of the session.
+        origin: of the server.
+        keep: makes a client nonce and a server nonce durable.
+        thread: where all happens but sending.
+    """
 
     def __init__(
-        self, session: ClientSession, name: str, keep: Callable[[bytes, bytes], None]
+        self,
+        session: ClientSession,
+        name: str,
+        origin: str,
+        keep: Callable[[bytes, bytes], None],
+        thread: WorkThread,
     ) -> None:
         self.name = name
+        self.origin = origin
         self.performed = 0
         self._ended = SessionEnded(End.BROKEN)
         self._session = session
         self._keep = keep
+        self._thread = thread
 
-    async def run(self, client: HttpClient, origin: str) -> Held:
+    async def run(self, client: HttpClient) -> Held:
         """Hold the session to its end."""
-        session = self._session
-        outgoing: Outgoing | None = session.start(monotonic())
-        self._drain()
+        outgoing = await self._thread.do(self._open)
         while outgoing is not None:
-            answer = await self._send(client, origin, outgoing)
-            if answer is None:
-                session.handle_timer(session.next_timer() or monotonic())
-            else:
-                hmac = answer.headers.get(HMAC_HEADER)
-                kind = answer.headers.get("content-type", "")
-                session.receive(answer.body, kind, hmac, monotonic())
-            self._drain()
-            outgoing = session.next_outgoing()
+            answer = await self._send(client, outgoing)
+            outgoing = await self._thread.do(self._follow, answer)
         ended = self._ended
         return Held(ended.end, self.performed, ended.code, ended.message)
 
-    async def _send(self, client: HttpClient, origin: str, outgoing: Outgoing) -> HttpAnswer | None:
+    def _open(self) -> Outgoing | None:
+        outgoing = self._session.start(monotonic())
+        self._drain()
+        return outgoing
+
+    def _follow(self, answer: HttpAnswer | None) -> Outgoing | None:
+        """Do what an answer asks for; return what is sent next."""
+        session = self._session
+        if answer is None:
+            session.handle_timer(session.next_timer() or monotonic())
+        else:
+            hmac = answer.headers.get(HMAC_HEADER)
+            kind = answer.headers.get("content-type", "")
+            session.receive(answer.body, kind, hmac, monotonic())
+        self._drain()
+        return session.next_outgoing()
+
+    async def _send(self, client: HttpClient, outgoing: Outgoing) -> HttpAnswer | None:
         """Return the server's answer; None: there was none, and the message may go out again."""
         parts = urlsplit(self._session.address)
-        if origin_of(self._session.address) != origin:
+        if origin_of(self._session.address) != self.origin:
             raise SecurityError("the session is sent to another host", code="dm.other-host")
         headers = {"Content-Type": outgoing.content_type}
         if outgoing.hmac is not None:

@@ -8,7 +8,6 @@ and perhaps not: it is concluded as failed, not done again.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +21,7 @@ from openami.omadm.messages.model import Alert, Item, Location, Meta
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from openami.dcu.threads import WorkThread
     from openami.store.device_memory import DeviceMemory
 
 OPERATION: Final = "urn:openami:alert:operation"
@@ -48,13 +48,19 @@ def alert(kind: str, source: str, data: str, correlator: str | None = None) -> A
 class Operations:
     """Remembers operations from their acceptance until the server was told how they ended.
 
+    All but ``conclude`` is for one thread to call; ``tell`` is called on it.
+
     Args:
         memory: where they outlive a restart.
         tell: lets the server hear of an alert soon.
+        thread: the one; before it begins, any may.
     """
 
-    def __init__(self, memory: DeviceMemory, tell: Callable[[Alert], None]) -> None:
+    def __init__(
+        self, memory: DeviceMemory, tell: Callable[[Alert], None], thread: WorkThread
+    ) -> None:
         self._memory = memory
+        self._thread = thread
         self._tell = tell
         self._kept: dict[Key, Ending | None] = {}
         self._alerts: dict[Key, Alert] = {}
@@ -65,7 +71,12 @@ class Operations:
         for name, correlator, *end in json.loads(text) if text else []:
             self._kept[name, correlator] = Ending(*end) if end else _CUT_OFF
         for key in self._kept:
-            self._conclude(key)
+            self._announce(key)
+
+    def under_way(self, name: str, correlator: str) -> bool:
+        """Tell whether an operation was accepted and is not over."""
+        key = name, correlator
+        return key in self._kept and self._kept[key] is None
 
     def accept(self, name: str, correlator: str) -> int:
         """Keep an operation; return 202, or why it is not taken.
@@ -85,13 +96,7 @@ class Operations:
 
     async def conclude(self, name: str, correlator: str, end: Ending) -> None:
         """Keep how an operation ended, and have it told."""
-        key = name, correlator
-        self._kept[key] = end
-        try:
-            await asyncio.to_thread(self._write, dict(self._kept))
-        except StoreError as error:  # it is told all the same, by this process
-            log.warning("not noted", code=error.code, error=error.message)
-        self._conclude(key)
+        await self._thread.do(self._conclude, (name, correlator), end)
 
     def told(self, alerts: Sequence[Alert]) -> None:
         """Forget the operations that alerts concluded, which the server has now."""
@@ -106,7 +111,16 @@ class Operations:
         except StoreError as error:  # told again after a restart, and known there
             log.warning("not noted", code=error.code, error=error.message)
 
-    def _conclude(self, key: Key) -> None:
+    def _conclude(self, key: Key, end: Ending) -> None:
+        self._kept[key] = end
+        try:
+            self._write(self._kept)
+        except StoreError as error:  # it is told all the same, by this process
+            log.warning("not noted", code=error.code, error=error.message)
+        self._announce(key)
+
+    def _announce(self, key: Key) -> None:
+        """Have it told how an operation ended, if it has."""
         end = self._kept[key]
         if end is None:
             return

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from openami.dcu.flow import Stop
+    from openami.dcu.threads import WorkThread
     from openami.store.device_memory import DeviceMemory
 
 FREE: Final = 12
@@ -53,10 +54,10 @@ class Restarts:
             log.warning("has ended badly again and again, rests", times=bad, rest_s=round(wait))
             await stop.sleep(wait)
 
-    async def watch(self, stop: Stop) -> None:
-        """Note when it goes well; return when the DCU is to end."""
+    async def watch(self, stop: Stop, thread: WorkThread) -> None:
+        """Note on ``thread`` when it goes well; return when the DCU is to end."""
         await stop.sleep(STEADY_S)
-        self.good()
+        await thread.do(self.good)
         await stop.wait()
 
     def good(self) -> None:

@@ -10,6 +10,7 @@ import structlog
 
 from openami.core.clock import utc
 from openami.core.errors import OpenAmiError
+from openami.dcu.threads import on_loop
 from openami.omadm.codes import Status
 from openami.omadm.objects.sched import PLACE, SchedTask, TaskState, tasks
 from openami.omadm.objects.values import moment
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from openami.core.clock import Clock
     from openami.dcu.flow import Stop
+    from openami.dcu.threads import WorkThread
     from openami.omadm.tree.draft import Change
     from openami.omadm.tree.tree import ManagementTree
 
@@ -47,7 +49,9 @@ class Scheduler:
         uid: gives the DCU its own place in the spread of a task.
         clock: the DCU's.
         stop: ends the loop.
-        failed: is told of a task whose operation was not carried out, with its status.
+        thread: of all that changes the tree.
+        failed: is told, on that thread, of a task whose operation was not carried out, with its
+            status.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class Scheduler:
         uid: str,
         clock: Clock,
         stop: Stop,
+        thread: WorkThread,
         *,
         failed: Callable[[SchedTask, int], None] = lambda _task, _status: None,
     ) -> None:
@@ -63,10 +68,12 @@ class Scheduler:
         self._uid = uid
         self._clock = clock
         self._stop = stop
+        self._thread = thread
         self._failed = failed
         self._began = clock.now()
         self.nudge = asyncio.Event()
         """Set it when a task may be due sooner than it was."""
+        self._wake: Callable[[], None] = self.nudge.set
 
     def check(self, tree: Node, changes: Sequence[Change]) -> None:
         """Refuse to be given a task whose operation this DCU does not know."""
@@ -79,14 +86,15 @@ class Scheduler:
 
     def changed(self, changes: Sequence[Change]) -> None:
         if any(change.path[-1] not in _OWN for change in changes):
-            self.nudge.set()
+            self._wake()
 
     async def run(self) -> None:
         """Execute what is due, until the DCU ends."""
+        self._wake = on_loop(self.nudge.set)
         while not self._stop:
             self.nudge.clear()
             try:
-                wait = self._round()
+                wait = await self._thread.do(self._round)
             except OpenAmiError as error:  # no room to note what is done: nothing is done then
                 log.warning("tasks wait", code=error.code, error=error.message)
                 wait = REST_MOST_S
@@ -96,6 +104,8 @@ class Scheduler:
         """Execute what is due; return the seconds until something may be."""
         wait = REST_MOST_S
         for task in tasks(self._tree.root):
+            if self._stop:
+                break
             due, now = self._due(task), self._clock.now()
             if due is not None and due <= now:
                 self._execute(task, now)

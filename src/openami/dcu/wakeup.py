@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from openami.dcu.device import ServerAccount
+    from openami.dcu.threads import WorkThread
     from openami.omadm.notification import Verified
     from openami.omadm.session.account import Account
     from openami.store.device_memory import DeviceMemory
@@ -31,8 +32,10 @@ PATH: Final = "/wake"
 LIMITS: Final = HttpLimits(
     header_octets=4096, body_octets=MAX_OCTETS, connections=256, silence_s=3.0, idle_s=3.0
 )
-"""One server sends one small message now and then. The others are somebody who holds them open:
-so many, and for so short, that he has to open a hundred a second to shut the server out."""
+"""One server sends one small message now and then; the others are somebody who holds them open.
+One address has half of them at most (``HttpLimits.of_address``), so that one alone shuts nobody
+out; and as none takes its request for longer than ``silence_s`` and ``WHOLE_S`` together, several
+have to open twenty a second for that."""
 
 RATE: Final = 5.0
 """Notifications of one peer a second that are looked at in the long run: a server sends one a
@@ -45,7 +48,7 @@ BURST_ALL: Final = 200.0
 PEERS_MOST: Final = 256
 """Peers that are told apart; the one that was silent for longest makes room, with a full burst."""
 WHOLE_S: Final = 10.0
-"""Seconds for a whole request, however its octets trickle in."""
+"""Seconds for the body of a request, however its octets trickle in."""
 LOG_EVERY_S: Final = 1.0
 """Refusals are logged this often at most, with the number of those between."""
 
@@ -105,6 +108,8 @@ class Wakeup:
         memory: of the sessions that were asked for.
         woken: is given what holds, once it is remembered.
         tick: a clock that only goes on.
+        thread: where each is checked and remembered before the next is looked at, so that of two
+            that are the same one is a replay; no other's, whose writes may take long.
     """
 
     def __init__(
@@ -113,34 +118,43 @@ class Wakeup:
         memory: DeviceMemory,
         woken: Callable[[Verified], None],
         tick: Callable[[], float],
+        thread: WorkThread,
     ) -> None:
         self._server = server
         self._memory = memory
         self._woken = woken
         self._tick = tick
+        self._thread = thread
         self._throttles = Throttles(tick)
         self._logged = float("-inf")
         self._unlogged = 0
 
-    def take(self, octets: bytes, *, peer: str) -> int:
+    async def take(self, octets: bytes, *, peer: str) -> int:
         """Return the HTTP status for a notification from ``peer``."""
         if not self._throttles.take(peer):
             return self._refuse(429, "wake.flood", "too many", peer)
-        server = self._server()
-        if server is None:
-            return self._refuse(503, "wake.no-account", "there is no server yet", peer)
         try:
-            verified = self._verify(octets, server.account)
-            self._memory.saw(verified.notification.session_id)
+            verified = await self._thread.do(self._remembered, octets)
         except DecodeError as error:
             return self._refuse(400, error.code, error.message, peer)
         except SecurityError as error:
             return self._refuse(403, error.code, error.message, peer)
         except StoreError as error:
             return self._refuse(503, error.code, error.message, peer)
+        if verified is None:
+            return self._refuse(503, "wake.no-account", "there is no server yet", peer)
         log.info("woken", session=verified.notification.session, peer=peer)
         self._woken(verified)
         return 202
+
+    def _remembered(self, octets: bytes) -> Verified | None:
+        """Return what a notification says once it is checked and durable; None: by no account."""
+        server = self._server()
+        if server is None:
+            return None
+        verified = self._verify(octets, server.account)
+        self._memory.saw(verified.notification.session_id)
+        return verified
 
     def _verify(self, octets: bytes, account: Account) -> Verified:
         verified = verify(
@@ -168,11 +182,7 @@ class Wakeup:
         if scope["type"] == "lifespan":
             await _live(receive, send)
         elif scope["type"] == "http":
-            try:
-                async with asyncio.timeout(WHOLE_S):
-                    status = await self._answer(scope, receive)
-            except TimeoutError:
-                status = 408
+            status = await self._answer(scope, receive)
             # One server sends one now and then: nobody needs the connection for longer.
             headers = [(b"content-length", b"0"), (b"connection", b"close")]
             await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -186,19 +196,32 @@ class Wakeup:
         kind = dict(scope["headers"]).get(b"content-type", b"").partition(b";")[0].strip().lower()
         if kind != CONTENT_TYPE.encode():
             return 415
-        body = b""
-        while True:
-            message = await receive()
-            if message["type"] != "http.request":
-                return 400
-            body += message.get("body", b"")
-            if not message.get("more_body"):
-                peer = scope.get("client") or ("", 0)
-                return self.take(body, peer=str(peer[0]))
+        try:
+            async with asyncio.timeout(WHOLE_S):
+                body = await _body(receive)
+        except TimeoutError:
+            return 408
+        if body is None:
+            return 400
+        peer = scope.get("client") or ("", 0)
+        return await self.take(body, peer=str(peer[0]))
 
     async def listen(self, host: str, port: int) -> HttpServer:
         """Return the listener; see ``serve``."""
         return await serve(self, host=host, port=port, limits=LIMITS)
+
+
+async def _body(receive: Receive) -> bytes | None:
+    """Return the body of a request; None: it does not come any more."""
+    body = b""
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        part: bytes = message.get("body", b"")
+        body += part
+        if not message.get("more_body"):
+            return body
 
 
 async def _live(receive: Receive, send: Send) -> None:

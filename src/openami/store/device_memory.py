@@ -6,6 +6,7 @@ room of its own on a full disk.
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -52,6 +53,7 @@ class DeviceMemory:
         self._database = Database(path, _MIGRATIONS)
         self._reserve = Reserve(path.with_name(path.name + ".reserve"), RESERVE_OCTETS)
         self._reserve.set_aside()
+        self._writing = threading.Lock()
 
     def nonces(self, account: str) -> tuple[bytes, bytes]:
         """Return an account's client nonce and server nonce; empty ones if it is new."""
@@ -104,14 +106,15 @@ class DeviceMemory:
         )
 
     def _write(self, keep: Callable[[sqlite3.Cursor], object]) -> None:
-        try:
-            self._commit(keep)
-        except StoreFullError:
-            self._reserve.release()
-            with suppress(StoreFullError):
-                self._database.give_back_space(0)
-            self._commit(keep)
-        self._reserve.set_aside()
+        with self._writing:  # the room that is given to one write, no other takes back
+            try:
+                self._commit(keep)
+            except StoreFullError:
+                self._reserve.release()
+                with suppress(StoreFullError):
+                    self._database.give_back_space(0)
+                self._commit(keep)
+            self._reserve.set_aside()
 
     def _commit(self, keep: Callable[[sqlite3.Cursor], object]) -> None:
         with self._database.transaction() as cursor:
