@@ -116,6 +116,24 @@ async def test_devices_are_decided_on(run: RunMain, running: Running, maker: Mak
     assert lines[1].split()[:3] == ["D1", "live", "commissioned"]
 
 
+async def test_who_asks_to_register_anew_is_listed(
+    run: RunMain, running: Running, maker: Maker
+) -> None:
+    await run("register", "--uid", "D1")
+    device = FactoryDevice(running, maker)
+    await device.register()
+    assert (await run("registrations", "--asking"))[2] == "no such registrations\n"
+    await device.ask_anew()
+    _, lines, _ = await run("registrations", "--asking", "--json")
+    (item,) = map(json.loads, lines)
+    assert (item["uid"], item["standing"]) == ("D1", "live")
+    _, lines, _ = await run("registrations")
+    assert lines[0].split()[-3:] == ["asked", "anew", "reason"]
+    assert lines[1].split()[-1] == item["asks_anew"].partition(".")[0].removesuffix("Z") + "Z"
+    _, lines, _ = await run("registration", "D1")
+    assert any(line.startswith("asks_anew") for line in lines)
+
+
 async def test_a_clone_is_alarmed_and_decided_on(
     run: RunMain, running: Running, maker: Maker
 ) -> None:

@@ -15,7 +15,7 @@ from openami.crypto.certificates import Identity
 from openami.crypto.requests import make_request
 from openami.crypto.revocation import make_crl
 from openami.headend.offline import Offline, open_offline
-from openami.headend.security.authorities import lasting, new_key
+from openami.headend.security.authorities import DAY, lasting, new_key
 from openami.headend.settings import HeadendSettings
 from openami.store.vault import FileVault
 from openami.transport.clock import SystemClock
@@ -114,6 +114,15 @@ def test_a_certificate_is_revoked(
     assert (made["subject"], made["revoked"]) == ("D1", None)
     assert said(capsys, "list", "--ending", 2000, *here) == [made]
     assert said(capsys, "list", "--ending", 30, *here) == []
+    with open_offline(HeadendSettings(state=state)) as home:
+        past = SystemClock().now() - 30 * DAY
+        home.pki.issue_device("D0", new_key().public_key(), now=past, days=1)
+    (over,) = said(capsys, "list", "--expired", *here)
+    assert (over["subject"], over["days_left"], over["revoked"]) == ("D0", 0, None)
+    assert said(capsys, "list", "--kind", "device", "--unexpired", *here) == [made]
+    assert len(said(capsys, "list", "--kind", "device", *here)) == 2
+    assert main(["pki", "list", "--expired", "--ending", "5", "--state", str(state)]) == 2
+    assert "request.expired" in capsys.readouterr().err
     revoke = ["pki", "revoke", made["serial"], "--reason", "keyCompromise", "--state", str(state)]
     assert main(revoke) == 2
     assert main([*revoke, "--why", "stolen"]) == 0

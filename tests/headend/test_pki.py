@@ -378,6 +378,29 @@ def test_what_is_about_to_end_is_found(pki: Pki, wall: ManualClock) -> None:
     assert ending(30) == []
 
 
+def test_what_has_expired_is_found_or_left_out(pki: Pki, wall: ManualClock) -> None:
+    first, revoked = issued(pki, wall), issued(pki, wall, "D2")
+    pki.revoke(revoked.serial, "superseded", when=wall.now(), who="anna")
+    wall.advance(300 * DAY)
+    later = issued(pki, wall)
+
+    def found(*, expired: bool | None = None, gone: bool | None = None) -> set[int]:
+        page = pki.certificates(kind=CertificateKind.DEVICE, expired=expired, revoked=gone)
+        return {record.serial for record in page.items}
+
+    assert found(expired=True) == set()
+    wall.advance(100 * DAY)
+    assert found(expired=True) == {first.serial, revoked.serial}
+    assert found(expired=True, gone=False) == {first.serial}
+    assert found(expired=False) == {later.serial}
+    assert found() == {first.serial, revoked.serial, later.serial}
+    soon = pki.certificates(expired=False, ending_days=300, kind=CertificateKind.DEVICE)
+    assert [record.serial for record in soon.items] == [later.serial]
+    with pytest.raises(RequestError) as caught:
+        pki.certificates(expired=True, ending_days=5)
+    assert caught.value.code == "request.expired"
+
+
 def test_what_ended_long_ago_is_forgotten(
     pki: Pki, house: House, wall: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

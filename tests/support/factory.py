@@ -107,6 +107,18 @@ class FactoryDevice:
             await self.ask()
         assert self.step is Step.LIVE
 
+    async def ask_anew(self) -> httpx.Response:
+        """Ask to register anew; one that is not let in stays what it was."""
+        self.key = make_key()
+        self.client.anew(make_request(self.uid, self.key))
+        while self.client.next_event() is not None:
+            continue
+        answer = await self.ask()
+        if self.client.state.may_stay:
+            self.client.stay()
+            self.client.next_event()
+        return answer
+
     def reboot(self) -> None:
         self.client = Client(ClientState.decode(self.disk), uid=self.uid, info=INFO)
 

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.factory import Maker
+from tests.support.factory import FactoryDevice, Maker
 from tests.support.headend import PASSWORD, operator_client
 from tests.support.office import LIST, populate
 from tests.web.test_console import HTMX, sign_in
@@ -80,6 +80,33 @@ async def test_of_two_one_is_kept(csrf: str, browser: httpx.AsyncClient, running
     assert re.findall(r'href="/dcus/(\w+)"', live) == ["B1", "L1"]
     again = await post(browser, "/registrations/B1/take-rival", csrf, why="seen")
     assert (again[0], "registration.transition" in again[2]) == (409, True)
+
+
+async def test_who_asks_to_register_anew_is_shown_with_what_lets_it(
+    csrf: str, browser: httpx.AsyncClient, running: Running
+) -> None:
+    maker = Maker(running.services.wall.now(), "Other")
+    maker.trusted_by(running, "Other")
+    running.services.registrations.import_expected("uid\nA1\n", who="test")
+    device = FactoryDevice(running, maker, "A1")
+    await device.register()
+    page = (await browser.get("/registrations")).text
+    assert "Asking anew" not in page
+    await device.ask_anew()
+    for path in ("/registrations", "/expected"):
+        page = (await browser.get(path)).text
+        assert re.search(r'href="/registrations\?standing=anew">Asking anew <b>1</b>', page), path
+    live = (await browser.get("/registrations?standing=live")).text
+    assert live.count("asks to register anew") == 1
+    assert re.findall(r'href="/dcus/(\w+)"', live) == ["A1", "L1"]
+    assert "asks to register anew" in (await browser.get("/dcus/A1/certificate")).text
+    asking = (await browser.get("/registrations?standing=anew")).text
+    assert re.findall(r'href="/dcus/(\w+)"', asking) == ["A1"]
+    [act] = re.findall(r'hx-post="([^"]+/reopen)"', asking)
+    assert (await post(browser, act, csrf, why="lost its key"))[0] == 303
+    asking = (await browser.get("/registrations?standing=anew")).text
+    assert "may register anew" in asking
+    assert "/reopen" not in asking
 
 
 async def test_what_another_site_or_a_viewer_sends_is_refused(

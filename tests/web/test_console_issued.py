@@ -12,7 +12,7 @@ from tests.web.test_console_groups import post
 
 from openami.fleet.certificates import CertificateKind
 from openami.fleet.operators import Role
-from openami.headend.security.authorities import new_key
+from openami.headend.security.authorities import DAY, new_key
 
 if TYPE_CHECKING:
     import httpx
@@ -49,7 +49,16 @@ async def test_certificates_are_found_by_what_they_are(
     assert await listed(browser, subject="D3") == {"D3"}
     assert await listed(browser, state="revoked") == set()
     assert await listed(browser, state="good") == every
-    for query in ({"days": "x"}, {"days": "99999"}, {"days": "5", "state": "revoked"}):
+    assert await listed(browser, state="over") == set()
+    past = running.services.wall.now() - 30 * DAY
+    running.services.pki.issue_device("D0", new_key().public_key(), now=past, days=1)
+    assert await listed(browser, state="over") == {"D0"}
+    assert await listed(browser, state="good") == every
+    assert await listed(browser) == {"D0", *every}
+    assert await listed(browser, state="odd") == {"D0", *every}
+    wrong = [{"days": "x"}, {"days": "99999"}]
+    wrong += [{"days": "5", "state": state} for state in ("revoked", "over")]
+    for query in wrong:
         assert (await browser.get(PAGE, params=query)).status_code == 400
     page = (await browser.get(PAGE, params={"subject": "D1"})).text
     assert re.search(r"badge warn\">\d+ days left", page)

@@ -11,6 +11,8 @@ from tests.support.factory import FactoryDevice, Maker
 from openami.fleet.devices import LifecycleState
 from openami.ssmp import messages as m
 from openami.ssmp.client import Step
+from openami.store.relational.engine import Transactions
+from openami.store.relational.registrations import RegistrationRepository
 from openami.transport.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -193,6 +195,57 @@ async def test_a_device_that_is_opened_registers_anew(
     assert known["open"] is False
     page = (await operator.get("/api/v1/pki/certificates", params={"revoked": True})).json()
     assert [item["reason"] for item in page["items"]] == ["superseded"]
+
+
+async def test_who_asks_to_register_anew_is_shown_until_it_may(
+    operator: httpx.AsyncClient, running: Running, maker: Maker
+) -> None:
+    await operator.post("/api/v1/expected", content=LIST.replace("manual", "auto"))
+    first, second = FactoryDevice(running, maker), FactoryDevice(running, maker, "D2")
+    await first.register()
+    await second.register()
+
+    async def asking() -> list[str]:
+        page = await operator.get("/api/v1/registrations", params={"asking": True})
+        return [item["uid"] for item in page.json()["items"]]
+
+    assert await asking() == []
+    await second.ask_anew()
+    assert await asking() == ["D2"]
+    items = (await operator.get("/api/v1/registrations")).json()["items"]
+    assert [item["asks_anew"] is not None for item in items] == [False, True]
+    assert [item["standing"] for item in items] == ["live", "live"]
+    known = (await operator.get("/api/v1/registrations/D2")).json()
+    assert known["asks_anew"] == items[1]["asks_anew"]
+    assert (await decide(operator, "reopen", "D2"))["open"] is True
+    await second.ask_anew()
+    await second.ask()
+    await second.ask()
+    assert second.step is Step.LIVE
+    assert await asking() == []
+
+
+async def test_a_list_of_registrations_is_one_query(
+    operator: httpx.AsyncClient, running: Running, maker: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for uid in ("D1", "D2", "D3"):
+        await FactoryDevice(running, maker, uid).ask()
+    store, transactions = RegistrationRepository, Transactions.reading
+    read: list[int] = []
+
+    def reading(self: Transactions) -> Any:
+        read.append(1)
+        return transactions(self)
+
+    def listed(self: RegistrationRepository, *arguments: Any, **options: Any) -> Any:
+        read.clear()
+        return store_list(self, *arguments, **options)
+
+    store_list = store.list
+    monkeypatch.setattr(store, "list", listed)
+    monkeypatch.setattr(Transactions, "reading", reading)
+    page = (await operator.get("/api/v1/registrations")).json()
+    assert (len(page["items"]), len(read)) == (3, 1)
 
 
 async def test_the_life_of_a_device_and_its_registration_go_together(

@@ -55,7 +55,10 @@ def _aimed(command: Callable[..., None]) -> Callable[..., None]:
 def registrations(
     target: Target, standing: str | None, asking: bool, most: int | None, as_json: bool
 ) -> None:
-    """List the devices that have asked to be registered; `anew`: and when they last did again."""
+    """List the devices that have asked to be registered.
+
+    Under `anew` stands when a live one last asked to register anew, if that is not an hour ago.
+    """
     header = ["uid", "standing", "device", "manufacturer", "model", "firmware", "asked", "anew",
               "reason"]  # fmt: skip
 
