@@ -15,7 +15,6 @@ by themselves.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import multiprocessing
 import ssl
@@ -43,7 +42,7 @@ from openami.fleet.devices import DeviceKind
 from openami.fleet.ports import DeviceFilter
 from openami.fleet.tasks import Command, TaskKind, TaskState
 from openami.headend.management.tasks import Whom
-from openami.headend.server import Running, headend
+from openami.headend.server import Running, headend, spare_collector
 from openami.omadm.messages.model import Get, Item, Location, Meta, Replace
 from openami.omadm.session.client import ClientConfig, ClientSession
 from openami.omadm.session.events import NonceChanged, Order
@@ -364,8 +363,7 @@ async def _measure(folder: Path) -> None:
         process.start()
         theirs.close()  # so that the end of the process is the end of the pipe
         url = await asyncio.to_thread(ours.recv)
-        gc.collect()
-        gc.freeze()  # as ``run`` does
+        spare_collector()  # as ``run`` does
         await _compare(running, ours, url)
         ours.send(None)
         await asyncio.to_thread(process.join)

@@ -1,6 +1,7 @@
 """A head-end as a process: started, stopped, killed, started again."""
 
 import asyncio
+import gc
 import ssl
 from pathlib import Path
 
@@ -226,11 +227,17 @@ async def test_run_announces_and_ends(tmp_path: Path) -> None:
         seen.append(running)
         stop.set()
 
-    await run(settings_in(tmp_path), announce=announce, stop=stop)
-    assert seen[0].url.startswith("https://127.0.0.1:")
-    stop.clear()
-    asyncio.get_running_loop().call_soon(stop.set)
-    await run(settings_in(tmp_path), stop=stop)
+    before = gc.get_threshold()
+    try:
+        await run(settings_in(tmp_path), announce=announce, stop=stop)
+        assert seen[0].url.startswith("https://127.0.0.1:")
+        assert gc.get_threshold()[0] == server.COLLECT_AT
+        stop.clear()
+        asyncio.get_running_loop().call_soon(stop.set)
+        await run(settings_in(tmp_path), stop=stop)
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 async def test_a_running_head_end_renews_its_certificate(

@@ -76,6 +76,44 @@ async def test_chores_come_round_and_failures_are_noted(
     await upkeep.stop()
 
 
+async def test_a_chore_that_finds_nothing_looks_again_later(
+    services: Services, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What forgets goes on slice by slice, until there is nothing old any more."""
+    monkeypatch.setattr(chores, "SLICE_EVERY_S", 0.0)
+    monkeypatch.setattr(chores, "REVOKED_EVERY_S", 0.0)
+    left, found = iter([2, 2, 1, 0]), []
+    rounds = 0
+    gone_on = asyncio.Event()
+
+    async def forget() -> int:
+        found.append(next(left))
+        return found[-1]
+
+    async def refresh() -> None:
+        nonlocal rounds
+        rounds += 1
+        if rounds > 50 and len(found) == 4:
+            gone_on.set()
+
+    monkeypatch.setattr(services.management.log, "forget", forget)
+    upkeep = Chores(services, stores.readings, services.jobs.forget)
+    monkeypatch.setattr(upkeep, "_revocations", refresh)
+    upkeep.start()
+    await gone_on.wait()
+    await upkeep.stop()
+    await services.ingest.stop()
+    assert found == [2, 2, 1, 0]
+    assert services.health.look().checks["old device sessions"].ok
+
+
+def test_the_health_of_the_lake_costs_no_look_at_the_fleet(
+    services: Services, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services.statistics, "overview", None)
+    assert services.health.look().checks["lake"].detail == "0 readings"
+
+
 async def test_no_chore_outlives_its_head_end(
     services: Services, stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:

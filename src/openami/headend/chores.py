@@ -25,12 +25,16 @@ WAKE_EVERY_S: Final = 1.0  # an operator waits for the device
 SESSIONS_EVERY_S: Final = 5.0  # of the two minutes that a device may be silent
 FORGET_EVERY_S: Final = 3600.0
 SLICE_EVERY_S: Final = 1.0  # of what there is so much of that it is forgotten slice by slice
+NOTHING_S: Final = 60.0  # of what is kept for days; when a chore that found none of it looks again
 CERTIFICATE_EVERY_S: Final = 3600.0  # of the days that are left when one is renewed
 REVOKED_EVERY_S: Final = 2.0  # how long what another process has revoked is still let in
 
 
 class Chores:
-    """Tasks that come round; one that fails is noted in the health and tried again."""
+    """Tasks that come round; one that fails is noted in the health and tried again.
+
+    One that says it has done 0 things is left alone for longer.
+    """
 
     def __init__(self, services: Services, readings: ReadingStore, renew: Work) -> None:
         self._services = services
@@ -71,10 +75,12 @@ class Chores:
 
     async def _round(self, name: str, every: float, work: Work) -> None:
         health = self._services.health
+        wait = every
         while True:
-            await asyncio.sleep(every)
+            await asyncio.sleep(wait)
+            wait = every
             try:
-                await _whole(work())
+                done = await _whole(work())
             except OpenAmiError as error:
                 log.warning("chore failed", chore=name, code=error.code, message=error.message)
                 health.note(name, ok=False, detail=error.message)
@@ -83,6 +89,8 @@ class Chores:
                 health.note(name, ok=False, detail="see the log")
             else:
                 health.note(name, ok=True, detail="done")
+                if done == 0:
+                    wait = max(every, NOTHING_S)
 
     async def _look(self) -> None:
         self._services.health.note(
@@ -100,11 +108,11 @@ class Chores:
         await asyncio.to_thread(self._readings.compact)
 
 
-async def _whole(work: Coroutine[Any, Any, object]) -> None:
+async def _whole(work: Coroutine[Any, Any, object]) -> object:
     """Finish ``work`` even when cancelled: no store may be closed under a thread that uses it."""
     task = asyncio.ensure_future(work)
     try:
-        await asyncio.shield(task)
+        return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait([task])
         raise

@@ -157,7 +157,7 @@ def build(context: Context, stores: Stores) -> Services:
             stores.operators, audit, wall=wall, metrics=metrics, settings=settings, home=home
         ),
         statistics=statistics,
-        health=_health(context, stores, statistics),
+        health=_health(context, stores),
     )
     _watch(services, stores)
     return services
@@ -184,11 +184,11 @@ def _statistics(context: Context, stores: Stores, reports: Reports) -> Statistic
     )
 
 
-def _health(context: Context, stores: Stores, statistics: Statistics) -> Health:
+def _health(context: Context, stores: Stores) -> Health:
     return Health(
         {
             "database": lambda: f"{len(stores.devices.list(limit=1).items)} row read",
-            "lake": lambda: f"{statistics.overview().store.readings} readings",
+            "lake": lambda: f"{stores.readings.counts().readings} readings",
             "disk": disk_probe(context.home.root),
         }
     )

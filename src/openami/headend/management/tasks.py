@@ -166,10 +166,10 @@ class Tasks:
         for (kind, state), count in ended.items():
             self._metrics.dm_task(kind, state, count)
 
-    async def forget(self) -> None:
+    async def forget(self) -> int:
         """Forget some of the jobs that were over longer ago than they are to be kept."""
         before = self._wall.now() - self._keep_s
-        await asyncio.to_thread(self._tasks.purge, before=before, limit=SLICE)
+        return await asyncio.to_thread(self._tasks.purge, before=before, limit=SLICE)
 
     def _which(self, whom: Whom) -> DeviceFilter | None:
         which = whom.which

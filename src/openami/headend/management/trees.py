@@ -149,10 +149,10 @@ class Trees:
         self._trees.check(device_scope(uid))
         return self._trees.wake([uid], now=self._wall.now()) > 0
 
-    async def forget(self) -> None:
+    async def forget(self) -> int:
         """Forget some of the changes that are older than they are to be kept."""
         before = self._wall.now() - self._keep_s
-        await asyncio.to_thread(self._trees.purge, before=before, limit=SLICE)
+        return await asyncio.to_thread(self._trees.purge, before=before, limit=SLICE)
 
 
 def device_scope(uid: str) -> Scope:
