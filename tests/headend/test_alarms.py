@@ -106,8 +106,11 @@ def test_one_that_could_not_be_kept_is_tried_again(
     assert alarms.open_count() == 1
 
 
-def test_memory_is_bounded(alarms: Alarms, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_is_bounded(
+    counted: Counted, wall: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "REMEMBERED", 2)
+    alarms = Alarms(counted.store.alarms, bus=LocalBus(), wall=wall)
     for number in range(5):
         alarms.about(f"job:{number}", "dm.failed", "it fails")
     assert len(alarms._open) == 2

@@ -68,8 +68,9 @@ def test_an_alarm_that_could_not_be_raised_is_raised_by_the_next(
     assert alarms(stores) == [("job:j1", "dm.failed")]
 
 
-def test_what_is_counted_is_bounded(troubles: Troubles, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_counted_is_bounded(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "WATCHED", 4)
+    troubles = Troubles(services.alarms, Metrics())
     for number in range(9):
         troubles.told("D1", [TASK_FAILED], Result(f"./SCHED/{number}", 500), now=1.0)
     assert list(troubles._failures) == [f"node:./SCHED/{n}" for n in (5, 6, 7, 8)]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from typing import Final
+
+from openami.headend.recent import Recent
 
 SELDOM_S: Final = 3600.0  # how often the same refusal of the same device is told
 REMEMBERED: Final = 10_000  # refusals that were told; the oldest is forgotten
@@ -15,9 +16,8 @@ class Seldom:
 
     def __init__(self, every_s: float = SELDOM_S, remembered: int = REMEMBERED) -> None:
         self._every = every_s
-        self._remembered = remembered
         self._lock = threading.Lock()
-        self._told: OrderedDict[object, float] = OrderedDict()
+        self._told: Recent[object, float] = Recent(remembered)
 
     def due(self, what: object, now: float) -> bool:
         """Tell whether ``what`` was not told lately; from now on it was."""
@@ -26,7 +26,4 @@ class Seldom:
             if last is not None and now - last < self._every:
                 return False
             self._told[what] = now
-            self._told.move_to_end(what)
-            while len(self._told) > self._remembered:
-                self._told.popitem(last=False)
             return True

@@ -8,7 +8,6 @@ the node. What fails at one device is seen by whoever asked for it.
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -16,6 +15,7 @@ import structlog
 from openami.core.errors import OpenAmiError
 from openami.fleet.desired import ScopeKind
 from openami.fleet.tasks import TaskState
+from openami.headend.recent import Recent
 from openami.headend.seldom import Seldom
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Troubles:
         self._metrics = metrics
         self._seldom = Seldom(QUIET_S)
         self._lock = threading.Lock()
-        self._failures: OrderedDict[str, set[str]] = OrderedDict()
+        self._failures: Recent[str, set[str]] = Recent(WATCHED)
 
     def unreadable(self, uid: str, node: str, code: str, *, now: float) -> None:
         """Take that a look has brought nothing that can be read."""
@@ -94,10 +94,7 @@ class Troubles:
 
     def _count(self, subject: str, uid: str, words: str) -> None:
         with self._lock:
-            devices = self._failures.setdefault(subject, set())
-            self._failures.move_to_end(subject)
-            if len(self._failures) > WATCHED:
-                self._failures.popitem(last=False)
+            devices = self._failures[subject] = self._failures.get(subject, set())
             if len(devices) >= MANY:  # it was told
                 return
             due = len(devices | {uid}) >= MANY

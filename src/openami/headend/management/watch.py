@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
+from openami.headend.recent import Recent
 from openami.headend.seldom import Seldom
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Watch:
 
     def __init__(self, alarms: AlarmBell) -> None:
         self._alarms = alarms
-        self._wrong: OrderedDict[str, int] = OrderedDict()
+        self._wrong: Recent[str, int] = Recent(REMEMBERED)
         self._seldom = Seldom(QUIET_S, REMEMBERED)
 
     def failed(self, uid: str, statuses: Sequence[int], *, now: float) -> bool:
@@ -63,10 +63,8 @@ class Watch:
         if not wrong:
             return False
         self._note(uid, "dm.proof", "a proof was wrong", now)
-        self._wrong[uid] = self._wrong.pop(uid, 0) + wrong
-        if len(self._wrong) > REMEMBERED:
-            self._wrong.popitem(last=False)
-        return self._wrong[uid] >= WRONG_PROOFS
+        count = self._wrong[uid] = self._wrong.get(uid, 0) + wrong
+        return count >= WRONG_PROOFS
 
     def proved(self, uid: str) -> None:
         """Forget the wrong proofs of a device that has given a right one."""

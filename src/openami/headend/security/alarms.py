@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from openami.fleet.devices import DeviceKind, device_id
 from openami.headend.bus import LiveEvent, Topic
+from openami.headend.recent import Recent
 
 if TYPE_CHECKING:
     from openami.core.clock import Clock
@@ -34,7 +34,7 @@ class Alarms:
         self._bus = bus
         self._wall = wall
         self._lock = threading.Lock()
-        self._open: OrderedDict[tuple[str, str], float] = OrderedDict()  # when it was found so
+        self._open: Recent[tuple[str, str], float] = Recent(REMEMBERED)  # when it was found so
 
     def about_dcu(self, uid: str, code: str, message: str) -> None:
         """Raise an alarm about a DCU; nothing happens while the same one is open. Blocks."""
@@ -64,9 +64,6 @@ class Alarms:
     def _remember(self, what: tuple[str, str], now: float) -> None:
         with self._lock:
             self._open[what] = now
-            self._open.move_to_end(what)
-            if len(self._open) > REMEMBERED:
-                self._open.popitem(last=False)
 
     def clear(self, alarm: int, *, who: str, why: str = "") -> RaisedAlarm:
         """Clear an alarm; one that is cleared stays so, the next of its kind is raised at once.

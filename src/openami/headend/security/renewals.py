@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from openami.headend.recent import Recent
 from openami.headend.seldom import Seldom
 
 if TYPE_CHECKING:
@@ -30,15 +30,13 @@ class Renewals:
     def __init__(self, alarms: Alarms) -> None:
         self._alarms = alarms
         self._lock = threading.Lock()
-        self._hasty: OrderedDict[str, int] = OrderedDict()
+        self._hasty: Recent[str, int] = Recent(REMEMBERED)
         self._seldom = Seldom(QUIET_S, REMEMBERED)
 
     def refused(self, uid: str, *, wait: float, now: float) -> None:
         """Take that a device renews too soon; an alarm where it does so again and again. Blocks."""
         with self._lock:
-            count = self._hasty[uid] = self._hasty.pop(uid, 0) + 1
-            if len(self._hasty) > REMEMBERED:
-                self._hasty.popitem(last=False)
+            count = self._hasty[uid] = self._hasty.get(uid, 0) + 1
         if self._seldom.due(uid, now):
             log.warning("renews too soon", dcu=uid, code=RENEWALS, again_s=round(wait))
         if count >= HASTY:
