@@ -9,9 +9,11 @@ import pytest
 from openami.core.errors import ConflictError
 from openami.crypto.succession import following, trace
 from openami.fleet import admission as a
+from openami.fleet.devices import Device, DeviceKind, LifecycleState
 from openami.fleet.expected import Approval, ExpectedDevice
 from openami.fleet.moves import granted, refusal, suspects
 from openami.fleet.registration import (
+    ASKS_S,
     MAX_PAST,
     TRANSITIONS,
     Act,
@@ -23,6 +25,7 @@ from openami.fleet.registration import (
     Reason,
     Registration,
     RegistrationPolicy,
+    RegistrationRecord,
     Resume,
     Revoke,
     Ruling,
@@ -339,6 +342,16 @@ def test_of_a_grant_that_is_live_only_what_tells_who_has_it_is_kept() -> None:
     assert a.approve(refused, grant=K).registration == replace(
         refused, standing=Standing.APPROVED, grant=K, follows=trace(following(K)), reason=None
     )
+
+
+def test_who_asks_anew_is_seen_to_for_an_hour() -> None:
+    silent = RegistrationRecord(LIVE, None, None, None)
+    assert (silent.suspended, silent.asks_anew(NOW)) == (False, False)
+    device = Device(DeviceKind.DCU, "D1", LifecycleState.SUSPENDED)
+    asking = RegistrationRecord(LIVE, device, None, NOW - ASKS_S)
+    assert (asking.suspended, asking.asks_anew(NOW), asking.asks_anew(NOW + 1)) == (
+        True, True, False,
+    )  # fmt: skip
 
 
 def test_retirement_is_for_good() -> None:

@@ -96,6 +96,7 @@ async def test_who_asks_to_register_anew_is_shown_with_what_lets_it(
     for path in ("/registrations", "/expected"):
         page = (await browser.get(path)).text
         assert re.search(r'href="/registrations\?standing=anew">Asking anew <b>1</b>', page), path
+    assert open_of(page) == [4, 1]
     live = (await browser.get("/registrations?standing=live")).text
     assert live.count("asks to register anew") == 1
     assert re.findall(r'href="/dcus/(\w+)"', live) == ["A1", "L1"]

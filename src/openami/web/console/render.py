@@ -71,8 +71,9 @@ class Renderer:
 
     def _waiting(self) -> dict[str, int]:
         counts = self._registrations.counts()
+        undecided = sum(counts.get(standing, 0) for standing in OPEN)
         return {
-            "registrations": sum(counts.get(standing, 0) for standing in OPEN),
+            "registrations": undecided + self._registrations.asking(),
             "alarms": self._alarms.open_count(),
         }
 
