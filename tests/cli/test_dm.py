@@ -15,6 +15,7 @@ from openami.cli import dm_jobs
 from openami.cli.api import ApiError
 from openami.cli.dm import dm
 from openami.core.errors import ConfigError, TransportError
+from openami.omadm.objects.ami import AmiListener
 from openami.transport.http import HttpClient
 
 if TYPE_CHECKING:
@@ -198,6 +199,32 @@ async def test_what_is_wanted_is_shown_beside_what_is(run: Run, device: Device) 
     _, said = await run("group", "remove", "all")
     assert said == "group all is gone; it had 1 device\n"
     assert loads((await run("group", "list", "--json"))[0]) == []
+
+
+async def test_the_devices_of_a_group_that_differ_are_listed(run: Run, device: Device) -> None:
+    await run("group", "set", "all", "--filter", "all")
+    await run("want", "--group", "all", f"{WINDOW}=99", "--unchecked")
+    lines, said = await run("group", "diff", "all")
+    assert said == "0 of 1 device differ, 1 are to be looked at, 0 have refused\n"
+    assert rows(lines) == [["D1", WINDOW, "99", "group:all", "to", "be", "looked", "at"]]
+    device.tree.watch("./AMI", AmiListener(lambda _: None))
+    await device.run()
+    enabled = "./SCHED/1/Enabled"  # another object: what was refused of this one stays so
+    await run("want", "--device", "D1", f"{enabled}=true")
+    lines, said = await run("group", "diff", "all")
+    assert said == "1 of 1 device differ, 0 are to be looked at, 1 have refused\n"
+    refusal = "refused with 500: the value is 1 to 7"
+    assert rows(lines)[0] == ["D1", WINDOW, "1", "99", "group:all", *refusal.split()]
+    assert rows(lines)[1][-3:] == [enabled, "true", "device:D1"]
+    [item] = loads((await run("group", "diff", "all", "--json"))[0])
+    assert [node["uri"] for node in item["nodes"]] == [WINDOW, enabled]
+    lines, said = await run("group", "diff", "all", "--count")
+    assert (lines, "1 of 1" in said) == ([], True)
+    [standing] = loads((await run("group", "diff", "all", "--count", "--json"))[0])
+    assert (standing["devices"], standing["different"], standing["as_wanted"]) == (1, 1, 0)
+    await run("want", "--group", "all", "--remove", WINDOW)
+    await device.run()
+    assert (await run("group", "diff", "all"))[1].endswith("\nnothing differs\n")
 
 
 async def test_nodes_may_be_unwanted_and_told_again(run: Run, device: Device) -> None:

@@ -52,7 +52,7 @@ async def test_groups_say_how_many_are_otherwise(
     assert 'href="/groups/north"' in page
     assert "“D” in serial, label or model" in page
     [figures] = re.findall(r'hx-get="(/fragments/groups/[^"]+)"', page)
-    assert "1 or more not so" in (await browser.get(figures)).text
+    assert "1 of 1 DCU differ" in (await browser.get(figures)).text
 
     group = (await browser.get("/groups/north")).text
     assert "1 DCU:" in group
@@ -73,6 +73,43 @@ async def test_groups_say_how_many_are_otherwise(
     assert (await browser.get("/groups/none")).status_code == 404
     for part in ("figures", "wanted"):
         assert (await browser.get(f"/fragments/groups/none/{part}")).status_code == 404
+
+
+async def test_the_members_that_differ_are_named(
+    csrf: str, browser: httpx.AsyncClient, running: Running
+) -> None:
+    """Just these: page by page, with what is known and wanted, and a link to the tree."""
+    for number in range(27):
+        running.services.registry.enroll_dcu(f"D2-{number:02}", who="test")
+    group = (await browser.get("/groups/north")).text
+    assert 'href="/groups/north/differing"' in group
+    assert 'hx-get="/fragments/groups/north/figures"' in group
+    figures = (await browser.get("/fragments/groups/north/figures")).text
+    assert 'href="/groups/north/differing"' in figures
+    assert "1 of 28 DCUs differ" in figures
+    assert "27 to be looked at" in figures
+    first = (await browser.get("/groups/north/differing")).text
+    assert re.findall(r'class="name"><a href="/dcus/([^/]+)/tree"', first)[:2] == ["D1", "D2-00"]
+    row = first[first.index('href="/dcus/D1/tree"') :].split("</tr>")[0]
+    assert WINDOW in row
+    assert RETRIES not in row
+    assert re.search(r"→ <b><bdi[^>]*>99<", row)
+    unseen = first[first.index('href="/dcus/D2-00/tree"') :].split("</tr>")[0]
+    assert "to be looked at" in unseen
+    assert "not seen" in unseen
+    assert "not there" not in unseen
+    [following] = re.findall(r'href="(/groups/north/differing\?after=[^"]+)"', first)
+    second = (await browser.get(following.replace("&amp;", "&"))).text
+    assert len(re.findall(r'class="name"', second)) == 3
+    assert 'rel="next"' not in second
+    assert (await browser.get("/groups/none/differing")).status_code == 404
+    trees = running.services.management.trees
+    trees.unwant(group_scope("north"), [WINDOW, RETRIES], who="anna")
+    running.services.management.groups.put(
+        "new", DeviceFilter(search="D2-"), priority=0, who="anna"
+    )
+    assert "All of them are" in (await browser.get("/groups/new/differing")).text
+    assert "27 DCUs as wanted" in (await browser.get("/fragments/groups/new/figures")).text
 
 
 async def test_members_are_shown_with_their_differences(

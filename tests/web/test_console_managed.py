@@ -6,7 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.headend import PASSWORD, operator_client
+from tests.support.headend import PASSWORD, dcu_client, operator_client
+from tests.support.management import Device, give_account
 from tests.support.office import RETRIES, WINDOW, manage
 from tests.web.test_console import sign_in
 
@@ -95,6 +96,21 @@ async def test_history_and_sessions_are_told(
     assert (await browser.get(found[0].replace("D1", "D2"))).status_code == 404
     by_hand = (await browser.get("/dcus/D1/certificate")).text
     assert "enrolled by hand" in by_hand
+
+
+async def test_a_session_says_why_its_messages_are_missing(
+    csrf: str, browser: httpx.AsyncClient, running: Running, tmp_path: Path
+) -> None:
+    async with dcu_client(running, tmp_path, "E1") as http:
+        device = Device("E1", give_account(running, "E1"), http)
+        await device.run()
+        await device.run()
+    sessions = (await browser.get("/dcus/E1/sessions")).text
+    poll, first = re.findall(r'href="(/dcus/E1/sessions/\d+)"', sessions)
+    page = (await browser.get(poll)).text
+    assert "Nothing was ordered and nothing told: its messages are not kept." in page
+    assert "2 messages, 0 commands" in page
+    assert "are not kept" not in (await browser.get(first)).text
 
 
 async def test_a_viewer_sees_and_does_nothing(csrf: str, running: Running) -> None:

@@ -114,6 +114,36 @@ async def test_a_refused_value_says_so_until_it_is_told_again(
     assert (await operator.get(f"{DM}/groups/none/progress")).status_code == 404
 
 
+async def test_the_members_of_a_group_that_differ_are_listed(
+    running: Running, operator: httpx.AsyncClient, device: Device
+) -> None:
+    running.services.registry.enroll_dcu("D2", who="test")
+    await operator.put(f"{DM}/groups/all", json={})
+    await want(operator, "groups/all", window="3")
+    await device.run()
+    await want(operator, "devices/D1", window="4", retries="7")
+    standing = (await operator.get(f"{DM}/groups/all/standing")).json()
+    assert standing == {"devices": 2, "as_wanted": 0, "different": 1, "unseen": 1, "refused": 0}
+    page = (await operator.get(f"{DM}/groups/all/differences", params={"limit": 1})).json()
+    [one] = page["items"]
+    assert (one["device"], one["more"], one["known_at"] is None) == ("D1", 0, False)
+    told = [(node["uri"], node["value"], node["wanted"]["value"]) for node in one["nodes"]]
+    assert told == [(RETRIES, "3", "7"), (WINDOW, "3", "4")]
+    assert {node["wanted"]["scope"] for node in one["nodes"]} == {"device:D1"}
+    rest = {"after": page["next"]}
+    rest = (await operator.get(f"{DM}/groups/all/differences", params=rest)).json()
+    [other] = rest["items"]
+    assert (other["device"], other["known_at"], rest["next"]) == ("D2", None, None)
+    assert [(node["uri"], node["value"]) for node in other["nodes"]] == [(WINDOW, None)]
+    await device.run()
+    standing = (await operator.get(f"{DM}/groups/all/standing")).json()
+    assert (standing["different"], standing["as_wanted"]) == (0, 1)
+    for part in ("standing", "differences"):
+        assert (await operator.get(f"{DM}/groups/none/{part}")).status_code == 404
+    wrong = await operator.get(f"{DM}/groups/all/differences", params={"after": "x"})
+    assert code(wrong) == (400, "store.cursor")
+
+
 async def test_values_that_are_refused_together_keep_no_later_wish_out(
     operator: httpx.AsyncClient, device: Device
 ) -> None:

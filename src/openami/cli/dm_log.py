@@ -106,8 +106,8 @@ def _print_conversation(found: Mapping[str, Any]) -> None:
     session = found["session"]
     why = f": {session['message']}" if session["message"] else ""
     click.echo(f"session {session['session']} with {session['uid']}, {session['end']}{why}")
-    if not found["messages"]:
-        click.echo("  [nothing was ordered and nothing told: its messages are not kept]")
+    if found["note"]:
+        click.echo(f"  [{found['note']}]")
     for message in found["messages"]:
         who = "server" if message["sent"] else "device"
         click.echo(f"\n{message['at']}  {who}, {message['octets']} octets")

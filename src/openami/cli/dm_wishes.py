@@ -160,6 +160,71 @@ def show_group(
     table(["node", "wanted", "devices", "as wanted", "refused"], rows, nothing="nothing is wanted")
 
 
+@group.command("diff", epilog=examples("openami dm group diff north"))
+@click.argument("name")
+@click.option("--count", is_flag=True, help="Only how many, not which.")
+@click.option("--most", type=click.IntRange(1), help="At most so many devices.")
+@dm_options()
+def diff_group(
+    name: str,
+    count: bool,
+    most: int | None,
+    url: str | None,
+    ca: Path | None,
+    token_file: Path | None,
+    as_json: bool,
+) -> None:
+    """List the devices of a group that are not what they are wanted to be, and at which nodes.
+
+    By all that is wanted of each: by this group, by others and of itself. A device that was not
+    looked at yet is listed, too: what it is, is not known.
+    """
+    where = f"/dm/groups/{segment(name)}"
+
+    async def work(client: HttpClient) -> tuple[Any, list[dict[str, Any]]]:
+        standing = await get_json(client, f"{where}/standing")
+        if count:
+            return standing, []
+        found = pages(client, f"{where}/differences", most=most)
+        return standing, [item async for item in found]
+
+    standing, found = ask(find_target(url, ca, token_file), work)
+    if as_json:
+        for item in [standing] if count else found:
+            emit_json(item)
+        return
+    note(
+        f"{standing['different']:,} of {counted(standing['devices'], 'device')} differ,"
+        f" {standing['unseen']:,} are to be looked at, {standing['refused']:,} have refused"
+    )
+    if not count:
+        table(
+            ["device", "node", "value", "wanted", "by", "standing"],
+            [row for item in found for row in _different(item)],
+            nothing="nothing differs",
+            cut=("value", "wanted", "standing"),
+        )
+
+
+def _different(item: Mapping[str, Any]) -> list[list[object]]:
+    """Return the rows of a device that differs."""
+    device, unseen = item["device"], item["known_at"] is None
+    rows: list[list[object]] = [
+        [device, node["uri"], node["value"], wanted_words(node["wanted"]),
+         node["wanted"]["scope"], _refusal(node) or ("to be looked at" if unseen else "")]
+        for node in item["nodes"]
+    ]  # fmt: skip
+    if item["more"]:
+        rows.append([device, f"and {item['more']:,} more", "", "", "", ""])
+    return rows or [[device, "", "", "", "", "to be looked at"]]
+
+
+def _refusal(node: Mapping[str, Any]) -> str:
+    if node["refused"] is None:
+        return ""
+    return f"refused with {node['refused']}" + (f": {node['words']}" if node["words"] else "")
+
+
 @click.command()
 @click.option("--group", help="Only by DCUs of this group.")
 @click.option("--most", type=click.IntRange(1), help="At most so many.")

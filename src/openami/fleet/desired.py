@@ -248,7 +248,7 @@ def difference(wanted: Mapping[str, Wish], known: Mapping[str, KnownNode]) -> Di
     refused: list[Refusal] = []
     for uri, wish in wanted.items():
         node = known.get(uri)
-        kind = _kind(wish.setting, node)
+        kind = step_kind(wish.setting, node)
         if kind is None:
             continue
         there = node is not None and node.format not in {ABSENT, INTERIOR}
@@ -277,7 +277,8 @@ def due(steps: Sequence[Step]) -> tuple[Step, ...]:
     return tuple(step for step in steps if not step.bond or object_of(step.uri) not in busy)
 
 
-def _kind(setting: Setting, node: KnownNode | None) -> StepKind | None:
+def step_kind(setting: Setting, node: KnownNode | None) -> StepKind | None:
+    """Return how a node has to be changed to be as it is wanted; None: it is."""
     there = node is not None and node.format != ABSENT
     if setting.absent:
         return StepKind.DELETE if there else None

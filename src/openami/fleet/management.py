@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from openami.fleet.desired import step_kind
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -64,6 +66,65 @@ class WishProgress:
     devices: int
     so: int
     refused: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How many devices of a group are not what they are wanted to be, by all that wants.
+
+    Attributes:
+        devices: those of the group, with an account or without.
+        different: those that are known to be otherwise at some node.
+        unseen: those that something is wanted of and whose tree was never looked at, or is to be
+            looked at again: what they are is not known.
+        refused: those that have refused something that is wanted of them.
+    """
+
+    devices: int = 0
+    different: int = 0
+    unseen: int = 0
+    refused: int = 0
+
+    @property
+    def as_wanted(self) -> int:
+        """Those that are neither; those that nothing is wanted of are among them."""
+        return self.devices - self.different - self.unseen
+
+
+@dataclass(frozen=True, slots=True)
+class DifferentNode:
+    """A node that is wanted otherwise than it was last known; ``known`` is None: it was not."""
+
+    wish: Wish
+    known: KnownNode | None
+
+    @property
+    def differs(self) -> bool:
+        """Whether it is more than another form of what is wanted."""
+        return step_kind(self.wish.setting, self.known) is not None
+
+    @property
+    def refused(self) -> bool:
+        """Whether the device has refused just this."""
+        known = self.known
+        return known is not None and known.refused == self.wish.setting
+
+
+@dataclass(frozen=True, slots=True)
+class DifferentDevice:
+    """A device that is not known to be as it is wanted to be.
+
+    Attributes:
+        known_at: when its tree was last seen; None: never, or it is to be looked at again, so that
+            ``nodes`` is what was known before.
+        nodes: the first that differ, by address.
+        more: how many others do.
+    """
+
+    uid: str
+    known_at: float | None
+    nodes: tuple[DifferentNode, ...]
+    more: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +233,16 @@ class TreeRecords(Protocol):
 
         A device that a stronger group or its own wishes make otherwise is not so.
         """
+        ...
+
+    def standing(self, which: DeviceFilter) -> Standing:
+        """Return how many DCUs of a filter are not what they are wanted to be."""
+        ...
+
+    def differences(
+        self, which: DeviceFilter, *, after: str | None = None, limit: int = 100
+    ) -> Page[DifferentDevice]:
+        """Return the DCUs of a filter that are different or unseen, by UID."""
         ...
 
     def refused(

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
     from openami.core.clock import Clock
     from openami.fleet.desired import KnownNode
-    from openami.fleet.management import TreeRecords, WishProgress
+    from openami.fleet.management import (
+        DifferentDevice,
+        Standing,
+        TreeRecords,
+        WishProgress,
+    )
     from openami.fleet.ports import Page
 
 
@@ -68,6 +73,20 @@ class DeviceGroups:
     def progress(self, name: str) -> Sequence[WishProgress]:
         """Return how far a group is what it wants to be, by address; NotFoundError."""
         return self._trees.progress(group_scope(name).name)
+
+    def standing(self, name: str) -> Standing:
+        """Return how many DCUs of a group are not what they are wanted to be; NotFoundError.
+
+        By all that is wanted of each: by this group, by others and of itself.
+        """
+        return self._trees.standing(self._trees.group(group_scope(name).name).which)
+
+    def differences(
+        self, name: str, *, after: str | None = None, limit: int = 100
+    ) -> Page[DifferentDevice]:
+        """Return the DCUs of a group that are not known to be as wanted; NotFoundError."""
+        which = self._trees.group(group_scope(name).name).which
+        return self._trees.differences(which, after=after, limit=limit)
 
     def refused(
         self, name: str | None = None, *, after: str | None = None, limit: int = 100

@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import DecodeError, RemoteProtocolError
+from openami.headend.management.transcript import MAX_OCTETS
 from openami.omadm.inspect import inspect_syncml, inspect_wbxml
 from openami.omadm.messages.media import MediaType
+from openami.omadm.session.events import End
 
 if TYPE_CHECKING:
     from openami.core.clock import Clock
@@ -25,6 +27,9 @@ SLICE: Final = 100
 thousand rows. Of one device the store keeps its last ones only, so ten a second grow too old."""
 _NONCE: Final = "NextNonce"
 _HIDDEN: Final = "hidden"
+_NOT_KEPT: Final = (
+    f"not kept: it has to do with passwords, or came after {MAX_OCTETS // 1024} KiB of its session"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,18 @@ class ShownSession:
     session: SessionRecord
     messages: tuple[ShownMessage, ...]
 
+    @property
+    def note(self) -> str:
+        """Why messages are missing; empty: all are here."""
+        session, kept = self.session, len(self.messages)
+        if kept == session.messages:
+            return ""
+        if kept:
+            return f"only the first {kept} of its {session.messages} messages are kept"
+        if session.end == End.DONE and not session.orders:
+            return "nothing was ordered and nothing told: its messages are not kept"
+        return "its messages are not kept"
+
 
 class SessionLog:
     """What was said in sessions that are over."""
@@ -68,15 +85,15 @@ class SessionLog:
         logged = self._store.session(number)
         return ShownSession(logged.session, tuple(map(_shown, logged.messages)))
 
-    async def forget(self) -> None:
-        """Remove some of what is older than is to be kept."""
+    async def forget(self) -> int:
+        """Remove some of what is older than is to be kept; return how many sessions."""
         before = self._wall.now() - self._keep_s
-        await asyncio.to_thread(self._store.forget_sessions, before=before, limit=SLICE)
+        return await asyncio.to_thread(self._store.forget_sessions, before=before, limit=SLICE)
 
 
 def _shown(record: MessageRecord) -> ShownMessage:
     if not record.body:
-        return ShownMessage(record, None, "not kept")
+        return ShownMessage(record, None, _NOT_KEPT)
     try:
         wbxml = MediaType.of(record.media) is MediaType.WBXML
         node = inspect_wbxml(record.body) if wbxml else inspect_syncml(record.body)

@@ -18,6 +18,7 @@ from openami.store.relational.management_briefs import (
     wanted_of,
     wishes_of,
 )
+from openami.store.relational.management_differences import differences_of, standing_of
 from openami.store.relational.management_figures import progress_of, refused_nodes
 from openami.store.relational.management_models import (
     AccountRow,
@@ -59,7 +60,13 @@ if TYPE_CHECKING:
 
     from openami.fleet.desired import Group, KnownNode, Scope, Setting, Wish
     from openami.fleet.known import TreeChange
-    from openami.fleet.management import Brief, Outcome, WishProgress
+    from openami.fleet.management import (
+        Brief,
+        DifferentDevice,
+        Outcome,
+        Standing,
+        WishProgress,
+    )
     from openami.fleet.ports import DeviceFilter, Page
     from openami.store.relational.engine import Transactions
 
@@ -225,6 +232,16 @@ class TreeRepository:
     def progress(self, name: str) -> Sequence[WishProgress]:
         with self._transactions.reading() as session:
             return progress_of(session, group_of(found_group(session, name)))
+
+    def standing(self, which: DeviceFilter) -> Standing:
+        with self._transactions.reading() as session:
+            return standing_of(session, which)
+
+    def differences(
+        self, which: DeviceFilter, *, after: str | None = None, limit: int = 100
+    ) -> Page[DifferentDevice]:
+        with self._transactions.reading() as session:
+            return differences_of(session, which, after, limit)
 
     def refused(
         self, which: DeviceFilter, *, after: str | None = None, limit: int = 100

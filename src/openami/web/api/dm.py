@@ -20,9 +20,12 @@ from openami.headend.management.trees import MOST, device_scope
 from openami.web.api.dependencies import After, Head, Limit, OperatorCaller, Viewer, errors
 from openami.web.api.models.dm import (
     Concerned,
+    DifferentDeviceModel,
+    DifferentPage,
     GroupList,
     GroupModel,
     GroupRequest,
+    GroupStanding,
     RefusedModel,
     RefusedPage,
     Retried,
@@ -163,6 +166,28 @@ def progress(head: Head, caller: Viewer, name: Name) -> WishProgressList:
     del caller
     found = head.management.groups.progress(name)
     return WishProgressList(items=[WishProgressModel.of(item) for item in found])
+
+
+@router.get("/groups/{name}/standing", responses=errors(400, 404))
+def standing(head: Head, caller: Viewer, name: Name) -> GroupStanding:
+    """Return how many devices of a group are not what they are wanted to be.
+
+    That is what this group, other groups and the devices' own settings want of them together.
+    """
+    del caller
+    return GroupStanding.of(head.management.groups.standing(name))
+
+
+@router.get("/groups/{name}/differences", responses=errors(400, 404))
+def differences(
+    head: Head, caller: Viewer, name: Name, *, after: After = None, limit: Limit = 100
+) -> DifferentPage:
+    """Return which devices of a group are not known to be as wanted, and at which nodes."""
+    del caller
+    page = head.management.groups.differences(name, after=after, limit=limit)
+    return DifferentPage(
+        items=[DifferentDeviceModel.of(item) for item in page.items], next=page.next
+    )
 
 
 @router.get("/refused", responses=errors(400, 404, 409))

@@ -15,7 +15,7 @@ from openami.headend.management.device_groups import group_scope
 from openami.web.console.choosing import STATES, fields_in, filter_of, filter_words
 from openami.web.console.forms import back, fields_of, onward, sure, text_in, texts_in
 from openami.web.console.pages import cursor_of, next_url
-from openami.web.console.standings import Standings, members, wish_rows
+from openami.web.console.standings import FIRST_NODES, MEMBERS, Standings, members, wish_rows
 from openami.web.console.views import PAGE
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class Groups:
             ("POST", "/groups/{group}/unwant", self.unwant),
             ("POST", "/groups/{group}/remove", self.remove),
             ("GET", "/groups/{group}/devices", self.devices),
+            ("GET", "/groups/{group}/differing", self.differing),
             ("GET", "/groups/{group}/refused", self.group_refused),
             ("GET", "/refused", self.refused),
             ("GET", "/fragments/groups/{group}/figures", self.figures),
@@ -145,6 +146,18 @@ class Groups:
 
         return await self._page("group_devices", name, await asyncio.to_thread(gather), caller)
 
+    async def differing(self, request: Request, caller: Caller) -> Response:
+        name, after = _name(request), cursor_of(request)
+
+        def gather() -> dict[str, Any]:
+            page = self._groups.differences(name, after=after, limit=MEMBERS)
+            path = f"/groups/{quote(name)}/differing"
+            return {"rows": page.items, "next_url": next_url(path, {}, page.next)}
+
+        async with self._counting:
+            context = await asyncio.to_thread(gather)
+        return await self._page("group_differing", name, {**context, "few": FIRST_NODES}, caller)
+
     async def group_refused(self, request: Request, caller: Caller) -> Response:
         name = _name(request)
         path = f"/groups/{quote(name)}/refused"
@@ -159,7 +172,8 @@ class Groups:
         name = _name(request)
         async with self._counting:
             found = await asyncio.to_thread(self._standings.figures, name)
-        return self._renderer.html("group_figures", {"figures": found}, caller=caller)
+        context = {"figures": found, "name": name}
+        return self._renderer.html("group_figures", context, caller=caller)
 
     async def wanted(self, request: Request, caller: Caller) -> Response:
         name = _name(request)

@@ -168,7 +168,7 @@ class Managed:
         shown = await asyncio.to_thread(self._services.management.log.show, int(text))
         if shown.session.uid != uid:
             raise NotFoundError(f"{uid} has had no such session")
-        context = {"session": shown.session, "messages": shown.messages, "ends": ENDS}
+        context = {"shown": shown, "session": shown.session, "ends": ENDS}
         return await self._page("dcu_session", uid, context, caller)
 
     async def certificate(self, request: Request, caller: Caller) -> Response:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from openami.fleet.desired import MAX_GROUPS
 from openami.headend.statistics import Fresh
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from openami.core.clock import Clock
     from openami.fleet.desired import Wish
-    from openami.fleet.management import WishProgress
+    from openami.fleet.management import Standing, WishProgress
     from openami.fleet.ports import DeviceFilter
     from openami.headend.management.trees import NodeView, TreeView
     from openami.headend.services import Services
+
+T = TypeVar("T")
 
 FRESH_S: Final = 15.0  # counting a fleet of 120,000 DCUs takes seconds, and many screens ask
 MEMBERS: Final = 25  # of a page: each of them takes a look at its whole tree
@@ -38,23 +41,6 @@ class WishRow:
 
 
 @dataclass(frozen=True, slots=True)
-class GroupFigures:
-    """How far a group is.
-
-    Attributes:
-        devices: those of the group that have an account.
-        otherwise: how many are otherwise at one of its nodes; others may be so at another.
-        refused: how many have refused one of its nodes.
-        exact: the numbers are those of all nodes together.
-    """
-
-    devices: int
-    otherwise: int
-    refused: int
-    exact: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Member:
     """A DCU of a group."""
 
@@ -69,33 +55,44 @@ class Standings:
     """Counts how far groups are, and remembers it for a while."""
 
     def __init__(self, services: Services) -> None:
-        self._services = services
-        self._kept: dict[str, Fresh[Sequence[WishProgress]]] = {}
+        groups, wall = services.management.groups, services.wall
+        self._progress = _Kept(groups.progress, wall)
+        self._figures = _Kept(groups.standing, wall)
 
     def progress(self, name: str) -> Sequence[WishProgress]:
         """Return how far a group is, by address; NotFoundError."""
-        groups = self._services.management.groups
-        if name not in self._kept:
-            groups.get(name)
-            if len(self._kept) >= MAX_GROUPS:  # some have been removed since
-                self._kept.clear()
-            make = partial(groups.progress, name)
-            self._kept[name] = Fresh(make, self._services.wall, for_s=FRESH_S)
-        return self._kept[name].get()
+        return self._progress.get(name)
+
+    def figures(self, name: str) -> Standing:
+        """Return how many of a group's DCUs are not as wanted; NotFoundError."""
+        return self._figures.get(name)
 
     def forget(self, name: str) -> None:
         """Count a group anew: it wants something else."""
-        self._kept.pop(name, None)
+        self._progress.forget(name)
+        self._figures.forget(name)
 
-    def figures(self, name: str) -> GroupFigures:
-        """Return how far a group is; NotFoundError."""
-        found = self.progress(name)
-        return GroupFigures(
-            max((each.devices for each in found), default=0),
-            max((each.devices - each.so for each in found), default=0),
-            max((each.refused for each in found), default=0),
-            len(found) == 1,
-        )
+
+class _Kept(Generic[T]):
+    """What was counted of groups, for a while."""
+
+    def __init__(self, count: Callable[[str], T], wall: Clock) -> None:
+        self._count = count
+        self._wall = wall
+        self._kept: dict[str, Fresh[T]] = {}
+
+    def get(self, name: str) -> T:
+        if name in self._kept:
+            return self._kept[name].get()
+        fresh = Fresh(partial(self._count, name), self._wall, for_s=FRESH_S)
+        found = fresh.get()  # whose name is no group's is not remembered
+        if len(self._kept) >= MAX_GROUPS:  # some have been removed since
+            self._kept.clear()
+        self._kept[name] = fresh
+        return found
+
+    def forget(self, name: str) -> None:
+        self._kept.pop(name, None)
 
 
 def members(

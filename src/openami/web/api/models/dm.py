@@ -9,7 +9,7 @@ from openami.core.clock import utc
 from openami.fleet.desired import INTERIOR, MOST_PRIORITY, KnownNode, Setting, StepKind, Wish
 from openami.fleet.devices import Contact, LifecycleState
 from openami.fleet.known import TreeChange, leaf
-from openami.fleet.management import WishProgress
+from openami.fleet.management import DifferentDevice, DifferentNode, Standing, WishProgress
 from openami.fleet.ports import DeviceFilter
 from openami.headend.management.addresses import setting, wish
 from openami.headend.management.device_groups import GroupView
@@ -282,6 +282,82 @@ class WishProgressList(Model):
     """How far a group is what it wants to be, by address."""
 
     items: list[WishProgressModel]
+
+
+class GroupStanding(Model):
+    """How many devices of a group are not what they are wanted to be, by all that wants."""
+
+    devices: int = Field(description="Those of the group, with an account or without.")
+    as_wanted: int = Field(description="Those that are neither different nor unseen.")
+    different: int = Field(description="Those that are known to be otherwise at some node.")
+    unseen: int = Field(
+        description="Those whose tree is to be looked at, so that it is not known what they are."
+    )
+    refused: int = Field(description="Those that have refused something that is wanted of them.")
+
+    @classmethod
+    def of(cls, found: Standing) -> Self:
+        """Return the model of a group's standing."""
+        return cls(
+            devices=found.devices,
+            as_wanted=found.as_wanted,
+            different=found.different,
+            unseen=found.unseen,
+            refused=found.refused,
+        )
+
+
+class DifferentNodeModel(Model):
+    """A node that is wanted otherwise than it was last known."""
+
+    uri: str
+    value: str | None = Field(description="What it was last known to be; null: no such leaf.")
+    wanted: WishModel
+    refused: int | None = Field(
+        description="The status with which the device has refused just this.", examples=[416]
+    )
+    words: str = Field(description="What the device said of that.")
+
+    @classmethod
+    def of(cls, node: DifferentNode) -> Self:
+        """Return the model of a node that differs."""
+        refusal = node.known if node.refused else None
+        return cls(
+            uri=node.wish.setting.uri,
+            value=leaf(node.known),
+            wanted=WishModel.of(node.wish),
+            refused=None if refusal is None else refusal.status,
+            words="" if refusal is None else refusal.words,
+        )
+
+
+class DifferentDeviceModel(Model):
+    """A device that is not known to be as it is wanted to be."""
+
+    device: str
+    known_at: datetime | None = Field(
+        description="When its tree was last seen; null: never, or it is to be looked at again, and"
+        " `nodes` is what was known before."
+    )
+    nodes: list[DifferentNodeModel] = Field(description="The first that differ, by address.")
+    more: int = Field(description="How many others differ: its tree has them.")
+
+    @classmethod
+    def of(cls, found: DifferentDevice) -> Self:
+        """Return the model of a device that differs."""
+        return cls(
+            device=found.uid,
+            known_at=moment(found.known_at),
+            nodes=[DifferentNodeModel.of(node) for node in found.nodes],
+            more=found.more,
+        )
+
+
+class DifferentPage(Model):
+    """Devices that are not known to be as wanted, by name."""
+
+    items: list[DifferentDeviceModel]
+    next: Cursor
 
 
 class RefusedModel(Model):

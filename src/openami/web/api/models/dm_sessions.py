@@ -100,9 +100,10 @@ class ConversationModel(Model):
 
     session: SessionModel
     messages: list[MessageModel]
+    note: str = Field(description="Why messages are missing; empty: all are here.")
 
     @classmethod
     def of(cls, shown: ShownSession) -> Self:
         """Return the model of a session with its messages."""
         messages = [MessageModel.of(message) for message in shown.messages]
-        return cls(session=SessionModel.of(shown.session), messages=messages)
+        return cls(session=SessionModel.of(shown.session), messages=messages, note=shown.note)
