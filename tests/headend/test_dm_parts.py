@@ -257,11 +257,8 @@ async def test_what_is_old_is_forgotten(
     log = SessionLog(store.accounts, wall=ManualClock(NOW), keep_days=1)
     old = [session_of(n, began=NOW - 90_000) for n in range(1, 6)]
     store.accounts.commit([], [*old, session_of(9)])
-    left = []
-    for _ in range(4):
-        left.append(len(log.list().items))
-        await log.forget()
-    assert left == [6, 4, 2, 1]
+    left = [(len(log.list().items), await log.forget()) for _ in range(4)]
+    assert left == [(6, 2), (4, 2), (2, 1), (1, 0)]
     assert [one.id for one in log.list().items] == [9]
 
 
