@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store
+from pydantic import SecretStr
 from tests.support.pki import authorities_of
 
 from openami.core.clock import ManualClock, utc
@@ -23,7 +24,8 @@ from openami.headend.installation import (
 )
 from openami.headend.security.pki import Pki
 from openami.headend.settings import HeadendSettings
-from openami.headend.stores import open_records
+from openami.headend.stores import open_records, open_stores
+from openami.store.relational import RelationalStore
 
 NOW = 1_790_000_000.0
 DAY = 86_400
@@ -173,3 +175,42 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         write_whole(tmp_path / "folder", b"new")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]
     assert target.read_bytes() == b"old"
+
+
+def test_a_database_of_another_installation_is_refused(tmp_path: Path) -> None:
+    first, second = (open_installation(tmp_path / name) for name in ("first", "second"))
+    database = SecretStr(f"sqlite:///{first.database}")
+    with open_stores(first):
+        pass
+    with open_stores(first, database):  # its own, named otherwise
+        pass
+    for opening in (open_stores, open_records):
+        with pytest.raises(ConfigError) as raised, opening(second, database):
+            pytest.fail("it was opened")
+        assert raised.value.code == "config.installation"
+    name = first.name.read_text().strip()
+    assert name in raised.value.message
+    assert f"put {name} into {second.name}" in (raised.value.hint or "")
+    # Who means it takes its place.
+    second.name.write_text(f"{name}\n")
+    with open_stores(second, database):
+        pass
+    second.name.write_text("\n")
+    with pytest.raises(ConfigError) as raised, open_records(second):
+        pytest.fail("it was opened")
+    assert raised.value.code == "config.installation"
+
+
+def test_a_database_from_before_it_had_a_name_becomes_the_folders(tmp_path: Path) -> None:
+    home = open_installation(tmp_path / "state")
+    RelationalStore.open(home.database).close()
+    with open_stores(home), open_records(home):  # and a command beside the head-end
+        pass
+    assert stat.S_IMODE(home.name.stat().st_mode) == 0o600
+    with (
+        pytest.raises(ConfigError),
+        open_records(
+            open_installation(tmp_path / "other"), SecretStr(f"sqlite:///{home.database}")
+        ),
+    ):
+        pytest.fail("it was opened")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from pydantic import SecretStr
 from tests.support.headend import settings_in
 from tests.support.postgresql import running
 
+from openami.core.errors import ConfigError, StoreError
 from openami.fleet.operators import Role
 from openami.headend.installation import open_installation
 from openami.headend.stores import open_records, open_stores
@@ -27,3 +29,19 @@ def test_state_is_kept_in_postgresql(tmp_path: Path) -> None:
         with open_records(home, settings.database) as records:
             assert records.operators.get("anna").role is Role.ADMIN
         assert not home.database.exists()
+
+
+def test_one_head_end_runs_on_a_database(tmp_path: Path) -> None:
+    with running() as server:
+        database = SecretStr(server.database())
+        first, second = (open_installation(tmp_path / name) for name in ("first", "second"))
+        with open_stores(first, database), open_records(first, database):
+            with pytest.raises(ConfigError) as other, open_stores(second, database):
+                pytest.fail("another folder was taken")
+            assert other.value.code == "config.installation"
+            second.name.write_bytes(first.name.read_bytes())  # as a copy of the folder has it
+            with pytest.raises(StoreError) as busy, open_stores(second, database):
+                pytest.fail("two have the database")
+            assert busy.value.code == "store.busy"
+        with open_stores(second, database):  # the first has stopped
+            pass

@@ -8,6 +8,7 @@
       clients.pem       what the device listener trusts
       kek               the key-encryption key of the vault: keep its backup apart from the rest
       admin-password    of the first account, while nobody has changed it
+      installation      its name, which the database has, too: another's database is not touched
       openami.sqlite    devices, jobs, events, operators, certificates, audit log
       vault.sqlite      the authorities' and the meters' keys, sealed
       lake/             readings
@@ -18,13 +19,14 @@ finished by the next one. All but the two public ones are readable by their owne
 
 from __future__ import annotations
 
+import re
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from openami.core.errors import ConfigError
 from openami.crypto.certificates import Identity, names_of
-from openami.headend.files import PUBLIC, private_folder, write_whole
+from openami.headend.files import PUBLIC, locked, private_folder, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +36,17 @@ if TYPE_CHECKING:
 
 LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "::1")
 RENEW_DAYS: Final = 30  # this many days before the end a new certificate is made
+NAME_OCTETS: Final = 16
+_NAME: Final = re.compile("[0-9a-f]{32}")
 PASSWORD_OCTETS: Final = 15  # 120 bits, 20 characters
+
+
+class Installations(Protocol):
+    """Knows whose a database is."""
+
+    def claim(self, name: str) -> str:
+        """Make it an installation's unless it is one's already; return whose it is."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +81,11 @@ class Installation:
         return self.root / "kek"
 
     @property
+    def name(self) -> Path:
+        """The name by which the database knows the installation."""
+        return self.root / "installation"
+
+    @property
     def vault(self) -> Path:
         return self.root / "vault.sqlite"
 
@@ -92,6 +109,42 @@ def open_installation(root: Path) -> Installation:
     home = Installation(root)
     private_folder(home.pki)
     return home
+
+
+def name_of(home: Installation) -> str:
+    """Return the installation's name; a new one is on the disk before a database has it.
+
+    Raises:
+        ConfigError: ``config.installation``, its file can not be read or holds none.
+    """
+    with locked(home.root):
+        if not home.name.exists():
+            write_whole(home.name, secrets.token_hex(NAME_OCTETS).encode() + b"\n")
+    try:
+        name = home.name.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        name = ""
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"{home.name} holds no installation's name", code="config.installation")
+    return name
+
+
+def claim(home: Installation, installations: Installations) -> None:
+    """Make a database this installation's, at its first start.
+
+    Raises:
+        ConfigError: ``config.installation``, it is another's: its numbers of sessions and jobs,
+            its sealed keys and its readings belong to that one's folder.
+    """
+    name = name_of(home)
+    found = installations.claim(name)
+    if found != name:
+        raise ConfigError(
+            f"the database is that of installation {found}, and {home.root} is {name}",
+            hint=f"start with that one's folder; to take its place with this one, and only when it "
+            f"will never run again, put {found} into {home.name}",
+            code="config.installation",
+        )
 
 
 def publish(home: Installation, pki: Pki, *, names: Iterable[str] = (), now: float) -> None:

@@ -6,6 +6,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from openami.headend.installation import claim
 from openami.headend.services import Stores
 from openami.store.lake import Lake
 from openami.store.relational import RelationalStore
@@ -38,13 +39,15 @@ def open_stores(home: Installation, database: SecretStr | None = None) -> Iterat
     """Open every store, for this process alone.
 
     Raises:
-        StoreError: one can not be used; ``store.busy``, another head-end has the lake.
-        ConfigError: ``vault.kek``, or a part of DuckDB is missing.
+        StoreError: one can not be used; ``store.busy``, another head-end has the lake or the
+            database.
+        ConfigError: ``vault.kek``, ``config.installation``, or a part of DuckDB is missing.
     """
     with ExitStack() as stack:
         # First, since it tells whether another head-end runs here.
         lake = stack.enter_context(closing(Lake(home.lake)))
-        relational = stack.enter_context(closing(_relational(home, database)))
+        relational = stack.enter_context(_relational(home, database))
+        stack.enter_context(relational.installation.alone())
         vault = stack.enter_context(closing(FileVault(home.vault, kek=home.kek)))
         yield Stores(
             devices=relational.devices,
@@ -70,10 +73,10 @@ def open_records(home: Installation, database: SecretStr | None = None) -> Itera
 
     Raises:
         StoreError: one can not be used.
-        ConfigError: ``vault.kek``.
+        ConfigError: ``vault.kek``, ``config.installation``.
     """
     with (
-        closing(_relational(home, database)) as relational,
+        _relational(home, database) as relational,
         closing(FileVault(home.vault, kek=home.kek)) as vault,
     ):
         yield Records(
@@ -85,5 +88,9 @@ def open_records(home: Installation, database: SecretStr | None = None) -> Itera
         )
 
 
-def _relational(home: Installation, database: SecretStr | None) -> RelationalStore:
-    return RelationalStore.open(database.get_secret_value() if database else home.database)
+@contextmanager
+def _relational(home: Installation, database: SecretStr | None) -> Iterator[RelationalStore]:
+    where = database.get_secret_value() if database else home.database
+    with closing(RelationalStore.open(where)) as relational:
+        claim(home, relational.installation)
+        yield relational

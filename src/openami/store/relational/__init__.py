@@ -12,6 +12,7 @@ from openami.store.relational.devices import DeviceRepository
 from openami.store.relational.engine import Transactions, open_engine, upgrade
 from openami.store.relational.events import EventRepository
 from openami.store.relational.expected import ExpectedRepository
+from openami.store.relational.installation import InstallationRepository
 from openami.store.relational.jobs import JobRepository
 from openami.store.relational.management_accounts import AccountRepository
 from openami.store.relational.management_tasks import TaskRepository
@@ -59,6 +60,7 @@ class RelationalStore:
         self.alarms = AlarmRepository(transactions)
         self.accounts = AccountRepository(transactions)
         self.certificates = CertificateRepository(transactions)
+        self.installation = InstallationRepository(engine, transactions)
 
     @classmethod
     def open(cls, where: Path | str, *, now: Callable[[], float] = time.time) -> Self:
