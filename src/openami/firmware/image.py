@@ -105,6 +105,8 @@ class Image:
         """
         header = _Header.decode(data)
         end = header.size + header.payload
+        if end > len(data):
+            raise cut("the payload", len(data))
         protected, hashed = _protected(data, end, header.protected)
         if area_magic(data, hashed) != UNPROTECTED:
             raise malformed("entries that are not protected wanted", hashed)
@@ -135,7 +137,7 @@ class Image:
 
 
 def version_of(data: bytes) -> Version | None:
-    """Return the version in the header of what may be an image; ``None`` if it is none."""
+    """Return the version in the header that ``data`` begins with; ``None`` if it is none."""
     try:
         return _Header.decode(data).version
     except DecodeError:
@@ -171,8 +173,6 @@ class _Header:
         if flags not in FLAGS:
             message = f"flags {flags:#x}: encrypted, compressed, or not to be run in place"
             raise DecodeError(message, offset=16, code="firmware.flags")
-        if size + payload > len(data):
-            raise cut("the payload", len(data))
         return cls(load, size, protected, payload, flags, Version.decode(version))
 
 
