@@ -259,6 +259,9 @@ async def test_lost_nonces_are_found_again(office: Office) -> None:
     assert (record.wake_due, record.wake_failures) == (None, 0)
     assert len(record.client_nonce) == len(record.server_nonce) == 16
     assert not office.management.sessions.lost_nonces("D1", 9)
+    (logged,) = office.management.log.list().items
+    shown = office.management.log.show(logged.id)
+    assert (logged.orders, len(shown.messages)) == (0, 4)  # nobody ordered what brought the nonce
 
 
 async def test_lost_nonces_are_believed_in_that_session_only(office: Office) -> None:

@@ -55,6 +55,7 @@ from openami.omadm.session.events import (
     Part,
     SessionEnded,
 )
+from openami.omadm.session.numbering import digest_of
 from openami.omadm.session.server import MAX_MESSAGES
 from openami.omadm.session.states import CLIENT, ClientState, ClientStep
 
@@ -512,6 +513,58 @@ def test_resynchronised_accounts() -> None:
     given = {wire.client_account.client_nonce, wire.client_account.server_nonce}
     assert RESYNC_NONCE not in given
     assert wire.client_account == wire.server_account
+
+
+def test_a_resynchronised_session_without_orders_asks_for_a_nonce() -> None:
+    """The answer to a command brings it (OMA-TS-DM_Security 1.2, 5.3.2); nobody ordered this."""
+    wire = Wire(account().resynchronised(), account().resynchronised())
+    wire.run()
+    assert wire.gate.performed == [("Get", "./DevInfo/DevId")]
+    assert wire.done == {}
+    assert [end.end for end in wire.ends] == [End.DONE, End.DONE]
+    for held in (wire.client_account, wire.server_account):
+        assert RESYNC_NONCE not in {held.client_nonce, held.server_nonce}
+    assert wire.client_account.server_nonce == wire.server_account.server_nonce
+
+
+def test_a_nonce_is_asked_for_once_and_only_if_nothing_else_brings_it() -> None:
+    office = HeadEnd()
+    office.server = server_of(who=account(Scheme.BASIC).resynchronised())
+    asked = office.give(OPEN, INFO)
+    assert [type(command) for command in asked.commands][-1] is Get
+    last = office.give(StatusReport(2, 1, 4, "Get", Status.NOT_FOUND))
+    assert not any(isinstance(command, Get) for command in last.commands)
+    assert office.server.closed
+    told = events(office.server)
+    assert not [event for event in told if isinstance(event, OrderDone)]
+    assert SessionEnded(End.DONE) in told
+
+    wire = Wire(account().resynchronised(), account().resynchronised(), [order("get", Get, "./A")])
+    wire.run()
+    assert wire.gate.performed == [("Get", "./A")]
+
+
+def test_a_session_that_ends_before_its_nonce_has_come() -> None:
+    """What nobody ordered ends for nobody."""
+    office = HeadEnd()
+    office.server = server_of(who=account(Scheme.BASIC).resynchronised())
+    office.give(OPEN, INFO)
+    timer = office.server.next_timer()
+    assert timer is not None
+    office.server.handle_timer(timer)
+    told = events(office.server)
+    assert not [event for event in told if isinstance(event, OrderDone)]
+
+
+def test_a_message_is_told_by_its_digest() -> None:
+    """Who knows the digest already need not have it made again."""
+    device = scripted_client()
+    server = server_of()
+    body = device.message(OPEN, INFO)
+    digest = digest_of(body, None)
+    assert server.take(body, MediaType.WBXML, None, NOW, digest=digest)
+    assert not server.take(body, MediaType.WBXML, None, NOW)
+    assert digest_of(body, "") == digest != digest_of(body, "mac=x")
 
 
 def test_an_order_ends_once() -> None:

@@ -6,7 +6,6 @@ device's next try: it sends the same message again, and the work goes on where i
 
 from __future__ import annotations
 
-import hashlib
 import math
 import secrets
 from dataclasses import dataclass, field, replace
@@ -19,7 +18,7 @@ from openami.headend.management.accounts import Kept
 from openami.headend.management.transcript import Transcript
 from openami.omadm.auth import RESYNC_NONCE
 from openami.omadm.codes import AlertCode
-from openami.omadm.messages.model import Alert, Get, Item, Location
+from openami.omadm.messages.model import Alert
 from openami.omadm.session.events import (
     NO_ANSWER,
     AlertReceived,
@@ -29,10 +28,10 @@ from openami.omadm.session.events import (
     End,
     Event,
     NonceChanged,
-    Order,
     OrderDone,
     SessionEnded,
 )
+from openami.omadm.session.numbering import digest_of
 from openami.omadm.session.server import ServerConfig, ServerSession
 
 if TYPE_CHECKING:
@@ -42,14 +41,11 @@ if TYPE_CHECKING:
     from openami.headend.management.ports import Planner
     from openami.omadm.messages.model import Message
     from openami.omadm.session.budget import Budget
-    from openami.omadm.session.events import Outgoing
+    from openami.omadm.session.events import Order, Outgoing
 
     Question = Callable[[], Sequence[Order]]
 
 NONCE: Final = 16  # octets, as the standard has it (OMA-TS-DM_Security 1.2, 5.3.2)
-# A device gives the next nonce with its answer to an order (OMA-TS-DM_Security 1.2, 5.3.2): without
-# any, the nonce of resynchronisation, which everybody knows, would be the account's for good.
-_NONCE_PLEASE: Final = Order("nonce", Get(0, (Item(Location("./DevInfo/DevId")),)))
 _new_nonce: Final = partial(secrets.token_bytes, NONCE)
 
 
@@ -65,8 +61,7 @@ class Received:
     digest: bytes = field(init=False)
 
     def __post_init__(self) -> None:
-        proof = (self.hmac or "").encode()
-        object.__setattr__(self, "digest", hashlib.sha256(self.body + b"\0" + proof).digest())
+        object.__setattr__(self, "digest", digest_of(self.body, self.hmac))
 
     @property
     def notified(self) -> bool:
@@ -136,7 +131,8 @@ class Talk:
         self._end: SessionEnded | None = None
         self._orders = 0
         self._octets = 0
-        self._told = False
+        # Of what was said while the nonces were lost, the log keeps the messages.
+        self._told = managed.account.server_nonce == RESYNC_NONCE
         self._first = b""
         self._last = b""
         self._answer: Outgoing | None = None
@@ -173,7 +169,8 @@ class Talk:
     def take(self, received: Received) -> None:
         """Take a message; ``RemoteProtocolError`` leaves all as it was."""
         r = received
-        if self._session.take(r.body, r.content_type, r.hmac, r.now, message=r.message):
+        session = self._session
+        if session.take(r.body, r.content_type, r.hmac, r.now, message=r.message, digest=r.digest):
             self._touched = r.now
             self._octets += len(r.body)
             self._last = r.digest
@@ -211,11 +208,6 @@ class Talk:
         """Have the next answer say that it is over."""
         self._session.abort()
 
-    @property
-    def _resynchronised(self) -> bool:
-        """Whether this end still proves itself with the nonce of ends that have lost theirs."""
-        return self._account.server_nonce == RESYNC_NONCE
-
     # What has happened.
 
     def _collect(self) -> None:
@@ -242,8 +234,6 @@ class Talk:
         over = self._session.closed
         told = partial(self._tell, tuple(self._events), now, over=over)
         orders = await self._ask(told, self._octets)
-        if not orders and Authenticated() in self._events and self._resynchronised and not over:
-            orders = (_NONCE_PLEASE,)
         self._events.clear()
         for order in orders:
             self._session.order(order)

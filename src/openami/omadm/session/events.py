@@ -60,7 +60,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A command for a device; the session numbers it, so its ``cmd_id`` is no matter."""
+    """A command for a device; the session numbers it, so its ``cmd_id`` is no matter.
+
+    Attributes:
+        id: the caller's, not empty: what is nobody's the session asks for itself.
+    """
 
     id: str
     command: OrderCommand

@@ -1,7 +1,8 @@
-"""What commands have in common: their names, their numbers, their meta information."""
+"""What messages and commands have in common: names, numbers, digests, meta information."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from openami.omadm.messages.model import Chal, Header, Message
+
+
+def digest_of(body: bytes, hmac: str | None) -> bytes:
+    """Return what tells a message from every other: the same octets with the same proof."""
+    return hashlib.sha256(body + b"\0" + (hmac or "").encode()).digest()
 
 
 def name_of(command: Command) -> str:

@@ -136,10 +136,12 @@ class Orders:
     def finish(self, waiting: Collection[str] = ()) -> list[OrderDone]:
         """Return every order that was sent: nothing more will be said of them.
 
+        What is nobody's is told to nobody.
+
         Args:
             waiting: the orders of which something has not been sent, and will not be.
         """
-        done = [order.done() for order in self._open.values()]
+        done = [order.done() for order in self._open.values() if order.id]
         self._open.clear()
         self._places.clear()
         self._share.give_back()

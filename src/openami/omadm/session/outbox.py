@@ -57,7 +57,7 @@ class Pending:
 
     Attributes:
         command: not numbered yet.
-        order: whose it is; a client's are nobody's.
+        order: whose it is; a client's are nobody's, and what a server asks for itself.
         begun: some of its data has been sent.
     """
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from openami.omadm.auth import RESYNC_NONCE
 from openami.omadm.messages.media import MediaType
-from openami.omadm.messages.model import Header, Location, Meta
+from openami.omadm.messages.model import Get, Header, Item, Location, Meta
 from openami.omadm.session.events import Outgoing
 from openami.omadm.session.numbering import header_status, items_of, walk
 from openami.omadm.session.outbox import Outbox, Sent, data_size
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
     from openami.omadm.session.orders import Orders
     from openami.omadm.session.server import ServerConfig
     from openami.omadm.session.trust import Prover, Verdict
+
+
+# A device gives the next nonce with its answer to a command (OMA-TS-DM_Security 1.2, 5.3.2):
+# without any, the nonce of resynchronisation, which everybody knows, would be the account's for
+# good.
+_NONCE_PLEASE: Final = Get(0, (Item(Location("./DevInfo/DevId")),))
 
 
 class Replies:
@@ -44,6 +51,7 @@ class Replies:
         self.middle = False
         self.ended = False
         self.largest: int | None = None
+        self._asked_for_nonce = False
 
     def order(self, order: Order) -> bool:
         """Let an order go out with the next message; False: the device cannot take its object."""
@@ -54,6 +62,16 @@ class Replies:
                     return False
         self.outbox.add(order.command, order.id)
         return True
+
+    def ask_for_nonce(self) -> None:
+        """Let the device give a nonce in place of the known one, if nothing else makes it do so.
+
+        Once in a session: a device that proves nothing by nonces has none to give.
+        """
+        due = self._prover.nonce == RESYNC_NONCE and not self._asked_for_nonce
+        if due and not self.outbox.commands:
+            self._asked_for_nonce = True
+            self.outbox.add(_NONCE_PLEASE)
 
     def take_back(self) -> None:
         """Let wait again what the device has not looked at."""

@@ -6,7 +6,6 @@ or one from the future, gets none. The states are those of ``states.SERVER``.
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -30,7 +29,7 @@ from openami.omadm.session.events import (
     SessionEnded,
 )
 from openami.omadm.session.intake import Intake
-from openami.omadm.session.numbering import answer_to, refused
+from openami.omadm.session.numbering import answer_to, digest_of, refused
 from openami.omadm.session.orders import Orders
 from openami.omadm.session.replies import Replies
 from openami.omadm.session.states import SERVER, ServerState, ServerStep
@@ -159,6 +158,7 @@ class ServerSession:
         now: float,
         *,
         message: Message | None = None,
+        digest: bytes | None = None,
     ) -> bool:
         """Take a message of the device; tell whether it is not the last one again.
 
@@ -171,23 +171,17 @@ class ServerSession:
             hmac: the header ``x-syncml-hmac``.
             now: UTC seconds.
             message: what ``body`` holds, if that is known already.
+            digest: as ``digest_of`` has it, if that is.
 
         Raises:
             RemoteProtocolError: it is no message, none of this session, a replayed one
                 (``omadm.session.replay``) or one out of order (``omadm.session.order``); or a
                 proof weaker than asked for, which ends it (``omadm.auth.downgrade``).
         """
-        digest = hashlib.sha256(body + b"\0" + (hmac or "").encode()).digest()
+        digest = digest or digest_of(body, hmac)
         if digest == self._last_request:
             return False
-        if self.closed:
-            raise RemoteProtocolError("the session is over", code="omadm.session.closed")
-        if len(body) > self._config.max_msg_size:
-            raise RemoteProtocolError("over MaxMsgSize", code="omadm.too-large")
-        if message is None:
-            limits = replace(DEFAULT_LIMITS, octets=self._config.max_msg_size)
-            message = decode_message(body, content_type, limits=limits)
-        self._check_header(message.header)
+        message = self._admitted(body, content_type, message)
         verdict = self._check_version(message.header)
         verdict = verdict or self._check_proof(message.header, body, hmac)
         self._adopt(message.header, content_type)
@@ -225,6 +219,18 @@ class ServerSession:
             return self._goodbye(message, verdict)
 
     # What the device has sent.
+
+    def _admitted(self, body: bytes, content_type: str, message: Message | None) -> Message:
+        """Return a message that has its place in this session."""
+        if self.closed:
+            raise RemoteProtocolError("the session is over", code="omadm.session.closed")
+        if len(body) > self._config.max_msg_size:
+            raise RemoteProtocolError("over MaxMsgSize", code="omadm.too-large")
+        if message is None:
+            limits = replace(DEFAULT_LIMITS, octets=self._config.max_msg_size)
+            message = decode_message(body, content_type, limits=limits)
+        self._check_header(message.header)
+        return message
 
     def _check_version(self, header: Header) -> Verdict | None:
         """Return the refusal of another version (RepPro 1.2, 10: 513, 505), at the beginning."""
@@ -329,11 +335,16 @@ class ServerSession:
         if not own:
             self._outbox.answer(Alert(0, AlertCode.NEXT_MESSAGE))
         elif not self._replies.middle:
-            while self._queue:
-                order = self._queue.popleft()
-                if not self._replies.order(order):
-                    self._events.append(OrderDone(order.id, Status.ENTITY_TOO_LARGE))
+            self._next_package()
         return self._make(message.header, verdict, own=own)
+
+    def _next_package(self) -> None:
+        """Let go out what was ordered, or what brings a nonce if that is due."""
+        while self._queue:
+            order = self._queue.popleft()
+            if not self._replies.order(order):
+                self._events.append(OrderDone(order.id, Status.ENTITY_TOO_LARGE))
+        self._replies.ask_for_nonce()
 
     def _abort(self, message: Message, verdict: Verdict, *, by_device: bool) -> Outgoing:
         if not by_device:
@@ -372,7 +383,8 @@ class ServerSession:
         self._move(ServerStep.ENDED)
         self._deadline = None
         waiting = dict.fromkeys(
-            [entry.order for entry in self._outbox.commands] + [order.id for order in self._queue]
+            [entry.order for entry in self._outbox.commands if entry.order]
+            + [order.id for order in self._queue]
         )
         begun = self._orders.finish(waiting)
         self._intake.close()
