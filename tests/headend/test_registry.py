@@ -8,11 +8,11 @@ from tests.support.headend import shipment, shipped
 
 from openami.core.clock import ManualClock
 from openami.core.errors import ConfigError, ConflictError, NotFoundError, SecurityError
-from openami.fleet.devices import Contact, DeviceKind, Health, LifecycleState, Sighting
+from openami.fleet.devices import Contact, DeviceKind, Fault, Health, LifecycleState, Sighting
 from openami.headend.bus import LiveEvent, Topic
 from openami.headend.errors import RequestError
 from openami.headend.registry import Description
-from openami.headend.reports import DcuFigures
+from openami.headend.reports import STRANGERS, DcuFigures
 from openami.headend.services import Services
 
 
@@ -57,6 +57,23 @@ def test_a_report_takes_no_meter_away(street: Services) -> None:
     _, passed_over = street.reports.take("D1", DcuFigures(0.0), [sighting])
     assert passed_over == {"M3"}
     assert (street.registry.meter("M3").dcu, street.registry.meter("M3").model) == ("D2", "")
+
+
+def test_a_meter_with_another_system_title_raises_an_alarm(street: Services) -> None:
+    def tell(dcu: str, *serials: str, code: str = "meter.title") -> list[tuple[str, str, str]]:
+        fault = Fault(code, "its system title is A, not B")
+        sightings = [Sighting(DeviceKind.METER, serial, fault=fault) for serial in serials]
+        street.reports.take(dcu, DcuFigures(0.0), sightings)
+        raised = street.alarms.list(only_open=True).items
+        return [(alarm.code, alarm.subject, alarm.message) for alarm in raised]
+
+    assert tell("D1", "M1", code="meter.no-credentials") == []
+    assert tell("D2", "M1") == []  # not its own
+    words = "another meter may have its number, and is not read: its system title is A, not B"
+    assert tell("D1", "M1") == [("meter.title", "meter-M1", words)]
+    assert len(tell("D1", "M1")) == 1
+    many = tell("D1", *(f"N{number:02}" for number in range(20)))
+    assert len(many) == 1 + STRANGERS
 
 
 def test_an_unexpected_meter_waits_for_an_operator(street: Services) -> None:

@@ -146,10 +146,10 @@ async def test_refusals_are_shown(
 async def test_alarms_lead_to_what_they_are_about(
     csrf: str, browser: httpx.AsyncClient, running: Running
 ) -> None:
-    for subject in ("group:north", "job:28b8", f"node:{HOSTILE}"):
+    for subject in ("group:north", "job:28b8", "meter-M1", f"node:{HOSTILE}"):
         running.services.alarms.about(subject, "dm.refused", "many refuse")
     page = (await browser.get("/alarms")).text
-    for link in ("/groups/north/refused", "/jobs/28b8?state=failed", "/dcus/D1"):
+    for link in ("/groups/north/refused", "/jobs/28b8?state=failed", "/meters/M1", "/dcus/D1"):
         assert f'href="{link}"' in page
     assert HOSTILE not in page
 

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from openami.fleet.devices import Contact, DeviceKind, LifecycleState, Sighting
+from openami.fleet.devices import Contact, DeviceKind, LifecycleState, Sighting, device_id
 from openami.headend.bus import LiveEvent, Topic
 from openami.headend.registry import device_news
 
@@ -18,9 +18,15 @@ if TYPE_CHECKING:
     from openami.fleet.ports import DeviceStore
     from openami.headend.bus import Bus
     from openami.headend.credentials import Credentials
+    from openami.headend.management.watch import AlarmBell
     from openami.headend.ownership import Ownership
 
 WHO: Final = "head-end"
+TITLE: Final = "meter.title"
+"""What a DCU says of a meter that answers with another system title than is listed for it."""
+STRANGERS: Final = 16
+"""Of one report that alarms are raised about: where more have other titles, the list is wrong, and
+that is seen by these."""
 
 # What happens by itself once a device works: no operator need confirm what the readings show.
 _ONWARD: Final[Mapping[LifecycleState, LifecycleState]] = {
@@ -58,12 +64,14 @@ class Reports:
         *,
         bus: Bus,
         clock: Clock,
+        alarms: AlarmBell,
     ) -> None:
         self._devices = devices
         self._ownership = ownership
         self._credentials = credentials
         self._bus = bus
         self._clock = clock
+        self._alarms = alarms
         self._figures: dict[str, DcuFigures] = {}
 
     def take(
@@ -90,12 +98,20 @@ class Reports:
         self._figures[dcu] = replace(figures, received=now)
         for device in seen:
             self._onward(device, now)
+        self._alarm(told)
         self._bus.publish(_news(dcu, seen, now))
         return now, found.foreign
 
     def figures(self, dcu: str) -> DcuFigures | None:
         """Return what a DCU said of itself since this process began."""
         return self._figures.get(dcu)
+
+    def _alarm(self, told: Sequence[Sighting]) -> None:
+        """Raise alarms about meters that may be others than those that were listed."""
+        faults = [(one.serial, one.fault) for one in told if one.fault and one.fault.code == TITLE]
+        for serial, fault in faults[:STRANGERS]:
+            words = f"another meter may have its number, and is not read: {fault.message}"
+            self._alarms.about(device_id(DeviceKind.METER, serial), TITLE, words)
 
     def _onward(self, device: Device, now: float) -> None:
         """Move a device that works to "in service", step by step, if it may be."""

@@ -131,7 +131,7 @@ def build(context: Context, stores: Stores) -> Services:
         registrations=registrations,
     )  # fmt: skip
     credentials = Credentials(devices, vault, audit, ownership, wall=wall)
-    reports = Reports(devices, ownership, credentials, bus=bus, clock=clock)
+    reports = Reports(devices, ownership, credentials, bus=bus, clock=clock, alarms=alarms)
     statistics = _statistics(context, stores, reports)
     services = Services(
         settings=settings,

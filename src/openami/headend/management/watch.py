@@ -45,7 +45,7 @@ class AlarmBell(Protocol):
         ...
 
     def about(self, subject: str, code: str, message: str) -> None:
-        """Raise an alarm about what is no device: ``group:NAME``, ``job:ID``. Blocks."""
+        """Raise an alarm about what is no DCU: ``meter-SERIAL``, ``group:NAME``. Blocks."""
         ...
 
 

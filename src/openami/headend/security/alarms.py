@@ -41,7 +41,7 @@ class Alarms:
         self._raise(device_id(DeviceKind.DCU, uid), code, message, uid)
 
     def about(self, subject: str, code: str, message: str) -> None:
-        """Raise an alarm about what is no device: ``group:NAME``, ``job:ID``. Blocks."""
+        """Raise an alarm about what is no DCU: ``meter-SERIAL``, ``group:NAME``. Blocks."""
         self._raise(subject, code, message, None)
 
     def _raise(self, subject: str, code: str, message: str, dcu: str | None) -> None:

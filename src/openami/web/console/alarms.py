@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from openami.web.console.signing import Entry
 
 DCU: Final = device_id(DeviceKind.DCU, "")
+METER: Final = device_id(DeviceKind.METER, "")
 # where that is looked at which alarms name ``group:NAME`` and ``job:ID``
 PAGES: Final[Mapping[str, str]] = {"group": "/groups/{}/refused", "job": "/jobs/{}?state=failed"}
 
@@ -78,6 +79,9 @@ def about(alarm: RaisedAlarm) -> tuple[str, str | None]:
         if alarm.code.startswith("registration."):
             return uid, "/registrations?standing=blocked"
         return uid, f"/dcus/{quote(uid)}"
+    if alarm.subject.startswith(METER):
+        serial = alarm.subject.removeprefix(METER)
+        return serial, f"/meters/{quote(serial)}"
     kind, _, name = alarm.subject.partition(":")
     page = PAGES.get(kind)
     return alarm.subject, page.format(quote(name)) if page else None
