@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from openami.core.errors import StoreError
+from openami.core.errors import LocalProtocolError, StoreError
 from openami.firmware.flash import ERASED, align
 from openami.firmware.image import HEADER_SIZE, Image, version_of
 
@@ -123,6 +123,9 @@ class Slot:
         Raises:
             LocalProtocolError: it is longer than the slot (``firmware.flash``).
         """
+        if len(image) > self.capacity:
+            message = f"flash: an image of at most {self.capacity} octets wanted"
+            raise LocalProtocolError(message, code="firmware.flash")
         self.discard()
         self.area.write(0, image.ljust(self.area.units(len(image)), ERASED))
         self.set_pending()
