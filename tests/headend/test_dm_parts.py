@@ -22,6 +22,7 @@ from openami.core.errors import (
 )
 from openami.core.inspection import Node
 from openami.fleet.accounts import LoggedSession, MessageRecord, NonceUpdate, SessionRecord
+from openami.headend.management import accounts as accounts_module
 from openami.headend.management import sessionlog as sessionlog_module
 from openami.headend.management import transcript as transcript_module
 from openami.headend.management import watch as watch_module
@@ -117,6 +118,22 @@ async def test_one_that_cannot_be_kept_is_no_others_loss(
     assert answers == ([error] * 3 if full else [False, error, True])
     assert broken.groups == ([3] if full else [3, 1, 1, 1])
     await accounts.stop()
+
+
+async def test_who_comes_a_moment_later_is_in_the_same_transaction(
+    vault: FileVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounts_module, "WRITE_WINDOW_S", 3600.0)
+    store: Any = Broken(StoreError("never"))
+    accounts = Accounts(store, vault)
+    kept = []
+    for uid in ("one", "another"):
+        kept.append(asyncio.create_task(accounts.keep(Kept(NonceUpdate(uid, DIGEST, b"c", b"s")))))
+        for _ in range(20):
+            await asyncio.sleep(0)
+    await accounts.stop()  # which waits for nobody else
+    assert await asyncio.gather(*kept) == [True, True]
+    assert store.groups == [2]
 
 
 # Transcripts
@@ -276,4 +293,5 @@ def test_a_message_that_cannot_be_read_says_why(store: RelationalStore) -> None:
     (broken,) = log.show(1).messages
     assert broken.node is None
     assert "cut off" in broken.note
-    assert [message.note for message in log.show(2).messages] == ["not kept"]
+    (empty,) = log.show(2).messages
+    assert empty.note.startswith("not kept: ")

@@ -42,6 +42,17 @@ _FOUND: Final = _SELECT.where(_WHOSE)
 _STANDING: Final = select(_ACCOUNT.c.uid, _ACCOUNT.c.digest).where(
     _WHOSE, _ACCOUNT.c.suspended.is_(False)
 )
+_DUE: Final = {
+    silent: _SELECT.where(
+        _ACCOUNT.c.wake_silent.is_(silent),
+        _ACCOUNT.c.wake_due <= bindparam("b_now"),
+        _ACCOUNT.c.wake_url.is_not(None),
+        _ACCOUNT.c.suspended.is_(False),
+    )
+    .order_by(_ACCOUNT.c.wake_due)
+    .limit(bindparam("b_limit"))
+    for silent in (False, True)
+}
 
 _SAME: Final = (_ACCOUNT.c.uid == bindparam("b_uid"), _ACCOUNT.c.digest == bindparam("b_digest"))
 _NONCES: Final = (
@@ -103,18 +114,9 @@ class AccountRepository(SessionRepository):
             session.execute(statement)
 
     def due(self, *, now: float, silent: bool, limit: int) -> Sequence[AccountRecord]:
-        query = (
-            _SELECT.where(
-                _ACCOUNT.c.wake_silent.is_(silent),
-                _ACCOUNT.c.wake_due <= now,
-                _ACCOUNT.c.wake_url.is_not(None),
-                _ACCOUNT.c.suspended.is_(False),
-            )
-            .order_by(_ACCOUNT.c.wake_due)
-            .limit(limit)
-        )
         with self._transactions.reading() as session:
-            return tuple(AccountRecord(*row) for row in session.execute(query))
+            rows = session.execute(_DUE[silent], {"b_now": now, "b_limit": limit})
+            return tuple(AccountRecord(*row) for row in rows)
 
     def woken(self, attempts: Sequence[WakeUp]) -> None:
         rows = [

@@ -46,6 +46,13 @@ _SESSION: Final[Any] = DmSessionRow.__table__
 _MESSAGE: Final[Any] = DmMessageRow.__table__
 _COLUMNS: Final = tuple(SessionRecord.__dataclass_fields__)
 _SELECT: Final = select(*(_SESSION.c[name] for name in _COLUMNS))
+# Made once: it is asked for again and again, and nearly always finds nothing.
+_OLD: Final = (
+    select(_SESSION.c.id)
+    .where(_SESSION.c.began < bindparam("b_before"))
+    .order_by(_SESSION.c.began)
+    .limit(bindparam("b_limit"))
+)
 _ADD_SESSION: Final = insert(_SESSION)
 _ADD_MESSAGE: Final = insert(_MESSAGE)
 
@@ -150,14 +157,9 @@ class SessionRepository:
             return LoggedSession(SessionRecord(*row), tuple(map(_message, messages)))
 
     def forget_sessions(self, *, before: float, limit: int = 1000) -> int:
-        old = (
-            select(_SESSION.c.id)
-            .where(_SESSION.c.began < before)
-            .order_by(_SESSION.c.began)
-            .limit(bounded(limit))
-        )
+        which = {"b_before": before, "b_limit": bounded(limit)}
         with self._transactions.reading() as session:
-            numbers = session.scalars(old).all()
+            numbers = session.scalars(_OLD, which).all()
         if numbers:  # who finds nothing has nobody wait
             with self._transactions.writing() as session:
                 session.execute(delete(_SESSION).where(_SESSION.c.id.in_(numbers)))
