@@ -1,16 +1,17 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 import pytest
 
 from openami import __version__
-from openami.cli.main import COMMANDS, cli, main
+from openami.cli.main import WIDTH, cli, main
 from openami.cli.output import counted, table
 from openami.dcu.installation import Installation
 from openami.headend.settings import HeadendSettings
@@ -23,28 +24,86 @@ if TYPE_CHECKING:
 # As a user's Python writes: what could not be written is tried again at the end.
 BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
+PRINTS_NO_DATA: Final = {
+    "openami dcu run": "runs until it is stopped",
+    "openami headend account": "what it makes has the name that was given",
+    "openami headend enroll": "writes files",
+    "openami login": "keeps the token, and shows it to nobody",
+    "openami pki crl": "writes a file",
+    "openami pki maker": "writes files",
+}
+"""The commands without --json, and why."""
 
-def test_every_command_says_what_it_does() -> None:
-    context = click.Context(cli)
-    for name in COMMANDS:
-        command = cli.get_command(context, name)
-        assert command is not None, name
-        assert command.get_short_help_str(), name
 
-
-def commands(command: click.Command, path: str = "openami") -> Iterator[tuple[str, click.Context]]:
+def commands(
+    command: click.Command = cli, name: str = "openami", parent: click.Context | None = None
+) -> Iterator[tuple[str, click.Context]]:
     """Yield every command's path, and a context in which it says how it is used."""
-    context = click.Context(command, info_name=path, terminal_width=80)
-    yield path, context
+    settings = {} if parent else command.context_settings
+    context = click.Context(command, parent, info_name=name, terminal_width=80, **settings)
+    yield context.command_path, context
     if isinstance(command, click.Group):
-        for name in command.list_commands(context):
-            child = command.get_command(context, name)
+        for each in command.list_commands(context):
+            child = command.get_command(context, each)
             assert child is not None
-            yield from commands(child, f"{path} {name}")
+            yield from commands(child, each, context)
+
+
+def test_every_command_and_all_that_it_takes_has_a_help() -> None:
+    for path, context in commands():
+        command, text = context.command, context.command.help or ""
+        assert text, path
+        assert command.get_short_help_str(), path
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                assert parameter.help, (path, parameter.name)
+                continue
+            # An argument is told of by its name in capitals, in the words about the command.
+            words = re.findall(r"[A-Z][A-Z_]*", parameter.metavar or str(parameter.name).upper())
+            assert words, (path, parameter.name)
+            assert any(re.search(rf"\b{word}\b", text) for word in words), (path, parameter.name)
+
+
+def test_every_command_that_prints_data_prints_json() -> None:
+    without = {
+        path
+        for path, context in commands()
+        if not isinstance(context.command, click.Group)
+        and "--json" not in {option for each in context.command.params for option in each.opts}
+    }
+    assert without == PRINTS_NO_DATA.keys()
+
+
+def test_wrong_use_of_any_command_has_status_2(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path, context in commands():
+        _, *names = path.split()
+        assert main([*names, "--no-such-option"]) == 2, path
+        err = capsys.readouterr().err
+        assert err.startswith("error[usage]: No such option"), path
+        assert err.endswith(f"hint: {path} --help\n"), path
+        needed = any(each.required for each in context.command.params)
+        if needed or isinstance(context.command, click.Group):
+            assert main(names) == 2, path
+            begin = "error[usage]: Missing" if needed else f"Usage: {path} "
+            assert capsys.readouterr().err.startswith(begin), path
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_help_prints_is_in_the_reference(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "cli.md").read_text("utf-8")
+    sections = re.findall(r"^## (.+?)\n\n```text\n(.*?)\n```$", page, re.DOTALL | re.MULTILINE)
+    reference, told = dict(sections), {}
+    for path, _ in commands():
+        assert main([*path.split()[1:], "--help"], terminal_width=WIDTH) == 0
+        told[path] = capsys.readouterr().out.rstrip("\n")
+    assert told == reference
 
 
 def test_help_is_whole_and_has_examples_of_its_own_command() -> None:
-    for path, context in commands(cli):
+    for path, context in commands():
         text = context.command.get_help(context)
         assert "..." not in text.partition("Commands:")[2], path
         assert "\\b" not in text, path
@@ -54,7 +113,7 @@ def test_help_is_whole_and_has_examples_of_its_own_command() -> None:
 
 
 def test_help_names_the_defaults_that_settings_have() -> None:
-    shown = {path: context.command.get_help(context) for path, context in commands(cli)}
+    shown = {path: context.command.get_help(context) for path, context in commands()}
     fields: dict[str, tuple[type[Settings], tuple[str, ...]]] = {
         "openami headend run": (
             HeadendSettings,

@@ -51,8 +51,9 @@ def test_an_authority_is_followed(
     assert main(["pki", "follow", "root", "--why", "old", *here]) == 2
     assert main(["pki", "follow", "devices", "--why", "old", *here]) == 0
     assert "devices-2 signs from now on" in capsys.readouterr().err
+    assert said(capsys, "follow", "servers", "--why", "old", *here) == [{"authority": "servers-2"}]
     shown = [row["authority"] for row in said(capsys, "show", *here)]
-    assert shown == ["root", "devices", "devices-2", "servers", "operators"]
+    assert shown == ["root", "devices", "devices-2", "servers", "servers-2", "operators"]
     believed = x509.load_pem_x509_certificates((state / "clients.pem").read_bytes())
     assert len(believed) == 2
     for authority in ("devices", "devices-2"):
@@ -181,6 +182,31 @@ def test_an_operator_gets_a_certificate(
     assert [path.name for path in (tmp_path / "bob").iterdir()] == ["certificate.pem"]
     made = said(capsys, "list", "--kind", "operator", *here)
     assert sorted(row["subject"] for row in made) == ["anna", "bob"]
+
+
+def test_what_is_needed_next_is_told_in_json(
+    state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What one command prints is what the next one is given."""
+    here, out, maker = ("--state", state), tmp_path / "anna", tmp_path / "maker"
+    (made,) = said(capsys, "operator", "anna", "--out", out, *here)
+    assert Path(made.pop("folder")) == out
+    certificate = x509.load_pem_x509_certificate((out / "certificate.pem").read_bytes())
+    assert int(made["serial"], 16) == certificate.serial_number
+    assert said(capsys, "list", "--subject", "anna", *here) == [made]
+    (gone,) = said(capsys, "revoke", made["serial"], "--why", "left us", *here)
+    assert said(capsys, "list", "--subject", "anna", *here) == [gone]
+    assert gone["revoked"] is not None
+
+    assert main(["pki", "maker", str(maker), "--name", "Example Works"]) == 0
+    root = Identity.from_pem((maker / "maker.pem").read_bytes())
+    crl = make_crl(root, [], number=1, validity=lasting(5, now=SystemClock().now()))
+    (tmp_path / "crl.pem").write_bytes(crl.public_bytes(Encoding.PEM))
+    for command in (("add", "Example Works", maker / "anchor.pem"), ("crl", tmp_path / "crl.pem")):
+        (anchor,) = said(capsys, "anchors", *command, *here)
+        assert said(capsys, "anchors", "list", *here) == [anchor]
+        assert (anchor["list_ends"] is not None) is (command[0] == "crl")
+    assert said(capsys, "anchors", "remove", anchor["fingerprint"], *here) == [anchor]
 
 
 def test_there_must_be_an_installation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # A capture that somebody reads by eye; longer ones are for a packet analyser.
 MAX_INPUT: Final = 16 * 2**20
+_INPUT: Final = "HEX is the octets in hexadecimal digits, FILE a file of them; - and nothing are standard input."
 _HEX_LINE: Final = re.compile(r"(?:0[xX])?((?:[0-9A-Fa-f]{2}[\s:,-]*)+)")
 
 
@@ -111,7 +112,7 @@ def decode() -> None:
 
 
 def _command(name: str, what: str, dissect: Dissect) -> None:
-    @decode.command(name, help=f"Show {what}.", short_help=f"Show {what}.")
+    @decode.command(name, help=f"Show {what}.\n\n{_INPUT}", short_help=f"Show {what}.")
     @click.argument("source", metavar="[HEX|FILE|-]", required=False)
     @key_option
     @key_file_option
@@ -144,7 +145,7 @@ def _command(name: str, what: str, dissect: Dissect) -> None:
 def _plain_command(name: str, what: str, function: str) -> None:
     """Add a command for messages that are not ciphered."""
 
-    @decode.command(name, help=f"Show {what}.", short_help=f"Show {what}.")
+    @decode.command(name, help=f"Show {what}.\n\n{_INPUT}", short_help=f"Show {what}.")
     @click.argument("source", metavar="[HEX|FILE|-]", required=False)
     @click.option("--join", is_flag=True, help="Take all lines as one run of octets.")
     @json_option

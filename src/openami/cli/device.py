@@ -96,7 +96,7 @@ def _summary(item: Mapping[str, Any]) -> list[object]:
 def show(
     device_id: str, url: str | None, ca: Path | None, token_file: Path | None, as_json: bool
 ) -> None:
-    """Show one device, such as meter-A1000001 or dcu-D1."""
+    """Show one DEVICE, such as meter-A1000001 or dcu-D1."""
     path = _path(device_id)
     item = ask(find_target(url, ca, token_file), lambda client: get_json(client, path))
     if as_json:
@@ -151,7 +151,7 @@ def move(
 ) -> None:
     """Move a device in its life.
 
-    TO is the state it is to have: registered, commissioned, 'in service', suspended or retired.
+    DEVICE is such as meter-A1000001 or dcu-D1. TO is the state it is to have: registered, commissioned, 'in service', suspended or retired.
     """
 
     async def work(client: HttpClient) -> Any:
@@ -226,7 +226,7 @@ def read(
     token_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Read attributes of a meter now, through its DCU.
+    """Read attributes of the meter SERIAL now, through its DCU.
 
     A bare OBIS code is the value (attribute 2) of a register; another class is given as
     CLASS/OBIS/ATTRIBUTE, such as 8/0.0.1.0.0.255/2. Without names: clock, energies and power.

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 STANDINGS: Final = ("pending", "approved", "offered", "live", "refused", "blocked", "retired")
 PART_OCTETS: Final = 512 * 1024  # of a list in one request: half of what a head-end takes
+_UIDS: Final = "UID is what `registrations` calls a device."
 MAX_LIST: Final = 64 * 2**20  # octets of a list: 200,000 devices with every column have 50 MB
 
 
@@ -79,7 +80,7 @@ def registrations(
 @click.argument("uid")
 @_aimed
 def registration(target: Target, uid: str, as_json: bool) -> None:
-    """Show all that is known of a device's registration."""
+    """Show all that is known of the registration of the device UID."""
     item = ask(target, lambda client: get_json(client, _path(uid)))
     if as_json:
         emit_json(item)
@@ -200,7 +201,7 @@ def _decision(
     why = "The reason, for the audit log."
     typed = f"openami device {name} OAMDCU0001" + (" --why '…'" if needs_why else "")
 
-    @click.command(name, help=help_, epilog=examples(typed))
+    @click.command(name, help=f"{help_}\n\n{_UIDS}", epilog=examples(typed))
     @click.argument("uids", metavar="UID…", nargs=-1, required=True)
     @click.option("--why", required=needs_why, help=why)
     @_aimed

@@ -68,7 +68,10 @@ def tree(
     token_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Show a device's tree: what is known, what is wanted, what it has refused."""
+    """Show a device's tree: what is known, what is wanted, what it has refused.
+
+    UID is the device, URI the node that is shown with all below it.
+    """
     where = f"/dm/devices/{segment(uid)}"
 
     async def work(client: HttpClient) -> Any:
@@ -98,7 +101,7 @@ def tree(
 def wake(
     uid: str, url: str | None, ca: Path | None, token_file: Path | None, as_json: bool
 ) -> None:
-    """Have a device begin a session, soon."""
+    """Have the device UID begin a session, soon."""
 
     async def work(client: HttpClient) -> Any:
         path = f"{PREFIX}/dm/devices/{segment(uid)}/wake"

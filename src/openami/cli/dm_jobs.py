@@ -67,7 +67,7 @@ def get(uris: tuple[str, ...], **given: Any) -> None:
 def set_nodes(settings: tuple[str, ...], keep: bool, unchecked: bool, **given: Any) -> None:
     """Set nodes of devices once: at each of them all, or none.
 
-    Nodes that are not there are made. What a group or a device is wanted to be (see `dm want`)
+    URI=VALUE is a node and what it is to be. Nodes that are not there are made. What a group or a device is wanted to be (see `dm want`)
     wins in the end.
     """
     wish = {"kind": "set", "settings": read_settings(settings, unchecked=unchecked), "keep": keep}
@@ -83,7 +83,7 @@ def set_nodes(settings: tuple[str, ...], keep: bool, unchecked: bool, **given: A
 @click.option("--repeatable", is_flag=True, help="Executing it twice does no harm.")
 @dm_options(WHOM, _JOB)
 def execute(uri: str, data: str, repeatable: bool, **given: Any) -> None:
-    """Execute a node of devices, such as ./AMI/Operations/Collect.
+    """Execute the node URI of devices, such as ./AMI/Operations/Collect.
 
     Where a session breaks off in between, nobody knows whether it was executed: the device's
     state is then unknown, unless it may be done again.
@@ -142,7 +142,10 @@ def job(
     token_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Show a job, device by device."""
+    """Show a job, device by device.
+
+    JOB is what `jobs` calls it.
+    """
     path = f"/dm/jobs/{segment(job_id)}"
 
     async def work(client: HttpClient) -> tuple[Any, list[Any]]:

@@ -54,7 +54,10 @@ def want(
     token_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Want nodes to be so from now on; show what is wanted if nothing is named."""
+    """Want nodes to be so from now on; show what is wanted if nothing is named.
+
+    URI=VALUE is a node and what it is to be.
+    """
     if (device is None) == (group is None):
         raise ConfigError("name --device or --group", code="config.option")
     kind, name = ("devices", device) if device is not None else ("groups", group)
@@ -121,7 +124,7 @@ def set_group(
     token_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Make a group, or give it another filter or priority."""
+    """Make the group NAME, or give it another filter or priority."""
     wish = {"filter": read_filter(filters) or {}, "priority": priority}
 
     async def work(client: HttpClient) -> Any:
@@ -141,7 +144,7 @@ def set_group(
 def show_group(
     name: str, url: str | None, ca: Path | None, token_file: Path | None, as_json: bool
 ) -> None:
-    """Show how many devices of a group are as it wants them to be.
+    """Show how many devices of the group NAME are as it wants them to be.
 
     Devices that a stronger group, or what is wanted of them alone, make otherwise are in neither
     of the last columns.
@@ -160,7 +163,11 @@ def show_group(
     table(["node", "wanted", "devices", "as wanted", "refused"], rows, nothing="nothing is wanted")
 
 
-@group.command("diff", epilog=examples("openami dm group diff north"))
+@group.command(
+    "diff",
+    short_help="List devices that are not what they are wanted to be.",
+    epilog=examples("openami dm group diff north"),
+)
 @click.argument("name")
 @click.option("--count", is_flag=True, help="Only how many, not which.")
 @click.option("--most", type=click.IntRange(1), help="At most so many devices.")
@@ -176,8 +183,8 @@ def diff_group(
 ) -> None:
     """List the devices of a group that are not what they are wanted to be, and at which nodes.
 
-    By all that is wanted of each: by this group, by others and of itself. A device that was not
-    looked at yet is listed, too: what it is, is not known.
+    NAME is the group. What counts is all that is wanted of each: by this group, by others and of
+    itself. A device that was not looked at yet is listed, too: what it is, is not known.
     """
     where = f"/dm/groups/{segment(name)}"
 
@@ -194,8 +201,8 @@ def diff_group(
             emit_json(item)
         return
     note(
-        f"{standing['different']:,} of {counted(standing['devices'], 'device')} differ,"
-        f" {standing['unseen']:,} are to be looked at, {standing['refused']:,} have refused"
+        f"{standing['different']:,} of {counted(standing['devices'], 'device')} different,"
+        f" {standing['unseen']:,} to be looked at, {standing['refused']:,} with refusals"
     )
     if not count:
         table(
@@ -264,7 +271,7 @@ def refused(
 def remove_group(
     name: str, url: str | None, ca: Path | None, token_file: Path | None, as_json: bool
 ) -> None:
-    """Remove a group; its devices stay as they are."""
+    """Remove the group NAME; its devices stay as they are."""
 
     async def work(client: HttpClient) -> Any:
         path = f"{PREFIX}/dm/groups/{segment(name)}"

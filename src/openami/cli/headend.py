@@ -191,7 +191,7 @@ def import_shipment(
     assignments: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Take a maker's shipment file: its meters are expected, their keys go into the vault."""
+    """Take a maker's file SHIPMENT: its meters are expected, their keys go into the vault."""
     from openami.headend.offline import open_offline
 
     with open_offline(existing(config, assignments, state)) as home:
@@ -243,7 +243,7 @@ def account(
     state: Path | None,
     assignments: tuple[str, ...],
 ) -> None:
-    """Add an operator."""
+    """Add the operator NAME."""
     from openami.fleet.operators import Role
     from openami.headend.offline import open_offline
 

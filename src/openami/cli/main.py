@@ -75,6 +75,9 @@ def report(error: OpenAmiError) -> int:
 
 def report_usage(error: click.ClickException) -> int:
     """Print a mistake in the command's own words on stderr; return the exit status for it."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):  # its words are the help
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
     click.echo(f"error[usage]: {error.format_message()}", err=True)
     context = getattr(error, "ctx", None)
     if context is not None:

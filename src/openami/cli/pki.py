@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from openami.fleet.certificates import CertificateRecord
+    from openami.fleet.certificates import CertificateRecord, TrustAnchor
     from openami.headend.offline import Offline
     from openami.headend.security.pki import Pki
 
@@ -88,7 +88,10 @@ def show(opened: AbstractContextManager[Offline], as_json: bool) -> None:
 @click.argument("authority", type=click.Choice(FOLLOWED))
 @click.option("--why", required=True, help="The reason in words, for the audit log.")
 @installation
-def follow(opened: AbstractContextManager[Offline], authority: str, why: str) -> None:
+@json_option
+def follow(
+    opened: AbstractContextManager[Offline], authority: str, why: str, as_json: bool
+) -> None:
     """Make a new AUTHORITY, with a new key, that signs from now on.
 
     What the one before has signed is good until it ends, and is renewed by the new one.
@@ -97,7 +100,10 @@ def follow(opened: AbstractContextManager[Offline], authority: str, why: str) ->
 
     with opened as home:
         made = home.follow(authority, who=who(), why=words(why))
-    note(f"{made} signs from now on")
+    if as_json:
+        emit_json({"authority": made})
+    else:
+        note(f"{made} signs from now on")
 
 
 @pki.group()
@@ -112,18 +118,8 @@ def list_anchors(opened: AbstractContextManager[Offline], as_json: bool) -> None
     """List the manufacturers' trust anchors."""
     with opened as home:
         found = home.pki.anchors()
-    rows = [
-        {
-            "manufacturer": anchor.manufacturer,
-            "fingerprint": anchor.fingerprint,
-            "list_ends": None if anchor.list_ends is None else isoformat(anchor.list_ends),
-            "added": isoformat(anchor.added),
-            "who": anchor.who,
-        }
-        for anchor in found
-    ]
     columns = ("manufacturer", "fingerprint", "list_ends", "added", "who")
-    _print(rows, as_json=as_json, columns=columns)
+    _print([_anchor(each) for each in found], as_json=as_json, columns=columns)
 
 
 @anchors.command(
@@ -133,27 +129,30 @@ def list_anchors(opened: AbstractContextManager[Offline], as_json: bool) -> None
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @installation
-def add(opened: AbstractContextManager[Offline], name: str, file: Path) -> None:
+@json_option
+def add(opened: AbstractContextManager[Offline], name: str, file: Path, as_json: bool) -> None:
     """Trust the manufacturer NAME, whose root certificate is in FILE (PEM or DER)."""
     with opened as home, _naming(file):
         anchor = home.pki.add_anchor(name, _read(file), who=who())
-    note(f"{anchor.manufacturer}: {anchor.fingerprint} is trusted")
+    _tell(anchor, f"{anchor.fingerprint} is trusted", as_json=as_json)
 
 
 @anchors.command(short_help="Trust a manufacturer no longer.")
 @click.argument("fingerprint")
 @installation
-def remove(opened: AbstractContextManager[Offline], fingerprint: str) -> None:
+@json_option
+def remove(opened: AbstractContextManager[Offline], fingerprint: str, as_json: bool) -> None:
     """Trust the certificate with FINGERPRINT no longer; devices that have registered stay."""
     with opened as home:
         anchor = home.pki.remove_anchor(fingerprint, who=who())
-    note(f"{anchor.manufacturer}: {anchor.fingerprint} is not trusted any more")
+    _tell(anchor, f"{anchor.fingerprint} is not trusted any more", as_json=as_json)
 
 
 @anchors.command("crl", short_help="Take what a manufacturer has revoked.")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @installation
-def anchor_list(opened: AbstractContextManager[Offline], file: Path) -> None:
+@json_option
+def anchor_list(opened: AbstractContextManager[Offline], file: Path, as_json: bool) -> None:
     """Take a manufacturer's own list of what it has revoked from FILE (CRL in PEM or DER).
 
     Once there is one, it has to be followed by another before it ends: until then the
@@ -162,7 +161,7 @@ def anchor_list(opened: AbstractContextManager[Offline], file: Path) -> None:
     with opened as home, _naming(file):
         anchor = home.pki.take_anchor_list(_read(file), who=who())
     assert anchor.list_ends is not None
-    note(f"{anchor.manufacturer}: the list is in force until {isoformat(anchor.list_ends)}")
+    _tell(anchor, f"the list is in force until {isoformat(anchor.list_ends)}", as_json=as_json)
 
 
 @pki.command("list")
@@ -217,7 +216,10 @@ def list_certificates(
               help="By a name of RFC 5280, such as keyCompromise or superseded.")  # fmt: skip
 @click.option("--why", required=True, help="The reason in words, for the audit log.")
 @installation
-def revoke(opened: AbstractContextManager[Offline], serial: str, reason: str, why: str) -> None:
+@json_option
+def revoke(
+    opened: AbstractContextManager[Offline], serial: str, reason: str, why: str, as_json: bool
+) -> None:
     """Revoke the certificate SERIAL for good: nobody gets in with it any more."""
     from openami.headend.registry import reason as words
     from openami.headend.security.issued import serial_number
@@ -226,7 +228,10 @@ def revoke(opened: AbstractContextManager[Offline], serial: str, reason: str, wh
     with opened as home:
         home.pki.revoke(number, reason, when=time.time(), who=who(), why=words(why))
         record = home.pki.certificate(number)
-    note(f"{number:x} of {record.subject} has been revoked: {record.reason}")
+    if as_json:
+        emit_json(_row(record, time.time()))
+    else:
+        note(f"{number:x} of {record.subject} has been revoked: {record.reason}")
 
 
 @pki.command(
@@ -255,8 +260,13 @@ def crl(opened: AbstractContextManager[Offline], authority: str, out: Path) -> N
 @click.option("--request", type=click.Path(path_type=Path, dir_okay=False, exists=True),
               help="PKCS #10 in PEM: the operator's own key, which then never leaves its place.")  # fmt: skip
 @installation
+@json_option
 def operator(
-    opened: AbstractContextManager[Offline], name: str, out: Path, request: Path | None
+    opened: AbstractContextManager[Offline],
+    name: str,
+    out: Path,
+    request: Path | None,
+    as_json: bool,
 ) -> None:
     """Issue a certificate for the operator NAME."""
     from openami.crypto.requests import requested_key
@@ -268,10 +278,14 @@ def operator(
     out.mkdir(parents=True, exist_ok=True, mode=0o700)
     with opened as home:
         issued = home.pki.issue_operator(name, key, who=who(), now=time.time())
+        record = home.pki.certificate(issued.serial)
     if request is None:
         write_private(out / "key.pem", key_pem(own))
     write_private(out / "certificate.pem", issued.pem())
-    note(f"{name}: certificate {issued.serial:x} in {out}")
+    if as_json:
+        emit_json({**_row(record, time.time()), "folder": str(out)})
+    else:
+        note(f"{name}: certificate {issued.serial:x} in {out}")
 
 
 def _certificates(pki: Pki, most: int, **which: Any) -> Iterator[dict[str, Any]]:
@@ -283,6 +297,23 @@ def _certificates(pki: Pki, most: int, **which: Any) -> Iterator[dict[str, Any]]
         left, after = left - len(page.items), page.next
         if after is None:
             return
+
+
+def _anchor(anchor: TrustAnchor) -> dict[str, Any]:
+    return {
+        "manufacturer": anchor.manufacturer,
+        "fingerprint": anchor.fingerprint,
+        "list_ends": None if anchor.list_ends is None else isoformat(anchor.list_ends),
+        "added": isoformat(anchor.added),
+        "who": anchor.who,
+    }
+
+
+def _tell(anchor: TrustAnchor, words: str, *, as_json: bool) -> None:
+    if as_json:
+        emit_json(_anchor(anchor))
+    else:
+        note(f"{anchor.manufacturer}: {words}")
 
 
 def _row(record: CertificateRecord, now: float) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def readings(
     token_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Print the stored readings of a meter, all pages of them.
+    """Print the stored readings of the meter SERIAL, all pages of them.
 
     Times are UTC and name the end of an interval. With --json or --format json: one object for
     each line.
