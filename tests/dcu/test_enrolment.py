@@ -13,6 +13,7 @@ import structlog
 from tests.support.forks import ROOT, forks
 from tests.support.headend import running_headend
 from tests.support.secured import Utility
+from tests.support.slow_disk import SlowDisk
 
 from openami.core.clock import ManualClock
 from openami.core.errors import SecurityError
@@ -282,6 +283,23 @@ async def test_a_renewal_that_is_cut_short_is_taken_up(running: Running, tmp_pat
         assert after is not None
         assert after.serial != before.serial
     assert set(place.keys()) == {"current"}
+
+
+async def test_while_a_step_is_kept_the_dcu_goes_on(
+    running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place(running, tmp_path, "D1")
+    disk = SlowDisk(monkeypatch, place.state / "registration.sqlite")
+    async with place.enrolment() as (_, enrolment):
+        disk.hold()
+        registering = asyncio.ensure_future(enrolment.register(Stop()))
+        try:
+            await disk.holds()
+            assert enrolment.step is None  # nothing is asked before it is durable
+        finally:
+            disk.let_go()
+        await asyncio.wait_for(registering, 60)
+    check_registered_once(running, place)
 
 
 class Answers:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.dcu_chain import HOUR, LOAD, identity
 from tests.support.dcu_managed import Live, Made, ask_often, come_with, make
+from tests.support.dcu_street import modem_of, street
 from tests.support.headend import START, running_headend
 
 from openami.core.clock import ManualClock
@@ -22,9 +23,6 @@ from openami.fleet.shipment import Shipment
 from openami.fleet.tasks import Command, Result, TaskKind, TaskState
 from openami.headend.management.answers import conclusion_of
 from openami.headend.management.tasks import Whom
-from openami.meter.settings import MeterConfig
-from openami.meter.sources import parse_source
-from openami.meter.street import StreetMeter, StreetRunner, StreetSettings
 from openami.omadm.tree.tree import Execution
 from openami.store.device_memory import DeviceMemory
 
@@ -58,21 +56,6 @@ def made(running: Running, tmp_path: Path) -> Made:
 
 
 @asynccontextmanager
-async def street(folder: Path, clock: ManualClock) -> AsyncIterator[str]:
-    """Run one meter; give the address of its line."""
-    (folder / "street").mkdir(exist_ok=True)
-    config = MeterConfig(WHO, started=clock.now() - 6 * HOUR)
-    settings = StreetSettings(
-        (StreetMeter(config, parse_source("constant:500,30")),),
-        modem=("127.0.0.1", 0),
-        state=folder / "street",
-        clock=clock,
-    )
-    async with StreetRunner(settings) as runner:
-        yield f"hdlc+tcp://127.0.0.1:{runner.listening.hdlc[0][1]}"
-
-
-@asynccontextmanager
 async def collecting_nothing(made: Made, clock: ManualClock, modem: str) -> AsyncIterator[Live]:
     """Run a DCU that reads its meter only when it is told to."""
     async with made.dcu(clock, modem=modem) as dcu:
@@ -102,7 +85,10 @@ def task(running: Running, job: str) -> Task:
 async def test_what_a_server_executes_is_done_and_its_job_says_so(
     running: Running, made: Made, tmp_path: Path, clock: ManualClock
 ) -> None:
-    async with street(tmp_path, clock) as modem, collecting_nothing(made, clock, modem) as live:
+    async with (
+        street(tmp_path, WHO, clock) as line,
+        collecting_nothing(made, clock, modem_of(line)) as live,
+    ):
         await live.until(lambda: live.dcu.collecting.agent is not None)
         agent = live.dcu.collecting.agent
         assert agent is not None
@@ -186,8 +172,8 @@ async def test_an_operation_goes_over_to_the_collection_that_follows(
 ) -> None:
     del running
     async with (
-        street(tmp_path, clock) as modem,
-        collecting_nothing(made, clock, modem) as live,
+        street(tmp_path, WHO, clock) as line,
+        collecting_nothing(made, clock, modem_of(line)) as live,
     ):
         dcu = live.dcu
         # Asked for before anything collects, and again: it is one operation.

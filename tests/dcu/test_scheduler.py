@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -208,6 +209,40 @@ async def test_without_room_to_note_it_nothing_is_done(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(device.tree._store, "commit", full)
     await device.scheduler.run()
+    assert device.done == []
+
+
+async def test_who_waits_for_the_disk_is_the_scheduler_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    device = Device()
+    device.task(Start="20260601T110000Z")
+    store = device.tree._store
+    commit, waits, go = store.commit, threading.Event(), threading.Event()
+
+    def slowly(*changes: Any) -> None:
+        waits.set()
+        assert go.wait(60)
+        commit(*changes)
+
+    monkeypatch.setattr(store, "commit", slowly)
+    device.scheduler._stop = stop = Stop()
+    running = asyncio.ensure_future(device.scheduler.run())
+    while not waits.is_set():  # in an event loop that goes on
+        await asyncio.sleep(0.01)
+    assert device.says("LastRun") == ""
+    stop.set()
+    go.set()
+    await asyncio.wait_for(running, 60)
+    assert device.says("LastStatus") == "202"  # what was begun was brought to its end
+
+
+def test_a_dcu_that_is_to_end_begins_no_other_task() -> None:
+    device = Device()
+    device.task(Start="20260601T110000Z")
+    device.scheduler._stop = stop = Stop()
+    stop.set()
+    device.at("120001")
     assert device.done == []
 
 

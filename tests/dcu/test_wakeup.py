@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -106,6 +107,44 @@ async def test_a_true_notification_gets_through_a_flood(ear: Listening) -> None:
         assert [one.notification.session_id for one in ear.woken] == [7]
         refusals = [line for line in logs if line["event"] == "notification refused"]
         assert 1 <= len(refusals) < 60
+
+
+async def test_of_two_that_come_at_once_one_is_a_replay(
+    ear: Listening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory, throttles = ear.memory, ear.wakeup._throttles
+    seen, saw, taken = memory.seen, memory.saw, throttles.take
+    keeps, go = threading.Event(), threading.Event()
+    looked: list[str] = []
+    came: list[str] = []
+
+    def looks() -> frozenset[int]:
+        looked.append("looked")
+        return seen()
+
+    def slowly(session: int) -> None:
+        keeps.set()
+        assert go.wait(60)
+        saw(session)
+
+    def comes(peer: str) -> bool:
+        came.append(peer)
+        return taken(peer)
+
+    monkeypatch.setattr(memory, "seen", looks)
+    monkeypatch.setattr(memory, "saw", slowly)
+    monkeypatch.setattr(throttles, "take", comes)
+    octets = ear.notification(7)
+    async with await ear.wakeup.listen(HEAD_END, 0) as server, asyncio.timeout(60):
+        both = [asyncio.ensure_future(post(server, octets, HEAD_END)) for _ in range(2)]
+        while len(came) < 2 or not keeps.is_set():
+            await asyncio.sleep(0.01)
+        assert await post(server, b"x" * 5000, FLOOD) == 413  # who knocks meanwhile is answered
+        assert looked == ["looked"]
+        go.set()
+        assert sorted(await asyncio.gather(*both)) == [202, 403]
+    assert [one.notification.session_id for one in ear.woken] == [7]
+    assert seen() == {7}
 
 
 async def test_another_server_s_name_wakes_nobody(ear: Listening) -> None:
