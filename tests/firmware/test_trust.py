@@ -211,6 +211,26 @@ def test_a_new_key_of_the_timestamp_ends_what_the_old_one_signed(office: Office)
     assert refresh.done
 
 
+@pytest.mark.parametrize("role", ["timestamp", "snapshot"])
+def test_a_key_of_one_online_role_that_goes_takes_what_both_signed(
+    office: Office, role: str
+) -> None:
+    trusted = up_to_date(office)
+    office = replace(office, **{role: (keeper(43),)})  # type: ignore[arg-type]  # a role's keepers
+    later = trusted.take_root(office.add_root())
+    assert (later.timestamp, later.snapshot) == (None, None)
+    assert later.targets == trusted.targets
+
+
+def test_a_root_that_demands_more_signatures_forgets_what_has_fewer(office: Office) -> None:
+    trusted = up_to_date(office)
+    office.timestamp = (*office.timestamp, keeper(44))
+    later = trusted.take_root(office.add_root())
+    assert later.timestamp is None
+    assert later.snapshot == trusted.snapshot
+    assert Trusted.restore(later.encode()) == later
+
+
 def test_a_root_that_keeps_the_online_keys_keeps_what_was_seen(office: Office) -> None:
     trusted = up_to_date(office)
     later = trusted.take_root(office.add_root())
@@ -288,9 +308,24 @@ def test_freeze(office: Office) -> None:
     files = office.published.files()
     assert code_of(lambda: fetch(trusted, files, now=NOW + 2 * DAY)) == "expired"
     assert code_of(lambda: trusted.target("one", now=NOW + 2 * DAY)) == "expired"
+    known = files["timestamp.json"]
+    assert code_of(lambda: trusted.take_timestamp(known, now=NOW + 2 * DAY)) == "expired"
     first = Trusted.start(office.roots[0])
     assert code_of(lambda: fetch(first, files, now=NOW + 2 * DAY)) == "expired"
-    assert code_of(lambda: fetch(first, files, now=NOW + 400 * DAY)) == "expired"
+    assert code_of(lambda: first.take_timestamp(known, now=NOW + 2 * DAY)) == "expired"
+    taken = first.take_timestamp(known, now=NOW)
+    named = files["1.snapshot.json"]
+    assert code_of(lambda: taken.take_snapshot(named, now=NOW + 2 * DAY)) == "expired"
+
+
+def test_freeze_of_the_root_under_a_good_timestamp(factory: Trusted) -> None:
+    late = NOW + 400 * DAY
+    good = timestamp(1, MetaFile(1), expires=late + DAY)
+    assert code_of(lambda: factory.take_timestamp(good, now=late)) == "expired"
+    taken = factory.take_timestamp(good, now=NOW)
+    named = snapshot(1, {"targets.json": MetaFile(1)}, expires=late + DAY)
+    taken = taken.take_snapshot(named, now=NOW)
+    assert code_of(lambda: taken.has_targets(now=late)) == "expired"
 
 
 def test_freeze_of_snapshot_and_targets_under_a_good_timestamp(
@@ -316,6 +351,9 @@ def test_rollback_of_the_timestamp(office: Office) -> None:
     office.publish({"two": b"2"})
     trusted = up_to_date(office)
     assert code_of(lambda: trusted.take_timestamp(old, now=NOW)) == "rollback"
+    trusted = trusted.take_timestamp(timestamp(40, MetaFile(2)), now=NOW)
+    same_snapshot = timestamp(39, MetaFile(2))
+    assert code_of(lambda: trusted.take_timestamp(same_snapshot, now=NOW)) == "rollback"
     lower = timestamp(50, MetaFile(1))
     assert code_of(lambda: trusted.take_timestamp(lower, now=NOW)) == "rollback"
 
@@ -382,7 +420,9 @@ def test_endless_data(office: Office, role: str) -> None:
     files = {**office.published.files(), "2.root.json": office.add_root()}
     refresh = Refresh(Trusted.start(office.roots[0]), now=NOW)
     while (wanted := refresh.wanted()) is not None:
-        assert wanted.limit == MAX_SIZE[wanted.name.split(".")[-2]]
+        bound = MAX_SIZE[wanted.name.split(".")[-2]]
+        named = {"snapshot", "targets"} & set(wanted.name.split("."))  # with their length
+        assert wanted.limit == (len(files[wanted.name]) if named else bound)
         if role in wanted.name:
             junk = files[wanted.name].ljust(wanted.limit + 1)
             assert code_of(lambda d=junk: refresh.receive(d)) == "endless"  # type: ignore[misc]

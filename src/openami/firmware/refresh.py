@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Final
 from tuf.api.metadata import Root, Snapshot, Targets, Timestamp
 
 from openami.core.errors import LocalProtocolError, SecurityError
-from openami.firmware.metadata import MAX_SIZE
-from openami.firmware.trust import Trusted
+from openami.firmware.metadata import MAX_SIZE, check_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from tuf.api.metadata import MetaFile
+
+    from openami.firmware.trust import Trusted
 
 MAX_ROOTS: Final = 64
 """New roots in one refresh: keys that change every month for five years. The rest comes with the
@@ -36,21 +39,43 @@ class Step(Enum):
     FAILED = auto()
 
 
-# Of which role it is, and where the repository keeps it.
-_FILES: Final[Mapping[Step, tuple[str, Callable[[Trusted], str]]]] = {
-    Step.ROOT: (Root.type, lambda trusted: f"{trusted.root.signed.version + 1}.root.json"),
-    Step.TIMESTAMP: (Timestamp.type, lambda _: "timestamp.json"),
-    Step.SNAPSHOT: (Snapshot.type, Trusted.snapshot_file),
-    Step.TARGETS: (Targets.type, Trusted.targets_file),
-}
-
-
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """A file of the repository, and how many of its octets are read at most."""
 
     name: str
     limit: int
+
+
+def _root(trusted: Trusted) -> Wanted:
+    return Wanted(f"{trusted.root.signed.version + 1}.root.json", MAX_SIZE[Root.type])
+
+
+def _timestamp(_: Trusted) -> Wanted:
+    return Wanted("timestamp.json", MAX_SIZE[Timestamp.type])
+
+
+def _snapshot(trusted: Trusted) -> Wanted:
+    return _named(trusted, Snapshot.type, trusted.snapshot_meta())
+
+
+def _targets(trusted: Trusted) -> Wanted:
+    return _named(trusted, Targets.type, trusted.targets_meta())
+
+
+def _named(trusted: Trusted, role: str, meta: MetaFile) -> Wanted:
+    """Return a document that another one names: where it is (6.2), and how long (5.5.1, 5.6.1)."""
+    version = f"{meta.version}." if trusted.root.signed.consistent_snapshot else ""
+    most = MAX_SIZE[role]
+    return Wanted(f"{version}{role}.json", min(most, most if meta.length is None else meta.length))
+
+
+_WANTED: Final[Mapping[Step, Callable[[Trusted], Wanted]]] = {
+    Step.ROOT: _root,
+    Step.TIMESTAMP: _timestamp,
+    Step.SNAPSHOT: _snapshot,
+    Step.TARGETS: _targets,
+}
 
 
 class Refresh:
@@ -85,10 +110,8 @@ class Refresh:
 
     def wanted(self) -> Wanted | None:
         """Return the file to fetch next; None: there is nothing more to do."""
-        if self._step not in _FILES:
-            return None
-        role, name = _FILES[self._step]
-        return Wanted(name(self._trusted), MAX_SIZE[role])
+        wanted = _WANTED.get(self._step)
+        return None if wanted is None else wanted(self._trusted)
 
     def receive(self, data: bytes) -> None:
         """Take the file that is wanted.
@@ -97,8 +120,9 @@ class Refresh:
             SecurityError, DecodeError: it is refused, and the update is over.
             LocalProtocolError: none is wanted.
         """
-        self._now_wanted()
+        wanted = self._now_wanted()
         step, self._step = self._step, Step.FAILED
+        check_size(len(data), wanted.limit, wanted.name)
         self._take[step](data)
 
     def absent(self) -> None:

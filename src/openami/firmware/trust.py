@@ -36,7 +36,7 @@ from tuf.api.metadata import TargetFile as Listed
 from openami.core.clock import isoformat, utc
 from openami.core.errors import DecodeError, LocalProtocolError, SecurityError
 from openami.firmware.documents import SHA256
-from openami.firmware.metadata import MAX_SIZE, Document, check_size, is_signed, read
+from openami.firmware.metadata import Document, is_signed, read
 from openami.firmware.target import TargetFile
 from openami.wire.reader import Reader
 from openami.wire.writer import Writer
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", Root, Timestamp, Snapshot, Targets)
 
-SNAPSHOT_FILE: Final = "snapshot.json"
 TARGETS_FILE: Final = "targets.json"
 
 _STATE: Final = b"openami trust 1\n"
@@ -109,7 +108,7 @@ class Trusted:
                 _check_fresh(old, now)
                 return self
             was, is_now = old.signed.snapshot_meta, new.snapshot_meta
-            _check_not_older(SNAPSHOT_FILE, is_now.version, was.version)  # 5.4.3.2
+            _check_not_older("snapshot", is_now.version, was.version)  # 5.4.3.2
         _check_fresh(document, now)  # 5.4.4
         return replace(self, timestamp=document)
 
@@ -141,14 +140,13 @@ class Trusted:
         _check_fresh(document, now)  # 5.6.5
         return replace(self, targets=document)
 
-    def snapshot_file(self) -> str:
-        """Return where the repository keeps the snapshot that the timestamp names."""
-        meta = _there(self.timestamp, Timestamp).signed.snapshot_meta
-        return self._versioned(SNAPSHOT_FILE, meta)
+    def snapshot_meta(self) -> MetaFile:
+        """Return what the timestamp says of the snapshot."""
+        return _there(self.timestamp, Timestamp).signed.snapshot_meta
 
-    def targets_file(self) -> str:
-        """Return where the repository keeps the targets that the snapshot names."""
-        return self._versioned(TARGETS_FILE, _meta_of(_there(self.snapshot, Snapshot).signed))
+    def targets_meta(self) -> MetaFile:
+        """Return what the snapshot says of the targets."""
+        return _meta_of(_there(self.snapshot, Snapshot).signed)
 
     def has_snapshot(self, *, now: float) -> bool:
         """Tell whether the snapshot is here already that the timestamp names, and still holds.
@@ -156,8 +154,7 @@ class Trusted:
         Raises:
             SecurityError: it is here and has expired.
         """
-        meta = _there(self.timestamp, Timestamp).signed.snapshot_meta
-        return _is_here(self.snapshot, meta, now)
+        return _is_here(self.snapshot, self.snapshot_meta(), now)
 
     def has_targets(self, *, now: float) -> bool:
         """Tell the same of the targets that the snapshot names."""
@@ -239,16 +236,12 @@ class Trusted:
 
     def _named(self, data: bytes, role: type[S], meta: MetaFile) -> Document[S]:
         """Read a document that another one names, and check that it is the one (5.5.2, 5.6.2)."""
-        check_size(len(data), MAX_SIZE[role.type], role.type)
         _check_meta(data, meta, role.type)
         document = read(data, role)
         _check_signed(document, self.root.signed)  # 5.5.3, 5.6.3
         if document.signed.version != meta.version:  # 5.5.4, 5.6.4
             raise _refused("mixed", f"{role.type} is not of the version that names it")
         return document
-
-    def _versioned(self, name: str, meta: MetaFile) -> str:
-        return f"{meta.version}.{name}" if self.root.signed.consistent_snapshot else name  # 6.2
 
     def _current_snapshot(self, now: float) -> Document[Snapshot]:
         _check_fresh(self.root, now)
