@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import fields, replace
 from datetime import date
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -232,6 +233,14 @@ def test_an_error_says_where() -> None:
         manifest_codec.decode(changed(specification={**FILE, "url": "x"}))
     with pytest.raises(DecodeError, match=r"^the document: not as wanted: no field 'approved'"):
         manifest_codec.decode(changed(approved=True))
+
+
+def test_the_manifest_in_the_reference_is_whole() -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/releases.md").read_text(encoding="utf-8")
+    manifest = manifest_codec.decode(page.split("```json\n")[1].split("```")[0].encode())
+    assert missing(manifest) == ()
+    named = {f"firmware.manifest.missing.{code}" for code in [*codes(BARE), "reference"]}
+    assert all(f"`{code}`" in page for code in named)
 
 
 TOKENS: Final = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True)
