@@ -205,14 +205,14 @@ async def test_the_devices_of_a_group_that_differ_are_listed(run: Run, device: D
     await run("group", "set", "all", "--filter", "all")
     await run("want", "--group", "all", f"{WINDOW}=99", "--unchecked")
     lines, said = await run("group", "diff", "all")
-    assert said == "0 of 1 device differ, 1 are to be looked at, 0 have refused\n"
+    assert said == "0 of 1 device different, 1 to be looked at, 0 with refusals\n"
     assert rows(lines) == [["D1", WINDOW, "99", "group:all", "to", "be", "looked", "at"]]
     device.tree.watch("./AMI", AmiListener(lambda _: None))
     await device.run()
     enabled = "./SCHED/1/Enabled"  # another object: what was refused of this one stays so
     await run("want", "--device", "D1", f"{enabled}=true")
     lines, said = await run("group", "diff", "all")
-    assert said == "1 of 1 device differ, 0 are to be looked at, 1 have refused\n"
+    assert said == "1 of 1 device different, 0 to be looked at, 1 with refusals\n"
     refusal = "refused with 500: the value is 1 to 7"
     assert rows(lines)[0] == ["D1", WINDOW, "1", "99", "group:all", *refusal.split()]
     assert rows(lines)[1][-3:] == [enabled, "true", "device:D1"]

@@ -16,6 +16,7 @@ from openami.fleet.devices import Contact
 from openami.fleet.operators import Role
 from openami.fleet.ports import DeviceFilter
 from openami.headend.management.device_groups import group_scope
+from openami.headend.registry import Description
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +53,7 @@ async def test_groups_say_how_many_are_otherwise(
     assert 'href="/groups/north"' in page
     assert "“D” in serial, label or model" in page
     [figures] = re.findall(r'hx-get="(/fragments/groups/[^"]+)"', page)
-    assert "1 of 1 DCU differ" in (await browser.get(figures)).text
+    assert "1 of 1 DCU differs" in (await browser.get(figures)).text
 
     group = (await browser.get("/groups/north")).text
     assert "1 DCU:" in group
@@ -86,7 +87,7 @@ async def test_the_members_that_differ_are_named(
     assert 'hx-get="/fragments/groups/north/figures"' in group
     figures = (await browser.get("/fragments/groups/north/figures")).text
     assert 'href="/groups/north/differing"' in figures
-    assert "1 of 28 DCUs differ" in figures
+    assert "1 of 28 DCUs differs" in figures
     assert "27 to be looked at" in figures
     first = (await browser.get("/groups/north/differing")).text
     assert re.findall(r'class="name"><a href="/dcus/([^/]+)/tree"', first)[:2] == ["D1", "D2-00"]
@@ -110,6 +111,30 @@ async def test_the_members_that_differ_are_named(
     )
     assert "All of them are" in (await browser.get("/groups/new/differing")).text
     assert "27 DCUs as wanted" in (await browser.get("/fragments/groups/new/figures")).text
+
+
+async def test_dcus_are_found_by_what_a_group_would_find_them_by(
+    csrf: str, browser: httpx.AsyncClient, running: Running
+) -> None:
+    registry = running.services.registry
+    for number in range(60):
+        registry.enroll_dcu(f"E{number:02}", who="test")
+    registry.describe("dcu-E01", Description(region="north"), who="test")
+
+    async def found(query: str) -> list[str]:
+        page = (await browser.get(f"/dcus?{query}")).text
+        return re.findall(r'class="name"><a id="dcu-([^"]+)"', page)
+
+    assert await found("search=d1") == ["D1"]
+    assert await found("region=north&state=commissioned") == ["E01"]
+    assert await found("region=nowhere") == []
+    page = (await browser.get("/dcus?search=E&state=commissioned")).text
+    assert 'name="search" value="E"' in page
+    [following] = re.findall(r'href="(/dcus\?[^"]*after=[^"]+)"', page)
+    rest = (await browser.get(following.replace("&amp;", "&"))).text
+    assert len(re.findall(r'id="dcu-E', rest)) == 10
+    assert "No DCU matches" in (await browser.get("/dcus?search=nobody")).text
+    assert (await browser.get("/dcus?state=lost")).status_code == 400
 
 
 async def test_members_are_shown_with_their_differences(

@@ -10,6 +10,7 @@ from openami.fleet.devices import Contact, DeviceKind
 from openami.fleet.operators import Role
 from openami.fleet.ports import DeviceFilter
 from openami.web.console import values, views
+from openami.web.console.choosing import STATES, fields_in, filter_of
 from openami.web.console.waking import wake_state
 
 if TYPE_CHECKING:
@@ -93,10 +94,19 @@ class Pages:
         return await self._renderer.page("meter", context, caller=caller)
 
     async def dcus(self, request: Request, caller: Caller) -> Response:
+        which = filter_of({name: value.strip() for name, value in request.query_params.items()})
+        fields = fields_in(which)
         rows, following = await asyncio.to_thread(
-            views.dcu_rows, self._services, cursor_of(request)
+            views.dcu_rows, self._services, cursor_of(request), which
         )
-        context = {"dcus": rows, "next_url": next_url("/dcus", {}, following), "here": "dcus"}
+        context = {
+            "dcus": rows,
+            "next_url": next_url("/dcus", fields, following),
+            "fields": fields,
+            "sought": any(fields.values()),
+            "states": STATES,
+            "here": "dcus",
+        }
         return await self._renderer.page("dcus", context, caller=caller)
 
     async def dcu(self, request: Request, caller: Caller) -> Response:

@@ -23,6 +23,7 @@ S = TypeVar("S", bound=Enum)
 
 PAGE: Final = 50
 FIRST_CONFLICTS: Final = 5  # of a line: more have one cause
+DCUS: Final = DeviceFilter(kind=DeviceKind.DCU)
 FIRST_DCUS: Final = 10  # of the overview: the rest has a page of its own
 
 # label and tone of what the DCU last said of a meter
@@ -185,10 +186,9 @@ def overview(services: Services) -> dict[str, Any]:
 
 
 def dcu_rows(
-    services: Services, after: str | None, *, limit: int = PAGE
+    services: Services, after: str | None, which: DeviceFilter = DCUS, *, limit: int = PAGE
 ) -> tuple[list[DcuRow], str | None]:
-    """Return a page of DCUs and the cursor of the next."""
-    which = DeviceFilter(kind=DeviceKind.DCU)
+    """Return a page of the DCUs that a filter finds, and the cursor of the next."""
     page = services.registry.devices(which, after=after, limit=limit)
     return [_dcu_row(services, device) for device in page.items], page.next
 
