@@ -111,8 +111,8 @@ _GENERIC = Meta(
 )
 
 MESSAGES: dict[str, Message] = {
-    "empty": server(),
-    "not-final": server(final=False),
+    "answer": server(HEADER_OK),
+    "not-final": server(HEADER_OK, final=False),
     "package-1-server-initiated": client(Alert(2, AlertCode.SERVER_INITIATED), DEV_INFO),
     "package-1-client-initiated": client(Alert(2, AlertCode.CLIENT_INITIATED), DEV_INFO),
     "package-1-basic": client(
@@ -129,12 +129,13 @@ MESSAGES: dict[str, Message] = {
         meta=Meta(max_msg_size=16384, max_obj_size=1_000_000),
     ),
     "header-whole": server(
+        HEADER_OK,
         resp_uri="https://dm.example.org/dm?s=1&t=2",
         no_resp=True,
         cred=Cred(Meta(), "x"),
         meta=Meta(emi=("a", "b"), version="1.2"),
     ),
-    "header-other-versions": server(ver_dtd="1.1", ver_proto="DM/1.1"),
+    "header-other-versions": server(HEADER_OK, ver_dtd="1.1", ver_proto="DM/1.1"),
     "challenge-md5": server(
         done(1, 0, "SyncHdr", Status.AUTHENTICATED, chal=Chal(Meta("b64", "syncml:auth-md5", next_nonce=b"Nonce")))
     ),

@@ -78,8 +78,8 @@ def _properties(path: Path, node: Node, parts: frozenset[str]) -> tuple[Element,
 
 
 def _told_type(_path: Path, node: Node) -> tuple[Element, ...]:
-    kind = "DDFName" if node.interior else "MIME"
-    return (_element(kind, node.type),) if node.type else ()
+    # It is told although it may be empty (clause 9.4.2.7: DDFName of an interior node).
+    return (_element("DDFName" if node.interior else "MIME", node.type),)
 
 
 _TOLD: Final[Mapping[Property, Callable[[Path, Node], tuple[Element, ...] | str]]] = (
