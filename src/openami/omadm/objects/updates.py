@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
-from typing import Final
+from typing import Final, TypeVar
 
+from openami.core.errors import DecodeError
+
+Result = TypeVar("Result", bound=IntEnum)
 FUMO_URN: Final = "urn:oma:mo:oma-fumo:1.0"
 SCOMO_URN: Final = "urn:oma:mo:oma-scomo:1.0"
 SCOMO_COMPLETE: Final = "urn:oma:at:scomo:1.0:OperationComplete"
@@ -36,7 +39,7 @@ class FumoState(IntEnum):
 
 
 class FumoResult(IntEnum):
-    """How an operation ended (OMA-TS-DM-FUMO 1.0, clause 7)."""
+    """How an operation ended (OMA-TS-DM-FUMO 1.0, clause 7); makers have numbers of their own."""
 
     OK = 200
     CLIENT_ERROR = 400
@@ -59,7 +62,7 @@ class FumoResult(IntEnum):
 
 
 class ScomoStatus(IntEnum):
-    """A package's Status while it is fetched and installed."""
+    """The Status of a package below Download, while it is fetched and installed."""
 
     IDLE = 10
     DOWNLOAD_FAILED = 20
@@ -70,15 +73,45 @@ class ScomoStatus(IntEnum):
     FAILED = 70
 
 
+class ScomoDeliveredState(IntEnum):
+    """The State of a package below Inventory/Delivered."""
+
+    DELIVERED = 10
+    INSTALLED = 20
+
+
+class ScomoDeliveredStatus(IntEnum):
+    """The Status of a package below Inventory/Delivered, while it is installed or removed."""
+
+    IDLE = 10
+    REMOVE_FAILED = 20
+    REMOVING = 30
+    INSTALLING = 40
+    FAILED_WITH_DATA = 50
+    FAILED = 60
+
+
 class ScomoState(IntEnum):
-    """A component's State."""
+    """The State of a component below Inventory/Deployed."""
 
     INACTIVE = 10
     ACTIVE = 20
 
 
+class ScomoDeployedStatus(IntEnum):
+    """The Status of a component below Inventory/Deployed, while an operation changes it."""
+
+    IDLE = 10
+    REMOVE_FAILED = 20
+    REMOVING = 30
+    ACTIVATE_FAILED = 40
+    ACTIVATING = 50
+    DEACTIVATE_FAILED = 60
+    DEACTIVATING = 70
+
+
 class ScomoResult(IntEnum):
-    """How an operation ended (OMA-TS-DM-SCOMO 1.0)."""
+    """How an operation ended (OMA-TS-DM-SCOMO 1.0); makers have numbers of their own."""
 
     OK = 1200
     CLIENT_ERROR = 1400
@@ -97,3 +130,35 @@ class ScomoResult(IntEnum):
     WRONG_ENVIRONMENT = 1413
     SERVER_ERROR = 1500
     SERVER_UNAVAILABLE = 1501
+
+
+# What the standards leave to makers: ways to succeed, to fail here, and to fail at the server.
+_FUMO_OWN: Final = (range(250, 300), range(450, 500), range(550, 600))
+_SCOMO_OWN: Final = (range(1250, 1300), range(1450, 1500), range(1550, 1600))
+
+
+def fumo_result(number: int) -> FumoResult | int:
+    """Return a result of FUMO: one of the standard, or a maker's own as its number.
+
+    Raises:
+        DecodeError: the standard has no such result, nor leaves it to makers.
+    """
+    return _result(FumoResult, _FUMO_OWN, number)
+
+
+def scomo_result(number: int) -> ScomoResult | int:
+    """Return a result of SCOMO: one of the standard, or a maker's own as its number.
+
+    Raises:
+        DecodeError: the standard has no such result, nor leaves it to makers.
+    """
+    return _result(ScomoResult, _SCOMO_OWN, number)
+
+
+def _result(kind: type[Result], own: tuple[range, ...], number: int) -> Result | int:
+    if any(number in numbers for numbers in own):
+        return number
+    try:
+        return kind(number)
+    except ValueError:
+        raise DecodeError(f"{number} is no result of an operation") from None
