@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 NAME = "./DMAcc/1/Name"
 BOMB = b'<!DOCTYPE a [<!ENTITY b "bbbb"><!ENTITY c "&b;&b;">]><SyncML>&c;</SyncML>'
+# WBXML 1.2, public identifier 1201, UTF-8, no string table; a SyncML in a SyncML in a SyncML …
+DEEP = bytes.fromhex("02 A401 6A 00") + b"\x6d" * 10_000
 HOUR = 3600.0
 
 
@@ -124,6 +126,7 @@ def too_many(device: Device) -> bytes:
 BROKEN: dict[str, tuple[Callable[[Device], bytes], MediaType, int, str]] = {
     "BOMB": (lambda _: BOMB, MediaType.XML, 422, "omadm.doctype"),
     "DEEP": (lambda _: b"<a>" * 10_000, MediaType.XML, 413, "omadm.too-deep"),
+    "DEEP-WBXML": (lambda _: DEEP, MediaType.WBXML, 413, "omadm.too-deep"),
     "MANY": (too_many, MediaType.WBXML, 413, "omadm.too-many"),
     "LARGE": (lambda _: b"x" * 65_537, MediaType.XML, 413, "request.too-large"),
 }
