@@ -138,3 +138,27 @@ def test_an_empty_device_boots_nothing(layout: Layout) -> None:
         boot(layout, target())
     assert caught.value.code == "firmware.none"
     assert "both are empty" in caught.value.message
+
+
+def test_the_last_resort_is_never_erased(layout: Layout) -> None:
+    """A tried image stays as long as nothing else verifies, and may still confirm."""
+    put(layout, 0, make_image("1.0.0")[:-9], confirmed=True)
+    new = put(layout, 1, make_image("2.0.0"))
+    assert not boot(layout, target()).rescued
+    for _ in range(2):
+        booted = boot(layout, target())
+        assert (booted.slot, booted.on_trial, booted.rescued) == (1, True, True)
+        assert told(booted)[-1] == ("rescued", 1, "2.0.0", None)
+        assert told(booted)[0] == ("refused", 0, "1.0.0", "firmware.signature")
+    assert new.state() is SlotState.TRIED
+    assert not confirm(layout, booted).on_trial
+
+
+def test_an_activation_that_was_torn_is_done_again(layout: Layout) -> None:
+    put(layout, 0, make_image("1.0.0"), confirmed=True)
+    new = put(layout, 1, make_image("2.0.0"))
+    new.erase_trailer()
+    new.area.write(new.area.size - 8, b"\x2c\xb6\x79\x80torn")
+    assert boot(layout, target()).slot == 0
+    new.set_pending()
+    assert boot(layout, target()).slot == 1

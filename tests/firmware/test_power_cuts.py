@@ -28,6 +28,9 @@ from openami.firmware.version import Version
 if TYPE_CHECKING:
     from openami.firmware.boot import Booted
 
+# A line is trodden a hundred thousand times here, and once in the other tests: enough to be seen.
+pytestmark = pytest.mark.no_cover
+
 WIDE: Final = Geometry(size=16 * 192, erase_block=192, write_unit=32)
 BLOCK: Final = 96  # straddles the blocks of the flash
 SLOT: Final = 3 * 192

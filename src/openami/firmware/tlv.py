@@ -37,13 +37,11 @@ class Tlv:
 
 
 def encode_area(magic: int, entries: tuple[Tlv, ...]) -> bytes:
-    """Return an area with its head; nothing at all for no entries.
+    """Return an area with its head.
 
     Raises:
         ValueError: the entries are longer than an area can be.
     """
-    if not entries:
-        return b""
     body = b"".join(_PAIR.pack(entry.type, len(entry.value)) + entry.value for entry in entries)
     if HEAD + len(body) > MAX_AREA:
         raise ValueError("more entries than a TLV area holds")

@@ -261,10 +261,10 @@ class Transfer:
             return
         self._begun, self._present = begun, bytearray(begun.blocks)
         for kind, number in self._journal.read(lambda number: self._content(begun, number)):
-            if kind is Entry.BLOCK:
-                self._present[number] = True
-            else:
+            if kind is not Entry.BLOCK:
                 self._verdict = kind
+            elif number < self.blocks:
+                self._present[number] = True
 
     def _content(self, begun: Begun, number: int) -> bytes:
         """Return what the slot holds of a block; nothing for a number that is no block's."""
