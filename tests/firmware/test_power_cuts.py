@@ -134,7 +134,7 @@ class Life:
         story, transfer = self.story, Transfer(self.layout, booted, block_size=BLOCK)
         if story.withdraws:
             transfer.discard()
-        elif story.image and booted.image.version < Version.parse(story.version):
+        elif story.image and booted.version < Version.parse(story.version):
             return self.install(transfer)
         return True
 
@@ -189,9 +189,9 @@ def lived(story: Story, data: bytes, geometry: Geometry) -> list[bytes]:
 def at_end(life: Life, booted: Booted) -> None:
     again = boot(life.layout, target())
     assert (again.slot, again.on_trial) == (booted.slot, False)
-    assert str(again.image.version) in life.story.ends
+    assert str(again.version) in life.story.ends
     assert Transfer(life.layout, again, block_size=BLOCK).state in life.story.states
-    assert life.counter() == again.image.counter
+    assert life.counter() == again.counter
     other = Slot(life.layout.slots[1 - again.slot])
     assert other.state() in {SlotState.EMPTY, SlotState.CONFIRMED}
 

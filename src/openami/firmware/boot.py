@@ -25,7 +25,6 @@ from openami.firmware.version import Version
 
 if TYPE_CHECKING:
     from openami.firmware.flash import Layout
-    from openami.firmware.image import Image
     from openami.firmware.verify import Target
 
 NOT_NEWER: Final = "firmware.version"
@@ -57,12 +56,14 @@ class Event:
 class Booted:
     """What runs.
 
-    ``on_trial``: it has to confirm before the next boot. ``rescued``: there is nothing to go back
-    to.
+    ``digest`` is the hash that the image was checked by. ``on_trial``: it has to confirm before
+    the next boot. ``rescued``: there is nothing to go back to.
     """
 
     slot: int
-    image: Image
+    version: Version
+    counter: int
+    digest: bytes = field(repr=False)
     on_trial: bool
     rescued: bool
     events: tuple[Event, ...]
@@ -118,7 +119,9 @@ def boot(layout: Layout, target: Target) -> Booted:
                 events.append(candidate.event(BootEvent.RESCUED))
         return Booted(
             candidate.number,
-            image,
+            image.version,
+            image.counter or 0,
+            image.digest,
             on_trial=candidate.state is not SlotState.CONFIRMED,
             rescued=candidate.state is SlotState.TRIED,
             events=tuple(events),
@@ -138,8 +141,8 @@ def confirm(layout: Layout, booted: Booted) -> Booted:
         return replace(booted, events=())
     Slot(layout.slots[booted.slot]).set_confirmed()
     # Cut here, the next boot raises it.
-    SecurityCounter(layout.counter).raise_to(booted.image.counter or 0)
-    event = Event(BootEvent.CONFIRMED, booted.slot, booted.image.version)
+    SecurityCounter(layout.counter).raise_to(booted.counter)
+    event = Event(BootEvent.CONFIRMED, booted.slot, booted.version)
     return replace(booted, on_trial=False, rescued=False, events=(event,))
 
 

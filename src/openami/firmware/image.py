@@ -84,13 +84,17 @@ class Image:
     flags: int
     load_address: int
     header_size: int
-    payload: bytes = field(repr=False)
+    payload_size: int
     others: tuple[Tlv, ...]
     digest: bytes = field(repr=False)
     key_id: bytes = field(repr=False)
     signature: bytes = field(repr=False)
     signed: bytes = field(repr=False)
     size: int
+
+    @property
+    def payload(self) -> bytes:
+        return self.signed[self.header_size :][: self.payload_size]
 
     @classmethod
     def decode(cls, data: bytes, *, padded: bool = False) -> Self:
@@ -126,7 +130,7 @@ class Image:
             flags=header.flags,
             load_address=header.load_address,
             header_size=header.size,
-            payload=data[header.size : end],
+            payload_size=header.payload,
             others=tuple(entry for entry in protected if entry.type not in _READ),
             digest=seal.digest,
             key_id=seal.key_id,

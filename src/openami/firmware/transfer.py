@@ -225,7 +225,7 @@ class Transfer:
         return self._begun
 
     def _check_step(self, image: Image) -> None:
-        running = self._booted.image.version
+        running = self._booted.version
         for wanted in image.dependencies:
             if wanted.image == 0:
                 check_dependency(wanted, running)
