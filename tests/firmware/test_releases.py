@@ -6,12 +6,12 @@ import hashlib
 import json
 from dataclasses import replace
 from datetime import date
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from openami.core.errors import ConflictError
-from openami.firmware import manifest_codec, sbom
+from openami.firmware import manifest_codec
 from openami.firmware.fits import Installed, why_not
 from openami.firmware.manifest import (
     Attachment,
@@ -33,7 +33,6 @@ from openami.firmware.releases import (
     ReleaseState,
     StopCampaigns,
     approve,
-    check,
     counter_floor,
     let_out,
     refuse,
@@ -176,68 +175,6 @@ def test_no_counter_below_one_that_was_let_out() -> None:
     assert code_of(lambda: let_out(approved(), floor=floor, who="a", now=4.0)) == "counter"
     same = approved(replace(MANIFEST, counter=6))
     assert let_out(same, floor=floor, who="a", now=4.0).state is ReleaseState.RELEASED
-
-
-# What the checks find
-
-
-def codes(manifest: Manifest, files: dict[str, bytes], *others: Release) -> list[str]:
-    return [one.code for one in check(manifest, files, others)]
-
-
-def test_nothing_is_found_in_a_good_release() -> None:
-    assert check(MANIFEST, FILES, ()) == ()
-    earlier = released(replace(MANIFEST, version=Version(1, 3, 0)))
-    again = refuse(uploaded(), who="b", now=2.0, why="no")
-    assert check(MANIFEST, FILES, (earlier, again)) == ()
-
-
-def test_every_reason_is_named_at_once() -> None:
-    bad = replace(MANIFEST, changes=(), problems=None)
-    files = {"a.img": b"imago", "a.cdx.json": b"{}", "virus.exe": b""}
-    other = released(replace(MANIFEST, counter=6))
-    assert codes(bad, files, other) == [
-        "firmware.manifest.missing.changes",
-        "firmware.manifest.missing.problems",
-        "firmware.release.file-differs",
-        "firmware.release.file-missing",
-        "firmware.release.file-differs",
-        "firmware.release.file-unknown",
-        "firmware.release.sbom",
-        "firmware.release.counter",
-        "firmware.release.version",
-    ]
-    nothing = replace(MANIFEST, sbom=None)
-    assert codes(nothing, {}) == [
-        "firmware.manifest.missing.sbom",
-        "firmware.release.file-missing",
-        "firmware.release.file-missing",
-    ]
-
-
-def bom(**fields: Any) -> bytes:
-    return json.dumps({**json.loads(BOM), **fields}).encode()
-
-
-@pytest.mark.parametrize(
-    ("data", "problem"),
-    [
-        (BOM, None),
-        (bom(components=[], metadata={"component": {"name": "a"}}, score=7.5), None),
-        (bom(components=[]), "it names no component"),
-        (bom(components=[], metadata="a"), "it names no component"),
-        (bom(specVersion="1.3"), "CycloneDX of another version than 1.4, 1.5, 1.6, 1.7"),
-        (bom(specVersion=[]), "CycloneDX of another version than 1.4, 1.5, 1.6, 1.7"),
-        (bom(bomFormat="SPDX"), "not CycloneDX"),
-        (b"[]", "not CycloneDX"),
-        (b"<bom/>", "not JSON"),
-        (b"\xff", "not JSON"),
-        (b"[" * 100_000, "not JSON"),
-        (BOM.ljust(sbom.MAX_SIZE + 1), f"more than {sbom.MAX_SIZE} octets"),
-    ],
-)
-def test_a_bill_of_materials_is_one(data: bytes, problem: str | None) -> None:
-    assert sbom.problem(data) == problem
 
 
 # Whether it is for a device

@@ -98,6 +98,13 @@ def test_a_role_that_nobody_could_fill_is_not_made(role: str, keys: RoleKeys) ->
     assert caught.value.code == "config.firmware-roles"
 
 
+def test_a_keeper_has_a_key_on_p256() -> None:
+    other = ec.derive_private_key(5, ec.SECP384R1()).public_key()
+    with pytest.raises(ConfigError) as caught:
+        draft_root({**Office().roles(), "targets": RoleKeys((other,))}, version=1, expires=NOW)
+    assert caught.value.code == "config.firmware-key"
+
+
 def test_the_timestamp_is_signed_anew_and_the_snapshot_at_half_its_life() -> None:
     office = Office()
     first = office.publish()

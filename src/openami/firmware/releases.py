@@ -17,15 +17,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import ConflictError
-from openami.firmware import manifest_codec, sbom
+from openami.firmware import manifest_codec
 from openami.firmware.documents import check_text
-from openami.firmware.manifest import Finding, missing
 from openami.firmware.packages import PackageId
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from openami.firmware.manifest import Manifest
+    from openami.firmware.manifest import Finding, Manifest
 
 MAX_REASON: Final = 500  # characters: some lines on a page, and one row of the audit log
 
@@ -155,7 +154,7 @@ def let_out(release: Release, *, floor: int, who: str, now: float, why: str = ""
     """
     moved = _move(release, Act.RELEASE, who, now, why)
     if release.counter < floor:
-        raise ConflictError(_too_low(release.counter, floor), code="firmware.release.counter")
+        raise ConflictError(too_low(release.counter, floor), code="firmware.release.counter")
     return moved
 
 
@@ -183,59 +182,6 @@ def counter_floor(releases: Iterable[Release], product: PackageId) -> int:
         if release.state in out and (release.id.kind, release.id.name) == _product(product)
     )
     return max(counters, default=0)
-
-
-def check(
-    manifest: Manifest, files: Mapping[str, bytes], others: Iterable[Release]
-) -> tuple[Finding, ...]:
-    """Return every reason against a release that was taken in; empty: it may be verified.
-
-    Args:
-        manifest: the release's.
-        files: what came with it, by name.
-        others: the releases that there are of the product, but for this one.
-    """
-    others = tuple(others)
-    id_ = PackageId.of(manifest)
-    return (
-        *missing(manifest),
-        *_file_findings(manifest, files),
-        *_sbom_findings(manifest, files),
-        *_counter_findings(manifest, counter_floor(others, id_)),
-        *_version_findings(id_, others),
-    )
-
-
-def _file_findings(manifest: Manifest, files: Mapping[str, bytes]) -> Iterable[Finding]:
-    for attachment in manifest.attachments:
-        data = files.get(attachment.name)
-        if data is None:
-            yield Finding("firmware.release.file-missing", f"{attachment.name} did not come")
-        elif not attachment.matches(data):
-            text = f"{attachment.name} is not the file that the manifest names"
-            yield Finding("firmware.release.file-differs", text)
-    named = {attachment.name for attachment in manifest.attachments}
-    for name in sorted(set(files) - named):
-        yield Finding("firmware.release.file-unknown", f"the manifest does not name {name[:80]}")
-
-
-def _sbom_findings(manifest: Manifest, files: Mapping[str, bytes]) -> Iterable[Finding]:
-    if manifest.sbom is None or manifest.sbom.name not in files:
-        return
-    problem = sbom.problem(files[manifest.sbom.name])
-    if problem is not None:
-        yield Finding("firmware.release.sbom", f"{manifest.sbom.name}: {problem}")
-
-
-def _counter_findings(manifest: Manifest, floor: int) -> Iterable[Finding]:
-    if manifest.counter < floor:
-        yield Finding("firmware.release.counter", _too_low(manifest.counter, floor))
-
-
-def _version_findings(id_: PackageId, others: Iterable[Release]) -> Iterable[Finding]:
-    taken = (one for one in others if one.id == id_ and one.state is not ReleaseState.REFUSED)
-    if any(taken):
-        yield Finding("firmware.release.version", f"there is a release {id_} already")
 
 
 def _move(
@@ -269,7 +215,8 @@ def _reason(act: Act, why: str) -> str:
         ) from None
 
 
-def _too_low(counter: int, floor: int) -> str:
+def too_low(counter: int, floor: int) -> str:
+    """Return the words for a counter that goes back."""
     return f"release counter {counter}; {floor} was let out before"
 
 

@@ -126,9 +126,13 @@ def draft_root(roles: Mapping[str, RoleKeys], *, version: int, expires: float) -
         expires: seconds since 1970-01-01T00:00:00Z.
 
     Raises:
-        ConfigError: a role is missing, or has fewer keys than its threshold.
+        ConfigError: a role is missing, or has fewer keys than its threshold, or one on another
+            curve than P-256.
     """
-    keys = {name: [key_of(public) for public in role.keys] for name, role in roles.items()}
+    keys = {
+        name: [key_of(ImageKey(public).public) for public in role.keys]
+        for name, role in roles.items()
+    }
     for name, role in roles.items():
         if not 1 <= role.threshold <= len({key.keyid for key in keys[name]}):
             raise _unusable(f"the role {name} can not have {role.threshold} signatures")
