@@ -56,7 +56,7 @@ def parse(data: bytes, *, most: int, code: str) -> Fields:
     except RecursionError:
         raise DecodeError("objects within objects, too deep", code=code) from None
     except ValueError as error:
-        raise DecodeError(f"not JSON: {error}", code=code) from None
+        raise DecodeError(f"not JSON: {str(error)[:200]!a}", code=code) from None
     return Fields(value, code=code)
 
 
@@ -148,7 +148,7 @@ class Fields:
         try:
             return check(value)
         except ValueError as error:
-            raise self.error(name, str(error)[:200]) from None
+            raise self.error(name, ascii(str(error)[:200])[1:-1]) from None
 
     def whole(self, name: str, *, least: int = 0, most: int = MOST_WHOLE) -> int:
         """Return a whole number from ``least`` to ``most``."""
@@ -175,4 +175,4 @@ class Fields:
     def finish(self) -> None:
         """Refuse what nobody took: a schema of a later version has another number."""
         if self._left:
-            raise self.error("", f"no field {min(self._left)[:80]!r}")
+            raise self.error("", f"no field {min(self._left)[:80]!a}")

@@ -58,7 +58,7 @@ def _file_findings(manifest: Manifest, files: Mapping[str, bytes]) -> Iterator[F
             yield Finding("firmware.release.file-differs", text)
     named = {attachment.name for attachment in manifest.attachments}
     for name in sorted(set(files) - named):
-        yield Finding("firmware.release.file-unknown", f"the manifest does not name {name[:80]}")
+        yield Finding("firmware.release.file-unknown", f"the manifest does not name {name[:80]!a}")
 
 
 def _sbom_findings(manifest: Manifest, files: Mapping[str, bytes]) -> Iterator[Finding]:

@@ -159,7 +159,7 @@ def _identity(key: Key) -> bytes:
 
 
 def _not_metadata(error: RepositoryError, what: str) -> DecodeError:
-    reason = str(error.__cause__ or error)[:200]
+    reason = ascii(str(error.__cause__ or error)[:200])  # it may quote the document
     return DecodeError(f"{what} is not TUF metadata: {reason}", code="firmware.trust.malformed")
 
 

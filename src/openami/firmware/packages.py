@@ -232,4 +232,4 @@ def _package(id_: PackageId, placed: list[tuple[Place, TargetFile]]) -> Package 
 
 
 def _not_a_place(path: str) -> DecodeError:
-    return DecodeError(f"not a file of a package: {path[:80]!r}", code="firmware.package.path")
+    return DecodeError(f"not a file of a package: {path[:80]!a}", code="firmware.package.path")

@@ -50,7 +50,7 @@ class Receiving:
             SecurityError: they are too many (``firmware.trust.endless``).
         """
         self._size += len(data)
-        check_size(self._size, self._target.size, self._target.path)
+        check_size(self._size, self._target.size, ascii(self._target.path[:200]))
         self._digest.update(data)
 
     def finish(self) -> None:
@@ -62,6 +62,6 @@ class Receiving:
         target = self._target
         if (self._size, self._digest.hexdigest()) != (target.size, target.sha256):
             raise SecurityError(
-                f"{target.path} is not the file that targets names",
+                f"{target.path[:200]!a} is not the file that targets names",
                 code="firmware.trust.payload",
             )

@@ -179,7 +179,7 @@ class Trusted:
         found = self._current_targets(now).targets.get(path)
         target = found and _target(found)
         if not target:
-            raise _refused("target", f"targets does not name {path[:200]}")
+            raise _refused("target", f"targets does not name {path[:200]!a}")
         return target
 
     def encode(self) -> bytes:
@@ -288,8 +288,8 @@ def _check_not_older(what: str, version: int, seen: int) -> None:
 def _check_none_older(old: Snapshot, new: Snapshot) -> None:
     for name, meta in old.meta.items():
         if name not in new.meta:
-            raise _refused("rollback", f"{name[:80]} is not in the snapshot any more")
-        _check_not_older(name[:80], new.meta[name].version, meta.version)
+            raise _refused("rollback", f"{name[:80]!a} is not in the snapshot any more")
+        _check_not_older(ascii(name[:80]), new.meta[name].version, meta.version)
 
 
 def _check_meta(data: bytes, meta: MetaFile, what: str) -> None:
