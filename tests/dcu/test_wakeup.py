@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 from tests.support.dcu_managed import bootstrap
 
+from openami.dcu import wakeup
 from openami.dcu.device import server_of, take_bootstrap
 from openami.dcu.threads import WorkThread
 from openami.dcu.wakeup import BURST, BURST_ALL, PEERS_MOST, RATE, Throttles, Wakeup
@@ -145,6 +146,27 @@ async def test_of_two_that_come_at_once_one_is_a_replay(
         assert sorted(await asyncio.gather(*both)) == [202, 403]
     assert [one.notification.session_id for one in ear.woken] == [7]
     assert seen() == {7}
+
+
+async def test_those_that_wait_for_the_disk_are_bounded(
+    ear: Listening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wakeup, "WAITING_MOST", 2)
+    saw, go = ear.memory.saw, threading.Event()
+
+    def slowly(session: int) -> None:
+        assert go.wait(60)
+        saw(session)
+
+    monkeypatch.setattr(ear.memory, "saw", slowly)
+    takes = [
+        asyncio.ensure_future(ear.wakeup.take(ear.notification(n), peer=HEAD_END)) for n in (1, 2)
+    ]
+    await asyncio.sleep(0)
+    assert await ear.wakeup.take(ear.notification(3), peer=HEAD_END) == 503
+    go.set()
+    assert await asyncio.gather(*takes) == [202, 202]
+    assert await ear.wakeup.take(ear.notification(3), peer=HEAD_END) == 202
 
 
 async def test_another_server_s_name_wakes_nobody(ear: Listening) -> None:

@@ -1,8 +1,8 @@
 """How management waits for the disk, and collection does not.
 
 Management commits little and often, and on slow flash a commit takes a while. So it works on
-threads of its own, one thing after another on each. What reads may do so anywhere: a root of the
-tree never changes, and a file's lock is held for as long as its commit takes.
+threads of its own, one thing after another on each. The tree may be read anywhere, since a root of
+it never changes; a file only there, since who reads it waits while a commit has its lock.
 """
 
 from __future__ import annotations

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from openami.core.errors import DecodeError, SecurityError, StoreError
+from openami.core.errors import DecodeError, OpenAmiError, SecurityError, StoreError
 from openami.omadm.notification import CONTENT_TYPE, MAX_OCTETS, verify
 from openami.transport.web import HttpLimits, HttpServer, serve
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from openami.dcu.device import ServerAccount
     from openami.dcu.threads import WorkThread
@@ -49,8 +49,15 @@ PEERS_MOST: Final = 256
 """Peers that are told apart; the one that was silent for longest makes room, with a full burst."""
 WHOLE_S: Final = 10.0
 """Seconds for the body of a request, however its octets trickle in."""
+WAITING_MOST: Final = 64
+"""Notifications that wait for the disk, also of who has hung up meanwhile: a server sends one."""
 LOG_EVERY_S: Final = 1.0
 """Refusals are logged this often at most, with the number of those between."""
+_STATUS: Final[Mapping[type[OpenAmiError], int]] = {
+    DecodeError: 400,
+    SecurityError: 403,
+    StoreError: 503,
+}
 
 log = structlog.get_logger("dcu.wake")
 
@@ -126,6 +133,7 @@ class Wakeup:
         self._tick = tick
         self._thread = thread
         self._throttles = Throttles(tick)
+        self._waiting = 0
         self._logged = float("-inf")
         self._unlogged = 0
 
@@ -133,14 +141,16 @@ class Wakeup:
         """Return the HTTP status for a notification from ``peer``."""
         if not self._throttles.take(peer):
             return self._refuse(429, "wake.flood", "too many", peer)
+        if self._waiting >= WAITING_MOST:
+            return self._refuse(503, "wake.busy", "too many wait for the disk", peer)
+        self._waiting += 1
         try:
             verified = await self._thread.do(self._remembered, octets)
-        except DecodeError as error:
-            return self._refuse(400, error.code, error.message, peer)
-        except SecurityError as error:
-            return self._refuse(403, error.code, error.message, peer)
-        except StoreError as error:
-            return self._refuse(503, error.code, error.message, peer)
+        except tuple(_STATUS) as error:
+            status = next(_STATUS[kind] for kind in type(error).mro() if kind in _STATUS)
+            return self._refuse(status, error.code, error.message, peer)
+        finally:
+            self._waiting -= 1
         if verified is None:
             return self._refuse(503, "wake.no-account", "there is no server yet", peer)
         log.info("woken", session=verified.notification.session, peer=peer)
