@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pytest
 import structlog
 from tests.support.dm_planned import UID, Plant, add_devices
+from tests.support.dossiers import saw
 
 from openami.core.errors import StoreError
 from openami.fleet.desired import Group, Scope, ScopeKind, Setting
 from openami.fleet.devices import DeviceKind
 from openami.fleet.ports import DeviceFilter
 from openami.fleet.tasks import Command, ManagementJob, TaskKind, TaskState
-from openami.headend.management import planner
+from openami.headend.management import turns
 from openami.headend.management.answers import found_nodes
 from openami.headend.metrics import Metrics
 from openami.omadm.codes import AlertCode
@@ -23,9 +26,11 @@ from openami.omadm.session.events import NO_ANSWER, OrderDone
 from openami.store.relational import RelationalStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from openami.fleet.desired import KnownNode
+    from openami.fleet.dossiers import Dossier, Dossiers, Reader
     from openami.fleet.tasks import Task
     from openami.omadm.objects.ami import AmiConfig
     from openami.omadm.session.events import Order
@@ -526,9 +531,9 @@ def test_what_never_went_out_waits_though_the_session_broke_off(plant: Plant) ->
 def test_a_push_that_never_went_out_raises_no_doubt(plant: Plant) -> None:
     plant.session()
     want(plant, number(WINDOW, 3))
-    [order] = plant.planner.plan(UID, now=plant.now)
+    [order] = plant.plan()
     never = OrderDone(order.id, 0, sent=False)
-    assert plant.planner.done(UID, [never], session=1, now=plant.now) == ()
+    assert plant.done([never]) == ()
     assert plant.store.trees.known_at(UID) is not None
     plant.session()
     assert plant.tree.text(WINDOW) == "3"
@@ -551,38 +556,38 @@ def told(orders: Sequence[Order], status: int, *items: Item) -> list[OrderDone]:
 
 
 def test_a_tree_that_can_not_be_read_is_not_asked_for_for_ever(plant: Plant) -> None:
-    orders = plant.planner.plan(UID, now=plant.now)
+    orders = plant.plan()
     kind = "application/vnd.syncml.dmtnds+wbxml"
     rubbish = Item(source=Location("./AMI"), meta=Meta(format="bin", type=kind), data=b"rubbish")
-    assert plant.planner.done(UID, told(orders, 200, rubbish), session=1, now=plant.now) == ()
+    assert plant.done(told(orders, 200, rubbish)) == ()
     assert plant.store.trees.known(UID) == {}
     assert plant.store.trees.known_at(UID) == plant.now
 
 
 def test_a_device_without_our_objects_is_known_to_have_none(plant: Plant) -> None:
-    orders = plant.planner.plan(UID, now=plant.now)
-    assert plant.planner.done(UID, told(orders, 404), session=1, now=plant.now) == ()
+    orders = plant.plan()
+    assert plant.done(told(orders, 404)) == ()
     assert plant.store.trees.known_at(UID) == plant.now
 
 
 def test_a_device_that_refuses_to_be_looked_at_keeps_its_secrets(plant: Plant) -> None:
     want(plant, number(WINDOW, 3))
-    orders = plant.planner.plan(UID, now=plant.now)
-    pushed = plant.planner.done(UID, told(orders, 425), session=1, now=plant.now)
+    orders = plant.plan()
+    pushed = plant.done(told(orders, 425))
     assert len(pushed) == 1
     # It is there already, which a look does not show: that is a refusal.
-    looks = plant.planner.done(UID, told(pushed, 418), session=1, now=plant.now)
+    looks = plant.done(told(pushed, 418))
     assert len(looks) == 1
-    again = plant.planner.done(UID, told(looks, 425), session=1, now=plant.now)
-    assert plant.planner.done(UID, told(again, 418), session=1, now=plant.now) == ()
+    again = plant.done(told(looks, 425))
+    assert plant.done(told(again, 418)) == ()
     assert plant.store.trees.known(UID)[WINDOW].status == 418
 
 
 def test_a_full_device_is_tried_again_in_another_session(plant: Plant) -> None:
     plant.session()
     want(plant, number(WINDOW, 3))
-    orders = plant.planner.plan(UID, now=plant.now)
-    following = plant.planner.done(UID, told(orders, 420), session=1, now=plant.now)
+    orders = plant.plan()
+    following = plant.done(told(orders, 420))
     assert all(order.id.startswith("look-") for order in following)
     assert plant.store.trees.known(UID)[WINDOW].refused is None
     plant.session()
@@ -592,26 +597,26 @@ def test_a_full_device_is_tried_again_in_another_session(plant: Plant) -> None:
 def test_a_device_without_atomic_is_told_one_by_one(plant: Plant) -> None:
     plant.session()
     want(plant, number(WINDOW, 3), number(RETRIES, 9))
-    [both] = plant.planner.plan(UID, now=plant.now)
-    singles = plant.planner.done(UID, told([both], 406), session=1, now=plant.now)
+    [both] = plant.plan()
+    singles = plant.done(told([both], 406))
     assert [type(order.command).__name__ for order in singles] == ["Replace", "Replace"]
-    assert plant.planner.done(UID, told(singles, 200), session=1, now=plant.now) == ()
+    assert plant.done(told(singles, 200)) == ()
     assert plant.store.trees.known(UID)[WINDOW].value == "3"
 
 
 def test_what_belongs_to_no_session_is_left_alone(plant: Plant) -> None:
-    orders = plant.planner.plan(UID, now=plant.now)
+    orders = plant.plan()
     late = told(orders, 200)
-    assert plant.planner.done("D9", late, session=1, now=plant.now) == ()
+    assert plant.done(late, "D9") == ()
     plant.restart()
-    assert plant.planner.done(UID, late, session=1, now=plant.now) == ()
-    assert plant.planner.plan(UID, now=plant.now)
+    assert plant.done(late) == ()
+    assert plant.plan()
     assert plant.store.trees.known_at(UID) is None
 
 
 def test_a_session_comes_to_an_end(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planner, "MAX_ROUNDS", 2)
-    monkeypatch.setattr(planner, "TASKS", 1)
+    monkeypatch.setattr(turns, "MAX_ROUNDS", 2)
+    monkeypatch.setattr(turns, "TASKS", 1)
     plant.session()
     for n in range(4):
         ask(plant, TaskKind.GET, Command(WINDOW), name=f"j{n}")
@@ -627,16 +632,16 @@ def ends(orders: Sequence[Order], status: int, *items: Item) -> list[OrderDone]:
 
 def test_the_next_package_waits_for_the_whole_of_this_one(plant: Plant) -> None:
     want(plant, number(WINDOW, 3))
-    first, *others = plant.planner.plan(UID, now=plant.now)
-    assert plant.planner.done(UID, ends([first], 404), session=1, now=plant.now) == ()
-    [push] = plant.planner.done(UID, ends(others, 404), session=1, now=plant.now)
+    first, *others = plant.plan()
+    assert plant.done(ends([first], 404)) == ()
+    [push] = plant.done(ends(others, 404))
     assert push.id.startswith("want-")
 
 
 def test_a_tree_that_changes_while_it_is_looked_at_is_looked_at_again(plant: Plant) -> None:
-    looks = plant.planner.plan(UID, now=plant.now)
-    plant.planner.told(UID, None, [TREE_CHANGED], now=plant.now)
-    again = plant.planner.done(UID, ends(looks, 404), session=1, now=plant.now)
+    looks = plant.plan()
+    plant.told(TREE_CHANGED)
+    again = plant.done(ends(looks, 404))
     assert [order.command for order in again] == [order.command for order in looks]
 
 
@@ -644,13 +649,13 @@ def test_a_look_that_cannot_be_read_leaves_what_is_known(plant: Plant) -> None:
     plant.session()
     before = plant.store.trees.known(UID)
     plant.store.trees.doubt(UID)
-    looks = plant.planner.plan(UID, now=plant.now)
+    looks = plant.plan()
     garbage = Item(
         source=Location("./AMI"),
         meta=Meta(format="xml", type="application/vnd.syncml.dmtnds+xml"),
         data="<MgmtTree",
     )
-    plant.planner.done(UID, ends(looks, 200, garbage), session=1, now=plant.now)
+    plant.done(ends(looks, 200, garbage))
     assert plant.store.trees.known(UID) == before
 
 
@@ -659,25 +664,25 @@ def test_a_look_that_fails_leaves_what_is_known(plant: Plant, status: int, whole
     plant.session()
     before = plant.store.trees.known(UID)
     plant.store.trees.doubt(UID)
-    looks = plant.planner.plan(UID, now=plant.now)
-    plant.planner.done(UID, ends(looks, status), session=1, now=plant.now)
+    looks = plant.plan()
+    plant.done(ends(looks, status))
     assert plant.store.trees.known(UID) == before
     assert (plant.store.trees.known_at(UID) is not None) == whole
 
 
 def test_what_a_device_was_too_full_for_waits_for_the_next_session(plant: Plant) -> None:
     want(plant, number(WINDOW, 3))
-    looks = plant.planner.plan(UID, now=plant.now)
-    pushes = plant.planner.done(UID, ends(looks, 404), session=1, now=plant.now)
-    again = plant.planner.done(UID, ends(pushes, 420), session=1, now=plant.now)
-    assert plant.planner.done(UID, ends(again, 404), session=1, now=plant.now) == ()
+    looks = plant.plan()
+    pushes = plant.done(ends(looks, 404))
+    again = plant.done(ends(pushes, 420))
+    assert plant.done(ends(again, 404)) == ()
     assert WINDOW in plant.store.trees.wanted(UID)
 
 
 def test_of_one_message_so_many_alerts_are_looked_at(plant: Plant) -> None:
-    many = [failed(f"./SCHED/{n}") for n in range(2 * planner.MAX_ALERTS)]
-    plant.planner.told(UID, None, many, now=plant.now)
-    assert len(plant.planner._troubles._failures) == planner.MAX_ALERTS
+    many = [failed(f"./SCHED/{n}") for n in range(2 * turns.MAX_ALERTS)]
+    plant.told(*many)
+    assert len(plant.troubles._failures) == turns.MAX_ALERTS
 
 
 def failed(node: str) -> Alert:
@@ -696,28 +701,6 @@ def test_what_a_device_tells_besides_is_in_the_log(plant: Plant) -> None:
     )  # fmt: skip
 
 
-def test_a_store_that_fails_once_costs_no_order(
-    plant: Plant, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plant.session()
-    ask(plant, TaskKind.GET, Command(WINDOW))
-    want(plant, number(WINDOW, 5))
-    orders = plant.planner.plan(UID, now=plant.now)
-    ends = [OrderDone(order.id, 200) for order in orders]
-    trees = plant.planner._trees
-    brief, broken = trees.brief, [StoreError("busy")]
-
-    def once(uid: str) -> object:
-        if broken:
-            raise broken.pop()
-        return brief(uid)
-
-    monkeypatch.setattr(trees, "brief", once)
-    with pytest.raises(StoreError):
-        plant.planner.done(UID, ends, session=1, now=plant.now)
-    assert plant.planner.done(UID, ends, session=1, now=plant.now)
-
-
 def test_a_format_that_nobody_knows_is_text() -> None:
     item = Item(source=Location("./AMI"), meta=Meta(format="y" * 40), data="1")
     [node] = found_nodes(OrderDone("1", 200, (item,)), "./AMI")
@@ -725,51 +708,76 @@ def test_a_format_that_nobody_knows_is_text() -> None:
 
 
 class Failing:
-    """A store of which one call fails, counted over all that share ``calls``."""
+    """Dossiers of which one step fails, counted from the first.
 
-    def __init__(self, store: Any, calls: list[str], fails: int, *, after: bool) -> None:
-        self._store = store
-        self._calls = calls
+    To read, to read on, to keep; or to hear that all is kept (``after``).
+    """
+
+    def __init__(self, dossiers: Dossiers, fails: int, *, after: bool) -> None:
+        self.steps: list[str] = []
+        self._dossiers = dossiers
         self._fails = fails
         self._after = after
 
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._store, name)
+    @contextmanager
+    def opened(
+        self, uids: Collection[str], *, now: float, begin: Collection[str] = ()
+    ) -> Iterator[Mapping[str, Dossier]]:
+        self._step("read")
+        with self._dossiers.opened(uids, now=now, begin=begin) as found:
+            for dossier in found.values():
+                dossier.reader = FailingReader(dossier.reader, self._step)
+            yield found
+            if not self._after:
+                self._step("keep")
+        if self._after:
+            self._step("keep")
 
-        def call(*args: Any, **options: Any) -> Any:
-            fails = len(self._calls) == self._fails
-            self._calls.append(name)
-            result = None if fails and not self._after else method(*args, **options)
-            if fails:
-                raise StoreError(f"{name} fails", code="store.busy")
-            return result
+    def _step(self, name: str) -> None:
+        self.steps.append(name)
+        if len(self.steps) == self._fails:
+            raise StoreError(f"{name} fails", code="store.busy")
 
-        return call
+
+@dataclass
+class FailingReader:
+    reader: Reader
+    step: Callable[[str], None]
+
+    def named(self, uid: str, uris: Sequence[str]) -> Mapping[str, KnownNode]:
+        self.step("named")
+        return self.reader.named(uid, uris)
+
+    def below(self, uid: str, tops: Sequence[str]) -> Mapping[str, KnownNode]:
+        self.step("below")
+        return self.reader.below(uid, tops)
+
+    def task(self, uid: str, job: str) -> Task:
+        self.step("task")
+        return self.reader.task(uid, job)
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["not done", "done all the same"])
-def test_a_store_that_fails_at_any_call_changes_nothing(plant: Plant, *, after: bool) -> None:
+def test_a_store_that_fails_at_any_step_changes_nothing(plant: Plant, *, after: bool) -> None:
     """The device repeats its message; what was to be done is done once, and told once."""
     plant.session()
-    store, fails, states = plant.store, 0, []
+    store, fails, states = plant.store, 1, []
     while True:
         # What is known of the tree is wrong, so that steps and tasks are mistaken at first.
-        store.trees.saw(UID, ["./AMI/Link"], [], now=plant.now, whole=False)
+        saw(store, UID, ["./AMI/Link"], [], now=plant.now, whole=False)
         want(plant, number(WINDOW, 1 + fails % 7))
         value = str(1 + fails % 20)
         names = {kind: f"{kind}{fails}" for kind in TaskKind}
         ask(plant, TaskKind.GET, Command("./AMI?list=TNDS"), name=names[TaskKind.GET])
         ask(plant, TaskKind.SET, Command(RETRIES, "int", value), name=names[TaskKind.SET])
         ask(plant, TaskKind.EXEC, Command(COLLECT), name=names[TaskKind.EXEC])
-        calls: list[str] = []
-        plant.trees = Failing(store.trees, calls, fails, after=after)
-        plant.tasks = Failing(store.tasks, calls, fails, after=after)
+        plant.dossiers = Failing(store.dossiers, fails, after=after)
         plant.metrics, plant.failures = Metrics(), 0
         plant.executed.clear()
         plant.restart()
         plant.session()
         found = {kind: task(plant, name) for kind, name in names.items()}
-        assert found[TaskKind.GET].state is found[TaskKind.SET].state is TaskState.DONE, calls
+        assert found[TaskKind.GET].state is found[TaskKind.SET].state is TaskState.DONE
         assert plant.tree.text(RETRIES) == store.trees.known(UID)[RETRIES].value == value
         assert plant.tree.text(WINDOW) == store.trees.known(UID)[WINDOW].value == str(1 + fails % 7)
         assert not [node for node in store.trees.known(UID).values() if node.refused]
@@ -783,7 +791,8 @@ def test_a_store_that_fails_at_any_call_changes_nothing(plant: Plant, *, after: 
         if not plant.failures:
             break
         fails += 1
-    assert len(calls) > 12
+    assert {"read", "below", "keep"} <= set(plant.dossiers.steps)
+    assert fails > 6
     # Where the store says that nothing was done, nothing was sent; else nobody knows.
     assert states.count(TaskState.UNKNOWN) == after
     assert set(states) <= {TaskState.DONE, TaskState.UNKNOWN}
@@ -805,11 +814,9 @@ def test_a_refusal_of_what_is_wanted_is_an_alarm(plant: Plant) -> None:
 
 def test_a_tree_that_has_changed_is_noted_once_for_a_message(plant: Plant) -> None:
     plant.session()
-    calls: list[str] = []
-    plant.trees = Failing(plant.store.trees, calls, fails=-1, after=False)
     plant.restart()
     plant.session(*[TREE_CHANGED] * 50)
-    assert calls.count("doubt") == 1
+    assert len(plant.orders) == len(set(plant.orders)) == 6
     assert plant.store.trees.known_at(UID) == plant.now  # it was looked at
 
 
@@ -820,17 +827,17 @@ def test_a_device_has_its_tree_looked_at_now_and_then(plant: Plant) -> None:
     plant.session(TREE_CHANGED)
     assert plant.orders == []
     assert plant.store.trees.known_at(UID) is None  # nobody takes it for the present one
-    [due] = accounts_due(plant, looked + planner.LOOK_S)
-    assert due == looked + planner.LOOK_S
+    [due] = accounts_due(plant, looked + turns.LOOK_S)
+    assert due == looked + turns.LOOK_S
     plant.session()
     assert plant.store.trees.known_at(UID) == plant.now == due
-    plant.now += planner.LOOK_S
+    plant.now += turns.LOOK_S
     plant.session(TREE_CHANGED)
     assert plant.store.trees.known_at(UID) == plant.now
 
 
 def test_a_tree_is_kept_up_to_a_bound(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planner, "MAX_NODES", 9)
+    monkeypatch.setattr(turns, "MAX_NODES", 9)
     plant.session()
     known = plant.store.trees.known(UID)
     assert len([uri for uri in known if not uri.startswith("./DevInfo")]) == 9

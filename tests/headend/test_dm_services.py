@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.dm_planned import add_devices
+from tests.support.dossiers import settle
 
 from openami.core.errors import ConflictError, NotFoundError, OpenAmiError, SecurityError
 from openami.fleet.desired import MAX_VALUE, Scope, Setting
@@ -153,7 +154,7 @@ def test_a_tree_is_shown_with_what_is_wanted(services: Services, stores: Stores)
         1,
         [WINDOW],
     )
-    stores.trees.settle("D1", [Outcome(setting(WINDOW, "3"), 500, "x", pushed=True)], now=1.0)
+    settle(stores, "D1", [Outcome(setting(WINDOW, "3"), 500, "x", pushed=True)], now=1.0)
     refused = trees.view("D1")
     assert (refused.pending, refused.refused) == (0, 1)
     assert refused.nodes[0].known is None
@@ -271,7 +272,7 @@ async def test_what_is_old_is_ended_and_forgotten_slice_by_slice(
     assert sample("openami_dm_tasks_total", {"kind": "get", "state": "expired"}) == 3
     for value in ("1", "2"):
         outcome = Outcome(setting(WINDOW, value), 200, "x")
-        stores.trees.settle("D1", [outcome], now=wall.now())
+        settle(stores, "D1", [outcome], now=wall.now())
     await tasks.forget()
     await trees.forget()
     assert (len(tasks.list().items), len(trees.history("D1").items)) == (3, 2)

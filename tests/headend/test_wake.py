@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from openami.fleet.accounts import WakeUp
+    from openami.headend.management.ports import Answer, Asked
     from openami.omadm.messages.model import Alert
     from openami.omadm.session.events import Order, OrderDone, Outgoing
 
@@ -56,6 +57,9 @@ class Quiet:
 
 class NoPlan:
     """Plans nothing: devices come, say how they are, and go."""
+
+    def together(self, asked: Sequence[Asked]) -> Sequence[Answer]:
+        return [question() for _, question in asked]
 
     def plan(self, uid: str, *, now: float) -> Sequence[Order]:
         del uid, now

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import event, insert, select, update
+from tests.support.dossiers import apply, saw, settle, start
 
-from openami.core.errors import ConflictError, NotFoundError
+from openami.core.errors import ConflictError, NotFoundError, StoreError
 from openami.fleet.desired import MAX_GROUPS, MAX_WANTED, Group, KnownNode, Scope, Setting
 from openami.fleet.devices import DeviceKind, LifecycleState, Sighting
 from openami.fleet.management import Outcome
@@ -33,6 +34,8 @@ from openami.store.relational.models import DeviceRow
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
+
+    from openami.fleet.dossiers import Dossier
 
 WINDOW = "./AMI/Link/Window"
 SERIAL = "./AMI/Meters/7/Serial"
@@ -187,29 +190,26 @@ def test_a_tree_is_seen_and_seen_again(store: RelationalStore) -> None:
         KnownNode("./SCHED", "node"),
     ]
     assert store.trees.known_at(name) is None
-    assert not store.trees.brief(name).known
-    assert store.trees.saw(name, [], nodes, now=5.0, whole=True) == ()
+    saw(store, name, [], nodes, now=5.0, whole=True)
+    assert store.trees.history(name).items == ()
     assert store.trees.known_at(name) == 5.0
-    assert store.trees.brief(name).known
     assert store.trees.known(uid(1)) == {}
     known = store.trees.known(name)
     assert {node: (known[node].format, known[node].value, known[node].acl) for node in known} == {
         "./AMI": ("node", "", "Get=*"), WINDOW: ("int", "1", ""), "./SCHED": ("node", "", ""),
     }  # fmt: skip
-    [change] = store.trees.saw(
-        name, ["./AMI"], [KnownNode(WINDOW, "int", "2")], now=6.0, whole=False
-    )
+    saw(store, name, ["./AMI"], [KnownNode(WINDOW, "int", "2")], now=6.0, whole=False)
+    [change] = store.trees.history(name).items
     assert (change.uri, change.old, change.new, change.origin) == (WINDOW, "1", "2", "device")
     assert set(store.trees.known(name)) == {WINDOW, "./SCHED"}
     assert set(store.trees.known(name, below="./AMI")) == {WINDOW}
-    assert store.trees.history(name).items == (change,)
     store.trees.doubt(name)
     assert store.trees.known_at(name) is None
 
 
 def test_the_like_of_a_name_is_not_below_it(store: RelationalStore) -> None:
     nodes = [KnownNode(uri, "chr", "x") for uri in ("./A_B/x", "./AXB/x", "./A_Bc")]
-    store.trees.saw("D1", [], nodes, now=5.0, whole=True)
+    saw(store, "D1", [], nodes, now=5.0, whole=True)
     assert set(store.trees.known("D1", below="./A_B")) == {"./A_B/x"}
 
 
@@ -217,13 +217,13 @@ def test_refusals_stand_until_something_of_the_object_changes(store: RelationalS
     fill(store)
     store.trees.put_group(NORTH, who="anna", now=2.0)
     for name in (uid(0), uid(1), uid(2)):
-        store.trees.saw(name, [], [KnownNode(WINDOW, "int", "1")], now=3.0, whole=True)
+        saw(store, name, [], [KnownNode(WINDOW, "int", "1")], now=3.0, whole=True)
         refused = [
             Outcome(setting(value="99"), 500, "group:north", pushed=True),
             Outcome(setting(SERIAL, "A1", "chr"), 405, "group:north", pushed=True),
             Outcome(setting("./SCHED/a/Start", "x", "chr"), 415, "group:north", pushed=True),
         ]
-        store.trees.settle(name, refused, now=4.0)
+        settle(store, name, refused, now=4.0)
         known = store.trees.known(name)
         assert (known[WINDOW].value, known[WINDOW].status) == ("1", 500)
         assert known[WINDOW].refused == setting(value="99")
@@ -257,7 +257,7 @@ def test_what_a_group_was_refused_is_tried_again_when_the_group_changes(
         lambda: store.trees.remove_group("north", who="anna", now=5.0),
     )
     for change in changes:
-        store.trees.settle(name, [no], now=4.0)
+        settle(store, name, [no], now=4.0)
         assert store.trees.known(name)[WINDOW].refused is not None
         change()
         node = store.trees.known(name)[WINDOW]
@@ -267,16 +267,15 @@ def test_what_a_group_was_refused_is_tried_again_when_the_group_changes(
 def test_what_a_job_has_set_is_known_and_forgives(store: RelationalStore) -> None:
     fill(store, 1)
     name = uid(0)
-    store.trees.saw(name, [], [KnownNode(WINDOW, "int", "1", "Get=*")], now=3.0, whole=True)
-    store.trees.settle(
-        name, [Outcome(setting("./AMI/Link/Retries", "9"), 500, "group:x", pushed=True)], now=4.0
-    )
+    saw(store, name, [], [KnownNode(WINDOW, "int", "1", "Get=*")], now=3.0, whole=True)
+    no = Outcome(setting("./AMI/Link/Retries", "9"), 500, "group:x", pushed=True)
+    settle(store, name, [no], now=4.0)
     outcomes = [
         Outcome(setting(value="2"), 200, "job j1"),
         Outcome(setting("./SCHED/a/Start"), 404, "job j1"),
         Outcome(setting("./SCHED/a/Until"), 0, "job j1"),
     ]
-    store.trees.settle(name, outcomes, now=5.0)
+    settle(store, name, outcomes, now=5.0)
     known = store.trees.known(name)
     assert {uri for uri, node in known.items() if node.format} == {WINDOW}
     assert known["./AMI/Link/Retries"].refused is None
@@ -298,37 +297,137 @@ def test_what_a_job_has_set_is_known_and_forgives(store: RelationalStore) -> Non
 
 def test_what_was_removed_is_known_no_more(store: RelationalStore) -> None:
     nodes = [KnownNode("./AMI/Meters/7", "node"), KnownNode(SERIAL, "chr", "A1")]
-    store.trees.saw("D1", [], nodes, now=3.0, whole=True)
-    store.trees.settle("D1", [Outcome(Setting("./AMI/Meters/7"), 200, "x", pushed=True)], now=4.0)
+    saw(store, "D1", [], nodes, now=3.0, whole=True)
+    settle(store, "D1", [Outcome(Setting("./AMI/Meters/7"), 200, "x", pushed=True)], now=4.0)
     assert store.trees.known("D1") == {}
     assert [(c.uri, c.old, c.new) for c in store.trees.history("D1").items] == [
         (SERIAL, "A1", None)
     ]
-    store.trees.saw("D1", [], nodes, now=5.0, whole=True)
+    saw(store, "D1", [], nodes, now=5.0, whole=True)
     gone = Setting("./AMI/Meters/7")
-    store.trees.settle("D1", [Outcome(gone, 405, "x", pushed=True)], now=6.0)
+    settle(store, "D1", [Outcome(gone, 405, "x", pushed=True)], now=6.0)
     assert store.trees.known("D1")["./AMI/Meters/7"].refused == gone
 
 
-def test_a_brief_holds_what_is_asked_for(store: RelationalStore) -> None:
-    fill(store, 1)
+def test_a_dossier_holds_what_a_session_asks_for(store: RelationalStore) -> None:
+    fill(store, 2)
     name = uid(0)
+
+    def read() -> Dossier:
+        with store.dossiers.opened([name, uid(1)], now=12.0) as found:
+            other = found[uid(1)]
+            assert (other.known_at, other.wanted, other.nodes, other.jobs) == (None, {}, {}, {})
+            return found[name]
+
     nodes = [KnownNode(WINDOW, "int", "1"), KnownNode(SERIAL, "chr", "A1")]
-    store.trees.saw(name, [], nodes, now=3.0, whole=True)
-    store.trees.want(device(name), [setting()], who="anna", now=4.0)
-    brief = store.trees.brief(name)
-    assert (brief.known, set(brief.wanted), set(brief.nodes), brief.open) == (
-        True, {WINDOW}, {WINDOW}, False,
-    )  # fmt: skip
+    saw(store, name, [], nodes, now=3.0, whole=True)
+    store.trees.want(device(name), [setting(), Setting("./AMI/Ext/x")], who="anna", now=4.0)
+    dossier = read()
+    assert (dossier.known_at, dossier.waiting) == (3.0, False)
+    assert set(dossier.wanted) == set(dossier.nodes) == {WINDOW, "./AMI/Ext/x"}
+    assert set(dossier.known) == {WINDOW}
     store.tasks.add(job(devices=[name]))
-    brief = store.trees.brief(name)
-    assert (brief.open, set(brief.nodes)) == (True, {WINDOW})
+    dossier = read()
+    assert (dossier.waiting, set(dossier.jobs), set(dossier.known)) == (True, {"j1"}, {WINDOW})
     store.tasks.add(replace(job("j2", TaskKind.SET, devices=[name]), commands=(Command(SERIAL),)))
-    assert set(store.trees.brief(name).nodes) == {WINDOW, SERIAL}
-    store.tasks.start(name, now=20.0, fresh=True)
-    assert set(store.trees.brief(name).nodes) == {WINDOW, SERIAL}
-    store.tasks.apply("j2", name, Answered(21.0, 200))
-    assert set(store.trees.brief(name).nodes) == {WINDOW}
+    assert set(read().known) == {WINDOW, SERIAL}
+    start(store, name, now=20.0, fresh=True)
+    assert set(read().known) == {WINDOW, SERIAL}
+    apply(store, "j2", name, Answered(21.0, 200))
+    assert set(read().known) == {WINDOW}
+
+
+def test_dossiers_of_many_devices_are_of_each_its_own(store: RelationalStore) -> None:
+    fill(store, 5)
+    uids = [uid(n) for n in range(5)]
+    store.trees.put_group(NORTH, who="anna", now=2.0)
+    everything = Group("all", DeviceFilter(DeviceKind.DCU))
+    store.trees.put_group(everything, who="anna", now=3.0)
+    store.trees.want(NORTH.scope, [setting(value="7")], who="anna", now=3.0)
+    store.trees.want(everything.scope, [setting(value="5")], who="anna", now=3.0)
+    store.trees.want(device(uid(4)), [setting(value="9")], who="anna", now=3.0)
+    store.tasks.add(job("j1", TaskKind.SET, devices=uids[:3]))
+    store.tasks.add(job("j2", devices=uids[1:], created=9.0))
+    with store.dossiers.opened(uids, now=20.0, begin=uids[2:4]) as found:
+        assert [found[name].wanted[WINDOW].setting.value for name in uids] == list("75759")
+        assert [list(found[name].jobs) for name in uids] == [
+            ["j1"], ["j2", "j1"], ["j2", "j1"], ["j2"], ["j2"],
+        ]  # fmt: skip
+        for number, name in enumerate(uids):
+            found[name].saw(["./DevInfo"], [KnownNode("./DevInfo/Man", "chr", f"m{number}")],
+                            now=20.0, whole=True)  # fmt: skip
+            found[name].start(now=20.0, fresh=True, limit=1)
+        found[uid(1)].discard()
+    known = [store.trees.known(name) for name in uids]
+    assert [list(each) for each in known] == [["./DevInfo/Man"], [], *[["./DevInfo/Man"]] * 3]
+    assert [store.trees.known_at(name) for name in uids] == [20.0, None, 20.0, 20.0, 20.0]
+    sent = [task.uid for name in ("j1", "j2") for task in store.tasks.tasks(name).items
+            if task.state is TaskState.SENT]  # fmt: skip
+    assert sent == [uid(0), uid(2), uid(3), uid(4)]
+    with store.dossiers.opened(uids, now=21.0, begin=uids) as found:
+        assert [found[name].complete for name in uids] == [{"./DevInfo"}] * 5
+        assert [list(found[name].known) for name in uids] == [list(each) for each in known]
+
+
+def test_a_dossier_reads_on_where_it_has_to(store: RelationalStore) -> None:
+    fill(store, 1)
+    name, folder = uid(0), "./AMI/Meters/7"
+    nodes = [KnownNode(folder, "node"), KnownNode(SERIAL, "chr", "A1"), KnownNode(WINDOW, "int")]
+    saw(store, name, [], [*nodes, KnownNode("./AMI/Meters/77", "node")], now=3.0, whole=True)
+    store.tasks.add(job(devices=[name]))
+    store.tasks.cancel("j1", who="anna", now=11.0)
+    with store.dossiers.opened([name], now=20.0) as found:
+        dossier = found[name]
+        dossier.settle([Outcome(setting(SERIAL, "A2", "chr"), 200, "x", pushed=True)], now=20.0)
+        assert [node.value for node in dossier.below([folder]).values()] == ["", "A2"]
+        dossier.settle([Outcome(Setting(folder), 200, "x", pushed=True)], now=20.0)
+        assert dossier.below([folder]) == {}
+        assert dossier.apply("j1", Answered(20.0, 200)).state is TaskState.CANCELLED
+        with pytest.raises(NotFoundError):
+            dossier.apply("j9", Answered(20.0, 200))
+    assert set(store.trees.known(name)) == {WINDOW, "./AMI/Meters/77"}
+    told = [(change.old, change.new) for change in store.trees.history(name).items]
+    assert told == [("A2", None), ("A1", "A2")]
+
+
+def test_what_raises_or_cannot_be_kept_keeps_nothing(store: RelationalStore) -> None:
+    fill(store, 2)
+    uids = [uid(0), uid(1)]
+    store.tasks.add(job(devices=uids))
+
+    def change(error: Exception | None = None) -> None:
+        with store.dossiers.opened(uids, now=20.0) as found:
+            for name in uids:
+                found[name].saw([], [KnownNode(WINDOW, "int", "1")], now=20.0, whole=True)
+                found[name].start(now=20.0, fresh=True, limit=1)
+                found[name].wake(20.0)
+            if error is not None:
+                raise error
+
+    def commits(_: Any) -> None:
+        raise StoreError("no room", code="store.full")
+
+    with pytest.raises(RuntimeError):
+        change(RuntimeError())
+    event.listen(store._engine, "commit", commits)
+    with pytest.raises(StoreError):
+        change()
+    event.remove(store._engine, "commit", commits)
+    assert store.tasks.get("j1").counts == {TaskState.QUEUED: 2}
+    assert [store.trees.known(name) for name in uids] == [{}, {}]
+    assert due(store) == dict.fromkeys(uids, 10.0)
+    change()
+    assert store.tasks.get("j1").counts == {TaskState.SENT: 2}
+    assert due(store) == dict.fromkeys(uids, 20.0)
+
+
+def test_a_suspended_device_is_not_woken_by_its_dossier(store: RelationalStore) -> None:
+    fill(store, 1)
+    with store.trees._transactions.writing() as session:
+        session.execute(update(AccountRow).values(suspended=True))
+    with store.dossiers.opened([uid(0)], now=20.0) as found:
+        found[uid(0)].wake(30.0)
+    assert due(store) == {}
 
 
 def test_a_job_for_a_filter_has_a_task_for_every_device(store: RelationalStore) -> None:
@@ -377,20 +476,20 @@ def test_tasks_are_started_oldest_first_and_answered(store: RelationalStore) -> 
     name = uid(0)
     for number in (3, 1, 2):
         store.tasks.add(job(f"j{number}", devices=[name], created=10.0 + number))
-    started = store.tasks.start(name, now=20.0, fresh=True, limit=2)
+    started = start(store, name, now=20.0, fresh=True, limit=2)
     assert [(found.id, task.state, task.attempts) for found, task in started] == [
         ("j1", TaskState.SENT, 1), ("j2", TaskState.SENT, 1),
     ]  # fmt: skip
-    assert [found.id for found, _ in store.tasks.start(name, now=21.0, fresh=False)] == ["j3"]
-    assert store.tasks.start(name, now=21.0, fresh=False) == ()
-    assert store.tasks.start(uid(1), now=21.0, fresh=True) == ()
+    assert [found.id for found, _ in start(store, name, now=21.0, fresh=False)] == ["j3"]
+    assert start(store, name, now=21.0, fresh=False) == ()
+    assert start(store, uid(1), now=21.0, fresh=True) == ()
     result = Result(WINDOW, 200, "int", "5")
-    done = store.tasks.apply("j1", name, Answered(22.0, 200, (result,)))
+    done = apply(store, "j1", name, Answered(22.0, 200, (result,)))
     assert (done.state, done.results) == (TaskState.DONE, (result,))
     assert store.tasks.tasks("j1").items == (done,)
     assert store.tasks.tasks("j1", state=TaskState.QUEUED).items == ()
     with pytest.raises(NotFoundError):
-        store.tasks.apply("j1", uid(1), Answered(22.0, 200))
+        apply(store, "j1", uid(1), Answered(22.0, 200))
     page = store.tasks.list(uid=name, limit=2)
     rest = store.tasks.list(uid=name, limit=2, after=page.next)
     assert [p.job.id for p in (*page.items, *rest.items)] == ["j3", "j2", "j1"]
@@ -403,13 +502,13 @@ def test_a_new_session_sends_again_what_an_old_one_lost(store: RelationalStore) 
     store.tasks.add(job("get", devices=[name]))
     store.tasks.add(job("once", TaskKind.EXEC, devices=[name]))
     store.tasks.add(job("again", TaskKind.EXEC, devices=[name], repeatable=True))
-    store.tasks.start(name, now=20.0, fresh=True)
-    again = store.tasks.start(name, now=30.0, fresh=True)
+    start(store, name, now=20.0, fresh=True)
+    again = start(store, name, now=30.0, fresh=True)
     assert {(found.id, task.state.value, task.attempts) for found, task in again} == {
         ("get", "sent", 2), ("again", "sent", 2), ("once", "unknown", 1),
     }  # fmt: skip
     assert [task.state for task in store.tasks.tasks("once").items] == [TaskState.UNKNOWN]
-    assert store.tasks.apply("get", name, Lost(31.0)).state is TaskState.QUEUED
+    assert apply(store, "get", name, Lost(31.0)).state is TaskState.QUEUED
 
 
 def test_time_ends_what_nobody_has_done(store: RelationalStore) -> None:
@@ -418,15 +517,15 @@ def test_time_ends_what_nobody_has_done(store: RelationalStore) -> None:
     assert store.tasks.pass_time(now=1.0) == {}
     store.tasks.add(job("get", devices=[name, uid(1)]))
     store.tasks.add(job("once", TaskKind.EXEC, devices=[name]))
-    store.tasks.start(name, now=20.0, fresh=True)
+    start(store, name, now=20.0, fresh=True)
     assert store.tasks.pass_time(now=99.0) == {}
-    assert store.tasks.start(name, now=101.0, fresh=True) == ()
+    assert start(store, name, now=101.0, fresh=True) == ()
     assert store.tasks.pass_time(now=101.0) == {
         (TaskKind.GET, TaskState.EXPIRED): 2, (TaskKind.EXEC, TaskState.UNKNOWN): 1,
     }  # fmt: skip
     assert store.tasks.get("get").counts == {TaskState.EXPIRED: 2}
     assert store.tasks.get("once").counts == {TaskState.UNKNOWN: 1}
-    late = store.tasks.apply("get", name, Answered(102.0, 200))
+    late = apply(store, "get", name, Answered(102.0, 200))
     assert late.state is TaskState.DONE
     assert store.tasks.purge(before=100.0) == 0
     assert [store.tasks.purge(before=101.0) for _ in range(3)] == [3, 2, 0]
@@ -452,9 +551,9 @@ def test_a_groups_progress_is_counted(store: RelationalStore) -> None:
     for number, value in ((0, "3"), (1, "3"), (2, "1"), (4, "1")):
         nodes = [KnownNode(WINDOW, "int", value)]
         nodes += [KnownNode(gone, "node")] if number == 4 else []
-        store.trees.saw(uid(number), ["./AMI"], nodes, now=4.0, whole=True)
+        saw(store, uid(number), ["./AMI"], nodes, now=4.0, whole=True)
     refused = Outcome(setting(value="3"), 500, "group:north", pushed=True, words="too many")
-    store.trees.settle(uid(4), [refused], now=5.0)
+    settle(store, uid(4), [refused], now=5.0)
     window, absent = store.trees.progress("north")
     assert (window.wish.setting.uri, absent.wish.setting.uri) == (WINDOW, gone)
     assert (window.devices, window.so, window.refused) == (4, 1, 1)
@@ -470,7 +569,7 @@ def test_refusals_of_a_fleet_are_listed(store: RelationalStore) -> None:
             Outcome(setting(uri, "99"), 500, "x", pushed=True, words="too many")
             for uri in (WINDOW, "./AMI/Link/Retries")
         ]
-        store.trees.settle(uid(number), outcomes, now=5.0)
+        settle(store, uid(number), outcomes, now=5.0)
     everything = DeviceFilter(DeviceKind.DCU)
     page = store.trees.refused(everything, limit=4)
     rest = store.trees.refused(everything, limit=4, after=page.next)
@@ -486,13 +585,13 @@ def test_refusals_of_a_fleet_are_listed(store: RelationalStore) -> None:
 def test_another_software_may_take_what_was_refused(store: RelationalStore) -> None:
     fill(store, 1)
     name, version = uid(0), "./DevDetail/SwV"
-    store.trees.saw(name, ["./DevDetail"], [KnownNode(version, "chr", "1")], now=3.0, whole=True)
-    store.trees.settle(name, [Outcome(setting(value="9"), 500, "x", pushed=True)], now=4.0)
+    saw(store, name, ["./DevDetail"], [KnownNode(version, "chr", "1")], now=3.0, whole=True)
+    settle(store, name, [Outcome(setting(value="9"), 500, "x", pushed=True)], now=4.0)
     same = [KnownNode(version, "chr", "1")]
-    store.trees.saw(name, ["./DevDetail"], same, now=5.0, whole=True)
+    saw(store, name, ["./DevDetail"], same, now=5.0, whole=True)
     assert WINDOW in store.trees.known(name)
     new = [KnownNode(version, "chr", "2")]
-    store.trees.saw(name, ["./DevDetail"], new, now=6.0, whole=True)
+    saw(store, name, ["./DevDetail"], new, now=6.0, whole=True)
     assert store.trees.known(name)[WINDOW].refused is None
 
 
@@ -519,10 +618,10 @@ def test_a_session_begins_with_few_tasks_however_many_wait(store: RelationalStor
     fill(store, 1)
     for number in range(9):
         store.tasks.add(job(f"j{number}", devices=[uid(0)], created=10.0 + number))
-    moved = store.tasks.start(uid(0), now=20.0, fresh=True, limit=3)
+    moved = start(store, uid(0), now=20.0, fresh=True, limit=3)
     assert [found.id for found, _ in moved] == ["j0", "j1", "j2"]
     # What was lost comes first again, and nothing else is even read.
-    again = store.tasks.start(uid(0), now=30.0, fresh=True, limit=2)
+    again = start(store, uid(0), now=30.0, fresh=True, limit=2)
     assert [(found.id, task.state.value) for found, task in again] == [
         ("j0", "sent"), ("j1", "sent"), ("j2", "queued"),
     ]  # fmt: skip
@@ -550,7 +649,7 @@ def test_a_request_that_comes_again_makes_no_second_job(store: RelationalStore) 
     fill(store, 1)
     ticket, name = Ticket("k1", "digest"), uid(0)
     first = store.tasks.add(job("j1", devices=[name]), ticket=ticket)
-    store.tasks.start(name, now=20.0, fresh=True)
+    start(store, name, now=20.0, fresh=True)
     again = store.tasks.add(
         job("j2", devices=[name]), ticket=ticket, wishes={device(name): [setting()]}
     )
@@ -579,17 +678,24 @@ def test_requests_that_come_together_make_one_job(store: RelationalStore) -> Non
     assert len(store.tasks.list().items) == 1
 
 
-def test_a_device_fills_no_history(store: RelationalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("every", "most"), [(1, 10), (4, 16), (4096, 10)])
+def test_a_device_fills_no_history(
+    store: RelationalStore, monkeypatch: pytest.MonkeyPatch, every: int, most: int
+) -> None:
+    """What is beyond goes with each addition, now and then, or for each of very many changes."""
+
     def seen(value: int) -> list[KnownNode]:
         return [KnownNode(f"./AMI/Ext/{n}", "int", str(value)) for n in range(3)]
 
     monkeypatch.setattr(management_nodes, "_BEYOND", management_nodes._BEYOND.offset(10))
+    monkeypatch.setattr(management_nodes, "TRIM_EVERY", every)
     for name in (uid(0), uid(1)):
         for value in range(6):
-            store.trees.saw(name, ["./AMI"], seen(value), now=float(value), whole=True)
+            saw(store, name, ["./AMI"], seen(value), now=float(value), whole=True)
     for name in (uid(0), uid(1)):
         kept = store.trees.history(name).items
-        assert len(kept) == 10
+        assert 10 <= len(kept) <= most
+        kept = kept[:10]
         assert [change.at for change in kept] == [5.0] * 3 + [4.0] * 3 + [3.0] * 3 + [2.0]
 
 
@@ -615,7 +721,7 @@ def test_values_written_otherwise_are_as_wanted(store: RelationalStore) -> None:
             KnownNode(want.uri, want.format, value)
             for want, value in zip(wants, values, strict=True)
         ]
-        store.trees.saw(uid(number), ["./AMI"], nodes, now=4.0, whole=number != 9)
+        saw(store, uid(number), ["./AMI"], nodes, now=4.0, whole=number != 9)
     found = {item.wish.setting.uri: item.so for item in store.trees.progress("all")}
     # Three each have the first way and the third; two of the second's three were seen whole.
     assert found == {want.uri: 5 for want in wants[:3]} | {"./AMI/Ext/text": 3}
@@ -632,8 +738,8 @@ def test_a_session_asks_for_its_own_tasks_however_many_the_fleet_has(tmp_path: P
             asked.append((statement, parameters))
 
         event.listen(store._engine, "before_cursor_execute", note)
-        assert len(store.tasks.start(uid(0), now=20.0, fresh=True)) == 1
-        store.trees.brief(uid(0))
+        assert len(start(store, uid(0), now=20.0, fresh=True)) == 1
+        apply(store, "j1", uid(0), Answered(20.0, 200))
         event.remove(store._engine, "before_cursor_execute", note)
         with store._engine.connect() as connection:
             for statement, parameters in [one for one in asked if "dm_task" in one[0]]:

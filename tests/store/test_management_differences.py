@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import event, insert, update
+from tests.support.dossiers import saw, settle
 
 from openami.core.errors import ConflictError
 from openami.fleet.desired import Group, KnownNode, Scope, Setting, difference
@@ -54,7 +55,7 @@ def fill(store: RelationalStore, count: int) -> list[str]:
 
 
 def see(store: RelationalStore, uid: str, *nodes: KnownNode) -> None:
-    store.trees.saw(uid, ["./AMI"], list(nodes), now=5.0, whole=True)
+    saw(store, uid, ["./AMI"], list(nodes), now=5.0, whole=True)
 
 
 def found(store: RelationalStore, group: Group = ALL) -> dict[str, DifferentDevice]:
@@ -111,7 +112,7 @@ def test_what_a_device_refused_is_said(store: RelationalStore) -> None:
     store.trees.want(ALL.scope, [setting(), setting(RATE, "17")], who="a", now=2.0)
     see(store, uids[0], KnownNode(WINDOW, "int", "1"), KnownNode(RATE, "int", "9600"))
     refusal = Outcome(setting(RATE, "17"), 416, "group:all", pushed=True, words="no such rate")
-    store.trees.settle(uids[0], [refusal], now=6.0)
+    settle(store, uids[0], [refusal], now=6.0)
     rate, window = found(store)[uids[0]].nodes
     assert (rate.refused, window.refused) == (True, False)
     assert rate.known is not None
@@ -187,11 +188,11 @@ def test_the_database_finds_what_the_rules_say(store: RelationalStore, seed: int
         nodes = {each.uri: each for each in (some_setting(chance) for _ in range(3))}
         nodes |= {uri: each for uri, each in wanted.items() if chance.random() < 0.7}
         seen = [KnownNode(u, s.format, s.value) for u, s in nodes.items() if not s.absent]
-        store.trees.saw(uid, ["./A", "./A_", "./AXC"], seen, now=5.0, whole=True)
+        saw(store, uid, ["./A", "./A_", "./AXC"], seen, now=5.0, whole=True)
         for step in difference(store.trees.wanted(uid), store.trees.known(uid)).steps:
             if chance.random() < 0.3:
                 refusal = Outcome(step.wish.setting, 416, "x", pushed=True)
-                store.trees.settle(uid, [refusal], now=6.0)
+                settle(store, uid, [refusal], now=6.0)
     store.trees.doubt(uids[7])
 
     for group in store.trees.groups():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,7 @@ class Plant:
         refuse: what the device's listener has against a configuration.
         executed: what it was told to execute.
         orders: the ids of all orders of the last session.
-        trees: instead of the store's own; ``tasks`` likewise.
+        dossiers: instead of the store's own.
     """
 
     store: RelationalStore
@@ -83,8 +84,7 @@ class Plant:
     orders: list[str] = field(default_factory=list)
     status: int = 200
     size: int = 65_536
-    trees: Any = None
-    tasks: Any = None
+    dossiers: Any = None
     bus: LocalBus = field(default_factory=LocalBus)
     metrics: Metrics = field(default_factory=Metrics)
     failures: int = 0
@@ -102,12 +102,28 @@ class Plant:
     def restart(self) -> None:
         """Let the head-end die: what was in memory is gone."""
         alarms = Alarms(self.store.alarms, bus=self.bus, wall=ManualClock(self.now))
+        self.troubles = Troubles(alarms, self.metrics)
         self.planner = TreePlanner(
-            self.trees or self.store.trees,
-            self.tasks or self.store.tasks,
-            bus=self.bus,
-            troubles=Troubles(alarms, self.metrics),
+            self.dossiers or self.store.dossiers, bus=self.bus, troubles=self.troubles
         )
+
+    def ask(
+        self, question: Callable[[], Sequence[Order] | None], uid: str = UID
+    ) -> Sequence[Order]:
+        """Return the answer to the question of a device, which nobody else asks with; or raise."""
+        [answer] = self.planner.together([(uid, lambda: question() or ())])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def plan(self) -> Sequence[Order]:
+        return self.ask(lambda: self.planner.plan(UID, now=self.now))
+
+    def done(self, results: Sequence[OrderDone], uid: str = UID) -> Sequence[Order]:
+        return self.ask(lambda: self.planner.done(uid, results, session=1, now=self.now), uid)
+
+    def told(self, *alerts: Alert) -> None:
+        self.ask(lambda: self.planner.told(UID, None, alerts, now=self.now))
 
     def set(self, address: str, value: str) -> None:
         """Let the device change a value by itself."""
@@ -161,7 +177,7 @@ class Plant:
             events.append(event)
         while True:
             try:
-                orders = self._consult(events)
+                orders = self.ask(partial(self._consult, events))
             except StoreError:  # the device sends its message again
                 self.failures += 1
                 assert self.failures < 9

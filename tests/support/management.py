@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from openami.headend.management.ports import Answer, Asked
     from openami.headend.server import Running
     from openami.omadm.messages.model import Alert
     from openami.omadm.session.events import Outgoing
@@ -102,6 +103,10 @@ class ListPlanner:
         fault, self.fault = self.fault, None
         if fault is not None:
             raise fault
+
+    def together(self, asked: Sequence[Asked]) -> Sequence[Answer]:
+        """Answer questions; those of sessions that are ``planning`` go the head-end's own way."""
+        return [question() for _, question in asked]
 
     def plan(self, uid: str, *, now: float) -> Sequence[Order]:
         del now

@@ -514,15 +514,6 @@ async def test_what_fails_goes_on_where_it_stopped(
     assert nonces == (one.account.client_nonce, one.account.server_nonce)
 
 
-def test_a_plan_that_is_a_bug_fails_for_no_other() -> None:
-    broken = RuntimeError()
-
-    def fail() -> list[Order]:
-        raise broken
-
-    assert sessions_module._each([fail, lambda: [get("name")]]) == [broken, [get("name")]]
-
-
 async def test_what_fails_for_one_device_fails_for_no_other(
     planner: ListPlanner, device: Make
 ) -> None:

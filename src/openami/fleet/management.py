@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from openami.fleet.desired import step_kind
@@ -13,24 +13,7 @@ if TYPE_CHECKING:
     from openami.fleet.desired import Group, KnownNode, Scope, Setting, Wish
     from openami.fleet.known import TreeChange
     from openami.fleet.ports import DeviceFilter, Page
-    from openami.fleet.tasks import ManagementJob, Task, TaskEvent, TaskKind, TaskState, Ticket
-
-
-@dataclass(frozen=True, slots=True)
-class Brief:
-    """All that a session with a device begins with.
-
-    Attributes:
-        known: whether its tree has been seen, and nothing has been said against that since.
-        wanted: by address.
-        nodes: those that are known of the wanted ones, and of those that its open tasks set.
-        open: whether there are tasks for it.
-    """
-
-    known: bool = False
-    wanted: Mapping[str, Wish] = field(default_factory=dict)
-    nodes: Mapping[str, KnownNode] = field(default_factory=dict)
-    open: bool = False
+    from openami.fleet.tasks import ManagementJob, Task, TaskKind, TaskState, Ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,18 +181,6 @@ class TreeRecords(Protocol):
         """Return when the whole tree was last seen; None: it is to be looked at again."""
         ...
 
-    def brief(self, uid: str) -> Brief: ...
-
-    def saw(
-        self, uid: str, tops: Sequence[str], nodes: Sequence[KnownNode], *, now: float, whole: bool
-    ) -> Sequence[TreeChange]:
-        """Take what a look has found below some nodes; ``whole``: that was all of the tree."""
-        ...
-
-    def settle(self, uid: str, outcomes: Sequence[Outcome], *, now: float) -> None:
-        """Take what became of changes."""
-        ...
-
     def doubt(self, uid: str) -> None:
         """Have the tree looked at again in the next session."""
         ...
@@ -257,7 +228,7 @@ class TreeRecords(Protocol):
 
 
 class TaskRecords(Protocol):
-    """Jobs and tasks, moved only by ``openami.fleet.tasks.next_task``."""
+    """Jobs and tasks, moved only by ``openami.fleet.tasks.next_task``; here, and in dossiers."""
 
     def add(
         self,
@@ -304,25 +275,6 @@ class TaskRecords(Protocol):
         limit: int = 100,
     ) -> Page[Task]:
         """Return the tasks of a job by device."""
-        ...
-
-    def start(
-        self, uid: str, *, now: float, fresh: bool, limit: int = 16
-    ) -> Sequence[tuple[ManagementJob, Task]]:
-        """Move the tasks of a session that begins or goes on; return those moved, oldest first.
-
-        Those that are sent by that are the session's to tell.
-
-        Args:
-            uid: the device's.
-            now: UTC seconds.
-            fresh: the session has just begun: whatever counts as sent was lost with an older one.
-            limit: how many are sent.
-        """
-        ...
-
-    def apply(self, job_id: str, uid: str, event: TaskEvent) -> Task:
-        """Move a task; NotFoundError."""
         ...
 
     def cancel(self, job_id: str, *, who: str, now: float) -> int:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from openami.fleet.accounts import AccountStore
     from openami.fleet.alarms import AlarmStore
     from openami.fleet.certificates import CertificateStore
+    from openami.fleet.dossiers import Dossiers
     from openami.fleet.management import TaskRecords, TreeRecords
     from openami.fleet.operators import OperatorStore
     from openami.fleet.ports import (
@@ -68,6 +69,7 @@ class Stores:
     accounts: AccountStore
     trees: TreeRecords
     tasks: TaskRecords
+    dossiers: Dossiers
     vault: Vault = field(repr=False)
     readings: ReadingStore
 
@@ -198,9 +200,7 @@ def _management(context: Context, stores: Stores, alarms: Alarms) -> Management:
     return build_management(
         stores.accounts,
         stores.vault,
-        TreePlanner(
-            stores.trees, stores.tasks, bus=context.bus, troubles=Troubles(alarms, context.metrics)
-        ),
+        TreePlanner(stores.dossiers, bus=context.bus, troubles=Troubles(alarms, context.metrics)),
         trees=stores.trees,
         tasks=stores.tasks,
         alarms=alarms,

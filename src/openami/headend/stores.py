@@ -62,6 +62,7 @@ def open_stores(home: Installation, database: SecretStr | None = None) -> Iterat
             accounts=relational.accounts,
             trees=relational.trees,
             tasks=relational.tasks,
+            dossiers=relational.dossiers,
             vault=vault,
             readings=lake,
         )

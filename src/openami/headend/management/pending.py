@@ -1,13 +1,14 @@
-"""What a session of device management waits for, in memory."""
+"""What is remembered of a device, and what its session waits for."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from openami.fleet.desired import Step
-    from openami.fleet.tasks import ManagementJob, Task
+    from openami.fleet.tasks import ManagementJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,6 @@ class Pending:
         look: objects that are to be looked at.
         looked: objects and jobs that nobody can be mistaken about any more.
         redo: jobs to be told again after that.
-        news: tasks that have moved, which is told when all is kept.
     """
 
     waiting: dict[str, Look | Push | Work] = field(default_factory=dict)
@@ -62,7 +62,6 @@ class Pending:
     look: set[str] = field(default_factory=set)
     looked: set[str] = field(default_factory=set)
     redo: list[ManagementJob] = field(default_factory=list)
-    news: list[tuple[ManagementJob, Task]] = field(default_factory=list)
 
     def copy(self) -> Pending:
         """Return another that changes without this one."""
@@ -72,5 +71,23 @@ class Pending:
             look=set(self.look),
             looked=set(self.looked),
             redo=list(self.redo),
-            news=list(self.news),
         )
+
+
+@dataclass(slots=True)
+class Memory:
+    """What is remembered of a device.
+
+    Attributes:
+        session: that it is in.
+        looked_at: when its whole tree was last seen, UTC seconds.
+        rests: until then its tree is taken for known, though the device says that it has changed.
+    """
+
+    session: Pending | None = None
+    looked_at: float = -math.inf
+    rests: float = -math.inf
+
+    def copy(self) -> Memory:
+        """Return another that changes without this one."""
+        return replace(self, session=None if self.session is None else self.session.copy())

@@ -5,20 +5,33 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from openami.omadm.messages.model import Alert
     from openami.omadm.session.events import Order, OrderDone, SessionEnded
+
+    Asked = tuple[str, Callable[[], Sequence[Order]]]
+    Answer = Sequence[Order] | Exception
 
 
 class Planner(Protocol):
     """Gives the orders of sessions and takes what came of them.
 
-    Calls block and are made in threads, those about one device one after another; only ``ended`` is
-    made in the event loop, and asks no store. A call that raised is made again with the same
-    arguments when the device repeats its message. ``session`` is the number of the session in the
+    Calls block and are made in threads, within a question that ``together`` answers; only ``ended``
+    is made in the event loop, and asks no store. A question that failed has changed nothing; it is
+    asked again when the device repeats its message. ``session`` is the number of the session in the
     log; ``now`` is UTC seconds.
     """
+
+    def together(self, asked: Sequence[Asked]) -> Sequence[Answer]:
+        """Answer questions of devices: UID, and what makes the calls about that device alone.
+
+        What fails for one fails for no other; a store that cannot be used fails for all.
+
+        Returns:
+            for each its orders, or why there are none; what was said is durable by then.
+        """
+        ...
 
     def plan(self, uid: str, *, now: float) -> Sequence[Order]:
         """Return what a device shall do; it has just proved who it is."""

@@ -11,6 +11,7 @@ import asyncio
 from collections import OrderedDict
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from openami.fleet.accounts import AccountStore
     from openami.headend.management.accounts import Accounts
-    from openami.headend.management.ports import Planner
+    from openami.headend.management.ports import Asked, Planner
     from openami.headend.management.talk import Question
     from openami.headend.management.watch import Watch
     from openami.headend.metrics import Metrics
@@ -45,6 +46,9 @@ the whole trees of thousands; the rest is told 413 and asked again."""
 LARGE_OCTETS: Final = 16_384
 """From here on what a device tells in a session is taken apart from others: it may be a tree of
 more than a hundred meters, which is read and written for as long as the sessions of dozens."""
+TOGETHER: Final = 64
+"""Questions that are answered together: others who write to the database wait for them, some tens
+of milliseconds."""
 LONGEST_S: Final = 3600.0
 """Of one session: four of the largest objects (1 MiB) over the slowest mobile line, a quarter of an
 hour each at 9.6 kbit/s. Then the device is told to stop."""
@@ -110,8 +114,12 @@ class Sessions:
         self._store = store
         self._accounts = accounts
         self._planner = planner
-        self._plans: Grouped[Question, Sequence[Order]] = Grouped(_each, "dm plans")
-        self._large: Grouped[Question, Sequence[Order]] = Grouped(_each, "dm large plans")
+        self._plans: Grouped[Asked, Sequence[Order]] = Grouped(
+            planner.together, "dm plans", most=TOGETHER
+        )
+        self._large: Grouped[Asked, Sequence[Order]] = Grouped(
+            planner.together, "dm large plans", most=1
+        )
         self._budget = Budget(HELD_OCTETS)
         self._watch = watch
         self._metrics = metrics
@@ -263,14 +271,14 @@ class Sessions:
             received,
             self._accounts,
             self._planner,
-            ask=self._ask,
+            ask=partial(self._ask, uid),
             budget=self._budget,
             idle=self._idle,
         )
 
-    async def _ask(self, question: Question, octets: int) -> Sequence[Order]:
+    async def _ask(self, uid: str, question: Question, octets: int) -> Sequence[Order]:
         """Ask the planner; who has told a large tree keeps only others with such waiting."""
-        return await (self._large if octets > LARGE_OCTETS else self._plans).do(question)
+        return await (self._large if octets > LARGE_OCTETS else self._plans).do((uid, question))
 
     def _is_lost(self, uid: str, received: Received) -> bool:
         """Tell whether a message opens the session that was asked for with nonces lost."""
@@ -320,15 +328,3 @@ class Sessions:
     def _forget(self, device: _Device, talk: Talk) -> None:
         device.remove(talk)
         self._metrics.dm_session(talk.end)
-
-
-def _each(questions: Sequence[Question]) -> list[Sequence[Order] | Exception]:
-    """Ask the planner for one device after another: what fails for one fails for no other."""
-    return [_answer(question) for question in questions]
-
-
-def _answer(question: Question) -> Sequence[Order] | Exception:
-    try:
-        return question()
-    except Exception as error:  # noqa: BLE001 - whose question it was gets it, whatever it is
-        return error

@@ -15,6 +15,7 @@ from openami.store.relational.expected import ExpectedRepository
 from openami.store.relational.installation import InstallationRepository
 from openami.store.relational.jobs import JobRepository
 from openami.store.relational.management_accounts import AccountRepository
+from openami.store.relational.management_dossiers import DossierRepository
 from openami.store.relational.management_tasks import TaskRepository
 from openami.store.relational.management_trees import TreeRepository
 from openami.store.relational.operators import OperatorRepository
@@ -55,6 +56,7 @@ class RelationalStore:
         self.audit = AuditRepository(transactions)
         self.trees = TreeRepository(transactions)
         self.tasks = TaskRepository(transactions)
+        self.dossiers = DossierRepository(transactions)
         self.registrations = RegistrationRepository(transactions)
         self.expected = ExpectedRepository(transactions)
         self.alarms = AlarmRepository(transactions)

@@ -20,9 +20,9 @@ from openami.fleet.desired import ABSENT, LOOSE, ScopeKind, equal
 from openami.fleet.devices import DeviceKind
 from openami.fleet.management import DifferentDevice, DifferentNode, Standing
 from openami.store.relational.devices import conditions
-from openami.store.relational.management_briefs import all_groups
 from openami.store.relational.management_models import AccountRow, DesiredRow, KnownRow
 from openami.store.relational.management_rows import members, node_of, wish_of
+from openami.store.relational.management_wanted import all_groups
 from openami.store.relational.models import DeviceRow
 from openami.store.relational.paging import bounded, decode_cursor, page
 

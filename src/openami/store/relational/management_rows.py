@@ -10,11 +10,14 @@ from openami.fleet.desired import Group, KnownNode, Scope, Setting, Wish
 from openami.fleet.devices import Contact, DeviceKind, LifecycleState
 from openami.fleet.known import TreeChange
 from openami.fleet.ports import DeviceFilter
+from openami.fleet.tasks import Command, ManagementJob, Result, Task, TaskKind, TaskState
 from openami.store.relational.devices import conditions
 from openami.store.relational.management_models import (
     AccountRow,
     ChangeRow,
     DesiredRow,
+    DmJobRow,
+    DmTaskRow,
     GroupRow,
     KnownRow,
 )
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Row, Select
     from sqlalchemy.orm import Session
+
+    from openami.fleet.tasks import Ticket
 
 _FIELDS: Final[Mapping[str, Callable[[str], Any]]] = {
     "state": LifecycleState,
@@ -123,3 +128,55 @@ def change_row(change: TreeChange) -> dict[str, Any]:
         "origin": change.origin,
         "words": change.words,
     }
+
+
+def job_row(job: ManagementJob, ticket: Ticket | None) -> dict[str, Any]:
+    """Return the columns of a job's row."""
+    devices = {"devices": list(job.devices)}
+    return {
+        "id": job.id,
+        "kind": job.kind.value,
+        "who": job.who,
+        "why": job.why,
+        "created": job.created,
+        "expires": job.expires,
+        "filter": devices if job.which is None else plain_filter(job.which),
+        "commands": [
+            {"uri": each.uri, "format": each.format, "value": each.value} for each in job.commands
+        ],
+        "repeatable": job.repeatable,
+        "key": None if ticket is None else ticket.key,
+        "digest": None if ticket is None else ticket.digest,
+    }
+
+
+def job_of(row: DmJobRow | Row[Any]) -> ManagementJob:
+    """Return the job of a row."""
+    devices = tuple(row.filter.get("devices", ()))
+    return ManagementJob(
+        id=row.id,
+        kind=TaskKind(row.kind),
+        commands=tuple(Command(**command) for command in row.commands),
+        who=row.who,
+        created=row.created,
+        expires=row.expires,
+        which=None if devices else read_filter(row.filter),
+        devices=devices,
+        why=row.why,
+        repeatable=row.repeatable,
+    )
+
+
+def task_of(row: DmTaskRow | Row[Any]) -> Task:
+    """Return the task of a row."""
+    return Task(
+        job=row.job,
+        uid=row.uid,
+        expires=row.expires,
+        once=row.once,
+        state=TaskState(row.state),
+        updated=row.updated,
+        attempts=row.attempts,
+        status=row.status,
+        results=tuple(Result(**result) for result in row.results),
+    )

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import JSON, bindparam, delete, func, insert, literal, select, tuple_, update
+from sqlalchemy import JSON, delete, func, insert, literal, select, tuple_, update
 
 from openami.core.errors import ConflictError, NotFoundError
 from openami.fleet.devices import AuditEntry, DeviceKind
@@ -15,13 +14,7 @@ from openami.fleet.tasks import (
     OPEN_STATES,
     TRANSITIONS,
     Cancelled,
-    Command,
-    Lost,
-    ManagementJob,
     Overdue,
-    Result,
-    Sent,
-    Task,
     TaskKind,
     TaskState,
     next_task,
@@ -30,55 +23,27 @@ from openami.store.relational.audit import audit_row
 from openami.store.relational.devices import conditions
 from openami.store.relational.engine import insert_ignoring
 from openami.store.relational.management_models import AccountRow, DmJobRow, DmTaskRow
-from openami.store.relational.management_rows import plain_filter, read_filter, wake
+from openami.store.relational.management_rows import job_of, job_row, task_of, wake
 from openami.store.relational.management_wishes import want
+from openami.store.relational.management_work import keep_tasks
 from openami.store.relational.models import DeviceRow
 from openami.store.relational.paging import bounded, decode_cursor, page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from sqlalchemy import Connection, Row
     from sqlalchemy.orm import Session
 
     from openami.fleet.desired import Scope, Setting
     from openami.fleet.ports import Page
-    from openami.fleet.tasks import TaskEvent, Ticket
+    from openami.fleet.tasks import ManagementJob, Task, Ticket
     from openami.store.relational.engine import Transactions
 
-_MOVING: Final = ("state", "updated", "attempts", "status", "results")
-SENT: Final = 1024
-"""Tasks of one device that are found lost at a time: more than one session has ever sent."""
 _OPEN: Final = sorted(state.value for state in OPEN_STATES)
 _QUIET: Final = {"synchronize_session": False}
 
-# Made once, and rows read as they are: every session with something to do asks for these.
 _JOB: Final[Any] = DmJobRow.__table__
 _TASK: Final[Any] = DmTaskRow.__table__
-_JOBS: Final = select(_JOB).where(_JOB.c.id.in_(bindparam("b_ids", expanding=True)))
-_ONE: Final = (
-    select(_TASK)
-    .where(_TASK.c.job == bindparam("b_job"), _TASK.c.uid == bindparam("b_uid"))
-    .with_for_update()
-)
-_OF_DEVICE: Final = (
-    select(_TASK)
-    .join(_JOB, _JOB.c.id == _TASK.c.job)
-    .where(
-        _TASK.c.uid == bindparam("b_uid"),
-        _TASK.c.state == bindparam("b_state"),
-        # A sum, for SQLite goes by the index of states and expiries, through those of the fleet.
-        _TASK.c.expires + 0.0 > bindparam("b_now"),
-    )
-    .order_by(_JOB.c.created, _JOB.c.id)
-    .limit(bindparam("b_limit"))
-    .with_for_update(of=_TASK)
-)
-_MOVE: Final = (
-    update(_TASK)
-    .where(_TASK.c.job == bindparam("b_job"), _TASK.c.uid == bindparam("b_uid"))
-    .values({name: bindparam(f"b_{name}") for name in _MOVING})
-)
 
 
 class TaskRepository:
@@ -96,7 +61,7 @@ class TaskRepository:
     ) -> JobProgress:
         with self._transactions.writing() as session:
             insertion = insert_ignoring(self._transactions.dialect, DmJobRow.__table__)
-            fresh = insertion.values(_job_row(job, ticket)).returning(DmJobRow.id)
+            fresh = insertion.values(job_row(job, ticket)).returning(DmJobRow.id)
             if session.scalar(fresh) is None:
                 return _repeated(session, job, ticket)
             session.execute(_tasks_of(job))
@@ -118,7 +83,7 @@ class TaskRepository:
             row = session.get(DmJobRow, job_id)
             if row is None:
                 raise NotFoundError(f"no job {job_id}")
-            return JobProgress(_job(row), _counts(session, [job_id])[job_id])
+            return JobProgress(job_of(row), _counts(session, [job_id])[job_id])
 
     def list(
         self, *, uid: str | None = None, after: str | None = None, limit: int = 100
@@ -136,7 +101,7 @@ class TaskRepository:
             return page(
                 rows,
                 limit,
-                lambda row: JobProgress(_job(row), counts[row.id]),
+                lambda row: JobProgress(job_of(row), counts[row.id]),
                 lambda row: (float(row.created), row.id),
             )
 
@@ -156,30 +121,7 @@ class TaskRepository:
             query = query.where(DmTaskRow.uid > decode_cursor(after, str)[0])
         with self._transactions.reading() as session:
             rows = session.scalars(query.limit(limit + 1)).all()
-            return page(rows, limit, _task, lambda row: (row.uid,))
-
-    def start(
-        self, uid: str, *, now: float, fresh: bool, limit: int = 16
-    ) -> Sequence[tuple[ManagementJob, Task]]:
-        moved: list[Task] = []
-        with self._transactions.writing() as session:
-            rows = session.connection()
-            if fresh:
-                lost = _open_of(rows, uid, TaskState.SENT, now, SENT)
-                moved += [_move(rows, row, Lost(now)) for row in lost]
-            waiting = _open_of(rows, uid, TaskState.QUEUED, now, limit)
-            again = {task.job: task for task in moved}
-            again.update((row.job, _move(rows, row, Sent(now))) for row in waiting)
-            jobs = _jobs(rows, again)
-        return tuple((job, again[job.id]) for job in jobs)
-
-    def apply(self, job_id: str, uid: str, event: TaskEvent) -> Task:
-        with self._transactions.writing() as session:
-            rows = session.connection()
-            row = rows.execute(_ONE, {"b_job": job_id, "b_uid": uid}).one_or_none()
-            if row is None:
-                raise NotFoundError(f"job {job_id} has no device {uid}")
-            return _move(rows, row, event)
+            return page(rows, limit, task_of, lambda row: (row.uid,))
 
     def cancel(self, job_id: str, *, who: str, now: float) -> int:
         with self._transactions.writing() as session:
@@ -206,8 +148,11 @@ class TaskRepository:
                 return counts
         with self._transactions.writing() as session:
             rows = session.connection()
-            for row in rows.execute(overdue.with_for_update(of=_TASK)).all():
-                counts[TaskKind(row.kind), _move(rows, row, Overdue(now)).state] += 1
+            found = rows.execute(overdue.with_for_update(of=_TASK)).all()
+            ended = [next_task(task_of(row), Overdue(now)) for row in found]
+            keep_tasks(rows, ended)
+            kinds = (TaskKind(row.kind) for row in found)
+            counts.update(zip(kinds, (task.state for task in ended), strict=True))
         return counts
 
     def purge(self, *, before: float, limit: int = 1000) -> int:
@@ -225,21 +170,6 @@ class TaskRepository:
             return len(uids) + (len(uids) < limit)
 
 
-def _open_of(
-    rows: Connection, uid: str, state: TaskState, now: float, limit: int
-) -> Sequence[Row[Any]]:
-    """Return a device's open tasks in a state, oldest first."""
-    which = {"b_uid": uid, "b_state": state.value, "b_now": now, "b_limit": limit}
-    return rows.execute(_OF_DEVICE, which).all()
-
-
-def _jobs(rows: Connection, ids: Iterable[str]) -> Sequence[ManagementJob]:
-    """Return jobs, oldest first."""
-    names = list(ids)
-    found = map(_job, rows.execute(_JOBS, {"b_ids": names})) if names else ()
-    return sorted(found, key=lambda job: (job.created, job.id))
-
-
 def _repeated(session: Session, job: ManagementJob, ticket: Ticket | None) -> JobProgress:
     """Return the job that the same request has made before."""
     row = None
@@ -250,7 +180,7 @@ def _repeated(session: Session, job: ManagementJob, ticket: Ticket | None) -> Jo
         raise ConflictError(f"there is a job {job.id} already")
     if row.digest != ticket.digest:
         raise ConflictError("this key was given to another request", code="dm.key")
-    return JobProgress(_job(row), _counts(session, [row.id])[row.id])
+    return JobProgress(job_of(row), _counts(session, [row.id])[row.id])
 
 
 def _tasks_of(job: ManagementJob) -> Any:
@@ -285,23 +215,6 @@ def _check_devices(session: Session, job: ManagementJob, count: int) -> None:
         raise ConflictError("no device with a live account is found", code="dm.no-device")
 
 
-def _move(rows: Connection, row: Row[Any], event: TaskEvent) -> Task:
-    before = _task(row)
-    after = next_task(before, event)
-    if after is not before:
-        values = {
-            "b_job": after.job,
-            "b_uid": after.uid,
-            "b_state": after.state.value,
-            "b_updated": after.updated,
-            "b_attempts": after.attempts,
-            "b_status": after.status,
-            "b_results": [asdict(result) for result in after.results],
-        }
-        rows.execute(_MOVE, values)
-    return after
-
-
 def _move_all(session: Session, event: Cancelled, which: Any) -> int:
     """Move tasks in bulk, by the same table as one by one; return how many."""
     count = 0
@@ -327,50 +240,3 @@ def _counts(session: Session, jobs: Sequence[str]) -> Mapping[str, Mapping[TaskS
     for job, state, count in session.execute(query):
         found[job][TaskState(state)] = count
     return found
-
-
-def _job_row(job: ManagementJob, ticket: Ticket | None) -> dict[str, Any]:
-    devices = {"devices": list(job.devices)}
-    return {
-        "id": job.id,
-        "kind": job.kind.value,
-        "who": job.who,
-        "why": job.why,
-        "created": job.created,
-        "expires": job.expires,
-        "filter": devices if job.which is None else plain_filter(job.which),
-        "commands": [asdict(command) for command in job.commands],
-        "repeatable": job.repeatable,
-        "key": None if ticket is None else ticket.key,
-        "digest": None if ticket is None else ticket.digest,
-    }
-
-
-def _job(row: DmJobRow | Row[Any]) -> ManagementJob:
-    devices = tuple(row.filter.get("devices", ()))
-    return ManagementJob(
-        id=row.id,
-        kind=TaskKind(row.kind),
-        commands=tuple(Command(**command) for command in row.commands),
-        who=row.who,
-        created=row.created,
-        expires=row.expires,
-        which=None if devices else read_filter(row.filter),
-        devices=devices,
-        why=row.why,
-        repeatable=row.repeatable,
-    )
-
-
-def _task(row: DmTaskRow | Row[Any]) -> Task:
-    return Task(
-        job=row.job,
-        uid=row.uid,
-        expires=row.expires,
-        once=row.once,
-        state=TaskState(row.state),
-        updated=row.updated,
-        attempts=row.attempts,
-        status=row.status,
-        results=tuple(Result(**result) for result in row.results),
-    )

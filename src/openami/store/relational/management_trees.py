@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, func, or_, select, update
 
 from openami.core.errors import ConflictError
 from openami.fleet.desired import MAX_GROUPS, object_of
 from openami.fleet.devices import AuditEntry
-from openami.fleet.known import learn, settle
 from openami.store.relational.audit import audit_row
-from openami.store.relational.management_briefs import (
-    all_groups,
-    brief,
-    groups_of,
-    wanted_of,
-    wishes_of,
-)
 from openami.store.relational.management_differences import differences_of, standing_of
 from openami.store.relational.management_figures import progress_of, refused_nodes
 from openami.store.relational.management_models import (
@@ -27,13 +19,9 @@ from openami.store.relational.management_models import (
     GroupRow,
 )
 from openami.store.relational.management_nodes import (
-    add_changes,
     below,
-    drop_nodes,
     forgive,
     known_nodes,
-    named_nodes,
-    put_nodes,
     under,
 )
 from openami.store.relational.management_rows import (
@@ -42,6 +30,12 @@ from openami.store.relational.management_rows import (
     members,
     plain_filter,
     wake,
+)
+from openami.store.relational.management_wanted import (
+    all_groups,
+    groups_of,
+    wanted_of,
+    wishes_of,
 )
 from openami.store.relational.management_wishes import (
     check,
@@ -61,17 +55,12 @@ if TYPE_CHECKING:
     from openami.fleet.desired import Group, KnownNode, Scope, Setting, Wish
     from openami.fleet.known import TreeChange
     from openami.fleet.management import (
-        Brief,
         DifferentDevice,
-        Outcome,
         Standing,
         WishProgress,
     )
     from openami.fleet.ports import DeviceFilter, Page
     from openami.store.relational.engine import Transactions
-
-# What a device is. Another software, or another device, may take what this one has refused.
-FACTS: Final = frozenset({"./DevInfo", "./DevDetail"})
 
 
 class TreeRepository:
@@ -121,7 +110,7 @@ class TreeRepository:
 
     def groups_of(self, uid: str) -> Sequence[Group]:
         with self._transactions.reading() as session:
-            return groups_of(session, uid)
+            return groups_of(session, [uid]).get(uid, ())
 
     def check(self, scope: Scope) -> None:
         with self._transactions.reading() as session:
@@ -148,7 +137,7 @@ class TreeRepository:
 
     def wanted(self, uid: str) -> Mapping[str, Wish]:
         with self._transactions.reading() as session:
-            return wanted_of(session, uid)
+            return wanted_of(session, [uid])[uid]
 
     # What is known.
 
@@ -161,42 +150,9 @@ class TreeRepository:
         with self._transactions.reading() as session:
             return session.scalar(query)
 
-    def brief(self, uid: str) -> Brief:
-        with self._transactions.reading() as session:
-            return brief(session, uid)
-
-    def saw(
-        self, uid: str, tops: Sequence[str], nodes: Sequence[KnownNode], *, now: float, whole: bool
-    ) -> Sequence[TreeChange]:
-        with self._transactions.writing() as session:
-            before = known_nodes(session, uid, (under(tops),))
-            lesson = learn(uid, before, nodes, now=now, origin="device")
-            put_nodes(session, uid, lesson.kept)
-            drop_nodes(session, uid, lesson.gone)
-            add_changes(session, uid, lesson.changes)
-            if any(object_of(change.uri) in FACTS for change in lesson.changes):
-                forgive(session, [uid])
-            if whole:
-                _set_known(session, uid, now)
-            return lesson.changes
-
-    def settle(self, uid: str, outcomes: Sequence[Outcome], *, now: float) -> None:
-        with self._transactions.writing() as session:
-            # What goes takes with it what stands below; what is set is a leaf.
-            gone = [one.setting.uri for one in outcomes if one.setting.absent]
-            before = dict(named_nodes(session, uid, [one.setting.uri for one in outcomes]))
-            if gone:
-                before.update(known_nodes(session, uid, (under(gone),)))
-            result = settle(uid, before, outcomes, now=now)
-            drop_nodes(session, uid, result.gone)
-            put_nodes(session, uid, result.kept)
-            add_changes(session, uid, result.changes)
-            if result.touched:
-                forgive(session, [uid], result.touched)
-
     def doubt(self, uid: str) -> None:
         with self._transactions.writing() as session:
-            _set_known(session, uid, None)
+            session.execute(update(AccountRow).where(AccountRow.uid == uid).values(tree_known=None))
 
     def forgive(self, uid: str, *, who: str, now: float) -> int:
         with self._transactions.writing() as session:
@@ -256,7 +212,3 @@ class TreeRepository:
 
 def _objects(session: Session, scope: Scope) -> frozenset[str]:
     return frozenset(object_of(wish.setting.uri) for wish in wishes_of(session, [str(scope)]))
-
-
-def _set_known(session: Session, uid: str, at: float | None) -> None:
-    session.execute(update(AccountRow).where(AccountRow.uid == uid).values(tree_known=at))

@@ -10,10 +10,10 @@ from openami.core.errors import ConflictError, NotFoundError
 from openami.fleet.desired import ABSENT, MAX_WANTED, ScopeKind, object_of
 from openami.fleet.devices import AuditEntry, DeviceKind, device_id
 from openami.store.relational.audit import audit_row
-from openami.store.relational.management_briefs import wishes_of
 from openami.store.relational.management_models import DesiredRow, GroupRow
 from openami.store.relational.management_nodes import forgive
 from openami.store.relational.management_rows import group_of, members, wake
+from openami.store.relational.management_wanted import wishes_of
 from openami.store.relational.models import DeviceRow
 from openami.store.relational.security_models import ExpectedRow
 
