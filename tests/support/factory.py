@@ -57,7 +57,12 @@ class Maker:
 
 
 class FactoryDevice:
-    """A device with its factory identity; its disk is a field."""
+    """A device with its factory identity; its disk is a field.
+
+    ``newest`` is the newest TLS that it knows, ``spoken`` what was spoken with it.
+    """
+
+    newest = ssl.TLSVersion.MAXIMUM_SUPPORTED
 
     def __init__(
         self, running: Running, maker: Maker, uid: str = "D1", *, factory: c.Identity | None = None
@@ -72,6 +77,7 @@ class FactoryDevice:
         self.disk = state.encode()
         self.client = Client(state, uid=uid, info=INFO)
         self.last: httpx.Response | None = None
+        self.spoken: set[str] = set()
 
     @property
     def step(self) -> Step:
@@ -85,8 +91,11 @@ class FactoryDevice:
         return self.factory.pem() + self.maker.others
 
     async def post(self, body: bytes, media: str = MEDIA_TYPE) -> httpx.Response:
-        async with client_of(self.running, self.identity()) as client:
-            return await client.post("/ssmp", content=body, headers={"Content-Type": media})
+        async with client_of(self.running, self.identity(), newest=self.newest) as client:
+            answer = await client.post("/ssmp", content=body, headers={"Content-Type": media})
+            stream = answer.extensions["network_stream"]
+            self.spoken.add(stream.get_extra_info("ssl_object").version())
+            return answer
 
     async def ask(self) -> httpx.Response:
         """Ask what comes next, and take the answer if it is one."""
@@ -140,10 +149,15 @@ def c_pem(certificate: object) -> bytes:
 
 
 def client_of(
-    running: Running, identity: bytes | None, base_url: str | None = None
+    running: Running,
+    identity: bytes | None,
+    base_url: str | None = None,
+    *,
+    newest: ssl.TLSVersion = ssl.TLSVersion.MAXIMUM_SUPPORTED,
 ) -> httpx.AsyncClient:
     """Return a client of the security listener that shows ``identity``."""
     context = context_of(running, identity)
+    context.maximum_version = newest
     return httpx.AsyncClient(
         base_url=base_url or running.security_url, verify=context, trust_env=False, timeout=60
     )

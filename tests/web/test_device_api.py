@@ -1,7 +1,6 @@
 """What DCUs ask of the head-end, over real mutual TLS."""
 
 import asyncio
-import ssl
 from pathlib import Path
 
 import httpx
@@ -351,15 +350,6 @@ async def test_a_certificate_without_a_dcus_name_is_refused(
     async with client_with(running, tmp_path, chain, key) as client:
         answer = await client.get("/device/v1/work")
         assert (answer.status_code, code(answer)) == (403, "security.certificate")
-
-
-async def test_old_tls_is_refused(running: Running) -> None:
-    context = trust(running)
-    with pytest.deprecated_call():
-        context.maximum_version = ssl.TLSVersion.TLSv1_1
-    async with httpx.AsyncClient(verify=context, trust_env=False) as old:
-        with pytest.raises(httpx.ConnectError):
-            await old.get(running.url)
 
 
 async def test_the_head_end_tells_its_own_time(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import ssl
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -80,6 +81,51 @@ async def test_an_expected_device_registers_and_is_managed(
     identity = c.Identity(c.load_certificate(leaf), device.key).pem()
     async with client_of(running, identity, running.device_url) as client:
         assert (await client.get("/device/v1/cursors")).status_code == 200
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_both_tls_are_spoken_with_devices(
+    running: Running, device: FactoryDevice, version: ssl.TLSVersion
+) -> None:
+    """A device that knows no newer one registers, renews and works over it."""
+    device.newest = version
+    await device.register()
+    identity = c.Identity(c.load_certificate(device.client.state.chain[0]), device.key).pem()
+    device.renew()
+    await device.ask()
+    assert device.step is Step.LIVE
+    assert device.spoken == {version.name.replace("_", ".")}
+    async with client_of(running, identity, running.device_url, newest=version) as client:
+        assert (await client.get("/device/v1/cursors")).status_code == 200
+
+
+def speak_old_tls(context: ssl.SSLContext) -> None:
+    """Let a side of a connection speak TLS 1.1 and nothing else."""
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")  # OpenSSL has no hash for it at any higher level
+    with pytest.deprecated_call():
+        context.minimum_version = ssl.TLSVersion.TLSv1_1
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+
+
+async def test_older_tls_is_refused_by_every_listener(running: Running, maker: Maker) -> None:
+    async def spoken(port: int | None) -> str | None:
+        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client)
+        version: str | None = writer.get_extra_info("ssl_object").version()
+        writer.close()
+        return version
+
+    client = context_of(running, FactoryDevice(running, maker).identity())
+    speak_old_tls(client)
+    for url in (running.url, running.device_url, running.security_url):
+        with pytest.raises((ssl.SSLError, ConnectionResetError)):
+            await spoken(httpx.URL(url).port)
+    permissive = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    permissive.load_cert_chain(running.home.server)
+    speak_old_tls(permissive)
+    async with await asyncio.start_server(
+        lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=permissive
+    ) as server:
+        assert await spoken(server.sockets[0].getsockname()[1]) == "TLSv1.1"  # it would speak it
 
 
 async def test_a_request_comes_twice_and_is_answered_twice_the_same(
