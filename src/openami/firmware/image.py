@@ -3,7 +3,8 @@
 An image is a header of 32 octets, padded to ``header_size``; the payload; protected entries; and
 entries that no signature covers. MCUboot's documents call the entries TLVs. Numbers are little
 endian. The hash, and the ECDSA signature, run over all that is before the unprotected entries, of
-which there are exactly three: hash, key's hash, signature. So no octet of an image can change.
+which there are exactly three: hash, key's hash, signature. So nothing in an image is unsigned but
+the signature itself.
 
 What is no image of ours raises ``DecodeError`` with one of the codes ``firmware.magic``,
 ``firmware.cut``, ``firmware.size``, ``firmware.form`` and ``firmware.flags``.

@@ -2,7 +2,7 @@
 
 From the end: the magic; ``image_ok``, which the image writes when it has tested itself;
 ``copy_done``, which the boot code writes before the first jump. Each field is as wide as a write
-unit, 8 octets at least (MCUboot's design document, "Image trailer" and "Direct XIP").
+unit, 8 octets at least (MCUboot's design document, "Image trailer" and "Equal slots").
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ MAX_BLOCK: Final = 0xFFFF  # octets; a block of class 18 fits in one APDU
 
 
 class TransferState(IntEnum):
-    """Numbered as image_transfer_status is (Blue Book 4.4.6.2.7)."""
+    """Numbered as image_transfer_status is (Blue Book 4.4.6, attribute 6)."""
 
     NOT_INITIATED = 0
     INITIATED = 1
