@@ -290,12 +290,12 @@ def test_a_bad_image_is_booted_again_when_there_is_no_other() -> None:
     transfer.verify(target())
     transfer.activate()
     assert boot(layout, target()).slot == 0
-    booted = boot(layout, target())  # which did not pass either
-    assert (booted.slot, booted.rescued) == (0, True)
+    booted = boot(layout, target())  # which did not pass either: back to the one before
+    assert (booted.slot, booted.rescued) == (1, True)
     assert not confirm(layout, booted).on_trial
-    assert Slot(layout.slots[1]).state() is SlotState.TRIED
-    assert boot(layout, target()).slot == 0
-    assert Slot(layout.slots[1]).state() is SlotState.EMPTY
+    assert Slot(layout.slots[0]).state() is SlotState.TRIED
+    assert boot(layout, target()).slot == 1
+    assert Slot(layout.slots[0]).state() is SlotState.EMPTY
 
 
 @pytest.mark.parametrize("unit", [1, 4, 8, 32])

@@ -77,12 +77,8 @@ class _Candidate:
     version: Version | None
     refused: str | None = field(default=None)
 
-    def rank(self) -> tuple[bool, Version, bool]:
-        return (
-            self.state is not SlotState.TRIED,
-            self.version or Version(0),
-            self.state is SlotState.CONFIRMED,
-        )
+    def rank(self) -> tuple[Version, bool]:
+        return self.version or Version(0), self.state is SlotState.CONFIRMED
 
     def event(self, kind: BootEvent, code: str | None = None) -> Event:
         return Event(kind, self.number, self.version, code)
@@ -110,8 +106,7 @@ def boot(layout: Layout, target: Target) -> Booted:
         match candidate.state:
             case SlotState.CONFIRMED:
                 counter.raise_to(image.counter or 0)
-                for other in candidates:
-                    events += _settle(other)
+                events += [event for other in candidates for event in _settle(other)]
             case SlotState.PENDING:
                 candidate.slot.set_tried()
                 events.append(candidate.event(BootEvent.TRIAL_BEGAN))
@@ -151,8 +146,11 @@ def _candidates(layout: Layout) -> list[_Candidate]:
     found = [
         _Candidate(number, slot, slot.state(), slot.version()) for number, slot in enumerate(slots)
     ]
-    found = [candidate for candidate in found if candidate.state is not SlotState.EMPTY]
-    return sorted(found, key=_Candidate.rank, reverse=True)
+    found = sorted(found, key=_Candidate.rank)
+    tried = [candidate for candidate in found if candidate.state is SlotState.TRIED]
+    fresh = [c for c in found if c.state in {SlotState.PENDING, SlotState.CONFIRMED}]
+    # Of two that were tried, the older one: it ran when the newer one was installed.
+    return [*reversed(fresh), *tried]
 
 
 def _settle(other: _Candidate) -> list[Event]:

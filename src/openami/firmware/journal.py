@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MAX_IDENTIFIER: Final = 64  # octets, as class 18 of the meter bounds them
 MAX_NUMBER: Final = 0xFF_FFFF
 # Beyond one entry for each block: the result of the verification, and one for each time that the
-# power went while a unit was being written; then a transfer has to begin anew.
+# power went while an entry was being written; after that, a transfer has to begin anew.
 SPARE: Final = 16
 
 _RECORD: Final = struct.Struct("<4sIIBB64sI")
