@@ -65,6 +65,33 @@ async def test_plain_http() -> None:
         assert "12345" not in repr(answer)
 
 
+async def test_the_application_knows_whether_a_request_is_whole() -> None:
+    seen: list[bool] = []
+    begun = asyncio.Event()
+
+    async def looking(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            seen.append(scope["state"].get("whole", False))
+            begun.set()
+        await app(scope, receive, send)
+        if scope["type"] == "http":
+            seen.append(scope["state"].get("whole", False))
+
+    async with await serve(looking) as server:
+        reader, writer = await asyncio.open_connection(server.host, server.port)
+        head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n"
+        writer.write(head + b"ab")
+        await reader.readuntil(b"}")
+        assert seen == [True, True]
+        begun.clear()
+        writer.write(head + b"a")
+        await begun.wait()
+        writer.write(b"b")
+        await reader.readuntil(b"}")
+        assert seen[2:] == [False, True]
+        writer.close()
+
+
 async def test_mutual_tls_tells_the_application_who_asks(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     here, dcu = authority.issue("server"), authority.issue("dcu", "urn:openami:dcu:D1", "urn:x:y")

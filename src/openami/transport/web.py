@@ -2,7 +2,8 @@
 
 Beyond what uvicorn does: it binds before it serves (so that port 0 works and errors are ours),
 bounds headers, bodies and slow senders, and tells the application who the TLS peer is, as
-``scope["state"]["peer_certificate"]``: a ``PeerCertificate``, or None.
+``scope["state"]["peer_certificate"]``: a ``PeerCertificate``, or None; and as
+``scope["state"]["whole"]``, True as soon as all of a request has come: nobody need wait for it.
 """
 
 from __future__ import annotations
@@ -158,6 +159,7 @@ class _Protocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._stop_waiting()
+        self.scope["state"]["whole"] = True
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
