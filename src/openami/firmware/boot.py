@@ -3,8 +3,8 @@
 MCUboot's direct XIP with revert, on flash whose banks the hardware exchanges, so that one image
 fits both. The image with the highest version is booted, of those that are confirmed or to be
 tried, and that verify: hash, signature, hardware and security counter are checked before every
-jump. An image that has been tried and has not confirmed is erased, once another one is known to
-verify; until then it is the last resort. So no cut and no image leaves a device without one that
+jump. An image that has been tried and has not confirmed is erased, once a confirmed one is known
+to verify; until then it is the last resort. So no cut and no image leaves a device without one that
 boots, if it had one.
 
 The code of every refusal is one of those of ``openami.firmware.image`` and
