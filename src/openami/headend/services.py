@@ -136,20 +136,10 @@ def build(context: Context, stores: Stores) -> Services:
     reports = Reports(devices, ownership, credentials, bus=bus, clock=clock, alarms=alarms)
     statistics = _statistics(context, stores, reports)
     services = Services(
-        settings=settings,
-        clock=clock,
-        wall=wall,
-        bus=bus,
-        metrics=metrics,
-        home=home,
-        pki=pki,
-        registrar=registrar,
-        registrations=registrations,
-        alarms=alarms,
+        settings=settings, clock=clock, wall=wall, bus=bus, metrics=metrics, home=home, pki=pki,
+        registrar=registrar, registrations=registrations, alarms=alarms,
         management=_management(context, stores, alarms),
-        ownership=ownership,
-        registry=registry,
-        credentials=credentials,
+        ownership=ownership, registry=registry, credentials=credentials,
         shipments=Shipments(devices, vault, audit, clock=clock, wall=wall),
         reports=reports,
         ingest=_ingest(context, stores, ownership),
@@ -160,7 +150,7 @@ def build(context: Context, stores: Stores) -> Services:
         ),
         statistics=statistics,
         health=_health(context, stores),
-    )
+    )  # fmt: skip
     _watch(services, stores)
     return services
 

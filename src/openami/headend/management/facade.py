@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from openami.headend.management.accounts import Accounts
 from openami.headend.management.device_groups import DeviceGroups
+from openami.headend.management.proofs import Proofs
 from openami.headend.management.sessionlog import SessionLog
 from openami.headend.management.sessions import Sessions
 from openami.headend.management.tasks import Tasks
@@ -31,6 +32,7 @@ class Management:
     """Sessions with devices, what they are about, and what belongs to them."""
 
     accounts: Accounts
+    proofs: Proofs
     sessions: Sessions
     log: SessionLog
     wake: Wake
@@ -67,27 +69,18 @@ def build_management(
     accounts = Accounts(store, vault)
     watch = Watch(alarms)
     sessions = Sessions(
-        store,
-        accounts,
-        planner,
-        watch=watch,
-        metrics=metrics,
-        most=settings.dm_sessions,
-        idle=settings.dm_idle_s,
-    )
+        store, accounts, planner, watch=watch, metrics=metrics,
+        most=settings.dm_sessions, idle=settings.dm_idle_s,
+    )  # fmt: skip
     log = SessionLog(store, wall=wall, keep_days=settings.keep_sessions_days)
     patience = Patience(settings.wake_first_s, settings.wake_most_s, settings.wake_attempts)
     wake = Wake(
-        store,
-        accounts,
-        sessions,
-        patience=patience,
-        metrics=metrics,
-        wall=wall,
+        store, accounts, sessions, patience=patience, metrics=metrics, wall=wall,
         descriptors=allow_descriptors(),
-    )
+    )  # fmt: skip
     return Management(
         accounts,
+        Proofs(store, wall=wall),
         sessions,
         log,
         wake,

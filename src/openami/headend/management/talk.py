@@ -112,9 +112,7 @@ class Talk:
         self.failures: list[int] = []
         self.proved = False
         self._digest = managed.record.digest
-        self._accounts = accounts
-        self._planner = planner
-        self._ask = ask
+        self._accounts, self._planner, self._ask = accounts, planner, ask
         self._session = ServerSession(
             managed.account,
             ServerConfig(managed.server_url, idle_timeout=idle),
@@ -125,16 +123,13 @@ class Talk:
             number, self.uid, self.session_id, notified=first.notified, now=first.now
         )
         self._account = self._kept = managed.account
-        self._begun = False
-        self._logged = False
+        self._begun = self._logged = False
         self._events: list[Event] = []
         self._end: SessionEnded | None = None
-        self._orders = 0
-        self._octets = 0
+        self._orders = self._octets = 0
         # Of what was said while the nonces were lost, the log keeps the messages.
         self._told = managed.account.server_nonce == RESYNC_NONCE
-        self._first = b""
-        self._last = b""
+        self._first = self._last = b""
         self._answer: Outgoing | None = None
 
     @property
