@@ -17,6 +17,7 @@ from openami.fleet.accounts import (
     SessionRecord,
     WakeUp,
 )
+from openami.fleet.devices import AuditEntry
 from openami.store.relational.management_models import DmMessageRow
 from openami.store.relational.management_sessions import IDLE_KEPT, KEPT, TRIM_EVERY
 
@@ -55,6 +56,22 @@ def test_accounts_are_found_by_their_devices(accounts: AccountStore) -> None:
     assert sorted(found) == ["D1", "D2"]
     assert (found["D1"].digest, found["D1"].client_nonce) == ("d1", b"")
     assert accounts.accounts([]) == {}
+
+
+def test_what_an_account_accepts_is_kept_with_who_said_so(
+    accounts: AccountStore, store: RelationalStore
+) -> None:
+    assert accounts.accounts(["D1"])["D1"].allows == ""
+    said = AuditEntry("anna", NOW, "account.accepts mac-md5 basic", "dcu-D1", "old make")
+    for _ in range(2):  # what is so already is not said again
+        accounts.allow("D1", "mac-md5 basic", said=said)
+    found = accounts.accounts(["D1", "D2"])
+    assert (found["D1"].allows, found["D2"].allows) == ("mac-md5 basic", "")
+    (entry,) = store.audit.list(subject="dcu-D1").items
+    assert replace(entry, id=0) == said
+    with pytest.raises(NotFoundError) as raised:
+        accounts.allow("nobody", "", said=said)
+    assert raised.value.code == "dm.no-account"
 
 
 def test_nonces_are_kept(accounts: AccountStore) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from openami.fleet.devices import AuditEntry
     from openami.fleet.ports import Page
 
 
@@ -27,6 +28,8 @@ class AccountRecord:
         wake_failures: how many have gone out since a session began.
         wake_session: the number of the session that the last one asked for.
         wake_silent: nobody took the last one, and no session has begun since.
+        allows: labels of the proofs that it accepts, with blanks between; empty: those that
+            accounts accept unless an administrator says otherwise.
     """
 
     uid: str
@@ -40,6 +43,7 @@ class AccountRecord:
     wake_failures: int = 0
     wake_session: int = 0
     wake_silent: bool = False
+    allows: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +163,16 @@ class AccountStore(Protocol):
 
     def reach(self, uid: str, url: str) -> None:
         """Note where a device takes notifications."""
+        ...
+
+    def allow(self, uid: str, allows: str, *, said: AuditEntry) -> None:
+        """Let a device's account accept other proofs, and keep who has said so.
+
+        What it accepts already is not said again.
+
+        Raises:
+            NotFoundError: it has no account.
+        """
         ...
 
     def due(self, *, now: float, silent: bool, limit: int) -> Sequence[AccountRecord]:

@@ -133,7 +133,7 @@ class Metrics:
         self._dm_sessions.labels(end).inc()
 
     def dm_wake(self, outcome: str) -> None:
-        """Count one notification: ``sent``, ``refused`` or ``unreachable``."""
+        """Count one notification by its ``Outcome``."""
         self._dm_wakes.labels(outcome).inc()
 
     def dm_task(self, kind: str, state: str, count: int = 1) -> None:

@@ -17,10 +17,13 @@ import re
 from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import DecodeError, LocalProtocolError, SecurityError
 from openami.crypto.compare import equal
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 RESYNC_NONCE: Final = bytes(4)
 """The nonce of an end that has lost its own (``AAAAAA==``; OMA-TS-DM_Security 1.2, 5.3.3)."""
@@ -78,6 +81,11 @@ class Scheme(Enum):
     def hash(self) -> Hash:
         return self.value[1]
 
+    @property
+    def label(self) -> str:
+        """What settings and people call it: ``mac-sha256`` to ``basic``."""
+        return self.name.lower().replace("_", "-")
+
 
 @dataclass(frozen=True, slots=True)
 class AuthPolicy:
@@ -92,6 +100,34 @@ class AuthPolicy:
     def __post_init__(self) -> None:
         if not self.schemes:
             raise LocalProtocolError("an account accepts at least one scheme")
+
+    @classmethod
+    def of(cls, labels: Collection[str]) -> AuthPolicy:
+        """Return the policy that accepts the schemes of some labels, the best first.
+
+        Raises:
+            ValueError: a label is no scheme's, or there is none.
+        """
+        known = [scheme.label for scheme in Scheme]
+        if not labels or not set(labels) <= set(known):
+            raise ValueError(f"name some of {', '.join(known)}")
+        return cls(tuple(scheme for scheme in Scheme if scheme.label in labels))
+
+    @classmethod
+    def down_to(cls, least: Scheme) -> AuthPolicy:
+        """Return the policy that accepts a scheme and all that are better."""
+        every = list(Scheme)
+        return cls(tuple(every[: every.index(least) + 1]))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What its schemes are called."""
+        return tuple(scheme.label for scheme in self.schemes)
+
+    @property
+    def weak(self) -> bool:
+        """Whether MD5, or a password as it is, does for it."""
+        return any(scheme.hash is Hash.MD5 for scheme in self.schemes)
 
     @property
     def preferred(self) -> Scheme:

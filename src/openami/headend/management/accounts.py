@@ -15,6 +15,7 @@ import structlog
 
 from openami.core.errors import NotFoundError, SecurityError, StoreError
 from openami.headend.groups import Grouped, apart
+from openami.headend.management.proofs import policy_of
 from openami.omadm.auth import Credentials
 from openami.omadm.session.account import Account
 
@@ -95,7 +96,7 @@ class Accounts:
         """Return an account with its passwords. Blocks.
 
         Raises:
-            StoreError: ``dm.secrets``, they are gone.
+            StoreError: ``dm.secrets``, they are gone; ``dm.proofs``.
         """
         try:
             sealed = self._vault.get(SECRETS, record.uid, record.digest)
@@ -110,6 +111,7 @@ class Accounts:
             told["server_id"],
             Credentials(told["server_id"], told["server_password"]),
             Credentials(told["client_id"], told["client_password"]),
+            policy_of(record),
             client_nonce=record.client_nonce,
             server_nonce=record.server_nonce,
         )

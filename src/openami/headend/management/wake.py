@@ -3,7 +3,8 @@
 A notification has no answer but the session that it asks for. One that brings none is sent again,
 later and later; after some, the device is left to come by itself. A device that says that a
 notification is not this server's has lost the nonce: the next one has that of an end that has
-(OMA-TS-DM_Security 1.2, 5.3.3), and so has the session.
+(OMA-TS-DM_Security 1.2, 5.3.3), and so has the session. The digest has the best hash that the
+account accepts. One that accepts passwords alone (basic) has none: its device comes by itself.
 
 Devices that took nothing last time have a lane of their own: however many of them are dead, they
 hold up nobody who answers. Nobody waits for a lane either: what is under way is looked at again in
@@ -60,11 +61,12 @@ _REFUSED: Final = frozenset({401, 403})
 
 
 class Outcome(StrEnum):
-    """What became of a notification."""
+    """What became of a notification; ``UNMADE``: the account accepts nothing to make it with."""
 
     SENT = "sent"
     REFUSED = "refused"
     UNREACHABLE = "unreachable"
+    UNMADE = "unmade"
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +206,8 @@ class Wake:
         number = _following(record)
         outcome = await self._send(record, number)
         self._metrics.dm_wake(outcome.value)
+        if outcome is Outcome.UNMADE:
+            return WakeUp(uid, was, None, 0, record.wake_session)
         failures = record.wake_failures + 1
         due = self._patience.next(failures, self._wall.now())
         if due is None:
@@ -214,9 +218,13 @@ class Wake:
         uid = record.uid
         try:
             account = (await self._accounts.read(uid)).account
+            hashes = account.policy.hashes()
+            if not hashes:
+                return Outcome.UNMADE
             lost = self._sessions.lost_nonces(uid, number)
             nonce = RESYNC_NONCE if lost else account.server_nonce
-            body = Notification(account.server_id, number).build(account.server.password, nonce)
+            notification = Notification(account.server_id, number)
+            body = notification.build(account.server.password, nonce, hashes[0])
             url = record.wake_url or ""
             status = await post_once(url, body, CONTENT_TYPE, within=ANSWER_S)
         except (TransportError, RemoteProtocolError):

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, case, or_, select, update
 
+from openami.core.errors import NotFoundError
 from openami.fleet.accounts import AccountRecord
+from openami.store.relational.audit import audit_row
 from openami.store.relational.management_models import AccountRow
 from openami.store.relational.management_sessions import (
     SessionRepository,
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from openami.fleet.accounts import LoggedSession, NonceUpdate, WakeUp
+    from openami.fleet.devices import AuditEntry
 
 _ACCOUNT: Final[Any] = AccountRow.__table__
 _COLUMNS: Final = (
@@ -34,6 +37,7 @@ _COLUMNS: Final = (
     "wake_failures",
     "wake_session",
     "wake_silent",
+    "allows",
 )
 _SELECT: Final = select(*(_ACCOUNT.c[name] for name in _COLUMNS))
 # Made once, as all that follows: sessions ask for them all the time.
@@ -112,6 +116,15 @@ class AccountRepository(SessionRepository):
         statement = update(_ACCOUNT).where(_ACCOUNT.c.uid == uid).values(wake_url=url)
         with self._transactions.writing() as session:
             session.execute(statement)
+
+    def allow(self, uid: str, allows: str, *, said: AuditEntry) -> None:
+        with self._transactions.writing() as session:
+            row = session.get(AccountRow, uid, with_for_update=True)
+            if row is None:
+                raise NotFoundError(f"{uid} has no account", code="dm.no-account")
+            if row.allows != allows:
+                row.allows = allows
+                session.add(audit_row(said))
 
     def due(self, *, now: float, silent: bool, limit: int) -> Sequence[AccountRecord]:
         with self._transactions.reading() as session:

@@ -15,6 +15,7 @@ class AccountRow(Base):
 
     Attributes:
         wake_silent: nobody took the last notification.
+        allows: which proofs it accepts; a device that registers anew keeps what was said of it.
     """
 
     __tablename__ = "dm_account"
@@ -33,6 +34,7 @@ class AccountRow(Base):
     wake_session: Mapped[int]
     wake_silent: Mapped[bool] = mapped_column(default=False, server_default=false())
     tree_known: Mapped[float | None]
+    allows: Mapped[str] = mapped_column(Name(64), default="", server_default="")
 
     def __repr__(self) -> str:
         return f"AccountRow({self.uid!r})"
