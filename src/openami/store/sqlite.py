@@ -29,7 +29,12 @@ _FULL_CODES: Final = {
     sqlite3.SQLITE_FULL: "no room left",
     sqlite3.SQLITE_IOERR_WRITE: "no room left, or the disk fails",
 }
+# What is deleted is overwritten with zeros: a secret that is over must not be found in a file that
+# is copied later. Some builds of SQLite do so anyhow, others want to be told. Where all that is
+# written is deleted again, it makes 4 % more octets to write.
+FORGET: Final = "PRAGMA secure_delete = ON"
 _PRAGMAS: Final = (
+    FORGET,
     "PRAGMA auto_vacuum = INCREMENTAL",
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",

@@ -16,7 +16,7 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from openami.core.errors import ConfigError, ConflictError, StoreError, StoreFullError
-from openami.store.sqlite import BUSY_SECONDS, store_error
+from openami.store.sqlite import BUSY_SECONDS, FORGET, store_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,6 +77,7 @@ def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(FORGET)
 
 
 def _begin_sqlite(connection: Connection) -> None:
