@@ -22,6 +22,7 @@ RETRIES = "./AMI/Link/Retries"
 PAGES = (
     "/groups",
     "/groups/pilot",
+    "/groups/pilot/differing",
     "/groups/pilot/devices",
     "/groups/pilot/refused",
     "/refused",
@@ -49,7 +50,9 @@ def test_many_are_told_and_one_is_called(tmp_path: Path) -> None:
     """What DCUs answer comes into the page by itself."""
     with workshop(tmp_path) as url, chromium() as browser, visit(browser, url, "/groups") as page:
         # Two of six are so; the list counts them after it is shown.
-        expect(page.get_by_role("row").filter(has_text="pilot")).to_contain_text("or more not so")
+        expect(page.get_by_role("row").filter(has_text="pilot")).to_contain_text(
+            "2 of 6 DCUs differ"
+        )
         page.get_by_role("link", name="pilot").click()
         wanted = page.get_by_role("row").filter(has_text=RETRIES)
         expect(wanted).to_contain_text("of 6")
@@ -67,6 +70,8 @@ def test_many_are_told_and_one_is_called(tmp_path: Path) -> None:
         page.locator("summary", has_text="Drop").last.click()
         page.get_by_role("button", name=f"Drop {WINDOW}").click()
         expect(page.get_by_role("row").filter(has_text=WINDOW)).to_have_count(0)
+        page.get_by_role("link", name="Differing").click()
+        expect(page.get_by_role("row").filter(has_text=DEAD)).to_contain_text("3 → 7 by group")
         page.get_by_role("link", name="DCUs", exact=True).last.click()
         expect(page.get_by_role("row").filter(has_text=DEAD)).to_contain_text("→ 7")
 
