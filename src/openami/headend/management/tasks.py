@@ -106,30 +106,8 @@ class Tasks:
             ConflictError: ``dm.no-device``, nobody is found; ``dm.key``, the ticket's key was given
                 to another request; ``dm.wanted``, more than one scope may want.
         """
-        if ticket is not None and not _KEY.fullmatch(ticket.key):
-            raise RequestError(
-                f"a key has 1 to {MAX_KEY} printable characters of ASCII", code="request.key"
-            )
-        if not 0 < expires_s <= LONGEST_S:
-            raise RequestError(f"a job expires in up to {LONGEST_S:.0f} s", code="request.job")
-        if not 0 < len(commands) <= MAX_COMMANDS:
-            raise RequestError(f"name 1 to {MAX_COMMANDS} nodes", code="request.job")
-        now = self._wall.now()
-        try:
-            job = ManagementJob(
-                id=secrets.token_hex(ID_OCTETS),
-                kind=kind,
-                commands=tuple(dict.fromkeys(commands)),
-                who=who,
-                created=now,
-                expires=now + expires_s,
-                which=self._which(whom),
-                devices=tuple(dict.fromkeys(whom.devices)),
-                why=" ".join(why.split())[:WHY],
-                repeatable=repeatable,
-            )
-        except ValueError as error:
-            raise RequestError(str(error), code="request.job") from error
+        _check(commands, expires_s, ticket)
+        job = self._job(kind, commands, whom, expires_s, who=who, why=why, repeatable=repeatable)
         wishes = _wishes(kind, whom, keep) if keep else None
         return self._tasks.add(job, wishes=wishes, ticket=ticket)
 
@@ -171,11 +149,50 @@ class Tasks:
         before = self._wall.now() - self._keep_s
         return await asyncio.to_thread(self._tasks.purge, before=before, limit=SLICE)
 
+    def _job(
+        self,
+        kind: TaskKind,
+        commands: Sequence[Command],
+        whom: Whom,
+        expires_s: float,
+        *,
+        who: str,
+        why: str,
+        repeatable: bool,
+    ) -> ManagementJob:
+        now = self._wall.now()
+        try:
+            return ManagementJob(
+                id=secrets.token_hex(ID_OCTETS),
+                kind=kind,
+                commands=tuple(dict.fromkeys(commands)),
+                who=who,
+                created=now,
+                expires=now + expires_s,
+                which=self._which(whom),
+                devices=tuple(dict.fromkeys(whom.devices)),
+                why=" ".join(why.split())[:WHY],
+                repeatable=repeatable,
+            )
+        except ValueError as error:
+            raise RequestError(str(error), code="request.job") from error
+
     def _which(self, whom: Whom) -> DeviceFilter | None:
         which = whom.which
         if whom.group is not None:
             which = self._trees.group(group_scope(whom.group).name).which
         return None if which is None else replace(which, kind=DeviceKind.DCU)
+
+
+def _check(commands: Sequence[Command], expires_s: float, ticket: Ticket | None) -> None:
+    if ticket is not None and not _KEY.fullmatch(ticket.key):
+        raise RequestError(
+            f"a key has 1 to {MAX_KEY} printable characters of ASCII", code="request.key"
+        )
+    if not 0 < expires_s <= LONGEST_S:
+        raise RequestError(f"a job expires in up to {LONGEST_S:.0f} s", code="request.job")
+    if not 0 < len(commands) <= MAX_COMMANDS:
+        raise RequestError(f"name 1 to {MAX_COMMANDS} nodes", code="request.job")
 
 
 def _wishes(
