@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -67,6 +69,36 @@ async def test_nobody_there_and_nobody_who_answers() -> None:
     with pytest.raises(TransportError) as raised:
         await post_once(url, b"body", "text/plain", within=10)
     assert raised.value.code == "transport.refused"
+
+
+@pytest.mark.parametrize("rest", [b"HTTP/1.1 204 \r\n\r\n", b"", None])
+async def test_an_answer_in_pieces_and_a_line_that_breaks(rest: bytes | None) -> None:
+    """All of it, a part of it, or a connection that is reset."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(20)
+        for octet in rest or b"":
+            writer.write(bytes([octet]))
+            await writer.drain()
+            await asyncio.sleep(0)
+        if rest is None:
+            linger = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    async with server:
+        asked = post_once(f"http://{host}:{port}/", b"body", "text/plain", within=10)
+        if rest:
+            assert await asked == 204
+        elif rest is None:
+            with pytest.raises(TransportError) as raised:
+                await asked
+            assert raised.value.code == "transport.closed"
+        else:
+            with pytest.raises(RemoteProtocolError):
+                await asked
 
 
 @pytest.mark.parametrize("url", ["", "https://host/", "http://host:port/", "http:///path"])

@@ -59,11 +59,36 @@ async def post_once(url: str, body: bytes, content_type: str, *, within: float) 
 
 async def _exchange(host: str, port: int, request: bytes) -> bytes:
     """Return the first line of the answer, or as much of it as came."""
-    reader, writer = await asyncio.open_connection(host, port, limit=_LINE_OCTETS)
+    exchange = _Exchange(request)
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_connection(lambda: exchange, host, port)
     try:
-        writer.write(request)
-        return await reader.readline()
-    except ValueError:  # longer than any status line
-        return b""
+        return await exchange.line
     finally:
-        writer.transport.abort()
+        transport.abort()
+
+
+class _Exchange(asyncio.Protocol):
+    """Sends a request; ``line`` is the first of the answer, or empty if it is none of HTTP's."""
+
+    def __init__(self, request: bytes) -> None:
+        self._request = request
+        self._came = b""
+        self.line: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # of TCP
+        transport.write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        self._came += data
+        end = self._came.find(b"\n", 0, _LINE_OCTETS) + 1
+        if not self.line.done() and (end or len(self._came) >= _LINE_OCTETS):
+            self.line.set_result(self._came[:end])
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self.line.done():
+            return
+        if error is None:
+            self.line.set_result(self._came)
+        else:
+            self.line.set_exception(error)
