@@ -10,12 +10,12 @@ from sqlalchemy import event, insert, update
 from tests.support.dossiers import saw, settle
 
 from openami.core.errors import ConflictError
-from openami.fleet.desired import Group, KnownNode, Scope, Setting, difference
+from openami.fleet.desired import MAX_GROUPS, Group, KnownNode, Scope, Setting, difference
 from openami.fleet.devices import DeviceKind, Sighting
 from openami.fleet.management import Outcome, Standing
 from openami.fleet.ports import DeviceFilter
 from openami.store.relational import management_differences
-from openami.store.relational.management_models import AccountRow
+from openami.store.relational.management_models import AccountRow, DesiredRow, GroupRow
 from openami.store.relational.models import DeviceRow
 
 if TYPE_CHECKING:
@@ -217,6 +217,28 @@ def test_the_database_finds_what_the_rules_say(store: RelationalStore, seed: int
         unseen = {uid for uid in differing if store.trees.known_at(uid) is None}
         standing = Standing(len(members), len(differing) - len(unseen), len(unseen), len(refusing))
         assert store.trees.standing(group.which) == standing
+
+
+def test_there_may_be_as_many_groups_as_there_may_be(store: RelationalStore) -> None:
+    uids = fill(store, 2)
+    names = [(number, f"g{number:03}") for number in range(MAX_GROUPS - 2)]
+    groups = [
+        {"name": name, "priority": number, "filter": {}, "created": 1.0, "who": "a"}
+        for number, name in names
+    ]
+    wishes = [
+        {"scope": f"group:{name}", "uri": WINDOW, "format": "int", "value": str(number),
+         "at": 1.0, "who": "a"}
+        for number, name in names
+    ]  # fmt: skip
+    with store.trees._transactions.writing() as session:
+        session.execute(insert(GroupRow), groups)
+        session.execute(insert(DesiredRow), wishes)
+    see(store, uids[0], KnownNode(WINDOW, "int", str(MAX_GROUPS - 3)))
+    see(store, uids[1], KnownNode(WINDOW, "int", "7"))
+    (one,) = found(store).values()
+    assert [str(node.wish.scope) for node in one.nodes] == [f"group:g{MAX_GROUPS - 3}"]
+    assert store.trees.standing(ALL.which) == Standing(2, different=1)
 
 
 def test_a_page_takes_few_statements(store: RelationalStore) -> None:
