@@ -8,13 +8,14 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.support.headend import dcu_client
+from tests.support.headend import PASSWORD, dcu_client
 from tests.support.management import Device, give_account
 
 from openami.cli import dm_jobs
 from openami.cli.api import ApiError
 from openami.cli.dm import dm
 from openami.core.errors import ConfigError, TransportError
+from openami.fleet.operators import Role
 from openami.omadm.objects.ami import AmiListener
 from openami.transport.http import HttpClient
 
@@ -296,3 +297,26 @@ async def test_an_empty_list_says_so(run: Run, running: Running) -> None:
         await run("get", WINDOW, "--filter", "all")
     assert caught.value.code == "dm.no-device"
     assert "openami device registrations" in (caught.value.hint or "")
+
+
+async def test_what_a_devices_account_accepts(
+    run: Run, device: Device, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines, _ = await run("account", "D1")
+    assert rows(lines)[0][:5] == ["D1", "mac-sha256,", "digest-sha256", "strong", "yes"]
+    with pytest.raises(ApiError) as caught:  # anna is no administrator
+        await run("account", "D1", "--allow", "basic")
+    assert caught.value.code == "security.role"
+    running.services.operators.add("ruler", PASSWORD, Role.ADMIN, who="test")
+    granted = running.services.operators.make_token("ruler", label="test", days=1)
+    monkeypatch.setenv("OPENAMI_TOKEN", granted.secret)
+    lines, _ = await run("account", "D1", "--allow", "basic", "--allow", "mac-md5", "--why", "old")
+    assert rows(lines)[0] == ["D1", "mac-md5,", "basic", "weak", "yes", "open", "never"]
+    [found] = loads((await run("account", "D1", "--allow", "basic", "--json"))[0])
+    assert (found["accepts"], found["notified"]) == (["basic"], False)
+    with pytest.raises(ApiError) as caught:
+        await run("account", "D1", "--allow", "md4")
+    assert (caught.value.code, caught.value.exit_status) == ("request.proofs", 2)
+    with pytest.raises(ApiError) as caught:
+        await run("account", "D9")
+    assert caught.value.code == "dm.no-account"

@@ -13,7 +13,7 @@ from openami.core.errors import ConflictError, NotFoundError
 from openami.crypto.succession import trace
 from openami.fleet import admission
 from openami.fleet import registration as r
-from openami.fleet.devices import Device, DeviceKind, LifecycleState
+from openami.fleet.devices import AuditEntry, Device, DeviceKind, LifecycleState
 from openami.fleet.expected import Approval, ExpectedDevice
 from openami.store.relational.management_models import AccountRow
 from openami.store.relational.security_models import CertificateRow, RegistrationRow
@@ -198,6 +198,8 @@ def test_a_device_that_is_replaced_goes_on_in_its_life(steps: Steps) -> None:
     steps.approve()
     live = steps.go_live()
     steps.store.devices.move("dcu-D1", LifecycleState.IN_SERVICE, who="x", when=8.0, why="works")
+    said = AuditEntry("anna", 8.0, "account.accepts basic", "dcu-D1")
+    steps.store.accounts.allow("D1", "basic", said=said)
     steps.rule(admission.reopen(live))
     steps.rule(
         admission.request(steps.now, "D1", OTHER, None, r.RegistrationPolicy(), grant=b"n" * 16)
@@ -205,6 +207,7 @@ def test_a_device_that_is_replaced_goes_on_in_its_life(steps: Steps) -> None:
     assert steps.account().suspended is False  # the old account stays until then
     steps.go_live(2, b"e" * 32)
     assert steps.account().digest == "65" * 32
+    assert steps.account().allows == "basic"  # what the device can is what it could
     assert steps.device().state is LifecycleState.IN_SERVICE
     assert revoked(steps.store) == {1: "superseded"}
 

@@ -98,6 +98,37 @@ async def test_history_and_sessions_are_told(
     assert "enrolled by hand" in by_hand
 
 
+async def test_what_an_account_accepts_is_shown_and_changed(
+    csrf: str, browser: httpx.AsyncClient, running: Running
+) -> None:
+    page = (await browser.get("/dcus/D1/certificate")).text
+    assert "mac-sha256, digest-sha256" in page
+    assert ">weak</span>" not in page
+    assert 'action="/dcus/D1/account"' in page
+    form = {"basic": "1", "why": "it knows nothing else"}
+    running.services.operators.add("anna", PASSWORD, Role.OPERATOR, who="test")
+    async with operator_client(running) as client:  # an operator is no administrator
+        token = await sign_in(client, "anna")
+        assert 'action="/dcus/D1/account"' not in (await client.get("/dcus/D1/certificate")).text
+        answer = await client.post("/dcus/D1/account", data={**form, "csrf_token": token})
+        assert (answer.status_code, "security.role" in answer.text) == (403, True)
+    answer = await browser.post("/dcus/D1/account", data={**form, "csrf_token": csrf})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/dcus/D1/certificate")
+    none = {"csrf_token": csrf, "why": "nothing ticked"}
+    answer = await browser.post("/dcus/D1/account", data=none)
+    assert (answer.status_code, "request.proofs" in answer.text) == (400, True)
+    page = (await browser.get("/dcus/D1/certificate")).text
+    assert 'name="basic" value="1" checked' in page
+    assert 'name="mac-sha256" value="1">' in page
+    assert ">weak</span>" in page
+    assert "no: it comes by itself" in page
+    wake = (await browser.get("/fragments/dcus/D1/wake")).text
+    assert "only polls" in wake
+    assert "Wake now" not in wake
+    running.services.registry.enroll_dcu("D2", who="test")
+    assert "h-account" not in (await browser.get("/dcus/D2/certificate")).text
+
+
 async def test_a_session_says_why_its_messages_are_missing(
     csrf: str, browser: httpx.AsyncClient, running: Running, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from openami.cli.api import PREFIX, ApiError, ask, checked, find_target, get_json, pages, segment
+from openami.cli.dm_account import account
 from openami.cli.dm_jobs import execute, get, job, jobs, set_nodes
 from openami.cli.dm_log import log
 from openami.cli.dm_options import POLL_S, dm_options, wanted_words
@@ -34,7 +35,7 @@ def dm() -> None:
     """
 
 
-for _command in (get, set_nodes, execute, want, group, refused, jobs, job, log):
+for _command in (get, set_nodes, execute, want, group, refused, jobs, job, log, account):
     dm.add_command(_command)
 
 

@@ -10,6 +10,7 @@ from openami import __version__
 from openami.web import console, crl, device_api, dm_api, security_api
 from openami.web.api import (
     dm,
+    dm_accounts,
     dm_sessions,
     fleet,
     jobs,
@@ -76,7 +77,8 @@ def describe_api() -> FastAPI:
         docs_url=None,  # it loads its scripts from elsewhere, which our pages may not
         redoc_url=None,
     )
-    for module in (fleet, readings, jobs, live, sessions, pki, registrations, dm, dm_sessions):
+    device_management = (dm, dm_accounts, dm_sessions)
+    for module in (fleet, readings, jobs, live, sessions, pki, registrations, *device_management):
         app.include_router(module.router, prefix=API)
     app.include_router(service.router)
     return app

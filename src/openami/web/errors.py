@@ -55,6 +55,7 @@ STATUSES: Final[Mapping[str, int]] = {
     "omadm.auth": 403,
     "dm": 403,
     "dm.secrets": 503,
+    "dm.proofs": 503,
     "dm.groups": 409,
     "dm.wanted": 409,
     "dm.key": 422,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from openami.core.errors import NotFoundError, StoreError
 from openami.fleet.devices import AuditEntry, DeviceKind, device_id
 from openami.headend.errors import RequestError
+from openami.headend.registry import WHY
 from openami.omadm.auth import AuthPolicy
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Proofs:
         except ValueError as error:
             raise RequestError(str(error), code="request.proofs") from error
         told = " ".join(policy.labels)
-        subject = device_id(DeviceKind.DCU, uid)
-        said = AuditEntry(who, self._wall.now(), f"account.accepts {told}", subject, why)
+        subject, words = device_id(DeviceKind.DCU, uid), " ".join(why.split())[:WHY]
+        said = AuditEntry(who, self._wall.now(), f"account.accepts {told}", subject, words)
         self._store.allow(uid, "" if policy == AuthPolicy() else told, said=said)
         return self.view(uid)

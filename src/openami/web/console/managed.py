@@ -13,6 +13,7 @@ from openami.fleet.operators import Role
 from openami.headend.management.addresses import node_address, wish
 from openami.headend.management.trees import device_scope
 from openami.headend.security.pki import REASONS
+from openami.omadm.auth import Scheme
 from openami.web.console.admission import STANDINGS
 from openami.web.console.forms import back, demand, fields_of, text_in
 from openami.web.console.pages import cursor_of, next_url
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from openami.headend.management.proofs import AccountView
     from openami.headend.management.trees import NodeView
     from openami.headend.services import Services
     from openami.web.auth import Caller
@@ -89,6 +91,7 @@ class Managed:
             ("GET", "/dcus/{dcu}/sessions", self.sessions),
             ("GET", "/dcus/{dcu}/sessions/{number}", self.session),
             ("GET", "/dcus/{dcu}/certificate", self.certificate),
+            ("POST", "/dcus/{dcu}/account", self.allow),
         )
 
     async def tree(self, request: Request, caller: Caller) -> Response:
@@ -191,9 +194,26 @@ class Managed:
             "soon": SOON_DAYS,
             "reasons": sorted(REASONS),
             "registered": registered,
+            "account": self._account(uid),
+            "schemes": list(Scheme),
             "standings": STANDINGS,
             "next_url": next_url(f"/dcus/{uid}/certificate", {}, page.next),
         }
+
+    def _account(self, uid: str) -> AccountView | None:
+        """Return a DCU's account, if it has one."""
+        try:
+            return self._services.management.proofs.view(uid)
+        except NotFoundError:
+            return None
+
+    async def allow(self, request: Request, caller: Caller) -> Response:
+        form = await fields_of(request, caller, Role.ADMIN)
+        uid = _dcu(request)
+        labels = [scheme.label for scheme in Scheme if text_in(form, scheme.label)]
+        proofs, why = self._services.management.proofs, text_in(form, "why")
+        await asyncio.to_thread(proofs.allow, uid, labels, who=caller.name, why=why)
+        return back(form, f"/dcus/{uid}/certificate")
 
     def _known(self, uid: str) -> str:
         """Return the uid of a DCU that is in the registry; NotFoundError."""

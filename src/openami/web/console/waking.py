@@ -32,6 +32,7 @@ SHUT_OUT: Final = {
     "dm.unknown": ("no account", "It has not registered, so nobody can wake it."),
     "dm.suspended": ("suspended", "It is shut out for now, and is not woken."),
     "dm.secrets": ("no passwords", "Its passwords are gone from the vault: let it register anew."),
+    "dm.proofs": ("unreadable", "What its account accepts was said by another version."),
 }
 
 
@@ -93,7 +94,7 @@ async def wake_state(services: Services, uid: str) -> WakeState:
     """Return how the last wake-up of a DCU stands."""
     management = services.management
     try:
-        record = (await management.accounts.read(uid)).record
+        managed = await management.accounts.read(uid)
     except OpenAmiError as error:
         if error.code not in SHUT_OUT:
             raise
@@ -102,7 +103,18 @@ async def wake_state(services: Services, uid: str) -> WakeState:
     last, poll = await asyncio.to_thread(_past, services, uid)
     if management.sessions.busy(uid):
         return WakeState("good", "in a session", "It is being talked to now.", open=True, last=last)
+    record = managed.record
+    if not managed.account.policy.hashes():
+        words = "Its account accepts passwords alone (basic), with which nobody can wake it."
+        poll_at = _by_itself(record, poll)
+        return WakeState("idle", "only polls", words, poll_at, "poll", can=False, last=last)
     return standing(record, last, poll, services.settings.wake_attempts)
+
+
+def _by_itself(record: AccountRecord, poll: float | None) -> float | None:
+    """Return when a DCU is to come by itself, if known."""
+    came = record.last_session
+    return came + poll if came is not None and poll is not None else None
 
 
 def _past(services: Services, uid: str) -> tuple[SessionRecord | None, float | None]:
@@ -128,8 +140,7 @@ def standing(
         poll: seconds after which the DCU comes by itself; None: nobody knows.
         attempts: notifications without an answer after which it is left to come by itself.
     """
-    came = record.last_session
-    by_itself = came + poll if came is not None and poll is not None else None
+    by_itself = _by_itself(record, poll)
     sent, due = record.wake_failures, record.wake_due
     silence = ", the last one reached nobody" if record.wake_silent else ""
     if due is not None and record.wake_url is None:
