@@ -22,7 +22,9 @@ from openami.dcu.management import ALERTS_MOST, Held, Manager
 from openami.dcu.threads import WorkThread
 from openami.omadm.auth import HMAC_HEADER, Credentials
 from openami.omadm.codes import AlertCode
-from openami.omadm.messages.model import Alert, Item, Location, Replace
+from openami.omadm.messages.codec import decode_message
+from openami.omadm.messages.media import MediaType
+from openami.omadm.messages.model import Alert, Item, Location, Meta, Replace
 from openami.omadm.objects.catalog import device_schema
 from openami.omadm.objects.device import DeviceFacts, bind_facts
 from openami.omadm.session.account import Account
@@ -66,6 +68,7 @@ class Office:
     account: Account = field(init=False)
     session: ServerSession | None = None
     done: list[OrderDone] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
     asked: int = 0
     url: str = ""
 
@@ -77,6 +80,7 @@ class Office:
     async def answer(self, request: Request) -> Response:
         self.asked += 1
         body = await request.body()
+        self.bodies.append(body)
         session = self.session
         if session is None:
             item = Item(Location("./AMI/Link/Retries"), data="5")
@@ -137,6 +141,12 @@ async def test_a_session_through(memory: DeviceMemory) -> None:
         office.session = None
         assert await manager.session() == Held(End.DONE, 1)
     assert [one.status for one in office.done] == [200, 200]
+    first = decode_message(office.bodies[0], MediaType.WBXML)
+    (info,) = [command for command in first.commands if isinstance(command, Replace)]
+    told = {item.source.uri: (item.target, item.meta) for item in info.items if item.source}
+    names = ("DevId", "DmV", "Lang", "Man", "Mod")
+    meta = Meta(format="chr", type="text/plain")
+    assert told == {f"./DevInfo/{name}": (None, meta) for name in names}
 
 
 async def test_an_answer_that_was_lost_is_asked_for_again(memory: DeviceMemory) -> None:

@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 from tests.support import dm_wire
-from tests.support.dm_wire import DEV_INFO, NOW, DictGate, Wire, account, order, read, statuses
+from tests.support.dm_wire import NOW, TOLD, DictGate, Wire, account, order, read, statuses
 
 from openami.omadm.auth import Scheme
 from openami.omadm.codes import Status
@@ -63,7 +63,7 @@ def test_a_session_with_every_scheme(scheme: Scheme, media: MediaType) -> None:
         "delete": 200,
     }
     assert [item.data for item in wire.done["get"].items] == ["three"]
-    assert DeviceInfoReceived(DEV_INFO) in wire.server_events
+    assert DeviceInfoReceived(TOLD) in wire.server_events
     assert len(wire.requests) == 2
     if scheme is not Scheme.BASIC:
         assert wire.client_account != account(scheme)

@@ -47,7 +47,7 @@ from openami.omadm.session.events import NO_ANSWER, Order, OrderDone
 from openami.omadm.session.server import ServerConfig, ServerSession
 
 OPEN = Alert(1, AlertCode.CLIENT_INITIATED)
-INFO = Replace(2, tuple(Item(source=Location(uri), data=value) for uri, value in DEV_INFO))
+INFO = Replace(2, DEV_INFO)
 LITTLE = Meta(max_msg_size=900)
 
 

@@ -9,6 +9,7 @@ from tests.support.dm_wire import (
     DEVICE,
     NOW,
     SERVER,
+    TOLD,
     DictGate,
     Script,
     account,
@@ -96,6 +97,11 @@ def test_package_1() -> None:
     assert isinstance(alert, Alert)
     assert alert.data == AlertCode.CLIENT_INITIATED
     assert isinstance(info, Replace)
+    assert [item.source.uri for item in info.items if item.source] == [uri for uri, _ in TOLD]
+    assert [item.data for item in info.items] == [value for _, value in TOLD]
+    for item in info.items:  # as the standard's example has it
+        assert item.target is None
+        assert item.meta == Meta(format="chr", type="text/plain")
     assert device.sent.final
     assert device.sent.header.session_id == "2A"
     assert device.sent.header.source == Location(DEVICE, "DCU-0001")

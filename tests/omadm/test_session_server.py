@@ -9,6 +9,7 @@ from tests.support.dm_wire import (
     DEV_INFO,
     NOW,
     SERVER,
+    TOLD,
     Wire,
     account,
     events,
@@ -60,7 +61,7 @@ from openami.omadm.session.server import MAX_MESSAGES
 from openami.omadm.session.states import CLIENT, ClientState, ClientStep
 
 OPEN = Alert(1, AlertCode.CLIENT_INITIATED)
-INFO = Replace(2, tuple(Item(source=Location(uri), data=value) for uri, value in DEV_INFO))
+INFO = Replace(2, DEV_INFO)
 
 
 class HeadEnd:
@@ -100,7 +101,15 @@ def test_package_2() -> None:
     assert statuses(answer) == [("SyncHdr", 212), ("Alert", 200), ("Replace", 200)]
     assert kinds(answer)[3:] == [Get]
     assert answer.final
-    assert DeviceInfoReceived(DEV_INFO) in events(head_end.server)
+    assert DeviceInfoReceived(TOLD) in events(head_end.server)
+
+
+def test_package_1_with_targets() -> None:
+    """The standard says Source; real clients write Target, and leave Meta out."""
+    head_end = HeadEnd()
+    told = Replace(2, tuple(Item(Location(uri), data=value) for uri, value in TOLD))
+    assert statuses(head_end.give(OPEN, told))[-1] == ("Replace", 200)
+    assert DeviceInfoReceived(TOLD) in events(head_end.server)
 
 
 def test_a_package_in_parts() -> None:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 DEVICE = "urn:openami:dcu:DCU-0001"
 SERVER = "https://head-end.example/dm"
-DEV_INFO = tuple(
+TOLD = tuple(
     (f"./DevInfo/{name}", value)
     for name, value in (
         ("DevId", DEVICE),
@@ -50,6 +50,10 @@ DEV_INFO = tuple(
         ("DmV", "1.2"),
         ("Lang", "en"),
     )
+)
+DEV_INFO = tuple(
+    Item(source=Location(uri), meta=Meta(format="chr", type="text/plain"), data=value)
+    for uri, value in TOLD
 )
 NOW = 1_800_000_000.0
 

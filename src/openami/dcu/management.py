@@ -212,13 +212,11 @@ class Manager:
         account = server.account
         if woken is not None and woken.resynchronise:
             account = account.resynchronised()
-        info = tuple(
-            (item.source.uri, str(item.data or ""))
-            for item in device_info(self._tree)
-            if item.source is not None
-        )
         config = ClientConfig(
-            self._tree.text("./DevInfo/DevId"), server.address, info, answer_timeout=ANSWER_S
+            self._tree.text("./DevInfo/DevId"),
+            server.address,
+            device_info(self._tree),
+            answer_timeout=ANSWER_S,
         )
         gate = Visit(self._tree, account.server_id, self._clock.now())
         number = self._number() if woken is None else woken.notification.session_id

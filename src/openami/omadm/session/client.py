@@ -72,7 +72,9 @@ class ClientConfig:
     Attributes:
         device: its DevId, a URN: the Source of its messages.
         server_uri: the server's address: their Target.
-        dev_info: URI and value of every node of DevInfo.
+        dev_info: every node of DevInfo, as ``objects.device.device_info`` gives them: in package 1
+            its address is the Source, and Meta says what the value is (OMA-TS-DM_Protocol 1.2,
+            the example of package 1).
         content_type: the encoding.
         max_msg_size: octets of a message that it takes.
         max_obj_size: octets of an object that it takes in parts.
@@ -81,7 +83,7 @@ class ClientConfig:
 
     device: str
     server_uri: str
-    dev_info: tuple[tuple[str, str], ...]
+    dev_info: tuple[Item, ...]
     content_type: str = MediaType.WBXML
     max_msg_size: int = 65_536
     max_obj_size: int = 2**20
@@ -126,8 +128,7 @@ class ClientSession:
         self._performer = Performer(gate, user, self._assembly, self._events.append)
         self._outbox = Outbox(self._media)
         opening = AlertCode.SERVER_INITIATED if notified else AlertCode.CLIENT_INITIATED
-        dev_info = tuple(Item(Location(uri), data=value) for uri, value in config.dev_info)
-        package: tuple[Command, ...] = (Alert(0, opening), *alerts, Replace(0, dev_info))
+        package: tuple[Command, ...] = (Alert(0, opening), *alerts, Replace(0, config.dev_info))
         for command in package:
             self._outbox.add(command)
         self._state = ClientState.IDLE
