@@ -33,6 +33,8 @@ from openami.firmware.version import Version
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from openami.firmware.image import Image
+
 GEOMETRY: Final = Geometry(size=16 * 256, erase_block=256, write_unit=8)
 SLOT: Final = 4 * 256
 TRANSFER: Final = 5 * 256
@@ -458,3 +460,22 @@ class AnyTransfer(RuleBasedStateMachine):
 
 AnyTransfer.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
 TestAnyTransfer = AnyTransfer.TestCase
+
+
+def test_what_the_device_finds_in_an_image_refuses_it() -> None:
+    """A check of the device's own comes last, and its verdict is kept."""
+    seen: list[Version] = []
+
+    def refuse(image: Image) -> None:
+        seen.append(image.version)
+        raise DecodeError("no payload of ours", code="firmware.payload")
+
+    device = Device()
+    transfer = device.fill()
+    with pytest.raises(DecodeError):
+        transfer.verify(target(), check=refuse)
+    states = [device.transfer.state]
+    assert seen == [Version(2)]
+    transfer.verify(target(), check=lambda image: seen.append(image.version))
+    states.append(device.transfer.state)
+    assert states == [TransferState.VERIFICATION_FAILED, TransferState.VERIFICATION_SUCCESSFUL]

@@ -29,7 +29,7 @@ from openami.firmware.slot import Slot, SlotState
 from openami.firmware.verify import check_dependency, verify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from openami.firmware.boot import Booted
     from openami.firmware.flash import Area, Layout
@@ -164,8 +164,13 @@ class Transfer:
         self._journal.append(Entry.BLOCK, number, block)
         self._present[number] = True
 
-    def verify(self, target: Target) -> Image:
+    def verify(self, target: Target, *, check: Callable[[Image], object] | None = None) -> Image:
         """Return the image, if it may be activated.
+
+        Args:
+            target: the device.
+            check: looks into the image after all else is right; raises ``DecodeError`` or
+                ``SecurityError`` if it is refused.
 
         Raises:
             RemoteProtocolError: blocks are missing (``.incomplete``), or it is too early or too
@@ -184,6 +189,8 @@ class Transfer:
             image = Image.decode(self._slots[begun.slot].area.read(0, begun.size))
             verify(image, target, counter=self._counter.value())
             self._check_step(image)
+            if check is not None:
+                check(image)
         except (DecodeError, SecurityError):
             self._judge(Entry.REFUSED)
             raise

@@ -25,24 +25,25 @@ if TYPE_CHECKING:
 class FileFlash:
     """The flash of one device: its file holds what the flash does, octet for octet.
 
-    The file is made at once, erased and with all its room, so that a full disk stops no upgrade.
+    The file is made at once, with all its room, so that a full disk stops no upgrade.
     Each operation is on the disk when it returns. One process has the file at a time.
 
     Args:
         path: the file, made readable by its owner alone; its folder must exist.
         geometry: of the flash; a file that is there already must have its size.
+        factory: what a new one holds from its first octet; the rest is erased.
 
     Raises:
         StoreError: the file cannot be used (``store.damaged`` if its size is another), or another
             process has it (``store.busy``).
     """
 
-    def __init__(self, path: Path, geometry: Geometry) -> None:
+    def __init__(self, path: Path, geometry: Geometry, factory: bytes = b"") -> None:
         self.geometry = geometry
         self._path = path
         with self._normalised():
             if not path.exists():
-                self._make()
+                self._make(factory)
             self._file = os.open(path, os.O_RDWR | os.O_DSYNC | os.O_CLOEXEC)
         try:
             with self._normalised():
@@ -73,13 +74,13 @@ class FileFlash:
     def close(self) -> None:
         os.close(self._file)
 
-    def _make(self) -> None:
+    def _make(self, factory: bytes) -> None:
         """Make the file, whole or not at all."""
         new = self._path.with_name(self._path.name + ".new")
         file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             with os.fdopen(file, "wb") as out:
-                out.write(ERASED * self.geometry.size)
+                out.write(factory.ljust(self.geometry.size, ERASED))
                 out.flush()
                 os.fsync(out.fileno())
         except OSError:
