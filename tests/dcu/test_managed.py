@@ -34,6 +34,7 @@ from openami.dcu.scheduler import Scheduler
 from openami.dcu.threads import WorkThread
 from openami.fleet.desired import Setting
 from openami.headend.management.trees import device_scope
+from openami.omadm.auth import Hash
 from openami.omadm.messages.model import Add, Atomic, Exec, Item, Location, Replace
 from openami.omadm.notification import CONTENT_TYPE, Notification
 from openami.omadm.objects.sched import tasks
@@ -194,6 +195,51 @@ async def test_only_what_is_new_from_its_server_wakes_it(made: Made, planner: Li
         await live.until(lambda: live.dcu.wake_port is not None)
         assert await wake(live.dcu, resynchronised) == 403
         assert await wake(live.dcu, notification(live.dcu, 5)) == 202
+
+
+BASIC = (
+    ("./DMAcc/1/AAuthPref", "BASIC"),
+    ("./DMAcc/1/AppAuth/1/AAuthType", "BASIC"),
+    ("./DMAcc/1/AppAuth/2/AAuthType", "BASIC"),
+)
+
+
+async def test_a_server_sets_another_proof_and_both_go_by_it(
+    made: Made, running: Running, planner: ListPlanner
+) -> None:
+    planner.orders["D1"] = [together("basic", *BASIC)]
+    async with made.running(weakest_proof="basic") as live:
+        dcu = live.dcu
+        await live.until(lambda: planner.statuses("D1") == {"basic": 200} and planner.ends != [])
+        running.services.management.proofs.allow("D1", ["basic"], who="test")
+        del planner.ends[:]
+        dcu.manager.nudge()
+        await live.until(lambda: [end.end for _, end in planner.ends] == [End.DONE])
+        for number, how in enumerate(Hash, 7):  # nobody wakes by a password
+            assert await wake(dcu, notification(dcu, number, how=how)) == 403
+    del planner.ends[:]
+    with logs() as found:
+        async with made.running() as live:  # who installs it has raised its least
+            await live.until(lambda: live.dcu.wake_port is not None)
+            live.dcu.manager.nudge()
+            await live.until(lambda: any(line["event"] == "session" for line in found))
+    assert not planner.ends
+
+
+async def test_no_server_talks_it_down(made: Made, running: Running, planner: ListPlanner) -> None:
+    planner.orders["D1"] = [
+        together("basic", *BASIC),
+        Order("second", Add(0, (Item(Location("./DMAcc/2/ServerID"), data="other"),))),
+    ]
+    async with made.running() as live:
+        await live.until(lambda: planner.ends != [])
+        assert planner.statuses("D1") == {"basic": 507, "second": 500}
+        said = [item.data for _, done in planner.results for item in done.items]
+        assert said == [
+            "AAuthType: weaker than this device's own settings allow",
+            "this device has one server, that of ./DMAcc/1",
+        ]
+        assert live.dcu.tree.text("./DMAcc/1/AAuthPref") == "HMAC"
 
 
 async def test_a_flood_of_notifications_is_turned_away(made: Made, planner: ListPlanner) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,7 @@ from openami.dcu import wakeup
 from openami.dcu.device import server_of, take_bootstrap
 from openami.dcu.threads import WorkThread
 from openami.dcu.wakeup import BURST, BURST_ALL, PEERS_MOST, RATE, Throttles, Wakeup
+from openami.omadm.auth import AuthPolicy, Hash
 from openami.omadm.notification import CONTENT_TYPE, Notification
 from openami.omadm.objects.catalog import device_schema
 from openami.omadm.tree.tree import ManagementTree
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
+    from openami.dcu.device import ServerAccount
     from openami.omadm.notification import Verified
     from openami.transport.web import HttpServer
 
@@ -46,8 +49,10 @@ class Listening:
         take_bootstrap(tree, BLOCK, now=1.0)
         self.woken: list[Verified] = []
         self.thread = WorkThread("test")
+        self.accepts: tuple[str, ...] = ("mac-sha256",)
+        self.tree = tree
         self.wakeup = Wakeup(
-            lambda: server_of(tree.root, self.memory),
+            self._server,
             self.memory,
             self.woken.append,
             monotonic,
@@ -57,8 +62,16 @@ class Listening:
         assert server is not None
         self.nonce = server.account.server_nonce
 
-    def notification(self, session: int, password: str = BLOCK.server_password) -> bytes:
-        return Notification("srv", session).build(password, self.nonce)
+    def _server(self) -> ServerAccount | None:
+        server = server_of(self.tree.root, self.memory)
+        assert server is not None
+        account = replace(server.account, policy=AuthPolicy.of(self.accepts))
+        return replace(server, account=account)
+
+    def notification(
+        self, session: int, password: str = BLOCK.server_password, how: Hash = Hash.SHA256
+    ) -> bytes:
+        return Notification("srv", session).build(password, self.nonce, how)
 
 
 @pytest.fixture
@@ -67,6 +80,27 @@ def ear(tmp_path: Path) -> Iterator[Listening]:
     yield ear
     ear.thread.close()
     ear.memory.close()
+
+
+@pytest.mark.parametrize(
+    ("accepts", "taken"),
+    [
+        (("mac-sha256", "digest-sha256"), [Hash.SHA256]),
+        (("mac-sha256", "mac-md5"), [Hash.MD5, Hash.SHA256]),
+        (("digest-md5", "basic"), [Hash.MD5]),
+        (("basic",), []),  # a password makes no digest, and MD5 is nobody's who has not said so
+    ],
+)
+async def test_a_notification_has_a_hash_that_the_account_accepts(
+    ear: Listening, accepts: tuple[str, ...], taken: list[Hash]
+) -> None:
+    ear.accepts = accepts
+    answers = {
+        how: await ear.wakeup.take(ear.notification(number, how=how), peer=HEAD_END)
+        for number, how in enumerate(Hash, 1)
+    }
+    assert answers == {how: 202 if how in taken else 403 for how in Hash}
+    assert len(ear.woken) == len(taken)
 
 
 @asynccontextmanager

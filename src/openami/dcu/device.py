@@ -9,11 +9,12 @@ from urllib.parse import urlsplit
 
 from openami import __version__
 from openami.core.identifiers import DCU_URN
-from openami.omadm.auth import Credentials
+from openami.dcu.accounts import ACCOUNT, objection, policy_for
+from openami.omadm.auth import AuthPolicy, Credentials
 from openami.omadm.codes import Status
 from openami.omadm.objects.catalog import device_schema
 from openami.omadm.objects.device import DeviceFacts, bind_facts
-from openami.omadm.objects.dmacc import AppAuth, DmAcc, Level, accounts, put_account
+from openami.omadm.objects.dmacc import PLACE, AppAuth, DmAcc, Level, accounts, put_account
 from openami.omadm.session.account import Account
 from openami.omadm.tree.acl import Acl, Verb
 from openami.omadm.tree.node import Format, check_value
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from openami.ssmp.messages import DeviceInfo
     from openami.store.device_memory import DeviceMemory
 
-ACCOUNT: Final = "1"
-"""The node below DMAcc of the account that came by bootstrap."""
 _HMAC: Final = "HMAC"
 
 
@@ -124,6 +123,7 @@ def _fits(rule: Rule, node: Node) -> bool:
 def take_bootstrap(tree: ManagementTree, block: BootstrapBlock, *, now: float) -> None:
     """Put the account of a bootstrap block in the tree, and the tree in its server's hands.
 
+    It is the only one from then on. The address and the port of the block are in its URL as well.
     The server may do everything that the objects allow; nobody else may do anything.
     """
     draft = tree.draft(now)
@@ -137,6 +137,8 @@ def take_bootstrap(tree: ManagementTree, block: BootstrapBlock, *, now: float) -
             AppAuth(Level.SERVER, _HMAC, block.server_id, block.server_password),
         ),
     )
+    for name in accounts(draft.root):
+        draft.remove((*PLACE, name))
     put_account(draft, ACCOUNT, account)
     draft.set_acl((), Acl().grant(block.server_id, *Verb))
     tree.commit(draft)
@@ -149,10 +151,14 @@ def holds(tree: ManagementTree, block: BootstrapBlock) -> bool:
     return {block.client_password, block.server_password} <= secrets
 
 
-def account_of(root: Node) -> ServerAccount | None:
+def account_of(root: Node, allowed: AuthPolicy | None = None) -> ServerAccount | None:
     """Return the server that manages this DCU by a tree; None: there is none yet.
 
     Its nonces are those that it came with.
+
+    Args:
+        root: of the tree.
+        allowed: the schemes that the DCU's own settings allow.
     """
     found = accounts(root).get(ACCOUNT)
     if found is None:
@@ -167,19 +173,22 @@ def account_of(root: Node) -> ServerAccount | None:
         found.server_id,
         Credentials(server.name or found.server_id, server.secret),
         Credentials(client.name, client.secret),
+        policy_for(client.type, allowed or AuthPolicy()),
         client_nonce=client.data,
         server_nonce=server.data,
     )
     return ServerAccount(name, found.address, account)
 
 
-def server_of(root: Node, memory: DeviceMemory) -> ServerAccount | None:
+def server_of(
+    root: Node, memory: DeviceMemory, allowed: AuthPolicy | None = None
+) -> ServerAccount | None:
     """Return what ``account_of`` does, with the nonces that were agreed on last.
 
     Raises:
         StoreError: they cannot be read.
     """
-    server = account_of(root)
+    server = account_of(root, allowed)
     if server is None:
         return None
     account = server.account
@@ -193,21 +202,21 @@ def server_of(root: Node, memory: DeviceMemory) -> ServerAccount | None:
 
 
 class AccountListener:
-    """Keeps a server from leaving the DCU without one; a ``Listener`` of DMAcc.
+    """Keeps the DCU in the hands of one server, and from what it cannot do; of DMAcc.
 
     Args:
         moved: is called when the account is another.
+        allowed: the schemes that the DCU's own settings allow.
     """
 
-    def __init__(self, moved: Callable[[], None]) -> None:
+    def __init__(self, moved: Callable[[], None], allowed: AuthPolicy) -> None:
         self._moved = moved
+        self._allowed = allowed
 
     def check(self, tree: Node, _changes: Sequence[Change]) -> None:
-        server = account_of(tree)
-        if server is None or urlsplit(server.address).scheme != "https":
-            raise TreeRefusedError(
-                Status.COMMAND_FAILED, "nobody could manage this device any more"
-            )
+        words = objection(tree, self._allowed)
+        if words is not None:
+            raise TreeRefusedError(Status.COMMAND_FAILED, words)
 
     def changed(self, _changes: Sequence[Change]) -> None:
         self._moved()

@@ -17,6 +17,7 @@ from pydantic_settings import SettingsConfigDict
 from openami.core.errors import ConfigError
 from openami.core.settings import Settings
 from openami.dcu.settings import DcuSettings
+from openami.omadm.auth import AuthPolicy
 from openami.transport.clock import ClockSettings
 from openami.transport.url import LinkKind, MeterUrl
 
@@ -109,6 +110,11 @@ class Installation(Settings):
         description="Where notifications of the server are taken: HOST:PORT, port 0 any free one; "
         "not given: the DCU only polls.",
     )
+    weakest_proof: str = Field(
+        default="digest-sha256",
+        description="The weakest proof that an account may use, whatever its server sets: "
+        "mac-sha256, digest-sha256, mac-md5, digest-md5 or basic; all before it may be used, too.",
+    )
     spool_octets: int = Field(
         default=1024 * 2**20,
         ge=2**16,
@@ -146,12 +152,23 @@ class Installation(Settings):
                 raise ValueError(error.message) from error
         return value
 
+    @field_validator("weakest_proof")
+    @classmethod
+    def _proof(cls, value: str) -> str:
+        AuthPolicy.of([value])
+        return value
+
     @field_validator("wake")
     @classmethod
     def _wake(cls, value: str | None) -> str | None:
         if value is not None:
             listen_address(value)
         return value
+
+    @property
+    def allowed(self) -> AuthPolicy:
+        """The schemes that an account may use."""
+        return AuthPolicy.down_to(AuthPolicy.of([self.weakest_proof]).preferred)
 
 
 def listen_address(text: str) -> tuple[str, int]:

@@ -98,6 +98,7 @@ class ManagedDcu:
         registration: Registration,
     ) -> None:
         self._installation = installation
+        self._allowed = installation.allowed
         self._clock = clock
         self._identity = identity
         self._registration = registration
@@ -165,7 +166,7 @@ class ManagedDcu:
             tree.on_exec(f"./AMI/Operations/{name}", self.collecting.execute)
         tree.watch("./SCHED", self.scheduler)
         tree.watch("./AMI", AmiListener(on_loop(self._configured), self._refuse))
-        tree.watch("./DMAcc", AccountListener(on_loop(self.collecting.look)))
+        tree.watch("./DMAcc", AccountListener(on_loop(self.collecting.look), self._allowed))
 
     def stop(self) -> None:
         """Ask the DCU to end in good order."""
@@ -245,7 +246,7 @@ class ManagedDcu:
         return True
 
     def _server(self) -> ServerAccount | None:
-        return server_of(self.tree.root, self._memory)
+        return server_of(self.tree.root, self._memory, self._allowed)
 
     # Management
 

@@ -171,7 +171,7 @@ class Wakeup:
             octets,
             account.server.password,
             nonce=account.server_nonce,
-            hashes={scheme.hash for scheme in account.policy.schemes},
+            hashes=account.policy.hashes(),
             seen=self._memory.seen(),
         )
         if verified.notification.server_id != account.server_id:
