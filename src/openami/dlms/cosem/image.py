@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
@@ -14,7 +15,7 @@ from openami.dlms.data import BitString, Data, DataType, Encodable, array, octet
 from openami.dlms.results import ActionResult
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 IMAGE_OBIS: Final = Obis.parse("0.0.44.0.0.255")
 # The image of a meter is under 1 MiB; 16 MiB bounds what one initiate can make us reserve.
@@ -51,66 +52,52 @@ class ImageInfo:
 
 
 class ImageStore(Protocol):
-    """Keeps the blocks of one image, over restarts if the meter wants that."""
+    """Keeps one image and knows how far it is, over restarts if the meter wants that.
 
-    def begin(self, identifier: bytes, size: int) -> None:
-        """Forget what is there and make room for ``size`` octets."""
+    What a client does at the wrong time, or wrongly, raises ``ActionError``, and so does what
+    cannot be done now (``TEMPORARY_FAILURE``).
+    """
+
+    @property
+    def block_size(self) -> int:
+        """Octets of a block; the last may be shorter."""
+        ...
+
+    @property
+    def status(self) -> ImageStatus:
+        """How far the image is."""
+        ...
+
+    @property
+    def to_activate(self) -> tuple[ImageInfo, ...]:
+        """What would be activated: nothing before the image has been verified."""
+        ...
 
     def size(self) -> int:
         """Return the size of the image begun, 0 if none was."""
         ...
 
-    def identifier(self) -> bytes:
-        """Return the identifier of the image begun."""
-        ...
-
-    def put(self, offset: int, block: bytes) -> None:
-        """Keep a block; the same block may come again."""
-
-    def has(self, offset: int) -> bool:
-        """Say whether the block at ``offset`` is kept."""
-        ...
-
-    def read(self) -> bytes:
-        """Return the image; blocks that are missing are FF, as in erased flash."""
-        ...
-
-
-@dataclass(slots=True)
-class MemoryImageStore:
-    """An image in memory."""
-
-    _identifier: bytes = b""
-    _size: int = 0
-    _blocks: dict[int, bytes] = field(default_factory=dict, repr=False)
-
     def begin(self, identifier: bytes, size: int) -> None:
-        self._identifier, self._size = identifier, size
-        self._blocks.clear()
+        """Forget what is there and make room for ``size`` octets."""
 
-    def size(self) -> int:
-        return self._size
+    def put(self, number: int, block: bytes) -> None:
+        """Keep the block of a number, counted from 0; the same block may come again."""
 
-    def identifier(self) -> bytes:
-        return self._identifier
+    def has(self, number: int) -> bool:
+        """Say whether a block is kept."""
+        ...
 
-    def put(self, offset: int, block: bytes) -> None:
-        self._blocks[offset] = block
+    def verify(self) -> None:
+        """Check the image, or begin to (``TEMPORARY_FAILURE``: ``status`` tells the result)."""
 
-    def has(self, offset: int) -> bool:
-        return offset in self._blocks
-
-    def read(self) -> bytes:
-        image = bytearray(b"\xff") * self._size
-        for offset, block in self._blocks.items():
-            image[offset : offset + len(block)] = block
-        return bytes(image)
+    def activate(self) -> None:
+        """Put the image into service, or begin to (``TEMPORARY_FAILURE``, as above)."""
 
 
 class Installer(Protocol):
-    """Checks an image and puts it into service."""
+    """Checks an image in memory and puts it into service."""
 
-    def verify(self, store: ImageStore) -> tuple[ImageInfo, ...]:
+    def verify(self, store: MemoryImageStore) -> tuple[ImageInfo, ...]:
         """Return what the image would activate.
 
         Raises:
@@ -118,7 +105,7 @@ class Installer(Protocol):
         """
         ...
 
-    def activate(self, store: ImageStore) -> None:
+    def activate(self, store: MemoryImageStore) -> None:
         """Put the image into service.
 
         Raises:
@@ -126,14 +113,87 @@ class Installer(Protocol):
         """
 
 
+class MemoryImageStore:
+    """An image in memory.
+
+    Args:
+        installer: verifies and activates; without one every image is refused at verification.
+        block_size: octets of a block.
+    """
+
+    def __init__(self, installer: Installer | None = None, *, block_size: int = 128) -> None:
+        self.installer = installer
+        self.block_size = block_size
+        self.status = ImageStatus.NOT_INITIATED
+        self.to_activate: tuple[ImageInfo, ...] = ()
+        self._identifier = b""
+        self._size = 0
+        self._blocks: dict[int, bytes] = {}
+
+    def size(self) -> int:
+        return self._size
+
+    def identifier(self) -> bytes:
+        """Return the identifier of the image begun."""
+        return self._identifier
+
+    def begin(self, identifier: bytes, size: int) -> None:
+        self._identifier, self._size = identifier, size
+        self._blocks.clear()
+        self.to_activate = ()
+        self.status = ImageStatus.INITIATED
+
+    def put(self, number: int, block: bytes) -> None:
+        if self.status is not ImageStatus.INITIATED:
+            raise ActionError(ActionResult.OTHER_REASON, "no transfer has been initiated")
+        self._blocks[number] = block
+
+    def has(self, number: int) -> bool:
+        return number in self._blocks
+
+    def read(self) -> bytes:
+        """Return the image; blocks that are missing are FF, as in erased flash."""
+        image = bytearray(b"\xff") * self._size
+        for place, block in self._blocks.items():
+            offset = place * self.block_size
+            image[offset : offset + len(block)] = block
+        return bytes(image)
+
+    def verify(self) -> None:
+        if self.installer is None:
+            self.status = ImageStatus.VERIFICATION_FAILED
+            raise ActionError(ActionResult.OTHER_REASON, "nothing here can verify an image")
+        self.status = ImageStatus.VERIFICATION_INITIATED
+        with self._failing(ImageStatus.VERIFICATION_FAILED):
+            self.to_activate = self.installer.verify(self)
+        self.status = ImageStatus.VERIFICATION_SUCCESSFUL
+
+    def activate(self) -> None:
+        if self.status not in _ACTIVATABLE or self.installer is None:
+            raise ActionError(ActionResult.OTHER_REASON, "no image has been verified")
+        self.status = ImageStatus.ACTIVATION_INITIATED
+        with self._failing(ImageStatus.ACTIVATION_FAILED):
+            self.installer.activate(self)
+        self.status = ImageStatus.ACTIVATION_SUCCESSFUL
+
+    @contextmanager
+    def _failing(self, status: ImageStatus) -> Iterator[None]:
+        try:
+            yield
+        except ActionError as error:
+            if error.result is not ActionResult.TEMPORARY_FAILURE:
+                self.status = status
+            raise
+
+
 class ImageTransfer(CosemObject):
     """Class 18: takes an image block by block.
 
     Args:
         obis: the logical name.
-        store: keeps the blocks.
-        installer: verifies and activates; without one every image is refused at verification.
-        block_size: octets of a block; the last may be shorter.
+        store: keeps the image; without one, it is kept in memory.
+        installer: of an image that is kept in memory.
+        block_size: octets of a block of an image that is kept in memory.
         enabled: whether images are taken at all.
         access: what each kind of client may do with it.
     """
@@ -151,26 +211,30 @@ class ImageTransfer(CosemObject):
         access: AccessTable = FOR_READERS,
     ) -> None:
         super().__init__(obis, access=access)
-        self.store: ImageStore = MemoryImageStore() if store is None else store
-        self.installer = installer
-        self.block_size = block_size
+        self.store: ImageStore = (
+            MemoryImageStore(installer, block_size=block_size) if store is None else store
+        )
         self.enabled = enabled
-        self.status = ImageStatus.INITIATED if self.store.size() else ImageStatus.NOT_INITIATED
-        self.to_activate: tuple[ImageInfo, ...] = ()
+
+    @property
+    def block_size(self) -> int:
+        """Octets of a block."""
+        return self.store.block_size
+
+    @property
+    def status(self) -> ImageStatus:
+        """How far the image is."""
+        return self.store.status
 
     @property
     def blocks(self) -> int:
         """How many blocks the image has."""
         return -(-self.store.size() // self.block_size)
 
-    def has(self, number: int) -> bool:
-        """Say whether block ``number``, counted from 0, has been transferred."""
-        return self.store.has(number * self.block_size)
-
     @property
     def first_gap(self) -> int:
         """Number of the first block not transferred; the number of blocks if there is none."""
-        return next((n for n in range(self.blocks) if not self.has(n)), self.blocks)
+        return next((n for n in range(self.blocks) if not self.store.has(n)), self.blocks)
 
     def _require_enabled(self) -> None:
         if not self.enabled:
@@ -184,56 +248,36 @@ class ImageTransfer(CosemObject):
         if not 0 < size <= MAX_IMAGE or len(identifier) > MAX_IDENTIFIER:
             raise ActionError(ActionResult.OTHER_REASON, f"1 to {MAX_IMAGE} octets")
         self.store.begin(identifier, size)
-        self.to_activate = ()
-        self.status = ImageStatus.INITIATED
 
     def transfer(self, parameter: Data | None, _: Context) -> None:
         """Method 2: take a block; the same block again changes nothing."""
         self._require_enabled()
-        if self.status is not ImageStatus.INITIATED:
-            raise ActionError(ActionResult.OTHER_REASON, "no transfer has been initiated")
         items = () if parameter is None else parameter.items(2)
         number, block = items[0].integer(), items[1].octets()
-        offset = number * self.block_size
-        wanted = min(self.block_size, self.store.size() - offset)
+        wanted = min(self.block_size, self.store.size() - number * self.block_size)
         if not 0 <= number < self.blocks or len(block) != wanted:
             raise ActionError(ActionResult.OTHER_REASON, "no such block, or of another size")
-        self.store.put(offset, block)
+        self.store.put(number, block)
 
     def verify(self, _: Data | None, __: Context) -> None:
         """Method 3: check the image; refused if blocks are missing or nothing can check it."""
         self._require_enabled()
-        if self.status is ImageStatus.NOT_INITIATED or self.first_gap < self.blocks:
-            raise ActionError(ActionResult.OTHER_REASON, "the image is not complete")
-        if self.installer is None:
-            self.status = ImageStatus.VERIFICATION_FAILED
-            raise ActionError(ActionResult.OTHER_REASON, "nothing here can verify an image")
-        self.status = ImageStatus.VERIFICATION_INITIATED
-        try:
-            self.to_activate = self.installer.verify(self.store)
-        except ActionError as error:
-            if error.result is not ActionResult.TEMPORARY_FAILURE:
-                self.status = ImageStatus.VERIFICATION_FAILED
-            raise
-        self.status = ImageStatus.VERIFICATION_SUCCESSFUL
+        self._require_whole()
+        self.store.verify()
 
     def activate(self, _: Data | None, __: Context) -> None:
-        """Method 4: put a verified image into service."""
+        """Method 4: put an image into service that has been verified, or is by that."""
         self._require_enabled()
-        if self.status not in _ACTIVATABLE or self.installer is None:
-            raise ActionError(ActionResult.OTHER_REASON, "no image has been verified")
-        self.status = ImageStatus.ACTIVATION_INITIATED
-        try:
-            self.installer.activate(self.store)
-        except ActionError as error:
-            if error.result is not ActionResult.TEMPORARY_FAILURE:
-                self.status = ImageStatus.ACTIVATION_FAILED
-            raise
-        self.status = ImageStatus.ACTIVATION_SUCCESSFUL
+        self._require_whole()
+        self.store.activate()
+
+    def _require_whole(self) -> None:
+        if not self.store.size() or self.first_gap < self.blocks:
+            raise ActionError(ActionResult.OTHER_REASON, "the image is not complete")
 
     def bitmap(self, _: Context) -> Encodable:
         """Attribute 3: a bit for each block, block 0 first."""
-        bits = "".join("1" if self.has(n) else "0" for n in range(self.blocks))
+        bits = "".join("1" if self.store.has(n) else "0" for n in range(self.blocks))
         return Data(DataType.BIT_STRING, BitString.of(bits))
 
     ATTRIBUTES: ClassVar[Mapping[int, Attribute]] = {
@@ -245,7 +289,7 @@ class ImageTransfer(CosemObject):
         5: boolean("image_transfer_enabled", "enabled"),
         6: number("image_transfer_status", DataType.ENUM, "status", writable=False),
         7: Attribute(
-            "image_to_activate_info", lambda o, _: array(*(i.encode() for i in o.to_activate))
+            "image_to_activate_info", lambda o, _: array(*(i.encode() for i in o.store.to_activate))
         ),
     }
     METHODS: ClassVar[Mapping[int, Method]] = {
