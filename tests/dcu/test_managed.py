@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from structlog.testing import capture_logs
+from tests.support.dcu_headend import Certificates, FakeHeadEnd
 from tests.support.dcu_managed import (
     FileIdentity,
     Live,
@@ -26,6 +28,7 @@ from tests.support.management import ListPlanner, change_account, planning
 
 from openami import __version__
 from openami.core.errors import StoreError
+from openami.dcu import wakeup
 from openami.dcu.device import server_of
 from openami.dcu.flow import Stop
 from openami.dcu.managed import ManagedDcu
@@ -46,7 +49,7 @@ from openami.store.tree import SqliteTree
 from openami.transport.clock import SystemClock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from openami.dcu.management import Held
@@ -168,7 +171,10 @@ async def test_a_value_that_is_refused_leaves_the_old_one(made: Made, planner: L
         assert live.dcu.tree.text(PERIOD) == "60"
 
 
-async def test_only_what_is_new_from_its_server_wakes_it(made: Made, planner: ListPlanner) -> None:
+async def test_only_what_is_new_from_its_server_wakes_it(
+    made: Made, planner: ListPlanner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wakeup, "LOG_EVERY_S", 0.0)
     planner.orders["D1"] = [put("period", PERIOD, "900")]  # what is answered changes the nonces
     async with made.running() as live:
         dcu = live.dcu
@@ -184,17 +190,92 @@ async def test_only_what_is_new_from_its_server_wakes_it(made: Made, planner: Li
         good = notification(dcu, 3)
         assert await wake(dcu, good) == 202
         await live.until(lambda: len(planner.ends) == 2)
+        resynchronised = notification(dcu, 4, nonce=bytes(4))
         with logs() as found:
             assert await wake(dcu, stale) == 403
-        again = notification(dcu, 3)
-        assert await wake(dcu, again) == 403
-        resynchronised = notification(dcu, 4, nonce=bytes(4))
-        assert await wake(dcu, resynchronised) == 202
-        assert await wake(dcu, resynchronised) == 403
+            assert await wake(dcu, good) == 403
+            # The number of a session that was asked for, with the nonce of the next.
+            assert await wake(dcu, notification(dcu, 3)) == 403
+            assert await wake(dcu, resynchronised) == 202
+            assert await wake(dcu, resynchronised) == 403
+        stale_code, replayed = "omadm.notification.digest", "omadm.notification.replayed"
+        assert codes(found) == [stale_code, stale_code, replayed, replayed]
     async with made.running() as live:
         await live.until(lambda: live.dcu.wake_port is not None)
-        assert await wake(live.dcu, resynchronised) == 403
-        assert await wake(live.dcu, notification(live.dcu, 5)) == 202
+        with logs() as found:
+            assert await wake(live.dcu, resynchronised) == 403
+            assert await wake(live.dcu, notification(live.dcu, 5)) == 202
+        assert codes(found) == [replayed]
+
+
+async def test_a_notification_that_is_replayed_disturbs_no_session(
+    made: Made, planner: ListPlanner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wakeup, "LOG_EVERY_S", 0.0)
+    begun, go, plan = threading.Event(), threading.Event(), planner.plan
+
+    def hold(uid: str, *, now: float) -> Sequence[Order]:
+        begun.set()
+        assert go.wait(60.0)
+        return plan(uid, now=now)
+
+    planner.orders["D1"] = [put("period", PERIOD, "300")]
+    async with made.running() as live:
+        dcu = live.dcu
+        await live.until(lambda: planner.ends != [] and dcu.wake_port is not None)
+        del planner.ends[:]
+        monkeypatch.setattr(planner, "plan", hold)
+        good = notification(dcu, 7)
+        assert await wake(dcu, good) == 202
+        try:
+            await live.until(begun.is_set)
+            with logs() as found:
+                assert await wake(dcu, good) == 403
+            assert codes(found) == ["omadm.notification.replayed"]
+            assert planner.ends == []
+        finally:
+            go.set()
+        await live.until(lambda: planner.ends != [])
+        assert [end.end for _, end in planner.ends] == [End.DONE]
+        assert dcu.tree.text(PERIOD) == "300"
+        assert dcu.manager._woken is None  # nothing waits for a session of its own
+        assert not dcu.manager._nudge.is_set()
+
+
+async def test_what_it_has_goes_where_the_upload_target_says(
+    made: Made, running: Running, planner: ListPlanner
+) -> None:
+    target, files = "./AMI/Upload/Target", made.identity.folder
+    certificates = Certificates(
+        running.home.server,
+        running.home.clients,
+        *(files / f"{name}.pem" for name in ("certificate", "key", "authority")),
+    )
+    other = FakeHeadEnd(certificates)
+    await other.start()
+    try:
+        async with made.running() as live:
+            dcu = live.dcu
+
+            def reports() -> int:
+                agent = dcu.collecting.agent
+                return 0 if agent is None else agent.figures.reports
+
+            await live.until(lambda: reports() > 0 and planner.ends != [])
+            assert not other.requests
+            planner.orders["D1"] = [
+                put("plain", target, "http://127.0.0.1:1"),
+                put("there", target, other.url),
+            ]
+            dcu.manager.nudge()
+            await live.until(lambda: len(other.reports) > 0)
+            assert planner.statuses("D1") == {"plain": 500, "there": 200}
+        del other.reports[:]
+        async with made.running() as live:  # and after a restart
+            await live.until(lambda: len(other.reports) > 0)
+            assert live.dcu.tree.text(target) == other.url
+    finally:
+        await other.stop()
 
 
 BASIC = (
