@@ -19,10 +19,12 @@ from openami.dcu.operations import KEPT_MOST, MAX_CORRELATOR, Operations
 from openami.dcu.rounds import Ending, Rounds
 from openami.dcu.threads import WorkThread
 from openami.fleet.collection import Line, Moment
+from openami.fleet.desired import Setting
 from openami.fleet.shipment import Shipment
 from openami.fleet.tasks import Command, Result, TaskKind, TaskState
 from openami.headend.management.answers import conclusion_of
 from openami.headend.management.tasks import Whom
+from openami.headend.management.trees import device_scope
 from openami.omadm.tree.tree import Execution
 from openami.store.device_memory import DeviceMemory
 
@@ -112,6 +114,39 @@ async def test_what_a_server_executes_is_done_and_its_job_says_so(
             await live.until(lambda job=job: not task(running, job).open)  # type: ignore[misc]  # a default binds it
             assert task(running, job).results[-1].value == f"200 {words}"
         await live.until(lambda: live.dcu._memory.fact("operations") == "[]")
+
+
+async def test_collection_follows_a_task_of_sched(
+    running: Running, made: Made, tmp_path: Path, clock: ManualClock
+) -> None:
+    """What a server wants in SCHED reads the meter, though nothing is collected by itself."""
+    trees = running.services.management.trees
+    async with (
+        street(tmp_path, WHO, clock) as line,
+        collecting_nothing(made, clock, modem_of(line)) as live,
+    ):
+        await live.until(lambda: live.dcu.collecting.agent is not None)
+        agent = live.dcu.collecting.agent
+        assert agent is not None
+        await live.until(lambda: WHO.serial in agent.line.meters() and not agent.roster.new)
+        assert LOAD not in agent.line.progress(WHO.serial)
+        values = {
+            "TaskID": "daily reading",
+            "Operation": f"{PLACE}/Collect",
+            "Start": "20200101T000000Z",
+        }
+        wanted = [Setting(f"./SCHED/t/{name}", "chr", value) for name, value in values.items()]
+        trees.want(device_scope("D1"), wanted, who="test")
+        await live.until(lambda: live.dcu.tree.text("./SCHED/t/LastStatus") == "202")
+
+        def cursor() -> float:
+            progress = agent.line.progress(WHO.serial).get(LOAD)
+            return 0.0 if progress is None or progress.cursor is None else progress.cursor
+
+        await live.until(lambda: clock.now() - cursor() < HOUR)
+        await live.until(lambda: agent.figures.uploaded > 0)
+        assert running.services.readings.latest(WHO.serial).num_rows > 0
+        assert trees.view("D1").refused == 0
 
 
 async def test_a_round_is_over_when_every_meter_and_address_had_its_turn() -> None:
