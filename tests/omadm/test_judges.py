@@ -212,7 +212,7 @@ OF_THE_TREE = (
 def sessions() -> Iterator[Wire]:
     """Yield sessions in XML: every scheme, small messages, at once believed or asked for more."""
     for scheme in Scheme:
-        for size in (1_500, 65_536):
+        for size in (2_000, 65_536):
             for nonce in (b"c0", b"stale"):
                 wire = Wire(
                     account(scheme, client=nonce), account(scheme), ORDERS,
