@@ -1,6 +1,7 @@
 """Of a grant that is live only what tells who was given it; when a device asks to register anew."""
 
 from hashlib import sha256
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -29,7 +30,7 @@ def upgrade() -> None:
             connection.execute(sa.update(table).where(table.c.uid == uid).values(values))
 
 
-def changed(standing: str, body: dict) -> dict:
+def changed(standing: str, body: dict[str, Any]) -> dict[str, Any]:
     """Return the body of a registration as it is kept from now on."""
     body = dict(body)
     grant = bytes.fromhex(body.pop("grant", ""))
