@@ -102,6 +102,21 @@ def test_names_that_no_scheme_has_room_for() -> None:
         assert caught.value.code == "omadm.hmac.name"
 
 
+def test_a_policy_by_the_labels_of_its_schemes() -> None:
+    labels = ["mac-sha256", "digest-sha256", "mac-md5", "digest-md5", "basic"]
+    assert [scheme.label for scheme in Scheme] == labels
+    assert AuthPolicy.of(labels[::-1]).schemes == tuple(Scheme)  # the best first, as ever
+    assert AuthPolicy.of(labels[:2]) == AuthPolicy()
+    assert AuthPolicy.of(["basic", "mac-md5"]).labels == ("mac-md5", "basic")
+    for wrong in ([], ["MAC-MD5"], ["basic", "x"]):
+        with pytest.raises(ValueError, match=", ".join(labels)):
+            AuthPolicy.of(wrong)
+    assert [len(AuthPolicy.down_to(least).schemes) for least in Scheme] == [1, 2, 3, 4, 5]
+    assert AuthPolicy.down_to(Scheme.DIGEST_SHA256) == AuthPolicy()
+    assert [AuthPolicy((scheme,)).weak for scheme in Scheme] == [False, False, True, True, True]
+    assert AuthPolicy.down_to(Scheme.MAC_MD5).weak
+
+
 def test_policy() -> None:
     policy = AuthPolicy()
     assert policy.preferred is Scheme.MAC_SHA256

@@ -26,7 +26,9 @@ from openami.crypto.succession import following, trace
 from openami.fleet.devices import DeviceKind, Sighting
 from openami.fleet.jobs import Finished, Job
 from openami.fleet.ports import Batch, DeviceFilter
+from openami.headend.management.proofs import policy_of
 from openami.mdm.readings import events_table
+from openami.omadm.auth import AuthPolicy
 from openami.store.relational import RelationalStore, open_engine, upgrade
 from openami.store.relational.engine import _MIGRATIONS, normalised
 from openami.store.relational.models import Base, JobRow
@@ -95,6 +97,27 @@ def test_the_lists_of_manufacturers_are_known_after_an_upgrade(where: Path | str
     assert (with_list.listed, with_list.list_ends) == (sha256(crl).hexdigest(), 86_400.0)
     assert (without.listed, without.list_ends) == ("", None)
     assert store.certificates.anchor_list("aa") == crl
+    store.close()
+
+
+def test_accounts_of_before_accept_what_they_did(where: Path | str) -> None:
+    engine = open_engine(where)
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0009")
+        connection.execute(
+            text(
+                "INSERT INTO dm_account (uid, digest, suspended, created, client_nonce,"
+                " server_nonce, wake_failures, wake_session, wake_silent)"
+                " VALUES ('D1', 'd1', false, 1, :none, :none, 0, 0, false)"
+            ),
+            {"none": b""},
+        )
+    upgrade(engine)
+    store = RelationalStore(engine)
+    assert policy_of(store.accounts.accounts(["D1"])["D1"]) == AuthPolicy()
     store.close()
 
 
