@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from tests.support.meter_flash import make_flash, move_flash
 from tests.support.small_disk import small_disk
 
 from openami.core.clock import ManualClock
@@ -29,7 +30,9 @@ async def test_a_meter_without_room_is_not_taken_for_one_without_profiles(tmp_pa
     """A layout is kept for a day: what the meter can not say now must not be remembered."""
     clock = ManualClock(START)
     config = MeterConfig(generate_identity(1, seeded("layouts")), public_reads=True)
+    make_flash(tmp_path / "made")
     with small_disk("limit", tmp_path / "meter", 60_000) as disk:
+        move_flash(tmp_path / "made", disk.path)
         run = RunSettings(
             config,
             parse_source("constant:1000"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from openami.firmware.flash import Geometry, RamFlash
-from openami.firmware.sparse import PAGE, SparseFlash
+from openami.firmware.sparse import PAGE, SparseFlash, split
 
 GEOMETRY = Geometry(size=8 * 8192, erase_block=8192, write_unit=8)
 FACTORY = bytes(range(256)) * 20
@@ -14,7 +14,7 @@ FACTORY = bytes(range(256)) * 20
 def test_it_holds_what_a_flash_in_memory_does() -> None:
     chance = random.Random(4)
     plain = RamFlash(GEOMETRY, bytearray(FACTORY.ljust(GEOMETRY.size, b"\xff")))
-    sparse = SparseFlash(GEOMETRY, FACTORY)
+    sparse = SparseFlash(GEOMETRY, split(FACTORY, GEOMETRY))
     for _ in range(200):
         if chance.random() < 0.3:
             offset = chance.randrange(8) * 8192
@@ -31,7 +31,7 @@ def test_it_holds_what_a_flash_in_memory_does() -> None:
 
 
 def test_it_takes_room_for_what_was_written() -> None:
-    flash = SparseFlash(GEOMETRY, FACTORY)
+    flash = SparseFlash(GEOMETRY, split(FACTORY, GEOMETRY))
     assert flash.read(0, len(FACTORY)) == FACTORY
     assert flash.pages == 0
     flash.erase(8 * 4096)
@@ -40,3 +40,11 @@ def test_it_takes_room_for_what_was_written() -> None:
     assert flash.pages == 2
     flash.erase(8 * 4096)
     assert flash.pages == 1
+
+
+def test_pages_that_are_erased_are_left_out() -> None:
+    pages = split(b"x" + b"\xff" * 3 * PAGE + b"y", GEOMETRY)
+    assert list(pages) == [0, 3]
+    flash = SparseFlash(GEOMETRY, pages)
+    assert flash.read(0, 2) == b"x\xff"
+    assert flash.read(3 * PAGE - 1, 3) == b"\xff\xffy"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.killed import run_and_kill
 from tests.support.meter_bench import START
+from tests.support.meter_flash import make_flash, move_flash
 from tests.support.small_disk import small_disk
 
 from openami.core.clock import ManualClock
@@ -127,7 +128,9 @@ async def test_an_address_in_use_is_told() -> None:
 
 async def test_a_memory_that_is_full_stops_no_meter(tmp_path: Path) -> None:
     clock = ManualClock(START)
+    make_flash(tmp_path / "a")
     with small_disk("limit", tmp_path / "b", 60_000) as disk:
+        move_flash(tmp_path / "a", disk.path)
         async with MeterRunner(settings(clock, state=disk.path, hdlc=ANY)) as runner:
             clock.advance(86_400 * 50)
             with pytest.raises(StoreError):

@@ -8,6 +8,7 @@ import pytest
 
 from openami.core.errors import StoreError
 from openami.firmware.flash import Geometry
+from openami.firmware.sparse import split
 from openami.store.flash import FileFlash
 from openami.store.street_flash import StreetFlash
 
@@ -24,7 +25,7 @@ def test_each_meter_finds_its_own_again(tmp_path: Path) -> None:
     assert street.new
     with pytest.raises(StoreError):
         street.of("A")
-    street.provision(FACTORY)
+    street.provision(split(FACTORY, GEOMETRY))
     one, two = street.of("A"), street.of("B")
     one.erase(0)
     one.write(16, bytes(8))
@@ -41,7 +42,7 @@ def test_each_meter_finds_its_own_again(tmp_path: Path) -> None:
 
 def test_what_is_not_kept_is_not_there(tmp_path: Path) -> None:
     street = StreetFlash(tmp_path / "flash.db", GEOMETRY)
-    street.provision(FACTORY)
+    street.provision(split(FACTORY, GEOMETRY))
     flash = street.of("A")
     street.close()
     with pytest.raises(StoreError):

@@ -24,16 +24,19 @@ class SparseFlash:
 
     Args:
         geometry: of the flash.
-        factory: what it held from its first octet when it was new; the rest was erased.
+        factory: the pages, by number, that it held when it was new; the rest was erased.
         pages: what has been changed since, by number, as ``keep`` was given it.
     """
 
     def __init__(
-        self, geometry: Geometry, factory: bytes = b"", pages: Mapping[int, bytes] | None = None
+        self,
+        geometry: Geometry,
+        factory: Mapping[int, bytes] | None = None,
+        pages: Mapping[int, bytes] | None = None,
     ) -> None:
         self.geometry = geometry
-        self._page = math.gcd(PAGE, geometry.erase_block)
-        self._factory = factory
+        self._page = page_size(geometry)
+        self._factory = factory or {}
         self._pages = dict(pages or {})
 
     @property
@@ -78,8 +81,21 @@ class SparseFlash:
         return range(offset // self._page, -(-(offset + size) // self._page))
 
     def _get(self, number: int) -> bytes:
-        start = number * self._page
-        return self._pages.get(number, self._factory[start : start + self._page])
+        found = self._pages.get(number)
+        return self._factory.get(number, b"") if found is None else found
 
     def _read(self, number: int) -> bytes:
         return self._get(number).ljust(self._page, ERASED)
+
+
+def page_size(geometry: Geometry) -> int:
+    """Return the octets of a page of a flash."""
+    return math.gcd(PAGE, geometry.erase_block)
+
+
+def split(octets: bytes, geometry: Geometry) -> dict[int, bytes]:
+    """Return the pages, by number, of what a flash holds; those that are erased are left out."""
+    size = page_size(geometry)
+    pages = (octets[place : place + size] for place in range(0, len(octets), size))
+    found = ((number, page.ljust(size, ERASED)) for number, page in enumerate(pages))
+    return {number: page for number, page in found if page.strip(ERASED)}

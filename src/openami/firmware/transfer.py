@@ -89,6 +89,11 @@ class Transfer:
         return self._begun.size if self._begun else 0
 
     @property
+    def slot(self) -> int | None:
+        """The number of the slot that it goes into."""
+        return self._begun.slot if self._begun else None
+
+    @property
     def blocks(self) -> int:
         return len(self._present)
 

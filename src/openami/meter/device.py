@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from openami.core.errors import StoreError
+from openami.core.errors import OpenAmiError, StoreError
 from openami.core.obis import Obis
-from openami.dlms.cosem import AccessError, Command, LimiterAction
-from openami.dlms.data import decode_data
+from openami.dlms.cosem import LOCAL, AccessError, ActionError, Command, LimiterAction
+from openami.dlms.data import RawData, decode_data
 from openami.dlms.server import FailureThrottle, LogicalDevice
 from openami.meter.calendar import ScheduleWatch
 from openami.meter.counters import AssociationCounters, OwnCounter
+from openami.meter.factory import new_board
 from openami.meter.kept import Kept, decode, encode
-from openami.meter.objects import Hooks, build_objects
-from openami.meter.objects.control import DISCONNECT
+from openami.meter.management import Management, Times
+from openami.meter.objects import Hooks
+from openami.meter.objects.control import DISCONNECT, IMAGE_SCRIPT
 from openami.meter.objects.rights import rights
 from openami.metrology.clock import SECOND, micros
 from openami.metrology.engine import MeterEngine
 from openami.metrology.events import LOGS, Alarm, Event, Ring
 from openami.metrology.memory import MeterCommit
+from openami.metrology.zone import DAY
+from openami.transport.clock import monotonic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
-    from openami.dlms.cosem import Context, SecurityState
+    from openami.dlms.cosem import Context, ImageStore, ScriptRef, SecurityState
     from openami.dlms.data import Data, Encodable
     from openami.dlms.references import AttributeRef, MethodRef, Selection
+    from openami.meter.board import Board
+    from openami.meter.loader import Application, Start
+    from openami.meter.objects import ObjectModel, Running
     from openami.meter.settings import MeterConfig
     from openami.metrology.energy import Channel
     from openami.metrology.memory import MeterMemory
     from openami.metrology.sources import Source
 
-SETTABLE_CLASSES: Final = frozenset({22, 23, 41, 70, 71})
+SETTABLE_CLASSES: Final = frozenset({18, 22, 23, 41, 70, 71})
 """Classes whose attributes, once written, are kept as they were written."""
 
 REPEAT_S: Final = 60
@@ -44,24 +52,30 @@ SETTING_OCTETS: Final = 4096  # of one written attribute: a schedule of 96 execu
 
 
 class MeterDevice(LogicalDevice):
-    """The logical device of a meter, up to date and committed whenever it is looked at."""
+    """The logical device of a meter, up to date and committed whenever it is looked at.
 
-    def __init__(self, meter: Meter) -> None:
-        super().__init__(meter.model.every)
+    What an application raises that it must not is the end of it, not of the meter.
+    """
+
+    def __init__(self, meter: Meter, model: ObjectModel) -> None:
+        super().__init__(model.every)
         self._meter = meter
 
     def get(self, ref: AttributeRef, selection: Selection | None, context: Context) -> Encodable:
         self._meter.refresh()
-        return super().get(ref, selection, context)
+        with self._meter.guarded():
+            return RawData(super().get(ref, selection, context).encode())
 
     def set(self, ref: AttributeRef, value: Data, context: Context) -> None:
         self._meter.refresh()
-        super().set(ref, value, context)
+        with self._meter.guarded():
+            super().set(ref, value, context)
         self._meter.written(ref, value)
 
     def invoke(self, ref: MethodRef, parameter: Data | None, context: Context) -> Encodable | None:
         self._meter.refresh()
-        answer = super().invoke(ref, parameter, context)
+        with self._meter.guarded():
+            answer = super().invoke(ref, parameter, context)
         if self._meter.due:  # what acts is in a log, and whatever is in a log is due
             self._meter.commit()
         return answer
@@ -75,10 +89,13 @@ class Meter:
         memory: its non-volatile memory; what it holds of this meter is taken up.
         source: what flows through it.
         clock: tells the world's time in UTC seconds.
+        board: its flash, with the firmware; without one it has one in memory, new.
+        ticks: tells seconds that never jump.
 
     Raises:
         StoreError: the memory cannot be read, or what it holds is damaged.
         ConfigError: the settings do not fit together.
+        SecurityError: no firmware in the flash verifies and starts.
     """
 
     def __init__(
@@ -88,6 +105,8 @@ class Meter:
         memory: MeterMemory,
         source: Source,
         clock: Callable[[], float],
+        board: Board | None = None,
+        ticks: Callable[[], float] = monotonic,
     ) -> None:
         self.config = config
         self.source = source
@@ -103,12 +122,18 @@ class Meter:
         self._own = OwnCounter(self._kept.counter, self.commit)
         management, reader = self._kept.accepted
         key = self._kept.security.keys.guek or b""
-        self._management = AssociationCounters(self._own, key, management)
+        self._manager = AssociationCounters(self._own, key, management)
         self._reader = AssociationCounters(self._own, key, reader)
-        self.model = build_objects(self._hooks())
-        self._disconnects = ScheduleWatch(self.model.disconnect_schedule)
-        self.device = MeterDevice(self)
-        self._restore_settings()
+        self.model: ObjectModel
+        self.device: MeterDevice
+        self.management = Management(
+            self,
+            config.identity,
+            new_board() if board is None else board,
+            record=self._kept.upgrade,
+            times=Times(config.restart_s, config.check_s, ticks),
+        )
+        self.management.power_up()
 
     def _load(self, now: float) -> tuple[MeterEngine, Kept]:
         config = self.config.engine()
@@ -122,17 +147,44 @@ class Meter:
         engine.power_up(now)
         return engine, kept
 
-    def _hooks(self) -> Hooks:
+    def install(
+        self, start: Start, running: Running, images: ImageStore, *, on_trial: bool
+    ) -> Application:
+        """Start an application, and put its objects in the place of those before.
+
+        Args:
+            start: the application's entry.
+            running: what it is.
+            images: takes the next image.
+            on_trial: what clients have set and it does not take is kept for the one before.
+
+        Raises:
+            Exception: whatever the application raises; the objects before stay.
+        """
+        application = start(self._hooks(running, images))
+        model = application.model
+        device = MeterDevice(self, model)
+        self._restore_settings(model, forget=not on_trial)
+        self.model, self.device = model, device
+        self._disconnects = ScheduleWatch(model.disconnect_schedule)
+        self._activations = ScheduleWatch(model.image_schedule)
+        self._follow_schedules()  # what comes from now on is for these
+        return application
+
+    def _hooks(self, running: Running, images: ImageStore) -> Hooks:
         return Hooks(
             config=self.config,
             engine=self.engine,
             access=rights(public=self.config.public_reads),
-            management=self._management,
+            management=self._manager,
             reader=self._reader,
             security=self._kept.security,
             password=self._kept.password,
             keep_security=self._keep_security,
             keep_password=self._keep_password,
+            running=running,
+            images=images,
+            refusal=lambda: self._kept.upgrade.refusal,
         )
 
     @property
@@ -152,12 +204,13 @@ class Meter:
     # Time passes.
 
     def tick(self, now: float) -> None:
-        """Measure up to ``now`` and commit what must be committed.
+        """Measure up to ``now``, let management go on, and commit what must be committed.
 
         Raises:
             StoreError: it could not be; the meter goes on, and tries again at the next call.
         """
         self.measure(now)
+        self.management.step()
         if self.due:
             self.commit()
 
@@ -166,10 +219,26 @@ class Meter:
         self.tick(self._clock())
 
     def measure(self, now: float) -> None:
-        """Measure up to ``now``, and do what limit and schedule want; commits nothing."""
+        """Measure up to ``now``, and do what limit and schedules want; commits nothing."""
         self.engine.advance(now, self.source)
-        self._limit()
-        self._follow_schedule()
+        with suppress(StoreError), self.guarded():  # told already
+            self._limit()
+            self._follow_schedules()
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Give over to the application.
+
+        Raises:
+            StoreError: it failed, and is restarted (``firmware.application``).
+        """
+        try:
+            yield
+        except OpenAmiError:
+            raise
+        except (Exception, SystemExit) as error:
+            self.management.failed(error)
+            raise StoreError("the application failed", code="firmware.application") from error
 
     def _limit(self) -> None:
         engine, disconnector = self.engine, self.model.disconnector
@@ -180,15 +249,25 @@ class Meter:
         elif action is LimiterAction.UNDER:
             disconnector.command(Command.LOCAL_RECONNECT)
 
-    def _follow_schedule(self) -> None:
-        engine, schedule = self.engine, self.model.disconnect_schedule
-        if not schedule.executions:
-            return
-        local = engine.state.zone.local(engine.seconds)
-        if self._disconnects.due(local, engine.state.counts.clock_sets):
-            cut = schedule.script.selector == DISCONNECT
-            command = Command.REMOTE_DISCONNECT if cut else Command.REMOTE_RECONNECT
-            self.model.disconnector.command(command)
+    def _follow_schedules(self) -> None:
+        for schedule, watch, act in (
+            (self.model.disconnect_schedule, self._disconnects, self._switch),
+            (self.model.image_schedule, self._activations, self._activate),
+        ):
+            if schedule.executions:
+                local = self.engine.state.zone.local(self.engine.seconds)
+                if watch.due(local, self.engine.state.counts.clock_sets):
+                    act(schedule.script)
+
+    def _switch(self, script: ScriptRef) -> None:
+        cut = script.selector == DISCONNECT
+        command = Command.REMOTE_DISCONNECT if cut else Command.REMOTE_RECONNECT
+        self.model.disconnector.command(command)
+
+    def _activate(self, script: ScriptRef) -> None:
+        if script == IMAGE_SCRIPT:
+            with suppress(ActionError):  # its status tells
+                self.model.images.activate(None, LOCAL)
 
     # Memory.
 
@@ -202,7 +281,7 @@ class Meter:
     def change(self) -> MeterCommit:
         """Return all that a commit must hold."""
         rows = self.engine.rows
-        counters = (self._own.limit, self._management.accepted, self._reader.accepted)
+        counters = (self._own.limit, self._manager.accepted, self._reader.accepted)
         snapshot = encode(self.engine.dump(), self._kept, self._secrets, counters)
         return MeterCommit(self.serial, snapshot, rows.pending, rows.firsts)
 
@@ -300,8 +379,16 @@ class Meter:
             self.engine.record(Event.PARAMETERS_CHANGED)
         self.commit()
 
-    def _restore_settings(self) -> None:
-        objects = {(item.CLASS_ID, str(item.obis)): item for item in self.model.every}
+    def record(self, event: Event) -> None:
+        """Write an event down, now."""
+        self.engine.record(event)
+
+    def day(self) -> int:
+        """Return the day, counted from 1970, of the world's time."""
+        return self.engine.state.world // (DAY * SECOND)
+
+    def _restore_settings(self, model: ObjectModel, *, forget: bool) -> None:
+        objects = {(item.CLASS_ID, str(item.obis)): item for item in model.every}
         for name, octets in tuple(self._kept.settings.items()):
             class_id, obis, attribute = name.split("/")
             item = objects.get((int(class_id), obis))
@@ -309,8 +396,9 @@ class Meter:
                 if item is not None:
                     item.write(int(attribute), decode_data(octets))
             except AccessError:  # an older firmware took it: it is forgotten, and that is told
-                del self._kept.settings[name]
-                self.engine.record(Event.PARAMETERS_CHANGED)
+                if forget:
+                    del self._kept.settings[name]
+                    self.engine.record(Event.PARAMETERS_CHANGED)
 
 
 def tick_all(meters: Iterable[Meter], memory: MeterMemory, now: float) -> None:
@@ -322,6 +410,7 @@ def tick_all(meters: Iterable[Meter], memory: MeterMemory, now: float) -> None:
     due: list[Meter] = []
     for meter in meters:
         meter.measure(now)
+        meter.management.step()
         if meter.due:
             due.append(meter)
     if due:

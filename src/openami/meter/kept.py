@@ -7,7 +7,7 @@ memory but in the meter's own file: whoever has the one without the other has no
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from openami.core.errors import SecurityError, StoreError
@@ -27,6 +27,23 @@ Accepted = dict[str, int]
 
 
 @dataclass(slots=True)
+class UpgradeRecord:
+    """What a meter must not forget of its upgrades.
+
+    Args:
+        trying: the hash, in hex, of the image that is on trial: its end has not been written down.
+        refusal: the code of why the last image is not in service; empty if nothing failed.
+        day: the day of the latest transfer that was begun, counted from 1970.
+        begun: how many were begun on that day.
+    """
+
+    trying: str = ""
+    refusal: str = ""
+    day: int = 0
+    begun: int = 0
+
+
+@dataclass(slots=True)
 class Kept:
     """The part of a meter's state that is not its engine's.
 
@@ -37,6 +54,7 @@ class Kept:
         accepted: the highest counters accepted of the management and of the reading client, by
             the fingerprint of the key.
         settings: attributes that clients have written, as ``class/obis/attribute``, encoded.
+        upgrade: of its firmware.
     """
 
     security: SecurityState = field(repr=False)
@@ -44,6 +62,7 @@ class Kept:
     counter: int = 0
     accepted: tuple[Accepted, Accepted] = field(default_factory=lambda: ({}, {}))
     settings: dict[str, bytes] = field(default_factory=dict)
+    upgrade: UpgradeRecord = field(default_factory=UpgradeRecord)
 
     @classmethod
     def new(cls, keys: MeterKeys) -> Self:
@@ -88,6 +107,7 @@ def encode(
         "secrets": secrets,
         "counters": counters,
         "settings": {name: value.hex() for name, value in kept.settings.items()},
+        "upgrade": asdict(kept.upgrade),
     }
     return json.dumps(data, separators=(",", ":")).encode()
 
@@ -109,7 +129,8 @@ def decode(snapshot: bytes, factory: bytes) -> tuple[dict[str, Any], Kept]:
         counter, management, reader = data["counters"]
         accepted = dict(management), dict(reader)
         settings = {name: bytes.fromhex(text) for name, text in data["settings"].items()}
-        kept = Kept(security, password, counter, accepted, settings)
+        upgrade = UpgradeRecord(**data.get("upgrade", {}))  # meters of before 2026-11 have none
+        kept = Kept(security, password, counter, accepted, settings, upgrade)
         return data["engine"], kept
     except (ValueError, KeyError, TypeError, AttributeError, SecurityError):
         # The cause may show a key: it is not handed on.

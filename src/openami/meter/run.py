@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -15,6 +15,7 @@ from openami.dlms.hdlc import HdlcParameters, HdlcServerLink
 from openami.dlms.server import ServerEvent
 from openami.dlms.wrapper import WrapperParameters, WrapperServerLink
 from openami.meter.device import Meter
+from openami.meter.factory import meter_board, new_board
 from openami.meter.identity import generate_identity, load_identity, save_identity
 from openami.meter.live import LiveFeed
 from openami.meter.memory import WatchedMemory
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from openami.core.clock import Clock
+    from openami.meter.board import Board
     from openami.meter.identity import MeterIdentity
+    from openami.meter.maker import Maker
     from openami.meter.settings import MeterConfig
     from openami.meter.sources import SourceSpec
     from openami.metrology.memory import MeterMemory
@@ -67,6 +70,7 @@ class RunSettings:
         pty: whether it makes a pseudo terminal to speak HDLC on.
         baud: of the serial devices.
         clock: the world's.
+        maker: who makes the meter, if it is new; by default one whose key is kept in its folder.
     """
 
     config: MeterConfig
@@ -78,6 +82,7 @@ class RunSettings:
     pty: bool = False
     baud: int = 9600
     clock: Clock = field(default_factory=SystemClock)
+    maker: Maker | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +123,7 @@ class MeterRunner:
                 memory=memory,
                 source=settings.source.source,
                 clock=settings.clock.now,
+                board=self._open_board(stack),
             )
             stack.callback(self._last_commit)
             self.meter.refresh()
@@ -146,6 +152,13 @@ class MeterRunner:
         memory = SqliteMemory(self._settings.state / MEMORY_FILE)
         stack.callback(memory.close)
         return WatchedMemory(memory)
+
+    def _open_board(self, stack: AsyncExitStack) -> Board:
+        state, maker = self._settings.state, self._settings.maker
+        if state is None:
+            return new_board(maker)
+        flash = stack.enter_context(ExitStack())
+        return meter_board(state, maker, flash)
 
     def _last_commit(self) -> None:
         with suppress(StoreError):  # the memory has told
@@ -228,9 +241,11 @@ class MeterRunner:
             self.meter, link, random_octets=secrets.token_bytes, opened_at=opened_at
         )
         log.debug("link opened", channel=channel.name)
-        await Driver[ServerEvent](
+        driver = Driver[ServerEvent](
             server, channel, on_event=_log_event, finished=lambda: server.finished
-        ).run()
+        )
+        with self.meter.management.watched(driver.pump):
+            await driver.run()
         log.debug("link closed", channel=channel.name)
 
 
@@ -298,5 +313,6 @@ async def run_meter(
         ConfigError: the settings do not fit together.
         TransportError: a link cannot be opened.
         StoreError: its memory cannot be read.
+        SecurityError: no firmware in its flash verifies and starts.
     """
     await serve_until_stopped(MeterRunner(settings), ready)

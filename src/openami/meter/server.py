@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from openami.core.errors import StoreError
+from openami.dlms.link import ServerLink
 from openami.dlms.server import (
     AssociationFailed,
     AssociationOpened,
@@ -20,7 +21,6 @@ from openami.metrology.events import Event
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from openami.dlms.link import ServerLink
     from openami.meter.device import Meter
 
 _FRAUD: Final = {
@@ -34,6 +34,13 @@ _FRAUD: Final = {
 PATIENCE_S: Final = 60.0
 """Seconds that a connection may stand without an association: a meter has room for a few, and
 strangers must not sit on them. The slowest line associates in ten."""
+
+
+class MeterLink(ServerLink, Protocol):
+    """A link that can be restarted."""
+
+    def forget(self) -> None:
+        """Lose every client and all that is under way, without a word."""
 
 
 class MeterServer:
@@ -54,28 +61,50 @@ class MeterServer:
     def __init__(
         self,
         meter: Meter,
-        link: ServerLink,
+        link: MeterLink,
         *,
         random_octets: Callable[[int], bytes],
         opened_at: float | None = None,
     ) -> None:
         self.meter = meter
         self.link = link
-        self._server = DlmsServer(
-            meter.device, link, random_octets=random_octets, throttle=meter.throttle
-        )
+        self._random = random_octets
+        self._server = self._serve()
+        self._restarts = meter.management.restarts
         self._alone = opened_at is not None
         self._idle_since = opened_at
-        self._given_up = False
+        self._given_up = self._alone and meter.management.away
         self._events: list[ServerEvent] = []
         self._out: list[bytes] = []
 
     @property
     def finished(self) -> bool:
         """Whether the link is of no use any more."""
-        return self._given_up or bool(getattr(self.link, "finished", False))
+        lost = self._alone and self._restarts != self.meter.management.restarts
+        return lost or self._given_up or bool(getattr(self.link, "finished", False))
+
+    def _serve(self) -> DlmsServer:
+        meter = self.meter
+        return DlmsServer(
+            meter.device, self.link, random_octets=self._random, throttle=meter.throttle
+        )
+
+    def _deaf(self) -> bool:
+        """Tell whether nobody hears; after a restart, begin with nothing of what was before."""
+        management = self.meter.management
+        if self._restarts != management.restarts:
+            self._given_up |= self._alone
+            self._restarts = management.restarts
+            self.link.forget()
+            self._out.clear()
+            self._server = self._serve()
+        if management.away:
+            self.link.forget()
+        return management.away
 
     def receive_data(self, data: bytes, *, now: float) -> None:
+        if self._deaf():
+            return
         self._server.receive_data(data, now=now)
         self._settle(now)
 
@@ -91,11 +120,15 @@ class MeterServer:
         return self._events.pop(0) if self._events else None
 
     def next_timer(self) -> float | None:
+        if self._deaf():
+            return None
         idle = None if self._idle_since is None else self._idle_since + PATIENCE_S
         timers = [timer for timer in (self._server.next_timer(), idle) if timer is not None]
         return min(timers, default=None)
 
     def handle_timer(self, *, now: float) -> None:
+        if self._deaf():
+            return
         self._server.handle_timer(now=now)
         self._settle(now)
         if self._idle_since is not None and now >= self._idle_since + PATIENCE_S:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from openami.meter.identity import MeterIdentity
 
 PERSIST_S: Final = 10
+RESTART_S: Final = 5.0
+CHECK_S: Final = 1.0  # as a meter's controller takes to hash and verify 256 KiB
 DEFAULT_ZONE: Final = "Asia/Seoul"
 
 _OFFSET: Final = re.compile(r"UTC([+-])(\d\d):(\d\d)")
@@ -37,6 +39,8 @@ class MeterConfig:
         offset_s: how wrong the clock is at birth, in seconds.
         tariff: which rate energy is counted under.
         started: when it begins to measure, UTC seconds, if it is new; now if not given.
+        restart_s: real seconds, whatever the clock, that management is away when it restarts.
+        check_s: real seconds that the check of a new firmware takes.
         limit_w: import above which the supply is cut off after a minute, 0 for no limit.
     """
 
@@ -50,6 +54,8 @@ class MeterConfig:
     offset_s: float = 0.0
     tariff: Tariff = TIME_OF_USE
     started: float | None = None
+    restart_s: float = RESTART_S
+    check_s: float = CHECK_S
     limit_w: int = 0
 
     def engine(self) -> EngineConfig:

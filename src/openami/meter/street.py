@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -13,6 +13,7 @@ import structlog
 
 from openami.core.errors import ConfigError, StoreError
 from openami.meter.device import Meter
+from openami.meter.factory import StreetBoards
 from openami.meter.identity import generate_identity, load_shipment, save_shipment
 from openami.meter.live import LiveFeed
 from openami.meter.memory import WatchedMemory
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from openami.core.clock import Clock
     from openami.dlms.wrapper import WrapperServerLink
     from openami.meter.identity import MeterIdentity
+    from openami.meter.maker import Maker
     from openami.meter.settings import MeterConfig
     from openami.meter.sources import SourceSpec
     from openami.metrology.memory import MeterMemory
@@ -85,6 +87,8 @@ class StreetSettings:
         line: what the line is like.
         seed: of the line's misfortunes.
         clock: the world's.
+        maker: who makes its meters, if they are new; by default one whose key is kept in its
+            folder.
     """
 
     meters: tuple[StreetMeter, ...]
@@ -97,6 +101,7 @@ class StreetSettings:
     line: LineProfile = field(default_factory=LineProfile)
     seed: int = 0
     clock: Clock = field(default_factory=SystemClock)
+    maker: Maker | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if [bool(self.modem), bool(self.serial), self.pty].count(True) != 1:
@@ -135,7 +140,7 @@ class StreetRunner:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             self._open_memory(stack)
-            self._build()
+            self._build(self._open_boards(stack))
             stack.callback(self._tick_all)
             self._tick_all()
             await self._feed(stack)
@@ -164,12 +169,22 @@ class StreetRunner:
             stack.callback(memory.close)
             self._memory = WatchedMemory(memory)
 
-    def _build(self) -> None:
+    def _open_boards(self, stack: AsyncExitStack) -> StreetBoards:
+        flash = stack.enter_context(ExitStack())
+        return StreetBoards(self._settings.state, self._settings.maker, flash)
+
+    def _build(self, boards: StreetBoards) -> None:
         clock = self._settings.clock
         shortest = self._pause * speed_of(clock)
         for one in self._settings.meters:
             config = replace(one.config, persist_s=max(one.config.persist_s, shortest))
-            meter = Meter(config, memory=self._memory, source=one.source.source, clock=clock.now)
+            meter = Meter(
+                config,
+                memory=self._memory,
+                source=one.source.source,
+                clock=clock.now,
+                board=boards.of(config.identity.serial),
+            )
             link = hdlc_link(meter)
             self.line.add(Station(link, self._server(meter, link), _log_event))
             self.meters[meter.station] = meter
@@ -194,6 +209,7 @@ class StreetRunner:
                 if number % _SLICE == _SLICE - 1:
                     await asyncio.sleep(0)
                 meter.measure(now)
+                meter.management.step()
             self._commit([meter for meter in self.meters.values() if meter.due])
 
     def _tick_all(self) -> None:

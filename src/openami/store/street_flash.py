@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _MIGRATIONS: Final = (
     (
-        "CREATE TABLE factory (content BLOB NOT NULL)",
         """CREATE TABLE page (
             meter TEXT NOT NULL,
             number INTEGER NOT NULL,
@@ -31,6 +30,8 @@ _MIGRATIONS: Final = (
         ) WITHOUT ROWID""",
     ),
 )
+
+_FACTORY: Final = ""  # no meter's serial number
 
 
 class StreetFlash:
@@ -47,28 +48,23 @@ class StreetFlash:
     def __init__(self, path: Path, geometry: Geometry) -> None:
         self._database = Database(path, _MIGRATIONS)
         self._geometry = geometry
-        self._factory: bytes | None = None
         with self._database.reading() as cursor:
             cursor.execute("PRAGMA synchronous = NORMAL")
-            found = cursor.execute("SELECT content FROM factory").fetchone()
-        if found is not None:
-            self._factory = found[0]
+        self._factory = self._pages(_FACTORY)
 
     @property
     def new(self) -> bool:
         """Tell whether ``provision`` was never called."""
-        return self._factory is None
+        return not self._factory
 
-    def provision(self, factory: bytes) -> None:
-        """Keep what every meter's flash holds when it leaves the factory; once.
+    def provision(self, factory: Mapping[int, bytes]) -> None:
+        """Keep the pages that every meter's flash holds when it leaves the factory; once.
 
         Raises:
             StoreError: the file cannot be written.
         """
-        with self._database.transaction() as cursor:
-            cursor.execute("DELETE FROM factory")
-            cursor.execute("INSERT INTO factory VALUES (?)", (factory,))
-        self._factory = factory
+        self.keep(_FACTORY, factory)
+        self._factory = dict(factory)
 
     def of(self, meter: str) -> SparseFlash:
         """Return the flash of the meter with this serial number.
@@ -76,12 +72,14 @@ class StreetFlash:
         Raises:
             StoreError: the file cannot be read, or has not been provisioned (``store.new``).
         """
-        if self._factory is None:
+        if self.new:
             raise StoreError("a street's flash without its factory's", code="store.new")
+        return _MeterFlash(self, meter, self._geometry, self._factory, self._pages(meter))
+
+    def _pages(self, meter: str) -> dict[int, bytes]:
         with self._database.reading() as cursor:
             cursor.execute("SELECT number, data FROM page WHERE meter = ?", (meter,))
-            pages = dict(cursor.fetchall())
-        return _MeterFlash(self, meter, self._geometry, self._factory, pages)
+            return dict(cursor.fetchall())
 
     def keep(self, meter: str, pages: Mapping[int, bytes]) -> None:
         """Keep pages of one meter, all or none.
@@ -105,7 +103,7 @@ class _MeterFlash(SparseFlash):
         store: StreetFlash,
         meter: str,
         geometry: Geometry,
-        factory: bytes,
+        factory: Mapping[int, bytes],
         pages: Mapping[int, bytes],
     ) -> None:
         super().__init__(geometry, factory, pages)

@@ -135,6 +135,13 @@ class HdlcServerLink:
         if now <= link.polled_until:  # later the line may have been given to another station
             self._speak(link)
 
+    def forget(self) -> None:
+        """Lose every client and all that is under way, as a station does that restarts."""
+        self._reader.reset()
+        self._links.clear()
+        self._events.clear()
+        self._out.clear()
+
     # The machine
 
     def receive_data(self, data: bytes, *, now: float) -> None:

@@ -88,6 +88,12 @@ class WrapperServerLink:
             client.answer = apdu
         self._put(peer, apdu)
 
+    def forget(self) -> None:
+        """Lose every client and all that is under way, as a server does that restarts."""
+        self._clients.clear()
+        self._events.clear()
+        self._out.clear()
+
     def receive_data(self, data: bytes, *, now: float) -> None:
         if self.finished:
             return

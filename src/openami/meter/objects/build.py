@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         CosemObject,
         DisconnectControl,
         HdlcSetup,
+        ImageTransfer,
         Limiter,
         SecuritySetup,
         SingleActionSchedule,
@@ -38,6 +39,8 @@ class ObjectModel:
     disconnector: DisconnectControl
     limiter: Limiter
     disconnect_schedule: SingleActionSchedule
+    image_schedule: SingleActionSchedule
+    images: ImageTransfer
     hdlc: HdlcSetup
     tcp: TcpUdpSetup
     management: SecuritySetup
@@ -63,4 +66,6 @@ def build_objects(hooks: Hooks) -> ObjectModel:
         *parameter_objects(hooks),
         *state_objects(hooks),
     )
-    return ObjectModel(every, disconnector, limiter, disconnect, hdlc, tcp, management, reader)
+    return ObjectModel(
+        every, disconnector, limiter, disconnect, activation, image, hdlc, tcp, management, reader
+    )

@@ -102,5 +102,5 @@ def image_schedule(hooks: Hooks) -> SingleActionSchedule:
 
 
 def image_transfer(hooks: Hooks) -> ImageTransfer:
-    """Return the image transfer; nothing here verifies or activates an image yet."""
-    return ImageTransfer(access=hooks.access)
+    """Return the image transfer into the flash that does not run."""
+    return ImageTransfer(store=hooks.images, access=hooks.access)

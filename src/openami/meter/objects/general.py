@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Final
 
 from openami.core.units import Unit
@@ -33,8 +32,7 @@ _MAX_CURRENT: Final = {1: 60, 3: 100}
 def identity_objects(hooks: Hooks) -> Iterator[CosemObject]:
     """Yield who the meter is; every client may know."""
     who = hooks.config.identity
-    firmware = who.firmware.encode()
-    signature = hashlib.sha256(firmware).digest()[:8]
+    firmware, signature = hooks.running.identifier.encode(), hooks.running.digest
     names = {
         "0.0.42.0.0.255": who.logical_device_name,
         "0.0.96.1.0.255": who.serial.encode(),
@@ -91,6 +89,7 @@ def state_objects(hooks: Hooks) -> Iterator[CosemObject]:
     for name, value, kind in numbers:
         yield DataObject(name, value, kind, access=hooks.access)
     yield DataObject("0.0.0.1.2.255", lambda: octets(_last_billing(engine)), access=hooks.access)
+    yield DataObject("0.0.96.128.0.255", lambda: hooks.refusal().encode(), access=hooks.access)
     yield from _alarm_objects(hooks)
     yield from _message_objects(hooks)
 

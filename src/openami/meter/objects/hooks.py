@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from openami.dlms.cosem import AccessTable, InvocationCounters, SecurityState
+    from openami.dlms.cosem import AccessTable, ImageStore, InvocationCounters, SecurityState
     from openami.meter.settings import MeterConfig
     from openami.metrology.engine import MeterEngine
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The firmware that runs: its identifier, and the SHA-256 that it was booted by."""
+
+    identifier: str
+    digest: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +35,9 @@ class Hooks:
         password: the reading client's password as it is kept.
         keep_security: keeps new keys before they take effect.
         keep_password: keeps a new password before it takes effect.
+        running: the firmware that runs.
+        images: takes the next one.
+        refusal: tells why the last image was refused, by the error's code; empty if none was.
     """
 
     config: MeterConfig
@@ -38,3 +49,6 @@ class Hooks:
     password: bytes = field(repr=False)
     keep_security: Callable[[SecurityState], None]
     keep_password: Callable[[bytes], None]
+    running: Running
+    images: ImageStore
+    refusal: Callable[[], str]
