@@ -31,7 +31,6 @@ from openami.store.tree import SqliteTree
 from openami.transport.clock import SystemClock
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
 pytestmark = pytest.mark.chain
@@ -57,8 +56,9 @@ async def test_it_ends_registered_once_and_configured(tmp_path: Path) -> None:
     async with Crew(tmp_path / "logs") as crew:
         chain = Chain(Plan(1, 0, "", 0.0, 1.0, 0), tmp_path, crew, print)
         await start_headend(chain, tmp_path)
-        for number in range(len(STEPS)):
-            await die(tmp_path, STEPS[number:], after=number % 2)
+        for number, step in enumerate(STEPS):
+            await die(tmp_path, step, after=number % 2)
+        assert (tmp_path / "deaths").read_text().splitlines() == list(STEPS)
         await crew.start("dcu", *dcu(tmp_path))
         await arrival.arrived(chain, [UID])
         assert chain.target is not None
@@ -105,9 +105,9 @@ def dcu(folder: Path) -> list[str]:
     ]  # fmt: skip
 
 
-async def die(folder: Path, steps: Sequence[str], *, after: int) -> None:
-    """Let the DCU live until it is at one of these steps: some are done once in its life."""
-    given = json.dumps({"steps": steps, "after": after})
+async def die(folder: Path, step: str, *, after: int) -> None:
+    """Let the DCU live until it is at a step, or at the first commit or message ``after`` it."""
+    given = json.dumps({"step": step, "after": after, "deaths": str(folder / "deaths")})
     with (folder / "lives.log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.support.dcu_step_child", given, *dcu(folder),
@@ -116,6 +116,8 @@ async def die(folder: Path, steps: Sequence[str], *, after: int) -> None:
     try:
         async with asyncio.timeout(START_S):
             assert await process.wait() == -signal.SIGKILL, (folder / "lives.log").read_text()
+    except TimeoutError:
+        pytest.fail(f"the DCU was never at {step!r}:\n{(folder / 'lives.log').read_text()}")
     finally:
         if process.returncode is None:
             process.kill()

@@ -1,7 +1,8 @@
-"""Runs ``openami`` in a process that dies at the moment at which it logs one of some words.
+"""Runs ``openami`` in a process that dies at the moment at which it logs some words.
 
-Arguments: a JSON object of these, and then those of the command line. ``steps`` are the words;
-``after`` is how many of the things that cannot be taken back (commits, messages) still happen.
+Arguments: a JSON object, and then those of the command line. ``step`` are the words; ``after`` is
+how many of the things that cannot be taken back (commits, messages) still happen; ``deaths`` is a
+file that gets the words, on a line, when they were said.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import TextIO
 
 from tests.support.dcu_session_child import Steps, watch
@@ -19,38 +21,44 @@ from tests.support.dcu_session_child import Steps, watch
 class Fate(Steps):
     """Counts from the moment at which it is sealed."""
 
-    def __init__(self, after: int) -> None:
+    def __init__(self, step: str, after: int, deaths: Path) -> None:
         super().__init__(0)
+        self._step = step
         self._after = after
+        self._deaths = deaths
+        self._sealed = False
 
-    def seal(self) -> None:
+    def hear(self, text: str) -> None:
+        """Seal it if these are the words, and were not said before."""
+        if self._sealed or self._step not in text:
+            return
+        self._sealed = True
+        with self._deaths.open("a") as file:
+            file.write(f"{self._step}\n")
         if not self._after:
             os.kill(os.getpid(), signal.SIGKILL)
         self._left = self._after
 
 
 class Teller(io.TextIOBase):
-    """Passes on what is logged, and seals the fate of who says the words."""
+    """Passes on what is logged, and lets fate hear it."""
 
-    def __init__(self, log: TextIO, steps: list[str], fate: Fate) -> None:
+    def __init__(self, log: TextIO, fate: Fate) -> None:
         self._log = log
-        self._steps = steps
         self._fate = fate
 
     def write(self, text: str) -> int:
         self._log.write(text)
         self._log.flush()
-        if any(step in text for step in self._steps):
-            self._steps.clear()
-            self._fate.seal()
+        self._fate.hear(text)
         return len(text)
 
 
 def main(given: str, *arguments: str) -> None:
     told = json.loads(given)
-    fate = Fate(told["after"])
+    fate = Fate(told["step"], told["after"], Path(told["deaths"]))
     watch(fate)
-    sys.stderr = Teller(sys.stderr, told["steps"], fate)
+    sys.stderr = Teller(sys.stderr, fate)
     sys.argv[1:] = arguments
     from openami.cli.main import main as command
 
