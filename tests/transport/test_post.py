@@ -101,7 +101,21 @@ async def test_an_answer_in_pieces_and_a_line_that_breaks(rest: bytes | None) ->
                 await asked
 
 
-@pytest.mark.parametrize("url", ["", "https://host/", "http://host:port/", "http:///path"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "https://host/",
+        "http://host:port/",
+        "http:///path",
+        "http://127.0.0.1:9/a b",
+        "http://127.0.0.1:9/\r\nX: y",
+        "http://127.0.0.1:9/\u20ac",
+        "http://a\0b/",
+        "http://a..b/",
+        f"http://{'a' * 64}.example/",
+    ],
+)
 async def test_what_is_no_url(url: str) -> None:
     with pytest.raises(RemoteProtocolError) as raised:
         await post_once(url, b"body", "text/plain", within=10)

@@ -16,6 +16,7 @@ from openami.transport.failures import transport_error
 
 _LINE: Final = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: [^\r\n]*)?\r?\n")
 _LINE_OCTETS: Final = 1024  # of a status line: a reason is a few words
+_URL: Final = re.compile(r"http://[!-~]+", re.IGNORECASE)  # a blank would end what it is part of
 _HTTP_PORT: Final = 80
 
 
@@ -37,8 +38,8 @@ async def post_once(url: str, body: bytes, content_type: str, *, within: float) 
         host, port = parts.hostname, parts.port or _HTTP_PORT
     except ValueError:
         host, port = None, 0
-    if host is None or parts.scheme != "http":
-        raise RemoteProtocolError(f"{url[:100]!r} is no http: URL", code="http.url")
+    if host is None or not _URL.fullmatch(url):
+        raise _no_url(url)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     head = (
         f"POST {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: {content_type}\r\n"
@@ -46,15 +47,21 @@ async def post_once(url: str, body: bytes, content_type: str, *, within: float) 
     )
     try:
         async with asyncio.timeout(within):
-            line = await _exchange(host, port, head.encode("latin-1") + body)
+            line = await _exchange(host, port, head.encode("ascii") + body)
     except TimeoutError:
         raise TransportTimeoutError(f"POST {url}: no answer in time") from None
     except OSError as error:
         raise transport_error(error, f"POST {url}") from error
+    except UnicodeError as error:  # a part of the host's name is empty, or too long for one
+        raise _no_url(url) from error
     found = _LINE.fullmatch(line)
     if found is None:
         raise RemoteProtocolError(f"POST {url}: the answer is not HTTP", code="http")
     return int(found[1])
+
+
+def _no_url(url: str) -> RemoteProtocolError:
+    return RemoteProtocolError(f"{url[:100]!r} is no http: URL", code="http.url")
 
 
 async def _exchange(host: str, port: int, request: bytes) -> bytes:
