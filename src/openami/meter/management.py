@@ -212,7 +212,8 @@ class Management:
         record, digest = self._record, booted.digest.hex()
         for event in booted.events:
             version = str(event.version or "unknown")
-            self._log.info("boot", what=event.kind.value, slot=event.slot, version=version)
+            tell = self._log.debug if event.kind is BootEvent.BOOTED else self._log.info
+            tell("boot", what=event.kind.value, slot=event.slot, version=version, code=event.code)
             for code in _EVENTS.get(event.kind, ()):
                 self._host.record(code)
             record.refusal = event.code or record.refusal
@@ -247,7 +248,7 @@ class Management:
         except _FAULTS as error:
             self._fault(error)
             return False
-        self._log.info("application runs", firmware=running.identifier, on_trial=on_trial)
+        self._log.debug("application runs", firmware=running.identifier, on_trial=on_trial)
         return True
 
     def _payload(self) -> Payload:
