@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +14,7 @@ from tests.support.dcu_street import modem_of, street
 from tests.support.headend import START, running_headend
 
 from openami.core.clock import ManualClock
+from openami.core.errors import StoreFullError
 from openami.dcu import collecting
 from openami.dcu.operations import KEPT_MOST, MAX_CORRELATOR, Operations
 from openami.dcu.rounds import Ending, Rounds
@@ -244,3 +245,37 @@ async def test_what_is_kept_is_bounded_and_told_until_it_was_heard(tmp_path: Pat
     finally:
         thread.close()
         memory.close()
+
+
+async def test_what_could_not_be_kept_was_not_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise StoreFullError("no room")
+
+    with (
+        closing(DeviceMemory(tmp_path / "memory.sqlite")) as memory,
+        closing(WorkThread("test")) as thread,
+    ):
+        kept = Operations(memory, lambda _alert: None, thread)
+        with monkeypatch.context() as patched:
+            patched.setattr(memory, "put_fact", full)
+            with pytest.raises(StoreFullError):
+                kept.accept("Collect", "j1")
+        assert not kept.under_way("Collect", "j1")  # or a server that asks again is told 202
+        assert kept.accept("Collect", "j1") == 202
+
+
+async def test_what_is_asked_for_again_is_not_over_with_the_end_of_before(tmp_path: Path) -> None:
+    told: list[Alert] = []
+    with (
+        closing(DeviceMemory(tmp_path / "memory.sqlite")) as memory,
+        closing(WorkThread("test")) as thread,
+    ):
+        kept = Operations(memory, told.append, thread)
+        kept.accept("Collect", "j1")
+        await kept.conclude("Collect", "j1", Ending(200, "read"))
+        assert kept.accept("Collect", "j1") == 202
+        kept.told(told)
+        assert kept.under_way("Collect", "j1")
+        assert memory.fact("operations") == '[["Collect", "j1"]]'

@@ -130,11 +130,14 @@ async def test_nobody_waits_for_work_that_failed(fault: str) -> None:
     await work.stop()
 
 
-async def test_stopping_does_not_wait_for_the_window() -> None:
+@pytest.mark.parametrize("turns", [0, 10], ids=["before it is open", "while it is open"])
+async def test_stopping_does_not_wait_for_the_window(turns: int) -> None:
     store = Faulty()
     groups = committer(store, window_s=3600)
     taken = asyncio.create_task(groups.do(batch("a")))
     while not groups.waiting():
+        await asyncio.sleep(0)
+    for _ in range(turns):
         await asyncio.sleep(0)
     await groups.stop()
     assert (await taken).status is BatchStatus.STORED
