@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from openami.meter.device import Meter
+    from openami.meter.maker import Maker
 
 START: Final = 1_774_742_400.0  # 2026-03-29T00:00:00Z
 HOURS: Final = 50
@@ -85,13 +86,18 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(**settings: Any) -> AsyncIterator[Served]:
+async def serving(*, maker: Maker | None = None, **settings: Any) -> AsyncIterator[Served]:
     clock = ManualClock(START)
     identity = generate_identity(1, seeded("interop"), phases=3)
     config = MeterConfig(identity, zone=zone_of("Europe/Berlin"), started=START, **settings)
     here = ("127.0.0.1", 0)
     run = RunSettings(
-        config, parse_source("constant:1000,250"), wrapper=(here,), hdlc=(here,), clock=clock
+        config,
+        parse_source("constant:1000,250"),
+        wrapper=(here,),
+        hdlc=(here,),
+        clock=clock,
+        maker=maker,
     )
     async with MeterRunner(run) as runner:
         clock.advance(HOURS * 3600)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import socket
 import sys
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +22,7 @@ from gurux_dlms.GXDLMSExceptionResponse import GXDLMSExceptionResponse
 from gurux_dlms.objects import (
     GXDLMSClock,
     GXDLMSData,
+    GXDLMSImageTransfer,
     GXDLMSProfileGeneric,
     GXDLMSSecuritySetup,
 )
@@ -38,6 +40,9 @@ SECURITIES = {
     "encrypted": Security.ENCRYPTION,
     "both": Security.AUTHENTICATION_ENCRYPTION,
 }
+
+TEMPORARY_FAILURE = 2
+VERIFYING = 2  # image_transfer_status
 
 REFUSALS = (GXDLMSException, GXDLMSExceptionResponse, GXDLMSConfirmedServiceError)
 
@@ -175,6 +180,37 @@ class Peer:
         requests = setup.globalKeyTransfer(self.client, bytearray.fromhex(master), chosen)
         self.ask(requests)
         return len(requests)
+
+    def transfer_image(self, name: str, identifier: str, octets: str) -> list[Any]:
+        """Take the steps 1 to 5 of an image transfer; return block size, first gap and status."""
+        item = GXDLMSImageTransfer(name)
+        size = self.read_image(item, 2)
+        image = bytearray.fromhex(octets)
+        self.ask(item.imageTransferInitiate(self.client, identifier, len(image)))
+        for frames in item.imageBlockTransfer(self.client, image, None):
+            self.ask(frames)
+        gap = self.read_image(item, 4)
+        self.until_done(item.imageVerify(self.client))
+        while (status := self.read_image(item, 6)) == VERIFYING:
+            time.sleep(0.05)
+        return [size, gap, int(status)]
+
+    def activate_image(self, name: str) -> int:
+        item = GXDLMSImageTransfer(name)
+        self.until_done(item.imageActivate(self.client))
+        return int(self.read_image(item, 6))
+
+    def read_image(self, item: GXDLMSImageTransfer, attribute: int) -> Any:
+        reply = self.ask(self.client.read(item, attribute))
+        return self.client.updateValue(item, attribute, reply.value)
+
+    def until_done(self, frames: Any) -> None:
+        """Ask for what may take its time: the status tells the result then."""
+        try:
+            self.ask(frames)
+        except GXDLMSException as error:
+            if error.errorCode != TEMPORARY_FAILURE:
+                raise
 
 
 def plain(value: Any) -> Any:
