@@ -32,7 +32,7 @@ from openami.fleet.campaigns.machine import (
 
 A, S = Act, CampaignState
 NOTHING = (GroupCount(), GroupCount())
-TO: dict[S, tuple[Act, ...]] = {
+TO: dict[CampaignState, tuple[Act, ...]] = {
     S.DRAFT: (),
     S.PLANNED: (A.PLAN,),
     S.APPROVED: (A.PLAN, A.APPROVE),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from openami.core.clock import isoformat, parse_utc
 from openami.fleet.campaigns.windows import (
+    HORIZON_DAYS,
     Window,
     after,
     is_open,
@@ -140,6 +141,7 @@ def test_a_whole_day_and_neighbours_are_one_stretch() -> None:
 
 def test_what_takes_longer_than_ten_years_never_ends() -> None:
     assert after((Window(0, 1),), 0.0, 1e9, UTC) == inf
+    assert open_seconds((Window(0, 1),), 0.0, 1e9, UTC) == HORIZON_DAYS * 60.0
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ class Queue:
         self._rates = array("q", bytes(8 * len(sites)))
         self._lines: dict[int, list[tuple[int, int]]] = {}  # by segment: heap of place and row
         self._ready: list[tuple[int, int]] = []  # heap of the first place and its segment
-        self._listed: set[int] = set()
+        self._listed: dict[int, int] = {}  # by segment: its place in ``_ready`` that counts
         self._full: set[int] = set()
         self._timers: list[tuple[float, int, int]] = []
 
@@ -181,8 +181,10 @@ class Queue:
         self._look_again()
         grants: list[Grant] = []
         while self._ready and len(grants) < most:
-            segment = heapq.heappop(self._ready)[1]
-            self._listed.discard(segment)
+            place, segment = heapq.heappop(self._ready)
+            if self._listed.get(segment) != place:
+                continue
+            del self._listed[segment]
             row = self._first(segment)
             if row is None:
                 continue
@@ -309,9 +311,12 @@ class Queue:
 
     def _list(self, segment: int) -> None:
         """Let a segment be looked at in its turn, if somebody waits there."""
-        if segment not in self._listed and self._first(segment) is not None:
-            self._listed.add(segment)
-            heapq.heappush(self._ready, (self._lines[segment][0][0], segment))
+        if self._first(segment) is None:
+            return
+        place = self._lines[segment][0][0]
+        if place < self._listed.get(segment, place + 1):
+            self._listed[segment] = place
+            heapq.heappush(self._ready, (place, segment))
 
     def _first(self, segment: int) -> int | None:
         line = self._lines.get(segment, [])

@@ -317,7 +317,7 @@ class Engine:
         begin, end = self._stretches[kind]
         if not begin <= now < end:
             start = max(now, step.not_before)
-            begin, end = next(stretches(step.windows, start, self._tz), _CLOSED)
+            begin, end = next(stretches(step.windows, start, self._tz))
             self._stretches[kind] = begin, end
         # What is given now begins within the jitter, and that has to be before the window closes.
         return begin <= now < end - min(self.run.campaign.jitter_s, (end - begin) / 2)

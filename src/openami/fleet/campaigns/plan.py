@@ -144,7 +144,7 @@ def _taken(rule: Rule, spread: Ints, sites: Sites, total: int) -> npt.NDArray[np
             return _named(names, sites.areas, sites.area[spread])
         case Cells(names):
             return _named(names, sites.cells, sites.cell[spread])
-        case Rest():
+        case _:
             return np.ones(len(spread), bool)
 
 

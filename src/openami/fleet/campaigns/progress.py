@@ -16,7 +16,7 @@ import numpy as np
 
 from openami.core.errors import RemoteProtocolError
 from openami.fleet.campaigns.groups import GroupCount
-from openami.fleet.campaigns.model import ERRORS, READY, STATES, StepKind
+from openami.fleet.campaigns.model import ERRORS, NOT_FETCHED, READY, STATES, StepKind
 from openami.fleet.campaigns.model import DeviceState as D
 
 if TYPE_CHECKING:
@@ -172,7 +172,12 @@ class Progress:
         self._put(row, counts, self._codes.get(row, {}))
 
     def leave(self, row: int, state: D, code: str | None = None) -> bool:
-        """Let a DCU have one device less, which was in ``state``; False if it has none such."""
+        """Let a DCU have one device less, which was in ``state``; False if it has none such.
+
+        A device that waits may have been offered meanwhile, and the other way round.
+        """
+        if state in NOT_FETCHED:
+            state = next((one for one in NOT_FETCHED if self.in_any(row, (one,))), state)
         counts, codes = self._counts[row].copy(), dict(self._codes.get(row, {}))
         if state in ERRORS:
             code = code if code in codes else OTHER

@@ -57,7 +57,7 @@ class Situation:
         due: when that DCU's rest is over.
         failure: the code of the DCU's last failure in that step.
         full: which budget has no room.
-        opens: when the step's window opens, if that is closed; infinity: never.
+        opens: when the step's window opens, if that is closed.
         heard: when the DCU last reported; 0: never.
     """
 
@@ -124,7 +124,6 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         ),
         "campaign.group-downloaded": ("it waits for the time of activation", _WAIT),
         "campaign.window": ("the maintenance window is closed until {at}", _WAIT),
-        "campaign.window-never": ("no maintenance window ever opens", "change the windows"),
         Full.HEAD_END: ("the head-end's budget is full", "wait, or give it more"),
         Full.SEGMENT: ("the budget of its network segment is full", "wait, or give it more"),
         Full.LINK: ("its DCU is busy with another campaign", _WAIT),
@@ -156,11 +155,11 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "firmware.none": ("it has no image that boots", "replace the device"),
         "firmware.self-test": (
             "the new version failed its self-test and was taken back",
-            "send the log to the maker, withdraw the release if there are more",
+            "send the log to the maker; withdraw the release if there are more",
         ),
         "firmware.trial": (
             "the new version did not confirm in its trial and was taken back",
-            "send the log to the maker, withdraw the release if there are more",
+            "send the log to the maker; withdraw the release if there are more",
         ),
         "firmware.transfer.worn": ("the power went too often during the transfer", "try it again"),
         "firmware.transfer": ("the transfer to the device was refused", "try it again"),
@@ -171,6 +170,27 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         ),
         "firmware.package": ("the package is not what its manifest says", "check the release"),
         "firmware": ("the device refused the image", "look at its log"),
+        "upgrade.reverted": (
+            "the new version did not hold in its trial, and the old one is back",
+            "send the log to the maker; withdraw the release if there are more",
+        ),
+        "upgrade.trial": (
+            "it runs the new version and does not confirm it",
+            "send the log to the maker",
+        ),
+        "upgrade.verification": (
+            "the meter refused the image at its verification",
+            "look at the meter's log; check that the release fits its model",
+        ),
+        "upgrade.verify-timeout": ("the meter did not end its verification", "try it again"),
+        "upgrade.activation": ("nothing came of the activation", "read the meter's version"),
+        "upgrade.initiate": ("the meter takes no transfer", "check the image's size and its keys"),
+        "upgrade.blocks": ("the meter takes no blocks", "look at the meter's log"),
+        "upgrade.block-size": ("the meter asks for impossible blocks", "call the maker"),
+        "upgrade.forgets": ("the meter loses what it was sent", "check its power supply"),
+        "upgrade.expired": ("it was not through in time", "try it again with more time"),
+        "upgrade.withdrawn": ("its order was withdrawn", "make a new one for what is left"),
+        "upgrade": ("the meter's upgrade failed", "look at the logs of DCU and meter"),
         "transport.timeout": ("it did not answer in time", "check the line"),
         "transport.tls": ("the DCU's TLS connection failed", "check certificates and clocks"),
         "transport.full": ("the DCU's storage is full", "make room on the DCU"),
@@ -245,5 +265,5 @@ def _next_step(s: Situation) -> str:
     if s.device is D.VERIFIED and s.group in {GroupState.DOWNLOADING, GroupState.DOWNLOADED}:
         return "campaign.group-downloaded"
     if s.opens is not None:
-        return "campaign.window" if s.opens < float("inf") else "campaign.window-never"
+        return "campaign.window"
     return s.full or "campaign.queued"

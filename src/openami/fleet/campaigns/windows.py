@@ -74,27 +74,26 @@ def stretches(windows: Windows, start: float, tz: tzinfo) -> Iterator[tuple[floa
         return
     first = datetime.fromtimestamp(start, tz).replace(tzinfo=None)
     midnight = first.replace(hour=0, minute=0, second=0, microsecond=0)
-    held: tuple[float, float] | None = None
+    held = float("-inf"), float("-inf")
     for day in range(HORIZON_DAYS):
         for begin, end in _of_day(windows, midnight + timedelta(days=day), tz):
             if end <= start:
                 continue
-            if held is not None and held[1] == begin:
+            if held[1] == begin:
                 held = held[0], end
                 if end - held[0] > _MORE_THAN_A_WEEK_S:
                     yield held[0], float("inf")
                     return
                 continue
-            if held is not None:
+            if held[1] > start:
                 yield held
             held = max(begin, start), end
-    if held is not None:
-        yield held
+    yield held  # there is one: windows come again each week
 
 
 def opens_at(windows: Windows, now: float, tz: tzinfo) -> float:
-    """Return when it is next open: ``now`` if it is; infinity if it never is."""
-    return next(stretches(windows, now, tz), (float("inf"), 0.0))[0]
+    """Return when it is next open: ``now`` if it is."""
+    return next(stretches(windows, now, tz))[0]
 
 
 def after(windows: Windows, start: float, seconds: float, tz: tzinfo) -> float:
