@@ -27,6 +27,11 @@ HEAD = """<SyncML xmlns="SYNCML:SYNCML1.2"><SyncHdr><VerDTD>1.2</VerDTD><VerProt
 <SessionID>1F</SessionID><MsgID>1</MsgID><Target><LocURI>urn:uuid:0b2c</LocURI><LocName>dcu-7</LocName></Target>
 <Source><LocURI>https://dm.example.org/dm</LocURI></Source></SyncHdr>"""
 
+STATUS = (
+    "<Status><CmdID>1</CmdID><MsgRef>1</MsgRef><CmdRef>2</CmdRef><Cmd>Get</Cmd>"
+    "<Data>{}</Data></Status>"
+)
+
 
 def body(content: str) -> Message:
     text = f"{HEAD}<SyncBody>{content}</SyncBody></SyncML>"
@@ -136,6 +141,10 @@ def test_commands_of_synchronisation_keep_their_number() -> None:
         ("<Get><CmdID>99999999999</CmdID><Item/></Get>", "CmdID: a number wanted"),
         ("<Get><CmdID>4294967296</CmdID><Item/></Get>", "at most 32 bits"),
         ("<Get><CmdID><Data/></CmdID><Item/></Get>", "CmdID: characters wanted"),
+        (STATUS.format("99"), "SyncBody/Status/Data: a code of three digits wanted"),
+        (STATUS.format("1000"), "SyncBody/Status/Data: a code of three digits wanted"),
+        (STATUS.format("4294967295"), "SyncBody/Status/Data: a code of three digits wanted"),
+        (STATUS.format("good"), "SyncBody/Status/Data: a number wanted"),
         ("<Get>x</Get>", "SyncBody/Get: elements wanted"),
         (
             "<Get><CmdID>1</CmdID><Item><Meta><Color/></Meta></Item></Get>",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from openami.omadm.element import Element, Page
 from openami.omadm.messages import model as m
 from openami.omadm.messages.schema import (
+    CODE,
     FLAG,
     NUMBER,
     OCTETS,
@@ -152,7 +153,7 @@ _STATUS: Final = Record(
         Field("source_refs", "SourceRef", TEXT, Occurs.ANY),
         _CRED,
         Field("chal", "Chal", CHAL),
-        Field("data", "Data", NUMBER, _ONCE),
+        Field("data", "Data", CODE, _ONCE),
         _SOME_ITEMS,
     ),
 )

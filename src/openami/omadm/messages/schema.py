@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # Sizes and identifiers: no object of four gigabytes and no session of as many commands is sent.
 _MAX_NUMBER: Final = 2**32 - 1
 _MAX_DIGITS: Final = 10
+_CODES: Final = range(100, 1000)
 _SPACE: Final = " \t\r\n"
 
 Content = tuple[Element, ...] | str | bytes
@@ -99,6 +100,14 @@ def _number(element: Element, reading: Reading) -> int:
     return number
 
 
+def _code(element: Element, reading: Reading) -> int:
+    """Return a response status code, which has three digits (RepPro 1.2, clause 10)."""
+    code = _number(element, reading)
+    if code not in _CODES:
+        raise Problem("a code of three digits wanted", element.offset)
+    return code
+
+
 def _base64(element: Element, reading: Reading) -> bytes:
     try:
         return b64decode(_text(element, reading).strip(_SPACE), validate=True)
@@ -129,6 +138,7 @@ def _write_octets(octets: bytes) -> Content:
 
 TEXT: Final = Kind(_text, _write_text)
 NUMBER: Final = Kind(_number, str)
+CODE: Final = Kind(_code, str)
 OCTETS: Final = Kind(_base64_or_octets, _write_octets)
 FLAG: Final = Kind(_flag, lambda _yes: ())
 
