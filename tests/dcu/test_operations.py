@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import asynccontextmanager, closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -214,8 +215,13 @@ async def test_an_operation_goes_over_to_the_collection_that_follows(
         dcu = live.dcu
         # Asked for before anything collects, and again: it is one operation.
         asked = Execution(("AMI", "Operations", "Report"), "", "j9", "srv")
+        works: list[object] = []
         for _ in range(2):
             assert await dcu._thread.do(dcu.collecting.execute, asked) == 202
+            works += dcu.collecting._works.values()
+        assert works == works[:1] * 2
+        long = replace(asked, correlator="x" * (MAX_CORRELATOR + 1))
+        assert await dcu._thread.do(dcu.collecting.execute, long) == 413
         assert len(dcu.collecting._works) == 1
         await live.until(lambda: dcu.collecting.agent is not None)
         await live.until(lambda: not dcu.collecting._works)
@@ -253,17 +259,21 @@ async def test_what_could_not_be_kept_was_not_accepted(
     def full(*_: object) -> None:
         raise StoreFullError("no room")
 
+    told: list[Alert] = []
     with (
         closing(DeviceMemory(tmp_path / "memory.sqlite")) as memory,
         closing(WorkThread("test")) as thread,
     ):
-        kept = Operations(memory, lambda _alert: None, thread)
+        kept = Operations(memory, told.append, thread)
         with monkeypatch.context() as patched:
             patched.setattr(memory, "put_fact", full)
             with pytest.raises(StoreFullError):
                 kept.accept("Collect", "j1")
         assert not kept.under_way("Collect", "j1")  # or a server that asks again is told 202
         assert kept.accept("Collect", "j1") == 202
+        monkeypatch.setattr(memory, "put_fact", full)
+        await kept.conclude("Collect", "j1", Ending(200, "read"))
+        assert [conclusion_of(one).status for one in told] == [200]  # it is over all the same
 
 
 async def test_what_is_asked_for_again_is_not_over_with_the_end_of_before(tmp_path: Path) -> None:

@@ -63,8 +63,12 @@ async def test_what_comes_during_a_commit_is_the_next_group() -> None:
 async def test_a_window_gathers() -> None:
     store = Faulty()
     groups = committer(store, batches=5, window_s=60)
-    await asyncio.gather(*(groups.do(batch(name)) for name in "abcde"))
-    assert [sorted(group) for group in store.groups] == [list("abcde")]
+    for names in ("abcde", "fghij"):  # that the one before was full opens no window early
+        first = [asyncio.create_task(groups.do(batch(name))) for name in names[:4]]
+        for _ in range(10):
+            await asyncio.sleep(0)
+        await asyncio.gather(groups.do(batch(names[4])), *first)
+    assert [sorted(group) for group in store.groups] == [list("abcde"), list("fghij")]
     await groups.stop()
 
 

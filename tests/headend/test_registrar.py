@@ -29,6 +29,7 @@ from openami.fleet.devices import Device as Registered
 from openami.fleet.devices import DeviceKind, LifecycleState
 from openami.fleet.expected import Approval, ExpectedDevice
 from openami.headend.errors import BusyError
+from openami.headend.security import registrar as module
 from openami.headend.security import renewals as hasty
 from openami.headend.security.alarms import Alarms
 from openami.headend.security.changes import TRIES
@@ -386,6 +387,36 @@ def test_what_a_blocked_device_shows_counts_once_it_is_kept(mortal: Mortal) -> N
     assert mortal.office.good_certificates("D1") == [serial]
     registrar.shown("D7", 7)  # enrolled by hand
     assert registrar.knows_shown(7)
+
+
+def test_what_was_shown_is_remembered_of_so_many(
+    office: FolderOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SHOWN", 2)
+    for serial in range(5):
+        office.registrar.shown("D7", serial)
+        assert office.registrar.knows_shown(serial)
+    assert len(office.registrar._shown) <= 2
+
+
+def test_a_renewal_that_others_interrupt_issues_one_certificate(mortal: Mortal) -> None:
+    device = live(mortal)
+    real, calls = mortal.office.store.registrations.put, []
+
+    def put(*arguments: object, **options: object) -> None:
+        calls.append(1)
+        if len(calls) < TRIES:
+            raise ConflictError("changed", code="registration.changed")
+        real(*arguments, **options)  # type: ignore[arg-type] # as it was called
+
+    mortal.office.store.registrations.put = put  # type: ignore[method-assign] # to be late
+    device.client.renew(chance(9), make_request("D1", make_key()))
+    device.client.next_event()
+    device.disk = device.client.state.encode()
+    device.round(mortal)
+    assert step(device) is Step.LIVE
+    assert len(calls) == TRIES
+    assert len(mortal.office.good_certificates("D1")) == 2  # until the new one is shown
 
 
 def test_a_device_that_registers_anew_keeps_its_old_account_until_then(mortal: Mortal) -> None:
