@@ -20,6 +20,7 @@ from openami.store.relational.management_tasks import TaskRepository
 from openami.store.relational.management_trees import TreeRepository
 from openami.store.relational.operators import OperatorRepository
 from openami.store.relational.registrations import RegistrationRepository
+from openami.store.relational.releases import ReleaseRepository
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +63,7 @@ class RelationalStore:
         self.alarms = AlarmRepository(transactions)
         self.accounts = AccountRepository(transactions)
         self.certificates = CertificateRepository(transactions)
+        self.releases = ReleaseRepository(transactions)
         self.installation = InstallationRepository(engine, transactions)
 
     @classmethod

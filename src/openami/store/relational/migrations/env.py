@@ -2,7 +2,11 @@
 
 from alembic import context
 
-from openami.store.relational import management_models, security_models  # noqa: F401 - their tables
+from openami.store.relational import (  # noqa: F401 - their tables
+    management_models,
+    release_models,
+    security_models,
+)
 from openami.store.relational.models import Base
 
 context.configure(
