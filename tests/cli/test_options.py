@@ -120,6 +120,8 @@ METER_OPTIONS: Mapping[str, Row] = {
         "--public-access full", lambda s: s.settings.config.public_reads, True, False
     ),
     "drift_ppm": Row("--drift-ppm 3.5", lambda s: s.settings.config.drift_ppm, 3.5, 0.0),
+    "maker_key": Row("--maker-key {tmp}/maker.pem", lambda s: bool(s.settings.maker), True, False),
+    "restart": Row("--restart 61", lambda s: s.settings.config.restart_s, 61.0, 5.0),
     "persist": Row("--persist 61", lambda s: s.settings.config.persist_s, 61.0, 10.0),
     "since": Row("--since 1970-01-02", lambda s: s.settings.config.started, 86400.0, None),
     "clock": Row("--clock 2026-01-01T00:00Z,60", lambda s: speed_of(s.settings.clock), 60.0, 1.0),
@@ -166,6 +168,8 @@ STREET_OPTIONS: Mapping[str, Row] = {
     "loss": Row("--loss 0.5", lambda s: s.settings.line.loss, 0.5, 0.0),
     "duplication": Row("--duplication 0.5", lambda s: s.settings.line.duplication, 0.5, 0.0),
     "corruption": Row("--corruption 0.5", lambda s: s.settings.line.corruption, 0.5, 0.0),
+    "maker_key": Row("--maker-key {tmp}/maker.pem", lambda s: bool(s.settings.maker), True, False),
+    "restart": Row("--restart 61", lambda s: first(s).restart_s, 61.0, 5.0),
     "seed": Row("--seed 5", lambda s: s.settings.seed, 5, 0),
     "since": Row("--since 1970-01-02", lambda s: first(s).started, 86400.0, None),
     "clock": Row("--clock 2026-01-01T00:00Z,60", lambda s: speed_of(s.settings.clock), 60.0, 1.0),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.firmware import make_image
+from tests.support.firmware import imgtool_signed, make_image, private_pem
 from tests.support.meter_bench import (
     MANAGEMENT,
     PUBLIC,
@@ -189,6 +192,20 @@ def test_the_calendar_activates_nothing_that_is_not_whole() -> None:
     bench.run(86_400)
     assert not bench.meter.management.away
     assert bench.firmware == FACTORY
+
+
+def test_an_image_that_imgtool_signed_runs(tmp_path: Path) -> None:
+    """As docs/how-to/load-firmware.md tells makers."""
+    payload = Payload.of(Image.decode(image(trial_s=0)))
+    payload = replace(payload, about=replace(payload.about, hardware=("OA1-100",)))
+    key = private_pem(tmp_path, "meter maker")
+    options = ("--version", "2.0.0", "--security-counter", 1, "--custom-tlv", "0x00a0", "OA1-100")
+    made = imgtool_signed(tmp_path, payload.encode(), "--key", key, *options, "--header-size", 32)
+    bench = UpgradeBench()
+    activate(bench, made)
+    bench.live(30)
+    assert bench.log == GOOD
+    assert bench.firmware == "openami-2.0.0"
 
 
 # What is refused.
@@ -580,3 +597,11 @@ def test_associations_are_over_after_a_restart() -> None:
     session.machine.request(GetAttribute(reference(ENERGY, 2)), now=0.0)
     session.step()
     assert not isinstance(session.events[-1], Answered | Closed)
+
+
+def test_every_event_stands_in_the_reference() -> None:
+    page = Path("docs/reference/meter-events.md")
+    text = (Path(__file__).parents[2] / page).read_text("utf-8")
+    rows = [row for row in text.splitlines() if row.startswith("|")]
+    known = {int(code) for row in rows for code in re.findall(r"\b\d{1,3}\b(?![.\d])", row)}
+    assert {int(event) for event in Event} <= known

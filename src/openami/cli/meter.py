@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from openami.cli.maker_options import maker_of, maker_option, restart_option
 from openami.cli.options import (
     clock_option,
     endpoint,
@@ -51,6 +52,8 @@ class Wanted:
     public_access: str
     drift_ppm: float
     persist: float
+    maker_key: Path | None
+    restart: float
     since: str | None
     clock: str | None
 
@@ -136,6 +139,8 @@ class Wanted:
     "power cut can cost these and the time between two looks (a real second or this, whichever is "
     "shorter, but at least a hundredth of a real second, however fast the clock).",
 )
+@maker_option
+@restart_option
 @since_option
 @clock_option
 @log_option
@@ -169,6 +174,7 @@ def _settings(wanted: Wanted) -> RunSettings:
     source = parse_source(wanted.source, offset=zone.offset(int(clock.now())))
     wrapper = tuple(map(endpoint, wanted.wrapper or (() if links else (WRAPPER,))))
     hdlc = tuple(map(endpoint, wanted.hdlc))
+    maker = maker_of(wanted.maker_key)
     # The last of all: a mistake in the options leaves no new meter behind.
     identity = ensure_identity(
         wanted.state, number=wanted.number, phases=int(wanted.phases), address=wanted.address
@@ -179,6 +185,7 @@ def _settings(wanted: Wanted) -> RunSettings:
         persist_s=wanted.persist,
         public_reads=wanted.public_access == "full",
         drift_ppm=wanted.drift_ppm,
+        restart_s=wanted.restart,
         started=since,
     )
     return RunSettings(
@@ -191,6 +198,7 @@ def _settings(wanted: Wanted) -> RunSettings:
         pty=wanted.pty,
         baud=wanted.baud,
         clock=clock,
+        maker=maker,
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from openami.cli.maker_options import maker_of, maker_option, restart_option
 from openami.cli.options import (
     clock_option,
     endpoint,
@@ -61,6 +62,8 @@ class Wanted:
     duplication: float
     corruption: float
     seed: int
+    maker_key: Path | None
+    restart: float
     since: str | None
     clock: str | None
 
@@ -184,6 +187,8 @@ def default_source(index: int) -> str:
     help="Probability that one of its bits is wrong.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the line's misfortunes.")
+@maker_option
+@restart_option
 @since_option
 @clock_option
 @log_option
@@ -215,6 +220,7 @@ def _settings(wanted: Wanted) -> StreetSettings:
     where = endpoint(modem) if modem else None
     maintenance = endpoint(wanted.maintenance) if wanted.maintenance else None
     clock = world_clock(wanted.clock)
+    maker = maker_of(wanted.maker_key)
     return StreetSettings(
         _members(wanted, clock),
         state=wanted.state,
@@ -226,6 +232,7 @@ def _settings(wanted: Wanted) -> StreetSettings:
         line=wanted.line(),
         seed=wanted.seed,
         clock=clock,
+        maker=maker,
     )
 
 
@@ -248,7 +255,11 @@ def _members(wanted: Wanted, clock: Clock) -> tuple[StreetMeter, ...]:
     return tuple(
         StreetMeter(
             MeterConfig(
-                identity, zone=zone, drift_ppm=_drift(wanted.drift_ppm, index), started=since
+                identity,
+                zone=zone,
+                drift_ppm=_drift(wanted.drift_ppm, index),
+                restart_s=wanted.restart,
+                started=since,
             ),
             source,
         )
