@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
+from psycopg import sql
 from pydantic import SecretStr
+from sqlalchemy import make_url
 from tests.support.headend import settings_in
 from tests.support.postgresql import running
 
@@ -45,3 +49,24 @@ def test_one_head_end_runs_on_a_database(tmp_path: Path) -> None:
             assert busy.value.code == "store.busy"
         with open_stores(second, database):  # the first has stopped
             pass
+
+
+def test_the_lock_outlasts_a_server_that_ends_idle_connections(tmp_path: Path) -> None:
+    with running() as server:
+        url = server.database()
+        where = make_url(url)
+        name = sql.Identifier(str(where.database))
+        with psycopg.connect(
+            host=str(where.query["host"]), user=where.username, dbname="postgres", autocommit=True
+        ) as connection:
+            query = sql.SQL("ALTER DATABASE {} SET idle_session_timeout = 50")
+            connection.execute(query.format(name))
+        home = open_installation(tmp_path)
+        with open_stores(home, SecretStr(url)) as stores:
+            time.sleep(0.5)
+            assert not stores.operators.list().items
+            copy = open_installation(tmp_path / "copy")
+            copy.name.write_bytes(home.name.read_bytes())
+            with pytest.raises(StoreError) as busy, open_stores(copy, SecretStr(url)):
+                pytest.fail("two have the database")
+            assert busy.value.code == "store.busy"

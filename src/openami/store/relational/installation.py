@@ -25,6 +25,11 @@ _KEEPALIVE: Final = (
     "SET tcp_keepalives_interval = 15",
     "SET tcp_keepalives_count = 3",
 )
+# One that lives holds it, though its connection is idle; PostgreSQL before 14 has no such setting.
+_FOREVER: Final = (
+    "SELECT set_config('idle_session_timeout', '0', false)"
+    " WHERE current_setting('idle_session_timeout', true) IS NOT NULL"
+)
 
 
 class InstallationRow(Base):
@@ -72,7 +77,7 @@ class InstallationRepository:
             connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         with connection:
             with normalised():
-                for each in _KEEPALIVE:
+                for each in (*_KEEPALIVE, _FOREVER):
                     connection.execute(text(each))
                 locked = connection.scalar(text(f"SELECT pg_try_advisory_lock({_LOCK})"))
             if not locked:
