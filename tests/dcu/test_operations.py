@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from openami.dcu.agent import Dcu
     from openami.fleet.tasks import Task
     from openami.headend.server import Running
     from openami.omadm.messages.model import Alert
@@ -225,6 +226,54 @@ async def test_an_operation_goes_over_to_the_collection_that_follows(
         assert len(dcu.collecting._works) == 1
         await live.until(lambda: dcu.collecting.agent is not None)
         await live.until(lambda: not dcu.collecting._works)
+    assert not dcu.collecting._up.is_set()  # who would wait for the next one takes no turn
+
+
+async def test_an_operation_that_its_collection_did_not_finish_is_begun_again(
+    made: Made, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[Dcu] = []
+
+    async def report(agent: Dcu) -> Ending | None:
+        begun.append(agent)
+        return Ending(200, "reported") if len(begun) > 1 else None
+
+    monkeypatch.setattr(collecting, "OPERATIONS", {"Report": report})
+    async with collecting_nothing(made, clock, "hdlc+tcp://127.0.0.1:1") as live:
+        asked = Execution(("AMI", "Operations", "Report"), "", "j9", "srv")
+        assert await live.dcu._thread.do(live.dcu.collecting.execute, asked) == 202
+        await live.until(lambda: not live.dcu.collecting._operations.under_way("Report", "j9"))
+        assert len(begun) == 2
+
+
+async def test_an_operation_without_a_correlator_takes_the_place_of_the_one_before(
+    made: Made,
+) -> None:
+    asked = Execution(("AMI", "Operations", "Collect"), "", None, "srv")
+    async with made.dcu() as dcu:  # nothing collects yet, so that both wait
+        works: list[asyncio.Task[None]] = []
+        for _ in range(2):
+            assert await dcu._thread.do(dcu.collecting.execute, asked) == 202
+            works += dcu.collecting._works.values()
+        first, second = works
+        await asyncio.wait([first])
+        assert first.cancelled()
+        assert not second.done()
+        assert list(dcu.collecting._works.values()) == [second]
+
+
+async def test_what_is_asked_for_as_the_dcu_ends_is_concluded_when_it_starts_again(
+    made: Made,
+) -> None:
+    asked = Execution(("AMI", "Operations", "Collect"), "", "j1", "srv")
+    async with made.dcu() as dcu:
+        await dcu.collecting.close()
+        assert await dcu._thread.do(dcu.collecting.execute, asked) == 202
+        assert not dcu.collecting._works
+    async with made.dcu() as dcu:
+        await asyncio.sleep(0)
+        (alert,) = dcu.manager._alerts
+        assert (alert.correlator, conclusion_of(alert).status) == ("j1", 500)
 
 
 async def test_what_is_kept_is_bounded_and_told_until_it_was_heard(tmp_path: Path) -> None:

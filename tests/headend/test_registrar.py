@@ -302,7 +302,9 @@ def test_an_offer_whose_time_is_over_is_made_anew(mortal: Mortal) -> None:
         device.round(mortal)
     assert step(device) is Step.ACKNOWLEDGING
     device.now += 8 * DAY
-    device.run(mortal)
+    for _ in range(12):
+        device.round(mortal)
+        assert len(mortal.office.vault.find(OFFER, "D1")) <= 1
     assert step(device) is Step.LIVE
     assert device.state.block is not None
     mortal.office.check_one_account("D1", device.state.block)
@@ -440,21 +442,23 @@ def test_a_device_that_registers_anew_keeps_its_old_account_until_then(mortal: M
     ("to", "reason"),
     [(LifecycleState.SUSPENDED, m.Reason.OPERATOR), (LifecycleState.RETIRED, m.Reason.RETIRED)],
 )
-@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("rounds", [0, 1, 2])
 def test_a_device_that_the_registry_shuts_out_is_refused(
-    mortal: Mortal, to: LifecycleState, reason: m.Reason, known: bool
+    mortal: Mortal, to: LifecycleState, reason: m.Reason, rounds: int
 ) -> None:
+    """Whatever it asks: to register, for its accounts, or to have them made live."""
     device = Device()
-    if known:
+    if rounds:
         mortal.office.expect(EXPECTED)
-        device.round(mortal)
+        device.run(mortal, rounds)
     else:
         shut = Registered(DeviceKind.DCU, "D1")
         mortal.office.store.devices.add(shut, who="anna", when=NOW)
     mortal.office.store.devices.move("dcu-D1", to, who="anna", when=NOW, why="no")
     assert refusal(device, mortal) is reason
     before = mortal.office.store.registrations.get("D1")
-    assert (before is not None) is known
+    assert (before is not None) is bool(rounds)
+    assert before is None or before.live is None
 
 
 def test_a_suspended_device_renews_nothing(mortal: Mortal) -> None:
