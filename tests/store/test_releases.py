@@ -136,7 +136,7 @@ def test_keys_of_vendors(store: RelationalStore) -> None:
     assert store.releases.add_key(key, entry=entry)
     assert not store.releases.add_key(key, entry=entry)
     assert store.releases.add_key(replace(key, product="meter"), entry=entry)
-    found = store.releases.keys()
+    found = store.releases.vendor_keys()
     assert [one.product for one in found] == ["", "meter"]
     assert found[0] == key
     assert found[0].key.id == KEY.id

@@ -27,6 +27,7 @@ FORGET_EVERY_S: Final = 3600.0
 SLICE_EVERY_S: Final = 1.0  # of what there is so much of that it is forgotten slice by slice
 NOTHING_S: Final = 60.0  # of what is kept for days; when a chore that found none of it looks again
 CERTIFICATE_EVERY_S: Final = 3600.0  # of the days that are left when one is renewed
+RENEW_EVERY_S: Final = 300.0  # of the half day that a timestamp of releases has left by then
 REVOKED_EVERY_S: Final = 2.0  # how long what another process has revoked is still let in
 
 
@@ -57,6 +58,8 @@ class Chores:
             ("old jobs", FORGET_EVERY_S, self._services.jobs.forget),
             ("old uploads", FORGET_EVERY_S, self._services.ingest.forget),
             ("old certificates", FORGET_EVERY_S, self._forget),
+            ("release repository", RENEW_EVERY_S, self._renew_releases),
+            ("old files of releases", FORGET_EVERY_S, self._sweep),
             ("certificate", CERTIFICATE_EVERY_S, self._renew),
             ("revocations", REVOKED_EVERY_S, self._revocations),
             ("compaction", settings.compact_every_s, self._compact),
@@ -103,6 +106,12 @@ class Chores:
 
     async def _forget(self) -> None:
         await asyncio.to_thread(self._services.pki.forget)
+
+    async def _renew_releases(self) -> None:
+        await asyncio.to_thread(self._services.firmware.publisher.renew)
+
+    async def _sweep(self) -> None:
+        await asyncio.to_thread(self._services.firmware.shelf.sweep)
 
     async def _compact(self) -> None:
         await asyncio.to_thread(self._readings.compact)

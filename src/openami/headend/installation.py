@@ -12,6 +12,7 @@
       openami.sqlite    devices, jobs, events, operators, certificates, audit log
       vault.sqlite      the authorities' and the meters' keys, sealed
       lake/             readings
+      releases/         files of releases, under their digests
 
 Each file appears whole or not at all, and a missing one is made: a start that was killed is
 finished by the next one. All but the two public ones are readable by their owner only.
@@ -96,6 +97,11 @@ class Installation:
     @property
     def lake(self) -> Path:
         return self.root / "lake"
+
+    @property
+    def releases(self) -> Path:
+        """The files of releases."""
+        return self.root / "releases"
 
     @property
     def admin_password(self) -> Path:

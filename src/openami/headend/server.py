@@ -232,7 +232,8 @@ async def _listen(
     settings = services.settings
     servers: list[HttpServer] = []
     listens = (settings.listen, settings.device_listen, settings.security_listen)
-    octets = (settings.request_octets, settings.batch_octets, settings.request_octets)
+    operators = max(settings.request_octets, settings.release_octets)
+    octets = (operators, settings.batch_octets, settings.request_octets)
     each = zip(factory(services), listens, contexts, octets, connections(settings), strict=True)
     for (app, listen, tls, most, many), name in zip(each, LISTENERS, strict=True):
         host, port = address(listen)

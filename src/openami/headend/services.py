@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from openami.fleet.devices import ReadSchedule
 from openami.fleet.registration import RegistrationPolicy
 from openami.headend.credentials import Credentials
+from openami.headend.firmware.facade import Firmware, build_firmware
 from openami.headend.health import Health, disk_probe
 from openami.headend.ingest import Ingest
 from openami.headend.jobs import Jobs
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     )
     from openami.fleet.registration import ExpectedStore, RegistrationStore
     from openami.headend.bus import Bus
+    from openami.headend.firmware.ports import ReleaseStore
     from openami.headend.installation import Installation
     from openami.headend.metrics import Metrics
     from openami.headend.settings import HeadendSettings
@@ -70,6 +72,7 @@ class Stores:
     trees: TreeRecords
     tasks: TaskRecords
     dossiers: Dossiers
+    releases: ReleaseStore
     vault: Vault = field(repr=False)
     readings: ReadingStore
 
@@ -106,6 +109,7 @@ class Services:
     registrations: Registrations
     alarms: Alarms
     management: Management
+    firmware: Firmware
     ownership: Ownership
     registry: Registry
     credentials: Credentials
@@ -139,6 +143,7 @@ def build(context: Context, stores: Stores) -> Services:
         settings=settings, clock=clock, wall=wall, bus=bus, metrics=metrics, home=home, pki=pki,
         registrar=registrar, registrations=registrations, alarms=alarms,
         management=_management(context, stores, alarms),
+        firmware=build_firmware(stores.releases, vault, home, settings=settings, wall=wall),
         ownership=ownership, registry=registry, credentials=credentials,
         shipments=Shipments(devices, vault, audit, clock=clock, wall=wall),
         reports=reports,

@@ -7,7 +7,7 @@ A setting ``commit_window_ms`` is ``commit_window_ms = 5`` in the file and
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, field_validator
@@ -233,6 +233,22 @@ class HeadendSettings(Settings):
         ge=1024,
         le=2**30,
         description="Largest body of an operator's request, meter shipments included.",
+    )
+    release_octets: int = Field(
+        default=256 * 2**20,
+        ge=2**20,
+        le=2**30,
+        description="Largest release that may be uploaded, with all its files.",
+    )
+    shelf_octets: int = Field(
+        default=16 * 2**30,
+        ge=2**20,
+        description="Most octets of all files of releases, deltas included.",
+    )
+    release_keys: Literal["vault", "offline"] = Field(
+        default="vault",
+        description="Who signs the list of files that devices may fetch, and the root: keys in "
+        "this head-end's vault, or keepers elsewhere, each with a key of their own.",
     )
     page_rows: int = Field(
         default=10_000, ge=10, le=1_000_000, description="Most rows of readings in one page."

@@ -63,6 +63,7 @@ def open_stores(home: Installation, database: SecretStr | None = None) -> Iterat
             trees=relational.trees,
             tasks=relational.tasks,
             dossiers=relational.dossiers,
+            releases=relational.releases,
             vault=vault,
             readings=lake,
         )

@@ -130,7 +130,8 @@ class ReleaseRepository:
     def used(self) -> Collection[str]:
         found: set[str] = set()
         with self._transactions.reading() as session:
-            for files in session.scalars(select(ReleaseRow.files)):
+            kept = ReleaseRow.state != ReleaseState.REFUSED.value
+            for files in session.scalars(select(ReleaseRow.files).where(kept)):
                 found.update(file["sha256"] for file in files)
             found.update(session.scalars(select(TargetRow.sha256)))
         return found
@@ -194,7 +195,7 @@ class ReleaseRepository:
                 gone += len(session.scalars(which.returning(DocumentRow.version)).all())
         return gone
 
-    def keys(self) -> Sequence[VendorKey]:
+    def vendor_keys(self) -> Sequence[VendorKey]:
         order = (VendorKeyRow.vendor, VendorKeyRow.product, VendorKeyRow.id)
         with self._transactions.reading() as session:
             return [_key(row) for row in session.scalars(select(VendorKeyRow).order_by(*order))]
