@@ -16,7 +16,7 @@ from tests.support.secured import Utility
 from tests.support.slow_disk import SlowDisk
 
 from openami.core.clock import ManualClock
-from openami.core.errors import SecurityError
+from openami.core.errors import SecurityError, TransportError
 from openami.crypto.certificates import Identity, key_fingerprint
 from openami.dcu import enrolment as enrolments
 from openami.dcu.enrolment import _HINTS, Enrolment
@@ -454,6 +454,42 @@ async def test_a_dcu_that_is_refused_asks_and_stays_what_it_is_until_it_is_opene
         stop.set()
         await renewing
         assert await module.certificate() != before
+    check_registered_anew(running, place, before)
+
+
+async def test_a_dcu_that_is_suspended_while_it_registers_anew_is_no_clone(
+    running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was let in, and has not heard of it."""
+    place, registrations = Place(running, tmp_path, "D1"), running.services.registrations
+    async with place.enrolment() as (module, enrolment):
+        await enrolment.register(Stop())
+        await enrolment.forget()
+        before = await module.certificate()
+        assert before is not None
+        await asyncio.to_thread(registrations.reopen, "D1", who="anna", why="refused")
+        carry, lost = enrolment._carry, [TransportError("cut", code="transport.closed")]
+
+        async def losing(step: Step, request: bytes) -> bytes:
+            answer = await carry(step, request)
+            if lost:
+                raise lost.pop()
+            return answer
+
+        monkeypatch.setattr(enrolment, "_carry", losing)
+        enrolment.doubt()
+        assert await enrolment._towards_fresh(1 / 3, no) == 0  # it is about to ask
+        with pytest.raises(TransportError):
+            await enrolment._towards_fresh(1 / 3, no)
+        await asyncio.to_thread(registrations.suspend, "D1", who="anna", why="stolen?")
+        assert await enrolment._towards_fresh(1 / 3, no) > 0
+        assert place.kept().step is Step.REGISTERING
+        await asyncio.to_thread(registrations.resume, "D1", who="anna", why="it is there")
+        assert enrolment._client is not None
+        monkeypatch.setattr(enrolment._client, "_wake_at", 0.0)
+        while enrolment.step is not Step.LIVE or not enrolment._installed:
+            await enrolment._towards_fresh(1 / 3, no)
+    assert running.services.alarms.list().items == ()
     check_registered_anew(running, place, before)
 
 

@@ -330,7 +330,7 @@ class Enrolment:
             if isinstance(event, Moved):
                 await self._keep(event.state)
             else:
-                self._refused = event.reason is not None
+                self._refused = event.reason is not None and event.reason not in _SHUT_OUT
                 _tell_wait(event)
 
     def _say(self, before: Step, after: Step) -> None:
@@ -365,6 +365,9 @@ def _ended(facts: CertificateFacts | None, now: float) -> str:
     return "" if now < facts.not_after else "its certificate is out of its time"
 
 
+# Who is shut out for now may have been let in before that, and the answer lost: with another key it
+# would look like another device. It renews nothing meanwhile either.
+_SHUT_OUT: Final = frozenset({Reason.OPERATOR, Reason.TWICE})
 _REOPEN: Final = "where the head-end does not let it, `openami device reopen` does"
 _HINTS: Final = {
     Reason.STALE: "another device has this identity's place: who has it is decided at the head-end",
