@@ -18,7 +18,7 @@ from openami.omadm.limits import DEFAULT_LIMITS, Limits
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_DECLARATION: Final = b'<?xml version="1.0" encoding="UTF-8"?>'
+DECLARATION: Final = b'<?xml version="1.0" encoding="UTF-8"?>'
 _BOM: Final = b"\xef\xbb\xbf"
 _PROLOG: Final = re.compile(rb"(?:[ \t\r\n]+|<\?.*?\?>|<!--.*?-->)*", re.DOTALL)
 _SPACE: Final = " \t\r\n"
@@ -56,6 +56,42 @@ def _refuse_tricks(octets: bytes, limits: Limits) -> None:
         raise DecodeError("a DOCTYPE is refused", offset=end, code="omadm.doctype")
 
 
+def new_parser() -> expat.XMLParserType:
+    """Return a parser for ``feed``: it gives names as ``namespace name``, and reads UTF-8 only."""
+    parser = expat.ParserCreate("utf-8", " ")
+    parser.buffer_text = True
+
+    def declared(_version: str, encoding: str | None, _standalone: int) -> None:
+        if encoding is not None and encoding.upper() != "UTF-8":
+            raise DecodeError(
+                f"encoding {encoding}: only UTF-8 is read",
+                offset=parser.CurrentByteIndex,
+                code="omadm.encoding",
+            )
+
+    parser.XmlDeclHandler = declared
+    return parser
+
+
+def feed(parser: expat.XMLParserType, octets: bytes, limits: Limits) -> None:
+    """Give a whole document to a parser's handlers, which keep to the other limits.
+
+    Raises:
+        DecodeError: not well-formed; ``omadm.doctype``, ``omadm.encoding``, ``omadm.too-large``; or
+            what a handler raises.
+    """
+    _refuse_tricks(octets, limits)
+    try:
+        for start in range(0, len(octets), _SLICE):
+            parser.Parse(octets[start : start + _SLICE], False)
+        parser.Parse(b"", True)
+    except expat.ExpatError as error:
+        raise DecodeError(
+            f"not well-formed XML: {expat.ErrorString(error.code)}",
+            offset=max(parser.ErrorByteIndex, 0),
+        ) from error
+
+
 class _Open:
     """An element whose end has not come."""
 
@@ -85,19 +121,13 @@ class _Builder:
         self._left = limits.elements
         self._stack: list[_Open] = []
         self.root: Element | None = None
-        self.parser = parser = expat.ParserCreate("utf-8", " ")
-        parser.buffer_text = True
+        self.parser = parser = new_parser()
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._characters
-        parser.XmlDeclHandler = self._declared
 
     def _error(self, message: str, code: str | None = None) -> DecodeError:
         return DecodeError(message, offset=self.parser.CurrentByteIndex, code=code)
-
-    def _declared(self, _version: str, encoding: str | None, _standalone: int) -> None:
-        if encoding is not None and encoding.upper() != "UTF-8":
-            raise self._error(f"encoding {encoding}: only UTF-8 is read", "omadm.encoding")
 
     def _page(self, namespace: str, name: str) -> Page:
         """Return the page of a namespace; without one, the page of what is around."""
@@ -140,25 +170,19 @@ def parse_xml(octets: bytes, limits: Limits = DEFAULT_LIMITS) -> Element:
         DecodeError: not well-formed; ``omadm.doctype``, ``omadm.encoding``, an unknown namespace,
             mixed content; or a bound: ``omadm.too-large``, ``omadm.too-deep``, ``omadm.too-many``.
     """
-    _refuse_tricks(octets, limits)
     builder = _Builder(limits)
-    parse = builder.parser.Parse
-    try:
-        for start in range(0, len(octets), _SLICE):
-            parse(octets[start : start + _SLICE], False)
-        parse(b"", True)
-    except expat.ExpatError as error:
-        raise DecodeError(
-            f"not well-formed XML: {expat.ErrorString(error.code)}",
-            offset=max(builder.parser.ErrorByteIndex, 0),
-        ) from error
+    feed(builder.parser, octets, limits)
     if builder.root is None:  # expat has refused a document without one
         raise AssertionError
     return builder.root
 
 
-def _escape(text: str) -> str:
-    """Return characters as XML has them; a bare CR would come back as LF (XML 1.0, 2.11)."""
+def escape(text: str) -> str:
+    """Return characters as XML has them; a bare CR would come back as LF (XML 1.0, 2.11).
+
+    Raises:
+        LocalProtocolError: a character that XML 1.0 has no form for.
+    """
     if not is_text(text):
         raise LocalProtocolError("XML has no form for this character; send it in base64")
     for plain, escaped in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\r", "&#13;")):
@@ -173,7 +197,7 @@ def _write(element: Element, around: Page | None, out: list[str]) -> None:
     if not content:
         out.append(f"<{start}/>")
     elif isinstance(content, str):
-        out.append(f"<{start}>{_escape(content)}</{name}>")
+        out.append(f"<{start}>{escape(content)}</{name}>")
     elif isinstance(content, bytes):
         raise LocalProtocolError(f"{name}: XML has no form for octets; send them in base64")
     else:
@@ -191,4 +215,4 @@ def write_xml(element: Element) -> bytes:
     """
     out: list[str] = []
     _write(element, None, out)
-    return _DECLARATION + "".join(out).encode()
+    return DECLARATION + "".join(out).encode()
