@@ -237,6 +237,47 @@ def test_an_alarm_that_cannot_be_raised_is_raised_after_the_next_moment(
     assert [alarm.subject for alarm in fleet.store.alarms.list().items] == ["dcu-D1"]
 
 
+def test_who_cannot_be_told_costs_nobody_his_answer(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard, faults = fleet.bus.publish, [KeyError("a bug of a listener's")]
+
+    def fails_once(event: LiveEvent) -> None:
+        if faults:
+            raise faults.pop()
+        heard(event)
+
+    monkeypatch.setattr(fleet.bus, "publish", fails_once)
+    answers = fleet.planner.together([fleet.plan(uid) for uid in UIDS])
+    assert [ids(answer) for answer in answers] == [["job"]] * 3
+    assert [task.attempts for task in fleet.store.tasks.tasks("j1").items] == [1, 1, 1]
+    assert [one.dcu for one in fleet.heard if one.topic is Topic.JOB] == ["D2", "D3"]
+
+
+def test_a_store_that_cannot_be_told_is_not_asked_for_each_alarm(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.store.tasks.cancel("j1", who="anna", now=NOW)
+    for uid in UIDS:
+        scope = Scope.parse(f"device:{uid}")
+        fleet.store.trees.want(scope, [Setting(WINDOW, "int", "99")], who="anna", now=NOW)
+    told = orders(fleet.planner.together([fleet.plan(uid) for uid in UIDS]))
+    add = fleet.store.alarms.add
+    tried: list[str] = []
+
+    def locked(code: str, subject: str, *_: Any, **__: Any) -> Any:
+        tried.append(subject)
+        raise StoreError("locked", code="store.busy")
+
+    monkeypatch.setattr(fleet.store.alarms, "add", locked)
+    fleet.planner.together([fleet.done(uid, told[uid], 500) for uid in UIDS])
+    assert tried == ["dcu-D1"]
+    monkeypatch.setattr(fleet.store.alarms, "add", add)
+    fleet.planner.together([fleet.plan("D1")])
+    found = {alarm.subject for alarm in fleet.store.alarms.list().items}
+    assert found == {"dcu-D1", "dcu-D2", "dcu-D3"}
+
+
 def test_nobody_asks_about_another_or_out_of_turn(fleet: Fleet) -> None:
     [answer] = fleet.planner.together([("D1", fleet.plan("D2")[1])])
     assert isinstance(answer, RuntimeError)

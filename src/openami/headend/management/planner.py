@@ -118,12 +118,18 @@ class TreePlanner:
         return self._memories.get(uid) or Memory()
 
     def _tell(self) -> None:
-        """Tell what there is to tell; what cannot be told now is told after the next moment."""
+        """Tell what there is to tell; what cannot be told now is told after the next moment.
+
+        It is kept by now that it has happened: whatever goes wrong here, the answers stand.
+        """
         with self._telling:
-            for _ in range(len(self._untold)):
+            while self._untold:
                 news = self._untold.popleft()
                 try:
                     news()
-                except OpenAmiError as error:
+                except OpenAmiError as error:  # of the store: it is not asked for each
                     log.warning("what has happened is not told yet", code=error.code)
                     self._untold.append(news)
+                    return
+                except Exception:  # a bug of whom it is told
+                    log.exception("what has happened is not told", code="internal")
