@@ -262,6 +262,7 @@ def test_an_image_is_verified_and_activated() -> None:
     assert item.read(6) == d.enum(ImageStatus.VERIFICATION_INITIATED)
     item.invoke(VERIFY, d.i8(0))
     assert item.read(6) == d.enum(ImageStatus.VERIFICATION_SUCCESSFUL)
+    assert denied(item, BLOCK, block(0)) is ActionResult.OTHER_REASON
     assert item.read(7) == d.array(
         d.structure(d.u32(len(IMAGE)), d.octets(b"fw-2"), d.octets(b"sig"))
     )

@@ -305,3 +305,13 @@ def test_a_frame_read_elsewhere() -> None:
     bench = Bench()
     bench.link.receive_frame(Frame(SERVER, CLIENT, Control.of(FrameKind.SNRM)), now=0)
     assert len(bench.said()) == 1
+
+
+def test_a_station_that_restarts_knows_nobody() -> None:
+    bench = Bench().connected()
+    bench.link.receive_data(b"\x7e\xa0", now=0.0)
+    bench.link.receive_data(Frame(SERVER, CLIENT, Control.of(FrameKind.RR)).encode(), now=0.0)
+    bench.link.forget()
+    assert (bench.said(), bench.events()) == ([], [])
+    (answer,) = bench.give(FrameKind.RR)
+    assert answer.control.kind is FrameKind.DM

@@ -490,3 +490,16 @@ def test_answers_are_those_of_their_requests(script: list[tuple[float, ...]], co
             return
         assert event == ApduReceived(b"\xc4\x01" + request[2:])
     assert net.now < 100
+
+
+def test_a_server_that_restarts_knows_nobody() -> None:
+    link = WrapperServerLink()
+    link.receive_data(from_client(b"\xc0\x01"), now=0.0)
+    link.send(Peer(16, 1), b"\xc4\x01", now=0.0)
+    link.forget()
+    assert link.data_to_send() == ()
+    assert server_events(link) == []
+    link.send(Peer(16, 1), b"\xc4\x01", now=0.0)
+    assert link.data_to_send() == ()
+    link.receive_data(from_client(b"\xc0\x01"), now=0.0)
+    assert server_events(link)[0] == PeerConnected(Peer(16, 1))

@@ -265,6 +265,17 @@ def test_an_image_that_is_not_right_is_not_installed_and_that_is_told(kind: str)
     assert bench.manager().data(WHY).octets().decode() == said
 
 
+def test_a_lower_security_counter_never_goes_in() -> None:
+    bench = UpgradeBench()
+    activate(bench, image(counter=5))
+    bench.live(30)
+    session = transfer(bench, image("9.0.0", counter=4))
+    assert status(session) is ImageStatus.VERIFICATION_FAILED
+    assert session.data(WHY).octets() == b"firmware.counter"
+    session = transfer(bench, image("9.0.0", counter=5))
+    assert status(session) is ImageStatus.VERIFICATION_SUCCESSFUL
+
+
 def test_the_order_of_steps_is_kept() -> None:
     bench = UpgradeBench()
     session = bench.manager()

@@ -57,8 +57,12 @@ class SecurityCounter:
 
     def _entries(self) -> Iterator[tuple[int, int]]:
         for first in self.area.blocks():
+            data = self.area.read(first, self.area.erase_block)
+            end = first + len(data.rstrip(ERASED))
             for place in self._places(first):
-                value, check = _ENTRY.unpack(self.area.read(place, _ENTRY.size))
+                if place >= end:
+                    break
+                value, check = _ENTRY.unpack_from(data, place - first)
                 if check == zlib.crc32(value.to_bytes(4, "little"), _SEED):
                     yield place, value
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Final
 from openami.core.errors import OpenAmiError, StoreError
 from openami.core.obis import Obis
 from openami.dlms.cosem import LOCAL, AccessError, ActionError, Command, LimiterAction
-from openami.dlms.data import RawData, decode_data
-from openami.dlms.server import FailureThrottle, LogicalDevice
+from openami.dlms.data import decode_data
+from openami.dlms.server import FailureThrottle
 from openami.meter.calendar import ScheduleWatch
 from openami.meter.counters import AssociationCounters, OwnCounter
 from openami.meter.factory import new_board
 from openami.meter.kept import Kept, decode, encode
+from openami.meter.logical import MeterDevice
 from openami.meter.management import Management, Times
 from openami.meter.objects import Hooks
 from openami.meter.objects.control import DISCONNECT, IMAGE_SCRIPT
@@ -29,9 +30,9 @@ from openami.transport.clock import monotonic
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from openami.dlms.cosem import Context, ImageStore, ScriptRef, SecurityState
-    from openami.dlms.data import Data, Encodable
-    from openami.dlms.references import AttributeRef, MethodRef, Selection
+    from openami.dlms.cosem import ImageStore, ScriptRef, SecurityState
+    from openami.dlms.data import Data
+    from openami.dlms.references import AttributeRef
     from openami.meter.board import Board
     from openami.meter.loader import Application, Start
     from openami.meter.objects import ObjectModel, Running
@@ -49,36 +50,6 @@ floods a meter with wrong passwords neither empties its logs nor wears out its m
 
 _MESSAGES: Final = Obis.parse("0.0.96.13.0.255").raw[:4]
 SETTING_OCTETS: Final = 4096  # of one written attribute: a schedule of 96 executions has 2 KiB
-
-
-class MeterDevice(LogicalDevice):
-    """The logical device of a meter, up to date and committed whenever it is looked at.
-
-    What an application raises that it must not is the end of it, not of the meter.
-    """
-
-    def __init__(self, meter: Meter, model: ObjectModel) -> None:
-        super().__init__(model.every)
-        self._meter = meter
-
-    def get(self, ref: AttributeRef, selection: Selection | None, context: Context) -> Encodable:
-        self._meter.refresh()
-        with self._meter.guarded():
-            return RawData(super().get(ref, selection, context).encode())
-
-    def set(self, ref: AttributeRef, value: Data, context: Context) -> None:
-        self._meter.refresh()
-        with self._meter.guarded():
-            super().set(ref, value, context)
-        self._meter.written(ref, value)
-
-    def invoke(self, ref: MethodRef, parameter: Data | None, context: Context) -> Encodable | None:
-        self._meter.refresh()
-        with self._meter.guarded():
-            answer = super().invoke(ref, parameter, context)
-        if self._meter.due:  # what acts is in a log, and whatever is in a log is due
-            self._meter.commit()
-        return answer
 
 
 class Meter:

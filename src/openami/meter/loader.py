@@ -78,7 +78,8 @@ class Loader:
 def _run(digest: bytes, payload: Payload) -> Program:
     module = ModuleType(f"firmware_{digest.hex()[:16]}")
     names: dict[str, Any] = module.__dict__
-    code = compile(payload.application, f"<{payload.about.identifier}>", "exec")
+    name = f"<{payload.about.identifier}>"
+    code = compile(payload.application, name, "exec", dont_inherit=True)
     exec(code, names)  # noqa: S102 - firmware: its maker signed it, and the boot code checked that
     start = names.get(ENTRY)
     if not callable(start):
