@@ -160,8 +160,11 @@ async def test_an_answer_that_was_lost_is_asked_for_again(memory: DeviceMemory) 
 async def test_a_server_that_stays_away_is_given_up(memory: DeviceMemory) -> None:
     office = Office(fault=lambda _made: Response(status_code=503))
     async with managed(office, memory) as manager:
+        waits = Alert(0, AlertCode.GENERIC, correlator="j1")
+        manager.alert(waits)
         assert (await manager.session()).end is End.TIMEOUT
         assert office.asked == 3
+        assert manager._alerts == [waits]
         office.fault = office.session = None
         assert (await manager.session()).end is End.DONE
 
@@ -208,6 +211,16 @@ async def test_a_session_is_not_sent_to_another_host(memory: DeviceMemory) -> No
         assert (held.end, held.code) == (End.REFUSED, "dm.other-host")
 
 
+async def test_a_session_has_a_number_that_was_not_used_lately(
+    memory: DeviceMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = iter([6, 6, 8])
+    memory.saw(7)
+    async with managed(Office(), memory) as manager:
+        monkeypatch.setattr(secrets, "randbelow", lambda _most: next(numbers))
+        assert manager._number() == 9
+
+
 async def test_without_an_account_there_is_no_session(memory: DeviceMemory) -> None:
     async with managed(Office(), memory) as manager:
         manager._server = lambda: None
@@ -243,6 +256,9 @@ async def test_what_happens_during_a_session_is_told_in_the_next(memory: DeviceM
         office.fault = while_it_runs
         assert (await manager.session()).end is End.DONE
         assert {alert.correlator for alert in manager._alerts} == set(map(str, range(ALERTS_MOST)))
+        manager.alert(Alert(0, AlertCode.GENERIC, correlator="latest"))
+        assert len(manager._alerts) == ALERTS_MOST
+        assert manager._alerts[-1].correlator == "latest"
 
 
 class Disk:

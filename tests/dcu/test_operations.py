@@ -17,6 +17,7 @@ from tests.support.headend import START, running_headend
 from openami.core.clock import ManualClock
 from openami.core.errors import StoreFullError
 from openami.dcu import collecting
+from openami.dcu.agent import Dcu
 from openami.dcu.operations import KEPT_MOST, MAX_CORRELATOR, Operations
 from openami.dcu.rounds import Ending, Rounds
 from openami.dcu.threads import WorkThread
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from openami.dcu.agent import Dcu
     from openami.fleet.tasks import Task
     from openami.headend.server import Running
     from openami.omadm.messages.model import Alert
@@ -234,16 +234,23 @@ async def test_an_operation_that_its_collection_did_not_finish_is_begun_again(
 ) -> None:
     begun: list[Dcu] = []
 
-    async def report(agent: Dcu) -> Ending | None:
+    async def discover(agent: Dcu) -> Ending | None:
         begun.append(agent)
-        return Ending(200, "reported") if len(begun) > 1 else None
+        return await Dcu.discover(agent)
 
-    monkeypatch.setattr(collecting, "OPERATIONS", {"Report": report})
+    monkeypatch.setattr(collecting, "OPERATIONS", {"Discover": discover})
     async with collecting_nothing(made, clock, "hdlc+tcp://127.0.0.1:1") as live:
-        asked = Execution(("AMI", "Operations", "Report"), "", "j9", "srv")
+        asked = Execution(("AMI", "Operations", "Discover"), "", "j9", "srv")
         assert await live.dcu._thread.do(live.dcu.collecting.execute, asked) == 202
-        await live.until(lambda: not live.dcu.collecting._operations.under_way("Report", "j9"))
-        assert len(begun) == 2
+        await live.until(lambda: len(begun) == 1)
+        come_with(live.dcu.tree, {"./AMI/Collection/LoadPeriod": "300"})
+        live.dcu.collecting.look()
+        await live.until(lambda: len(begun) == 2, timeout=30)
+        assert begun[0] is not begun[1]
+        assert live.dcu.collecting._operations.under_way("Discover", "j9")
+        live.dcu.collecting.look()  # what is as it was is looked at once
+        await live.until(lambda: not live.dcu.collecting._changed.is_set(), timeout=30)
+        assert live.dcu.collecting.agent is begun[1]
 
 
 async def test_an_operation_without_a_correlator_takes_the_place_of_the_one_before(

@@ -35,7 +35,7 @@ from openami.headend.security.alarms import Alarms
 from openami.headend.security.changes import TRIES
 from openami.headend.security.offers import OFFER
 from openami.headend.security.registrations import Registrations
-from openami.headend.security.renewals import Renewals
+from openami.headend.security.renewals import HASTY, Renewals
 from openami.ssmp import messages as m
 from openami.ssmp.client import Client, Step, begin
 
@@ -254,6 +254,7 @@ def test_a_device_that_renews_as_fast_as_it_can_gets_two_certificates_an_hour(
     assert len([one for one in logs if one["event"] == "renews too soon"]) == 1
     device.now += 3600
     assert isinstance(renew(device, mortal, 50), m.Renewed)
+    assert mortal.office.registrar._renewals._hasty == {}  # it is counted from none again
 
 
 def test_who_renews_too_soon_once_or_twice_is_no_alarm(mortal: Mortal) -> None:
@@ -265,6 +266,9 @@ def test_who_renews_too_soon_once_or_twice_is_no_alarm(mortal: Mortal) -> None:
         renewals.renewed("D1")
     renewals.renewed("D2")
     assert office.store.alarms.list().items == ()
+    for _ in range(HASTY):
+        renewals.refused("D1", wait=60, now=NOW)
+    assert len(office.store.alarms.list().items) == 1
 
 
 def test_who_renews_too_soon_takes_no_memory(
@@ -567,7 +571,10 @@ def test_a_refused_device_waits_longer_than_a_pending_one(office: FolderOffice) 
     assert (alarm.code, alarm.subject) == ("registration.mismatch", "dcu-D1")
 
 
-def test_what_was_decided_on_something_old_is_decided_again(office: FolderOffice) -> None:
+@pytest.mark.parametrize("code", ["registration.changed", "store.conflict"])
+def test_what_was_decided_on_something_old_is_decided_again(
+    office: FolderOffice, code: str
+) -> None:
     office.expect(EXPECTED)
     device = Device()
     asked = device.client.next_request(NOW)
@@ -577,7 +584,7 @@ def test_what_was_decided_on_something_old_is_decided_again(office: FolderOffice
     def put(*arguments: object, **options: object) -> None:
         calls.append(1)
         if len(calls) <= failures:
-            raise ConflictError("changed", code="registration.changed")
+            raise ConflictError("changed", code=code)
         real(*arguments, **options)  # type: ignore[arg-type] # as it was called
 
     office.store.registrations.put = put  # type: ignore[method-assign] # to be late once
