@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from tests.fleet.campaigns.builders import campaign, engine, said, sites, step
 
 from openami.fleet.campaigns.allowance import Allowance
@@ -32,10 +32,12 @@ from openami.fleet.campaigns.progress import Report, StepFailed
 
 D = DeviceState
 ROWS = 12
-RATE, JOBS, SEGMENT_RATE, SEGMENT_JOBS = 3500, 5, 2500, 3
+RATE, JOBS, SEGMENT_RATE, SEGMENT_JOBS = 2600, 4, 1500, 2
+RATES = [400 if row % 3 else 1000 for row in range(ROWS)]
 BUDGET = Budget(RATE, JOBS, SEGMENT_RATE, SEGMENT_JOBS)
 ACTIVATIONS = 2
-LIMITS = Thresholds(success=7_000, error=2_500, least=3)
+LIMITS = Thresholds(success=7_000, error=1_000, least=3)
+GENTLE = (Act.PLAN, Act.APPROVE, Act.START, Act.PAUSE, Act.RESUME)
 WHAT = campaign(
     groups=(
         Group("canary", Share(2_000), LIMITS, soak_s=30, canary=True),
@@ -44,7 +46,7 @@ WHAT = campaign(
     ),
     budget=BUDGET,
     activations=ACTIVATIONS,
-    retry=Retry(attempts=2, first_s=20, most_s=60, lease_s=100, longest_s=300),
+    retry=Retry(attempts=2, first_s=5, most_s=20, lease_s=100, longest_s=300),
     jitter_s=5.0,
     dynamic=True,
     ahead=True,
@@ -65,7 +67,7 @@ class Campaigns(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.allowance = Allowance()
-        self.engine = engine(WHAT, sites(ROWS), allowance=self.allowance, started=False)
+        self.engine = engine(WHAT, sites(ROWS, rate=RATES), allowance=self.allowance, started=False)
         self.now = 0.0
         self.fleet_epoch = 0
         self.orders: dict[tuple[StepKind, int, int], Order] = {}
@@ -84,50 +86,39 @@ class Campaigns(RuleBasedStateMachine):
         assert self.engine.command(command) == ()
         assert self.engine.run is run
 
-    @rule(act=st.sampled_from([Act.PLAN, Act.APPROVE, Act.START, Act.PAUSE, Act.RESUME]))
+    @initialize(started=st.sampled_from([True, True, True, False]))
+    def begin(self, started: bool) -> None:
+        for act in (Act.PLAN, Act.APPROVE, Act.START) if started else ():
+            self.command(act)
+
+    @rule(act=st.sampled_from([*GENTLE * 3, Act.STOP, Act.EMERGENCY]))
     def operate(self, act: Act) -> None:
-        self.command(act, epoch=self.fleet_epoch)
-
-    @precondition(lambda self: self.engine.run.state in {"draft", "planned", "approved", "paused"})
-    @rule()
-    def go_on(self) -> None:
-        acts = {"draft": Act.PLAN, "planned": Act.APPROVE, "approved": Act.START}
-        act = acts.get(self.engine.run.state, Act.RESUME)
-        self.command(act, epoch=self.fleet_epoch)
-
-    @rule(which=st.integers(0, 50), final=st.booleans())
-    def say_again(self, which: int, final: bool) -> None:
-        """An old command comes again, late."""
-        old = [c for c in self.commands if c.act not in {Act.STOP, Act.EMERGENCY} or final]
-        if old and self.engine.run.state is not CampaignState.DRAFT:
-            before = self.engine.run
-            command = old[which % len(old)]
-            self.engine.command(command)
-            if command.act not in {Act.STOP, Act.EMERGENCY}:
-                assert self.engine.run is before
-
-    @rule(often=st.integers(0, 12))
-    def stop(self, often: int) -> None:
-        if often == 0:  # else nothing would ever run
-            self.command(Act.STOP)
-
-    @rule(often=st.integers(0, 12))
-    def emergency(self, often: int) -> None:
-        if often == 0:
+        if act is Act.EMERGENCY:
             self.fleet_epoch += 1
-            self.command(Act.EMERGENCY, epoch=self.fleet_epoch, number=0)
-            for order in self.orders.values():
-                directive = self.engine.directive(order.epoch, fleet_epoch=self.fleet_epoch)
-                assert directive is Directive.VOID
+        self.command(act, epoch=self.fleet_epoch)
+        for order in self.orders.values() if act is Act.EMERGENCY else ():
+            directive = self.engine.directive(order.epoch, fleet_epoch=self.fleet_epoch)
+            assert directive is Directive.VOID
 
-    @rule(seconds=st.sampled_from([1.0, 30.0, 120.0]))
-    def wait(self, seconds: float) -> None:
-        self.now += seconds
+    @precondition(lambda self: self.engine.run.state is CampaignState.PAUSED)
+    @rule()
+    def resume(self) -> None:
+        self.command(Act.RESUME)
+
+    @rule(which=st.integers(0, 50))
+    def say_again(self, which: int) -> None:
+        """An old command comes again, late."""
+        if self.commands:
+            command, run = self.commands[which % len(self.commands)], self.engine.run
+            if command.act in GENTLE and run.state is not CampaignState.DRAFT:
+                assert self.engine.command(command) == ()
+                assert self.engine.run is run
 
     # What the head-end hands out
 
-    @rule(most=st.integers(1, 20))
-    def hand_out(self, most: int) -> None:
+    @rule(seconds=st.sampled_from([1.0, 40.0, 120.0]), most=st.sampled_from([1, 20, 20]))
+    def hand_out(self, seconds: float, most: int) -> None:
+        self.now += seconds
         counts = self.engine.progress.group_counts()
         failing = [
             number
@@ -148,6 +139,7 @@ class Campaigns(RuleBasedStateMachine):
             assert self.engine.run.state is CampaignState.PAUSED
         if not running:
             assert given == ()
+        self.budgets_hold()
 
     # What DCUs do
 
@@ -158,25 +150,32 @@ class Campaigns(RuleBasedStateMachine):
         assert not self.engine.report(row, report, now=self.now)
         assert self.engine.progress.saved(row) == saved
 
-    @rule(row=ROW, bad=st.integers(0, 9), hurry=st.booleans())
-    def progress(self, row: int, bad: int, hurry: bool) -> None:
-        """All devices of a DCU that can go on do, but some may fail."""
-        if not any(order.row == row for order in self.orders.values()):
-            return
-        counts = dict(self.engine.progress.counts(row))
-        moved: dict[DeviceState, int] = {}
-        for state, count in counts.items():
-            if state is not D.WAITING:
+    @rule(rows=st.sets(ROW, min_size=4), bad=st.sampled_from([0, 0, 1, 4]), hurry=st.booleans())
+    def progress(self, rows: set[int], bad: int, hurry: bool) -> None:
+        """The devices of some DCUs go on, but a few of them fail."""
+        for row in rows & {order.row for order in self.orders.values()}:
+            moved: dict[DeviceState, int] = {}
+            for state, count in self.engine.progress.counts(row).items():
                 to = NEXT.get(state, state)
                 to = NEXT.get(to, to) if hurry else to
                 moved[to] = moved.get(to, 0) + count
-        codes = self.engine.progress.codes(row)
-        if bad < 2 and moved.get(D.VERIFIED, 0):
-            moved[D.VERIFIED] -= 1
-            moved[D.FAILED] = moved.get(D.FAILED, 0) + 1
-            codes = {**codes, "firmware.hash": codes.get("firmware.hash", 0) + 1}
-        self.numbers[row] += 1
-        self.send(row, said(self.numbers[row], moved, codes))
+            moved.pop(D.WAITING, None)
+            codes = dict(self.engine.progress.codes(row))
+            failed = min(bad, moved.get(D.VERIFIED, 0))
+            if failed:
+                moved[D.VERIFIED] -= failed
+                moved[D.DISCARDED] = moved.get(D.DISCARDED, 0) + failed
+                codes["firmware.hash"] = codes.get("firmware.hash", 0) + failed
+            self.numbers[row] += 1
+            self.send(row, said(self.numbers[row], moved, codes))
+
+    @precondition(lambda self: self.engine.run.state is CampaignState.RUNNING)
+    @rule()
+    def a_good_day(self) -> None:
+        """Everything goes on as far as it can in a while."""
+        for _ in range(4):
+            self.hand_out(40.0, 20)
+            self.progress(set(range(ROWS)), 0, hurry=True)
 
     @rule(row=ROW)
     def fail(self, row: int) -> None:
@@ -240,6 +239,7 @@ class Campaigns(RuleBasedStateMachine):
             assert sum(rates[row] for row in inside) <= SEGMENT_RATE
         assert self.allowance.total.jobs == len(downloads)
         assert self.allowance.total.rate == sum(rates.values())
+        assert {row + 100 for row in downloads} == set(self.allowance.links)
         assert len(self.under_way(StepKind.ACTIVATE)) <= ACTIVATIONS
 
     @invariant()

@@ -207,6 +207,15 @@ def test_errors_are_looked_at_first() -> None:
     assert again.state is S.PAUSED
 
 
+def test_what_was_said_before_a_campaign_paused_itself_does_not_hold() -> None:
+    run = at(S.RUNNING)
+    resume = step(run, A.RESUME, counts=NOTHING)
+    assert next_state(run, resume) == (run, ())
+    paused, _ = counted(counted(run, TEN, TEN)[0], GroupCount(10, errors=9), TEN)
+    assert paused.state is S.PAUSED
+    assert next_state(paused, resume) == (paused, ())
+
+
 def test_a_campaign_ends_at_its_time_and_a_dynamic_one_not_before() -> None:
     late = Run(campaign(until=100.0), at(S.RUNNING).groups, ("ann",), S.RUNNING)
     assert counted(late, TEN, TEN, now=99.0)[0].state is S.RUNNING

@@ -118,7 +118,8 @@ class Run:
     Attributes:
         authors: who wrote or planned it as it is.
         approver: who approved it as it is.
-        commands: how many were taken.
+        commands: how many were taken; that it paused or ended by itself counts as one, so that
+            nothing that was said before holds after it.
         epoch: of the jobs that it hands out.
         cause: the code of why it is paused or was ended.
     """
@@ -296,7 +297,7 @@ def _count(run: Run, event: Counted) -> tuple[Run, tuple[Effect, ...]]:
     if ended is None:
         return moved, tuple(effects)
     to = TRANSITIONS[run.state, ended]
-    moved = replace(moved, state=to, since=event.now, cause=why)
+    moved = replace(moved, state=to, since=event.now, cause=why, commands=run.commands + 1)
     if to in OVER:
         effects.append(Recall())
     effects.append(_record(run, ENGINE, event.now, f"{run.state} to {to}", why))
