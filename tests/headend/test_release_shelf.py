@@ -306,7 +306,9 @@ def test_keepers_elsewhere_sign_root_and_targets(
         firmware.shelf.release(shelved.number, who="anna", targets=sign(draft, TARGETS))
     roles = RoleKeys(publics(ROOT), 2), RoleKeys(publics(TARGETS), 2)
     root = sign(firmware.publisher.draft_root(*roles), ROOT[:2])
-    firmware.publisher.take(root=root, targets=sign(firmware.publisher.draft(()), TARGETS))
+    firmware.publisher.take(
+        root=root, targets=sign(firmware.publisher.draft(()), TARGETS), who="root"
+    )
     draft = firmware.shelf.draft(shelved.number)
     with pytest.raises(SecurityError):
         firmware.shelf.release(shelved.number, who="anna", targets=sign(draft, TARGETS[:1]))
@@ -321,7 +323,9 @@ def test_keepers_elsewhere_sign_root_and_targets(
     firmware.shelf.withdraw(shelved.number, who="boris", why="bad")
     with pytest.raises(NotFoundError):
         firmware.shelf.target(package.manifest.stored_path)
-    firmware.publisher.take(root=None, targets=sign(firmware.publisher.draft(()), TARGETS))
+    firmware.publisher.take(
+        root=None, targets=sign(firmware.publisher.draft(()), TARGETS), who="root"
+    )
     followed = follow(firmware, trusted, now=context.wall.now())
     assert not list(followed.all_targets(now=context.wall.now()))
 

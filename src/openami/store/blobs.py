@@ -52,6 +52,10 @@ class Incoming:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End; what is not kept by now is gone."""
         # Nothing that is still unwritten is wanted: closing may fail where the disk is full.
         with suppress(OSError):
             self._file.close()

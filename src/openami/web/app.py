@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fastapi import FastAPI
 
 from openami import __version__
-from openami.web import console, crl, device_api, dm_api, security_api
+from openami.web import console, crl, device_api, dm_api, packages_api, security_api
 from openami.web.api import (
     dm,
     dm_accounts,
@@ -18,6 +18,7 @@ from openami.web.api import (
     pki,
     readings,
     registrations,
+    releases,
     service,
     sessions,
 )
@@ -38,6 +39,7 @@ TAGS: Final[list[dict[str, Any]]] = [
     {"name": "certificates", "description": "Authorities, trust anchors, what was issued."},
     {"name": "registration", "description": "Who asks to be let in, who is expected, alarms."},
     {"name": "device management", "description": "Sessions with devices, their trees, jobs."},
+    {"name": "releases", "description": "The release shelf, vendors' keys, the repository."},
     {"name": "live", "description": "What happens, as it happens."},
     {"name": "operators", "description": "Log-in, sessions, API tokens, accounts."},
     {"name": "service", "description": "Health and figures of the head-end itself."},
@@ -48,7 +50,7 @@ def create_apps(services: Services) -> tuple[Starlette, Starlette, Starlette]:
     """Return the applications for operators, for devices, and for devices that register."""
     return (
         create_operator_app(services),
-        device_api.create(services, *dm_api.ROUTES),
+        device_api.create(services, *dm_api.ROUTES, *packages_api.ROUTES),
         security_api.create(services),
     )
 
@@ -56,7 +58,9 @@ def create_apps(services: Services) -> tuple[Starlette, Starlette, Starlette]:
 def create_operator_app(services: Services) -> FastAPI:
     """Return the REST API and the console's pages."""
     app = describe_api()
-    app.add_middleware(BoundedBody, octets=services.settings.request_octets)
+    app.add_middleware(
+        BoundedBody, octets=services.settings.request_octets, apart=releases.is_stream
+    )
     app.add_middleware(Guarded, metrics=services.metrics, listener="operator")
     app.state.services = services
     app.state.streams = live.Streams()
@@ -78,7 +82,8 @@ def describe_api() -> FastAPI:
         redoc_url=None,
     )
     device_management = (dm, dm_accounts, dm_sessions)
-    for module in (fleet, readings, jobs, live, sessions, pki, registrations, *device_management):
+    security = (pki, registrations, releases)
+    for module in (fleet, readings, jobs, live, sessions, *security, *device_management):
         app.include_router(module.router, prefix=API)
     app.include_router(service.router)
     return app

@@ -77,7 +77,10 @@ class Guarded:
 
 
 class BoundedBody:
-    """Receives a request's body before the application sees it, up to a size and for a time."""
+    """Receives a request's body before the application sees it, up to a size and for a time.
+
+    Requests that ``apart`` names are left alone: they bound what they take by themselves.
+    """
 
     def __init__(
         self,
@@ -86,14 +89,17 @@ class BoundedBody:
         octets: int,
         seconds: float = BODY_S,
         tell: Callable[[Scope, RequestError], None] = lambda _scope, _error: None,
+        apart: Callable[[Scope], bool] = lambda _scope: False,
     ) -> None:
         self._app = app
         self._octets = octets
         self._seconds = seconds
         self._tell = tell
+        self._apart = apart
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not _has_body(Headers(scope=scope)):
+        whole = scope["type"] == "http" and _has_body(Headers(scope=scope))
+        if not whole or self._apart(scope):
             await self._app(scope, receive, send)
             return
         try:

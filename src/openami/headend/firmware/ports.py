@@ -84,8 +84,10 @@ class ReleaseStore(Protocol):
         """Return what was published last."""
         ...
 
-    def publish(self, repository: Repository, *, when: float) -> None:
-        """Keep documents that were signed anew."""
+    def publish(
+        self, repository: Repository, *, when: float, entry: AuditEntry | None = None
+    ) -> None:
+        """Keep documents that were signed anew, with an entry of the audit log."""
         ...
 
     def document(self, role: str, version: int | None = None) -> bytes:

@@ -20,6 +20,7 @@ from openami.firmware import repository as making
 from openami.firmware.keys import signer
 from openami.firmware.metadata import read
 from openami.firmware.repository import Keeper, Online, Repository, RoleKeys
+from openami.fleet.devices import AuditEntry
 from openami.headend.security.authorities import DAY, new_key
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class Publisher:
             before, roots=all_roots, targets=signed, online=self._online(), now=self._wall.now()
         )
 
-    def take(self, *, root: bytes | None, targets: bytes | None) -> Repository:
+    def take(self, *, root: bytes | None, targets: bytes | None, who: str) -> Repository:
         """Publish what keepers signed: a new root, a list of the same files, or both.
 
         Raises:
@@ -141,7 +142,10 @@ class Publisher:
             signed = targets or (None if present is None else present.targets)
             roots = () if root is None else (root,)
             made = self.with_files(self._store.targets(), signed, roots=roots)
-            self._store.publish(made, when=self._wall.now())
+            now = self._wall.now()
+            taken = [name for name, one in (("root", root), ("targets", targets)) if one]
+            what = f"repository: {' and '.join(taken) or 'nothing'} of keepers published"
+            self._store.publish(made, when=now, entry=AuditEntry(who, now, what, "releases"))
             return made
 
     def renew(self) -> int:

@@ -169,9 +169,13 @@ class ReleaseRepository:
             return None
         return Repository(tuple(roots), targets, snapshot, timestamp)
 
-    def publish(self, repository: Repository, *, when: float) -> None:
+    def publish(
+        self, repository: Repository, *, when: float, entry: AuditEntry | None = None
+    ) -> None:
         with self._transactions.writing() as session:
             self._publish(session, repository, when=when)
+            if entry is not None:
+                session.add(audit_row(entry))
 
     def document(self, role: str, version: int | None = None) -> bytes:
         query = select(DocumentRow.body).where(DocumentRow.role == role)
