@@ -516,6 +516,16 @@ async def test_a_tree_that_was_lost_comes_back_with_the_next_account(
         await live.task
 
 
+async def test_after_another_account_its_server_says_first_how_to_collect(made: Made) -> None:
+    async with made.dcu() as dcu:
+        assert await dcu._register()
+        dcu._memory.put_fact("managed", "yes")
+        assert not await dcu._register()  # the same account once more
+        other = replace(made.block, client_password="c" * 43)
+        assert dcu._bootstrap(other)
+        assert not dcu._memory.fact("managed")
+
+
 async def test_every_value_that_is_none_is_put_back(made: Made, planner: ListPlanner) -> None:
     """What another version accepted, or a bit that fell, does not end this one."""
     async with made.dcu() as dcu:

@@ -240,3 +240,13 @@ def test_one_peer_takes_no_other_s_turn_and_all_together_are_bounded() -> None:
     crowd = sum(throttles.take(f"peer {number}") for number in range(10 * PEERS_MOST))
     assert crowd == BURST_ALL
     assert len(throttles._peers) == PEERS_MOST
+
+
+def test_who_keeps_on_is_not_forgotten_for_others() -> None:
+    throttles = Throttles(lambda: 0.0)
+    throttles.take("a")
+    known = throttles._peers["a"]
+    for number in range(2 * PEERS_MOST):
+        throttles.take(f"peer {number}")
+        throttles.take("a")
+    assert throttles._peers["a"] is known  # or it would have a full burst again
