@@ -57,10 +57,12 @@ from openami.dlms.datatypes import BitString
 from openami.dlms.datetime import CosemDate, CosemTime
 from openami.dlms.references import MethodRef
 from openami.dlms.results import ActionResult
+from openami.firmware.flash import RamFlash
 from openami.firmware.image import Image
 from openami.firmware.payload import Payload
+from openami.firmware.slot import Slot
 from openami.firmware.sparse import SparseFlash, split
-from openami.meter.board import BLOCK_SIZE, GEOMETRY, factory_flash
+from openami.meter.board import BLOCK_SIZE, GEOMETRY, Board, factory_flash
 from openami.meter.images import MOST_A_DAY
 from openami.meter.loader import LOADER, MOST_PROGRAMS, Loader
 from openami.meter.management import NOTICE_S
@@ -575,6 +577,29 @@ def test_what_was_changed_in_the_flash_is_not_run() -> None:
     with pytest.raises(SecurityError) as raised:
         UpgradeBench(SparseFlash(GEOMETRY, pages))
     assert raised.value.code == "firmware.none"
+
+
+def test_a_last_resort_runs_and_gives_way_to_a_better_image() -> None:
+    """Its confirmation was cut, and there is nothing to go back to (ADR 0012)."""
+    flash = RamFlash(GEOMETRY)
+    slot = Slot(Board(flash, ()).layout().slots[0])
+    factory = MAKER.factory
+    flash.write(0, factory[:4096])
+    slot.set_pending()
+    slot.set_tried()
+    bench = UpgradeBench(flash)
+    bench.live(20)
+    bench.restart()
+    assert bench.log == [Event.FIRMWARE_RESCUED] * 2
+    assert bench.firmware == FACTORY
+    bench.live(1)
+    activate(bench, image())
+    bench.live(40)
+    assert bench.firmware == "openami-2.0.0"
+    assert bench.log[2:] == GOOD
+    bench.restart()  # now there is a better one, the last resort goes
+    assert bench.log[2:] == [*GOOD, Event.FIRMWARE_REVERTED, Event.FIRMWARE_DISCARDED]
+    assert status(bench.manager()) is ImageStatus.ACTIVATION_SUCCESSFUL
 
 
 def test_an_application_that_never_starts_is_told() -> None:

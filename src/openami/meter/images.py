@@ -77,6 +77,8 @@ class ImageBank:
         self._ports = ports
         self._check_s = check_s
         self._transfer = Transfer(layout, booted, block_size=BLOCK_SIZE)
+        self._rescued = booted.rescued
+        self._activated = False
         self._check_at: float | None = None
 
     @property
@@ -102,11 +104,10 @@ class ImageBank:
 
     def begin(self, identifier: bytes, size: int) -> None:
         transfer, record, day = self._transfer, self._record, self._ports.day()
-        if self.status in {
-            ImageStatus.VERIFICATION_INITIATED,
-            ImageStatus.ACTIVATION_INITIATED,
-        }:
-            raise ActionError(_BUSY, "a check or an activation is under way")
+        # What runs as the last resort never confirms: a better one must be let in.
+        on_trial = self.status is ImageStatus.ACTIVATION_INITIATED and not self._rescued
+        if self._check_at is not None or self._activated or on_trial:
+            raise ActionError(_BUSY, "a check, an activation or a trial is under way")
         same = (transfer.identifier, transfer.size) == (identifier, size)
         if same and self.status is ImageStatus.INITIATED and not any(map(self.has, self._numbers)):
             return  # asked again, since the answer was lost: nothing is to be erased
@@ -144,6 +145,7 @@ class ImageBank:
             self._check()  # Blue Book 4.4.6.4, image_activate: what was not verified is now
         with _told():
             self._transfer.activate()
+        self._activated = True
         self._ports.restart()
         # It is in service when it has been booted and has tested itself, which the status tells.
         raise ActionError(_BUSY, "the meter restarts")

@@ -217,13 +217,18 @@ class Management:
             for code in _EVENTS.get(event.kind, ()):
                 self._host.record(code)
             record.refusal = event.code or record.refusal
-        discarded = any(event.kind is BootEvent.DISCARDED for event in booted.events)
+        # A newer one: what was run as the last resort goes, too, when there is a better one.
+        discarded = any(
+            event.kind is BootEvent.DISCARDED
+            and (event.version is None or event.version > booted.version)
+            for event in booted.events
+        )
         trying, on_trial = record.trying, booted.on_trial and not booted.rescued
         record.trying = digest if on_trial else ""
         if discarded or trying not in {"", digest}:
             record.refusal = record.refusal or "firmware.trial"  # the power went meanwhile
             self._host.record(Event.FAILED_UPGRADE_PROCESS)
-        elif trying and not on_trial:  # the power went before this was written down
+        elif trying and not booted.on_trial:  # the power went before this was written down
             self._host.record(Event.FIRMWARE_CONFIRMED)
         if trying or on_trial or discarded:
             self._commit()
