@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -19,7 +20,7 @@ from openami.transport.failures import transport_error
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
 CONNECT_TIMEOUT_S: Final = 10.0
 """Longer than a SYN repeated twice and a TLS handshake on a bad radio link."""
@@ -71,6 +72,21 @@ class HttpAnswer:
         """The seconds that the server asks to wait (RFC 9110 10.2.3), its date form not read."""
         text = self.headers.get("retry-after", "")
         return float(text) if text.isascii() and text.isdigit() and len(text) < 7 else None
+
+
+@dataclass(frozen=True, slots=True)
+class HttpStream:
+    """An answer whose body comes while it is read.
+
+    Attributes:
+        status: the HTTP status.
+        headers: names in lower case.
+        pieces: of the body as it was sent, whatever its Content-Encoding.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    pieces: AsyncIterator[bytes] = field(repr=False)
 
 
 class HttpClient:
@@ -139,7 +155,6 @@ class HttpClient:
             RemoteProtocolError: ``http.too-large``, or what came is not HTTP.
         """
         what = f"{method} {self.base_url}{path}"
-        wait = self._timeout_s if timeout_s is None else timeout_s
         request = self._client.build_request(
             method,
             path,
@@ -147,17 +162,47 @@ class HttpClient:
             json=json_body,
             headers=headers,
             params=params,
-            timeout=httpx.Timeout(wait, connect=CONNECT_TIMEOUT_S),
+            timeout=self._timeout(timeout_s),
         )
+        async with self._sent(request, what) as response:
+            body = await _body(response, max_octets, what)
+        return HttpAnswer(response.status_code, dict(response.headers), body)
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+    ) -> AsyncIterator[HttpStream]:
+        """Ask, and give the answer while it comes; leaving the context hangs up.
+
+        Raises:
+            TransportError, RemoteProtocolError: as of ``request``; of ``pieces``, too.
+        """
+        request = self._client.build_request(
+            method, path, headers=headers, timeout=self._timeout(timeout_s)
+        )
+        what = f"{method} {self.base_url}{path}"
+        async with self._sent(request, what) as response:
+            yield HttpStream(response.status_code, dict(response.headers), _raw(response, what))
+
+    @asynccontextmanager
+    async def _sent(self, request: httpx.Request, what: str) -> AsyncIterator[httpx.Response]:
         try:
             response = await self._client.send(request, stream=True)
             try:
-                body = await _body(response, max_octets, what)
+                yield response
             finally:
                 await response.aclose()
         except httpx.HTTPError as exc:
             raise _error(exc, what) from exc
-        return HttpAnswer(response.status_code, dict(response.headers), body)
+
+    def _timeout(self, seconds: float | None) -> httpx.Timeout:
+        wait = self._timeout_s if seconds is None else seconds
+        return httpx.Timeout(wait, connect=CONNECT_TIMEOUT_S)
 
     async def get(self, path: str, **options: Any) -> HttpAnswer:
         """See ``request``."""
@@ -166,6 +211,15 @@ class HttpClient:
     async def post(self, path: str, **options: Any) -> HttpAnswer:
         """See ``request``."""
         return await self.request("POST", path, **options)
+
+
+async def _raw(response: httpx.Response, what: str) -> AsyncIterator[bytes]:
+    """Give the body as it comes, its errors ours to who reads it."""
+    try:
+        async for piece in response.aiter_raw():
+            yield piece
+    except httpx.HTTPError as exc:
+        raise _error(exc, what) from exc
 
 
 async def _body(response: httpx.Response, most: int, what: str) -> bytes:

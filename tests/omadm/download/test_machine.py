@@ -381,6 +381,21 @@ def test_states_both_ways(state: Download) -> None:
         Download.decode(octets + b"\0")
 
 
+@pytest.mark.parametrize(
+    "state",
+    [
+        replace(PART, descriptor=None),
+        replace(PART, end=End.OK),
+        replace(ENDED, end=None),
+        replace(PART, offset=SIZE + 1),
+        replace(WHOLE, offset=1),
+    ],
+)
+def test_a_state_that_cannot_be_is_none(state: Download) -> None:
+    with pytest.raises(DecodeError):
+        Download.decode(state.encode())
+
+
 @given(st.sampled_from(STATES), st.integers(0), st.integers(0, 255))
 def test_a_damaged_state_is_another_or_none(state: Download, place: int, octet: int) -> None:
     octets = bytearray(state.encode())

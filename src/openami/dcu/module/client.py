@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-    from openami.transport.http import HttpAnswer
+    from openami.transport.http import HttpAnswer, HttpStream
 
 FOLDER: Final = "module"
 CONTROL_S: Final = 30.0
@@ -292,6 +292,23 @@ class _RelayedClient(HttpClient):
             said = answer.body.decode("ascii", "replace")
             raise TransportError(f"{method} {self.base_url}{path}: {said}", code=code)
         return answer
+
+    @asynccontextmanager
+    async def stream(self, method: str, path: str, **options: Any) -> AsyncIterator[HttpStream]:
+        await self._module.open(*self._target)
+        try:
+            async with super().stream(method, path, **options) as answer:
+                _check_way(answer, f"{method} {self.base_url}{path}")
+                yield answer
+        except TransportError:
+            self._module.forget(*self._target)
+            raise
+
+
+def _check_way(answer: HttpStream, what: str) -> None:
+    code = answer.headers.get(FAILURE)
+    if code is not None:
+        raise TransportError(f"{what}: no way to the server", code=code)
 
 
 def _opened(answer: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,131 @@
+"""A file that comes piece by piece, and a word about it that never says more than is on the disk.
+
+It takes only what room is left above a floor: a file that can be fetched again never takes what
+is needed to keep what cannot be had again.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from openami.core.errors import StoreError, StoreFullError
+from openami.store.sqlite import store_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_PIECE: Final = 256 * 1024
+_MAX_STATE: Final = 64 * 1024
+"""Octets of the word: a descriptor and some addresses, thrice."""
+
+
+class PartialFile:
+    """One file in a folder of its own; every call that changes it is durable when it returns.
+
+    Args:
+        folder: it is made if it is not there.
+        floor: octets that stay free on the disk.
+
+    Raises:
+        StoreError: of any method: the folder cannot be used; ``StoreFullError``: there is no room.
+    """
+
+    def __init__(self, folder: Path, *, floor: int) -> None:
+        self.path = folder / "object"
+        self._folder = folder
+        self._state = folder / "state"
+        self._floor = floor
+
+    def state(self) -> bytes:
+        """Return the word that was noted last; empty: none was."""
+        try:
+            with self._state.open("rb") as file:
+                return file.read(_MAX_STATE)
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            raise self._error(error) from error
+
+    def note(self, state: bytes) -> None:
+        """Replace the word, whole or not at all."""
+        part = self._state.with_name("state.part")
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                file.write(state)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(self._state)
+            self._sync_folder()
+        except OSError as error:
+            raise self._error(error) from error
+
+    def room(self) -> int:
+        """Return how many octets the file may have in all."""
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            disk = os.statvfs(self._folder)
+            return max(disk.f_bavail * disk.f_frsize - self._floor, 0) + self.size()
+        except OSError as error:
+            raise self._error(error) from error
+
+    def size(self) -> int:
+        """Return how many octets the file has."""
+        try:
+            return self.path.stat().st_size
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise self._error(error) from error
+
+    def cut(self, octets: int) -> None:
+        """Cut off what is behind the first ``octets``; the file is made if it is not there."""
+        try:
+            with self.path.open("ab") as file:
+                file.truncate(octets)
+                os.fsync(file.fileno())
+            self._sync_folder()
+        except OSError as error:
+            raise self._error(error) from error
+
+    def keep(self, octets: bytes | bytearray) -> None:
+        """Append octets."""
+        if self.room() < self.size() + len(octets):
+            raise StoreFullError(f"{self.path}: {self._floor} octets stay free", hint="free space")
+        try:
+            with self.path.open("ab") as file:
+                file.write(octets)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise self._error(error) from error
+
+    def pieces(self) -> Iterator[bytes]:
+        """Give the file from its beginning."""
+        try:
+            with self.path.open("rb") as file:
+                while piece := file.read(_PIECE):
+                    yield piece
+        except OSError as error:
+            raise self._error(error) from error
+
+    def drop(self) -> None:
+        """Remove the file, not the word."""
+        try:
+            self.path.unlink(missing_ok=True)
+            if self._folder.is_dir():
+                self._sync_folder()
+        except OSError as error:
+            raise self._error(error) from error
+
+    def _sync_folder(self) -> None:
+        handle = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def _error(self, error: OSError) -> StoreError:
+        return store_error(error, str(self._folder))
