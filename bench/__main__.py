@@ -12,6 +12,8 @@ BENCHMARKS = {
     "street": "whole reads of meters from one street, against gurux-dlms",
     "omadm": "device management messages, against xml.etree",
     "dm_sessions": "sessions of device management through HTTP, per second and core",
+    "firmware_broadcast": "one image to 200 meters of a line, against one after another",
+    "campaigns": "the plan of a country, and a campaign's transitions, against a row per meter",
     "store": "uploads, pipeline, octets a reading, queries",
 }
 

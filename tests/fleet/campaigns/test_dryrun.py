@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.fleet.campaigns.builders import campaign, sites
+from tests.fleet.campaigns.builders import OTHERS, campaign, sites
 
 from openami.fleet.campaigns.dryrun import DryRun, Excluded, Load, download_seconds, dry_run
 from openami.fleet.campaigns.model import Areas, Budget, Group, Rest, Share, Step
@@ -82,6 +82,15 @@ def test_empty_groups_take_no_time() -> None:
     late = Step(not_before=5000.0)
     none, every = would(sites(20), groups=groups, activation=late, jitter_s=9.0).groups
     assert (none.dcus, none.ends, every.begins) == (0, 0.0, 0.0)
+    later = Step(not_before=7.0)
+    run = would(
+        sites(20),
+        groups=(Group("most", Areas(frozenset({"north", "south"}))), OTHERS),
+        download=later,
+        ahead=True,
+    )
+    assert [group.ends for group in run.groups] == [127.0, 127.0]
+    assert would(sites(20), groups=groups, download=later).groups[1].begins == 7.0
 
 
 def test_what_is_left_out_has_a_reason() -> None:

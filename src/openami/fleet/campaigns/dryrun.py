@@ -135,16 +135,16 @@ def _groups(
         empty = not len(rows)
         seconds += 0.0 if empty else campaign.jitter_s
         downloaded = begins if empty else after(download.windows, begins, seconds, tz)
-        ready = downloaded if empty else max(downloaded, turn, activation.not_before)
+        ready = max(downloaded, turn, activation.not_before)
         waves = -(-len(rows) // (campaign.activations or max(1, len(rows))))
         seconds = waves * (load.activation_s + campaign.jitter_s)
-        activated = ready if empty else after(activation.windows, ready, seconds, tz)
+        activated = turn if empty else after(activation.windows, ready, seconds, tz)
         turn = activated if empty else activated + group.soak_s
         devices = int(sites.devices[rows].sum())
         yield GroupForecast(
             group.name, len(rows), devices, begins, downloaded, activated, turn, bound
         )
-        begins = downloaded if campaign.ahead else turn
+        begins = max(download.not_before, downloaded if campaign.ahead else turn)
 
 
 def download_seconds(budget: Budget, sites: Sites, rows: Ints, load: Load) -> tuple[float, str]:
