@@ -188,6 +188,8 @@ def test_groups_go_one_after_the_other() -> None:
     assert Recall() in effects
     records = [effect.entry for effect in effects if isinstance(effect, Record)]
     assert all(entry.who == ENGINE and entry.subject == "campaign-c1" for entry in records)
+    assert records[0].what == "campaign.group others: downloading to downloaded"
+    assert records[-1].what == "campaign.state running to finished"
 
 
 def test_errors_are_looked_at_first() -> None:

@@ -177,7 +177,7 @@ class Queue:
 
     def give(self, now: float, *, most: int) -> list[Grant]:
         """Return what may begin now, in the plan's order, as far as there is room."""
-        self._pass_time(now)
+        self.pass_time(now)
         self._look_again()
         grants: list[Grant] = []
         while self._ready and len(grants) < most:
@@ -202,6 +202,21 @@ class Queue:
             else:
                 grants.append(self._grant(row, now))
         return grants
+
+    def pass_time(self, now: float) -> None:
+        """Let rests and leases end that are over."""
+        while self._timers and self._timers[0][0] <= now:
+            _, row, attempt = heapq.heappop(self._timers)
+            if self._attempts[row] != attempt:
+                continue
+            if self._places[row] in {Place.GIVEN, Place.RESTING} and self._due[row] > now:
+                heapq.heappush(self._timers, (self._due[row], row, attempt))
+            elif self._places[row] == Place.GIVEN:
+                self._leave(row)
+                silences = self._silences[row] = self._silences.get(row, 0) + 1
+                self._rest(row, now + self._retry.rest(silences) * (1 + self._spread(row)))
+            elif self._places[row] == Place.RESTING:
+                self._enqueue(row)
 
     def heard(self, row: int, now: float) -> None:
         """Take note that a DCU is at work on what it was given: its lease begins anew."""
@@ -280,20 +295,6 @@ class Queue:
         self._rates[row] = self._budget.rate_of(int(self._sites.rate[row])) if self._carries else 0
         dcu = int(self._sites.dcu[row])
         return self._allowance.take(dcu, segment, self._rates[row], self._budget)
-
-    def _pass_time(self, now: float) -> None:
-        while self._timers and self._timers[0][0] <= now:
-            _, row, attempt = heapq.heappop(self._timers)
-            if self._attempts[row] != attempt:
-                continue
-            if self._places[row] in {Place.GIVEN, Place.RESTING} and self._due[row] > now:
-                heapq.heappush(self._timers, (self._due[row], row, attempt))
-            elif self._places[row] == Place.GIVEN:
-                self._leave(row)
-                silences = self._silences[row] = self._silences.get(row, 0) + 1
-                self._rest(row, now + self._retry.rest(silences) * (1 + self._spread(row)))
-            elif self._places[row] == Place.RESTING:
-                self._enqueue(row)
 
     def _look_again(self) -> None:
         for segment in self._freed & self._full:

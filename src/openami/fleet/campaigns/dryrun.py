@@ -1,8 +1,8 @@
 """What a campaign would do: how many, which, how long, and what is left out and why.
 
-The time is what the budgets and rates allow at best, and the longest single DCU on top: with work
-given out in order, no schedule takes longer than both together, and none less than the greater.
-Time passes only within windows.
+The time is what the narrowest budget allows at best, and the longest single DCU on top: where one
+budget binds, work that is given out in order takes no longer than both together. Where several bind
+by turns it is an estimate. Time passes only within windows.
 """
 
 from __future__ import annotations

@@ -178,6 +178,8 @@ class Engine:
 
     def tick(self, now: float) -> tuple[Effect, ...]:
         """Move groups and campaign on as far as what was counted allows."""
+        for queue in self._queues.values():
+            queue.pass_time(now)  # in a pause, too: what nobody works at is given back
         counts = self.progress.group_counts()
         self.run, effects = next_state(self.run, Counted(now, counts))
         if self.run.state is CampaignState.RUNNING:
@@ -319,8 +321,7 @@ class Engine:
             start = max(now, step.not_before)
             begin, end = next(stretches(step.windows, start, self._tz))
             self._stretches[kind] = begin, end
-        # What is given now begins within the jitter, and that has to be before the window closes.
-        return begin <= now < end - min(self.run.campaign.jitter_s, (end - begin) / 2)
+        return begin <= now < end
 
     def _orders(self, kind: StepKind, now: float, most: int) -> Iterable[Order]:
         campaign, end = self.run.campaign, self._stretches[kind][1]
@@ -336,7 +337,7 @@ class Engine:
                 grant.attempt,
                 self.run.epoch,
                 grant.rate,
-                grant.begin,
+                min(grant.begin, (now + end) / 2),  # the jitter does not lead out of the window
                 end,
                 grant.until,
             )

@@ -236,7 +236,7 @@ def _command(run: Run, command: Command) -> tuple[Run, tuple[Effect, ...]]:
         cause=_CAUSES.get(act),
     )
     ended: tuple[Effect, ...] = (Recall(),) if to in OVER else ()
-    record = _record(run, command.who, command.now, f"{run.state} to {to}", command.why)
+    record = _record(run, command.who, command.now, f"state {run.state} to {to}", command.why)
     return moved, (*ended, record)
 
 
@@ -300,7 +300,7 @@ def _count(run: Run, event: Counted) -> tuple[Run, tuple[Effect, ...]]:
     moved = replace(moved, state=to, since=event.now, cause=why, commands=run.commands + 1)
     if to in OVER:
         effects.append(Recall())
-    effects.append(_record(run, ENGINE, event.now, f"{run.state} to {to}", why))
+    effects.append(_record(run, ENGINE, event.now, f"state {run.state} to {to}", why))
     return moved, tuple(effects)
 
 
@@ -327,4 +327,4 @@ def _with(authors: tuple[str, ...], who: str) -> tuple[str, ...]:
 
 def _record(run: Run, who: str, now: float, what: str, why: str) -> Record:
     subject = f"campaign-{run.campaign.id}"
-    return Record(AuditEntry(who, now, f"campaign.state {what}", subject, why))
+    return Record(AuditEntry(who, now, f"campaign.{what}", subject, why))
