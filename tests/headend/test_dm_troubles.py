@@ -8,6 +8,7 @@ import pytest
 import structlog
 
 from openami.core.errors import StoreError
+from openami.fleet.desired import Refusal, Scope, ScopeKind, Setting, Step, StepKind, Wish
 from openami.fleet.tasks import Result, Task, TaskState
 from openami.headend.management import troubles as module
 from openami.headend.management.troubles import MANY, TASK_FAILED, Troubles
@@ -51,6 +52,18 @@ def test_a_task_of_their_own_that_fails_at_many_devices_is_an_alarm(
         troubles.told(f"D{number}", [TASK_FAILED], told, now=1.0)
         troubles.told(f"D{number}", ["urn:another"], told, now=1.0)
     assert alarms(stores) == [("node:./SCHED/night", "dm.failed")]
+
+
+def test_a_refusal_is_an_alarm_for_each_who_wants_what_is_refused(
+    troubles: Troubles, stores: Stores
+) -> None:
+    scopes = [Scope(ScopeKind.GROUP, "north"), Scope(ScopeKind.DEVICE, "D1")]
+    steps = [
+        Step(StepKind.REPLACE, Wish(scope, Setting("./AMI/Link/Window", "int", "99")))
+        for scope in scopes * 2
+    ]
+    troubles.refused("D1", [Refusal(step, 500) for step in steps], now=1.0)
+    assert sorted(alarms(stores)) == [("dcu-D1", "dm.refused"), ("group:north", "dm.refused")]
 
 
 def test_an_alarm_that_could_not_be_raised_is_raised_by_the_next(

@@ -14,6 +14,7 @@ from tests.support.dossiers import apply, saw, settle, start
 from openami.core.errors import ConflictError, NotFoundError, StoreError
 from openami.fleet.desired import MAX_GROUPS, MAX_WANTED, Group, KnownNode, Scope, Setting
 from openami.fleet.devices import DeviceKind, LifecycleState, Sighting
+from openami.fleet.dossiers import FACTS
 from openami.fleet.management import Outcome
 from openami.fleet.ports import DeviceFilter
 from openami.fleet.tasks import (
@@ -374,10 +375,13 @@ def test_a_dossier_reads_on_where_it_has_to(store: RelationalStore) -> None:
     name, folder = uid(0), "./AMI/Meters/7"
     nodes = [KnownNode(folder, "node"), KnownNode(SERIAL, "chr", "A1"), KnownNode(WINDOW, "int")]
     saw(store, name, [], [*nodes, KnownNode("./AMI/Meters/77", "node")], now=3.0, whole=True)
+    maker = KnownNode(f"{FACTS}/Man", "chr", "Maker")
+    saw(store, name, [FACTS], [maker], now=3.0, whole=False)
     store.tasks.add(job(devices=[name]))
     store.tasks.cancel("j1", who="anna", now=11.0)
     with store.dossiers.opened([name], now=20.0) as found:
         dossier = found[name]
+        assert dossier.below([FACTS])[maker.uri].value == "Maker"
         dossier.settle([Outcome(setting(SERIAL, "A2", "chr"), 200, "x", pushed=True)], now=20.0)
         assert [node.value for node in dossier.below([folder]).values()] == ["", "A2"]
         dossier.settle([Outcome(Setting(folder), 200, "x", pushed=True)], now=20.0)
@@ -385,7 +389,7 @@ def test_a_dossier_reads_on_where_it_has_to(store: RelationalStore) -> None:
         assert dossier.apply("j1", Answered(20.0, 200)).state is TaskState.CANCELLED
         with pytest.raises(NotFoundError):
             dossier.apply("j9", Answered(20.0, 200))
-    assert set(store.trees.known(name)) == {WINDOW, "./AMI/Meters/77"}
+    assert set(store.trees.known(name)) == {WINDOW, "./AMI/Meters/77", maker.uri}
     told = [(change.old, change.new) for change in store.trees.history(name).items]
     assert told == [("A2", None), ("A1", "A2")]
 
