@@ -241,6 +241,9 @@ def test_everything_is_taken_back() -> None:
     assert (allowance.total.jobs, allowance.total.rate, allowance.links) == (0, 0, {})
     assert one.give(1e6, most=9) == []
     assert one.next_timer() is None
+    allowance.retake(1, 7, 1)
+    allowance.give_back(1)
+    assert 7 not in one._freed  # nothing is kept for who is through
     assert not one.fail(grants[2].row, 1, "transport.tls", 2.0)
 
 

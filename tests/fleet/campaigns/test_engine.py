@@ -311,6 +311,18 @@ def test_a_restart_keeps_a_group_that_failed_where_it_was() -> None:
     assert len(orders(fresh, 2.0)) == 20
 
 
+def test_of_a_campaign_that_is_over_nothing_is_reserved_after_a_restart() -> None:
+    made = engine(groups=ALL)
+    orders(made)
+    positions = {StepKind.DOWNLOAD: [made.position(row, StepKind.DOWNLOAD) for row in range(20)]}
+    made.command(step(made.run, Act.STOP))
+    allowance = Allowance()
+    other = Engine(made.run, made.sites, made.plan, tz=UTC, allowance=allowance)
+    other.restore(positions=positions)  # the end was stored, and then the power went
+    assert allowance.total.jobs == 0
+    assert orders(other, 1e6) == ()
+
+
 def test_an_engine_of_a_draft_gives_nothing_after_a_restart() -> None:
     made = engine(started=False)
     assert orders(again(made)) == ()

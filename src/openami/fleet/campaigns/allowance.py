@@ -48,6 +48,10 @@ class Allowance:
         self._listeners.append(freed)
         return freed
 
+    def forget(self, freed: set[int]) -> None:
+        """Note nothing any more in a set that ``listen`` gave; harmless when repeated."""
+        self._listeners = [one for one in self._listeners if one is not freed]
+
     def take(self, dcu: int, segment: int, rate: int, budget: Budget) -> Full | None:
         """Reserve a DCU's download; return which budget has no room, None: it is reserved."""
         used = self.segments.get(segment, Used())

@@ -250,7 +250,7 @@ class Queue:
         return True
 
     def recall(self) -> None:
-        """Take everything back: nobody waits, nothing is given, nothing is reserved."""
+        """Take everything back for good: nobody waits, nothing is given, nothing is reserved."""
         for row, place in enumerate(self._places):
             if place == Place.GIVEN:
                 self._leave(row)
@@ -261,6 +261,7 @@ class Queue:
         self._listed.clear()
         self._full.clear()
         self._timers.clear()
+        self._allowance.forget(self._freed)
 
     def next_timer(self) -> float | None:
         """Return when a rest or a lease may be over; None: none is under way."""

@@ -155,18 +155,21 @@ class Engine:
         progress: Iterable[SiteProgress] = (),
         positions: Mapping[StepKind, Iterable[Position]] | None = None,
     ) -> None:
-        """Take back what was stored; what is not in it has not happened."""
+        """Take back what was stored; what is not in it has not happened.
+
+        Of a campaign that is over nothing is under way any more, whatever was stored.
+        """
         for kept in progress:
             self.progress.restore(kept)
+        if self.run.state in OVER:
+            return
         for step, several in (positions or {}).items():
             for position in several:
                 self._queues[step].restore(position)
-        if self.run.state in {CampaignState.RUNNING, CampaignState.PAUSED}:
-            for number, group in enumerate(self.run.groups):
-                state = group.was or group.state
-                for step, begun in _GIVEN_IN.items():
-                    if state in begun:
-                        self._open_group(number, step)
+        for number, group in enumerate(self.run.groups):
+            for step, begun in _GIVEN_IN.items():
+                if (group.was or group.state) in begun:
+                    self._open_group(number, step)
 
     # What happens
 
