@@ -17,7 +17,7 @@ from tests.support.download_server import DownloadServer, Fault, downloads
 from tests.support.small_disk import kinds, small_disk
 from tests.transport.certificates import Authority, Pem
 
-from openami.core.errors import LocalProtocolError
+from openami.core.errors import LocalProtocolError, StoreError, StoreFullError
 from openami.dcu.download import CHUNK, Downloader, Loaded, Means
 from openami.dcu.flow import Stop
 from openami.dcu.threads import WorkThread
@@ -443,6 +443,58 @@ async def test_a_disk_without_room_asks_for_nothing(server: DownloadServer, devi
     device.floor = 2**62
     assert (await device.load(server)).end is End.NO_ROOM
     assert not server.objects
+
+
+class FullDisk(PartialFile):
+    """Has no room for a word."""
+
+    def note(self, state: bytes) -> None:
+        raise StoreFullError(f"no room for {len(state)} octets")
+
+
+async def test_a_disk_without_room_for_a_word_is_full(
+    server: DownloadServer, device: Device
+) -> None:
+    loader = device.start(server)
+    loader._means = replace(loader._means, place=FullDisk(device.folder, floor=0))
+    loaded = await loader.load(server.url, target_of(CONTENT), device.stop)
+    assert loaded == Loaded(End.NO_ROOM, None)
+    assert not loader.busy
+    assert not server.asked
+
+
+async def test_a_disk_that_does_not_work_is_said(server: DownloadServer, device: Device) -> None:
+    device.folder.write_bytes(b"")  # is no folder
+    with pytest.raises(StoreError):
+        await device.load(server)
+    assert device.loader is not None
+    assert not device.loader.busy
+
+
+class BadDisk(PartialFile):
+    """Takes words and no octets."""
+
+    def keep(self, octets: bytes | bytearray) -> None:
+        raise StoreError(f"{len(octets)} octets could not be written")
+
+
+async def test_a_disk_that_takes_no_octets_ends_it(server: DownloadServer, device: Device) -> None:
+    loader = device.start(server)
+    loader._means = replace(loader._means, place=BadDisk(device.folder, floor=0))
+    loaded = await loader.load(server.url, target_of(CONTENT), device.stop)
+    assert loaded == Loaded(End.ABORTED, None)
+    assert server.told == [InstallStatus.DEVICE_ABORTED.encode()]
+    assert len(server.objects) == 1
+
+
+async def test_a_disk_that_fails_for_good_is_said(server: DownloadServer, device: Device) -> None:
+    def fail(_octets: int) -> None:
+        device.place.path.unlink()
+        device.place.path.mkdir()
+
+    device.at = fail
+    with pytest.raises(StoreError):
+        await device.load(server)
 
 
 async def test_a_kill_in_the_middle_repeats_at_most_a_chunk(

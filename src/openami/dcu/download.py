@@ -152,27 +152,38 @@ class Downloader:
 
         Raises:
             LocalProtocolError: another download is under way.
-            StoreError: not even what became of it can be kept.
+            StoreError: the disk does not work.
         """
         if self._cancelled is not None:
             raise LocalProtocolError("another download is under way")
         cancelled = self._cancelled = asyncio.get_running_loop().create_future()
+        wanted = Wanted(url, target.size, target.sha256)
+        work = _Work(self._means, target, progress)
         try:
-            work = _Work(self._means, target, progress)
-            await work.open(Wanted(url, target.size, target.sha256))
-            stopped = asyncio.ensure_future(stop.wait())
-            try:
-                await _run(work.run(), stopped, cancelled)
-                if cancelled.done() and work.end is None:
-                    await work.apply(Stopped(cancelled.result()))
-                    await _run(work.run(), stopped)
-            finally:
-                stopped.cancel()
+            end = await _carry_out(work, wanted, stop, cancelled)
+        except StoreFullError:
+            end = End.NO_ROOM  # not even for a word of it
         finally:
             self._cancelled = None
-        if work.end is not None:
-            log.info("a download is over", target=target.path, url=url, code=work.end.value)
-        return Loaded(work.end, self._means.place.path if work.end is End.OK else None)
+        if end is not None:
+            log.info("a download is over", target=target.path, url=url, code=end.value)
+        return Loaded(end, self._means.place.path if end is End.OK else None)
+
+
+async def _carry_out(
+    work: _Work, wanted: Wanted, stop: Stop, cancelled: asyncio.Future[End]
+) -> End | None:
+    """Return how it ended; None: the device does."""
+    stopped = asyncio.ensure_future(stop.wait())
+    try:
+        await work.open(wanted)
+        await _run(work.run(), stopped, cancelled)
+        if cancelled.done() and work.end is None:
+            await work.apply(Stopped(cancelled.result()))
+            await _run(work.run(), stopped)
+    finally:
+        stopped.cancel()
+    return work.end
 
 
 async def _run(work: Awaitable[None], *enough: asyncio.Future[End] | asyncio.Future[None]) -> None:

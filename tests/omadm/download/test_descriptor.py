@@ -111,6 +111,7 @@ def test_another_major_version_is_951(version: str) -> None:
         media(GOOD.replace("https://h/o", "https://h:99999/o")),
         media(GOOD.replace("https://h/o", "https://[h/o")),
         media(GOOD.replace("https://h/o", "https://h/o#1")),
+        media(GOOD.replace("https://h/o", "https://h////o")),
         media(GOOD.replace("https://h/o", "https://h/" + "o" * MAX_URL)),
         media(GOOD + "<size>2</size>"),
         media(GOOD + "<name>n<b/></name>"),

@@ -185,6 +185,7 @@ def split_url(url: str) -> SplitResult | None:
     try:
         parts = urlsplit(url)
         usable = parts.hostname and parts.port != 0 and "@" not in parts.netloc
+        usable = usable and not parts.path.startswith("//")  # would name a host, on its own
     except ValueError:
         return None
     return parts if usable and not parts.fragment else None
