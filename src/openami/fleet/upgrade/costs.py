@@ -84,7 +84,7 @@ def to_finish_by_broadcast(doubts: NDArray[np.float64], loss: float, costs: Cost
 def to_finish_by_unicast(doubts: NDArray[np.float64], loss: float, costs: Costs) -> float:
     """Return the same for visits of one meter after the other."""
     asks = float(_any(doubts, axis=1).sum())
-    return float(doubts.sum()) / (1 - min(loss, MOST_LOSS)) * costs.unicast + asks * costs.ask
+    return float(doubts.sum()) / (1 - min(loss, MOST_LOSS)) * costs.unicast + asks * costs.visit
 
 
 def _any(doubts: NDArray[np.float64], axis: int) -> NDArray[np.float64]:

@@ -28,7 +28,14 @@ _DEAF: Final = 16
 0.1, once in six at ``MOST_LOSS``."""
 _WEIGHT: Final = 256.0
 """How many blocks of its own a meter's loss must be seen in to count as much as the others'."""
+_PRIOR: Final = 32.0
+"""How many blocks what is supposed of the line counts as."""
 _HAS: Final = 255
+_TAKEN: Final = 254
+"""The meter has said that it took the block; its bitmap has not shown it yet."""
+_LUCK: Final = 1e-3
+"""How unlikely it must be that a meter missed all that was sent to it, for its bits to be read
+otherwise: of a thousand meters that lack one more block, one is sent a few that it has."""
 
 
 class Place(StrEnum):
@@ -56,6 +63,7 @@ class Ledger:
     Attributes:
         places: where each row stands.
         serials: whose row it is.
+        deaf: rows of meters that have heard nothing of all that was broadcast.
     """
 
     def __init__(self, blocks: int, *, loss: float) -> None:
@@ -64,20 +72,27 @@ class Ledger:
         self.blocks = blocks
         self.places: list[Place] = []
         self.serials: list[str] = []
+        self.deaf: set[int] = set()
         self._rows: dict[str, int] = {}
-        # How often a block was broadcast since the meter said that it lacks it, or _HAS.
+        # How often a block was broadcast since the meter said that it lacks it; _TAKEN, _HAS.
         self._tries = np.zeros((0, blocks), dtype=np.uint8)
         self._lost = np.zeros(0)
         self._tried = np.zeros(0)
         self._suspect = np.zeros(0, dtype=np.bool_)
+        self._luck = np.ones(0)
         self._loss = loss
 
     def row(self, serial: str) -> int | None:
         """Return a meter's row; None: it is not of this group."""
         return self._rows.get(serial)
 
-    def add(self, serial: str, there: Bitmap, place: Place) -> int:
+    def add(self, serial: str, bits: Bits | None, place: Place) -> int:
         """Take in a meter, or take note anew of what it has; return its row.
+
+        Args:
+            serial: the meter.
+            bits: what it has; None: it has just begun.
+            place: where it stands, unless it turns out to hear nothing, or to be full.
 
         Raises:
             ValueError: the group is too large.
@@ -85,9 +100,11 @@ class Ledger:
         row = self._rows.get(serial)
         if row is None:
             row = self._grow(serial)
-        self._note(row, there)
-        if not there.all():
-            self.places[row] = place
+        self.places[row] = Place.ALONE if row in self.deaf else place
+        if bits is None:
+            self._tries[row] = 0
+        else:
+            self.reported(row, bits)
         return row
 
     def _grow(self, serial: str) -> int:
@@ -97,6 +114,7 @@ class Ledger:
         self._tries = np.vstack((self._tries, np.zeros((1, self.blocks), dtype=np.uint8)))
         self._lost, self._tried = np.append(self._lost, 0.0), np.append(self._tried, 0.0)
         self._suspect = np.append(self._suspect, [False])
+        self._luck = np.append(self._luck, 1.0)
         self.places.append(Place.HEARS)
         self.serials.append(serial)
         self._rows[serial] = row
@@ -152,24 +170,37 @@ class Ledger:
         """Take note that blocks were broadcast."""
         columns = list(numbers)
         tries = self._tries[:, columns]
-        self._tries[:, columns] = tries + (tries < _HAS - 1)
+        self._tries[:, columns] = tries + (tries < _TAKEN - 1)
+
+    def taken(self, row: int, number: int) -> None:
+        """Take note that a meter said that it took a block which it lacked."""
+        self._tries[row, number] = _TAKEN
 
     def reported(self, row: int, bits: Bits) -> bool:
         """Take note of a bitmap; return whether it shows more than the one before.
 
-        A meter whose gaps have all been sent and are not fewer may count its bits from the other
+        A meter whose gaps were all sent and do not become fewer may count its bits from the other
         end; from then on it has only what both ways of reading show.
         """
         tries = self._tries[row].copy()
-        before = tries != _HAS
+        lacked = tries != _HAS
         there = present(bits, self.blocks, suspect=bool(self._suspect[row]))
         self._measure(row, tries, there)
-        progress = int((~there).sum()) < int(before.sum())
-        if not (progress or there.all() or (tries == 0).any()):
+        progress = int((~there).sum()) < int(lacked.sum())
+        self._luck[row] = 1.0 if progress else self._luck[row] * self._chance(row, tries[lacked])
+        if self._luck[row] < _LUCK and not there.all():
             self._suspect[row] = True
             there = present(bits, self.blocks, suspect=True)
         self._note(row, there)
         return progress
+
+    def _chance(self, row: int, tries: NDArray[np.uint8]) -> float:
+        """Return how likely it is, by what others hear, that nothing arrived of what was sent."""
+        if (tries == _TAKEN).any():
+            return 0.0
+        lost = self._lost.sum() - self._lost[row] + self._loss * _PRIOR
+        loss = lost / (self._tried.sum() - self._tried[row] + _PRIOR)
+        return float(min(loss, MOST_LOSS) ** tries.sum(dtype=np.int64))
 
     def _note(self, row: int, there: Bitmap) -> None:
         self._tries[row] = np.where(there, _HAS, 0)
@@ -177,7 +208,7 @@ class Ledger:
             self.places[row] = Place.FULL
 
     def _measure(self, row: int, tries: NDArray[np.uint8], there: Bitmap) -> None:
-        sent = (tries != _HAS) & (tries > 0)
+        sent = (tries < _TAKEN) & (tries > 0)
         for times in np.unique(tries[sent]):
             cells = tries == times
             count, left = int(cells.sum()), int((cells & ~there).sum())
@@ -185,3 +216,4 @@ class Ledger:
             self._tried[row] += count
         if sent.sum() >= _DEAF and not (sent & there).any():
             self.places[row] = Place.ALONE
+            self.deaf.add(row)

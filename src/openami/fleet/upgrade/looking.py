@@ -109,10 +109,13 @@ def _over(_: Order, state: Upgrade, __: Looked, now: float, policy: MeterPolicy)
 
 
 def _blank(order: Order, state: Upgrade, look: Looked, now: float, policy: MeterPolicy) -> Upgrade:
-    """Not initiated: never, or a reboot has reset the status; the bitmap decides."""
+    """Not initiated: never, or a reboot has reset the status; the bitmap decides, but once.
+
+    Some go on where they were; one that does not come on by it is told to begin anew.
+    """
     kept = state.stage.holds and present(look.bits, order.blocks(look.block_size)).any()
     if kept and state.refusals == 0:
-        return _fill(order, state, look, now)
+        return replace(_fill(order, state, look, now), refusals=1)
     return _begin(state, now, policy)
 
 

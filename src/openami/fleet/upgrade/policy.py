@@ -26,7 +26,7 @@ class MeterPolicy:
         silence_most_s: the longest.
         refusals: of one step in a row, after which it is given up.
         initiations: how often it may be told to begin, for it lost what it had.
-        activations: how often it may be told to activate, for nothing came of it.
+        activations: how often it may be told to activate, if it says each time that it was not.
     """
 
     poll_s: float = 15.0
@@ -39,7 +39,7 @@ class MeterPolicy:
     silence_most_s: float = 900.0
     refusals: int = 3
     initiations: int = 3
-    activations: int = 2
+    activations: int = 5
 
     def __post_init__(self) -> None:
         rests = (self.poll_s, self.silence_first_s, self.verify_s, self.activation_s, self.stale_s)

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from openami.fleet.upgrade.bitmap import present
 from openami.fleet.upgrade.costs import (
     askings,
     to_finish_by_broadcast,
@@ -139,8 +138,7 @@ class Rounds:
         Raises:
             ValueError: the group is too large.
         """
-        there = present(bits, self._ledger.blocks)
-        row = self._ledger.add(serial, there, Place.HEARS if hears else Place.ALONE)
+        row = self._ledger.add(serial, bits, Place.HEARS if hears else Place.ALONE)
         for counts in (self._failures, self._visits, self._idle, self._asked):
             counts.pop(row, None)
 
@@ -163,12 +161,12 @@ class Rounds:
         self._asked[row] += 1
         progress = self._ledger.reported(row, bits)
         self._failures.pop(row, None)
-        self._idle[row] = 0 if progress else self._idle[row] + 1
         if self._host == row:
-            self._leave(row)
+            self._leave(row, progress=progress)
 
-    def _leave(self, row: int) -> None:
+    def _leave(self, row: int, *, progress: bool) -> None:
         self._host = None
+        self._idle[row] = 0 if progress else self._idle[row] + 1
         tired = self._idle[row] >= _PATIENCE or self._visits[row] >= self._policy.visits
         if tired and self._ledger.places[row].active:
             self._set_aside(self._ledger.serials[row], Place.STUCK)
@@ -191,6 +189,7 @@ class Rounds:
         if row is not None and row == self._host and number in self._todo:
             self._failures.pop(row, None)
             self._todo.remove(number)
+            self._ledger.taken(row, number)
 
     # What it tells.
 
@@ -208,6 +207,10 @@ class Rounds:
         """Return how many blocks a meter lacks, as far as is known."""
         row = self._ledger.row(serial)
         return 0 if row is None else len(self._ledger.lacks(row))
+
+    def deaf(self, serial: str) -> bool:
+        """Whether a meter has heard nothing of all that was broadcast."""
+        return self._ledger.row(serial) in self._ledger.deaf
 
     @property
     def loss(self) -> float:
@@ -271,11 +274,10 @@ class Rounds:
 
     def _go_round(self, hearing: Indices) -> None:
         ledger = self._ledger
-        stale = hearing[ledger.tried(hearing) > 0]
-        if len(stale) and not ledger.measured:
-            self._asks.extend(stale[:: -(-len(stale) // self._policy.sample)].tolist())
-            return
         numbers = ledger.wanted(hearing)
+        if not len(numbers) and not ledger.measured:
+            self._asks.extend(hearing[:: -(-len(hearing) // self._policy.sample)].tolist())
+            return
         if not len(numbers):
             numbers = self._unasked(hearing)
         self._queue.extend(numbers.tolist())

@@ -124,7 +124,7 @@ class Segment:
         return self._rounds.lacking(serial) if filling and self._rounds else None
 
     def next(self, now: float, room: float = float("inf")) -> Work:
-        """Return what to do now.
+        """Return what to do now; the same until something is told.
 
         Args:
             now: seconds since 1970-01-01T00:00:00Z.
@@ -136,12 +136,8 @@ class Segment:
         turn = self._rounds.next(room) if self._rounds else None
         beginning = visit is not None and not self._begun and self._begins(visit)
         if visit is not None and (turn is None or beginning or self._burst < _VISITS):
-            self._burst += 1
             return visit
-        if turn is not None:
-            self._burst = 0
-            return turn
-        return Rest(_earliest(steps.values()))
+        return turn or Rest(_earliest(steps.values()))
 
     def _steps(self, now: float) -> dict[str, Step]:
         steps: dict[str, Step] = {}
@@ -195,8 +191,14 @@ class Segment:
         return ours and upgrade.looked_at is not None
 
     def _join(self, serial: str) -> None:
-        if self._rounds is not None:
-            self._rounds.add(serial, self._bits.get(serial), hears=serial not in self._deaf)
+        assert self._rounds is not None  # whoever fills belongs to the group whose turn it is
+        hears = not (serial in self._deaf or self._upgrades[serial].deaf)
+        self._rounds.add(serial, self._bits.get(serial), hears=hears)
+        self._note(serial)
+
+    def _note(self, serial: str) -> None:
+        if self._rounds is not None and self._rounds.deaf(serial):
+            self._keep(replace(self._upgrades[serial], deaf=True))
 
     def _unasked(self, now: float) -> bool:
         return any(
@@ -208,6 +210,7 @@ class Segment:
 
     def begin(self, serial: str, step: Step, now: float) -> Upgrade:
         """Return the state to keep before a step is taken."""
+        self._burst += 1
         return self._keep(begun(self._upgrades[serial], step, now))
 
     def told(self, serial: str, answer: Answer, now: float) -> Upgrade:
@@ -222,6 +225,7 @@ class Segment:
             self._leave(serial)
         elif isinstance(answer, Looked) or old.stage is Stage.PREPARING:
             self._join(serial)
+            return self._settle(serial, now)
         return new
 
     def _leave(self, serial: str) -> None:
@@ -232,7 +236,7 @@ class Segment:
         """Take note that blocks were broadcast; return the states to keep."""
         if self._rounds is None:
             return ()
-        self._begun = True
+        self._begun, self._burst = True, 0
         self._rounds.sent(turn.numbers)
         prepared = [u for u in self._upgrades.values() if u.stage is Stage.PREPARED]
         fed = [upgrade.serial for upgrade in prepared if self._fills(upgrade)]
@@ -242,13 +246,15 @@ class Segment:
         """Take note of a bitmap; return the state to keep."""
         if self._rounds is None:
             return self._upgrades[serial]
+        self._burst = 0
         self._rounds.reported(serial, bits)
+        self._note(serial)
         return self._settle(serial, now)
 
     def delivered(self, serial: str, number: int, now: float) -> Upgrade:
         """Take note that a meter said that it took a block; return the state to keep."""
         if self._rounds is not None:
-            self._begun = True
+            self._begun, self._burst = True, 0
             self._rounds.delivered(serial, number)
         return self.told(serial, Fed(), now)
 
@@ -260,6 +266,7 @@ class Segment:
         """Take note that a meter did not answer a block or a question for its bitmap."""
         if self._rounds is None:
             return self._upgrades[serial]
+        self._burst = 0
         self._rounds.silent(serial)
         return self._settle(serial, now)
 

@@ -18,6 +18,7 @@ meter holds is never kept here: after a restart the meter is asked.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field, replace
 from enum import StrEnum, unique
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -34,8 +35,8 @@ MAX_IMAGE: Final = 16 << 20
 MAX_IDENTIFIER: Final = 64
 MAX_TEXT: Final = 200
 """Characters of a version, an order's name or a reason: what a person reads in one line."""
-MAX_STATE: Final = 8192
-"""Octets of a state on disk: all marks with their longest texts are half of that."""
+MAX_STATE: Final = 16_384
+"""Octets of a state on disk: five texts with each character escaped, and all marks."""
 _FORMAT: Final = 1
 
 
@@ -140,6 +141,7 @@ class Upgrade:
         free_at: it is left alone until then.
         code: why it ended as it did, or what it is known to do wrong.
         reason: the same in the meter's words or ours.
+        deaf: it has heard nothing of what was broadcast, and is visited.
         enabled: what the meter said of image transfer. Not kept.
         looked_at: when the meter was last asked for everything; None: not since the start.
             Not kept.
@@ -159,6 +161,7 @@ class Upgrade:
     free_at: float = 0.0
     code: str = ""
     reason: str = ""
+    deaf: bool = False
     enabled: bool = True
     looked_at: float | None = None
 
@@ -210,22 +213,31 @@ class Upgrade:
 _TEXTS: Final = ("serial", "order", "version", "code", "reason")
 _COUNTS: Final = ("block_size", "initiations", "activations", "refusals", "failures")
 _TIMES: Final = ("since", "free_at")
-_KEPT: Final = (*_TEXTS, *_COUNTS, *_TIMES, "stage", "marks")
+_KEPT: Final = (*_TEXTS, *_COUNTS, *_TIMES, "deaf", "stage", "marks")
 
 
 def _fields(octets: bytes) -> dict[str, Any]:
     if len(octets) > MAX_STATE:
         raise ValueError(f"at most {MAX_STATE} octets wanted")
-    kept = json.loads(octets)
+    kept = _checked(json.loads(octets), dict)
     if kept.pop("format") != _FORMAT or kept.keys() != set(_KEPT):
         raise ValueError("another format")
     texts = {name: _checked(kept[name], str) for name in _TEXTS}
     counts = {name: _checked(kept[name], int) for name in _COUNTS}
-    times = {name: float(kept[name]) for name in _TIMES}
+    times = {name: _time(kept[name]) for name in _TIMES}
     if any(len(text) > MAX_TEXT for text in texts.values()) or min(counts.values()) < 0:
         raise ValueError("no such texts or counts")
-    marks = {Stage(stage): float(when) for stage, when in kept["marks"].items()}
-    return {**texts, **counts, **times, "stage": Stage(kept["stage"]), "marks": marks}
+    passed = _checked(kept["marks"], dict)
+    marks = {Stage(stage): _time(when) for stage, when in passed.items()}
+    others = {"deaf": _checked(kept["deaf"], bool), "stage": Stage(kept["stage"])}
+    return {**texts, **counts, **times, **others, "marks": marks}
+
+
+def _time(value: Any) -> float:
+    time = float(value)
+    if not math.isfinite(time):
+        raise ValueError("a time wanted")
+    return time
 
 
 def _checked(value: Any, kind: type) -> Any:
