@@ -28,7 +28,7 @@ from openami.fleet.tasks import (
     TaskState,
     Ticket,
 )
-from openami.store.relational import RelationalStore, management_nodes
+from openami.store.relational import RelationalStore, management_nodes, management_work
 from openami.store.relational.management_models import AccountRow
 from openami.store.relational.models import DeviceRow
 
@@ -629,6 +629,17 @@ def test_a_session_begins_with_few_tasks_however_many_wait(store: RelationalStor
     assert [(found.id, task.state.value) for found, task in again] == [
         ("j0", "sent"), ("j1", "sent"), ("j2", "queued"),
     ]  # fmt: skip
+
+
+def test_of_each_device_so_many_tasks_are_read_beside_what_was_sent(store: RelationalStore) -> None:
+    fill(store, 2)
+    most = management_work.QUEUED
+    for number in range(most + 10):
+        store.tasks.add(job(f"j{number}", devices=[uid(0), uid(1)], created=10.0 + number / 100))
+    start(store, uid(0), now=20.0, fresh=True, limit=5)
+    with store.dossiers.opened([uid(0), uid(1)], now=30.0) as found:
+        assert [len(found[uid(number)].tasks) for number in range(2)] == [most + 5, most]
+        assert "j5" in found[uid(0)].tasks
 
 
 def test_a_job_and_what_it_keeps_come_together_or_not_at_all(store: RelationalStore) -> None:
