@@ -26,11 +26,18 @@ BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHON
 
 PRINTS_NO_DATA: Final = {
     "openami dcu run": "runs until it is stopped",
+    "openami firmware build": "writes a file",
+    "openami firmware sign": "writes a file",
     "openami headend account": "what it makes has the name that was given",
     "openami headend enroll": "writes files",
     "openami login": "keeps the token, and shows it to nobody",
     "openami pki crl": "writes a file",
     "openami pki maker": "writes files",
+    "openami release draft": "writes a file",
+    "openami release keys remove": "there is nothing left to tell of",
+    "openami release repository draft-root": "writes a file",
+    "openami release repository root": "writes a file",
+    "openami release sign": "writes a file",
 }
 """The commands without --json, and why."""
 

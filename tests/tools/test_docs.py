@@ -52,12 +52,13 @@ def test_a_link_that_leads_nowhere_is_named(
 
 def test_the_page_of_the_device_api_has_every_route() -> None:
     page = (ROOT / "docs/reference/device-api.md").read_text("utf-8")
-    code = (ROOT / "src/openami/web/device_api.py").read_text("utf-8")
+    modules = (ROOT / f"src/openami/web/{name}.py" for name in ("device_api", "packages_api"))
+    code = "".join(module.read_text("utf-8") for module in modules)
     routes = re.findall(r'Route\(\s*"(/device/v1/[^"]+)".*?methods=\["(\w+)"\]', code)
     told = re.findall(r"`(GET|POST) (/device/v1/[^`?]+)[^`]*`", page)
 
     def shape(path: str) -> str:
-        return re.sub(r"\{\w+\}", "{}", path)
+        return re.sub(r"\{\w+(:path)?\}", "{}", path)
 
     assert routes
     assert {(method, shape(path)) for path, method in routes} == {

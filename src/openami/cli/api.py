@@ -27,13 +27,21 @@ PREFIX: Final = "/api/v1"
 EXPORT_OCTETS: Final = 256 * 2**20  # one page of an export; the server's own pages are smaller
 
 # Exit statuses by the first part of the server's code, as for our own errors.
-_STATUS: Final[Mapping[str, int]] = {"security": 4, "transport": 5, "store": 6, "request": 2}
+_STATUS: Final[Mapping[str, int]] = {
+    "security": 4,
+    "transport": 5,
+    "store": 6,
+    "request": 2,
+    "firmware": 3,
+}
 # What to do next on the command line, where the head-end does not say it or says it for programs.
 _NEXT: Final[Mapping[str, str]] = {
     "security.session": "openami login URL, or OPENAMI_TOKEN",
     "security.role": "sign in with an account that may: openami login URL --name NAME",
     "security.login": "--name NAME; of a new head-end: admin, its password in STATE/admin-password",
     "store.not-found": "`openami device list`, `dm group list`, `dm jobs`, `dm log` show what there is",
+    "firmware.release.transition": "openami release show NUMBER says how far it is",
+    "firmware.release.four-eyes": "sign in as another operator: openami login URL --name NAME",
     "registration.transition": "openami device registration UID shows how it stands",
     "registration.unknown": "openami device registrations lists those that have",
     "dm.no-device": "openami device registrations --standing live lists who could be asked",

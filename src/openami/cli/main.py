@@ -28,6 +28,8 @@ COMMANDS: Final[dict[str, str]] = {
     "readings": "openami.cli.readings:readings",
     "device": "openami.cli.device:device",
     "dm": "openami.cli.dm:dm",
+    "release": "openami.cli.release:release",
+    "firmware": "openami.cli.firmware:firmware",
     "pki": "openami.cli.pki:pki",
     "login": "openami.cli.login:login",
 }

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from openami.headend.services import Services
 
-BASE: Final = "/device/v1/repository"
-
 
 async def document(request: Request) -> Response:
     """Give a document, such as ``timestamp.json``."""
@@ -48,6 +46,6 @@ async def _admitted(request: Request) -> Services:
 
 
 ROUTES: Final = (
-    Route(f"{BASE}/{{name}}", document, methods=["GET"]),
-    Route(f"{BASE}/targets/{{path:path}}", target, methods=["GET"]),
+    Route("/device/v1/repository/{name}", document, methods=["GET"]),
+    Route("/device/v1/repository/targets/{path:path}", target, methods=["GET"]),
 )

@@ -126,9 +126,11 @@ class Shelf:
             number, releases.refuse(release, who=who, now=self._wall.now(), why=why)
         )
 
-    def draft(self, number: int) -> bytes:
-        """Return the list of files with those of an approved release, for keepers to sign."""
+    def draft(self, number: int | None) -> bytes:
+        """Return the list of files for keepers to sign, with an approved release's if named."""
         with self._publisher.lock:
+            if number is None:
+                return self._publisher.draft(self._offered(()))
             shelved = self._store.get(number)
             self._let_out(shelved, who="draft", why="")
             return self._publisher.draft(self._offered(self._packed(shelved)))

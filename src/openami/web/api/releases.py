@@ -188,6 +188,13 @@ def document(head: Head, caller: Viewer, name: Annotated[str, Path(max_length=32
     return Response(head.firmware.publisher.document(name), media_type="application/json")
 
 
+@router.get("/repository/draft", responses=errors(409), response_class=Response)
+def draft_list(head: Head, caller: Admin) -> Response:
+    """Return the list of the same files, for its keepers to sign anew."""
+    del caller
+    return Response(head.firmware.shelf.draft(None), media_type="application/json")
+
+
 @router.post("/repository/root-draft", responses=errors(400), response_class=Response)
 def draft_root(head: Head, caller: Admin, wish: RootDraft) -> Response:
     """Return the next root, for its keepers to sign."""

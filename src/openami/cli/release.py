@@ -1,0 +1,401 @@
+"""``openami release``: the release shelf of a head-end, over the REST API."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from openami.cli.api import (
+    PREFIX,
+    ask,
+    checked,
+    find_target,
+    get_json,
+    pages,
+    target_options,
+)
+from openami.cli.options import examples
+from openami.cli.output import Table, counted, emit_json, json_option, moment, note, table
+from openami.cli.release_keys import draft, keys, repository, sign
+from openami.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+    from openami.transport.http import HttpClient
+
+CHUNK: Final = 1 << 18
+TOLD: Final = 8 << 20  # octets after which an upload says how far it is
+UPLOAD_S: Final = 600.0  # of silence: the head-end writes 256 MiB to its disk, and reads them
+STATES: Final = ("uploaded", "verified", "approved", "released", "withdrawn", "refused")
+KINDS: Final = ("meter-image", "dcu-firmware", "dcu-component")
+REFUSED: Final = 3  # the exit status, as of a refused value
+
+_number = click.argument("number", type=click.IntRange(1))
+_why = click.option("--why", required=True, help="The reason in words, for the audit log.")
+
+
+@click.group(short_help="Releases of firmware and software, on their way to devices.")
+def release() -> None:
+    """Look after a head-end's release shelf.
+
+    A release is uploaded, verified, approved by another operator than its uploader, released and,
+    if need be, withdrawn.
+    """
+
+
+for _command in (keys, repository, draft, sign):
+    release.add_command(_command)
+
+
+@release.command(
+    short_help="Hand over a release.",
+    epilog=examples(
+        "openami release upload gw100/manifest.json",
+        "openami release upload gw100.tar --verify --why 'ticket 4711'",
+    ),
+)
+@click.argument("manifest", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--why", default="", help="What it is for, for the audit log.")
+@click.option("--verify", "and_verify", is_flag=True, help="Check it at once.")
+@target_options
+@json_option
+@click.pass_context
+def upload(
+    context: click.Context,
+    manifest: Path,
+    why: str,
+    and_verify: bool,
+    url: str | None,
+    ca: Path | None,
+    token_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Hand over the release of MANIFEST.
+
+    MANIFEST is a manifest.json, whose files stand beside it, or a tar of it and of them.
+    """
+    members = None if manifest.suffix == ".tar" else _members(manifest)
+
+    async def work(client: HttpClient) -> Any:
+        answer = await client.post(
+            f"{PREFIX}/releases",
+            content=_told(_tar(members) if members else _plain(manifest)),
+            headers={"Content-Type": "application/x-tar"},
+            params={"why": why},
+            timeout_s=UPLOAD_S,
+        )
+        made = checked(answer).json()
+        if and_verify:
+            path = f"{PREFIX}/releases/{made['number']}/verify"
+            return checked(await client.post(path, timeout_s=UPLOAD_S)).json()
+        return made
+
+    item = ask(find_target(url, ca, token_file), work)
+    _tell(context, item, as_json=as_json)
+
+
+@release.command("list")
+@click.option("--state", type=click.Choice(STATES), help="Only those that are so far.")
+@click.option("--kind", type=click.Choice(KINDS), help="Only these.")
+@click.option("--name", help="Only of this product.")
+@click.option("--most", type=click.IntRange(1), help="At most so many.")
+@target_options
+@json_option
+def list_releases(
+    state: str | None,
+    kind: str | None,
+    name: str | None,
+    most: int | None,
+    url: str | None,
+    ca: Path | None,
+    token_file: Path | None,
+    as_json: bool,
+) -> None:
+    """List releases, those uploaded last first."""
+    target = find_target(url, ca, token_file)
+
+    async def work(client: HttpClient, add: Callable[[Any], None]) -> None:
+        async for item in pages(client, "/releases", most=most, state=state, kind=kind, name=name):
+            add(item if as_json else _summary(item))
+
+    if as_json:
+        ask(target, lambda client: work(client, emit_json))
+        return
+    header = ["number", "kind", "name", "version", "counter", "state", "uploader", "uploaded"]
+    with Table(header, nothing="no such releases") as rows:
+        ask(target, lambda client: work(client, rows.add))
+
+
+@release.command(short_help="Show a release and what was done to it.")
+@_number
+@target_options
+@json_option
+def show(
+    number: int, url: str | None, ca: Path | None, token_file: Path | None, as_json: bool
+) -> None:
+    """Show release NUMBER: what its vendor says of it, and what was done to it."""
+    item = ask(
+        find_target(url, ca, token_file), lambda client: get_json(client, f"/releases/{number}")
+    )
+    if as_json:
+        emit_json(item)
+        return
+    table(["what", "value"], _facts(item))
+    click.echo()
+    rows = [
+        [moment(event["time"]), event["who"], event["after"], event["why"]]
+        for event in item["events"]
+    ]
+    table(["time", "who", "became", "why"], rows, cut=("why",))
+    _findings(item)
+
+
+@release.command(
+    short_help="Show what differs between two releases.",
+    epilog=examples("openami release diff 6 7"),
+)
+@click.argument("before", type=click.IntRange(1))
+@click.argument("after", type=click.IntRange(1))
+@target_options
+@json_option
+def diff(
+    before: int,
+    after: int,
+    url: str | None,
+    ca: Path | None,
+    token_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Show what the manifest of release AFTER says otherwise than that of BEFORE."""
+    path = f"/releases/{before}/diff/{after}"
+    found = ask(find_target(url, ca, token_file), lambda client: get_json(client, path))
+    if as_json:
+        for item in found:
+            emit_json(item)
+        return
+    rows = [[item["field"], item["before"], item["after"]] for item in found]
+    table(["field", "before", "after"], rows, nothing="no difference", cut=("before", "after"))
+
+
+@release.command(short_help="Check a release.")
+@_number
+@target_options
+@json_option
+@click.pass_context
+def verify(
+    context: click.Context,
+    number: int,
+    url: str | None,
+    ca: Path | None,
+    token_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Check release NUMBER: it is verified, or refused with every reason against it.
+
+    The exit status is 3 if it is refused.
+    """
+    item = _step(number, "verify", None, (url, ca, token_file))
+    _tell(context, item, as_json=as_json)
+
+
+@release.command(epilog=examples("openami release approve 7 --why 'tried on three meters'"))
+@_number
+@_why
+@target_options
+@json_option
+@click.pass_context
+def approve(
+    context: click.Context,
+    number: int,
+    why: str,
+    url: str | None,
+    ca: Path | None,
+    token_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Approve release NUMBER, which another operator uploaded."""
+    item = _step(number, "approve", {"why": why}, (url, ca, token_file))
+    _tell(context, item, as_json=as_json)
+
+
+@release.command()
+@_number
+@_why
+@target_options
+@json_option
+def refuse(
+    number: int,
+    why: str,
+    url: str | None,
+    ca: Path | None,
+    token_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Turn release NUMBER down for good."""
+    item = _step(number, "refuse", {"why": why}, (url, ca, token_file))
+    _print(item, as_json=as_json)
+
+
+@release.command("release", short_help="Offer a release to devices.")
+@_number
+@click.option("--why", default="", help="The reason in words, for the audit log.")
+@click.option(
+    "--targets", type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="The list of files that keepers signed, where they sign elsewhere: see `draft`.",
+)  # fmt: skip
+@target_options
+@json_option
+@click.pass_context
+def let_out(
+    context: click.Context,
+    number: int,
+    why: str,
+    targets: Path | None,
+    url: str | None,
+    ca: Path | None,
+    token_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Offer the approved release NUMBER to devices."""
+    wish = {"why": why, "targets": None if targets is None else targets.read_text("utf-8")}
+    item = _step(number, "release", wish, (url, ca, token_file))
+    _tell(context, item, as_json=as_json)
+
+
+@release.command(
+    short_help="Offer a release no more.",
+    epilog=examples("openami release withdraw 7 --why 'clock runs backwards'"),
+)
+@_number
+@_why
+@target_options
+@json_option
+def withdraw(
+    number: int,
+    why: str,
+    url: str | None,
+    ca: Path | None,
+    token_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Offer release NUMBER no more: no device gets its files from now on, its campaigns stop."""
+    item = _step(number, "withdraw", {"why": why}, (url, ca, token_file))
+    _print(item, as_json=as_json)
+
+
+def _step(
+    number: int, step: str, wish: object, where: tuple[str | None, Path | None, Path | None]
+) -> Any:
+    async def work(client: HttpClient) -> Any:
+        path = f"{PREFIX}/releases/{number}/{step}"
+        return checked(await client.post(path, json_body=wish, timeout_s=UPLOAD_S)).json()
+
+    return ask(find_target(*where), work)
+
+
+def _members(manifest: Path) -> Sequence[tuple[str, Path]]:
+    """Return the files that a manifest names, with where they are; it first.
+
+    Raises:
+        ConfigError: ``config.release``, one is not there.
+        DecodeError: it is no manifest.
+    """
+    from openami.firmware import manifest_codec
+
+    with manifest.open("rb") as source:
+        found = manifest_codec.decode(source.read(manifest_codec.MAX_SIZE + 1))
+    files = [(file.name, manifest.parent / file.name) for file in found.attachments]
+    lost = [name for name, path in files if not path.is_file()]
+    if lost:
+        raise ConfigError(
+            f"{manifest.parent} has no {', '.join(lost)}",
+            hint="the files that a manifest names stand beside it",
+            code="config.release",
+        )
+    return [("manifest.json", manifest), *files]
+
+
+async def _tar(members: Sequence[tuple[str, Path]]) -> AsyncIterator[bytes]:
+    """Yield a tar of files, each read while it is sent."""
+    for name, path in members:
+        head = tarfile.TarInfo(name)
+        head.size = left = path.stat().st_size
+        yield head.tobuf(tarfile.GNU_FORMAT)
+        async for piece in _plain(path):
+            left -= len(piece)
+            yield piece
+        if left:
+            raise ConfigError(f"{path} changes while it is sent", code="config.release")
+        yield b"\0" * (-head.size % tarfile.BLOCKSIZE)
+    yield b"\0" * (2 * tarfile.BLOCKSIZE)
+
+
+async def _plain(path: Path) -> AsyncIterator[bytes]:
+    with path.open("rb") as source:
+        while piece := source.read(CHUNK):
+            yield piece
+
+
+async def _told(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield pieces, and tell now and then how many octets that were."""
+    sent = told = 0
+    async for piece in pieces:
+        yield piece
+        sent += len(piece)
+        if sent - told >= TOLD:
+            told = sent
+            note(f"{sent / 2**20:.0f} MiB sent")
+
+
+def _tell(context: click.Context, item: Mapping[str, Any], *, as_json: bool) -> None:
+    _print(item, as_json=as_json)
+    if item["state"] == "refused":
+        context.exit(REFUSED)
+
+
+def _print(item: Mapping[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        emit_json(item)
+        return
+    note(f"release {item['number']}, {item['name']} {item['version']}, is {item['state']}")
+    _findings(item)
+
+
+def _findings(item: Mapping[str, Any]) -> None:
+    findings = item["events"][-1]["findings"]
+    if findings:
+        note(f"{counted(len(findings), 'reason')} against it:")
+        table(["code", "reason"], [[each["code"], each["text"]] for each in findings])
+
+
+def _summary(item: Mapping[str, Any]) -> list[object]:
+    told = [item[name] for name in ("number", "kind", "name", "version", "counter", "state")]
+    return [*told, item["uploader"], moment(item["uploaded"])]
+
+
+def _facts(item: Mapping[str, Any]) -> list[list[object]]:
+    said = item["manifest"]
+    fits = [f"{fit['model']} {fit['hardware']}" for fit in said.get("fits", ())]
+    needs = [
+        f"{need['model']} {need['hardware']}: {need['version']}"
+        for need in said.get("prerequisites", ())
+    ]
+    rows: list[list[object]] = [
+        [name, item[name]]
+        for name in ("number", "kind", "name", "version", "vendor", "counter", "state", "digest")
+    ]
+    rows += [["made", said.get("date")], ["previous", said.get("previous")]]
+    rows += [["fits", ", ".join(fits)], ["needs first", ", ".join(needs) or "nothing"]]
+    rows += [
+        [change["kind"], f"{change['reference']}: {change['text']}"]
+        for change in said.get("changes", ())
+    ]
+    rows += [
+        ["problem", f"{problem['reference']}: {problem['text']}"]
+        for problem in said.get("problems", ())
+    ]
+    return rows + [["file", f"{file['name']}, {file['size']} octets"] for file in item["files"]]
