@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final, Self
 from xml.etree.ElementTree import ParseError, canonicalize
 
 from openami.core.identifiers import check_serial
+from openami.core.quick import quick
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -93,7 +94,7 @@ class Group:
         return Scope(ScopeKind.GROUP, self.name)
 
 
-@dataclass(frozen=True, slots=True)
+@quick
 class Setting:
     """What a leaf is to be; a format of ``ABSENT``: no such node, nor anything below it.
 
@@ -121,7 +122,7 @@ class Wish:
     who: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@quick
 class KnownNode:
     """A node as it was when it was last seen.
 

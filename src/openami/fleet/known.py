@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Final
 
+from openami.core.quick import quick
 from openami.fleet.desired import ABSENT, INTERIOR, KnownNode, is_below, object_of
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def succeeded(status: int) -> bool:
     return status in _SUCCESS and status not in SPARED
 
 
-@dataclass(frozen=True, slots=True)
+@quick
 class TreeChange:
     """A node that has changed, or was to change and was refused.
 
@@ -48,7 +49,7 @@ class TreeChange:
     id: int = field(default=0, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@quick
 class Lesson:
     """What a look at a part of a tree, or an answer about it, has brought.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from openami.core.quick import quick
 from openami.fleet.desired import step_kind
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from openami.fleet.tasks import ManagementJob, Task, TaskKind, TaskState, Ticket
 
 
-@dataclass(frozen=True, slots=True)
+@quick
 class Outcome:
     """A node that a device was told to change, and what it said.
 

@@ -26,6 +26,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from openami.core.quick import quick
 from openami.fleet.known import succeeded
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ OPEN_STATES: Final = WAITING_STATES | {TaskState.ACCEPTED}
 """Something is still to happen."""
 
 
-@dataclass(frozen=True, slots=True)
+@quick
 class Command:
     """One node that is read, set or executed; what is read has no value."""
 
@@ -83,7 +84,7 @@ class Command:
     value: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@quick
 class Result:
     """What came of one command, or one node that was read."""
 

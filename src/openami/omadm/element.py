@@ -7,10 +7,12 @@ here (OMA-SyncML-RepPro 1.2, clause 5: the DTD).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Final
+
+from openami.core.quick import quick
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,18 +38,6 @@ FORBIDDEN: Final = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010fff
 def is_text(characters: str) -> bool:
     """Whether XML 1.0 has a form for all of them; what is printable needs no search."""
     return characters.isprintable() or not FORBIDDEN.search(characters)
-
-
-T = TypeVar("T")
-
-
-@dataclass_transform(frozen_default=True, field_specifiers=(field,))
-def quick(cls: type[T]) -> type[T]:
-    """Make a class a dataclass with slots that the type checker holds frozen, and it alone.
-
-    A dataclass that is frozen takes three times as long to make, and a message has hundreds.
-    """
-    return dataclass(slots=True, unsafe_hash=True)(cls)
 
 
 @quick

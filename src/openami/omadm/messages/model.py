@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import field
 from typing import TYPE_CHECKING
 
-from openami.omadm.element import quick
+from openami.core.quick import quick
 
 if TYPE_CHECKING:
     from openami.omadm.element import Element

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from openami.core.quick import quick
+
 if TYPE_CHECKING:
     from openami.omadm.messages.model import (
         Add,
@@ -58,7 +60,7 @@ class Outcome:
     meta: Meta | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@quick
 class Order:
     """A command for a device; the session numbers it, so its ``cmd_id`` is no matter.
 
@@ -70,7 +72,7 @@ class Order:
     command: OrderCommand
 
 
-@dataclass(frozen=True, slots=True)
+@quick
 class Part:
     """What became of one command of an order, or of one item of it.
 
@@ -134,7 +136,7 @@ class AlertReceived:
     alert: Alert
 
 
-@dataclass(frozen=True, slots=True)
+@quick
 class OrderDone:
     """An order was answered, or never will be.
 
