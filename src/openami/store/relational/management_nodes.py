@@ -12,7 +12,7 @@ from openami.fleet.desired import is_below
 from openami.fleet.dossiers import FACTS
 from openami.store.relational.engine import inserting
 from openami.store.relational.management_models import ChangeRow, KnownRow
-from openami.store.relational.management_rows import change_row, node_of, node_row
+from openami.store.relational.management_rows import change_row, known_node, node_of, node_row
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -38,6 +38,7 @@ TRIM_EVERY: Final = 16
 """What is beyond is looked for with one of so many additions, or for one of so many changes."""
 
 _CHANGE: Final[Any] = ChangeRow.__table__
+_ADD_CHANGE: Final = insert(_CHANGE)
 _BEYOND: Final = (
     select(_CHANGE.c.id)
     .where(_CHANGE.c.uid == bindparam("b_uid"))
@@ -89,7 +90,8 @@ def facts(session: Session, uids: Sequence[str]) -> Iterator[tuple[str, KnownNod
 
 
 def _nodes(session: Session, query: Any, which: Any) -> Iterator[tuple[str, KnownNode]]:
-    return ((row.uid, node_of(row)) for row in session.connection().execute(query, which))
+    rows = session.connection().execute(query, which).all()
+    return ((uid, known_node(columns)) for uid, *columns in rows)
 
 
 @lru_cache(maxsize=2)
@@ -133,7 +135,7 @@ def add_changes(session: Session, changes: Sequence[TreeChange], turn: int) -> N
     """
     if not changes:
         return
-    session.connection().execute(insert(_CHANGE), [change_row(change) for change in changes])
+    session.connection().execute(_ADD_CHANGE, [change_row(change) for change in changes])
     for uid, count in Counter(change.uid for change in changes).items():
         if turn % TRIM_EVERY == 0 or count * TRIM_EVERY >= CHANGES:
             _trim(session, uid)

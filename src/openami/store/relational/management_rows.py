@@ -83,13 +83,18 @@ def wish_of(row: DesiredRow | Row[Any]) -> Wish:
 
 def node_of(row: KnownRow | Row[Any]) -> KnownNode:
     """Return the node of a row."""
-    refused = None
-    if row.refused is not None:
-        form, _, value = row.refused.partition(":")
-        refused = Setting(row.uri, form, value)
-    return KnownNode(
-        row.uri, row.format, row.value, row.acl, row.at, refused, row.status, row.words, row.bond
-    )
+    said = row.status, row.words, row.bond
+    return known_node((row.uri, row.format, row.value, row.acl, row.at, row.refused, *said))
+
+
+def known_node(columns: Sequence[Any]) -> KnownNode:
+    """Return the node of a row's columns, all but the UID, in their order."""
+    uri, form, value, acl, at, refused, *said = columns
+    setting = None
+    if refused is not None:
+        wanted, _, told = refused.partition(":")
+        setting = Setting(uri, wanted, told)
+    return KnownNode(uri, form, value, acl, at, setting, *said)
 
 
 def node_row(uid: str, node: KnownNode) -> dict[str, Any]:
