@@ -94,7 +94,12 @@ async def test_one_bad_batch_costs_no_other(failure: Exception, code: str) -> No
 
 
 @pytest.mark.parametrize(
-    "failure", [StoreFullError("no room"), StoreError("a copy is made", code="store.busy")]
+    "failure",
+    [
+        StoreFullError("no room"),
+        StoreError("a copy is made", code="store.busy"),
+        StoreError("no server", code="store.away"),
+    ],
 )
 async def test_a_store_that_can_do_nothing_is_not_asked_again_for_each(failure: StoreError) -> None:
     store = Faulty()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
+import socket
 import subprocess
 import sys
 from hashlib import sha256
@@ -16,8 +17,9 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 from tests.support.readings import MIDNIGHT
+from tests.support.registering import watch_writing
 
 from openami.core.errors import ConfigError, NotFoundError, StoreError, StoreFullError
 from openami.crypto.certificates import Validity, make_root
@@ -241,6 +243,8 @@ def test_a_server_that_was_restarted_is_used_again(postgresql: Server) -> None:
         ("40P01", StoreError, "store.busy"),
         ("40001", StoreError, "store.busy"),
         ("55P03", StoreError, "store.busy"),
+        ("08006", StoreError, "store.away"),
+        ("57P01", StoreError, "store.away"),
         ("57014", StoreError, "store"),
     ],
 )
@@ -259,6 +263,65 @@ def test_a_server_that_is_not_there_is_an_error_of_ours(tmp_path: Path) -> None:
     with pytest.raises(StoreError) as raised:
         RelationalStore.open(f"postgresql://anna:hidden@/openami?host={tmp_path}")
     assert "hidden" not in str(raised.value)
+    assert raised.value.code == "store.away"
+
+
+def test_a_server_that_says_nothing_is_not_waited_for(postgresql: Server) -> None:
+    engine = open_engine("postgresql://anna@host/openami")
+    _, options = engine.dialect.create_connect_args(engine.url)
+    assert (options["connect_timeout"], options["tcp_user_timeout"]) == ("10", "10000")
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # the kernel takes connections for it
+        address = f"postgresql://anna@127.0.0.1:{silent.getsockname()[1]}/x?connect_timeout=2"
+        with pytest.raises(StoreError) as raised:
+            RelationalStore.open(address)
+    assert raised.value.code == "store.away"
+    engine = open_engine(postgresql.database())
+    with engine.connect() as connection:  # PostgreSQL knows all these words
+        assert connection.scalar(text("SELECT 1")) == 1
+    engine.dispose()
+
+
+def test_a_server_that_goes_in_the_middle_is_away_and_a_wrong_text_is_not(
+    postgresql: Server,
+) -> None:
+    store = RelationalStore.open(postgresql.database())
+    transactions = store.jobs._transactions
+
+    def lose() -> None:
+        with transactions.writing() as session:
+            mine = session.scalar(text("SELECT pg_backend_pid()"))
+            with store._engine.connect() as other:
+                other.execute(text("SELECT pg_terminate_backend(:mine, 10000)"), {"mine": mine})
+            session.execute(text("SELECT 1"))
+
+    with pytest.raises(StoreError) as raised:
+        lose()
+    assert raised.value.code == "store.away"
+    with pytest.raises(StoreError) as raised, transactions.writing() as session:
+        session.execute(text("SELECT :words"), {"words": "a\0b"})
+    assert raised.value.code == "store"
+    store.close()
+
+
+def test_no_free_connection_is_a_server_that_is_away(postgresql: Server) -> None:
+    engine = create_engine(
+        open_engine(postgresql.database()).url, pool_size=1, max_overflow=0, pool_timeout=0.01
+    )
+    with engine.connect(), pytest.raises(StoreError) as raised, normalised():
+        engine.connect()
+    assert raised.value.code == "store.away"
+    engine.dispose()
+
+
+def test_jobs_whose_time_has_not_come_take_no_lock(store: RelationalStore) -> None:
+    store.jobs.add(JOB)
+    taken: list[str] = []
+    watch_writing(store.jobs._transactions, taken.append)
+    assert store.jobs.pass_time(now=JOB.expires - 1) == ()
+    assert taken == []
+    store.jobs.pass_time(now=JOB.expires)
+    assert taken
+    assert store.jobs.get("j1").final
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ MOST: Final = 256
 RETRY_S: Final = 5.0
 """What who comes too late is told to wait: as long as a head-end takes to start again."""
 
-_ALL_ALIKE: Final = frozenset({"store.full", "store.busy"})
+_ALL_ALIKE: Final = frozenset({"store.full", "store.busy", "store.away"})
 """Errors that are about the store, not about what was asked of it: asking anew changes nothing."""
 
 
@@ -132,8 +132,8 @@ def apart(
 ) -> list[R | Exception]:
     """Do a group, or each of it alone when the store refuses it as a whole.
 
-    What is wrong with one then costs no other its answer. A store that is full or in use by
-    somebody else is not asked again.
+    What is wrong with one then costs no other its answer. A store that is full, away or in
+    use by somebody else is not asked again.
     """
     try:
         return list(work(items))

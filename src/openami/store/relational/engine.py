@@ -12,7 +12,14 @@ from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import URL, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    SQLAlchemyError,
+)
+from sqlalchemy.exc import TimeoutError as NoConnectionError
 from sqlalchemy.orm import Session
 
 from openami.core.errors import ConfigError, ConflictError, StoreError, StoreFullError
@@ -30,6 +37,17 @@ _READERS: Final[dict[str, dict[str, Any]]] = {
     "sqlite": {_READ_ONLY: True},
     "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
 }
+# How long a server that says nothing is waited for: less than devices wait for an answer. TCP asks
+# one that has long been at work whether it is still there; without that, a cable that is cut is
+# noticed after a quarter of an hour, or never.
+_SILENT_S: Final = 10
+_PATIENCE: Final = {
+    "connect_timeout": str(_SILENT_S),
+    "tcp_user_timeout": str(_SILENT_S * 1000),
+    "keepalives_idle": str(_SILENT_S),
+}
+# Of what these say, the server is away; of others, such as a text that has a NUL in it, it is not.
+_CONNECTION: Final = (OperationalError, InterfaceError, NoConnectionError)
 # Any number: it is the name of a lock in PostgreSQL.
 _UPGRADE_LOCK: Final = 0x6F70656E616D69
 # SQLAlchemy's general INSERT has no ON CONFLICT.
@@ -67,7 +85,11 @@ def _parsed(address: str) -> URL:
         raise ConfigError("this is no database URL", code="config.database") from None
     if url.get_backend_name() not in _READERS:
         raise ConfigError("a database is SQLite's or PostgreSQL's", code="config.database")
-    return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    if url.drivername == "postgresql+psycopg":  # others know other words; what the URL says stands
+        url = url.set(query={**_PATIENCE, **url.query})
+    return url
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
@@ -117,13 +139,16 @@ def normalised() -> Iterator[None]:
         cause = getattr(error, "orig", None)
         if isinstance(cause, sqlite3.Error):
             raise store_error(cause, "the database") from error
-        raise _postgresql_error(cause or error) from error
+        raise _postgresql_error(error, cause or error) from error
 
 
-def _postgresql_error(error: BaseException) -> StoreError:
+def _postgresql_error(error: SQLAlchemyError, cause: BaseException) -> StoreError:
     """Return our error for one of PostgreSQL's, by its SQLSTATE (its manual, appendix A)."""
-    state = getattr(error, "sqlstate", None) or ""
-    said = f"the database: {' '.join(str(error).split())[:300]}"
+    state = getattr(cause, "sqlstate", None) or ""
+    said = f"the database: {' '.join(str(cause).split())[:300]}"
+    # connection_exception; admin_shutdown and its like; none: the server has said nothing.
+    if isinstance(error, _CONNECTION) and (not state or state.startswith(("08", "57P"))):
+        return StoreError(said, code="store.away")
     if state == "53100":  # disk_full
         return StoreFullError("the database: no room left", hint="free some space")
     if state.startswith("40") or state == "55P03":  # serialization, deadlock; lock_not_available

@@ -72,18 +72,16 @@ class JobRepository:
             return tuple(_move(row, event)[0] for row in session.scalars(query))
 
     def pass_time(self, *, now: float, limit: int = 1000) -> Sequence[Effect]:
-        query = (
-            select(JobRow)
-            .where(
-                JobRow.state.in_(_OPEN),
-                or_(JobRow.expires <= now, JobRow.lease_until <= now),
-            )
-            .order_by(JobRow.expires)
-            .limit(bounded(limit))
-            .with_for_update(skip_locked=True)
+        late = select(JobRow).where(
+            JobRow.state.in_(_OPEN), or_(JobRow.expires <= now, JobRow.lease_until <= now)
         )
+        with self._transactions.reading() as session:
+            if session.scalar(late.with_only_columns(JobRow.id).limit(1)) is None:
+                return ()  # who finds nothing has nobody wait
+        some = late.order_by(JobRow.expires).limit(bounded(limit))
         with self._transactions.writing() as session:
-            moved = [_move(row, TimePassed(now))[1] for row in session.scalars(query)]
+            rows = session.scalars(some.with_for_update(skip_locked=True))
+            moved = [_move(row, TimePassed(now))[1] for row in rows]
             return tuple(effect for effects in moved for effect in effects)
 
     def purge(self, *, before: float, limit: int = 1000) -> int:
