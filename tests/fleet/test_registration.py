@@ -61,6 +61,11 @@ def test_a_registration_does_not_show_its_grant() -> None:
     assert repr(G)[2:-1] not in repr(Ruling(Verdict.APPROVED, replace(NEW, grant=G)))
 
 
+def step(ruling: Ruling) -> Registration:
+    assert ruling.registration is not None
+    return ruling.registration
+
+
 def approve(registration: Registration) -> Ruling:
     return a.approve(registration, grant=G)
 
@@ -342,6 +347,25 @@ def test_of_a_grant_that_is_live_only_what_tells_who_has_it_is_kept() -> None:
     assert a.approve(refused, grant=K).registration == replace(
         refused, standing=Standing.APPROVED, grant=K, follows=trace(following(K)), reason=None
     )
+
+
+def test_one_that_was_live_and_is_refused_makes_nobody_suspect_and_two_of_it_do() -> None:
+    refused = a.refuse(step(ask(LIVE, OTHER))).registration
+    assert refused is not None
+    follows = replace(CLAIM, exchange=following(G), key=b"new")
+    for _ in range(2):
+        ruling = ask(refused, follows)
+        assert ruling == refusal(
+            replace(
+                refused, claim=follows, past=(trace(OTHER.exchange), trace(E), refused.follows)
+            ),
+            Reason.OPERATOR,
+        )
+    seen = step(ruling)
+    assert ask(seen, follows) == refusal(seen, Reason.OPERATOR)
+    assert suspects(ask(seen, replace(follows, key=b"another")))
+    approved = step(a.approve(seen, grant=K))
+    assert outcome(ask(approved, follows)) == (Verdict.APPROVED, None, Standing.APPROVED)
 
 
 def test_who_asks_anew_is_seen_to_for_an_hour() -> None:

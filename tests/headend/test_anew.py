@@ -194,6 +194,49 @@ def test_a_factory_identity_alone_gains_nothing_by_waiting(mortal: Mortal, devic
     assert refused(thief, mortal) is m.Reason.STALE
 
 
+def test_who_was_refused_with_its_copy_blocks_nothing_and_comes_in_once_approved(
+    mortal: Mortal, device: Device
+) -> None:
+    thief = Device(number=2, factory=device.factory)
+    assert refused(thief, mortal) is m.Reason.TWICE
+    decide(mortal, admission.refuse)
+    anew(device)
+    for _ in range(3):
+        assert refused(device, mortal) is m.Reason.OPERATOR
+        assert refused(thief, mortal) is m.Reason.STALE
+    assert standing(mortal) is Standing.REFUSED
+    assert alarms(mortal) == ["registration.twice"]
+    decide(mortal, lambda now: admission.approve(now, grant=chance(5)))
+    device.now += DAY
+    device.run(mortal, 3)
+    assert device.state.step is Step.LIVE
+    assert standing(mortal) is Standing.LIVE
+    assert alarms(mortal) == ["registration.twice"]
+
+
+def test_a_head_end_that_was_put_back_lets_it_in_as_the_second(
+    mortal: Mortal, tmp_path: Path
+) -> None:
+    device = Device()
+    device.run(mortal, 2)
+    assert standing(mortal) is Standing.OFFERED
+    mortal.office.close()
+    shutil.copytree(tmp_path / "office", tmp_path / "before")
+    mortal = Mortal(tmp_path / "office")
+    device.run(mortal, 1)
+    assert device.state.step is Step.LIVE
+    mortal.office.close()
+    mortal = Mortal(tmp_path / "before")
+    anew(device)
+    assert refused(device, mortal) is m.Reason.TWICE
+    decide(mortal, lambda now: admission.take_rival(now, grant=chance(5)))
+    device.now += DAY
+    device.run(mortal, 3)
+    assert (device.state.step, standing(mortal)) == (Step.LIVE, Standing.LIVE)
+    assert alarms(mortal) == ["registration.twice"]
+    mortal.office.close()
+
+
 def test_who_follows_with_another_factory_certificate_is_another(
     mortal: Mortal, device: Device
 ) -> None:

@@ -83,9 +83,7 @@ def request(
     its_own = same or _follows(registration, claim)
     if live and (registration.open or (expired and its_own)):
         return _anew(registration, claim, expected, grant)
-    # The one that is registered only asks whether it is to register anew.
-    quiet = live and its_own
-    return refusal(registration, Reason.SPENT) if quiet else suspect(registration, claim)
+    return _keep_out(registration, claim, its_own=its_own)
 
 
 def fetch(
@@ -312,6 +310,18 @@ def _follows(registration: Registration, claim: Claim) -> bool:
     """Tell whether a claim is of the device that is registered, which alone knows the grant."""
     mine = equal(claim.factory, registration.claim.factory)
     return mine and equal(trace(claim.exchange), registration.follows)
+
+
+def _keep_out(registration: Registration, claim: Claim, *, its_own: bool) -> Ruling:
+    """Refuse who may not take the place; whoever is not its own device makes it suspect."""
+    if registration.standing is Standing.LIVE and its_own:
+        return refusal(registration, Reason.SPENT)  # it only asks whether it is to register anew
+    known = claim.exchange == registration.claim.exchange
+    if registration.standing is Standing.REFUSED and its_own and not known:
+        # It was live; now it is who is let in, should a person think better of the refusal.
+        past = over(registration, registration.claim)
+        return refusal(replace(registration, claim=claim, past=past), Reason.OPERATOR)
+    return suspect(registration, claim)
 
 
 def _anew(
