@@ -82,7 +82,7 @@ def test_one_that_was_cleared_is_raised_at_once(counted: Counted, alarms: Alarms
 
 
 @pytest.mark.parametrize("step", [REMEMBERED_S, -7200.0], ids=["later", "set back"])
-def test_one_that_another_head_end_cleared_is_raised_within_the_minute(
+def test_one_that_was_cleared_unseen_is_raised_within_the_minute(
     counted: Counted, alarms: Alarms, wall: ManualClock, step: float
 ) -> None:
     """However the clock goes: one that is set back does not hold alarms up until it has caught up."""

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 REMEMBERED_S: Final = 60.0
-"""How long an open alarm is not asked for again; who clears it at another head-end waits so long
-until it can be raised anew here."""
+"""How long an open alarm is not asked for again. One that is cleared in the moment in which it is
+raised again may be remembered as open, and cannot be raised anew for so long."""
 REMEMBERED: Final = 16_384
 """Alarms that are remembered: as many as devices whose refusals are counted."""
 

@@ -1,7 +1,7 @@
 """How a decision on a registration becomes true: committed, told to who watches, tidied up after.
 
-Devices and people decide at the same time, and so may several head-ends: what was decided on a
-registration that has changed since is decided anew.
+Devices and people decide at the same time: what was decided on a registration that has changed
+since is decided anew.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Changes:
         self._locks = tuple(threading.Lock() for _ in range(_LOCKS))
 
     def alone(self, uid: str) -> AbstractContextManager[object]:
-        """Give the block a device for itself, within this process.
+        """Give the block a device for itself.
 
         What is in the vault and what is in the database are two commits: who tidies up the first
         must not do so between another's two.
