@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import pytest
@@ -16,7 +17,7 @@ from openami.core.errors import (
     TransportError,
     TransportTimeoutError,
 )
-from openami.transport.doors import NO_ROOM
+from openami.transport.doors import NO_ROOM, TOO_OLD
 from openami.transport.http import HttpAnswer, HttpClient
 from openami.transport.tcp import listen_tcp, open_tcp
 from openami.transport.tls import PeerCertificate, client_context, server_context
@@ -280,6 +281,26 @@ async def test_the_ninth_connection_of_a_certificate_is_closed(tmp_path: Path) -
         assert [(who, code) for who, code, _ in told] == [("urn:openami:dcu:D1", NO_ROOM)]
         for channel in (*held, await another.hold()):
             assert await asks(channel)
+
+
+async def test_a_tls_that_is_too_old_is_told_of_and_what_is_none_is_not(tmp_path: Path) -> None:
+    authority, told = Authority(tmp_path), list[tuple[str, str, str]]()
+    here = authority.issue("server")
+    tls = server_context(here.certificate, here.key)
+    # TLS 1.1 (RFC 4346 7.4.1.2): version, random, no session, one cipher suite, no compression.
+    hello = bytes.fromhex("0302") + bytes(32) + bytes.fromhex("00 0002c013 0100")
+    greeting = bytes.fromhex(f"160301{len(hello) + 4:04x}01{len(hello):06x}") + hello
+    async with await serve(app, tls=tls, tell=lambda *what: told.append(what)) as server:
+        for octets in (b"GET / HTTP/1.1\r\n\r\n", greeting):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(octets)
+            with suppress(ConnectionResetError):
+                await reader.read()
+            writer.close()
+        async with asyncio.timeout(60):
+            while not told:
+                await asyncio.sleep(0.01)
+    assert [(who, code) for who, code, _ in told] == [("127.0.0.1", TOO_OLD)]
 
 
 async def test_who_is_silent_before_tls_is_cut_off(tmp_path: Path) -> None:

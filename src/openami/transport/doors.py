@@ -15,7 +15,7 @@ import structlog
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from openami.transport.tls import PeerCertificate
 
@@ -27,7 +27,13 @@ ACCEPT_AGAIN_S: Final = 1.0  # after no connection could be taken, as when descr
 WAITING: Final = 2048  # connections that the kernel keeps until they are accepted
 NO_ROOM: Final = "transport.full"
 UNPROVEN: Final = "transport.certificate"
-_NONE_SHOWN: Final = "PEER_DID_NOT_RETURN_A_CERTIFICATE"
+TOO_OLD: Final = "transport.tls"
+# Of OpenSSL's reasons those that somebody has to see to; the others are of who has gone, or never
+# spoke TLS.
+_TOLD: Final[Mapping[str, tuple[str, str]]] = {
+    "PEER_DID_NOT_RETURN_A_CERTIFICATE": (UNPROVEN, "no certificate"),
+    "UNSUPPORTED_PROTOCOL": (TOO_OLD, "it speaks no TLS that is new enough"),
+}
 
 
 class DoorLimits(Protocol):
@@ -105,7 +111,8 @@ class Entrance:
         tls: None: there is no handshake.
         limits: of connections.
         room: has room for who is let in, or has not.
-        tell: called with the address, a code and a reason for who shows no good certificate.
+        tell: called with the address, a code and a reason for who shows no good certificate, or
+            speaks too old a TLS.
     """
 
     def __init__(
@@ -165,5 +172,6 @@ class Entrance:
         except ssl.SSLCertVerificationError as error:
             self._tell(host, UNPROVEN, error.verify_message)
         except OSError as error:  # no TLS, none in time, or gone again
-            if getattr(error, "reason", None) == _NONE_SHOWN:
-                self._tell(host, UNPROVEN, "no certificate")
+            told = _TOLD.get(getattr(error, "reason", None) or "")
+            if told is not None:
+                self._tell(host, *told)

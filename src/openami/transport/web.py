@@ -308,7 +308,7 @@ async def serve(
         tls: see ``tls.server_context``; None: plain HTTP.
         limits: of each client.
         tell: called for who gets no connection, with the certificate's names or the address, a code
-            and a reason: ``transport.full``, ``transport.certificate``.
+            and a reason: ``transport.full``, ``transport.certificate``, ``transport.tls``.
 
     Raises:
         TransportError: ``transport.in-use``, ``transport.denied``, ``transport.application``, ….

@@ -10,6 +10,7 @@ from openami.headend.management.device_groups import DeviceGroups
 from openami.headend.management.proofs import Proofs
 from openami.headend.management.sessionlog import SessionLog
 from openami.headend.management.sessions import Sessions
+from openami.headend.management.standings import Standings
 from openami.headend.management.tasks import Tasks
 from openami.headend.management.trees import Trees
 from openami.headend.management.wake import Patience, Wake
@@ -38,6 +39,7 @@ class Management:
     wake: Wake
     trees: Trees
     groups: DeviceGroups
+    standings: Standings
     tasks: Tasks
     watch: Watch
     wall: Clock
@@ -78,6 +80,7 @@ def build_management(
         store, accounts, sessions, patience=patience, metrics=metrics, wall=wall,
         descriptors=allow_descriptors(),
     )  # fmt: skip
+    groups = DeviceGroups(trees, wall=wall)
     return Management(
         accounts,
         Proofs(store, wall=wall),
@@ -85,7 +88,8 @@ def build_management(
         log,
         wake,
         Trees(trees, wall=wall, keep_days=settings.keep_changes_days),
-        DeviceGroups(trees, wall=wall),
+        groups,
+        Standings(groups, wall=wall),
         Tasks(tasks, trees, metrics=metrics, wall=wall, keep_days=settings.keep_jobs_days),
         watch,
         wall,

@@ -148,43 +148,48 @@ def put_group(head: Head, caller: OperatorCaller, name: Name, wish: GroupRequest
     view = head.management.groups.put(
         name, wish.filter.filter(), priority=wish.priority, who=caller.name
     )
+    head.management.standings.forget(name)
     return GroupModel.of(view)
 
 
 @router.delete("/groups/{name}", responses=errors(400, 404))
 def remove_group(head: Head, caller: OperatorCaller, name: Name) -> Concerned:
     """Remove a group with all that it wants; its devices stay as they are."""
-    return Concerned(devices=head.management.groups.remove(name, who=caller.name))
+    concerned = Concerned(devices=head.management.groups.remove(name, who=caller.name))
+    head.management.standings.forget(name)
+    return concerned
 
 
 @router.get("/groups/{name}/progress", responses=errors(400, 404))
-def progress(head: Head, caller: Viewer, name: Name) -> WishProgressList:
+async def progress(head: Head, caller: Viewer, name: Name) -> WishProgressList:
     """Return how many devices of a group are as it wants them to be, node by node.
 
-    A device that a stronger group or its own wishes make otherwise is not counted as `so`.
+    A device that a stronger group or its own wishes make otherwise is not counted as `so`. The
+    answer may be 15 seconds old.
     """
     del caller
-    found = head.management.groups.progress(name)
+    found = await head.management.standings.progress(name)
     return WishProgressList(items=[WishProgressModel.of(item) for item in found])
 
 
 @router.get("/groups/{name}/standing", responses=errors(400, 404))
-def standing(head: Head, caller: Viewer, name: Name) -> GroupStanding:
+async def standing(head: Head, caller: Viewer, name: Name) -> GroupStanding:
     """Return how many devices of a group are not what they are wanted to be.
 
-    That is what this group, other groups and the devices' own settings want of them together.
+    That is what this group, other groups and the devices' own settings want of them together. The
+    answer may be 15 seconds old.
     """
     del caller
-    return GroupStanding.of(head.management.groups.standing(name))
+    return GroupStanding.of(await head.management.standings.figures(name))
 
 
 @router.get("/groups/{name}/differences", responses=errors(400, 404))
-def differences(
+async def differences(
     head: Head, caller: Viewer, name: Name, *, after: After = None, limit: Limit = 100
 ) -> DifferentPage:
     """Return which devices of a group are not known to be as wanted, and at which nodes."""
     del caller
-    page = head.management.groups.differences(name, after=after, limit=limit)
+    page = await head.management.standings.differences(name, after=after, limit=limit)
     return DifferentPage(
         items=[DifferentDeviceModel.of(item) for item in page.items], next=page.next
     )
@@ -215,13 +220,17 @@ def group_wishes(head: Head, caller: Viewer, name: Name) -> WishList:
 @router.put("/groups/{name}/desired", responses=errors(400, 404, 409))
 def want_of_group(head: Head, caller: OperatorCaller, name: Name, wish: WishRequest) -> Concerned:
     """Want nodes of all devices of a group to be so from now on."""
-    return _want(head, group_scope(name), wish, caller.name)
+    concerned = _want(head, group_scope(name), wish, caller.name)
+    head.management.standings.forget(name)
+    return concerned
 
 
 @router.delete("/groups/{name}/desired", responses=errors(400, 404))
 def unwant_of_group(head: Head, caller: OperatorCaller, name: Name, uris: Nodes) -> Concerned:
     """Want nothing of some nodes of a group any more; they stay as they are."""
-    return _unwant(head, group_scope(name), uris, caller.name)
+    concerned = _unwant(head, group_scope(name), uris, caller.name)
+    head.management.standings.forget(name)
+    return concerned
 
 
 @router.post("/jobs", status_code=status.HTTP_202_ACCEPTED, responses=errors(400, 404, 409))

@@ -15,7 +15,7 @@ from openami.headend.management.device_groups import group_scope
 from openami.web.console.choosing import STATES, fields_in, filter_of, filter_words
 from openami.web.console.forms import back, fields_of, onward, sure, text_in, texts_in
 from openami.web.console.pages import cursor_of, next_url
-from openami.web.console.standings import FIRST_NODES, MEMBERS, Standings, members, wish_rows
+from openami.web.console.standings import FIRST_NODES, MEMBERS, members, wish_rows
 from openami.web.console.views import PAGE
 
 if TYPE_CHECKING:
@@ -41,9 +41,7 @@ class Groups:
         self._groups = services.management.groups
         self._trees = services.management.trees
         self._renderer = renderer
-        self._standings = Standings(services)
-        # One count at a time, and who waits holds no thread: other pages need them.
-        self._counting = asyncio.Lock()
+        self._standings = services.management.standings
 
     def table(self) -> Sequence[Entry]:
         return (
@@ -148,15 +146,10 @@ class Groups:
 
     async def differing(self, request: Request, caller: Caller) -> Response:
         name, after = _name(request), cursor_of(request)
-
-        def gather() -> dict[str, Any]:
-            page = self._groups.differences(name, after=after, limit=MEMBERS)
-            path = f"/groups/{quote(name)}/differing"
-            return {"rows": page.items, "next_url": next_url(path, {}, page.next)}
-
-        async with self._counting:
-            context = await asyncio.to_thread(gather)
-        return await self._page("group_differing", name, {**context, "few": FIRST_NODES}, caller)
+        page = await self._standings.differences(name, after=after, limit=MEMBERS)
+        following = next_url(f"/groups/{quote(name)}/differing", {}, page.next)
+        context = {"rows": page.items, "next_url": following, "few": FIRST_NODES}
+        return await self._page("group_differing", name, context, caller)
 
     async def group_refused(self, request: Request, caller: Caller) -> Response:
         name = _name(request)
@@ -170,20 +163,14 @@ class Groups:
 
     async def figures(self, request: Request, caller: Caller) -> Response:
         name = _name(request)
-        async with self._counting:
-            found = await asyncio.to_thread(self._standings.figures, name)
-        context = {"figures": found, "name": name}
+        context = {"figures": await self._standings.figures(name), "name": name}
         return self._renderer.html("group_figures", context, caller=caller)
 
     async def wanted(self, request: Request, caller: Caller) -> Response:
         name = _name(request)
-
-        def gather() -> dict[str, Any]:
-            wishes = self._trees.wishes(group_scope(name))
-            return {"rows": wish_rows(wishes, self._standings.progress(name)), "name": name}
-
-        async with self._counting:
-            context = await asyncio.to_thread(gather)
+        progress = await self._standings.progress(name)
+        wishes = await asyncio.to_thread(self._trees.wishes, group_scope(name))
+        context = {"rows": wish_rows(wishes, progress), "name": name}
         return self._renderer.html("group_wanted", context, caller=caller)
 
     def _is_there(self, name: str) -> bool:

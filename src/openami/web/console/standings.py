@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
-
-from openami.fleet.desired import MAX_GROUPS
-from openami.headend.statistics import Fresh
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from openami.core.clock import Clock
     from openami.fleet.desired import Wish
-    from openami.fleet.management import Standing, WishProgress
+    from openami.fleet.management import WishProgress
     from openami.fleet.ports import DeviceFilter
     from openami.headend.management.trees import NodeView, TreeView
     from openami.headend.services import Services
 
-T = TypeVar("T")
-
-FRESH_S: Final = 15.0  # counting a fleet of 120,000 DCUs takes seconds, and many screens ask
 MEMBERS: Final = 25  # of a page: each of them takes a look at its whole tree
 FIRST_NODES: Final = 4  # of a DCU in the table: the rest is in its tree
 
@@ -49,50 +41,6 @@ class Member:
     label: str
     nodes: tuple[NodeView, ...]
     more: int
-
-
-class Standings:
-    """Counts how far groups are, and remembers it for a while."""
-
-    def __init__(self, services: Services) -> None:
-        groups, wall = services.management.groups, services.wall
-        self._progress = _Kept(groups.progress, wall)
-        self._figures = _Kept(groups.standing, wall)
-
-    def progress(self, name: str) -> Sequence[WishProgress]:
-        """Return how far a group is, by address; NotFoundError."""
-        return self._progress.get(name)
-
-    def figures(self, name: str) -> Standing:
-        """Return how many of a group's DCUs are not as wanted; NotFoundError."""
-        return self._figures.get(name)
-
-    def forget(self, name: str) -> None:
-        """Count a group anew: it wants something else."""
-        self._progress.forget(name)
-        self._figures.forget(name)
-
-
-class _Kept(Generic[T]):
-    """What was counted of groups, for a while."""
-
-    def __init__(self, count: Callable[[str], T], wall: Clock) -> None:
-        self._count = count
-        self._wall = wall
-        self._kept: dict[str, Fresh[T]] = {}
-
-    def get(self, name: str) -> T:
-        if name in self._kept:
-            return self._kept[name].get()
-        fresh = Fresh(partial(self._count, name), self._wall, for_s=FRESH_S)
-        found = fresh.get()  # whose name is no group's is not remembered
-        if len(self._kept) >= MAX_GROUPS:  # some have been removed since
-            self._kept.clear()
-        self._kept[name] = fresh
-        return found
-
-    def forget(self, name: str) -> None:
-        self._kept.pop(name, None)
 
 
 def members(
