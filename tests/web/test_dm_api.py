@@ -527,6 +527,48 @@ async def test_what_fails_for_one_device_fails_for_no_other(
     assert sorted(answer.status_code for answer in answers) == [200, 200, 503]
 
 
+class Held(ListPlanner):
+    """Is at work until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at_work, self.go = threading.Event(), threading.Event()
+
+    def plan(self, uid: str, *, now: float) -> Sequence[Order]:
+        self.at_work.set()
+        assert self.go.wait(60)
+        return super().plan(uid, now=now)
+
+
+@pytest.mark.parametrize("back", [True, False], ids=["comes back", "stays away"])
+async def test_what_was_planned_for_one_who_hung_up_is_sent_or_known_to_be_unsent(
+    running: Running, device: Make, back: bool
+) -> None:
+    one, now = await device("D1"), running.services.wall.now()
+    sessions = running.services.management.sessions
+    with planning(running, Held()) as planner:
+        assert isinstance(planner, Held)
+        planner.orders["D1"] = [get("name")]
+        session, message = start(one)
+        media = str(message.content_type)
+        asked = asyncio.create_task(
+            sessions.handle("D1", message.body, media, message.hmac, now=now)
+        )
+        await asyncio.to_thread(planner.at_work.wait, 60)
+        asked.cancel()
+        await asyncio.wait([asked])
+        assert asked.cancelled()
+        planner.go.set()
+        if back:
+            one.take(session, await one.post(message))
+            await one.run(session)
+        else:
+            await sessions.pass_time(now + 130)
+        assert planner.planned == ["D1"]
+        [(_, done)] = planner.results
+        assert (done.id, done.status, done.sent) == ("name", 200 if back else NO_ANSWER, back)
+
+
 class Reader(ListPlanner):
     """Does not come to an end with what one device tells until another has been planned for."""
 

@@ -6,6 +6,7 @@ device's next try: it sends the same message again, and the work goes on where i
 
 from __future__ import annotations
 
+import asyncio
 import math
 import secrets
 from dataclasses import dataclass, field, replace
@@ -125,6 +126,8 @@ class Talk:
         self._account = self._kept = managed.account
         self._begun = self._logged = False
         self._events: list[Event] = []
+        # What the planner is asked, and how many events that tells of.
+        self._asked: tuple[asyncio.Future[Sequence[Order]], int] | None = None
         self._end: SessionEnded | None = None
         self._orders = self._octets = 0
         # Of what was said while the nonces were lost, the log keeps the messages.
@@ -224,12 +227,24 @@ class Talk:
 
     async def _consult(self, now: float) -> None:
         """Tell the planner what has happened, and take its orders."""
-        if not self._events:
+        while self._events or self._asked is not None:
+            if self._asked is None:
+                events, over = tuple(self._events), self._session.closed
+                told = partial(self._tell, events, now, over=over)
+                self._asked = asyncio.ensure_future(self._ask(told, self._octets)), len(events)
+            question, count = self._asked
+            # Who waits may be cancelled, and the question is not: what it has had planned counts as
+            # sent, so that the device's next try must come upon these orders and no others.
+            await asyncio.wait([question])
+            self._asked = None
+            orders = question.result()
+            del self._events[:count]
+            self._take(orders)
+
+    def _take(self, orders: Sequence[Order]) -> None:
+        if self._session.closed:  # meanwhile: there is nobody left to do them
+            self._events += _never(orders)
             return
-        over = self._session.closed
-        told = partial(self._tell, tuple(self._events), now, over=over)
-        orders = await self._ask(told, self._octets)
-        self._events.clear()
         for order in orders:
             self._session.order(order)
         self._orders += len(orders)
@@ -250,8 +265,7 @@ class Talk:
                 orders += planner.plan(uid, now=now)
             return orders
         if orders:  # there is nobody left to do them
-            never = [OrderDone(order.id, NO_ANSWER, sent=False) for order in orders]
-            planner.done(uid, never, session=self.number, now=now)
+            planner.done(uid, _never(orders), session=self.number, now=now)
         return ()
 
     async def _settle(self, now: float, *, kept_anyway: bool = False) -> None:
@@ -291,3 +305,8 @@ class Talk:
             self._account.server_nonce,
             self.began if fresh else None,
         )
+
+
+def _never(orders: Sequence[Order]) -> list[OrderDone]:
+    """Return that orders were not sent."""
+    return [OrderDone(order.id, NO_ANSWER, sent=False) for order in orders]
