@@ -10,7 +10,7 @@ import pytest
 from tests.support.upgrades import MAKER, blocks, image
 
 from openami.core.clock import ManualClock
-from openami.core.errors import OpenAmiError
+from openami.core.errors import ConfigError, OpenAmiError
 from openami.core.identifiers import SystemTitle
 from openami.core.obis import Obis
 from openami.dlms import data as d
@@ -186,6 +186,7 @@ async def test_a_meter_that_has_lost_its_flash_wants_its_maker(tmp_path: Path) -
     settings = run_settings(tmp_path, ManualClock(START))
     async with MeterRunner(settings):
         pass
+    (tmp_path / KEY_FILE).chmod(0o644)
     (tmp_path / FLASH_FILE).unlink()
     for maker in (None, Maker.generate()):
         with pytest.raises(OpenAmiError) as raised:
@@ -194,6 +195,11 @@ async def test_a_meter_that_has_lost_its_flash_wants_its_maker(tmp_path: Path) -
         assert raised.value.code == "config.firmware-key"
     async with MeterRunner(settings):
         pass
+    (tmp_path / KEY_FILE).unlink()
+    (tmp_path / KEY_FILE).mkdir()
+    with pytest.raises(ConfigError, match="cannot be read"):
+        async with MeterRunner(settings):
+            raise AssertionError
 
 
 async def test_a_maker_of_its_own_is_kept_in_the_folder(tmp_path: Path) -> None:

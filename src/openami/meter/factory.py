@@ -15,7 +15,7 @@ from openami.core.errors import ConfigError
 from openami.firmware.keys import ImageKey
 from openami.firmware.sparse import SparseFlash
 from openami.meter.board import GEOMETRY, Board
-from openami.meter.files import read_secret, write_secret
+from openami.meter.files import write_secret
 from openami.meter.maker import Maker, process_maker
 from openami.store.flash import FileFlash
 from openami.store.street_flash import StreetFlash
@@ -93,7 +93,10 @@ def _keys(state: Path, maker: Maker | None) -> tuple[ImageKey, ...]:
     if not path.exists():
         made = maker or Maker.load(state / MAKER_FILE)
         write_secret(path, _pem(made.public))
-    return (ImageKey.from_pem(read_secret(path)),)
+    try:
+        return (ImageKey.from_pem(path.read_bytes()),)  # public: who may read it is not asked
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _maker(state: Path, maker: Maker | None, keys: tuple[ImageKey, ...]) -> Maker:
