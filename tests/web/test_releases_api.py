@@ -1,14 +1,19 @@
 """Releases over the REST API, and packages as DCUs fetch them."""
 
+import asyncio
 import hashlib
+import ssl
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from tests.support.headend import PASSWORD, dcu_client, operator_client, running_headend
+from tests.support.headend import PASSWORD, dcu_client, operator_client, running_headend, trust
 from tests.support.releases import VENDOR_KEY, handed_over, tar_of
 from tests.support.repositories import ROOT, TARGETS, publics, sign
+from tuf.api.exceptions import DownloadHTTPError
+from tuf.ngclient import FetcherInterface, Updater
 
 from openami.core.clock import parse_utc
 from openami.firmware.packages import packages
@@ -105,6 +110,47 @@ async def test_a_release_is_taken_from_its_upload_to_a_device(
     assert package.read_manifest(got.content) == handed_over()[0]
     listed = (await operator.get(f"{API}/releases", params={"state": "released"})).json()
     assert [item["number"] for item in listed["items"]] == [made["number"]]
+
+
+class Fetcher(FetcherInterface):
+    """Fetches for TUF's own client, over the connection of a DCU."""
+
+    def __init__(self, base: str, chain: ssl.SSLContext) -> None:
+        self._client = httpx.Client(base_url=base, verify=chain, trust_env=False)
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        answer = self._client.get(url)
+        if answer.status_code != 200:
+            raise DownloadHTTPError(answer.text, answer.status_code)
+        yield answer.content
+
+    def close(self) -> None:
+        self._client.close()
+
+
+async def test_tufs_own_client_takes_what_is_published(
+    running: Running, operator: httpx.AsyncClient, boris: dict[str, str], tmp_path: Path
+) -> None:
+    await let_out(running, operator, boris)
+    await let_out(running, operator, boris, version="1.5.0")
+    issued = running.services.registry.enroll_dcu("D1", who="test")
+    (tmp_path / "chain.pem").write_bytes(issued.key + issued.certificate)
+    context = trust(running)
+    context.load_cert_chain(tmp_path / "chain.pem")
+    root = running.services.firmware.publisher.document("1.root.json")
+    fetcher = Fetcher(running.device_url, context)
+    updater = Updater(
+        str(tmp_path), f"{BASE}/", str(tmp_path), f"{BASE}/targets/", fetcher, bootstrap=root
+    )
+
+    def download() -> bytes:
+        updater.refresh()
+        found = updater.get_targetinfo("meter-image/meter/1.5.0/full/a.img")
+        assert found is not None
+        return Path(updater.download_target(found)).read_bytes()
+
+    assert await asyncio.to_thread(download) == handed_over("1.5.0")[1]["a.img"]
+    fetcher.close()
 
 
 async def test_a_cut_download_goes_on_where_it_was(
