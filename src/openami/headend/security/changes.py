@@ -65,7 +65,7 @@ class Changes:
         self._locks = tuple(threading.Lock() for _ in range(_LOCKS))
 
     def alone(self, uid: str) -> AbstractContextManager[object]:
-        """Give the block a device for itself.
+        """Give the block a device for itself, within this process.
 
         What is in the vault and what is in the database are two commits: who tidies up the first
         must not do so between another's two.

@@ -27,6 +27,7 @@ OVERLAP_S: Final = 3600.0  # a clock that is set back by less hides nothing
 WHOLE_S: Final = 3600.0  # how often everything is read anew, which forgets what has expired
 KEPT_S: Final = 90.0 * DAY  # after its end: a person may still ask what a certificate was
 FORGOTTEN: Final = 1000  # at once: the database is others' meanwhile
+_ATTEMPTS: Final = 10  # a command beside us that makes the list meanwhile makes ours needless
 
 
 class Revocations:
@@ -85,16 +86,17 @@ class RevocationLists:
 
         Raises:
             NotFoundError: there is none of that name, or it is over as all that it has signed.
-            StoreError: ``store.busy``, what is stored has changed meanwhile.
+            StoreError: others make it all the time (``store.busy``).
         """
         authority = self._authority(name, now)
         with self._lock:
-            kept = self._store.revocation_list(name)
-            if kept is not None and self._is_current(kept, _end(authority), now):
-                return kept.der
-            made = self._make(name, authority, kept, now)
-            if self._store.put_revocation_list(made):
-                return made.der
+            for _ in range(_ATTEMPTS):
+                kept = self._store.revocation_list(name)
+                if kept is not None and self._is_current(kept, _end(authority), now):
+                    return kept.der
+                made = self._make(name, authority, kept, now)
+                if self._store.put_revocation_list(made):
+                    return made.der
         raise StoreError("the list of revoked certificates changes", code="store.busy")
 
     def _authority(self, name: str, now: float) -> Identity:
