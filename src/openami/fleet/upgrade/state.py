@@ -206,7 +206,7 @@ class Upgrade:
         """
         try:
             return cls(**_fields(octets))
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise DecodeError("the state of an upgrade wanted", code="upgrade.state") from error
 
 
