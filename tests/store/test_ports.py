@@ -9,6 +9,7 @@ from openami.fleet import ports
 from openami.fleet.alarms import AlarmStore
 from openami.fleet.operators import OperatorStore
 from openami.fleet.registration import ExpectedStore, RegistrationStore
+from openami.headend.firmware.ports import ReleaseStore
 from openami.metrology.memory import MeterMemory
 from openami.store.lake import Lake
 from openami.store.nvm import SqliteMemory
@@ -33,10 +34,12 @@ def test_the_relational_store(store: RelationalStore) -> None:
     registrations: RegistrationStore = store.registrations
     expected: ExpectedStore = store.expected
     alarms: AlarmStore = store.alarms
+    releases: ReleaseStore = store.releases
     for part, port in (
         (registrations, RegistrationStore),
         (expected, ExpectedStore),
         (alarms, AlarmStore),
+        (releases, ReleaseStore),
         (devices, ports.DeviceStore),
         (jobs, ports.JobStore),
         (events, ports.EventStore),

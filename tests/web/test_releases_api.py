@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import ssl
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -269,6 +269,26 @@ async def test_an_upload_is_bounded_by_its_own_setting(tmp_path: Path) -> None:
         assert code(answer) == (400, "request.release")
         folder = running.home.releases
         assert not [file for file in folder.iterdir() if file.name.startswith(".")]
+
+
+async def test_an_upload_that_is_cut_leaves_nothing(
+    running: Running, operator: httpx.AsyncClient
+) -> None:
+    octets, folder = tar_of(*handed_over()), running.home.releases
+
+    async def half() -> AsyncIterator[bytes]:
+        yield octets[:2000]
+        while not list(folder.iterdir()):  # until the head-end takes it
+            await asyncio.sleep(0.01)
+        raise ConnectionAbortedError
+
+    with pytest.raises(ConnectionAbortedError):
+        await operator.post(f"{API}/releases", content=half(), headers=TAR)
+    while list(folder.iterdir()):  # until it has heard of the end
+        await asyncio.sleep(0.01)
+    assert (await operator.get(f"{API}/releases")).json()["items"] == []
+    assert (await put(operator))["number"] == 1
+    assert running.services.firmware.blobs.size == sum(map(len, handed_over()[1].values()))
 
 
 async def test_keepers_sign_what_they_are_given(tmp_path: Path) -> None:

@@ -61,6 +61,7 @@ class Publisher:
         self._vault = vault
         self._wall = wall
         self.offline = offline
+        self._begun = False
         self.lock = threading.RLock()  # one change of the repository at a time
 
     def document(self, name: str) -> bytes:
@@ -68,7 +69,8 @@ class Publisher:
         found = _DOCUMENT.fullmatch(name)
         if found is None or (found[2] != "timestamp") != (found[1] is not None):
             raise NotFoundError("the repository has no such document")
-        self.present()
+        if not self._begun:  # every DCU asks for documents: what is there is looked for once
+            self._begun = self.present() is not None
         return self._store.document(found[2], int(found[1]) if found[1] else None)
 
     def present(self) -> Repository | None:
