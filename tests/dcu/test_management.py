@@ -20,11 +20,12 @@ from openami.dcu.device import server_of, take_bootstrap
 from openami.dcu.flow import Stop
 from openami.dcu.management import ALERTS_MOST, Held, Manager
 from openami.dcu.threads import WorkThread
-from openami.omadm.auth import HMAC_HEADER, Credentials
+from openami.omadm.auth import HMAC_HEADER, RESYNC_NONCE, Credentials, HmacHeader
 from openami.omadm.codes import AlertCode
 from openami.omadm.messages.codec import decode_message
 from openami.omadm.messages.media import MediaType
 from openami.omadm.messages.model import Alert, Item, Location, Meta, Replace
+from openami.omadm.notification import Notification, Verified
 from openami.omadm.objects.catalog import device_schema
 from openami.omadm.objects.device import DeviceFacts, bind_facts
 from openami.omadm.session.account import Account
@@ -69,6 +70,7 @@ class Office:
     session: ServerSession | None = None
     done: list[OrderDone] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
+    proofs: list[HmacHeader] = field(default_factory=list)
     asked: int = 0
     url: str = ""
 
@@ -81,6 +83,7 @@ class Office:
         self.asked += 1
         body = await request.body()
         self.bodies.append(body)
+        self.proofs.append(HmacHeader.parse(request.headers[HMAC_HEADER]))
         session = self.session
         if session is None:
             item = Item(Location("./AMI/Link/Retries"), data="5")
@@ -147,6 +150,32 @@ async def test_a_session_through(memory: DeviceMemory) -> None:
     names = ("DevId", "DmV", "Lang", "Man", "Mod")
     meta = Meta(format="chr", type="text/plain")
     assert told == {f"./DevInfo/{name}": (None, meta) for name in names}
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["kept nonces", "lost nonces"])
+async def test_who_is_woken_by_a_server_that_lost_its_nonces_proves_itself_with_the_reset_one(
+    memory: DeviceMemory, lost: bool
+) -> None:
+    """The first proof already (OMA-TS-DM_Security 1.2, 5.3.3); the session after uses new ones."""
+    office = Office()
+    async with managed(office, memory) as manager:
+        assert await manager.session() == Held(End.DONE, 1)
+        kept, office.session = office.account, None
+        assert kept.client_nonce != RESYNC_NONCE
+        if lost:
+            office.account = kept.resynchronised()
+        nonces, at = {kept.client_nonce, RESYNC_NONCE}, len(office.bodies)
+        manager.wake(Verified(Notification("srv", 7), resynchronise=lost))
+        assert await manager.session() == Held(End.DONE, 1)
+        body, proof = office.bodies[at], office.proofs[at]
+        proves = {nonce for nonce in nonces if proof.check(kept.client, nonce, body)}
+        assert proves == {RESYNC_NONCE if lost else kept.client_nonce}
+
+        office.session, at = None, len(office.bodies)
+        given = office.account.client_nonce
+        assert given not in nonces
+        assert await manager.session() == Held(End.DONE, 1)
+        assert office.proofs[at].check(kept.client, given, office.bodies[at])
 
 
 async def test_an_answer_that_was_lost_is_asked_for_again(memory: DeviceMemory) -> None:
