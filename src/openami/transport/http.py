@@ -20,7 +20,7 @@ from openami.transport.failures import transport_error
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterable, AsyncIterator, Mapping
 
 CONNECT_TIMEOUT_S: Final = 10.0
 """Longer than a SYN repeated twice and a TLS handshake on a bad radio link."""
@@ -139,7 +139,7 @@ class HttpClient:
         method: str,
         path: str,
         *,
-        content: bytes | None = None,
+        content: bytes | AsyncIterable[bytes] | None = None,
         json_body: Any = None,
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
@@ -147,6 +147,16 @@ class HttpClient:
         max_octets: int = MAX_ANSWER_OCTETS,
     ) -> HttpAnswer:
         """Ask, and return the whole answer, whatever its status.
+
+        Args:
+            method: of HTTP.
+            path: below ``base_url``.
+            content: the body, or pieces of it that are read while they are sent.
+            json_body: the body as JSON, in place of ``content``.
+            headers: besides the client's own.
+            params: the query.
+            timeout_s: how long the server may be silent; None: as the client's.
+            max_octets: of the answer's body.
 
         Raises:
             TransportError: the answer did not come: ``transport.refused``, ``transport.closed``,
