@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,15 +19,13 @@ from openami.cli.api import (
 from openami.cli.options import examples
 from openami.cli.output import Table, counted, emit_json, json_option, moment, note, table
 from openami.cli.release_keys import draft, keys, repository, sign
-from openami.core.errors import ConfigError
+from openami.cli.release_upload import release_pieces
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from openami.transport.http import HttpClient
 
-CHUNK: Final = 1 << 18
-TOLD: Final = 8 << 20  # octets after which an upload says how far it is
 UPLOAD_S: Final = 600.0  # of silence: the head-end writes 256 MiB to its disk, and reads them
 STATES: Final = ("uploaded", "verified", "approved", "released", "withdrawn", "refused")
 KINDS: Final = ("meter-image", "dcu-firmware", "dcu-component")
@@ -78,12 +75,12 @@ def upload(
 
     MANIFEST is a manifest.json, whose files stand beside it, or a tar of it and of them.
     """
-    members = None if manifest.suffix == ".tar" else _members(manifest)
+    pieces = release_pieces(manifest)
 
     async def work(client: HttpClient) -> Any:
         answer = await client.post(
             f"{PREFIX}/releases",
-            content=_told(_tar(members) if members else _plain(manifest)),
+            content=pieces,
             headers={"Content-Type": "application/x-tar"},
             params={"why": why},
             timeout_s=UPLOAD_S,
@@ -295,60 +292,6 @@ def _step(
         return checked(await client.post(path, json_body=wish, timeout_s=UPLOAD_S)).json()
 
     return ask(find_target(*where), work)
-
-
-def _members(manifest: Path) -> Sequence[tuple[str, Path]]:
-    """Return the files that a manifest names, with where they are; it first.
-
-    Raises:
-        ConfigError: ``config.release``, one is not there.
-        DecodeError: it is no manifest.
-    """
-    from openami.firmware import manifest_codec
-
-    with manifest.open("rb") as source:
-        found = manifest_codec.decode(source.read(manifest_codec.MAX_SIZE + 1))
-    files = [(file.name, manifest.parent / file.name) for file in found.attachments]
-    lost = [name for name, path in files if not path.is_file()]
-    if lost:
-        raise ConfigError(
-            f"{manifest.parent} has no {', '.join(lost)}",
-            hint="the files that a manifest names stand beside it",
-            code="config.release",
-        )
-    return [("manifest.json", manifest), *files]
-
-
-async def _tar(members: Sequence[tuple[str, Path]]) -> AsyncIterator[bytes]:
-    """Yield a tar of files, each read while it is sent."""
-    for name, path in members:
-        head = tarfile.TarInfo(name)
-        head.size = left = path.stat().st_size
-        yield head.tobuf(tarfile.GNU_FORMAT)
-        async for piece in _plain(path):
-            left -= len(piece)
-            yield piece
-        if left:
-            raise ConfigError(f"{path} changes while it is sent", code="config.release")
-        yield b"\0" * (-head.size % tarfile.BLOCKSIZE)
-    yield b"\0" * (2 * tarfile.BLOCKSIZE)
-
-
-async def _plain(path: Path) -> AsyncIterator[bytes]:
-    with path.open("rb") as source:
-        while piece := source.read(CHUNK):
-            yield piece
-
-
-async def _told(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Yield pieces, and tell now and then how many octets that were."""
-    sent = told = 0
-    async for piece in pieces:
-        yield piece
-        sent += len(piece)
-        if sent - told >= TOLD:
-            told = sent
-            note(f"{sent / 2**20:.0f} MiB sent")
 
 
 def _tell(context: click.Context, item: Mapping[str, Any], *, as_json: bool) -> None:
