@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -33,6 +34,7 @@ from openami.firmware.trust import Trusted
 from openami.headend.errors import RequestError
 from openami.headend.firmware.facade import build_firmware
 from openami.headend.services import build
+from openami.headend.stores import open_stores
 from openami.transport.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -57,6 +59,13 @@ def follow(firmware: Firmware, trusted: Trusted, *, now: float) -> Trusted:
     refresh, _ = fetch(trusted, files, now=now)
     assert refresh.done
     return refresh.trusted
+
+
+def refusal(firmware: Firmware, trusted: Trusted, *, now: float) -> str:
+    """Return why a DCU takes nothing of what is published."""
+    with pytest.raises(SecurityError) as caught:
+        follow(firmware, trusted, now=now)
+    return caught.value.code
 
 
 def names(firmware: Firmware) -> list[str]:
@@ -286,6 +295,41 @@ def test_the_timestamp_is_renewed_before_it_ends(
     ends = firmware.publisher.ends()
     assert ends["root"][0] == 2
     assert len(list(follow(firmware, trusted, now=wall.now()).all_targets(now=wall.now()))) == 2
+
+
+def test_a_restored_database_is_refused_until_it_is_published_past_what_devices_saw(
+    context: Context, tmp_path: Path, wall: ManualClock
+) -> None:
+    """As docs/how-to/run-a-headend.md tells whoever restores a backup."""
+    backup = tmp_path / "backup.sqlite"
+    with open_stores(context.home) as stores:
+        firmware = build(context, stores).firmware
+        trust_vendor(firmware)
+        trusted = Trusted.start(firmware.publisher.document("1.root.json"))
+        firmware.shelf.release(approved(firmware, tmp_path).number, who="anna")
+    shutil.copy(context.home.database, backup)  # with the head-end stopped
+    with open_stores(context.home) as stores:
+        firmware = build(context, stores).firmware
+        firmware.shelf.release(approved(firmware, tmp_path, "1.5.0").number, who="anna")
+        firmware.publisher.take(root=None, targets=None, who="root")
+        trusted = follow(firmware, trusted, now=wall.now())
+        seen = {role: version for role, (version, _) in firmware.publisher.ends().items()}
+    shutil.copy(backup, context.home.database)
+    with open_stores(context.home) as stores:
+        firmware = build(context, stores).firmware
+        assert refusal(firmware, trusted, now=wall.now()) == "firmware.trust.rollback"
+        while firmware.publisher.ends()["timestamp"][0] <= seen["timestamp"]:
+            firmware.publisher.take(root=None, targets=None, who="root")
+        assert refusal(firmware, trusted, now=wall.now()) == "firmware.trust.rollback"
+        again = approved(firmware, tmp_path, "1.5.0").number
+        firmware.shelf.release(again, who="anna")
+        now = {role: version for role, (version, _) in firmware.publisher.ends().items()}
+        assert (now["snapshot"], now["targets"]) == (seen["snapshot"], seen["targets"])
+        trusted = follow(firmware, trusted, now=wall.now())
+        assert len(packages(trusted.all_targets(now=wall.now()))) == 2
+        firmware.shelf.withdraw(again, who="anna", why="not wanted")
+        trusted = follow(firmware, trusted, now=wall.now())
+        assert len(packages(trusted.all_targets(now=wall.now()))) == 1
 
 
 def test_keepers_elsewhere_sign_root_and_targets(
