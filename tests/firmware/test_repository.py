@@ -25,7 +25,12 @@ from tests.support.repositories import (
     keeper,
     sign,
 )
-from tuf.api.exceptions import DownloadHTTPError, ExpiredMetadataError, RepositoryError
+from tuf.api.exceptions import (
+    DownloadHTTPError,
+    DownloadLengthMismatchError,
+    ExpiredMetadataError,
+    RepositoryError,
+)
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timestamp
 from tuf.api.metadata import TargetFile as Listed
 from tuf.ngclient import FetcherInterface, Updater
@@ -213,7 +218,8 @@ def test_the_reference_client_refuses_what_ours_refuses(tmp_path: Path) -> None:
     first = office.publish()
     second = office.publish({"new": b"new"})
     mixed = {**second.files(), "2.snapshot.json": first.snapshot}
-    with pytest.raises(RepositoryError):
+    # A signature has an octet or two more or less: the old snapshot may be longer than told.
+    with pytest.raises((RepositoryError, DownloadLengthMismatchError)):
         updater(tmp_path / "mixed", mixed, office.roots[0]).refresh()
     with pytest.raises(SecurityError):
         fetch(Trusted.start(office.roots[0]), mixed, now=office.now)

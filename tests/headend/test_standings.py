@@ -14,7 +14,7 @@ from openami.core.errors import NotFoundError
 from openami.fleet.ports import DeviceFilter
 from openami.headend.management import standings as module
 from openami.headend.management.device_groups import DeviceGroups
-from openami.headend.management.standings import FRESH_S, Standings
+from openami.headend.management.standings import FRESH_S, QUICK_S, Standings
 from openami.store.relational import RelationalStore
 
 if TYPE_CHECKING:
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 
 
 class Slow:
-    """The groups of a store whose counts last until they are let go."""
+    """The groups of a store whose counts take their time, and last until they are let go."""
 
     def __init__(self, store: RelationalStore, wall: ManualClock) -> None:
         self.groups = DeviceGroups(store.trees, wall=wall)
+        self.takes = QUICK_S
+        self._wall = wall
         for name in ("north", "south"):
             self.groups.put(name, DeviceFilter(), priority=0, who="anna")
         self.counts: list[str] = []
@@ -46,6 +48,7 @@ class Slow:
             self.busy.set()
             assert self.go.wait(60)
             self.at_work -= 1
+            self._wall.set(self._wall.now() + self.takes)
             return count(*arguments, **options)
 
         return counted
@@ -97,6 +100,14 @@ async def test_a_count_is_made_again_after_a_while_or_a_change(
     standings.forget("north")
     await standings.figures("north")
     assert slow.counts == ["standing"] * 4
+
+
+async def test_what_is_counted_quickly_is_of_now(slow: Slow, standings: Standings) -> None:
+    slow.takes = QUICK_S / 2
+    for _ in range(2):
+        await standings.figures("north")
+        await standings.progress("north")
+    assert slow.counts == ["standing", "progress"] * 2
 
 
 async def test_what_was_counted_of_before_a_change_is_not_kept(

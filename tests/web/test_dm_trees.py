@@ -136,8 +136,7 @@ async def test_the_members_of_a_group_that_differ_are_listed(
     assert (other["device"], other["known_at"], rest["next"]) == ("D2", None, None)
     assert [(node["uri"], node["value"]) for node in other["nodes"]] == [(WINDOW, None)]
     await device.run()
-    assert (await operator.get(f"{DM}/groups/all/standing")).json() == standing  # for a while
-    running.services.management.standings.forget("all")
+    running.services.management.standings.forget("all")  # kept, if the machine was slow
     standing = (await operator.get(f"{DM}/groups/all/standing")).json()
     assert (standing["different"], standing["as_wanted"]) == (0, 1)
     for part in ("standing", "differences"):

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FRESH_S: Final = 15.0
-"""How old a count may be: a few times what it takes to make one."""
+"""How old a count of a large fleet may be: a few times what it takes to make one."""
+QUICK_S: Final = 0.5
+"""A count that takes less is made for each who asks, so that it is of now."""
 
 
 class Standings:
@@ -66,15 +68,16 @@ class _Kept(Generic[T]):
         self._forgotten = 0
 
     def get(self, name: str) -> T:
-        now, kept = self._wall.now(), self._kept.get(name)
-        if kept is not None and 0 <= now - kept[0] < FRESH_S:
+        began, kept = self._wall.now(), self._kept.get(name)
+        if kept is not None and 0 <= began - kept[0] < FRESH_S:
             return kept[1]
         forgotten = self._forgotten
         found = self._count(name)  # whose name is no group's is not remembered
-        if forgotten == self._forgotten:  # else it may be of before the change
+        slow = self._wall.now() - began >= QUICK_S
+        if slow and forgotten == self._forgotten:  # else it may be of before the change
             if len(self._kept) >= MAX_GROUPS:  # some have been removed since
                 self._kept.clear()
-            self._kept[name] = now, found
+            self._kept[name] = began, found
         return found
 
     def forget(self, name: str) -> None:

@@ -165,7 +165,7 @@ async def progress(head: Head, caller: Viewer, name: Name) -> WishProgressList:
     """Return how many devices of a group are as it wants them to be, node by node.
 
     A device that a stronger group or its own wishes make otherwise is not counted as `so`. The
-    answer may be 15 seconds old.
+    answer for a large fleet may be 15 seconds old.
     """
     del caller
     found = await head.management.standings.progress(name)
@@ -177,7 +177,7 @@ async def standing(head: Head, caller: Viewer, name: Name) -> GroupStanding:
     """Return how many devices of a group are not what they are wanted to be.
 
     That is what this group, other groups and the devices' own settings want of them together. The
-    answer may be 15 seconds old.
+    answer for a large fleet may be 15 seconds old.
     """
     del caller
     return GroupStanding.of(await head.management.standings.figures(name))
