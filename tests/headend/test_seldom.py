@@ -1,18 +1,6 @@
 """What is told now and then, and how much is remembered."""
 
-from openami.headend.recent import Recent
 from openami.headend.seldom import Seldom
-
-
-def test_what_was_set_longest_ago_is_forgotten() -> None:
-    recent: Recent[str, int] = Recent(2)
-    recent["a"], recent["b"] = 1, 2
-    recent["a"] = 3
-    recent["c"] = 4
-    assert dict(recent) == {"a": 3, "c": 4}
-    del recent["a"]
-    recent["d"] = 5
-    assert dict(recent) == {"c": 4, "d": 5}
 
 
 def test_what_repeats_itself_is_told_seldom_and_the_oldest_is_forgotten() -> None:

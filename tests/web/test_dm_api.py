@@ -290,8 +290,9 @@ async def test_who_waits_for_a_device_keeps_others_from_it(running: Running) -> 
 async def test_last_answers_are_bounded_and_forgotten(
     running: Running, device: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions_module, "REPEATS", 2)
     sessions: Any = running.services.management.sessions
+    assert sessions._lasts._most == sessions._lost._most == sessions_module.REPEATS
+    monkeypatch.setattr(sessions._lasts, "_most", 2)
     for uid in ("D1", "D2", "D3"):
         assert (await (await device(uid)).run()).end is End.DONE
     assert list(sessions._lasts) == ["D2", "D3"]

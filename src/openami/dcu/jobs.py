@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from openami.core.recent import Recent
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -63,7 +65,7 @@ class JobBoard:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._open: dict[str, tuple[Work, float]] = {}
-        self._closed: OrderedDict[str, Update] = OrderedDict()
+        self._closed: Recent[str, Update] = Recent(MAX_CLOSED)
         self._told: OrderedDict[str, Update] = OrderedDict()
         self.news = asyncio.Event()
         """Set when there is something to tell."""
@@ -119,8 +121,6 @@ class JobBoard:
         if self._open.pop(job, None) is None:
             return
         self._closed[job] = update
-        while len(self._closed) > MAX_CLOSED:
-            self._closed.popitem(last=False)
         self._tell(job, update)
 
     def _tell(self, job: str, update: Update) -> None:

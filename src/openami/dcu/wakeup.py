@@ -7,12 +7,12 @@ or was there before, is refused and logged; what is, wakes the device management
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from openami.core.errors import DecodeError, OpenAmiError, SecurityError, StoreError
+from openami.core.recent import Recent
 from openami.omadm.notification import CONTENT_TYPE, MAX_OCTETS, verify
 from openami.transport.web import HttpLimits, HttpServer, serve
 
@@ -94,16 +94,11 @@ class Throttles:
     def __init__(self, tick: Callable[[], float]) -> None:
         self._tick = tick
         self._all = Throttle(tick, BURST_ALL, RATE_ALL)
-        self._peers: OrderedDict[str, Throttle] = OrderedDict()
+        self._peers: Recent[str, Throttle] = Recent(PEERS_MOST)
 
     def take(self, peer: str) -> bool:
         """Tell whether one more of a peer is within the bounds, and count it if so."""
-        one = self._peers.get(peer)
-        if one is None:
-            one = self._peers[peer] = Throttle(self._tick)
-            if len(self._peers) > PEERS_MOST:
-                self._peers.popitem(last=False)
-        self._peers.move_to_end(peer)
+        one = self._peers[peer] = self._peers.get(peer) or Throttle(self._tick)
         return one.take() and self._all.take()
 
 

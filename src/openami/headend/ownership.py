@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from openami.core.errors import NotFoundError, SecurityError
+from openami.core.recent import Recent
 from openami.fleet.devices import DeviceKind, LifecycleState, Sighting, device_id
 from openami.fleet.ports import MAX_PAGE, DeviceFilter
 
@@ -37,7 +37,7 @@ class Ownership:
         self._lock = threading.Lock()
         self.deciding = threading.Lock()
         """Held from finding that a meter is nobody's until it is somebody's."""
-        self._known: OrderedDict[str, frozenset[str]] = OrderedDict()
+        self._known: Recent[str, frozenset[str]] = Recent(REMEMBERED)
 
     def sort(self, dcu: str, meters: Collection[str]) -> Sorted:
         """Tell which of ``meters`` are the DCU's, which nobody's, which another's.
@@ -96,8 +96,6 @@ class Ownership:
         known = self._load(dcu)
         with self._lock:
             self._known[dcu] = known
-            while len(self._known) > REMEMBERED:
-                self._known.popitem(last=False)
         return known
 
     def _load(self, dcu: str) -> frozenset[str]:

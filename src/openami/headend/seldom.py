@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Final
 
-from openami.headend.recent import Recent
+from openami.core.recent import Recent
 
 SELDOM_S: Final = 3600.0  # how often the same refusal of the same device is told
 REMEMBERED: Final = 10_000  # refusals that were told; the oldest is forgotten

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict, deque
+from collections import deque
 from typing import TYPE_CHECKING, Final
+
+from openami.core.recent import Recent
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -21,7 +23,7 @@ class Throttle:
         self._window = window_s
         self._clock = clock
         self._lock = threading.Lock()
-        self._failures: OrderedDict[Hashable, deque[float]] = OrderedDict()
+        self._failures: Recent[Hashable, deque[float]] = Recent(REMEMBERED)
 
     def wait(self, limits: Mapping[Hashable, int]) -> float:
         """Return the seconds until every key has failed less often than its limit; 0 for none."""
@@ -34,11 +36,9 @@ class Throttle:
         now = self._clock.now()
         with self._lock:
             for key, limit in limits.items():
-                failures = self._failures.setdefault(key, deque(maxlen=limit))
+                failures = self._failures.get(key, deque(maxlen=limit))
                 failures.append(now)
-                self._failures.move_to_end(key)
-            while len(self._failures) > REMEMBERED:
-                self._failures.popitem(last=False)
+                self._failures[key] = failures
 
     def clear(self, key: Hashable) -> None:
         """Forget the failures of a key."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from openami.core.errors import SecurityError
+from openami.core.recent import Recent
 
 if TYPE_CHECKING:
     from openami.firmware.payload import About, Payload
@@ -53,7 +53,7 @@ class Loader:
     """
 
     def __init__(self) -> None:
-        self._programs: OrderedDict[bytes, Program] = OrderedDict()
+        self._programs: Recent[bytes, Program] = Recent(MOST_PROGRAMS)
 
     def load(self, digest: bytes, payload: Callable[[], Payload]) -> Program:
         """Return an application.
@@ -68,10 +68,8 @@ class Loader:
         """
         found = self._programs.get(digest)
         if found is None:
-            found = self._programs[digest] = _run(digest, payload())
-            while len(self._programs) > MOST_PROGRAMS:
-                self._programs.popitem(last=False)
-        self._programs.move_to_end(digest)
+            found = _run(digest, payload())
+        self._programs[digest] = found
         return found
 
 

@@ -8,7 +8,6 @@ that ends nobody's session.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from openami.core.errors import OpenAmiError, RemoteProtocolError, SecurityError
+from openami.core.recent import Recent
 from openami.headend.errors import BusyError
 from openami.headend.groups import Grouped
 from openami.headend.management.talk import Received, Talk
@@ -126,8 +126,8 @@ class Sessions:
         self._most = most
         self._idle = idle
         self._devices: dict[str, _Device] = {}
-        self._lasts: OrderedDict[str, _Last] = OrderedDict()
-        self._lost: OrderedDict[str, int | None] = OrderedDict()
+        self._lasts: Recent[str, _Last] = Recent(REPEATS)
+        self._lost: Recent[str, int | None] = Recent(REPEATS)
         self._number: int | None = None
         self._stopping = False
 
@@ -188,10 +188,7 @@ class Sessions:
 
     def resynchronise(self, uid: str) -> None:
         """Note that a device has lost the nonces, as it says of a notification."""
-        self._lost.pop(uid, None)
         self._lost[uid] = None
-        if len(self._lost) > REPEATS:
-            self._lost.popitem(last=False)
 
     def lost_nonces(self, uid: str, number: int) -> bool:
         """Tell whether a device has lost the nonces, and is asked for a session by that number.
@@ -241,10 +238,7 @@ class Sessions:
             if talk.over:
                 self._forget(device, talk)
         if talk.over:
-            self._lasts.pop(uid, None)
             self._lasts[uid] = _Last(received.digest, answer, received.now)
-            if len(self._lasts) > REPEATS:
-                self._lasts.popitem(last=False)
         return answer
 
     async def _open(self, uid: str, received: Received) -> Talk:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from openami.core.errors import OpenAmiError
+from openami.core.recent import Recent
 from openami.fleet.desired import ScopeKind
 from openami.fleet.tasks import TaskState
-from openami.headend.recent import Recent
 from openami.headend.seldom import Seldom
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
-from openami.headend.recent import Recent
+from openami.core.recent import Recent
 from openami.headend.seldom import Seldom
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from openami.core.recent import Recent
 from openami.fleet.devices import DeviceKind, device_id
 from openami.headend.bus import LiveEvent, Topic
-from openami.headend.recent import Recent
 
 if TYPE_CHECKING:
     from openami.core.clock import Clock

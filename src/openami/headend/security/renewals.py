@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from openami.headend.recent import Recent
+from openami.core.recent import Recent
 from openami.headend.seldom import Seldom
 
 if TYPE_CHECKING:
