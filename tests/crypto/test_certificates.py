@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from base64 import b64encode
 from dataclasses import replace
 
 import pytest
@@ -401,6 +402,18 @@ def test_another_version_is_no_request_and_no_certificate() -> None:
     with pytest.raises(SecurityError) as caught:
         c.load_certificate(der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x05", 1))
     assert caught.value.code == "certificate.form"
+    der = crl(Revoked(3, NOW)).public_bytes(serialization.Encoding.DER)
+    assert der.count(b"\x02\x01\x01\x30") == 1
+    with pytest.raises(SecurityError) as caught:
+        load_crl(der.replace(b"\x02\x01\x01\x30", b"\x02\x01\x05\x30"))
+    assert caught.value.code == "certificate.crl"
+    text = LDEVID.public_bytes(serialization.Encoding.DER)
+    text = text.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x05", 1)
+    lines = b64encode(text)
+    pem = b"-----BEGIN CERTIFICATE-----\n" + lines + b"\n-----END CERTIFICATE-----\n"
+    key = c.Identity(LDEVID, KEY).pem().partition(b"-----BEGIN CERTIFICATE")[0]
+    with pytest.raises(ConfigError):
+        c.Identity.from_pem(key + pem)
 
 
 def test_load_certificate() -> None:

@@ -187,11 +187,12 @@ async def test_without_a_head_end_a_new_meter_waits_only_so_long(
         await made.stop_dcu()
         spool = Spool(tmp_path / "dcu" / "spool.sqlite")
         forget_meter(spool, identity(0).serial)
+        waiting = spool.size.rows
         spool.close()
         await made.headend.stop()
         made.advance(HOUR)
         dcu = await made.start_dcu(introduction_s=0.2)
-        await made.until(lambda: dcu.spool.size.rows > 0)
+        await made.until(lambda: dcu.spool.size.rows > waiting)
         await made.headend.start()
         await made.until(lambda: made.complete(0))
 
@@ -223,6 +224,11 @@ async def test_a_bad_line(tmp_path: Path, certificates: Certificates) -> None:
         await made.until(lambda: made.complete(*ALL))
         made.advance(HOUR)
         await made.until(lambda: made.complete(*ALL))
+        assert made.street is not None
+        counters = made.street.line.medium.counters
+        assert counters.lost
+        assert counters.corrupted
+        assert counters.duplicated
 
 
 async def test_what_a_meter_captures_while_it_is_visited_is_due_at_once(
@@ -413,11 +419,13 @@ async def test_another_meter_at_the_same_address(
         made.deliver(identity(7))
         await made.start_dcu()
         await made.until(lambda: made.complete(*ALL))
+        before = made.stored(1)
         await made.stop_street()
         await made.start_street(0, 7, 2, n7=17)
         made.advance(HOUR)
         await made.until(lambda: made.complete(0, 7, 2))
         await made.until(lambda: set(made.states()) == {identity(n).serial for n in (0, 7, 2)})
+        assert made.stored(1) == before
 
 
 async def test_a_meter_that_moved_is_found_again_and_goes_on(

@@ -308,6 +308,7 @@ async def test_an_empty_profile_and_one_that_grows(
         fill(source)
         made.advance(PERIOD)
         await made.until(lambda: len(values(made, OWN)) == 96)
+        assert values(made, OWN) == EXPECTED
 
 
 async def test_entries_of_no_time_are_told_and_left(
@@ -378,3 +379,4 @@ async def test_security_policies(tmp_path: Path, certificates: Certificates, pol
     async with chain_of(tmp_path, certificates, OtherLine(at17=meter)) as made:
         await made.start_dcu()
         await made.until(lambda: len(values(made, LOAD)) == 96)
+        assert values(made, LOAD) == {t: v - 7 for t, v in EXPECTED.items()}

@@ -276,6 +276,7 @@ def test_every_mutation_gives_a_valid_table_or_the_one_error(compression: str | 
         except DecodeError:
             continue
         validate_readings(found)
+        assert found.schema.equals(READINGS_SCHEMA)
 
 
 def test_what_is_not_arrow_at_all() -> None:

@@ -13,7 +13,6 @@ from openami.cli.options import examples
 from openami.cli.output import emit_json, json_option, moment, note, table
 
 if TYPE_CHECKING:
-    from openami.firmware.keys import ImageKey
     from openami.transport.http import HttpClient
 
 _file = click.Path(path_type=Path, dir_okay=False, exists=True)
@@ -60,7 +59,7 @@ def add(
     as_json: bool,
 ) -> None:
     """Believe images of VENDOR, spelt as in its manifests, that the key in FILE (PEM) signed."""
-    wish = {"vendor": vendor, "product": product, "key": _pem(public_key(file))}
+    wish = {"vendor": vendor, "product": product, "key": public_key(file).pem().decode()}
     target = find_target(url, ca, token_file)
     item = ask(target, lambda client: _post(client, "/release-keys", wish))
     if as_json:
@@ -139,9 +138,9 @@ def draft_root(
 ) -> None:
     """Write the next root, for its keepers to sign; private keys stay here."""
     wish = {
-        "root": [_pem(public_key(file)) for file in roots],
+        "root": [public_key(file).pem().decode() for file in roots],
         "root_threshold": root_threshold,
-        "targets": [_pem(public_key(file)) for file in lists],
+        "targets": [public_key(file).pem().decode() for file in lists],
         "targets_threshold": targets_threshold,
     }
 
@@ -209,12 +208,6 @@ def sign(file: Path, key: Path) -> None:
 
     file.write_bytes(add_signature(file.read_bytes(), keeper(key)))
     note(f"{file}: signed")
-
-
-def _pem(key: ImageKey) -> str:
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    return key.public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 async def _post(client: HttpClient, path: str, wish: object) -> Any:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate, CertificateBuilder, Name
 
 MAX_CERTIFICATE: Final = 4096  # octets; an IDevID with every extension that 802.1AR knows has 1 kB
+UNREADABLE: Final = (ValueError, x509.InvalidVersion)
+"""What the library raises for octets that are not what they should be: two that are no kin."""
 NO_EXPIRY: Final = 253_402_300_799  # 9999-12-31T23:59:59Z: never (RFC 5280 4.1.2.5)
 
 
@@ -78,7 +80,7 @@ class Identity:
             key = serialization.load_pem_private_key(text, password=None)
             certificate = x509.load_pem_x509_certificate(text)
             public = certificate.public_key()
-        except (ValueError, TypeError, UnsupportedAlgorithm):
+        except (*UNREADABLE, TypeError, UnsupportedAlgorithm):
             # The text holds a key: neither it nor the cause goes out.
             raise ConfigError("not a PEM key with its certificate", code="config.pki") from None
         if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != public:
@@ -260,7 +262,7 @@ def load_certificate(der: bytes) -> Certificate:
         raise SecurityError("a certificate larger than we take", code="certificate.form")
     try:
         return x509.load_der_x509_certificate(der)
-    except (ValueError, x509.InvalidVersion) as error:
+    except UNREADABLE as error:
         raise SecurityError("not a certificate", code="certificate.form") from error
 
 

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from openami.core.errors import SecurityError
-from openami.crypto.certificates import device_name, uid_of
+from openami.crypto.certificates import UNREADABLE, device_name, uid_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +59,7 @@ def _proven(
         key = request.public_key()
         # RFC 2986 4.2: the signature proves that the sender holds the private key.
         proven = request.is_signature_valid
-    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
+    except (*UNREADABLE, UnsupportedAlgorithm):
         raise _not_a_request() from None
     if not (
         isinstance(key, ec.EllipticCurvePublicKey)

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from openami.core.clock import utc
 from openami.core.errors import SecurityError
+from openami.crypto.certificates import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -109,7 +110,7 @@ def load_crl(der: bytes) -> x509.CertificateRevocationList:
     """
     try:
         return x509.load_der_x509_crl(der)
-    except ValueError as error:
+    except UNREADABLE as error:
         raise SecurityError("not a list of revoked certificates", code="certificate.crl") from error
 
 

@@ -9,7 +9,6 @@ Every call either returns what was asked for, or raises
 from __future__ import annotations
 
 import base64
-import email.utils
 import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -20,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from openami.core.clock import parse_utc
 from openami.core.errors import DecodeError, OpenAmiError, RemoteProtocolError, TransportError
 from openami.mdm.readings import CONTENT_TYPE
+from openami.omadm.download.answers import retry_after
 
 if TYPE_CHECKING:
     from openami.core.identifiers import SystemTitle
@@ -31,9 +31,6 @@ PREFIX: Final = "/device/v1"
 # that exists, it contradicts what is stored, is too large, of another type or of no meaning.
 PERMANENT: Final = frozenset({400, 403, 404, 409, 413, 415, 422})
 NOT_FOUND: Final = 404
-
-# A head-end that asks for more than an hour's patience gets an hour's: it may have meant less.
-RETRY_AFTER_MOST_S: Final = 3600.0
 
 _MESSAGE: Final = 500  # characters of somebody else's message in ours
 
@@ -222,7 +219,7 @@ class HeadEnd:
         words = f"{method} {path}: {answer.status} {message}"
         if answer.status in PERMANENT:
             raise HeadEndRefusalError(words, status=answer.status, code=code)
-        raise HeadEndAwayError(words, retry_after=_retry_after(answer), code=code)
+        raise HeadEndAwayError(words, retry_after=retry_after(answer.headers), code=code)
 
 
 def _told(answer: HttpAnswer) -> tuple[str | None, str]:
@@ -232,20 +229,6 @@ def _told(answer: HttpAnswer) -> tuple[str | None, str]:
         return str(error["code"])[:_MESSAGE], str(error["message"])[:_MESSAGE]
     except (DecodeError, LookupError, TypeError):
         return None, "without a reason"
-
-
-def _retry_after(answer: HttpAnswer) -> float | None:
-    """Return the seconds of a Retry-After (RFC 9110, 10.2.3), in either of its forms."""
-    text = answer.headers.get("retry-after", "").strip()
-    if text.isdecimal():
-        return min(float(text), RETRY_AFTER_MOST_S)
-    try:
-        until = email.utils.parsedate_to_datetime(text)
-        since = email.utils.parsedate_to_datetime(answer.headers["date"])
-        wait = (until - since).total_seconds()  # both by the head-end's clock
-    except (KeyError, TypeError, ValueError):
-        return None
-    return min(max(wait, 0.0), RETRY_AFTER_MOST_S)
 
 
 def _parsed(model: type[M], answer: HttpAnswer) -> M:

@@ -52,6 +52,12 @@ class ImageKey:
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
 
+    def pem(self) -> bytes:
+        """Return what ``from_pem`` reads."""
+        return self.public.public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+
     @classmethod
     def from_pem(cls, text: bytes) -> Self:
         """Read a public key in PEM.

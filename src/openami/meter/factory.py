@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from cryptography.hazmat.primitives import serialization
-
 from openami.core.errors import ConfigError
 from openami.firmware.keys import ImageKey
 from openami.firmware.sparse import SparseFlash
@@ -92,7 +90,7 @@ def _keys(state: Path, maker: Maker | None) -> tuple[ImageKey, ...]:
     path = state / KEY_FILE
     if not path.exists():
         made = maker or Maker.load(state / MAKER_FILE)
-        write_secret(path, _pem(made.public))
+        write_secret(path, made.public.pem())
     try:
         return (ImageKey.from_pem(path.read_bytes()),)  # public: who may read it is not asked
     except OSError as error:
@@ -110,9 +108,3 @@ def _maker(state: Path, maker: Maker | None, keys: tuple[ImageKey, ...]) -> Make
             code="config.firmware-key",
         )
     return found
-
-
-def _pem(key: ImageKey) -> bytes:
-    return key.public.public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )

@@ -67,12 +67,6 @@ class HttpAnswer:
         except ValueError as exc:
             raise DecodeError(f"no JSON: {exc}", code="http.json") from None
 
-    @property
-    def retry_after_s(self) -> float | None:
-        """The seconds that the server asks to wait (RFC 9110 10.2.3), its date form not read."""
-        text = self.headers.get("retry-after", "")
-        return float(text) if text.isascii() and text.isdigit() and len(text) < 7 else None
-
 
 @dataclass(frozen=True, slots=True)
 class HttpStream:

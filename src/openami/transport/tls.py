@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, cast
 from cryptography import x509
 
 from openami.core.errors import ConfigError
+from openami.crypto.certificates import UNREADABLE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +53,7 @@ class PeerCertificate:
             certificate = x509.load_der_x509_certificate(der)
             uris = _uris(certificate)
             not_after = certificate.not_valid_after_utc.timestamp()
-        except (ValueError, x509.DuplicateExtension):
+        except (*UNREADABLE, x509.DuplicateExtension):
             return cls(der, ())
         return cls(der, uris, certificate.serial_number, not_after)
 

@@ -74,7 +74,7 @@ def create(services: Services, *others: Route) -> Starlette:
 
 async def _batch(request: Request) -> JSONResponse:
     services = services_of(request)
-    dcu = await _admitted(request)
+    dcu = await admitted(request)
     batch = request.path_params["batch"]
     if not _BATCH_ID.fullmatch(batch):
         raise RequestError("a batch id is letters, digits, '.', '_', '-'", code="request.batch")
@@ -91,7 +91,7 @@ async def _batch(request: Request) -> JSONResponse:
 
 async def _report(request: Request) -> JSONResponse:
     services = services_of(request)
-    dcu = await _admitted(request)
+    dcu = await admitted(request)
     report = Report.model_validate_json(await body_of(request, REPORT_OCTETS, JSON_S))
     figures = report.figures(now=services.clock.now())
     sightings = [meter.sighting(dcu) for meter in report.meters]
@@ -103,7 +103,7 @@ async def _report(request: Request) -> JSONResponse:
 
 
 async def _cursors(request: Request) -> JSONResponse:
-    dcu = await _admitted(request)
+    dcu = await admitted(request)
     return JSONResponse({"meters": await asyncio.to_thread(_find_cursors, request, dcu)})
 
 
@@ -114,7 +114,7 @@ def _find_cursors(request: Request, dcu: str) -> dict[str, dict[str, str]]:
 
 
 async def _credentials(request: Request) -> JSONResponse:
-    dcu = await _admitted(request)
+    dcu = await admitted(request)
     title = request.path_params["title"]
     if not _TITLE.fullmatch(title):
         raise RequestError("a system title has 16 hexadecimal digits", code="request.title")
@@ -126,7 +126,7 @@ async def _credentials(request: Request) -> JSONResponse:
 
 
 async def _work(request: Request) -> JSONResponse:
-    dcu = await _admitted(request)
+    dcu = await admitted(request)
     wait = request.query_params.get("wait", "0")
     if not _SECONDS.fullmatch(wait):
         raise RequestError("wait is in seconds", code="request.wait")
@@ -149,7 +149,7 @@ async def _disconnected(request: Request) -> None:
 
 async def _job(request: Request) -> JSONResponse:
     services = services_of(request)
-    dcu = await _admitted(request)
+    dcu = await admitted(request)
     report = JobReport.model_validate_json(await body_of(request, REPORT_OCTETS, JSON_S))
     event = report.event(now=services.jobs.now(), lease=services.jobs.lease())
     job = await services.jobs.report(dcu, request.path_params["job"], event)
@@ -243,7 +243,8 @@ def _alarm(services: Services, dcu: str, code: str, message: str) -> None:
     services.alarms.about_dcu(dcu, code, message)
 
 
-async def _admitted(request: Request) -> str:
+async def admitted(request: Request) -> str:
+    """Return which DCU asks; SecurityError for one that may not."""
     dcu = dcu_of(request)
     await check_certificate(request)
     await asyncio.to_thread(services_of(request).registry.admitted, dcu)

@@ -13,36 +13,27 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from openami.web.auth import services_of
-from openami.web.device_api import check_certificate, dcu_of
+from openami.web.device_api import admitted
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from openami.headend.services import Services
-
 
 async def document(request: Request) -> Response:
     """Give a document, such as ``timestamp.json``."""
-    services = await _admitted(request)
+    await admitted(request)
     name = request.path_params["name"]
-    body = await asyncio.to_thread(services.firmware.publisher.document, name)
+    body = await asyncio.to_thread(services_of(request).firmware.publisher.document, name)
     return Response(body, media_type="application/json")
 
 
 async def target(request: Request) -> Response:
     """Give a file of a package, or a part of it."""
-    services = await _admitted(request)
+    await admitted(request)
     path = request.path_params["path"]
-    file, where = await asyncio.to_thread(services.firmware.shelf.target, path)
+    file, where = await asyncio.to_thread(services_of(request).firmware.shelf.target, path)
     headers = {"etag": f'"{file.sha256}"'}
     return FileResponse(where, media_type="application/octet-stream", headers=headers)
-
-
-async def _admitted(request: Request) -> Services:
-    services, dcu = services_of(request), dcu_of(request)
-    await check_certificate(request)
-    await asyncio.to_thread(services.registry.admitted, dcu)
-    return services
 
 
 ROUTES: Final = (

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from openami import __version__
 from openami.core.errors import ConfigError, NotFoundError, SecurityError
-from openami.crypto.certificates import Identity, load_certificate, uid_of
+from openami.crypto.certificates import UNREADABLE, Identity, load_certificate, uid_of
 from openami.crypto.requests import make_request
 from openami.ssmp.messages import MAX_CHAIN, DeviceInfo
 from openami.store.vault import FileVault
@@ -68,7 +68,7 @@ class Factory:
             if uid_of(leaf.subject) != facts["uid"]:
                 raise _problem(f"{certificate} is not the certificate of {facts['uid']}")
             info = DeviceInfo(facts["maker"], facts["model"], facts["hardware"], __version__)
-        except (ValueError, SecurityError) as error:
+        except (*UNREADABLE, SecurityError) as error:
             raise _problem(f"{folder}: {error}") from error
         authority = folder / "authority.pem"
         context = client_context(authority, certificate=certificate, key=folder / "key.pem")

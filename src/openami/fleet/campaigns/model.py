@@ -12,6 +12,7 @@ from enum import Enum, StrEnum, unique
 from typing import TYPE_CHECKING, Final
 
 from openami.fleet.campaigns.windows import MAX_WINDOWS, Window
+from openami.fleet.collection import backoff
 from openami.fleet.devices import DeviceKind
 
 if TYPE_CHECKING:
@@ -229,8 +230,7 @@ class Retry:
 
     def rest(self, failures: int) -> float:
         """Return how long is waited after so many attempts in a row have failed."""
-        doublings = min(failures - 1, 32)  # beyond, any most_s is reached
-        return min(self.first_s * 2.0**doublings, self.most_s)
+        return backoff(failures, first=self.first_s, most=self.most_s, jitter=0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,12 @@ from tuf.api.metadata import Root, Snapshot, Targets, Timestamp
 
 from openami.core.errors import ConfigError, ConflictError, NotFoundError
 from openami.firmware import repository as making
-from openami.firmware.keys import signer
+from openami.firmware.keys import ImageKey, signer
 from openami.firmware.metadata import read
 from openami.firmware.repository import Keeper, Online, Repository, RoleKeys
 from openami.fleet.devices import AuditEntry
 from openami.headend.security.authorities import DAY, new_key
+from openami.headend.security.issued import key_pem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -83,7 +84,7 @@ class Publisher:
 
     def online_keys(self) -> Mapping[str, bytes]:
         """Return the public keys, in PEM, that a root has to name for what is signed here."""
-        return {role: _pem(self._keeper(role).public) for role in _ONLINE}
+        return {role: ImageKey(self._keeper(role).public).pem() for role in _ONLINE}
 
     def draft_root(
         self, root: RoleKeys, targets: RoleKeys, *, days: float = ROOT_LIFE_S / DAY
@@ -232,7 +233,7 @@ class Publisher:
             sealed = self._vault.find(_KIND, role).get(_NAME)
             if sealed is None:
                 key = new_key()
-                self._vault.put(_KIND, role, _NAME, _private_pem(key))
+                self._vault.put(_KIND, role, _NAME, key_pem(key))
                 return Keeper(key.public_key(), signer(key))
         found = serialization.load_pem_private_key(sealed, None)
         if not isinstance(found, ec.EllipticCurvePrivateKey):
@@ -243,17 +244,3 @@ class Publisher:
 def _listed(signed: bytes) -> set[tuple[str, int, str]]:
     files = read(signed, Targets).signed.targets.values()
     return {(file.path, file.length, file.hashes.get("sha256", "")) for file in files}
-
-
-def _pem(key: ec.EllipticCurvePublicKey) -> bytes:
-    return key.public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-
-
-def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )

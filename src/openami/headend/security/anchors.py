@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from openami.core.clock import utc
 from openami.core.errors import SecurityError
-from openami.crypto.certificates import MAX_CERTIFICATE, fingerprint
+from openami.crypto.certificates import MAX_CERTIFICATE, UNREADABLE, fingerprint
 from openami.crypto.chains import Trust
 from openami.crypto.revocation import ReadList, load_crl
 from openami.fleet.certificates import TrustAnchor
@@ -171,7 +171,7 @@ def _read_list(text: bytes) -> x509.CertificateRevocationList:
         raise _wrong_list(f"a list has at most {MAX_LIST} octets")
     try:
         return x509.load_pem_x509_crl(text) if b"-----BEGIN" in text else load_crl(text)
-    except (ValueError, SecurityError) as error:
+    except (*UNREADABLE, SecurityError) as error:
         raise _wrong_list("it is not a list of revoked certificates") from error
 
 

@@ -29,7 +29,7 @@ from cryptography.x509.oid import NameOID
 
 from openami.core.errors import ConfigError
 from openami.core.identifiers import check_serial
-from openami.crypto.certificates import Identity, fingerprint, issue_idevid, make_root
+from openami.crypto.certificates import UNREADABLE, Identity, fingerprint, issue_idevid, make_root
 from openami.crypto.hardware import HardwareModule
 from openami.headend.files import PUBLIC, private_folder, write_whole
 from openami.headend.security.authorities import (
@@ -140,7 +140,7 @@ def check_kind(kind: DeviceType) -> None:
         raise _problem(f"{kind.security_url!r} is not https://HOST:PORT")
     try:
         x509.load_pem_x509_certificates(kind.trust)
-    except ValueError as error:
+    except UNREADABLE as error:
         raise _problem("what the device is to trust is no certificate in PEM") from error
 
 

@@ -135,7 +135,7 @@ def request(state: Download) -> Request:
     if state.phase is not Phase.LOADING:
         raise LocalProtocolError("nothing is to be fetched")
     headers = {"accept": ", ".join((*_described(state).types, "*/*;q=0.1")), **_PLAIN}
-    if state.offset and state.validator:  # 13.1.5: nothing may be joined without one
+    if _asked_for_part(state):  # 13.1.5: nothing may be joined without one
         headers |= {"range": f"bytes={state.offset}-", "if-range": state.validator}
     return Request(_described(state).object_uri, headers)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import delete, func, select
 
 from openami.core.errors import ConflictError, NotFoundError
@@ -208,10 +207,9 @@ class ReleaseRepository:
         with self._transactions.writing() as session:
             if session.get(VendorKeyRow, (key.id, key.vendor, key.product)) is not None:
                 return False
-            pem = key.key.public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
             session.add(
                 VendorKeyRow(
-                    id=key.id, vendor=key.vendor, product=key.product, pem=pem,
+                    id=key.id, vendor=key.vendor, product=key.product, pem=key.key.pem(),
                     added=key.added, who=key.who,
                 )
             )  # fmt: skip

@@ -4,7 +4,6 @@ import json
 from datetime import datetime
 from typing import Annotated, Any, Self
 
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import Field
 
 from openami.core.clock import utc
@@ -195,14 +194,13 @@ class VendorKeyModel(Model):
     @classmethod
     def of(cls, key: VendorKey) -> Self:
         """Return the model of a key."""
-        pem = key.key.public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         return cls(
             id=key.id,
             vendor=key.vendor,
             product=key.product,
             added=utc(key.added),
             who=key.who,
-            key=pem.decode(),
+            key=key.key.pem().decode(),
         )
 
 
