@@ -36,6 +36,7 @@ class Topic(StrEnum):
     REGISTRATION = "registration"
     TREE = "tree"
     ALARM = "alarm"
+    CAMPAIGN = "campaign"
 
 
 @dataclass(frozen=True, slots=True)
