@@ -1,0 +1,1 @@
+"""The concentrator as upgrade manager of its meters."""
