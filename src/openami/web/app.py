@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import FastAPI
+from starlette.middleware import Middleware
 
 from openami import __version__
 from openami.web import console, crl, device_api, dm_api, packages_api, security_api
@@ -50,7 +51,9 @@ def create_apps(services: Services) -> tuple[Starlette, Starlette, Starlette]:
     """Return the applications for operators, for devices, and for devices that register."""
     return (
         create_operator_app(services),
-        device_api.create(services, *dm_api.ROUTES, *packages_api.ROUTES),
+        device_api.create(
+            services, *packages_api.ROUTES, first=(Middleware(dm_api.DeviceManagement),)
+        ),
         security_api.create(services),
     )
 

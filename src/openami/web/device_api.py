@@ -52,11 +52,11 @@ _SECONDS: Final = re.compile(r"[0-9]{1,4}(\.[0-9]{1,6})?")
 _TITLE: Final = re.compile(r"[0-9A-Fa-f]{16}")
 
 
-def create(services: Services, *others: Route) -> Starlette:
-    """Return the application of the device listener, with the routes of others."""
+def create(services: Services, *others: Route, first: tuple[Middleware, ...] = ()) -> Starlette:
+    """Return the application of the device listener, with what others answer, some of it first."""
     app = Starlette(
         routes=[
-            *others,  # in front: device management is most of what comes
+            *others,
             Route("/device/v1/batches/{batch}", _batch, methods=["POST"]),
             Route("/device/v1/report", _report, methods=["POST"]),
             Route("/device/v1/cursors", _cursors, methods=["GET"]),
@@ -64,7 +64,10 @@ def create(services: Services, *others: Route) -> Starlette:
             Route("/device/v1/work", _work, methods=["GET"]),
             Route("/device/v1/jobs/{job}", _job, methods=["POST"]),
         ],
-        middleware=[Middleware(Guarded, metrics=services.metrics, listener="device")],
+        middleware=[
+            Middleware(Guarded, metrics=services.metrics, listener="device"),
+            *first,
+        ],
     )
     app.state.services = services
     app.state.told = Seldom()

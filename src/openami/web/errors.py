@@ -162,9 +162,19 @@ def install(app: Starlette) -> None:
         app.add_exception_handler(kind, handler)
 
 
-async def _ours(request: Request, error: OpenAmiError) -> Response:
+def refused(request: Request, error: OpenAmiError) -> Response:
+    """Return the answer for an error of ours, and count it."""
     request.app.state.services.metrics.refused(error.code)
     return respond(error)
+
+
+def gone() -> Response:
+    """Return the answer for who does not wait for it."""
+    return Response(status_code=CLIENT_GONE)
+
+
+async def _ours(request: Request, error: OpenAmiError) -> Response:
+    return refused(request, error)
 
 
 async def _router(request: Request, error: HTTPException) -> Response:
@@ -178,9 +188,9 @@ async def _invalid(request: Request, error: RequestValidationError | ValidationE
         f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
         for problem in error.errors()[:PROBLEMS]
     ]
-    return await _ours(request, RequestError("; ".join(problems), code="request.invalid"))
+    return refused(request, RequestError("; ".join(problems), code="request.invalid"))
 
 
 async def _gone(request: Request, error: ClientDisconnect) -> Response:
     del request, error
-    return Response(status_code=CLIENT_GONE)
+    return gone()
