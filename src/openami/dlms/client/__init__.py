@@ -9,6 +9,7 @@
     client.close(now=now)                                           # Closed
 """
 
+from openami.dlms.client.broadcast import broadcast_action
 from openami.dlms.client.config import (
     PROPOSED,
     PUBLIC_CLIENT,
@@ -59,4 +60,5 @@ __all__ = [
     "SecurityLevel",
     "SetAttribute",
     "SetList",
+    "broadcast_action",
 ]

@@ -18,6 +18,7 @@ class ClientKind(StrEnum):
     PUBLIC = "public"
     READER = "reader"
     MANAGEMENT = "management"
+    BROADCAST = "broadcast"
 
 
 class AttributeMode(IntEnum):

@@ -115,6 +115,8 @@ class AssociationLn(CosemObject):
         on_secret: called with a new secret, before the client is answered: keep it.
         access: what each kind of client may do with this object itself; by default its own kind
             reads it, and the management client manages it.
+        preestablished: it stands for ever: nobody associates, and what is ciphered with the
+            broadcast key of ``security`` and sent to all stations is done.
 
     Raises:
         ConfigError: the parts do not fit together.
@@ -138,6 +140,7 @@ class AssociationLn(CosemObject):
         server: int = 1,
         on_secret: Callable[[bytes], None] | None = None,
         access: AccessTable | None = None,
+        preestablished: bool = False,
     ) -> None:
         usual = _usual_access(kind, mechanism)
         super().__init__(obis, access=usual if access is None else access)
@@ -150,6 +153,7 @@ class AssociationLn(CosemObject):
         self.conformance = _usual(kind, mechanism) if conformance is None else conformance
         self.max_pdu = max_pdu
         self.server = server
+        self.preestablished = preestablished
         self._on_secret = on_secret or (lambda _: None)
         self._objects: Callable[[], Iterable[CosemObject]] = lambda: (self,)
         self._check()
@@ -162,6 +166,8 @@ class AssociationLn(CosemObject):
             raise ConfigError("LLS wants a password of 1 to 64 octets", code="config.secret")
         if self.security is None and (ciphered or self.mechanism is Mechanism.HLS_GMAC):
             raise ConfigError("ciphering and GMAC want a security setup", code="config.security")
+        if self.preestablished and (self.security is None or not self.security.demands):
+            raise ConfigError("what stands for ever wants security", code="config.security")
 
     def bind(self, objects: Callable[[], Iterable[CosemObject]]) -> None:
         """Say where the objects of the logical device are (``LogicalDevice`` does)."""

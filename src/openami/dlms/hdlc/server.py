@@ -246,6 +246,9 @@ class HdlcServerLink:
         except RemoteProtocolError:
             self._errors += bool(devices)
             return
+        if len(frame.info) > self.parameters.max_info_rx:  # it has no room for so long a frame
+            self._errors += bool(devices)
+            return
         for device in devices:
             peer = Peer(frame.source.upper, device)
             self._events.append(PeerApduReceived(peer, apdu, broadcast=True))

@@ -116,7 +116,7 @@ class Admission:
 
     def _association(self) -> AssociationLn:
         found = self._session.device.associations.get(self._session.peer.client)
-        if found is None:
+        if found is None or found.preestablished:
             raise RefusalError("client", Diagnostic.NO_REASON_GIVEN)
         return found
 

@@ -19,6 +19,7 @@ from openami.dlms.cosem.access import ClientKind
 from openami.dlms.cosem.association import CURRENT
 from openami.dlms.cosem.base import Context
 from openami.dlms.references import MethodRef
+from openami.dlms.security import SecurityControl
 from openami.dlms.server import actions, services
 from openami.dlms.server.admission import Admission, RefusalError, refusal
 from openami.dlms.server.events import (
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from openami.dlms.apdu import Apdu
-    from openami.dlms.security import SecurityControl
     from openami.dlms.server.events import ServerEvent
     from openami.dlms.server.throttle import Throttle
 
@@ -330,6 +330,44 @@ class Dispatcher:
             return
         if type(apdu) in (CipheredApdu, *_UNCONFIRMABLE):
             self.answer(session, octets, now)
+
+    def broadcast(self, session: Session, octets: bytes, now: float) -> None:
+        """Execute what was sent to all stations for a pre-established association.
+
+        It must be an unconfirmed ACTION or SET in one APDU, ciphered with the broadcast key as the
+        policy wants it, and its counter higher than any before. What is not is dropped. It is no
+        fraud either: a line may repeat a frame, and neighbours have keys of their own.
+        """
+        try:
+            protection, apdu = self._broadcasted(session, octets)
+        except (DecodeError, SecurityError, StoreError) as error:
+            self._emit(ApduRefused(session.peer, error.code))
+            return
+        service = SERVICES.get(type(apdu))
+        allowed = session.negotiated.conformance if session.negotiated else Conformance(0)
+        silent = type(apdu) in _UNCONFIRMABLE and not apdu.invoke_id & CONFIRMED
+        if service is None or not silent or service[1] not in allowed:
+            self._emit(ApduRefused(session.peer, "service"))
+            return
+        service[0](self._call(session, protection, PLAIN, now), apdu)
+
+    def _broadcasted(self, session: Session, octets: bytes) -> tuple[Protection, Any]:
+        """Return how a broadcast was protected, and what it asks for.
+
+        Raises:
+            DecodeError: it is no APDU.
+            SecurityError: it is not protected as it must be, or was there before.
+        """
+        message = decode_apdu(octets)
+        security = session.association.security if session.association else None
+        if not isinstance(message, CipheredApdu) or security is None or session.channel is None:
+            raise SecurityError("a ciphered broadcast wanted", code="security.policy")
+        control = SecurityControl(message.security_control)
+        # Before the counter is looked at: what anybody can make must not use it up.
+        if not (control.broadcast and control.covers(security.request_control)):
+            raise SecurityError("the broadcast key wanted", code="security.policy")
+        found = session.channel.unprotect(message, newer=security.keys)
+        return Protection(found.control, found.form), decode_apdu(found.apdu)
 
 
 def _is_ciphered(session: Session) -> bool:

@@ -50,6 +50,7 @@ class DlmsServer:
         self._devices: dict[int, LogicalDevice] = {device.sap: device for device in several}
         self._link = link
         self._sessions: dict[Peer, Session] = {}
+        self._standing: dict[Peer, Session] = {}
         self._events: deque[ServerEvent] = deque()
         self._dispatcher = Dispatcher(
             self._events.append,
@@ -135,6 +136,17 @@ class DlmsServer:
 
     def _broadcast(self, peer: Peer, octets: bytes, now: float) -> None:
         """Execute a request to all stations for each association of its client."""
+        standing = self._stands(peer)
+        if standing is not None:
+            self._dispatcher.broadcast(standing, octets, now)
         for session in tuple(self._sessions.values()):
             if session.peer.client == peer.client and session.state is State.ASSOCIATED:
                 self._dispatcher.answer_nobody(session, octets, now)
+
+    def _stands(self, peer: Peer) -> Session | None:
+        """Return the client's session if its association is pre-established."""
+        device = self._devices.get(peer.server)
+        association = None if device is None else device.associations.get(peer.client)
+        if device is None or association is None or not association.preestablished:
+            return None
+        return self._standing.setdefault(peer, Session.standing(peer, device, association))

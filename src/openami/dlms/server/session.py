@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
+from openami.dlms.apdu.acse import ApplicationContext
 from openami.dlms.association import MAX_APDU, PLAIN, Channel, Protection
+from openami.dlms.cosem.base import Negotiated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from openami.dlms.apdu.get import AttributeItem
     from openami.dlms.cosem.association import AssociationLn
-    from openami.dlms.cosem.base import Context, Negotiated
+    from openami.dlms.cosem.base import Context
     from openami.dlms.link import Peer
     from openami.dlms.references import MethodRef
     from openami.dlms.server.device import LogicalDevice
@@ -93,6 +95,22 @@ class Session:
     proved: bool = False
     outgoing: Outgoing | None = None
     incoming: Incoming | None = None
+
+    @classmethod
+    def standing(cls, peer: Peer, device: LogicalDevice, association: AssociationLn) -> Self:
+        """Return a client whose association is pre-established."""
+        security = association.security
+        negotiated = Negotiated(
+            ApplicationContext.LN_CIPHERED,
+            association.mechanism,
+            association.conformance,
+            association.max_pdu,
+            0,
+        )
+        channel = None
+        if security is not None:
+            channel = Channel(security.keys, security.title.raw, security.counters)
+        return cls(peer, device, State.ASSOCIATED, association, negotiated, channel)
 
     def step(self, step: Step) -> None:
         """Move on; the end forgets everything but who the client is."""
