@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import StoreError, StoreFullError
 from openami.store.sqlite import store_error
+from openami.store.whole import read_whole, replace_whole, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,29 +39,17 @@ class PartialFile:
         self._state = folder / "state"
         self._floor = floor
 
+    def beside(self, name: str) -> PartialFile:
+        """Return another file, in a folder in this one's."""
+        return PartialFile(self._folder / name, floor=self._floor)
+
     def state(self) -> bytes:
         """Return the word that was noted last; empty: none was."""
-        try:
-            with self._state.open("rb") as file:
-                return file.read(_MAX_STATE)
-        except FileNotFoundError:
-            return b""
-        except OSError as error:
-            raise self._error(error) from error
+        return read_whole(self._state, most=_MAX_STATE)
 
     def note(self, state: bytes) -> None:
         """Replace the word, whole or not at all."""
-        part = self._state.with_name("state.part")
-        try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with part.open("wb") as file:
-                file.write(state)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(self._state)
-            self._sync_folder()
-        except OSError as error:
-            raise self._error(error) from error
+        replace_whole(self._state, state)
 
     def room(self) -> int:
         """Return how many octets the file may have in all."""
@@ -86,7 +75,7 @@ class PartialFile:
             with self.path.open("ab") as file:
                 file.truncate(octets)
                 os.fsync(file.fileno())
-            self._sync_folder()
+            sync_folder(self._folder)
         except OSError as error:
             raise self._error(error) from error
 
@@ -116,16 +105,9 @@ class PartialFile:
         try:
             self.path.unlink(missing_ok=True)
             if self._folder.is_dir():
-                self._sync_folder()
+                sync_folder(self._folder)
         except OSError as error:
             raise self._error(error) from error
-
-    def _sync_folder(self) -> None:
-        handle = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
     def _error(self, error: OSError) -> StoreError:
         return store_error(error, str(self._folder))
