@@ -18,6 +18,7 @@ from openami.web.console.issued import Issued
 from openami.web.console.managed import Managed
 from openami.web.console.pages import Pages
 from openami.web.console.render import Renderer
+from openami.web.console.shelf import ReleaseShelf
 from openami.web.console.signing import Signing
 from openami.web.console.tree_jobs import TreeJobs
 from openami.web.console.waking import Waking
@@ -52,6 +53,7 @@ def routes(services: Services) -> Sequence[BaseRoute]:
         Waking,
         Groups,
         TreeJobs,
+        ReleaseShelf,
     )
     pages = [entry for part in parts for entry in part(services, renderer).table()]
 
