@@ -57,7 +57,7 @@ async def test_a_job_goes_there_and_back(running: Running, headend: HeadEnd) -> 
     waiting = asyncio.create_task(headend.work(20))
     target = Target(3, Obis.parse("1.0.1.8.0.255"), 2)
     job = await running.services.jobs.read("M1", [target], who="test")
-    [work] = await waiting
+    [work] = (await waiting).jobs
     assert (work.id, work.meter, work.attributes[0].obis) == (job.id, "M1", "1.0.1.8.0.255")
     result = {**work.attributes[0].model_dump(), "value": 7, "scaler": 0, "unit": 30}
     await headend.tell_job(work.id, {"state": "done", "progress": 1.0, "results": [result]})
@@ -77,7 +77,7 @@ async def test_a_poll_that_is_given_up_takes_no_job_with_it(
         await asyncio.sleep(0)
     target = Target(3, Obis.parse("1.0.1.8.0.255"), 2)
     job = await running.services.jobs.read("M1", [target], who="test")
-    [work] = await headend.work(20)
+    [work] = (await headend.work(20)).jobs
     assert work.id == job.id
 
 

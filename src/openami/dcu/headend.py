@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from openami.core.clock import parse_utc
 from openami.core.errors import DecodeError, OpenAmiError, RemoteProtocolError, TransportError
+from openami.dcu.upgrade.orders import MAX_NUMBER, Instructions
 from openami.mdm.readings import CONTENT_TYPE
 from openami.omadm.download.answers import retry_after
 
@@ -128,8 +129,16 @@ class Work(_Answer):
     attributes: list[Attribute] = Field(default_factory=list, max_length=512)
 
 
-class _WorkAnswer(_Answer):
+class Offer(_Answer):
+    """What the head-end has for a DCU to do.
+
+    Attributes:
+        jobs: on-demand reads.
+        upgrade: the number of what it says about upgrades; None: it says nothing of them.
+    """
+
     jobs: list[Work]
+    upgrade: Annotated[int, Field(ge=0, le=MAX_NUMBER)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,12 +206,25 @@ class HeadEnd:
             found.client, found.mechanism, bytes.fromhex(found.guek), bytes.fromhex(found.gak)
         )
 
-    async def work(self, wait: float) -> list[Work]:
-        """Return the jobs that are offered, waiting up to ``wait`` seconds for one."""
+    async def work(self, wait: float, *, upgrade: int | None = None) -> Offer:
+        """Return what is offered, waiting up to ``wait`` seconds for a job or for other upgrades.
+
+        Args:
+            wait: seconds.
+            upgrade: the number of what is known about upgrades.
+        """
+        known = {} if upgrade is None else {"upgrade": str(upgrade)}
         answer = await self._call(
-            "GET", "/work", params={"wait": f"{wait:g}"}, timeout_s=wait + self._upload_timeout
+            "GET",
+            "/work",
+            params={"wait": f"{wait:g}", **known},
+            timeout_s=wait + self._upload_timeout,
         )
-        return _parsed(_WorkAnswer, answer).jobs
+        return _parsed(Offer, answer)
+
+    async def upgrade(self, told: dict[str, Any]) -> Instructions:
+        """Tell how far the meters' upgrades are; return all orders that hold."""
+        return _parsed(Instructions, await self._call("POST", "/upgrade", json_body=told))
 
     async def tell_job(self, job: str, state: dict[str, Any]) -> None:
         """Say how far a job is."""

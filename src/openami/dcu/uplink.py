@@ -289,6 +289,8 @@ class Worker:
         headend: who offers them.
         board: where they are kept.
         accept: called with each new job.
+        revision: of what is known about upgrades; None: nothing is.
+        revised: called with the number that the head-end has, where that is another.
         wait_s: how long a request for work waits.
         patience: two of them, for asking and for telling.
         stop: ends the loops.
@@ -303,10 +305,13 @@ class Worker:
         wait_s: float,
         patience: tuple[Patience, Patience],
         stop: Stop,
+        revision: Callable[[], int | None] = lambda: None,
+        revised: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._headend = headend
         self._board = board
         self._accept = accept
+        self._revision, self._revised = revision, revised
         self._wait = wait_s
         self._asking, self._telling = patience
         self._stop = stop
@@ -326,18 +331,21 @@ class Worker:
 
     async def _ask(self) -> float:
         try:
-            offered = await self._headend.work(self._wait)
+            known = self._revision()
+            offered = await self._headend.work(self._wait, upgrade=known)
         except (HeadEndAwayError, HeadEndRefusalError) as error:
             wait = self._asking.failed(error)
             log.info("no answer about work", error=str(error), wait_s=round(wait, 1))
             return wait
         self._asking.succeeded()
-        for work in offered:
+        if offered.upgrade not in {None, known}:
+            self._revised(offered.upgrade or 0)
+        for work in offered.jobs:
             if self._board.offer(work):
                 log.info("job taken", job=work.id, meter=work.meter)
                 self._accept(work.id)
         # A head-end that answers at once with nothing would make this a busy loop.
-        return 0.0 if offered else min(1.0, self._wait / 20)
+        return 0.0 if offered.jobs else min(1.0, self._wait / 20)
 
     async def tell(self) -> None:
         """Tell of jobs until the DCU ends and everything is told, or nothing goes through."""
