@@ -52,6 +52,9 @@ class Metrics:
         self._dm_refused = self._counter(
             "dm_refused_values", "Wanted values that devices have refused, by status", "status"
         )
+        self._downloads = self._counter(
+            "downloads", "Downloads of packages by how DCUs say that they ended", "kind", "status"
+        )
         self._requests = self._counter("requests", "HTTP requests", "listener", "method", "status")
         self._groups = Histogram(
             "openami_commit_seconds", "Time of one group commit", registry=self.registry
@@ -127,6 +130,10 @@ class Metrics:
     def ssmp(self, answer: str) -> None:
         """Count one answer of the security server, by its kind."""
         self._ssmp.labels(answer).inc()
+
+    def download(self, kind: str, status: str) -> None:
+        """Count one file of a package of ``kind`` that a DCU is done with."""
+        self._downloads.labels(kind, status).inc()
 
     def dm_session(self, end: str) -> None:
         """Count one session with a device, by how it ended."""

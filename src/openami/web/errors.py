@@ -63,6 +63,7 @@ STATUSES: Final[Mapping[str, int]] = {
     "dm.no-account": 404,
     "firmware": 422,
     "firmware.release": 409,
+    "firmware.withdrawn": 410,
     "firmware.keys": 409,
     "firmware.repository": 409,
     "upload": 422,

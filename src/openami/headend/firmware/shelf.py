@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from openami.core.clock import Clock
     from openami.firmware.manifest import Attachment, ReleaseKind
     from openami.firmware.manifest_diff import Difference
+    from openami.firmware.releases import Release
     from openami.firmware.shelf import Shelved
     from openami.fleet.ports import Page
     from openami.headend.firmware.ports import ReleaseStore
@@ -186,9 +187,35 @@ class Shelf:
             raise NotFoundError("devices are offered no such file")
         return found, self._blobs.path(found.sha256)
 
+    def offered(self, package: PackageId, path: str = "") -> TargetFile:
+        """Return a file of a package that devices are offered; without a path, its image.
+
+        Raises:
+            NotFoundError: there is no such file; ``firmware.withdrawn``: no longer.
+        """
+        try:
+            return self._store.target(path or str(Place(package, self._image(package))))
+        except NotFoundError:
+            state = ReleaseState.WITHDRAWN
+            if any(one.state is state for one in self._releases(package)):
+                raise NotFoundError(f"{package} is withdrawn", code="firmware.withdrawn") from None
+            raise
+
     def sweep(self) -> int:
         """Take away files that no release needs; return how many."""
         return self._blobs.sweep(self._store.used(), before=self._wall.now() - LOOSE_S)
+
+    def _releases(self, package: PackageId) -> Iterator[Release]:
+        product = self._store.of_product(package)
+        return (one.release for one in product if one.release.id == package)
+
+    def _image(self, package: PackageId) -> str:
+        """Return the name of the image that devices are offered of a package."""
+        for file in self._store.targets():
+            place = Place.parse(file.path)
+            if place.package == package and place.image and place.source is None:
+                return place.image
+        raise NotFoundError(f"devices are offered no {package}")
 
     def _others(self, shelved: Shelved) -> Sequence[Shelved]:
         product = self._store.of_product(shelved.release.id)
