@@ -144,7 +144,12 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """Who did what to what, when and why; ``id`` is given by the log."""
+    """Who did what to what, when and why; ``id`` is given by the log.
+
+    Args:
+        number: the place in the chain (``openami.fleet.audit``); None: it has none yet.
+        hash: at that place.
+    """
 
     who: str
     when: float
@@ -152,6 +157,8 @@ class AuditEntry:
     subject: str
     why: str = ""
     id: int = 0
+    number: int | None = None
+    hash: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

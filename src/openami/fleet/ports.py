@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from openami.core.identifiers import SystemTitle
+    from openami.fleet.audit import Chain, Head
     from openami.fleet.devices import (
         AuditEntry,
         Contact,
@@ -225,9 +226,46 @@ class AuditLog(Protocol):
     def add(self, entry: AuditEntry) -> AuditEntry: ...
 
     def list(
-        self, *, subject: str | None = None, after: str | None = None, limit: int = 100
+        self,
+        *,
+        subject: str | None = None,
+        who: str | None = None,
+        what: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        after: str | None = None,
+        limit: int = 100,
     ) -> Page[AuditEntry]:
-        """Return entries, newest first."""
+        """Return entries, newest first; ``what`` is how it begins."""
+        ...
+
+    def lay(self, chain: Chain, *, most: int) -> int:
+        """Give entries that have none their places in the chain, in one transaction.
+
+        Args:
+            chain: is given the head that is kept, None if there is none yet, and what is to follow
+                it; returns the same with places, and the new head.
+            most: entries at once.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            AuditError: ``audit.broken``, the entry that the head is of is not there or is
+                another; and what ``chain`` raises.
+        """
+        ...
+
+    def chained(self, *, after: int, limit: int) -> Sequence[AuditEntry]:
+        """Return entries of the chain by their numbers, those beyond ``after``."""
+        ...
+
+    def head(self) -> Head | None:
+        """Return the head that is kept; None: nothing has been laid yet."""
+        ...
+
+    def waiting(self) -> int:
+        """Return how many entries have no place in the chain yet."""
         ...
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from openami.fleet.devices import ReadSchedule
 from openami.fleet.registration import RegistrationPolicy
+from openami.headend.audit import AuditTrail
 from openami.headend.credentials import Credentials
 from openami.headend.firmware.facade import Firmware, build_firmware
 from openami.headend.health import Health, disk_probe
@@ -108,6 +109,7 @@ class Services:
     registrar: Registrar
     registrations: Registrations
     alarms: Alarms
+    audit: AuditTrail
     management: Management
     firmware: Firmware
     ownership: Ownership
@@ -142,6 +144,7 @@ def build(context: Context, stores: Stores) -> Services:
     services = Services(
         settings=settings, clock=clock, wall=wall, bus=bus, metrics=metrics, home=home, pki=pki,
         registrar=registrar, registrations=registrations, alarms=alarms,
+        audit=AuditTrail(audit, vault, alarms=alarms, wall=wall),
         management=_management(context, stores, alarms),
         firmware=build_firmware(stores.releases, vault, home, settings=settings, wall=wall),
         ownership=ownership, registry=registry, credentials=credentials,

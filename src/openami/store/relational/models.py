@@ -96,16 +96,32 @@ class DeviceRow(Base):
 
 
 class AuditRow(Base):
-    """Who did what."""
+    """Who did what, and its place in the chain; nothing else of it is ever changed."""
 
     __tablename__ = "audit"
+    __table_args__ = (Index("ix_audit_number", "number", unique=True),)
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
-    who: Mapped[str] = mapped_column(Words)
-    when: Mapped[float] = mapped_column("at")
+    who: Mapped[str] = mapped_column(Words, index=True)
+    when: Mapped[float] = mapped_column("at", index=True)
     what: Mapped[str] = mapped_column(Words)
     subject: Mapped[str] = mapped_column(Words, index=True)
     why: Mapped[str] = mapped_column(Words)
+    number: Mapped[int | None] = mapped_column(BigInteger)
+    hash: Mapped[bytes | None]
+
+
+class AuditHeadRow(Base):
+    """The newest signed head of the audit log; there is one row."""
+
+    __tablename__ = "audit_head"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    number: Mapped[int] = mapped_column(BigInteger)
+    hash: Mapped[bytes]
+    when: Mapped[float] = mapped_column("at")
+    key: Mapped[bytes]
+    signature: Mapped[bytes]
 
 
 class JobRow(Base):

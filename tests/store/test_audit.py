@@ -1,0 +1,154 @@
+"""The audit log as a chain, on every backend."""
+
+from __future__ import annotations
+
+import concurrent.futures
+from typing import TYPE_CHECKING
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import text
+from tests.fleet.test_audit import head_of
+
+from openami.fleet.audit import AuditError, Head, extend
+from openami.fleet.devices import AuditEntry
+from openami.store.relational import RelationalStore, open_engine, upgrade
+from openami.store.relational.engine import _MIGRATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+WRITERS = 4
+EACH = 25
+
+
+def said(number: int) -> AuditEntry:
+    return AuditEntry(f"who {number % 3}", float(number), f"what.{number}", "it")
+
+
+def laying(head: Head | None, entries: Sequence[AuditEntry]) -> tuple[Sequence[AuditEntry], Head]:
+    laid = extend(head or Head(), entries)
+    return laid, head_of(laid)
+
+
+def whole(store: RelationalStore) -> Sequence[AuditEntry]:
+    """Return the chain, which hangs together and ends with its head."""
+    entries = store.audit.chained(after=0, limit=1000)
+    bare = [AuditEntry(e.who, e.when, e.what, e.subject, e.why, e.id) for e in entries]
+    assert list(extend(Head(), bare)) == entries
+    head = store.audit.head()
+    assert head is not None
+    assert (head.number, head.hash) == (len(entries), entries[-1].hash)
+    return entries
+
+
+def test_entries_get_their_places_in_the_order_in_which_they_came(store: RelationalStore) -> None:
+    assert store.audit.head() is None
+    assert store.audit.lay(laying, most=10) == 0
+    for number in range(5):
+        store.audit.add(said(number))
+    assert store.audit.waiting() == 5
+    assert [store.audit.lay(laying, most=3) for _ in range(3)] == [3, 2, 0]
+    assert [entry.what for entry in whole(store)] == [f"what.{n}" for n in range(5)]
+    assert [entry.number for entry in store.audit.list().items] == [5, 4, 3, 2, 1]
+    store.audit.add(said(5))
+    assert store.audit.list(limit=1).items[0].number is None
+    assert store.audit.lay(laying, most=3) == 1
+    assert [entry.number for entry in store.audit.chained(after=4, limit=9)] == [5, 6]
+    assert store.audit.waiting() == 0
+
+
+def test_whoever_writes_and_whoever_lays_at_once_make_one_chain(where: Path | str) -> None:
+    first = RelationalStore.open(where)
+    second = RelationalStore.open(where)
+
+    def write(writer: int) -> None:
+        store = (first, second)[writer % 2]
+        for number in range(EACH):
+            store.audit.add(said(writer * EACH + number))
+
+    def lay(store: RelationalStore) -> None:
+        while not all(one.done() for one in writing):
+            store.audit.lay(laying, most=7)
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        writing = [pool.submit(write, writer) for writer in range(WRITERS)]
+        for one in (*writing, *(pool.submit(lay, store) for store in (first, second))):
+            one.result()
+    while first.audit.lay(laying, most=7):
+        pass
+    assert len({entry.id for entry in whole(first)}) == WRITERS * EACH
+    second.close()
+    first.close()
+
+
+def test_what_is_laid_comes_whole_or_not_at_all(store: RelationalStore) -> None:
+    store.audit.add(said(1))
+
+    def failing(
+        head: Head | None, entries: Sequence[AuditEntry]
+    ) -> tuple[Sequence[AuditEntry], Head]:
+        del head, entries
+        raise AuditError("no")
+
+    with pytest.raises(AuditError):
+        store.audit.lay(failing, most=10)
+    assert (store.audit.head(), store.audit.waiting()) == (None, 1)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        "DELETE FROM audit WHERE number = 3",
+        "UPDATE audit_head SET number = 2",
+        "UPDATE audit SET hash = (SELECT hash FROM audit WHERE number = 1) WHERE number = 3",
+    ],
+)
+def test_nothing_is_laid_on_what_is_not_what_was_signed(store: RelationalStore, spoil: str) -> None:
+    for number in range(3):
+        store.audit.add(said(number))
+    store.audit.lay(laying, most=10)
+    with store._engine.begin() as connection:
+        connection.execute(text(spoil))
+    store.audit.add(said(9))
+    with pytest.raises(AuditError) as caught:
+        store.audit.lay(laying, most=10)
+    assert (caught.value.code, caught.value.number) == ("audit.broken", 3)
+
+
+def test_the_log_of_an_older_version_is_laid_from_its_beginning(where: Path | str) -> None:
+    engine = open_engine(where)
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0012")
+        for number in range(3):
+            connection.execute(
+                text(
+                    "INSERT INTO audit (who, at, what, subject, why) VALUES ('a', :n, 'b', 'c', '')"
+                ),
+                {"n": float(number)},
+            )
+    upgrade(engine)
+    store = RelationalStore(engine)
+    assert store.audit.lay(laying, most=10) == 3
+    assert [entry.when for entry in whole(store)] == [0.0, 1.0, 2.0]
+    store.close()
+
+
+def test_entries_are_found_by_who_what_and_when(store: RelationalStore) -> None:
+    for number in range(6):
+        store.audit.add(said(number))
+    store.audit.add(AuditEntry("who 0", 9.0, "what_4%", "other"))
+
+    def found(**chosen: object) -> list[float]:
+        return [entry.when for entry in store.audit.list(**chosen).items]  # type: ignore[arg-type]  # any of them
+
+    assert found(who="who 0") == [9.0, 3.0, 0.0]
+    assert found(what="what.4") == [4.0]
+    assert found(what="what_") == [9.0]
+    assert found(since=2.0, until=4.0) == [3.0, 2.0]
+    assert found(who="who 0", subject="it", since=1.0) == [3.0]
