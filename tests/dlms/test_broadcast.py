@@ -14,7 +14,7 @@ from openami.dlms import data as d
 from openami.dlms.apdu import action, get
 from openami.dlms.apdu.acse import ApplicationContext
 from openami.dlms.apdu.ciphered import Form
-from openami.dlms.apdu.common import invoke_octet
+from openami.dlms.apdu.common import Block, invoke_octet
 from openami.dlms.client import ClientConfig, Closed, DlmsClient, InvokeMethod, broadcast_action
 from openami.dlms.conformance import Conformance
 from openami.dlms.cosem import (
@@ -185,7 +185,7 @@ def test_plain_and_broken_broadcasts() -> None:
 def test_a_service_that_was_not_agreed_on() -> None:
     street = Street()
     first = action.ActionRequestFirstBlock(
-        invoke_octet(0, confirmed=False), BLOCK, action.Block(last=False, number=1, octets=b"\x02")
+        invoke_octet(0, confirmed=False), BLOCK, Block(last=False, number=1, octets=b"\x02")
     )
     apdu = protect(
         first.encode(), LINE, control=TO_ALL, title=CLIENT_TITLE.raw, counter=5,

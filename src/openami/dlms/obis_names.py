@@ -91,6 +91,7 @@ _NAMED: Final[Mapping[tuple[int, int | None, int, int, int | None], str]] = {
     (0, None, 96, 14, None): "active tariff",
     (0, None, 96, 15, None): "event counter",
     (0, None, 96, 128, 0): "why the last firmware was refused",
+    (0, None, 96, 128, 1): "how far the trial of the firmware that runs is",
     (0, None, 97, 97, None): "error register",
     (0, None, 97, 98, 0): "alarm register",
     (0, None, 97, 98, 10): "alarm filter",

@@ -17,8 +17,8 @@ WRITE_UNIT: Final = 8
 SLOT: Final = 512 << 10  # octets: an image of 480 KiB; meters' are under 256 KiB
 TRANSFER: Final = 32 << 10  # the journal of 1,920 blocks of an image, twice over
 
-BLOCK_SIZE: Final = 256
-"""Octets of a block of an image: whole write units; a frame of 9600 bit/s lines carries one."""
+BLOCK_SIZE: Final = 1024
+"""Octets of a block of an image: whole write units; one frame carries one to all stations."""
 
 GEOMETRY: Final = Geometry(2 * SLOT + TRANSFER + 2 * ERASE_BLOCK, ERASE_BLOCK, WRITE_UNIT)
 

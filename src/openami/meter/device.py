@@ -91,10 +91,12 @@ class Meter:
         self._secrets = self._kept.secrets(self._factory)
         self._committed_at = self.engine.state.world
         self._own = OwnCounter(self._kept.counter, self.commit)
-        management, reader = self._kept.accepted
+        management, reader, broadcast = self._kept.accepted
         key = self._kept.security.keys.guek or b""
         self._manager = AssociationCounters(self._own, key, management)
         self._reader = AssociationCounters(self._own, key, reader)
+        key = self._kept.security.keys.gbek or b""
+        self._broadcast = AssociationCounters(self._own, key, broadcast)
         self.model: ObjectModel
         self.device: MeterDevice
         self.management = Management(
@@ -149,6 +151,7 @@ class Meter:
             access=rights(public=self.config.public_reads),
             management=self._manager,
             reader=self._reader,
+            broadcast=self._broadcast,
             security=self._kept.security,
             password=self._kept.password,
             keep_security=self._keep_security,
@@ -156,6 +159,7 @@ class Meter:
             running=running,
             images=images,
             refusal=lambda: self._kept.upgrade.refusal,
+            trial=lambda: self.management.trial,
         )
 
     @property
@@ -252,7 +256,8 @@ class Meter:
     def change(self) -> MeterCommit:
         """Return all that a commit must hold."""
         rows = self.engine.rows
-        counters = (self._own.limit, self._manager.accepted, self._reader.accepted)
+        own, manager, reader = self._own.limit, self._manager.accepted, self._reader.accepted
+        counters = (own, manager, reader, self._broadcast.accepted)
         snapshot = encode(self.engine.dump(), self._kept, self._secrets, counters)
         return MeterCommit(self.serial, snapshot, rows.pending, rows.firsts)
 
@@ -320,6 +325,10 @@ class Meter:
         self.model.reader.state = replace(self.model.reader.state, keys=state.keys)
         if renewed and state.keys.guek is not None:
             self._reader.renew(state.keys.guek)
+        broadcast, key = self.model.broadcast, state.keys.gbek
+        if broadcast is not None and key is not None and key != old.keys.gbek:
+            broadcast.state = replace(broadcast.state, keys=replace(broadcast.keys, gbek=key))
+            self._broadcast.renew(key)
         self._urgent = True  # what is accepted with the new keys begins anew after this
 
     def _keep_password(self, password: bytes) -> None:

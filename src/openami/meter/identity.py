@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from openami import __version__
 from openami.core.errors import ConfigError
@@ -30,6 +30,21 @@ PASSWORD_DIGITS: Final = 8
 MODELS: Final = {1: "OA1-100", 3: "OA3-100"}
 
 
+class BroadcastKeys(NamedTuple):
+    """What all meters of a line have, to hear what is said to all of them."""
+
+    gbek: bytes
+    gbak: bytes
+
+    @classmethod
+    def generate(cls, octets: Callable[[int], bytes]) -> Self:
+        """Return new ones of random octets."""
+        return cls(octets(KEY_OCTETS), octets(KEY_OCTETS))
+
+    def __repr__(self) -> str:
+        return "BroadcastKeys()"
+
+
 @dataclass(frozen=True, slots=True)
 class MeterKeys:
     """A meter's secrets.
@@ -40,6 +55,8 @@ class MeterKeys:
         gak: global authentication key.
         gbek: global broadcast encryption key.
         lls: the reading client's password.
+        gbak: global authentication key of what is broadcast; None: it takes no broadcasts, as
+            meters of before 2026-11.
     """
 
     master: bytes = field(repr=False)
@@ -47,9 +64,10 @@ class MeterKeys:
     gak: bytes = field(repr=False)
     gbek: bytes = field(repr=False)
     lls: bytes = field(repr=False)
+    gbak: bytes | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        keys = (self.master, self.guek, self.gak, self.gbek)
+        keys = (self.master, self.guek, self.gak, self.gbek, self.gbak or self.gbek)
         if any(len(key) != KEY_OCTETS for key in keys) or not 0 < len(self.lls) <= 64:
             raise ValueError("keys of 16 octets and a password of 1 to 64 wanted")
 
@@ -85,7 +103,7 @@ class MeterIdentity:
 
     def shipped(self) -> ShippedMeter:
         """Return the entry of a shipment for this meter; it holds the keys."""
-        keys = self.keys
+        keys = {name: getattr(self.keys, name) for name in MeterKeys.__slots__}
         return ShippedMeter(
             serial=self.serial,
             system_title=self.system_title,
@@ -94,7 +112,7 @@ class MeterIdentity:
             firmware=self.firmware,
             phases=self.phases,
             address=self.address,
-            keys={name: getattr(keys, name) for name in MeterKeys.__slots__},
+            keys={name: key for name, key in keys.items() if key is not None},
         )
 
     @classmethod
@@ -141,6 +159,7 @@ def generate_identity(
     phases: int = 1,
     address: int | None = None,
     flag: str = FLAG,
+    broadcast: BroadcastKeys | None = None,
 ) -> MeterIdentity:
     """Return a new meter.
 
@@ -150,6 +169,7 @@ def generate_identity(
         phases: 1 or 3.
         address: the station address; from the number if not given.
         flag: the maker's FLAG id.
+        broadcast: the keys of its line; its own if not given.
 
     Raises:
         ConfigError: the number, the phases or the flag cannot be.
@@ -164,14 +184,16 @@ def generate_identity(
         phases=phases,
         firmware=FIRMWARE,
         address=FIRST_ADDRESS + number % ADDRESSES if address is None else address,
-        keys=_generate_keys(octets),
+        keys=_generate_keys(octets, broadcast),
     )
 
 
-def _generate_keys(octets: Callable[[int], bytes]) -> MeterKeys:
-    master, guek, gak, gbek = (octets(KEY_OCTETS) for _ in range(4))
+def _generate_keys(octets: Callable[[int], bytes], line: BroadcastKeys | None) -> MeterKeys:
+    master, guek, gak = (octets(KEY_OCTETS) for _ in range(3))
+    gbek, gbak = line or BroadcastKeys.generate(octets)
     digits = int.from_bytes(octets(8), "big") % 10**PASSWORD_DIGITS
-    return MeterKeys(master, guek, gak, gbek, f"{digits:0{PASSWORD_DIGITS}}".encode("ascii"))
+    lls = f"{digits:0{PASSWORD_DIGITS}}".encode("ascii")
+    return MeterKeys(master, guek, gak, gbek, lls, gbak)
 
 
 def save_identity(path: Path, identity: MeterIdentity) -> None:

@@ -51,8 +51,8 @@ class Kept:
         security: the management client's keys and policy.
         password: the reading client's.
         counter: from where the meter's own invocation counter goes on.
-        accepted: the highest counters accepted of the management and of the reading client, by
-            the fingerprint of the key.
+        accepted: the highest counters accepted of the management and of the reading client and
+            of broadcasts, by the fingerprint of the key.
         settings: attributes that clients have written, as ``class/obis/attribute``, encoded.
         upgrade: of its firmware.
     """
@@ -60,7 +60,7 @@ class Kept:
     security: SecurityState = field(repr=False)
     password: bytes = field(repr=False)
     counter: int = 0
-    accepted: tuple[Accepted, Accepted] = field(default_factory=lambda: ({}, {}))
+    accepted: tuple[Accepted, Accepted, Accepted] = field(default_factory=lambda: ({}, {}, {}))
     settings: dict[str, bytes] = field(default_factory=dict)
     upgrade: UpgradeRecord = field(default_factory=UpgradeRecord)
 
@@ -92,7 +92,7 @@ def encode(
     engine: dict[str, Any],
     kept: Kept,
     secrets: dict[str, Any],
-    counters: tuple[int, Accepted, Accepted],
+    counters: tuple[int, Accepted, Accepted, Accepted],
 ) -> bytes:
     """Return a snapshot.
 
@@ -100,7 +100,7 @@ def encode(
         engine: the engine's state.
         kept: the rest.
         secrets: what ``kept.secrets`` gave: wrapping is not for every snapshot.
-        counters: the limit of the own counter, and the two accepted.
+        counters: the limit of the own counter, and the three accepted.
     """
     data = {
         "engine": engine,
@@ -126,8 +126,9 @@ def decode(snapshot: bytes, factory: bytes) -> tuple[dict[str, Any], Kept]:
         }
         password, master = secrets.pop("lls"), secrets.pop("master", None)
         security = SecurityState(data["secrets"]["policy"], Keys(**secrets), master)
-        counter, management, reader = data["counters"]
-        accepted = dict(management), dict(reader)
+        counter, management, reader, *later = data["counters"]
+        broadcast = later[0] if later else {}  # meters of before 2026-11 took none
+        accepted = dict(management), dict(reader), dict(broadcast)
         settings = {name: bytes.fromhex(text) for name, text in data["settings"].items()}
         upgrade = UpgradeRecord(**data.get("upgrade", {}))  # meters of before 2026-11 have none
         kept = Kept(security, password, counter, accepted, settings, upgrade)

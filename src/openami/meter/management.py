@@ -25,7 +25,7 @@ from openami.firmware.verify import Target
 from openami.meter.images import ImageBank, Ports
 from openami.meter.loader import LOADER
 from openami.meter.objects import Running
-from openami.meter.trial import Trial
+from openami.meter.trial import Trial, TrialState
 from openami.metrology.events import Event
 
 if TYPE_CHECKING:
@@ -130,6 +130,11 @@ class Management:
     @property
     def away(self) -> bool:
         return self._up_at is not None
+
+    @property
+    def trial(self) -> TrialState:
+        """How far the trial of what runs is."""
+        return TrialState.NONE if self._trial is None else self._trial.state
 
     def power_up(self) -> None:
         """Boot, and start the application.

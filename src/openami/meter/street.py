@@ -14,7 +14,12 @@ import structlog
 from openami.core.errors import ConfigError, StoreError
 from openami.meter.device import Meter
 from openami.meter.factory import StreetBoards
-from openami.meter.identity import generate_identity, load_shipment, save_shipment
+from openami.meter.identity import (
+    BroadcastKeys,
+    generate_identity,
+    load_shipment,
+    save_shipment,
+)
 from openami.meter.live import LiveFeed
 from openami.meter.memory import WatchedMemory
 from openami.meter.run import Endpoint, Listening, hdlc_link
@@ -314,7 +319,8 @@ def prepare_identities(
 ) -> tuple[MeterIdentity, ...]:
     """Return the meters of a street's folder, made the first time and the same ever after.
 
-    Their shipment file, which a head-end imports, lies in the folder: ``shipment.json``.
+    They share the keys of broadcasts. Their shipment file, which a head-end imports, lies in the
+    folder: ``shipment.json``.
 
     Args:
         state: the folder.
@@ -338,7 +344,11 @@ def prepare_identities(
             )
         return identities
     numbers = range(first, first + count)
-    made = tuple(generate_identity(number, octets, phases=phases(number)) for number in numbers)
+    line = BroadcastKeys.generate(octets)
+    made = tuple(
+        generate_identity(number, octets, phases=phases(number), broadcast=line)
+        for number in numbers
+    )
     save_shipment(path, made, now)
     return made
 

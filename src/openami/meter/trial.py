@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import SecurityError
@@ -13,6 +14,14 @@ if TYPE_CHECKING:
     from openami.meter.loader import Application
 
 TURNS: Final = 16  # of a self-test at a stretch: frames and answers pass in between
+
+
+class TrialState(IntEnum):
+    """How far the trial of the firmware that runs is."""
+
+    NONE = 0
+    TESTING = 1
+    TESTED = 2
 
 
 class Trial:
@@ -29,6 +38,11 @@ class Trial:
         self._turns = _turns(application, test.objects)
         self._deadline = began + test.deadline_s
         self.passed_at: float | None = None
+
+    @property
+    def state(self) -> TrialState:
+        """Whether the self-test has been passed."""
+        return TrialState.TESTING if self.passed_at is None else TrialState.TESTED
 
     def step(self, now: float) -> bool:
         """Go on; return whether the image is to be kept.

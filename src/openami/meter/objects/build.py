@@ -45,11 +45,12 @@ class ObjectModel:
     tcp: TcpUdpSetup
     management: SecuritySetup
     reader: SecuritySetup
+    broadcast: SecuritySetup | None
 
 
 def build_objects(hooks: Hooks) -> ObjectModel:
     """Return the objects of a single-phase or a three-phase meter."""
-    management, reader = security_setups(hooks)
+    setups = security_setups(hooks)
     disconnector, limiter = control.disconnector(hooks), control.limiter(hooks)
     billing, disconnect = control.billing_schedule(hooks), control.disconnect_schedule(hooks)
     activation, image = control.image_schedule(hooks), control.image_transfer(hooks)
@@ -57,7 +58,7 @@ def build_objects(hooks: Hooks) -> ObjectModel:
     every: tuple[CosemObject, ...] = (
         *identity_objects(hooks),
         MeterClock(hooks.engine),
-        *client_objects(hooks, management, reader),
+        *client_objects(hooks, setups),
         *(sap, hdlc, tcp, disconnector, limiter, billing, disconnect, activation, image),
         *energy_objects(hooks),
         *demand_objects(hooks),
@@ -67,5 +68,5 @@ def build_objects(hooks: Hooks) -> ObjectModel:
         *state_objects(hooks),
     )
     return ObjectModel(
-        every, disconnector, limiter, disconnect, activation, image, hdlc, tcp, management, reader
+        every, disconnector, limiter, disconnect, activation, image, hdlc, tcp, *setups
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from openami.dlms.apdu.acse import ApplicationContext, Mechanism
+from openami.dlms.conformance import Conformance
 from openami.dlms.cosem import (
     FOR_ALL,
     AssociationLn,
@@ -18,6 +19,8 @@ from openami.dlms.cosem import (
     TcpUdpSetup,
 )
 from openami.dlms.datatypes import DataType
+from openami.dlms.security import Keys
+from openami.meter.kept import POLICY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 MANAGEMENT_CLIENT: Final = 1
 READING_CLIENT: Final = 2
 PUBLIC_CLIENT: Final = 16
+BROADCAST_CLIENT: Final = 102
+"""Whoever speaks to all meters of a line; the number that other makers' meters have, too."""
 
 MAX_APDU: Final = 4096
 """Octets of an APDU that the meter takes: a firmware block and its cipher, with room."""
@@ -35,19 +40,32 @@ MAX_APDU: Final = 4096
 CONNECTIONS: Final = 16
 """TCP clients at once: its head-end, a tool or two of its fitter, and some that have died."""
 
-INFO_OCTETS: Final = 512  # of a frame: half a second at 9600 bit/s
+SENT_OCTETS: Final = 512  # of a frame: half a second at 9600 bit/s
+TAKEN_OCTETS: Final = 1100  # a broadcast is one frame: with a firmware block, 1,081
+INACTIVITY_S: Final = 1800
+"""For which an association stays without a word: a DCU with a street to upgrade keeps them all."""
+
 WINDOW: Final = 3
 
 _PLAIN_AND_CIPHERED: Final = (ApplicationContext.LN, ApplicationContext.LN_CIPHERED)
 _SEEN_BY_MANAGEMENT: Final[AccessTable] = {ClientKind.MANAGEMENT: Rights(AttributeMode.READ)}
 
 
-def security_setups(hooks: Hooks) -> tuple[SecuritySetup, SecuritySetup]:
-    """Return the management client's security and the reading client's.
+class Setups(NamedTuple):
+    """The clients' security.
 
-    Keys are transferred through the first; the second has the same ones, without a policy, so
-    that a reader may talk in the clear or ciphered, as its application context says.
+    Keys are transferred through the management client's. The reader's has the same ones, without
+    a policy, so that a reader may talk in the clear or ciphered, as its application context says.
+    What all meters of a line hear has keys that all of them have, and no others.
     """
+
+    management: SecuritySetup
+    reader: SecuritySetup
+    broadcast: SecuritySetup | None
+
+
+def security_setups(hooks: Hooks) -> Setups:
+    """Return the security of each kind of client."""
     title = hooks.config.identity.system_title
     reader = SecuritySetup(
         "0.0.43.0.2.255",
@@ -64,13 +82,26 @@ def security_setups(hooks: Hooks) -> tuple[SecuritySetup, SecuritySetup]:
         counters=hooks.management,
         keep=hooks.keep_security,
     )
-    return management, reader
+    return Setups(management, reader, _broadcast_setup(hooks))
 
 
-def client_objects(
-    hooks: Hooks, management: SecuritySetup, reader: SecuritySetup
-) -> Iterator[CosemObject]:
+def _broadcast_setup(hooks: Hooks) -> SecuritySetup | None:
+    who = hooks.config.identity
+    if who.keys.gbak is None:
+        return None
+    return SecuritySetup(
+        "0.0.43.0.1.255",
+        keys=Keys(gbek=hooks.security.keys.gbek, gak=who.keys.gbak),
+        title=who.system_title,
+        policy=POLICY,
+        counters=hooks.broadcast,
+        access=_SEEN_BY_MANAGEMENT,
+    )
+
+
+def client_objects(hooks: Hooks, setups: Setups) -> Iterator[CosemObject]:
     """Yield associations, security setups and invocation counters."""
+    management, reader, _ = setups
     yield from (management, reader)
     plain = hooks.config.plain_management
     yield AssociationLn(
@@ -98,6 +129,24 @@ def client_objects(
     )
     yield _invocation_counter("0.0.43.1.0.255", hooks.management)
     yield _invocation_counter("0.0.43.1.2.255", hooks.reader)
+    if setups.broadcast is not None:
+        yield from _broadcast_objects(hooks, setups.broadcast)
+
+
+def _broadcast_objects(hooks: Hooks, security: SecuritySetup) -> Iterator[CosemObject]:
+    yield security
+    yield AssociationLn(
+        "0.0.40.0.4.255",
+        client=BROADCAST_CLIENT,
+        kind=ClientKind.BROADCAST,
+        contexts=(ApplicationContext.LN_CIPHERED,),
+        security=security,
+        conformance=Conformance.ACTION,
+        max_pdu=MAX_APDU,
+        access=_SEEN_BY_MANAGEMENT,
+        preestablished=True,
+    )
+    yield _invocation_counter("0.0.43.1.1.255", hooks.broadcast)
 
 
 def _invocation_counter(name: str, counters: InvocationCounters) -> DataObject:
@@ -112,10 +161,11 @@ def link_objects(hooks: Hooks) -> tuple[SapAssignment, HdlcSetup, TcpUdpSetup]:
         SapAssignment({1: who.logical_device_name}, access=FOR_ALL),
         HdlcSetup(
             device_address=who.address,
-            max_info_transmit=INFO_OCTETS,
-            max_info_receive=INFO_OCTETS,
+            max_info_transmit=SENT_OCTETS,
+            max_info_receive=TAKEN_OCTETS,
             window_transmit=WINDOW,
             window_receive=WINDOW,
+            inactivity_timeout=INACTIVITY_S,
             access=hooks.access,
         ),
         TcpUdpSetup(connections=CONNECTIONS, access=hooks.access),

@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, Final
 
 from openami.core.obis import Obis
 from openami.dlms.cosem import (
+    AccessTable,
+    ClientKind,
     Command,
     ControlState,
     DisconnectControl,
     Execution,
     ImageTransfer,
     Limiter,
+    MethodMode,
+    Rights,
     ScheduleType,
     ScriptRef,
     SingleActionSchedule,
@@ -32,6 +36,11 @@ DISCONNECT_SCRIPTS: Final = Obis.parse("0.0.10.0.106.255")
 IMAGE_SCRIPT: Final = ScriptRef(Obis.parse("0.0.10.0.107.255"), 1)
 DISCONNECT: Final = 1
 RECONNECT: Final = 2
+
+_HEARD_BY_ALL: Final[AccessTable] = {
+    ClientKind.BROADCAST: Rights(method={2: MethodMode.AUTHENTICATED})
+}
+"""Blocks alone: what is begun, verified and activated is so with each meter by itself."""
 
 _EVENTS: Final = {
     (Command.REMOTE_DISCONNECT, ControlState.DISCONNECTED): Event.REMOTELY_DISCONNECTED,
@@ -103,4 +112,4 @@ def image_schedule(hooks: Hooks) -> SingleActionSchedule:
 
 def image_transfer(hooks: Hooks) -> ImageTransfer:
     """Return the image transfer into the flash that does not run."""
-    return ImageTransfer(store=hooks.images, access=hooks.access)
+    return ImageTransfer(store=hooks.images, access={**hooks.access, **_HEARD_BY_ALL})

@@ -85,6 +85,7 @@ def state_objects(hooks: Hooks) -> Iterator[CosemObject]:
         ("0.0.96.7.21.255", lambda: state.counts.power_failures, _U32),
         ("0.0.96.7.9.255", lambda: state.counts.long_power_failures, _U32),
         ("0.0.96.7.19.255", lambda: state.counts.last_power_failure, _U32),
+        ("0.0.96.128.1.255", hooks.trial, _U8),
     )
     for name, value, kind in numbers:
         yield DataObject(name, value, kind, access=hooks.access)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from openami.dlms.cosem import AccessTable, ImageStore, InvocationCounters, SecurityState
     from openami.meter.settings import MeterConfig
+    from openami.meter.trial import TrialState
     from openami.metrology.engine import MeterEngine
 
 
@@ -31,6 +32,7 @@ class Hooks:
         access: rights to what is measured.
         management: invocation counters of the management client.
         reader: invocation counters of the reading client.
+        broadcast: invocation counters of what is said to all meters.
         security: keys and policy as they are kept.
         password: the reading client's password as it is kept.
         keep_security: keeps new keys before they take effect.
@@ -38,6 +40,7 @@ class Hooks:
         running: the firmware that runs.
         images: takes the next one.
         refusal: tells why the last image was refused, by the error's code; empty if none was.
+        trial: tells how far the trial of the firmware that runs is.
     """
 
     config: MeterConfig
@@ -45,6 +48,7 @@ class Hooks:
     access: AccessTable
     management: InvocationCounters
     reader: InvocationCounters
+    broadcast: InvocationCounters
     security: SecurityState = field(repr=False)
     password: bytes = field(repr=False)
     keep_security: Callable[[SecurityState], None]
@@ -52,3 +56,4 @@ class Hooks:
     running: Running
     images: ImageStore
     refusal: Callable[[], str]
+    trial: Callable[[], TrialState]
