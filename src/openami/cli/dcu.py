@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +16,14 @@ from openami.cli.options import (
     set_option,
     world_clock,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from openami.core.clock import Clock
+    from openami.dcu.installation import Installation
+    from openami.dcu.slots.launcher import Limits
+    from openami.dcu.slots.store import TwoSlots
 
 
 @click.group(short_help="Run a data concentrator: find, read and spool meters.")
@@ -53,6 +61,8 @@ def dcu() -> None:
 @set_option
 @clock_option
 @log_option
+@click.option("--slots", type=click.Path(path_type=Path, file_okay=False), hidden=True)
+@click.option("--beat", type=int, hidden=True)
 def run(
     config: Path | None,
     factory: Path | None,
@@ -62,7 +72,9 @@ def run(
     assignments: tuple[str, ...],
     clock: str | None,
     log_level: str,
-) -> None:
+    slots: Path | None,
+    beat: int | None,
+) -> int:
     """Run a DCU until SIGTERM or Ctrl-C.
 
     It registers with its factory identity, is managed by the head-end from then on, and collects
@@ -77,4 +89,84 @@ def run(
     options: dict[str, Any] = parse_assignments(assignments)
     options |= {name: value for name, value in named.items() if value is not None}
     installation = Installation.load(config, **options)
-    run_server(run_managed(installation, world_clock(installation.clock)), log_level=log_level)
+    time = world_clock(installation.clock)
+    if slots is None or beat is None:
+        run_server(run_managed(installation, time), log_level=log_level)
+        return 0
+    return run_server(_watched(installation, time, slots, beat), log_level=log_level)
+
+
+async def _watched(installation: Installation, clock: Clock, slots: Path, beat: int) -> int:
+    """Run a DCU that the launcher has started; return its exit status."""
+    from openami.dcu.managed import run_managed
+    from openami.dcu.module.keystore import type_of
+    from openami.dcu.slots.health import TrialHealth
+    from openami.dcu.slots.launcher import RESTART
+    from openami.dcu.slots.store import RESERVE, TwoSlots
+    from openami.store.folder import Folder
+
+    two = TwoSlots(Folder(slots, reserve=RESERVE), lambda: type_of(installation.factory))
+    two.check()
+    health = TrialHealth(two, beat)
+    async with health.beating():
+        again = await run_managed(installation, clock, slots=two, health=health)
+    return RESTART if again else 0
+
+
+@dcu.command(
+    short_help="Run a DCU whose software is in two slots.",
+    context_settings={"ignore_unknown_options": True},
+    epilog=examples(
+        "openami dcu boot --slots dcu-1-slots --factory factory/DCU-1 \\",
+        "    --modem hdlc+tcp://127.0.0.1:4060 --state dcu-1",
+    ),
+)
+@click.option(
+    "--slots",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("openami-dcu-slots"),
+    show_default=True,
+    help="Folder of the slots.",
+)
+@click.option(
+    "--trial",
+    type=click.FloatRange(1, 86_400),
+    default=900.0,
+    show_default=True,
+    help="Seconds in which new software has to hold a session and to collect.",
+)
+@click.option(
+    "--watchdog",
+    type=click.FloatRange(10, 3600),
+    default=120.0,
+    show_default=True,
+    help="Seconds without a sign of life after which the DCU is started anew.",
+)
+@log_option
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS OF RUN]...")
+def boot(
+    slots: Path, trial: float, watchdog: float, log_level: str, arguments: tuple[str, ...]
+) -> int:
+    """Run a DCU out of the slot that is to run, and watch it, until SIGTERM or Ctrl-C.
+
+    All other options are those of `openami dcu run`, which it starts. New software, once it is
+    downloaded and activated over OMA DM, is started on trial: if it crashes, hangs, or does not
+    hold a session and collect in time, what ran before runs again. Where no slot holds anything,
+    the software that is installed runs.
+    """
+    from openami.cli.run import run_server
+    from openami.dcu.slots.launcher import LOCK_S, Limits, agent_command
+    from openami.dcu.slots.store import RESERVE, TwoSlots
+    from openami.store.folder import Folder
+
+    folder = Folder(slots, reserve=RESERVE)
+    lock = folder.lock(LOCK_S)
+    command = agent_command(str(slots.absolute()), ("--log-level", log_level, *arguments))
+    limits = Limits(trial=trial, hang=watchdog)
+    return run_server(_launch(TwoSlots(folder), command, limits, lock), log_level=log_level)
+
+
+async def _launch(slots: TwoSlots, command: Sequence[str], limits: Limits, lock: int) -> int:
+    from openami.dcu.slots.launcher import Launcher
+
+    return await Launcher(slots, command, limits, lock).run()

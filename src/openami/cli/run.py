@@ -6,13 +6,15 @@ import asyncio
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 import uvloop
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+
+T = TypeVar("T")
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
@@ -45,8 +47,8 @@ def configure_logs(level: str) -> None:
     logging.basicConfig(stream=sys.stderr, level=max(LEVELS[level], logging.WARNING))
 
 
-def run_server(work: Coroutine[Any, Any, Any], *, log_level: str) -> None:
-    """Run ``work`` to its end; it stops by itself on SIGTERM and SIGINT."""
+def run_server(work: Coroutine[Any, Any, T], *, log_level: str) -> T:
+    """Return what ``work`` returns; it stops by itself on SIGTERM and SIGINT."""
     configure_logs(log_level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(work)
+        return runner.run(work)

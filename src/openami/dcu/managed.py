@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from openami.dcu.device import ServerAccount
     from openami.dcu.installation import Installation
     from openami.dcu.management import Held
-    from openami.dcu.ports import Identity, Registration
+    from openami.dcu.ports import Health, Identity, Registration, Slots
     from openami.dcu.settings import DcuSettings
     from openami.omadm.messages.model import Alert
     from openami.omadm.objects.sched import SchedTask
@@ -84,6 +84,8 @@ class ManagedDcu:
         clock: the time that it keeps and gives to its meters.
         identity: the security module.
         registration: with the security server.
+        slots: its own software's; None: the launcher did not start it.
+        health: what is watched while that is on trial.
 
     Raises:
         ConfigError: its folder cannot be made.
@@ -96,7 +98,13 @@ class ManagedDcu:
         clock: Clock,
         identity: Identity,
         registration: Registration,
+        *,
+        slots: Slots | None = None,
+        health: Health | None = None,
     ) -> None:
+        self._slots = slots
+        self._health = health
+        self.restarting = False
         self._installation = installation
         self._allowed = installation.allowed
         self._clock = clock
@@ -170,6 +178,11 @@ class ManagedDcu:
 
     def stop(self) -> None:
         """Ask the DCU to end in good order."""
+        self._stop.set()
+
+    def restart(self) -> None:
+        """Ask the DCU to end in good order, and its launcher to start it anew."""
+        self.restarting = True
         self._stop.set()
 
     async def run(self) -> None:
@@ -325,14 +338,24 @@ class ManagedDcu:
 
 
 async def run_managed(
-    installation: Installation, clock: Clock, *, ready: Callable[[ManagedDcu], None] | None = None
-) -> None:
+    installation: Installation,
+    clock: Clock,
+    *,
+    ready: Callable[[ManagedDcu], None] | None = None,
+    slots: Slots | None = None,
+    health: Health | None = None,
+) -> bool:
     """Run a DCU, with its security module beside it, until SIGTERM or SIGINT.
 
     Args:
         installation: what no server decides.
         clock: the time that it keeps and gives to its meters.
         ready: called once its stores are open.
+        slots: as of ``ManagedDcu``.
+        health: as of ``ManagedDcu``.
+
+    Returns:
+        Whether it wants to be started anew.
 
     Raises:
         ConfigError: a folder cannot be used.
@@ -347,8 +370,11 @@ async def run_managed(
         enrolment = stack.enter_context(
             opened(lambda: Enrolment(module, installation.state), *files)
         )
-        dcu = await stack.enter_async_context(ManagedDcu(installation, clock, module, enrolment))
+        dcu = await stack.enter_async_context(
+            ManagedDcu(installation, clock, module, enrolment, slots=slots, health=health)
+        )
         with stop_signals(dcu.stop):
             if ready is not None:
                 ready(dcu)
             await dcu.run()
+        return dcu.restarting

@@ -199,6 +199,16 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
+def type_of(folder: Path) -> tuple[str, str]:
+    """Return the model and the hardware of a device by the folder that its maker wrote.
+
+    Raises:
+        ConfigError: ``config.factory``: it does not say.
+    """
+    facts = _facts(folder / "device.toml")
+    return facts["model"], facts["hardware"]
+
+
 def _facts(file: Path) -> dict[str, str]:
     try:
         facts: dict[str, Any] = tomllib.loads(_read(file).decode())

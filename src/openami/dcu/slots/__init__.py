@@ -1,0 +1,1 @@
+"""The DCU's own software in two slots: staged, tried, watched, and kept or given up."""
