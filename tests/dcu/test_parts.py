@@ -28,7 +28,7 @@ from openami.dcu.discovery import (
     serial_of,
 )
 from openami.dcu.flow import Patience, Stop
-from openami.dcu.headend import Credentials, HeadEndAwayError
+from openami.dcu.headend import BroadcastCredentials, Credentials, HeadEndAwayError
 from openami.dcu.keys import MECHANISM, Keyring
 from openami.dcu.known import (
     RESERVE,
@@ -256,13 +256,23 @@ async def test_sealed_credentials_that_were_tampered_with_are_fetched_anew(tmp_p
     vault = FileVault(tmp_path / "v", kek=tmp_path / "kek")
     keys = Credentials(1, MECHANISM, bytes(16), bytes(range(16)))
     ring = Keyring(vault, Source())  # type: ignore[arg-type] # a head-end of few words
-    answers += [HeadEndAwayError("away"), None, replace(keys, mechanism="lls"), keys, keys]
+    hears = replace(keys, broadcast=BroadcastCredentials(102, b"L" * 16, b"A" * 16))
+    answers += [HeadEndAwayError("away"), None, replace(keys, mechanism="lls"), hears, hears]
     found = [await ring.fetch(title) for _ in range(5)]
     assert found == [False, False, False, True, False]
+    again = Keyring(vault, Source())  # type: ignore[arg-type] # the same
+    again.load(title)
+    assert again.get(title) == hears
+    answers.append(keys)
+    assert await ring.fetch(title)
     fresh = Keyring(vault, Source())  # type: ignore[arg-type] # the same
     assert fresh.get(title) is None
     fresh.load(title)
     assert fresh.get(title) == keys
+    vault.put("meter", title, "broadcast", b"cut")
+    cut = Keyring(vault, Source())  # type: ignore[arg-type] # the same
+    cut.load(title)
+    assert cut.get(title) is None
     vault.put("meter", title, "client", b"one")
     damaged = Keyring(vault, Source())  # type: ignore[arg-type] # the same
     damaged.load(title)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,13 @@ from tests.support.headend import (
 )
 
 from openami.core.obis import Obis
-from openami.dcu.headend import BatchKind, HeadEnd, HeadEndAwayError, HeadEndRefusalError
+from openami.dcu.headend import (
+    BatchKind,
+    BroadcastCredentials,
+    HeadEnd,
+    HeadEndAwayError,
+    HeadEndRefusalError,
+)
 from openami.fleet.jobs import JobState, Target
 from openami.headend.server import Running
 from openami.mdm.readings import to_ipc
@@ -43,7 +50,15 @@ async def test_everything_a_dcu_asks_for(running: Running, headend: HeadEnd) -> 
     keys = await headend.credentials(shipped(1).system_title)
     assert keys is not None
     assert (keys.guek, keys.gak) == (shipped(1).keys["guek"], shipped(1).keys["gak"])
+    assert keys.broadcast is None
     assert await headend.credentials(shipped(2).system_title) is None
+    line = {"gbek": b"L" * 16, "gbak": b"A" * 16}
+    hearing = replace(shipped(3), keys={**shipped(3).keys, **line})
+    running.services.shipments.take(shipment(hearing), who="test")
+    keys = await headend.credentials(hearing.system_title)
+    assert keys is not None
+    assert keys.broadcast == BroadcastCredentials(102, *line.values())
+    assert "4c4c" not in repr(keys)
     body = to_ipc(day(["M1"], intervals=4))
     stored = await headend.upload("b1", BatchKind.READINGS, body)
     assert (stored.repeated, stored.rows) == (False, 4)

@@ -1,6 +1,7 @@
 """What DCUs ask of the head-end, over real mutual TLS."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -275,6 +276,12 @@ async def test_credentials_go_to_the_meters_own_dcu(
         "hls": meter.keys["hls"].hex(),
     }
     assert answer.headers["Cache-Control"] == "no-store"
+    line = {"gbek": b"L" * 16, "gbak": b"A" * 16}
+    hearing = replace(shipped(3), keys={**shipped(3).keys, **line})
+    running.services.shipments.take(shipment(hearing), who="admin")
+    told = (await dcu.get(f"/device/v1/meters/{hearing.system_title}/credentials")).json()
+    keys = {"gbek": line["gbek"].hex(), "gak": line["gbak"].hex()}
+    assert told["broadcast"] == {"client": 102, **keys}
     assert running.services.registry.meter("M1").dcu == "D1"
     async with dcu_client(running, tmp_path, "D2") as thief:
         other = await thief.get(path)

@@ -105,11 +105,24 @@ class _CursorsAnswer(_Answer):
 HexKey = Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2}){1,64}$", repr=False)]
 
 
+HexKey16 = Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{32}$", repr=False)]
+
+
+class _BroadcastAnswer(_Answer):
+    client: int = Field(ge=1, le=0x7F)
+    gbek: HexKey16
+    gak: HexKey16
+
+    def credentials(self) -> BroadcastCredentials:
+        return BroadcastCredentials(self.client, bytes.fromhex(self.gbek), bytes.fromhex(self.gak))
+
+
 class _CredentialsAnswer(_Answer):
     client: int = Field(ge=1, le=0x7F)
     mechanism: str
     guek: HexKey
     gak: HexKey
+    broadcast: _BroadcastAnswer | None = None
 
 
 class Attribute(_Answer):
@@ -142,13 +155,26 @@ class Offer(_Answer):
 
 
 @dataclass(frozen=True, slots=True)
+class BroadcastCredentials:
+    """What a meter hears that is said to all of its line (suite 0: keys of 16 octets)."""
+
+    client: int
+    gbek: bytes = field(repr=False)
+    gak: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Credentials:
-    """What opens a meter's management association (suite 0: keys of 16 octets)."""
+    """What opens a meter's management association (suite 0: keys of 16 octets).
+
+    Without ``broadcast`` it hears nothing that is said to all.
+    """
 
     client: int
     mechanism: str
     guek: bytes = field(repr=False)
     gak: bytes = field(repr=False)
+    broadcast: BroadcastCredentials | None = None
 
 
 class HeadEnd:
@@ -202,9 +228,9 @@ class HeadEnd:
                 return None
             raise
         found = _parsed(_CredentialsAnswer, answer)
-        return Credentials(
-            found.client, found.mechanism, bytes.fromhex(found.guek), bytes.fromhex(found.gak)
-        )
+        guek, gak = bytes.fromhex(found.guek), bytes.fromhex(found.gak)
+        broadcast = None if found.broadcast is None else found.broadcast.credentials()
+        return Credentials(found.client, found.mechanism, guek, gak, broadcast)
 
     async def work(self, wait: float, *, upgrade: int | None = None) -> Offer:
         """Return what is offered, waiting up to ``wait`` seconds for a job or for other upgrades.

@@ -9,7 +9,12 @@ import structlog
 
 from openami.core.errors import NotFoundError, SecurityError, StoreError
 from openami.core.identifiers import SystemTitle
-from openami.dcu.headend import Credentials, HeadEndAwayError, HeadEndRefusalError
+from openami.dcu.headend import (
+    BroadcastCredentials,
+    Credentials,
+    HeadEndAwayError,
+    HeadEndRefusalError,
+)
 
 if TYPE_CHECKING:
     from openami.dcu.headend import HeadEnd
@@ -68,14 +73,36 @@ class Keyring:
         self._vault.put(KIND, title, "client", str(found.client).encode())
         self._vault.put(KIND, title, "guek", found.guek)
         self._vault.put(KIND, title, "gak", found.gak)
+        if found.broadcast is None:
+            self._vault.delete(KIND, title, _BROADCAST)
+        else:
+            self._vault.put(KIND, title, _BROADCAST, _packed(found.broadcast))
 
     def _unseal(self, title: str) -> Credentials | None:
         try:
             client = int(self._vault.get(KIND, title, "client"))
             guek, gak = (self._vault.get(KIND, title, name) for name in ("guek", "gak"))
+            broadcast = _unpacked(self._vault.find(KIND, title).get(_BROADCAST, b""))
         except NotFoundError:
             return None
         except (SecurityError, StoreError, ValueError) as error:
             log.warning("sealed credentials can not be used", title=title, error=str(error))
             return None
-        return Credentials(client, MECHANISM, guek, gak)
+        return Credentials(client, MECHANISM, guek, gak, broadcast)
+
+
+_BROADCAST: Final = "broadcast"
+_KEY: Final = 16
+
+
+def _packed(found: BroadcastCredentials) -> bytes:
+    """Return the client's octet and both keys: one secret, so that they are of one time."""
+    return bytes((found.client,)) + found.gbek + found.gak
+
+
+def _unpacked(octets: bytes) -> BroadcastCredentials | None:
+    if not octets:
+        return None
+    if len(octets) != 1 + 2 * _KEY:
+        raise ValueError("a client and two keys wanted")
+    return BroadcastCredentials(octets[0], octets[1 : 1 + _KEY], octets[1 + _KEY :])

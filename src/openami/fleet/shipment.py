@@ -14,13 +14,15 @@ A JSON file, kept as a secret (mode 0600) until the head-end has taken it::
           "firmware": "openami-0.1.0",
           "phases": 1,
           "address": 17,
-          "keys": {"master": "…", "guek": "…", "gak": "…", "gbek": "…", "lls": "…"}
+          "keys": {"master": "…", "guek": "…", "gak": "…", "gbek": "…", "gbak": "…", "lls": "…"}
         }
       ]
     }
 
 ``address`` is the station's HDLC address, null where it is given on site. Keys are hexadecimal:
-``guek`` and ``gak`` are needed, each of 16 octets; other names are taken as they are.
+``guek`` and ``gak`` are needed, each of 16 octets; other names are taken as they are. ``gbek`` and
+``gbak`` encipher and authenticate what is broadcast: the same for all meters of one line, which
+otherwise get everything one by one.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ FORMAT: Final = "openami-shipment-1"
 METERS: Final = 200_000
 """Meters in one file: more than a factory ships in a day, and about 100 MB of JSON."""
 
-KEYS: Final = 16  # names of keys that a meter may have; there are five
+KEYS: Final = 16  # names of keys that a meter may have; there are six
 _KEY_OCTETS: Final = 64
 _TEXT: Final = 128  # characters of a model or a firmware id
 _ADDRESSES: Final = range(0x10, 0x3FFE)  # IEC 62056-46 6.4.2.3: others are reserved

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from openami.core.errors import NotFoundError
 from openami.fleet.devices import AuditEntry
@@ -24,15 +24,37 @@ MECHANISM: Final = "hls5-gmac"
 # What a DCU gets of a meter's keys: never the master key, which wraps the next ones.
 GIVEN: Final = ("guek", "gak", "hls", "lls")
 NEEDED: Final = ("guek", "gak")
+KEY_OCTETS: Final = 16  # of suite 0
+
+
+BROADCAST_CLIENT: Final = 102  # nobody associates as this one: what it says is for all meters
+# What a meter hears broadcasts with, by the names of a shipment and those that a DCU is given.
+BROADCAST: Final = {"gbek": "gbek", "gbak": "gak"}
 
 
 @dataclass(frozen=True, slots=True)
 class MeterCredentials:
-    """What a DCU needs to open an association with a meter."""
+    """What a DCU needs to open an association with a meter, and to speak to it with all others.
+
+    ``broadcast`` is empty if the meter takes no broadcasts.
+    """
 
     keys: Mapping[str, bytes] = field(repr=False)
     client: int = CLIENT
     mechanism: str = MECHANISM
+    broadcast: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+    def told(self) -> dict[str, Any]:
+        """Return what the DCU is told, keys included."""
+        found = {"client": self.client, "mechanism": self.mechanism, **_hexadecimal(self.keys)}
+        if not self.broadcast:
+            return found
+        line = {"client": BROADCAST_CLIENT, **_hexadecimal(self.broadcast)}
+        return {**found, "broadcast": line}
+
+
+def _hexadecimal(keys: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: key.hex() for name, key in keys.items()}
 
 
 class Credentials:
@@ -79,7 +101,11 @@ class Credentials:
         self._ownership.claim(dcu, found.unknown)
         entry = AuditEntry(f"dcu {dcu}", self._wall.now(), "meter.credentials given", meter.id)
         self._audit.add(entry)
-        return MeterCredentials({name: keys[name] for name in GIVEN if name in keys})
+        hears = all(len(keys.get(name, b"")) == KEY_OCTETS for name in BROADCAST)
+        return MeterCredentials(
+            {name: keys[name] for name in GIVEN if name in keys},
+            broadcast={told: keys[name] for name, told in BROADCAST.items()} if hears else {},
+        )
 
     def _unknown(self, title: SystemTitle) -> NotFoundError:
         return NotFoundError(f"no credentials for {title}", code="credentials.unknown")

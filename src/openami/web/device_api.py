@@ -124,8 +124,7 @@ async def _credentials(request: Request) -> JSONResponse:
     found = await asyncio.to_thread(
         services_of(request).credentials.for_dcu, dcu, SystemTitle.parse(title)
     )
-    keys = {name: key.hex() for name, key in found.keys.items()}
-    return JSONResponse({"client": found.client, "mechanism": found.mechanism, **keys})
+    return JSONResponse(found.told())
 
 
 async def _work(request: Request) -> JSONResponse:
