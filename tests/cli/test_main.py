@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
 PRINTS_NO_DATA: Final = {
+    "openami audit export": "writes lines of JSON anyway",
+    "openami audit head": "prints a line of JSON anyway",
+    "openami audit key": "prints a key in PEM",
     "openami dcu run": "runs until it is stopped",
     "openami firmware build": "writes a file",
     "openami firmware sign": "writes a file",

@@ -75,20 +75,25 @@ def test_another_process_of_the_installation_signs_with_the_same_key(
 
 
 @pytest.mark.parametrize(
-    ("statement", "code"),
+    ("statement", "code", "told"),
     [
-        ("DELETE FROM audit WHERE number = (SELECT number FROM audit_head)", "audit.broken"),
+        (
+            "DELETE FROM audit WHERE number = (SELECT number FROM audit_head)",
+            "audit.broken",
+            "audit.cut",
+        ),
         (
             "UPDATE audit SET hash = x'00' WHERE number = (SELECT number FROM audit_head)",
             "audit.broken",
+            "audit.changed",
         ),
-        ("UPDATE audit_head SET signature = x'3000'", "audit.signature"),
-        ("UPDATE audit_head SET at = at + 1", "audit.signature"),
-        ("UPDATE audit_head SET key = x'00'", "audit.signature"),
+        ("UPDATE audit_head SET signature = x'3000'", "audit.signature", "audit.signature"),
+        ("UPDATE audit_head SET at = at + 1", "audit.signature", "audit.signature"),
+        ("UPDATE audit_head SET key = x'00'", "audit.signature", "audit.signature"),
     ],
 )
 def test_nothing_is_signed_over_what_was_changed(
-    context: Context, services: Services, statement: str, code: str
+    context: Context, services: Services, statement: str, code: str, told: str
 ) -> None:
     write(services, 3)
     services.audit.seal()
@@ -96,12 +101,15 @@ def test_nothing_is_signed_over_what_was_changed(
     write(services, 1)
     for _ in range(2):
         with pytest.raises(AuditError) as caught:
-            services.audit.export()
+            services.audit.seal()
         assert caught.value.code == code
     state = services.audit.state()
     assert (state.waiting, state.fault) == (1, caught.value.message)
     (alarm,) = services.alarms.list(only_open=True).items
     assert (alarm.code, alarm.subject, alarm.message) == ("audit.broken", "audit", state.fault)
+    with pytest.raises(AuditError) as caught:  # an export shows what it is to who verifies it
+        check(services.audit, services.audit.export())
+    assert caught.value.code == told
 
 
 def test_a_chain_that_was_taken_away_whole_is_not_begun_anew(
@@ -112,9 +120,14 @@ def test_a_chain_that_was_taken_away_whole_is_not_begun_anew(
     services.audit.seal()
     spoil(context, "UPDATE audit SET number = NULL, hash = NULL, who = 'nobody'")
     spoil(context, "UPDATE audit_head SET number = 0, hash = zeroblob(32), signature = x''")
+    again = build(context, stores).audit
+    for act in (again.seal, again.head):
+        with pytest.raises(AuditError) as caught:
+            act()
+        assert caught.value.code == "audit.broken"
     with pytest.raises(AuditError) as caught:
-        build(context, stores).audit.seal()
-    assert caught.value.code == "audit.broken"
+        check(again, again.export())
+    assert caught.value.code == "audit.signature"
 
 
 def test_an_older_entry_that_was_changed_is_found_by_who_verifies(

@@ -29,6 +29,7 @@ EXPORT_OCTETS: Final = 256 * 2**20  # one page of an export; the server's own pa
 # Exit statuses by the first part of the server's code, as for our own errors.
 _STATUS: Final[Mapping[str, int]] = {
     "security": 4,
+    "audit": 4,
     "transport": 5,
     "store": 6,
     "request": 2,

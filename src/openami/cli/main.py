@@ -30,6 +30,7 @@ COMMANDS: Final[dict[str, str]] = {
     "dm": "openami.cli.dm:dm",
     "release": "openami.cli.release:release",
     "firmware": "openami.cli.firmware:firmware",
+    "audit": "openami.cli.audit:audit",
     "pki": "openami.cli.pki:pki",
     "login": "openami.cli.login:login",
 }

@@ -103,18 +103,29 @@ class AuditTrail:
         return self._signing()[0]
 
     def head(self) -> Head:
-        """Return a head of what is laid, signed now."""
-        kept = self.log.head() or Head()
+        """Return a head of what is laid, signed now.
+
+        Raises:
+            AuditError: ``audit.broken``, ``audit.signature``, the one that is kept is not ours.
+        """
+        kept = self._ours(self.log.head())
         return self._signed(kept.number, kept.hash)
 
     def export(self, *, after: int = 0) -> Iterator[str]:
         """Return the lines of an export: entries beyond a number, and a head that is signed now.
 
+        Of a chain that is broken, the head is the one that the database has, so that who verifies
+        the export is told what is wrong.
+
         Raises:
             NotFoundError: the chain does not go as far as ``after``.
         """
-        self.seal()
-        begin, end = self._before(after), self.head()
+        begin = self._before(after)
+        try:
+            self.seal()
+            end = self.head()
+        except AuditError:
+            end = self.log.head() or Head()
         return self._lines(begin, end)
 
     def _before(self, after: int) -> Head:
@@ -140,15 +151,19 @@ class AuditTrail:
     def _chain(
         self, kept: Head | None, entries: Sequence[AuditEntry]
     ) -> tuple[Sequence[AuditEntry], Head]:
-        if kept is not None:
-            kept.check(self.public())
-        elif _BEGUN in self._vault.find(_KIND, _OWNER):
-            raise AuditError("the signed head of the audit log is gone", code="audit.broken")
-        laid = extend(kept or Head(), entries)
+        laid = extend(self._ours(kept), entries)
         last = laid[-1]
         assert last.number is not None
         assert last.hash is not None
         return laid, self._signed(last.number, last.hash)
+
+    def _ours(self, kept: Head | None) -> Head:
+        """Return the head that is kept, if this head-end signed it or never signed any."""
+        if kept is not None:
+            kept.check(self.public())
+        elif _BEGUN in self._vault.find(_KIND, _OWNER):
+            raise AuditError("the signed head of the audit log is gone", code="audit.broken")
+        return kept or Head()
 
     def _signed(self, number: int, last: bytes) -> Head:
         key, by = self._signing()

@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 from openami import __version__
 from openami.web import console, crl, device_api, dm_api, packages_api, security_api
 from openami.web.api import (
+    audit,
     dm,
     dm_accounts,
     dm_sessions,
@@ -34,13 +35,14 @@ if TYPE_CHECKING:
 API: Final = "/api/v1"
 
 TAGS: Final[list[dict[str, Any]]] = [
-    {"name": "fleet", "description": "Overview, devices, DCUs, audit log, shipments."},
+    {"name": "fleet", "description": "Overview, devices, DCUs, shipments."},
     {"name": "readings", "description": "Readings, registers, gaps and meters' events."},
     {"name": "on-demand reads", "description": "Ask a meter, now."},
     {"name": "certificates", "description": "Authorities, trust anchors, what was issued."},
     {"name": "registration", "description": "Who asks to be let in, who is expected, alarms."},
     {"name": "device management", "description": "Sessions with devices, their trees, jobs."},
     {"name": "releases", "description": "The release shelf, vendors' keys, the repository."},
+    {"name": "audit log", "description": "Who did what, and its chain, to be verified elsewhere."},
     {"name": "live", "description": "What happens, as it happens."},
     {"name": "operators", "description": "Log-in, sessions, API tokens, accounts."},
     {"name": "service", "description": "Health and figures of the head-end itself."},
@@ -85,7 +87,7 @@ def describe_api() -> FastAPI:
         redoc_url=None,
     )
     device_management = (dm, dm_accounts, dm_sessions)
-    security = (pki, registrations, releases)
+    security = (audit, pki, registrations, releases)
     for module in (fleet, readings, jobs, live, sessions, *security, *device_management):
         app.include_router(module.router, prefix=API)
     app.include_router(service.router)

@@ -1,4 +1,4 @@
-"""The fleet: overview, devices, DCUs, audit log, shipments."""
+"""The fleet: overview, devices, DCUs, shipments."""
 
 import asyncio
 from typing import Annotated
@@ -10,9 +10,8 @@ from openami.fleet.ports import DeviceFilter
 from openami.headend.registry import Description
 from openami.headend.services import Services
 from openami.web.api.dependencies import Admin, After, Head, Limit, OperatorCaller, Viewer, errors
+from openami.web.api.models.audit import AuditModel, AuditPage
 from openami.web.api.models.fleet import (
-    AuditModel,
-    AuditPage,
     CredentialsModel,
     DcuChange,
     DcuModel,
@@ -98,16 +97,9 @@ def device_audit(
 ) -> AuditPage:
     """Return what was done to a device, newest first."""
     del caller
-    return _audit(head, head.registry.device(device).id, after, limit)
-
-
-@router.get("/audit", responses=errors(409))
-def audit(
-    head: Head, caller: Admin, subject: Text = None, after: After = None, limit: Limit = 100
-) -> AuditPage:
-    """Return who did what, newest first."""
-    del caller
-    return _audit(head, subject, after, limit)
+    subject = head.registry.device(device).id
+    page = head.registry.audit(subject=subject, after=after, limit=limit)
+    return AuditPage(items=[AuditModel.of(entry) for entry in page.items], next=page.next)
 
 
 @router.get("/dcus/{serial}", responses=errors(404))
@@ -144,8 +136,3 @@ async def shipment(request: Request, head: Head, caller: Admin) -> ShipmentResul
 
 def _model(head: Services, device: Device) -> DeviceModel:
     return DeviceModel.of(device, head.statistics.health(device))
-
-
-def _audit(head: Services, subject: str | None, after: str | None, limit: int) -> AuditPage:
-    page = head.registry.audit(subject=subject, after=after, limit=limit)
-    return AuditPage(items=[AuditModel.of(entry) for entry in page.items], next=page.next)

@@ -11,6 +11,7 @@ from starlette.staticfiles import StaticFiles
 from openami.core.errors import NotFoundError
 from openami.web.console.admission import Admission
 from openami.web.console.alarms import Alarms
+from openami.web.console.audit import Audit
 from openami.web.console.certificates import Certificates
 from openami.web.console.fragments import Fragments
 from openami.web.console.groups import Groups
@@ -47,6 +48,7 @@ def routes(services: Services) -> Sequence[BaseRoute]:
         Fragments,
         Admission,
         Alarms,
+        Audit,
         Certificates,
         Issued,
         Managed,

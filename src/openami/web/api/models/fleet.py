@@ -8,7 +8,6 @@ from pydantic import Field
 from openami.core.clock import utc
 from openami.fleet.devices import (
     TRANSITIONS,
-    AuditEntry,
     Contact,
     Device,
     DeviceKind,
@@ -123,36 +122,6 @@ class DescriptionChange(Model):
     label: Annotated[str, Field(max_length=200)] | None = None
     region: Annotated[str, Field(max_length=100)] | None = None
     location: LocationModel | None = None
-
-
-class AuditModel(Model):
-    """Who did what to what, when and why."""
-
-    id: int
-    who: str
-    when: datetime
-    what: str
-    subject: str
-    why: str
-
-    @classmethod
-    def of(cls, entry: AuditEntry) -> Self:
-        """Return the model of an entry."""
-        return cls(
-            id=entry.id,
-            who=entry.who,
-            when=utc(entry.when),
-            what=entry.what,
-            subject=entry.subject,
-            why=entry.why,
-        )
-
-
-class AuditPage(Model):
-    """Some entries of the audit log, newest first."""
-
-    items: list[AuditModel]
-    next: Cursor
 
 
 class CountsModel(Model):
