@@ -366,11 +366,11 @@ async def test_a_clock_that_can_not_be_set_is_told(
     meter.device.set = refuse  # type: ignore[method-assign] # a meter whose clock is stuck
     async with chain_of(tmp_path, certificates, OtherLine(at17=meter)) as made:
         await made.start_dcu()
-        for _ in range(4):
-            made.advance(PERIOD / 4)
-            await asyncio.sleep(0.1)
-        made.advance(3700)
+        await made.until(lambda: told(made).get("clock_offset_s") is not None)
+        meter.wall.advance(PERIOD / 2)  # to where setting it back by 200 s crosses no boundary
+        made.advance(PERIOD / 2)
         await made.until(lambda: (told(made).get("error") or {}).get("code") == "meter.clock")
+        assert told(made)["error"]["message"].startswith("the clock can not be set")
 
 
 @pytest.mark.parametrize("policy", [0, 3])
