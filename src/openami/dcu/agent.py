@@ -25,7 +25,7 @@ from openami.core.clock import isoformat
 from openami.core.errors import ConfigError
 from openami.core.identifiers import SystemTitle
 from openami.dcu.batches import Gatherer
-from openami.dcu.collector import Collector, Surroundings
+from openami.dcu.collector import Collector
 from openami.dcu.flow import Patience, Stop
 from openami.dcu.headend import HeadEnd
 from openami.dcu.jobs import JobBoard
@@ -33,6 +33,7 @@ from openami.dcu.keys import Keyring
 from openami.dcu.modem import Modem
 from openami.dcu.roster import Roster
 from openami.dcu.schedule import make_line
+from openami.dcu.surroundings import Surroundings
 from openami.dcu.uplink import Quarantine, Reporter, UplinkFigures, Uploader, Worker
 from openami.store.salvage import opened
 from openami.store.spool import Spool

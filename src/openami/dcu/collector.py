@@ -7,13 +7,14 @@ What to do next is decided by ``openami.fleet.collection.Line``; what comes of i
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from openami.core.errors import OpenAmiError, SecurityError, StoreFullError, TransportError
 from openami.dcu.discovery import greet
+from openami.dcu.modem import LineLostError
 from openami.dcu.rounds import Rounds
 from openami.dcu.schedule import addresses, make_rules
 from openami.dcu.visit import Errand, ReplacedError, Visit
@@ -22,19 +23,13 @@ from openami.fleet.collection import Visit as Turn
 from openami.transport.clock import speed_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from openami.core.clock import Clock
-    from openami.dcu.batches import Gatherer
     from openami.dcu.discovery import Greeting
-    from openami.dcu.flow import Patience, Stop
     from openami.dcu.headend import Credentials
-    from openami.dcu.jobs import JobBoard
-    from openami.dcu.modem import Modem
-    from openami.dcu.roster import Roster, Station
+    from openami.dcu.roster import Station
     from openami.dcu.rounds import Ended
     from openami.dcu.settings import DcuSettings
-    from openami.fleet.collection import Line, Step
+    from openami.dcu.surroundings import Surroundings
+    from openami.fleet.collection import Step
 
 # Visits in a row without an answer, before the line itself is opened anew: a modem that lost its
 # power leaves a connection that looks alive.
@@ -43,41 +38,13 @@ SILENT_MOST: Final = 5
 # How soon a full spool is looked at again, in real seconds: an upload empties it.
 ROOM_S: Final = 1.0
 
+# How soon a meter is looked at again that is away for a while, unless it is said to be back.
+AWAY_LOOK_S: Final = 15.0
+
 # A rest ends after this long at the latest, since the DCU's clock may be set meanwhile.
 REST_MOST_S: Final = 60.0
 
 log = structlog.get_logger("dcu.line")
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the collector works with.
-
-    Attributes:
-        line: what to do next.
-        roster: the meters.
-        modem: the line itself.
-        gatherer: where what was read goes.
-        board: on-demand reads.
-        clock: the DCU's.
-        tick: a clock that only goes on, in real seconds.
-        chance: returns a number from 0 to 1.
-        patience: between tries to open the line.
-        stop: ends the task.
-        news: called when there is something that the head-end should hear of soon.
-    """
-
-    line: Line
-    roster: Roster
-    modem: Modem
-    gatherer: Gatherer
-    board: JobBoard
-    clock: Clock
-    tick: Callable[[], float]
-    chance: Callable[[], float]
-    patience: Patience
-    stop: Stop
-    news: Callable[[], None]
 
 
 class Collector:
@@ -128,6 +95,7 @@ class Collector:
                 over = self.rounds.over
                 if await around.gatherer.flush(ripe_only=not over) and over:
                     self.rounds.end()
+            await self._take_back()
             await around.gatherer.flush()
         finally:
             around.modem.close()
@@ -188,7 +156,25 @@ class Collector:
             waits.append(rest.tick - now.tick)
         if (ripe_at := around.gatherer.ripe_at) is not None:
             waits.append(ripe_at - now.tick)
-        await around.stop.sleep(max(min(waits), 0.0), self.nudge)
+        await around.stop.sleep(await self._lend(max(min(waits), 0.0)), self.nudge)
+
+    async def _lend(self, seconds: float) -> float:
+        """Let the line be used until it is needed; return how long there is nothing to do then."""
+        guest = self._around.guest
+        if guest is None or self.nudge.is_set():
+            return seconds
+        try:
+            return min(seconds, await guest.use(seconds))
+        except LineLostError:
+            await self._lost()
+            return 0.0
+
+    async def _take_back(self, serial: str | None = None) -> None:
+        """Have the line for metering; that it is lost shows with what is done next."""
+        guest = self._around.guest
+        if guest is not None and self._around.modem.up:
+            with suppress(LineLostError):
+                await guest.leave(serial)
 
     async def _lost(self) -> None:
         """Wait before the line is opened anew: that it broke is no meter's fault."""
@@ -266,6 +252,10 @@ class Collector:
         if station is None:
             around.line.forget(turn.serial)
             return
+        if around.guest is not None and around.guest.away(turn.serial) and not turn.jobs:
+            around.line.spare(turn.serial, until=around.tick() + AWAY_LOOK_S)
+            return
+        await self._take_back(turn.serial)
         credentials, why = around.roster.credentials(station)
         if credentials is None:
             self._refused(turn, station, *why)

@@ -160,6 +160,12 @@ class Line:
         if track:
             track.free_at = 0.0
 
+    def spare(self, serial: str, *, until: float) -> None:
+        """Leave a meter alone until then (``Moment.tick``), or until it is woken: no failure."""
+        track = self._meters.get(serial)
+        if track:
+            track.free_at = until
+
     def hasten(self, moment: Moment) -> None:
         """Let everything be due at every meter now, those that failed among them."""
         for track in self._meters.values():
