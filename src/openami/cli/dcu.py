@@ -137,7 +137,7 @@ async def _watched(installation: Installation, clock: Clock, slots: Path, beat: 
 )
 @click.option(
     "--watchdog",
-    type=click.FloatRange(10, 3600),
+    type=click.FloatRange(1, 3600),
     default=120.0,
     show_default=True,
     help="Seconds without a sign of life after which the DCU is started anew.",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from openami.cli.firmware_dcu import package_dcu, package_facts
 from openami.cli.options import examples
 from openami.cli.output import counted, emit_json, json_option, note, table
 from openami.core.errors import ConfigError, DecodeError
@@ -23,19 +24,24 @@ if TYPE_CHECKING:
 MAX_FILE: Final = 64 << 20  # octets: of an image or of either end of a delta
 MAX_KEY: Final = 16 << 10
 
+_ZIP: Final = b"PK\x03\x04"
+
 _file = click.Path(path_type=Path, dir_okay=False, exists=True)
 _out = click.option(
     "--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="File to write."
 )
 
 
-@click.group(short_help="Build, sign, inspect and verify meter images; make deltas.")
+@click.group(short_help="Build, sign, inspect and verify images of meters and DCUs; make deltas.")
 def firmware() -> None:
     """Work on firmware as files: no head-end is needed.
 
     Meter images are in MCUboot's format, signed by ECDSA on P-256; imgtool reads and writes the
-    same.
+    same. The image of a DCU's software is a zip, which the list of the release repository signs.
     """
+
+
+firmware.add_command(package_dcu)
 
 
 @firmware.command(
@@ -123,11 +129,14 @@ def sign(image: Path, key: Path, out: Path) -> None:
 @click.argument("file", type=_file)
 @json_option
 def inspect(file: Path, as_json: bool) -> None:
-    """Tell what FILE, a meter image or a delta, says of itself; nothing of it is verified."""
+    """Tell what FILE, an image or a delta, says of itself; nothing of it is verified."""
     from openami.firmware.delta import MAGIC
 
     octets = _read(file)
-    told = _delta_facts(octets) if octets.startswith(MAGIC) else _image_facts(octets)
+    if octets.startswith(_ZIP):
+        told = package_facts(file)
+    else:
+        told = _delta_facts(octets) if octets.startswith(MAGIC) else _image_facts(octets)
     if as_json:
         emit_json(told)
     else:

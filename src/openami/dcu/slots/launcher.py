@@ -43,7 +43,7 @@ MOST_REST_S: Final = 60.0
 """The agent rests by itself, too, up to five minutes, where it comes so far."""
 STEADY_S: Final = 600.0
 """A crash after so long is not one of a row."""
-LOCK_S: Final = 15.0
+LOCK_S: Final = 5.0
 """For the agent of a launcher that was killed: it is killed with it."""
 
 _PIECE: Final = 4096
