@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from openami.cli.aiming import aimed
 from openami.cli.api import (
     PREFIX,
     ask,
     checked,
-    find_target,
     get_json,
     pages,
     segment,
-    target_options,
 )
 from openami.cli.options import examples
-from openami.cli.output import Table, counted, emit_json, json_option, moment, note, table
+from openami.cli.output import Table, counted, emit_json, moment, note, table
 from openami.core.errors import ConfigError
 from openami.core.identifiers import check_serial
 from openami.fleet.expected import read_expected
@@ -36,23 +34,11 @@ _UIDS: Final = "UID is what `registrations` calls a device."
 MAX_LIST: Final = 64 * 2**20  # octets of a list: 200,000 devices with every column have 50 MB
 
 
-def _aimed(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that say which head-end is asked, as one argument ``target``."""
-
-    @target_options
-    @json_option
-    @functools.wraps(command)
-    def wrapped(url: str | None, ca: Path | None, token_file: Path | None, **others: Any) -> None:
-        command(target=find_target(url, ca, token_file), **others)
-
-    return wrapped
-
-
 @click.command("registrations")
 @click.option("--standing", type=click.Choice(STANDINGS), help="Only those that stand here.")
 @click.option("--asking", is_flag=True, help="Only live ones that ask to register anew.")
 @click.option("--most", type=click.IntRange(1), help="At most so many.")
-@_aimed
+@aimed
 def registrations(
     target: Target, standing: str | None, asking: bool, most: int | None, as_json: bool
 ) -> None:
@@ -78,7 +64,7 @@ def registrations(
 
 @click.command("registration")
 @click.argument("uid")
-@_aimed
+@aimed
 def registration(target: Target, uid: str, as_json: bool) -> None:
     """Show all that is known of the registration of the device UID."""
     item = ask(target, lambda client: get_json(client, _path(uid)))
@@ -106,7 +92,7 @@ def registration(target: Target, uid: str, as_json: bool) -> None:
 @click.option("--approval", type=click.Choice(["auto", "manual"]), help="Who lets it in.")
 @click.option("--region", help="Where it is to be.")
 @click.option("--label", help="What people call it.")
-@_aimed
+@aimed
 def register(
     target: Target, file: Path | None, uid: str | None, as_json: bool, **given: str | None
 ) -> None:
@@ -148,7 +134,7 @@ def register(
 
 @click.command("expected")
 @click.option("--most", type=click.IntRange(1), help="At most so many.")
-@_aimed
+@aimed
 def expected(target: Target, most: int | None, as_json: bool) -> None:
     """List the devices that are expected."""
     header = ["uid", "manufacturer", "model", "approval", "region", "label", "fingerprint"]
@@ -162,7 +148,7 @@ def expected(target: Target, most: int | None, as_json: bool) -> None:
 @click.option("--all", "everything", is_flag=True, help="Also those that have been cleared.")
 @click.option("--device", "subject", metavar="DEVICE", help="Only of this, such as dcu-D1.")
 @click.option("--most", type=click.IntRange(1), help="At most so many.")
-@_aimed
+@aimed
 def alarms(
     target: Target, everything: bool, subject: str | None, most: int | None, as_json: bool
 ) -> None:
@@ -181,7 +167,7 @@ def alarms(
 @click.command("clear-alarm", epilog=examples("openami device clear-alarm 7 --why 'looked at'"))
 @click.argument("alarm", type=click.IntRange(1))
 @click.option("--why", default="", help="What came of it, for the audit log.")
-@_aimed
+@aimed
 def clear_alarm(target: Target, alarm: int, why: str, as_json: bool) -> None:
     """Say that an alarm has been looked at; ALARM is its number."""
     item = ask(target, lambda client: _post(client, f"{PREFIX}/alarms/{alarm}/clear", why))
@@ -204,7 +190,7 @@ def _decision(
     @click.command(name, help=f"{help_}\n\n{_UIDS}", epilog=examples(typed))
     @click.argument("uids", metavar="UID…", nargs=-1, required=True)
     @click.option("--why", required=needs_why, help=why)
-    @_aimed
+    @aimed
     def command(target: Target, uids: tuple[str, ...], why: str | None, as_json: bool) -> None:
         async def work(client: HttpClient) -> None:
             for uid in uids:

@@ -7,23 +7,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from openami.cli.api import (
-    PREFIX,
-    ask,
-    checked,
-    find_target,
-    get_json,
-    pages,
-    target_options,
-)
+from openami.cli.aiming import aimed
+from openami.cli.api import PREFIX, ask, checked, get_json, pages
 from openami.cli.options import examples
-from openami.cli.output import Table, counted, emit_json, json_option, moment, note, table
+from openami.cli.output import Table, counted, emit_json, moment, note, table
 from openami.cli.release_keys import draft, keys, repository, sign
 from openami.cli.release_upload import release_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from openami.cli.api import Target
     from openami.transport.http import HttpClient
 
 UPLOAD_S: Final = 600.0  # of silence: the head-end writes 256 MiB to its disk, and reads them
@@ -58,17 +52,14 @@ for _command in (keys, repository, draft, sign):
 @click.argument("manifest", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.option("--why", default="", help="What it is for, for the audit log.")
 @click.option("--verify", "and_verify", is_flag=True, help="Check it at once.")
-@target_options
-@json_option
+@aimed
 @click.pass_context
 def upload(
     context: click.Context,
     manifest: Path,
     why: str,
     and_verify: bool,
-    url: str | None,
-    ca: Path | None,
-    token_file: Path | None,
+    target: Target,
     as_json: bool,
 ) -> None:
     """Hand over the release of MANIFEST.
@@ -91,7 +82,7 @@ def upload(
             return checked(await client.post(path, timeout_s=UPLOAD_S)).json()
         return made
 
-    item = ask(find_target(url, ca, token_file), work)
+    item = ask(target, work)
     _tell(context, item, as_json=as_json)
 
 
@@ -100,20 +91,16 @@ def upload(
 @click.option("--kind", type=click.Choice(KINDS), help="Only these.")
 @click.option("--name", help="Only of this product.")
 @click.option("--most", type=click.IntRange(1), help="At most so many.")
-@target_options
-@json_option
+@aimed
 def list_releases(
     state: str | None,
     kind: str | None,
     name: str | None,
     most: int | None,
-    url: str | None,
-    ca: Path | None,
-    token_file: Path | None,
+    target: Target,
     as_json: bool,
 ) -> None:
     """List releases, those uploaded last first."""
-    target = find_target(url, ca, token_file)
 
     async def work(client: HttpClient, add: Callable[[Any], None]) -> None:
         async for item in pages(client, "/releases", most=most, state=state, kind=kind, name=name):
@@ -129,15 +116,10 @@ def list_releases(
 
 @release.command(short_help="Show a release and what was done to it.")
 @_number
-@target_options
-@json_option
-def show(
-    number: int, url: str | None, ca: Path | None, token_file: Path | None, as_json: bool
-) -> None:
+@aimed
+def show(number: int, target: Target, as_json: bool) -> None:
     """Show release NUMBER: what its vendor says of it, and what was done to it."""
-    item = ask(
-        find_target(url, ca, token_file), lambda client: get_json(client, f"/releases/{number}")
-    )
+    item = ask(target, lambda client: get_json(client, f"/releases/{number}"))
     if as_json:
         emit_json(item)
         return
@@ -157,19 +139,16 @@ def show(
 )
 @click.argument("before", type=click.IntRange(1))
 @click.argument("after", type=click.IntRange(1))
-@target_options
-@json_option
+@aimed
 def diff(
     before: int,
     after: int,
-    url: str | None,
-    ca: Path | None,
-    token_file: Path | None,
+    target: Target,
     as_json: bool,
 ) -> None:
     """Show what the manifest of release AFTER says otherwise than that of BEFORE."""
     path = f"/releases/{before}/diff/{after}"
-    found = ask(find_target(url, ca, token_file), lambda client: get_json(client, path))
+    found = ask(target, lambda client: get_json(client, path))
     if as_json:
         for item in found:
             emit_json(item)
@@ -180,60 +159,51 @@ def diff(
 
 @release.command(short_help="Check a release.")
 @_number
-@target_options
-@json_option
+@aimed
 @click.pass_context
 def verify(
     context: click.Context,
     number: int,
-    url: str | None,
-    ca: Path | None,
-    token_file: Path | None,
+    target: Target,
     as_json: bool,
 ) -> None:
     """Check release NUMBER: it is verified, or refused with every reason against it.
 
     The exit status is 3 if it is refused.
     """
-    item = _step(number, "verify", None, (url, ca, token_file))
+    item = _step(number, "verify", None, target)
     _tell(context, item, as_json=as_json)
 
 
 @release.command(epilog=examples("openami release approve 7 --why 'tried on three meters'"))
 @_number
 @_why
-@target_options
-@json_option
+@aimed
 @click.pass_context
 def approve(
     context: click.Context,
     number: int,
     why: str,
-    url: str | None,
-    ca: Path | None,
-    token_file: Path | None,
+    target: Target,
     as_json: bool,
 ) -> None:
     """Approve release NUMBER, which another operator uploaded."""
-    item = _step(number, "approve", {"why": why}, (url, ca, token_file))
+    item = _step(number, "approve", {"why": why}, target)
     _tell(context, item, as_json=as_json)
 
 
 @release.command()
 @_number
 @_why
-@target_options
-@json_option
+@aimed
 def refuse(
     number: int,
     why: str,
-    url: str | None,
-    ca: Path | None,
-    token_file: Path | None,
+    target: Target,
     as_json: bool,
 ) -> None:
     """Turn release NUMBER down for good."""
-    item = _step(number, "refuse", {"why": why}, (url, ca, token_file))
+    item = _step(number, "refuse", {"why": why}, target)
     _print(item, as_json=as_json)
 
 
@@ -244,22 +214,19 @@ def refuse(
     "--targets", type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="The list of files that keepers signed, where they sign elsewhere: see `draft`.",
 )  # fmt: skip
-@target_options
-@json_option
+@aimed
 @click.pass_context
 def let_out(
     context: click.Context,
     number: int,
     why: str,
     targets: Path | None,
-    url: str | None,
-    ca: Path | None,
-    token_file: Path | None,
+    target: Target,
     as_json: bool,
 ) -> None:
     """Offer the approved release NUMBER to devices."""
     wish = {"why": why, "targets": None if targets is None else targets.read_text("utf-8")}
-    item = _step(number, "release", wish, (url, ca, token_file))
+    item = _step(number, "release", wish, target)
     _tell(context, item, as_json=as_json)
 
 
@@ -269,29 +236,24 @@ def let_out(
 )
 @_number
 @_why
-@target_options
-@json_option
+@aimed
 def withdraw(
     number: int,
     why: str,
-    url: str | None,
-    ca: Path | None,
-    token_file: Path | None,
+    target: Target,
     as_json: bool,
 ) -> None:
     """Offer release NUMBER no more: no device gets its files from now on, its campaigns stop."""
-    item = _step(number, "withdraw", {"why": why}, (url, ca, token_file))
+    item = _step(number, "withdraw", {"why": why}, target)
     _print(item, as_json=as_json)
 
 
-def _step(
-    number: int, step: str, wish: object, where: tuple[str | None, Path | None, Path | None]
-) -> Any:
+def _step(number: int, step: str, wish: object, target: Target) -> Any:
     async def work(client: HttpClient) -> Any:
         path = f"{PREFIX}/releases/{number}/{step}"
         return checked(await client.post(path, json_body=wish, timeout_s=UPLOAD_S)).json()
 
-    return ask(find_target(*where), work)
+    return ask(target, work)
 
 
 def _tell(context: click.Context, item: Mapping[str, Any], *, as_json: bool) -> None:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from openami.cli.api import PREFIX, ask, checked, find_target, get_json, segment, target_options
+from openami.cli.aiming import aimed, aimed_only
+from openami.cli.api import PREFIX, ask, checked, get_json, segment
 from openami.cli.firmware import keeper, public_key
 from openami.cli.options import examples
-from openami.cli.output import emit_json, json_option, moment, note, table
+from openami.cli.output import emit_json, moment, note, table
 
 if TYPE_CHECKING:
+    from openami.cli.api import Target
     from openami.transport.http import HttpClient
 
 _file = click.Path(path_type=Path, dir_okay=False, exists=True)
@@ -27,11 +29,10 @@ def keys() -> None:
 
 
 @keys.command("list")
-@target_options
-@json_option
-def list_keys(url: str | None, ca: Path | None, token_file: Path | None, as_json: bool) -> None:
+@aimed
+def list_keys(target: Target, as_json: bool) -> None:
     """List the keys by vendor and product."""
-    found = ask(find_target(url, ca, token_file), lambda client: get_json(client, "/release-keys"))
+    found = ask(target, lambda client: get_json(client, "/release-keys"))
     if as_json:
         for item in found:
             emit_json(item)
@@ -47,20 +48,16 @@ def list_keys(url: str | None, ca: Path | None, token_file: Path | None, as_json
 @click.argument("vendor")
 @click.argument("file", type=_file)
 @click.option("--product", default="", help="Only for images of this one.")
-@target_options
-@json_option
+@aimed
 def add(
     vendor: str,
     file: Path,
     product: str,
-    url: str | None,
-    ca: Path | None,
-    token_file: Path | None,
+    target: Target,
     as_json: bool,
 ) -> None:
     """Believe images of VENDOR, spelt as in its manifests, that the key in FILE (PEM) signed."""
     wish = {"vendor": vendor, "product": product, "key": public_key(file).pem().decode()}
-    target = find_target(url, ca, token_file)
     item = ask(target, lambda client: _post(client, "/release-keys", wish))
     if as_json:
         emit_json(item)
@@ -70,14 +67,14 @@ def add(
 
 @keys.command(short_help="Believe images of a key no longer.")
 @click.argument("key")
-@target_options
-def remove(key: str, url: str | None, ca: Path | None, token_file: Path | None) -> None:
+@aimed_only
+def remove(key: str, target: Target) -> None:
     """Believe new images of KEY no longer; releases that were verified stay so."""
 
     async def work(client: HttpClient) -> None:
         checked(await client.request("DELETE", f"{PREFIX}/release-keys/{segment(key)}"))
 
-    ask(find_target(url, ca, token_file), work)
+    ask(target, work)
     note(f"{key} is not believed any more")
 
 
@@ -87,11 +84,10 @@ def repository() -> None:
 
 
 @repository.command(short_help="Show what is published.")
-@target_options
-@json_option
-def show(url: str | None, ca: Path | None, token_file: Path | None, as_json: bool) -> None:
+@aimed
+def show(target: Target, as_json: bool) -> None:
     """Show the documents that are published, and until when they are good."""
-    item = ask(find_target(url, ca, token_file), lambda client: get_json(client, "/repository"))
+    item = ask(target, lambda client: get_json(client, "/repository"))
     if as_json:
         emit_json(item)
         return
@@ -101,11 +97,11 @@ def show(url: str | None, ca: Path | None, token_file: Path | None, as_json: boo
 
 @repository.command(epilog=examples("openami release repository root --out root.json"))
 @_out
-@target_options
-def root(out: Path, url: str | None, ca: Path | None, token_file: Path | None) -> None:
+@aimed_only
+def root(out: Path, target: Target) -> None:
     """Write the first root: what a factory puts into DCUs."""
     path = "/repository/documents/1.root.json"
-    _save(out, ask(find_target(url, ca, token_file), lambda client: _get(client, path)))
+    _save(out, ask(target, lambda client: _get(client, path)))
 
 
 @repository.command(
@@ -125,16 +121,14 @@ def root(out: Path, url: str | None, ca: Path | None, token_file: Path | None) -
 @click.option("--targets-threshold", type=click.IntRange(1), default=1, show_default=True,
               help="How many of them have to sign.")  # fmt: skip
 @_out
-@target_options
+@aimed_only
 def draft_root(
     roots: tuple[Path, ...],
     root_threshold: int,
     lists: tuple[Path, ...],
     targets_threshold: int,
     out: Path,
-    url: str | None,
-    ca: Path | None,
-    token_file: Path | None,
+    target: Target,
 ) -> None:
     """Write the next root, for its keepers to sign; private keys stay here."""
     wish = {
@@ -148,26 +142,22 @@ def draft_root(
         path = f"{PREFIX}/repository/root-draft"
         return checked(await client.post(path, json_body=wish)).body
 
-    _save(out, ask(find_target(url, ca, token_file), work))
+    _save(out, ask(target, work))
 
 
 @repository.command(short_help="Publish what keepers signed.")
 @click.option("--root", type=_file, help="A root that its keepers signed.")
 @click.option("--targets", type=_file, help="The list of files that its keepers signed.")
-@target_options
-@json_option
+@aimed
 def publish(
     root: Path | None,
     targets: Path | None,
-    url: str | None,
-    ca: Path | None,
-    token_file: Path | None,
+    target: Target,
     as_json: bool,
 ) -> None:
     """Publish what keepers signed: a root, a list of the same files, or both."""
     files = {"root": root, "targets": targets}
     wish = {name: file and file.read_text("utf-8") for name, file in files.items()}
-    target = find_target(url, ca, token_file)
     item = ask(target, lambda client: _post(client, "/repository/documents", wish))
     if as_json:
         emit_json(item)
@@ -181,16 +171,14 @@ def publish(
 )
 @click.argument("number", type=click.IntRange(0))
 @_out
-@target_options
-def draft(
-    number: int, out: Path, url: str | None, ca: Path | None, token_file: Path | None
-) -> None:
+@aimed_only
+def draft(number: int, out: Path, target: Target) -> None:
     """Write the list of files with those of release NUMBER, for its keepers to sign.
 
     NUMBER 0 is no release: the list as it is, to be signed anew before it ends.
     """
     path = f"/releases/{number}/draft" if number else "/repository/draft"
-    _save(out, ask(find_target(url, ca, token_file), lambda client: _get(client, path)))
+    _save(out, ask(target, lambda client: _get(client, path)))
 
 
 @click.command(
