@@ -1,7 +1,8 @@
 """Write the generated pages of docs/ from the code; ``--check`` says which are stale.
 
 The CLI reference comes from the commands' own ``--help``, the configuration reference from the
-fields of the settings classes, the reference of management objects from their DDF files.
+fields of the settings classes, the reference of management objects from their DDF files, the
+requirements of upgrades from the marks of the tests that show them.
 ``--check`` also follows every relative link of the pages.
 """
 
@@ -20,6 +21,10 @@ from openami.cli.main import WIDTH, cli
 from openami.omadm.objects.catalog import OBJECTS as OBJECT_NAMES
 from openami.omadm.objects.catalog import rule_of
 from openami.web.app import TAGS, describe_api
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a script knows its folder alone
+
+from tools import fums
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -182,7 +187,13 @@ def object_rows(rule: Rule, above: str) -> Iterator[str]:
         yield from object_rows(child, path)
 
 
+def fums_page() -> str:
+    """Return docs/reference/fums-requirements.md from the marks of tests."""
+    return f"{NOTICE}\n{fums.page()}"
+
+
 PAGES = {
+    "docs/reference/fums-requirements.md": fums_page,
     "docs/reference/management-objects.md": objects_page,
     "docs/reference/rest-api.md": rest_page,
     "docs/reference/cli.md": cli_page,

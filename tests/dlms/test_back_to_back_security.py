@@ -42,6 +42,7 @@ def rewrap(packet: bytes, change: random.Random) -> bytes:
     return bytes(octets)
 
 
+@pytest.mark.fums("SEC-6")
 @pytest.mark.parametrize("level", TAGGED)
 @pytest.mark.parametrize("general", [False, True])
 def test_an_answer_with_a_flipped_bit_is_never_data(level: SecurityLevel, *, general: bool) -> None:
@@ -66,6 +67,7 @@ def test_an_answer_with_a_flipped_bit_is_never_data(level: SecurityLevel, *, gen
         counter = pair.client.invocation_counter
 
 
+@pytest.mark.fums("SEC-3")
 @pytest.mark.parametrize("level", TAGGED)
 def test_a_request_with_a_flipped_bit_is_never_done(level: SecurityLevel) -> None:
     meter = make_meter(policy=3 if level is SecurityLevel.BOTH else 1)
@@ -147,6 +149,7 @@ def test_a_repeated_request_is_refused_with_the_counter_wanted(
     assert pair.meter.objects["0.0.96.1.9.255"].read(2) == d.octets(b"twice")
 
 
+@pytest.mark.fums("SEC-3")
 def test_a_whole_recorded_session_is_refused() -> None:
     meter = make_meter()
     first = Pair(meter, *config_of("hls-both"))
@@ -220,6 +223,7 @@ def test_an_answer_with_less_protection_than_ours_is_refused() -> None:
     assert event.code == "security.policy"
 
 
+@pytest.mark.fums("SEC-2")
 def test_the_wrong_keys_read_nothing() -> None:
     for name in ("guek", "gak"):
         wrong = replace(KEYS, **{name: bytes(16)})
@@ -231,6 +235,7 @@ def test_the_wrong_keys_read_nothing() -> None:
         ]
 
 
+@pytest.mark.fums("SEC-6")
 def test_a_meter_without_our_keys_is_not_believed() -> None:
     """A meter that accepts everything cannot make up pass 4."""
     pair = Pair(make_meter(), *config_of("hls"))

@@ -89,6 +89,7 @@ def test_attributes() -> None:
     assert later.read(4) == d.octets(b"")
 
 
+@pytest.mark.fums("SEC-5")
 def test_a_policy_is_only_strengthened() -> None:
     kept: list[SecurityState] = []
     item = make(policy=1, keep=kept.append)

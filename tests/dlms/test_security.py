@@ -76,6 +76,7 @@ def cipher(message: bytes) -> CipheredApdu:
     return apdu
 
 
+@pytest.mark.fums("SEC-1")
 @pytest.mark.parametrize(
     ("control", "plain", "ciphered"), [v[1:] for v in VECTORS], ids=[v[0] for v in VECTORS]
 )

@@ -51,6 +51,7 @@ def test_an_upgrade_is_tried_and_confirmed(layout: Layout) -> None:
     assert told(boot(layout, target())) == [("booted", 1, "1.1.0", None)]
 
 
+@pytest.mark.fums("UC7-before")
 def test_an_upgrade_that_does_not_confirm_is_reverted_and_erased(layout: Layout) -> None:
     put(layout, 0, make_image("1.0.0", counter=3), confirmed=True)
     new = put(layout, 1, make_image("1.1.0", counter=4))

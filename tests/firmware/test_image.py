@@ -96,6 +96,7 @@ def test_what_imgtool_signs_is_read_and_built_again(name: str, tmp_path: Path) -
     assert sign(assembled, image_key(), lambda _: image.signature) == made
 
 
+@pytest.mark.fums("SEC-1")
 @pytest.mark.parametrize("name", PLANS)
 def test_imgtool_verifies_what_we_build(name: str, tmp_path: Path) -> None:
     made = tmp_path / "ours.bin"
@@ -117,6 +118,7 @@ def test_a_key_that_comes_with_the_image_is_refused(tmp_path: Path) -> None:
     assert refusal(made) == "firmware.form"
 
 
+@pytest.mark.fums("SM-4")
 def test_no_bit_of_an_image_can_change() -> None:
     """Each is refused, in a file and in a slot, by the code of the place where it is."""
     good = make_image("1.2.3", payload=b"pay")
@@ -140,6 +142,7 @@ def test_no_bit_of_an_image_can_change() -> None:
     assert refusal(good) is None
 
 
+@pytest.mark.fums("SM-3")
 def test_every_cut_image_is_refused() -> None:
     good = make_image("1.2.3")
     for size in range(len(good)):
@@ -164,6 +167,7 @@ def test_an_image_fits_each_hardware_that_it_names() -> None:
     assert refusal(make_image("1.0.0", hardware=["OA-3P", HARDWARE])) is None
 
 
+@pytest.mark.fums("SM-11")
 def test_a_signature_by_another_key_under_our_name_is_refused() -> None:
     assembled = assemble(PLANS["small"], PAYLOAD)
     with pytest.raises(SecurityError) as caught:

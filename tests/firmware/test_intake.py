@@ -97,6 +97,7 @@ def test_nothing_is_found_in_a_good_release() -> None:
     assert codes(MANIFEST, FILES, earlier, again) == []
 
 
+@pytest.mark.fums("UC2-document")
 def test_every_reason_is_named_at_once() -> None:
     bad = replace(MANIFEST, changes=(), problems=None)
     files = {"a.img": b"imago", "a.cdx.json": b"{}", "virus.exe": b""}
@@ -184,6 +185,7 @@ def test_an_image_is_what_the_manifest_says(plan: Plan, text: str) -> None:
     assert [(one.code, one.text) for one in found] == [("firmware.release.image", text)]
 
 
+@pytest.mark.fums("UC2-devices")
 def test_a_prerequisite_of_the_image_is_said_for_every_type() -> None:
     found = check(replace(MANIFEST, prerequisites=()), FILES, (), [KEY])
     assert len(found) == 2

@@ -112,6 +112,7 @@ def test_nothing_is_missing_in_a_whole_one() -> None:
     assert missing(replace(WHOLE, prerequisites=(), problems=())) == ()  # said that there are none
 
 
+@pytest.mark.fums("UC2-document", "UC2-changes", "UC2-devices")
 @pytest.mark.parametrize(
     ("field", "name", "code"),
     [
@@ -132,6 +133,7 @@ def test_each_thing_that_is_not_said_is_named(field: str, name: str, code: str) 
     assert codes(manifest_codec.decode(without(name))) == [code]
 
 
+@pytest.mark.fums("UC2-changes")
 def test_a_fix_names_the_problem_that_it_solves() -> None:
     silent = [{"kind": "fix", "reference": "", "text": "Better."}]
     manifest = manifest_codec.decode(

@@ -207,12 +207,14 @@ def explore(
     return seen
 
 
+@pytest.mark.fums("UC1-end", "UC7-before")
 @pytest.mark.parametrize("name", UPGRADES)
 def test_upgrade(name: str) -> None:
     """Install, trial, confirmation, return: the transfer, the boot code and the image."""
     assert len(explore(UPGRADES[name], {factory()})) > 60
 
 
+@pytest.mark.fums("UC3-again")
 def test_the_next_upgrade() -> None:
     """Into the slot that holds the old image, with a journal that tells of another transfer."""
     end = CutFlash(WIDE, bytearray(factory()))

@@ -180,6 +180,7 @@ def test_no_counter_below_one_that_was_let_out() -> None:
 # Whether it is for a device
 
 
+@pytest.mark.fums("UC2-devices")
 @pytest.mark.parametrize(
     ("device", "code"),
     [

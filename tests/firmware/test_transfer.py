@@ -152,6 +152,7 @@ def test_a_trial_that_fails_is_told(device: Device) -> None:
     assert device.transfer.state is TransferState.VERIFICATION_SUCCESSFUL
 
 
+@pytest.mark.fums("UC7-inactive")
 @pytest.mark.parametrize("began", [True, False])
 def test_what_is_discarded_is_not_booted(device: Device, began: bool) -> None:
     """Nor what another transfer takes the place of."""
@@ -193,6 +194,7 @@ def test_what_does_not_fit_is_refused(device: Device) -> None:
     assert device.transfer.identifier == bytes(range(MAX_IDENTIFIER))
 
 
+@pytest.mark.fums("UC7-two")
 def test_a_trial_keeps_its_way_back(device: Device) -> None:
     device.fill().verify(target())
     device.transfer.activate()
@@ -205,6 +207,7 @@ def test_a_trial_keeps_its_way_back(device: Device) -> None:
     device.transfer.begin(b"image", 100)
 
 
+@pytest.mark.fums("UC7-two")
 def test_the_slot_that_runs_is_never_written(device: Device) -> None:
     before = bytes(device.flash.data[:SLOT])
     device.fill().verify(target())

@@ -59,6 +59,7 @@ def test_a_report_takes_no_meter_away(street: Services) -> None:
     assert (street.registry.meter("M3").dcu, street.registry.meter("M3").model) == ("D2", "")
 
 
+@pytest.mark.fums("SEC-8")
 def test_a_meter_with_another_system_title_raises_an_alarm(street: Services) -> None:
     def tell(dcu: str, *serials: str, code: str = "meter.title") -> list[tuple[str, str, str]]:
         fault = Fault(code, "its system title is A, not B")

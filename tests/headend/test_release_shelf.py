@@ -117,6 +117,7 @@ def test_who_uploaded_does_not_approve(firmware: Firmware, tmp_path: Path) -> No
     firmware.shelf.approve(shelved.number, who="boris", why="tried")
 
 
+@pytest.mark.fums("DES-1")
 def test_a_refusal_names_all_reasons_and_the_version_may_come_again(
     firmware: Firmware, tmp_path: Path
 ) -> None:
@@ -136,6 +137,7 @@ def test_a_refusal_names_all_reasons_and_the_version_may_come_again(
     assert approved(firmware, tmp_path).release.state == "approved"
 
 
+@pytest.mark.fums("SM-11")
 def test_an_image_of_a_key_that_is_not_its_vendors_is_refused(
     services: Services, tmp_path: Path
 ) -> None:

@@ -365,6 +365,7 @@ def test_a_new_password_is_kept() -> None:
 # What the meter writes down of its clients.
 
 
+@pytest.mark.fums("SEC-9")
 def test_wrong_passwords_are_written_down_once_a_minute() -> None:
     bench = Bench()
     for _ in range(3):
@@ -379,6 +380,7 @@ def test_wrong_passwords_are_written_down_once_a_minute() -> None:
     assert len(events(bench.meter.engine, Ring.SECURITY_LOG)) == 2
 
 
+@pytest.mark.fums("SEC-9")
 def test_associations_are_written_down_and_strangers_too() -> None:
     bench = Bench()
     bench.client(PUBLIC).opened()
@@ -388,6 +390,7 @@ def test_associations_are_written_down_and_strangers_too() -> None:
     assert events(bench.meter.engine, Ring.COMMUNICATION_LOG) == log
 
 
+@pytest.mark.fums("SEC-8", "SEC-9")
 @pytest.mark.parametrize(
     ("flip", "event"), [(0, Event.REPLAY_DETECTED), (1, Event.DECIPHERING_FAILED)]
 )

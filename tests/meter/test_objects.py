@@ -74,6 +74,7 @@ def test_readers_read_108_codes_and_write_nothing(phases: int, codes: int) -> No
         assert all(session.get(name, attribute).ok for attribute in readable(rights))
 
 
+@pytest.mark.fums("SEC-5")
 def test_the_public_client_sees_who_the_meter_is_and_no_more() -> None:
     bench = Bench()
     session = bench.client(PUBLIC).opened()
@@ -201,6 +202,7 @@ def test_managers_reset_profiles_and_close_billing_but_capture_no_interval() -> 
     assert session.data("1/0.0.96.11.0.255").integer() == 254
 
 
+@pytest.mark.fums("SEC-4")
 def test_readers_may_not_act() -> None:
     bench = Bench()
     session = bench.client(READER).opened()

@@ -82,6 +82,7 @@ FACTORY = "openami-0.1.0"
 # The way of an image.
 
 
+@pytest.mark.fums("SM-1", "UC3-stored", "UC3-status", "UC5-alone", "UC6-at-once")
 def test_an_image_takes_all_steps_and_is_kept() -> None:
     bench = UpgradeBench()
     session = bench.manager()
@@ -111,6 +112,7 @@ def test_an_image_takes_all_steps_and_is_kept() -> None:
 MAKER_DIGEST = Image.decode(MAKER.factory[: len(MAKER.factory)], padded=True).digest
 
 
+@pytest.mark.fums("SM-6", "SM-7", "MET-1", "MET-2", "UC1-readings", "UC5-unchanged")
 def test_energy_settings_keys_and_profiles_stay_to_the_watt_hour() -> None:
     bench = UpgradeBench()
     bench.run(86_400)
@@ -165,6 +167,7 @@ def test_nobody_is_heard_while_management_is_away() -> None:
     assert isinstance(again.open(), Opened)
 
 
+@pytest.mark.fums("SM-9")
 def test_an_image_that_is_right_is_activated_by_the_calendar() -> None:
     bench = UpgradeBench()
     session = transfer(bench, image())
@@ -180,6 +183,7 @@ def test_an_image_that_is_right_is_activated_by_the_calendar() -> None:
     assert bench.log == GOOD
 
 
+@pytest.mark.fums("SM-3")
 def test_the_calendar_activates_nothing_that_is_not_whole() -> None:
     bench = UpgradeBench()
     session = bench.manager()
@@ -213,6 +217,7 @@ def test_an_image_that_imgtool_signed_runs(tmp_path: Path) -> None:
 # What is refused.
 
 
+@pytest.mark.fums("SM-10", "SEC-4")
 @pytest.mark.parametrize("client", [PUBLIC, READER])
 def test_who_has_not_proved_itself_transfers_nothing(client: int) -> None:
     bench = UpgradeBench(public_reads=True)
@@ -249,6 +254,7 @@ def wrong() -> dict[str, tuple[bytes, str]]:
     }
 
 
+@pytest.mark.fums("SM-4", "SM-5", "SM-11", "UC4-error", "UC4-refused", "UC7-inactive")
 @pytest.mark.parametrize("kind", list(wrong()))
 def test_an_image_that_is_not_right_is_not_installed_and_that_is_told(kind: str) -> None:
     bench = UpgradeBench()
@@ -278,6 +284,7 @@ def test_a_lower_security_counter_never_goes_in() -> None:
     assert status(session) is ImageStatus.VERIFICATION_SUCCESSFUL
 
 
+@pytest.mark.fums("SM-3", "SM-10")
 def test_the_order_of_steps_is_kept() -> None:
     bench = UpgradeBench()
     session = bench.manager()
@@ -390,6 +397,7 @@ def test_a_meter_that_takes_no_images_says_so_and_remembers() -> None:
 # What does not pass its trial.
 
 
+@pytest.mark.fums("SM-2", "SM-5", "UC3-again", "UC6-at-once", "UC7-before", "UC6-usual")
 @pytest.mark.parametrize("kind", list(FAULTS))
 def test_an_application_that_fails_is_reverted_discarded_and_logged(kind: str) -> None:
     bench = UpgradeBench()
@@ -440,6 +448,7 @@ def test_one_that_is_kept_and_fails_is_started_again() -> None:
     assert bench.manager().data(WHY).octets() == b""
 
 
+@pytest.mark.fums("SM-7")
 def test_settings_that_a_bad_image_does_not_take_are_there_after_it() -> None:
     bench = UpgradeBench()
     bench.manager().set(MESSAGE, 2, d.octets(b"stays"))
@@ -461,6 +470,7 @@ def test_settings_that_a_bad_image_does_not_take_are_there_after_it() -> None:
 # Power.
 
 
+@pytest.mark.fums("SM-2")
 @pytest.mark.parametrize("seconds", range(14))
 def test_the_power_goes_at_any_second_of_an_activation(seconds: int) -> None:
     """It ends on one of the two, and what it says of that is right and said once."""
@@ -502,6 +512,7 @@ class CutFlash(SparseFlash):
             raise _PowerCutError
 
 
+@pytest.mark.fums("UC1-end")
 @pytest.mark.parametrize("done", [False, True])
 @pytest.mark.parametrize("good", [False, True])
 def test_the_power_goes_at_any_operation_of_the_flash(*, good: bool, done: bool) -> None:
@@ -571,6 +582,7 @@ def test_a_meter_of_before_has_no_record_of_upgrades() -> None:
 # What boots.
 
 
+@pytest.mark.fums("SM-4", "SEC-7")
 def test_what_was_changed_in_the_flash_is_not_run() -> None:
     pages = dict(MAKER.pages)
     pages[0] = pages[0][:500] + bytes([pages[0][500] ^ 1]) + pages[0][501:]

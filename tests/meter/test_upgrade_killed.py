@@ -9,6 +9,7 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.meter.test_upgrade_links import firmware, invoke, manager, status
 from tests.support.upgrades import MAKER, blocks, image
 
@@ -71,6 +72,7 @@ async def go_on(port: int, identity: MeterIdentity, new: bytes, counter: int) ->
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.fums("UC1-end")
 async def test_a_meter_that_is_killed_while_it_is_upgraded(tmp_path: Path) -> None:
     identity = generate_identity(3, seeded("killed"), address=17)
     save_identity(tmp_path / "state" / "meter.json", identity)

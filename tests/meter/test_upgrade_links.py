@@ -232,6 +232,7 @@ def street_settings(folder: Path, count: int, clock: ManualClock, *, state: bool
     )
 
 
+@pytest.mark.fums("NET-1")
 async def test_a_street_of_fifty_with_one_image(tmp_path: Path) -> None:
     """All run the factory's image and take no room for it; some are upgraded, one by a bad one."""
     clock = ManualClock(START)

@@ -119,6 +119,7 @@ async def test_headers_that_are_not_what_they_should_be(
     assert (answer.status_code, code(answer)) == (status, expected)
 
 
+@pytest.mark.fums("SEC-6")
 async def test_a_body_that_changed_on_the_way_is_refused(dcu: httpx.AsyncClient) -> None:
     body = to_ipc(day(["M1"]))
     changed = body[:-9] + bytes([body[-9] ^ 1]) + body[-8:]
@@ -183,6 +184,7 @@ async def test_events_are_stored_once(running: Running, dcu: httpx.AsyncClient) 
     assert [event.code for event in events] == [3, 2, 1]
 
 
+@pytest.mark.fums("SEC-2")
 async def test_another_dcus_meter_is_refused(
     running: Running, dcu: httpx.AsyncClient, tmp_path: Path
 ) -> None:
@@ -261,6 +263,7 @@ async def test_cursors_say_what_is_durable(dcu: httpx.AsyncClient) -> None:
     assert answer.json() == {"meters": {"M1": {LOAD_PROFILE: expected}}}
 
 
+@pytest.mark.fums("SEC-2")
 async def test_credentials_go_to_the_meters_own_dcu(
     running: Running, dcu: httpx.AsyncClient, tmp_path: Path
 ) -> None:
@@ -322,6 +325,7 @@ async def test_only_dcus_of_the_registry_that_are_not_shut_out(
         assert (answer.status_code, code(answer)) == (403, "fleet.shut-out")
 
 
+@pytest.mark.fums("SEC-3", "SEC-7")
 async def test_no_certificate_no_connection(running: Running) -> None:
     async with httpx.AsyncClient(
         base_url=running.device_url, verify=trust(running), trust_env=False

@@ -81,6 +81,7 @@ async def refreshed(dcu: httpx.AsyncClient, trusted: Trusted, now: float) -> Tru
     return refresh.trusted
 
 
+@pytest.mark.fums("DES-1")
 async def test_a_release_is_taken_from_its_upload_to_a_device(
     running: Running, operator: httpx.AsyncClient, boris: dict[str, str], dcu: httpx.AsyncClient
 ) -> None:

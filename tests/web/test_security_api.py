@@ -187,6 +187,7 @@ async def test_an_offer_that_has_expired_is_made_anew(
     await device.register()
 
 
+@pytest.mark.fums("SEC-8")
 async def test_a_clone_blocks_both_and_the_first_is_kept(
     running: Running, device: FactoryDevice, maker: Maker
 ) -> None:

@@ -51,6 +51,7 @@ def rows_of(given: tuple[Order, ...]) -> list[int]:
     return [order.row for order in given]
 
 
+@pytest.mark.fums("UMS-1")
 def test_a_campaign_from_canary_to_end() -> None:
     made = engine()
     canary = orders(made)
@@ -100,6 +101,7 @@ def test_too_many_failures_pause_before_anything_more_is_given() -> None:
     assert made.directive(0, fleet_epoch=0) is Directive.GO
 
 
+@pytest.mark.fums("DES-3")
 def test_an_emergency_stop_voids_every_order() -> None:
     allowance = Allowance()
     made = engine(allowance=allowance)
@@ -117,6 +119,7 @@ def test_an_emergency_stop_voids_every_order() -> None:
     assert other.directive(orders(other)[0].epoch, fleet_epoch=1) is Directive.VOID
 
 
+@pytest.mark.fums("SM-9", "UMS-1")
 def test_steps_have_windows_and_times_of_their_own() -> None:
     made = engine(
         groups=ALL,

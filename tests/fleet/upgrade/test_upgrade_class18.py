@@ -109,6 +109,7 @@ class RealMeter(SimMeter):
         return answer == Accepted()
 
 
+@pytest.mark.fums("DES-2")
 @pytest.mark.parametrize("loss", [0.0, 0.2])
 def test_our_own_meters_are_upgraded(loss: float) -> None:
     sizes = (100, 100, 100, 128)

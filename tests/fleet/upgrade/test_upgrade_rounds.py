@@ -201,6 +201,7 @@ def test_a_policy_makes_sense(wrong: dict[str, float]) -> None:
 # On a line.
 
 
+@pytest.mark.fums("UC1-reading")
 def test_metering_waits_for_no_more_than_one_turn() -> None:
     """The line's own plan goes first: a due visit waits for the turn that is under way."""
     rate, chunk = 675.0, 2 * 1100.0  # octets a second, octets

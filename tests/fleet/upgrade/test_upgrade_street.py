@@ -80,6 +80,7 @@ def test_a_fault_of_others_does_no_harm(fault: str, loss: float) -> None:
     assert not any(meter.wrongs for meter in street.meters)
 
 
+@pytest.mark.fums("DES-2")
 @pytest.mark.parametrize("fault", ENDS)
 def test_a_meter_that_cannot_be_upgraded_is_named_and_the_others_are(fault: str) -> None:
     street = Street(meters_of(fault))
@@ -90,6 +91,7 @@ def test_a_meter_that_cannot_be_upgraded_is_named_and_the_others_are(fault: str)
     assert street.meters[0].version == "1.0.0" or fault == "lost"
 
 
+@pytest.mark.fums("UMS-2")
 def test_a_meter_that_reverts_says_why() -> None:
     street = Street(meters_of("reverts", clean=0))
     street.run()
@@ -138,6 +140,7 @@ def test_a_meter_is_not_activated_before_its_time() -> None:
     assert min(street.state(n).marks[Stage.ACTIVATING] for n in range(3)) >= 50_000.0
 
 
+@pytest.mark.fums("DES-3")
 def test_what_is_withdrawn_is_not_activated_and_what_runs_is_followed() -> None:
     street = Street(meters_of(clean=3))
     while street.state(0).stage is not Stage.ACTIVATED:
