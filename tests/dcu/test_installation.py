@@ -15,7 +15,7 @@ from openami.omadm.objects.ami import AmiConfig, MeterEntry
 from openami.omadm.objects.catalog import device_schema
 from openami.omadm.tree.tree import ManagementTree
 
-OWN = {"id", "headend", "state", "modem", "system_title", "spool_octets", "stop_s"}
+OWN = {"id", "headend", "state", "modem", "line_rate", "system_title", "spool_octets", "stop_s"}
 
 
 def installation(**options: object) -> Installation:

@@ -22,9 +22,9 @@ from openami.dcu.discovery import (
     TITLE,
     TITLE_TEXT,
     Greeting,
-    _number,
     _octets,
     _title,
+    number_of,
     serial_of,
 )
 from openami.dcu.flow import Patience, Stop
@@ -222,8 +222,8 @@ def test_octets_that_are_no_data_name_nobody() -> None:
     broken = Item(DataAccessResult.SUCCESS, b"\x09\x05ab")
     assert serial_of(broken) is None
     assert _octets(broken) is None
-    assert _number(broken) is None
-    assert _number(item(d.u32(9))) == 9
+    assert number_of(broken) is None
+    assert number_of(item(d.u32(9))) == 9
     assert _octets(item(d.octets(b"12345678"))) == b"12345678"
 
 

@@ -80,21 +80,21 @@ async def greet(session: DlmsSession) -> Greeting:
     """
     items = await session.get_list(ASKED)
     found = dict(zip(ASKED, items, strict=True))
-    name = _text(found[LOGICAL_DEVICE_NAME])
+    name = text_of(found[LOGICAL_DEVICE_NAME])
     agreement = session.agreement
     return Greeting(
-        serial=_serial(_text(found[SERIAL]), name),
+        serial=_serial(text_of(found[SERIAL]), name),
         system_title=_title(agreement.title if agreement else None, found),
         logical_device_name=name,
-        model=_text(found[MODEL]),
-        firmware=_text(found[FIRMWARE]),
-        counter=_number(found[COUNTER]),
+        model=text_of(found[MODEL]),
+        firmware=text_of(found[FIRMWARE]),
+        counter=number_of(found[COUNTER]),
     )
 
 
 def serial_of(item: Item) -> str | None:
     """Return the serial number in an answer about ``SERIAL``, None if there is none in it."""
-    text = _text(item)
+    text = text_of(item)
     return _serial(text, "") if text else None
 
 
@@ -111,7 +111,7 @@ def _title(agreed: bytes | None, found: dict[AttributeRef, Item]) -> str | None:
     for octets in (agreed, shown):
         if octets is not None and len(octets) == TITLE_OCTETS:
             return octets.hex().upper()
-    text = _text(found[TITLE_TEXT])
+    text = text_of(found[TITLE_TEXT])
     return text.upper() if re.fullmatch(r"[0-9A-Fa-f]{16}", text) else None
 
 
@@ -124,7 +124,7 @@ def _octets(item: Item) -> bytes | None:
         return None
 
 
-def _text(item: Item) -> str:
+def text_of(item: Item) -> str:
     """Return an identifier as text: octets that are none as hexadecimal digits."""
     if not item.ok:
         return ""
@@ -141,7 +141,8 @@ def _text(item: Item) -> str:
     return str(value).strip()[:TEXT_MOST]
 
 
-def _number(item: Item) -> int | None:
+def number_of(item: Item) -> int | None:
+    """Return an answer as a whole number; None if it is none."""
     if not item.ok:
         return None
     try:

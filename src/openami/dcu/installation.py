@@ -99,6 +99,13 @@ class Installation(Settings):
     modem: str = Field(
         description="The line: hdlc+tcp://HOST:PORT or hdlc+serial:/dev/ttyUSB0?baud=9600."
     )
+    line_rate: int = Field(
+        default=0,
+        ge=0,
+        description="Octets a second that the line behind the modem carries (real time): what is "
+        "said to all meters is sent no faster. 0: the serial device's speed, or as fast as the "
+        "modem takes it.",
+    )
     system_title: str | None = Field(
         default=None,
         pattern=r"^[0-9A-Fa-f]{16}$",
@@ -217,4 +224,4 @@ def resolve(
         raise ValueError(problem["msg"].removeprefix("Value error, ")) from error
 
 
-_OWN: Final = ("state", "modem", "system_title", "spool_octets", "stop_s")
+_OWN: Final = ("state", "modem", "line_rate", "system_title", "spool_octets", "stop_s")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -9,16 +10,18 @@ from openami.core.errors import TransportError
 from openami.dlms.apdu.acse import Mechanism
 from openami.dlms.client import ClientConfig, SecurityLevel
 from openami.dlms.hdlc import HdlcAddress, HdlcClientLink, HdlcParameters
+from openami.dlms.hdlc.turns import State
 from openami.dlms.security import Keys
 from openami.transport.connect import open_channel
 from openami.transport.session import DlmsSession
-from openami.transport.url import MeterUrl
+from openami.transport.url import Carrier, MeterUrl
 
 if TYPE_CHECKING:
     from openami.core.identifiers import SystemTitle
     from openami.dcu.headend import Credentials
     from openami.dcu.settings import DcuSettings
     from openami.dlms.cosem.security import InvocationCounters
+    from openami.dlms.hdlc import LinkCounters
     from openami.transport.channel import Channel
 
 
@@ -49,10 +52,11 @@ class Modem:
 
     def __init__(self, settings: DcuSettings, title: SystemTitle) -> None:
         self._settings = settings
-        self._title = title
+        self.title = title
         self._url = MeterUrl.parse(settings.modem)
         self._channel: Channel | None = None
-        self._links: list[HdlcClientLink] = []
+        self._links: dict[HdlcClientLink, LinkCounters] = {}
+        self._link: HdlcClientLink | None = None
         self.figures = LineFigures()
 
     @property
@@ -63,7 +67,16 @@ class Modem:
     @property
     def heard(self) -> bool:
         """Whether anything came, good or not, since the last session was made."""
-        return any(link.counters.received or link.counters.errors for link in self._links)
+        link = self._link
+        return link is not None and bool(link.counters.received or link.counters.errors)
+
+    @property
+    def octet_rate(self) -> float:
+        """Octets a second that the line carries, in real time; 0: nobody knows."""
+        if self._settings.line_rate or self._url.carrier is not Carrier.SERIAL:
+            return float(self._settings.line_rate)
+        mode = self._url.mode
+        return mode.baud / (1 + mode.data_bits + (mode.parity != "N") + mode.stop_bits)
 
     async def open(self) -> None:
         """Open the channel unless it stands; raises ``TransportError``."""
@@ -102,7 +115,7 @@ class Modem:
         config = ClientConfig(
             mechanism=Mechanism.HLS_GMAC,
             keys=Keys(guek=credentials.guek, gak=credentials.gak),
-            title=self._title,
+            title=self.title,
             security=SecurityLevel.BOTH,
             server_title=meter,
             max_pdu=self._settings.pdu_octets,
@@ -110,6 +123,21 @@ class Modem:
             release=False,  # disconnecting the link ends the association too, a round trip sooner
         )
         return self._session(address, credentials.client, config, self._parameters(), counters)
+
+    async def say(self, frame: bytes) -> None:
+        """Put a frame on the line that nobody answers; return when the line has carried it.
+
+        Raises:
+            LineLostError: the line is gone.
+        """
+        channel = self._channel
+        if channel is None or channel.closed:
+            raise LineLostError("the line to the modem is down")
+        channel.write(frame)
+        self.figures.frames += 1
+        await channel.drain()
+        if self.octet_rate:
+            await asyncio.sleep(len(frame) / self.octet_rate)
 
     def _parameters(self) -> HdlcParameters:
         settings = self._settings
@@ -138,10 +166,15 @@ class Modem:
         return DlmsSession(self._channel, link, config, counters=counters)
 
     def _count(self, link: HdlcClientLink) -> None:
-        """Add up what the links before have seen; the one in use is added with the next."""
-        for done in self._links:
-            self.figures.frames += done.counters.received + done.counters.sent
-            self.figures.errors += done.counters.errors
-            self.figures.repeats += done.counters.repeats
-        self._links = [link]
-        self.figures.sessions += 1
+        """Add up what links have seen since the last time; the one in use comes with the next."""
+        figures = self.figures
+        for old, before in self._links.items():
+            now = old.counters
+            figures.frames += now.received - before.received + now.sent - before.sent
+            figures.errors += now.errors - before.errors
+            figures.repeats += now.repeats - before.repeats
+        # A link that stands may be one of those that others keep.
+        kept = {old: old.counters for old in self._links if old.state is not State.DOWN}
+        self._links = kept | {link: link.counters}
+        self._link = link
+        figures.sessions += 1

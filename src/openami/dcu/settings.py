@@ -40,6 +40,13 @@ class DcuSettings(BaseModel):
     modem: str = Field(
         description="The line: hdlc+tcp://HOST:PORT or hdlc+serial:/dev/ttyUSB0?baud=9600."
     )
+    line_rate: int = Field(
+        default=0,
+        ge=0,
+        description="Octets a second that the line behind the modem carries (real time): what is "
+        "said to all meters is sent no faster. 0: the serial device's speed, or as fast as the "
+        "modem takes it.",
+    )
     addresses: str = Field(
         default="16-125",
         description="HDLC stations at which meters may be found: ranges and single ones, with "

@@ -1,8 +1,8 @@
 """Runs a sans-IO machine on a channel: the only event loop code that protocols need.
 
 A driver's work happens inside the channel's own callback: octets in, machine, octets out, without
-a task switch. One channel may have one driver after another: a modem that talks to one meter
-after the other. Octets that nobody asked for between two drivers are thrown away.
+a task switch. One channel may have one driver after another, and several in turns: a modem that
+talks to one meter after the other. Octets that nobody asked for in between are thrown away.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ class Driver(Generic[E]):
         self._ended = asyncio.Event()
         self._failure: BaseException | None = None
         self._pumping = False
+        self._paused = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
 
@@ -76,17 +77,23 @@ class Driver(Generic[E]):
         self.stop()
 
     def start(self) -> None:
-        """Take the channel; what came since its last driver stopped is thrown away."""
+        """Take the channel, at first or again; what came since its last driver is thrown away."""
+        self._paused = False
         if self.channel.served:
             self.channel.discard()
         self.channel.attach(self)
         self.pump()
 
-    def stop(self) -> None:
-        """Give the channel back, open as it is. May be called again."""
+    def pause(self) -> None:
+        """Give the channel back until ``start``; the machine's timers are not looked at."""
+        self._paused = True
         self.channel.detach(self)
         self.channel.release(_EVENTS)
         self._disarm()
+
+    def stop(self) -> None:
+        """Give the channel back, open as it is. May be called again."""
+        self.pause()
         self._end()
 
     async def run(self) -> None:
@@ -208,7 +215,7 @@ class Driver(Generic[E]):
     def _arm(self) -> None:
         """Set the timer; one that is due too early is left to fire and be set anew."""
         when = self.machine.next_timer()
-        if when is None or self._ended.is_set():
+        if when is None or self._paused or self._ended.is_set():
             return
         if self._timer is not None:
             if self._timer_at <= when:

@@ -93,7 +93,8 @@ class ServiceRefusedError(ProtocolError):
 class DlmsSession:
     """One association with one meter; as a context manager it opens and closes.
 
-    Requests made at the same time wait for each other. The channel stays open.
+    Requests made at the same time wait for each other. The channel stays open. Several sessions may
+    have it in turns: each is paused while another has it.
 
     Args:
         channel: the line to the meter; nothing else may use it meanwhile.
@@ -169,6 +170,23 @@ class DlmsSession:
                 async with asyncio.timeout(self._close_timeout_s):
                     while True:
                         await self._next()
+        self._driver.stop()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the association stands, as far as is known, and nothing is under way."""
+        return self._closed is None and self.client.ready and not self.channel.closed
+
+    def pause(self) -> None:
+        """Leave the channel to others until ``resume``; nothing may be under way."""
+        self._driver.pause()
+
+    def resume(self) -> None:
+        """Take the channel again; whether the meter still knows us, the next request tells."""
+        self._driver.start()
+
+    def drop(self) -> None:
+        """End without a farewell: there is no time for it, or nobody to take it."""
         self._driver.stop()
 
     async def request(self, request: Request) -> Answered:

@@ -100,6 +100,7 @@ class Looked:
         bits: attribute 3; None: it would not say.
         first_gap: attribute 4; None: it would not say.
         reason: why the last upgrade failed, from the meter's event log.
+        tested: whether what runs is on trial and has passed its self-test; None: it does not say.
     """
 
     version: str
@@ -110,6 +111,7 @@ class Looked:
     enabled: bool = True
     infos: tuple[Info, ...] = ()
     reason: str = ""
+    tested: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
