@@ -32,7 +32,6 @@ from openami.firmware.packages import packages, unpack
 from openami.firmware.repository import RoleKeys
 from openami.firmware.trust import Trusted
 from openami.headend.errors import RequestError
-from openami.headend.firmware.facade import build_firmware
 from openami.headend.services import build
 from openami.headend.stores import open_stores
 from openami.transport.clock import SystemClock
@@ -338,9 +337,7 @@ def test_keepers_elsewhere_sign_root_and_targets(
     context: Context, stores: Stores, tmp_path: Path
 ) -> None:
     settings = context.settings.model_copy(update={"release_keys": "offline"})
-    firmware = build_firmware(
-        stores.releases, stores.vault, context.home, settings=settings, wall=context.wall
-    )
+    firmware = build(replace(context, settings=settings), stores).firmware
     trust_vendor(firmware)
     shelved = approved(firmware, tmp_path)
     assert firmware.publisher.present() is None
@@ -433,9 +430,7 @@ def _die(*_: object, **__: object) -> None:
 
 def test_a_full_shelf_takes_nothing_more(context: Context, stores: Stores, tmp_path: Path) -> None:
     settings = context.settings.model_copy(update={"shelf_octets": 100})
-    firmware = build_firmware(
-        stores.releases, stores.vault, context.home, settings=settings, wall=context.wall
-    )
+    firmware = build(replace(context, settings=settings), stores).firmware
     with pytest.raises(StoreFullError, match="100 octets"):
         firmware.shelf.upload(tar_in(tmp_path, *handed_over()), who="anna")
     assert firmware.shelf.list().items == ()

@@ -113,7 +113,9 @@ class Chores:
         await asyncio.to_thread(self._services.pki.forget)
 
     async def _renew_releases(self) -> None:
-        await asyncio.to_thread(self._services.firmware.publisher.renew)
+        firmware = self._services.firmware
+        await asyncio.to_thread(firmware.endings.look)
+        await asyncio.to_thread(firmware.publisher.renew)
 
     async def _sweep(self) -> None:
         await asyncio.to_thread(self._services.firmware.shelf.sweep)

@@ -146,7 +146,9 @@ def build(context: Context, stores: Stores) -> Services:
         registrar=registrar, registrations=registrations, alarms=alarms,
         audit=AuditTrail(audit, vault, alarms=alarms, wall=wall),
         management=_management(context, stores, alarms),
-        firmware=build_firmware(stores.releases, vault, home, settings=settings, wall=wall),
+        firmware=build_firmware(
+            stores.releases, vault, home, alarms=alarms, settings=settings, wall=wall
+        ),
         ownership=ownership, registry=registry, credentials=credentials,
         shipments=Shipments(devices, vault, audit, clock=clock, wall=wall),
         reports=reports,

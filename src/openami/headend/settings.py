@@ -250,6 +250,11 @@ class HeadendSettings(Settings):
         description="Who signs the list of files that devices may fetch, and the root: keys in "
         "this head-end's vault, or keepers elsewhere, each with a key of their own.",
     )
+    release_warn_days: float = Field(
+        default=30.0,
+        gt=0,
+        description="How long before the end of what keepers elsewhere signed an alarm is raised.",
+    )
     page_rows: int = Field(
         default=10_000, ge=10, le=1_000_000, description="Most rows of readings in one page."
     )

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from openami.headend.firmware.endings import Endings
 from openami.headend.firmware.publisher import Publisher
 from openami.headend.firmware.shelf import Shelf
 from openami.headend.firmware.vendor_keys import VendorKeys
+from openami.headend.security.authorities import DAY
 from openami.store.blobs import Blobs
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from openami.fleet.ports import Vault
     from openami.headend.firmware.ports import ReleaseStore
     from openami.headend.installation import Installation
+    from openami.headend.security.alarms import Alarms
     from openami.headend.settings import HeadendSettings
 
 
@@ -25,6 +28,7 @@ class Firmware:
     shelf: Shelf
     publisher: Publisher
     keys: VendorKeys
+    endings: Endings
     blobs: Blobs
 
 
@@ -33,6 +37,7 @@ def build_firmware(
     vault: Vault,
     home: Installation,
     *,
+    alarms: Alarms,
     settings: HeadendSettings,
     wall: Clock,
 ) -> Firmware:
@@ -41,4 +46,6 @@ def build_firmware(
     offline = settings.release_keys == "offline"
     publisher = Publisher(store, vault, wall=wall, offline=offline)
     keys = VendorKeys(store, wall=wall)
-    return Firmware(Shelf(store, blobs, publisher, keys, wall=wall), publisher, keys, blobs)
+    endings = Endings(publisher, alarms, wall=wall, ahead_s=settings.release_warn_days * DAY)
+    shelf = Shelf(store, blobs, publisher, keys, wall=wall)
+    return Firmware(shelf, publisher, keys, endings, blobs)

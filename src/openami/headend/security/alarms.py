@@ -1,4 +1,4 @@
-"""Alarms: raised by the services, told to who watches, cleared by a person."""
+"""Alarms: raised by the services, told to who watches, cleared by a person or when they settle."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ REMEMBERED_S: Final = 60.0
 raised again may be remembered as open, and cannot be raised anew for so long."""
 REMEMBERED: Final = 16_384
 """Alarms that are remembered: as many as devices whose refusals are counted."""
+
+SELF: Final = "head-end"
+"""Who clears an alarm whose cause is over."""
 
 
 class Alarms:
@@ -75,6 +78,12 @@ class Alarms:
         with self._lock:
             self._open.pop((cleared.code, cleared.subject), None)
         return cleared
+
+    def settle(self, subject: str, code: str, *, why: str) -> None:
+        """Clear an alarm whose cause the head-end sees to be over, if it is open. Blocks."""
+        for alarm in self._store.list(subject=subject, only_open=True).items:
+            if alarm.code == code:
+                self.clear(alarm.id, who=SELF, why=why)
 
     def list(
         self,
