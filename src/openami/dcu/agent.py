@@ -34,6 +34,8 @@ from openami.dcu.modem import Modem
 from openami.dcu.roster import Roster
 from openami.dcu.schedule import make_line
 from openami.dcu.surroundings import Surroundings
+from openami.dcu.upgrade.modem_line import ModemLine
+from openami.dcu.upgrade.upgrader import Means, Upgrader
 from openami.dcu.uplink import Quarantine, Reporter, UplinkFigures, Uploader, Worker
 from openami.store.salvage import opened
 from openami.store.spool import Spool
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from openami.dcu.roster import Station
     from openami.dcu.rounds import Ended
     from openami.dcu.settings import DcuSettings
+    from openami.dcu.upgrade.upgrader import Upgrading
     from openami.transport.http import HttpClient
 
 FLAG: Final = "OAM"
@@ -73,6 +76,7 @@ class Dcu:
         clock: the time that it keeps and gives to its meters.
         connect: makes a client of the head-end at an address.
         facts: what else the head-end is told of the DCU.
+        upgrading: what it needs for upgrading its meters; None: it does not.
 
     Raises:
         ConfigError: its folder or its line can not be used.
@@ -86,8 +90,10 @@ class Dcu:
         *,
         connect: Callable[[str], HttpClient],
         facts: Mapping[str, Any] | None = None,
+        upgrading: Upgrading | None = None,
     ) -> None:
         self.settings = settings
+        self._upgrading = upgrading
         self._clock = clock
         self._connect = connect
         self._facts = dict(facts or {})
@@ -104,6 +110,7 @@ class Dcu:
         self.spool: Spool
         self.roster: Roster
         self.collector: Collector
+        self.upgrader: Upgrader | None = None
 
     async def __aenter__(self) -> Self:
         settings = self.settings
@@ -121,6 +128,10 @@ class Dcu:
             await stack.enter_async_context(client)
             self._headend = HeadEnd(client, upload_timeout_s=settings.upload_timeout_s)
             await self._assemble(Keyring(vault, self._headend))
+            if self._upgrading is not None:
+                upgrader = Upgrader(self._means(), self._upgrading)
+                self.upgrader = await stack.enter_async_context(upgrader)
+            self.collector = Collector(settings, self._surroundings())
             self._stack = stack.pop_all()
         return self
 
@@ -150,7 +161,28 @@ class Dcu:
             clock=self._clock,
             figures=self.figures,
         )
-        self.collector = Collector(settings, self._surroundings())
+
+    def _means(self) -> Means:
+        return Means(
+            folder=self.settings.state,
+            headend=self._headend,
+            line=ModemLine(
+                self.settings,
+                self.modem,
+                self.roster.credentials,
+                spool=self.spool,
+                clock=self._clock,
+            ),
+            roster=self.roster,
+            clock=self._clock,
+            retry=self._patience,
+            stop=self._stop_uplink,
+            nudge=self._look_again,
+            back=self.line.wake,
+        )
+
+    def _look_again(self) -> None:
+        self.collector.nudge.set()
 
     def _surroundings(self) -> Surroundings:
         settings = self.settings
@@ -166,6 +198,7 @@ class Dcu:
             patience=Patience(settings.reconnect_first_s, settings.reconnect_most_s, self._chance),
             stop=self._stop_line,
             news=self._reporter.asked.set,
+            guest=None if self.upgrader is None else self.upgrader.guest,
         )
 
     def _patience(self) -> Patience:
@@ -205,7 +238,7 @@ class Dcu:
         Raises:
             Exception: a task failed, which is a bug of ours: the state on disk is good.
         """
-        settings = self.settings
+        settings, upgrader = self.settings, self.upgrader
         log.info("begins", id=settings.id, meters=len(self.roster), waiting=self.spool.size.batches)
         worker = Worker(
             self._headend,
@@ -214,6 +247,8 @@ class Dcu:
             wait_s=settings.long_poll_s,
             patience=(self._patience(), self._patience()),
             stop=self._stop_uplink,
+            revision=self._revision,
+            revised=self._revised,
         )
         uploader = Uploader(
             self._headend,
@@ -224,9 +259,17 @@ class Dcu:
             fresh=self._fresh,
             figures=self.figures,
         )
-        uplink = (uploader.run(), self._reporter.run(), worker.ask(), worker.tell())
+        upgrades = () if upgrader is None else upgrader.works()
+        uplink = (uploader.run(), self._reporter.run(), worker.ask(), worker.tell(), *upgrades)
         await self._run(self.collector.run(), uplink)
         log.info("ends", waiting=self.spool.size.batches, uploaded=self.figures.uploaded)
+
+    def _revision(self) -> int | None:
+        return None if self.upgrader is None else self.upgrader.book.revision
+
+    def _revised(self, revision: int) -> None:
+        if self.upgrader is not None:
+            self.upgrader.exchange.revised(revision)
 
     async def _run(
         self, line: Coroutine[Any, Any, None], uplink: tuple[Coroutine[Any, Any, None], ...]
@@ -264,6 +307,7 @@ class Dcu:
                 "spool_octets": size.octets,
                 "spool_full": self.collector.paused,
                 "refused_batches": len(self.quarantine),
+                **self._progress(),
                 "line": {
                     "up": self.modem.up,
                     "frames": figures.frames,
@@ -276,6 +320,10 @@ class Dcu:
             },
             "meters": [self._meter(station) for station in self.roster],
         }
+
+    def _progress(self) -> dict[str, Any]:
+        progress = {} if self.upgrader is None else self.upgrader.book.progress()
+        return {"upgrade": progress} if progress else {}
 
     def _meter(self, station: Station) -> dict[str, Any]:
         meter, fault = station.meter, station.fault

@@ -188,6 +188,13 @@ class Roster:
         except StoreError as error:
             log.warning("a meter is not remembered", meter=station.meter.serial, error=str(error))
 
+    async def runs(self, station: Station, firmware: str) -> None:
+        """Take what a meter says that it runs; another firmware has other layouts."""
+        if firmware and firmware != station.meter.firmware:
+            update = {"firmware": firmware, "layouts": {}}
+            station.meter = station.meter.model_copy(update=update)
+            await self.keep(station)
+
     async def drop(self, serial: str) -> None:
         """Forget a meter that is not where it was. Its cursors and counters are kept."""
         self._line.forget(serial)

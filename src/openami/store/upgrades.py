@@ -22,7 +22,7 @@ _MIGRATIONS: Final = (
             campaign TEXT PRIMARY KEY,
             place INTEGER NOT NULL,
             body BLOB NOT NULL,
-            void INTEGER NOT NULL,
+            void REAL,
             number INTEGER NOT NULL,
             failed BLOB
         ) WITHOUT ROWID""",
@@ -56,7 +56,7 @@ class KeptTask:
     Attributes:
         place: orders are carried out in this order.
         body: the order as it came last.
-        void: it does not hold any more.
+        void: since when it does not hold any more; None: it holds.
         number: of the last report about it.
         failed: the step that could not be done.
     """
@@ -64,7 +64,7 @@ class KeptTask:
     campaign: str
     place: int
     body: bytes = field(repr=False)
-    void: bool = False
+    void: float | None = None
     number: int = 0
     failed: bytes | None = None
 
@@ -121,12 +121,12 @@ class Upgrades:
     def __init__(self, path: Path) -> None:
         self._database = Database(path, _MIGRATIONS)
 
-    def epoch(self) -> int:
-        """Return the highest epoch that was ever kept; 0: none was."""
+    def epoch(self) -> int | None:
+        """Return the highest epoch that was ever kept; None: none was."""
         with self._database.reading() as cursor:
             cursor.execute("SELECT value FROM fact WHERE name = ?", (_EPOCH,))
             row = cursor.fetchone()
-        return 0 if row is None else int(row[0])
+        return None if row is None else int(row[0])
 
     def tasks(self) -> Sequence[KeptTask]:
         """Return all orders, in their places."""
@@ -135,10 +135,7 @@ class Upgrades:
                 "SELECT campaign, place, body, void, number, failed FROM task"
                 " ORDER BY place, campaign"
             )
-            return tuple(
-                KeptTask(campaign, place, body, bool(void), number, failed)
-                for campaign, place, body, void, number, failed in cursor.fetchall()
-            )
+            return tuple(KeptTask(*row) for row in cursor.fetchall())
 
     def meters(self, campaign: str) -> Sequence[KeptMeter]:
         """Return an order's meters."""

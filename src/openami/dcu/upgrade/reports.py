@@ -26,7 +26,6 @@ _STATES: Final[Mapping[Stage, DeviceState]] = {
     Stage.VERIFIED: DeviceState.VERIFIED,
     Stage.ACTIVATING: DeviceState.VERIFIED,
     Stage.ACTIVATED: DeviceState.ACTIVATED,
-    # That it passed its self-test a meter says by confirming the image.
     Stage.ON_TRIAL: DeviceState.ACTIVATED,
     Stage.CONFIRMED: DeviceState.CONFIRMED,
     Stage.REVERTED: DeviceState.REVERTED,
@@ -35,10 +34,23 @@ _STATES: Final[Mapping[Stage, DeviceState]] = {
 }
 
 
-def state_of(stage: Stage, *, fetched: bool) -> DeviceState:
-    """Return how far a meter is; ``fetched``: its image is on the DCU."""
+def state_of(stage: Stage, *, fetched: bool, tested: bool = False) -> DeviceState:
+    """Return how far a meter is.
+
+    Args:
+        stage: of its upgrade.
+        fetched: its image is on the DCU.
+        tested: it has said that the new image passed its self-test.
+    """
+    if stage is Stage.ON_TRIAL and tested:
+        return DeviceState.SELF_TESTED
     before = DeviceState.DOWNLOADED if fetched else DeviceState.OFFERED
     return _STATES.get(stage, before)
+
+
+def has_told(told: int, state: DeviceState) -> bool:
+    """Tell whether a meter has a mark of a state; ``told`` has a bit for each."""
+    return bool(told >> state.value & 1)
 
 
 def name_of(state: DeviceState) -> str:
@@ -97,36 +109,39 @@ class StepFailure:
 
 
 def marks_of(
-    upgrade: Upgrade, *, fetched: bool, attempt: int, told: int, now: float
+    upgrade: Upgrade, state: DeviceState, *, attempt: int, told: int, now: float
 ) -> tuple[list[Mark], int]:
     """Return the marks that a state adds, and which states the meter then has marks of.
 
+    Whoever confirms an image has passed its self-test, even if nobody asked in between.
+
     Args:
         upgrade: how far the meter is.
-        fetched: its image is on the DCU.
+        state: the same as it is told.
         attempt: which of the tries with it.
         told: the states that it has marks of, a bit for each.
         now: by the DCU's clock.
     """
-    reached = [state_of(upgrade.stage, fetched=fetched)]
-    if upgrade.stage is Stage.CONFIRMED and Stage.ON_TRIAL in upgrade.marks:
-        reached = [DeviceState.ACTIVATED, DeviceState.SELF_TESTED, *reached]
+    tested = state is DeviceState.SELF_TESTED
+    if state is DeviceState.CONFIRMED:
+        tested = Stage.ON_TRIAL in upgrade.marks
+    before = (DeviceState.ACTIVATED, DeviceState.SELF_TESTED) if tested else ()
     marks = []
-    for state in reached:
-        if told >> state.value & 1:
+    for reached in dict.fromkeys((*before, state)):
+        if has_told(told, reached):
             continue
-        told |= 1 << state.value
-        failed = state in ERRORS
+        told |= 1 << reached.value
+        failed = reached in ERRORS
         code = (upgrade.code or "upgrade.failed") if failed else None
         reason = upgrade.reason if failed else ""
-        marks.append(Mark(upgrade.serial, name_of(state), now, attempt, code, reason))
+        marks.append(Mark(upgrade.serial, name_of(reached), now, attempt, code, reason))
     return marks, told
 
 
 def report(
     campaign: str,
     number: int,
-    meters: Iterable[tuple[Upgrade, bool]],
+    meters: Iterable[tuple[Upgrade, DeviceState]],
     *,
     failed: StepFailure | None,
     marks: Sequence[Mark],
@@ -136,14 +151,13 @@ def report(
     Args:
         campaign: whose order it is.
         number: of the report; it grows.
-        meters: those that the order names, and whether the image of each is on the DCU.
+        meters: those that the order names, and how far each is.
         failed: the step that could not be done.
         marks: what was not told yet.
     """
     counts: Counter[DeviceState] = Counter()
     codes: Counter[str] = Counter()
-    for upgrade, fetched in meters:
-        state = state_of(upgrade.stage, fetched=fetched)
+    for upgrade, state in meters:
         counts[state] += 1
         if state in ERRORS:
             codes[upgrade.code or "upgrade.failed"] += 1

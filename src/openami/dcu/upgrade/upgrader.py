@@ -1,0 +1,151 @@
+"""The DCU as upgrade manager of its meters, put together.
+
+::
+
+    head-end ◄── reports ── exchange ── orders ──► book ──► fetcher ──► images
+                                                    ▲ │                   │
+                          line, when it is free ──► manager ◄─────────────┘
+"""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Self
+
+from openami.dcu.upgrade.book import Book
+from openami.dcu.upgrade.exchange import NEWS_S, Exchange
+from openami.dcu.upgrade.fetching import Fetcher
+from openami.dcu.upgrade.manager import Manager
+from openami.dcu.upgrade.parts import Patience
+from openami.store.salvage import opened
+from openami.store.upgrades import Upgrades
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+    from pathlib import Path
+    from typing import Any
+
+    from openami.core.clock import Clock
+    from openami.dcu.flow import Patience as Retry
+    from openami.dcu.flow import Stop
+    from openami.dcu.headend import HeadEnd
+    from openami.dcu.ports import Packages
+    from openami.dcu.roster import Roster
+    from openami.dcu.upgrade.line import MeterLine
+
+STORE: Final = "upgrades.sqlite"
+IMAGES: Final = "images"
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrading:
+    """What a DCU needs besides for upgrading its meters.
+
+    Attributes:
+        packages: where images come from.
+        voided: lets go of every package that is not being switched to; it may be called again.
+        patience: how meters are dealt with.
+        news_s: how long news for the head-end waits for more.
+    """
+
+    packages: Packages
+    voided: Callable[[], Awaitable[None]]
+    patience: Patience = field(default_factory=Patience)
+    news_s: float = NEWS_S
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What the upgrades of one line are done with.
+
+    Attributes:
+        folder: of the DCU's state.
+        headend: who orders.
+        line: the meters.
+        roster: who they are.
+        clock: the DCU's.
+        retry: makes what says how long to wait after failures.
+        stop: ends what needs no line.
+        nudge: lets the line's task look again for what to do.
+        back: called with a meter that answers after its restart.
+    """
+
+    folder: Path
+    headend: HeadEnd
+    line: MeterLine
+    roster: Roster
+    clock: Clock
+    retry: Callable[[], Retry]
+    stop: Stop
+    nudge: Callable[[], None]
+    back: Callable[[str], None]
+
+
+class Upgrader:
+    """As an async context manager it opens and closes its store.
+
+    Args:
+        means: of its line.
+        upgrading: of the DCU.
+
+    Attributes:
+        guest: takes the line's free time.
+        exchange: talks to the head-end.
+
+    Raises:
+        StoreError: its state cannot be used, or another process has it.
+    """
+
+    def __init__(self, means: Means, upgrading: Upgrading) -> None:
+        self._means = means
+        self._upgrading = upgrading
+        self._stack = AsyncExitStack()
+        self.book: Book
+        self.guest: Manager
+        self.exchange: Exchange
+
+    async def __aenter__(self) -> Self:
+        means, file = self._means, self._means.folder / STORE
+        async with AsyncExitStack() as stack:
+            store = opened(lambda: Upgrades(file), file)
+            stack.callback(store.close)
+            self.book = Book(store, means.clock)
+            await self.book.load()
+            self._stack = stack.pop_all()
+        self.guest = Manager(
+            self.book,
+            means.line,
+            means.roster,
+            clock=means.clock,
+            back=means.back,
+            patience=self._upgrading.patience,
+        )
+        self.exchange = Exchange(
+            means.headend,
+            self.book,
+            voided=self._upgrading.voided,
+            taken=means.nudge,
+            clock=means.clock,
+            patience=means.retry(),
+            stop=means.stop,
+            news_s=self._upgrading.news_s,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    def works(self) -> tuple[Coroutine[Any, Any, None], ...]:
+        """Return the tasks that go on until ``Means.stop``."""
+        means = self._means
+        fetcher = Fetcher(
+            self.book,
+            self._upgrading.packages,
+            means.folder / IMAGES,
+            clock=means.clock,
+            stop=means.stop,
+            patience=means.retry(),
+            fetched=means.nudge,
+        )
+        return self.exchange.run(), fetcher.run()
