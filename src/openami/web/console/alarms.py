@@ -27,8 +27,13 @@ if TYPE_CHECKING:
 
 DCU: Final = device_id(DeviceKind.DCU, "")
 METER: Final = device_id(DeviceKind.METER, "")
-# where that is looked at which alarms name ``group:NAME`` and ``job:ID``
-PAGES: Final[Mapping[str, str]] = {"group": "/groups/{}/refused", "job": "/jobs/{}?state=failed"}
+# where that is looked at which alarms name ``group:NAME``, ``job:ID``, ``releases:ROLE``, ``audit``
+PAGES: Final[Mapping[str, str]] = {
+    "group": "/groups/{}/refused",
+    "job": "/jobs/{}?state=failed",
+    "releases": "/releases",
+    "audit": "/audit",
+}
 
 
 class Alarms:
