@@ -171,10 +171,12 @@ async def test_refusals_are_shown(
 async def test_alarms_lead_to_what_they_are_about(
     csrf: str, browser: httpx.AsyncClient, running: Running
 ) -> None:
-    for subject in ("group:north", "job:28b8", "meter-M1", f"node:{HOSTILE}"):
+    subjects = ("group:north", "job:28b8", "meter-M1", "releases:root", "audit", f"node:{HOSTILE}")
+    for subject in subjects:
         running.services.alarms.about(subject, "dm.refused", "many refuse")
     page = (await browser.get("/alarms")).text
-    for link in ("/groups/north/refused", "/jobs/28b8?state=failed", "/meters/M1", "/dcus/D1"):
+    where = ("/groups/north/refused", "/jobs/28b8?state=failed", "/meters/M1", "/dcus/D1")
+    for link in (*where, "/releases", "/audit"):
         assert f'href="{link}"' in page
     assert HOSTILE not in page
 
