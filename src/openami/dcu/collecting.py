@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from openami.dcu.flow import Stop
     from openami.dcu.operations import Operations
     from openami.dcu.settings import DcuSettings
+    from openami.dcu.upgrade.upgrader import Upgrading
     from openami.omadm.tree.tree import Execution
     from openami.transport.http import HttpClient
 
@@ -58,6 +59,8 @@ class Collecting:
         facts: returns what else the head-end is told of the DCU.
         stop: ends it.
         operations: remembers what a server has had done.
+        up: is called whenever collection has begun.
+        upgrading: what upgrading the meters needs; None: they are not upgraded.
 
     Attributes:
         agent: what collects at the moment.
@@ -72,6 +75,8 @@ class Collecting:
         facts: Callable[[], Mapping[str, Any]],
         stop: Stop,
         operations: Operations,
+        up: Callable[[], None] = lambda: None,
+        upgrading: Upgrading | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -80,6 +85,8 @@ class Collecting:
         self._stop = stop
         self._changed = asyncio.Event()
         self._operations = operations
+        self._tell_up = up
+        self._upgrading = upgrading
         self._up = asyncio.Event()
         self._works: dict[tuple[str, str | None], asyncio.Task[None]] = {}
         self._begin_soon = on_loop(self._begin)
@@ -169,7 +176,13 @@ class Collecting:
         async with AsyncExitStack() as stack:
             try:
                 agent = await stack.enter_async_context(
-                    Dcu(settings, self._clock, connect=self._connect, facts=self._facts())
+                    Dcu(
+                        settings,
+                        self._clock,
+                        connect=self._connect,
+                        facts=self._facts(),
+                        upgrading=self._upgrading,
+                    )
                 )
             except OpenAmiError as error:
                 log.error("cannot collect", code=error.code, error=error.message)  # noqa: TRY400 -- not a bug of ours
@@ -178,6 +191,7 @@ class Collecting:
             log.info("collects", headend=str(settings.headend))
             self.agent = agent
             self._up.set()
+            self._tell_up()
             try:
                 await self._work(agent)
             finally:

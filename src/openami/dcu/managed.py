@@ -38,14 +38,17 @@ from openami.dcu.management import Manager
 from openami.dcu.module.client import SecurityModule
 from openami.dcu.operations import Operations, alert
 from openami.dcu.polling import first_poll
+from openami.dcu.repository import ROOT_FILE, Access, Repository
 from openami.dcu.restarts import Restarts
 from openami.dcu.scheduler import Scheduler
 from openami.dcu.threads import WorkThread, on_loop
+from openami.dcu.updates.updates import Updates
+from openami.dcu.updates.works import Bench
 from openami.dcu.wakeup import Wakeup
 from openami.omadm.objects.ami import AmiConfig, AmiListener
 from openami.omadm.session.events import End
 from openami.store.salvage import opened
-from openami.transport.clock import monotonic
+from openami.transport.clock import SystemClock, monotonic
 from openami.transport.signals import stop_signals
 
 if TYPE_CHECKING:
@@ -86,6 +89,7 @@ class ManagedDcu:
         registration: with the security server.
         slots: its own software's; None: the launcher did not start it.
         health: what is watched while that is on trial.
+        wall: the true time, by which what is published is good.
 
     Raises:
         ConfigError: its folder cannot be made.
@@ -101,9 +105,11 @@ class ManagedDcu:
         *,
         slots: Slots | None = None,
         health: Health | None = None,
+        wall: Clock | None = None,
     ) -> None:
         self._slots = slots
         self._health = health
+        self._wall = wall or SystemClock()
         self.restarting = False
         self._installation = installation
         self._allowed = installation.allowed
@@ -113,6 +119,7 @@ class ManagedDcu:
         self._stop = Stop()
         self._thread = WorkThread("management")
         self._ear = WorkThread("wake-up")
+        self._disk = WorkThread("packages")
         self._chance = random.SystemRandom().random
         self._stack = AsyncExitStack()
         self.wake_port: int | None = None
@@ -120,6 +127,7 @@ class ManagedDcu:
         self.manager: Manager
         self.scheduler: Scheduler
         self.collecting: Collecting
+        self.updates: Updates
         self._memory: DeviceMemory
 
     async def __aenter__(self) -> Self:
@@ -129,6 +137,7 @@ class ManagedDcu:
             self.tree, self._memory = stack.enter_context(files)
             stack.callback(self._thread.close)
             stack.callback(self._ear.close)
+            stack.callback(self._disk.close)
             self._assemble()
             stack.push_async_callback(self.collecting.close)
             self._stack = stack.pop_all()
@@ -139,7 +148,8 @@ class ManagedDcu:
 
     def _assemble(self) -> None:
         tree = self.tree
-        operations = Operations(self._memory, on_loop(self._tell), self._thread)
+        self.updates = Updates(self._bench(), self._slots, self.restart)
+        self._operations = Operations(self._memory, on_loop(self._tell), self._thread)
         self.manager = Manager(
             tree,
             self._memory,
@@ -151,7 +161,7 @@ class ManagedDcu:
             stop=self._stop,
             thread=self._thread,
             held=self._was_held,
-            told=operations.told,
+            told=self._told,
         )
         self.collecting = Collecting(
             self._settings,
@@ -159,9 +169,11 @@ class ManagedDcu:
             connect=self._identity.operational_client,
             facts=self._facts,
             stop=self._stop,
-            operations=operations,
+            operations=self._operations,
+            up=self._collects,
         )
-        operations.recall()
+        self._operations.recall()
+        self.updates.attach()
         self.scheduler = Scheduler(
             tree,
             self._identity.uid,
@@ -175,6 +187,35 @@ class ManagedDcu:
         tree.watch("./SCHED", self.scheduler)
         tree.watch("./AMI", AmiListener(on_loop(self._configured), self._refuse))
         tree.watch("./DMAcc", AccountListener(on_loop(self.collecting.look), self._allowed))
+
+    def _bench(self) -> Bench:
+        """Return what packages are fetched and installed with."""
+        home, info = self._installation, self._identity.info
+        folder = home.state / "packages"
+        access = Access(
+            root=home.factory / ROOT_FILE,
+            folder=folder,
+            origin=self._origin,
+            connect=self._identity.operational_client,
+            wall=self._wall,
+            thread=self._disk,
+            chance=self._chance,
+        )
+        return Bench(
+            tree=self.tree,
+            memory=self._memory,
+            folder=folder,
+            packages=Repository(access),
+            origin=self._origin,
+            model=info.model,
+            hardware=info.hardware,
+            clock=self._clock,
+            tell=on_loop(self._tell),
+            stop=self._stop,
+            thread=self._thread,
+            disk=self._disk,
+            chance=self._chance,
+        )
 
     def stop(self) -> None:
         """Ask the DCU to end in good order."""
@@ -207,6 +248,7 @@ class ManagedDcu:
                 self._collect(after_session=fresh),
                 self.manager.run(0.0 if fresh else self._start_wait()),
                 self.scheduler.run(),
+                self.updates.run(),
                 self._registration.renew(self._stop, self._take_account),
                 restarts.watch(self._stop, self._thread),
             )
@@ -258,6 +300,10 @@ class ManagedDcu:
         take_bootstrap(self.tree, block, now=self._clock.now())
         return True
 
+    def _origin(self) -> str:
+        server = account_of(self.tree.root)
+        return "" if server is None else server.origin
+
     def _server(self) -> ServerAccount | None:
         return server_of(self.tree.root, self._memory, self._allowed)
 
@@ -273,6 +319,8 @@ class ManagedDcu:
         return listener
 
     def _start_wait(self) -> float:
+        if self._slots is not None and self._slots.running.on_trial:
+            return 0.0  # its time is short, and it is kept only if a session goes well
         return first_poll(self._poll_every(), self._chance())
 
     def _poll_every(self) -> float:
@@ -288,12 +336,18 @@ class ManagedDcu:
         self.manager.alert(over)
         self.manager.nudge()
 
+    def _told(self, alerts: tuple[Alert, ...]) -> None:
+        self._operations.told(alerts)
+        self.updates.told(alerts)
+
     async def _was_held(self, held: Held) -> None:
         if held.end is End.REFUSED:
             self._registration.doubt()
         if held.end is not End.DONE:
             return
         self._registration.trust()
+        if self._health is not None:
+            self._health.session_held()
         try:
             await self._thread.do(self._note_session, held)
         except StoreError as error:
@@ -312,12 +366,11 @@ class ManagedDcu:
     # Collection
 
     def _settings(self, config: AmiConfig | None = None) -> DcuSettings:
-        server = account_of(self.tree.root)
         return resolve(
             self._installation,
             config or AmiConfig.read(self.tree.root),
             uid=self._identity.uid,
-            headend="" if server is None else server.origin,
+            headend=self._origin(),
         )
 
     async def _collect(self, *, after_session: bool) -> None:
@@ -325,6 +378,10 @@ class ManagedDcu:
         if after_session:
             await self._stop.sleep(FIRST_SESSION_S, self.manager.tried)
         await self.collecting.run()
+
+    def _collects(self) -> None:
+        if self._health is not None:
+            self._health.collecting()
 
     def _facts(self) -> dict[str, Any]:
         return {} if self.wake_port is None else {"wake_port": self.wake_port}

@@ -287,11 +287,9 @@ def _apply(
     except (SecurityError, DecodeError) as error:
         log.warning("a delta does not fit", target=file.path, code=error.code)
         return False
-    place.drop()
-    place.note(b"")
+    place.clear()
     place.cut(0)
     for at in range(0, len(made), _PIECE):
         place.keep(made[at : at + _PIECE])
-    patch.drop()
-    patch.note(b"")
+    patch.clear()
     return True

@@ -109,5 +109,10 @@ class PartialFile:
         except OSError as error:
             raise self._error(error) from error
 
+    def clear(self) -> None:
+        """Remove the file, and the word with it."""
+        self.drop()
+        self.note(b"")
+
     def _error(self, error: OSError) -> StoreError:
         return store_error(error, str(self._folder))

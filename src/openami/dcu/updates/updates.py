@@ -1,0 +1,56 @@
+"""All that a server has a DCU fetch and install, in one hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from openami.dcu.updates.firmware import Firmware
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from openami.dcu.ports import Packages, Slots
+    from openami.dcu.updates.works import Bench
+    from openami.omadm.messages.model import Alert
+
+
+class Updates:
+    """FUMO and SCOMO of one DCU.
+
+    Args:
+        bench: what they are done with.
+        slots: where the DCU's software is; None: it cannot be exchanged here.
+        restart: ends this process in good order, to be started again.
+    """
+
+    def __init__(self, bench: Bench, slots: Slots | None, restart: Callable[[], None]) -> None:
+        self._firmware = Firmware(bench, slots, restart)
+        self._bench = bench
+
+    @property
+    def packages(self) -> Packages:
+        """The packages that the device trusts."""
+        return self._bench.packages
+
+    def attach(self) -> None:
+        """Take up what was under way, and answer for the objects' nodes from now on."""
+        tree, book = self._bench.tree, self._firmware.book
+        book.recall()
+        tree.on_exec("./FUMO", book.execute)
+        tree.watch("./FUMO", book)
+
+    def told(self, alerts: Sequence[Alert]) -> None:
+        """Forget the ends that a session has told; on the tree's thread."""
+        self._firmware.book.ledger.told(alerts)
+
+    async def run(self) -> None:
+        """Carry out what is ordered, until the DCU ends."""
+        await self._firmware.run()
+
+    async def void(self) -> None:
+        """Give up all that is under way, and forget what was fetched, but for what is being tried.
+
+        Raises:
+            StoreError: that could not be noted.
+        """
+        await self._firmware.void()
