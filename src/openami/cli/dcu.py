@@ -159,9 +159,10 @@ def boot(
     from openami.dcu.slots.store import RESERVE, TwoSlots
     from openami.store.folder import Folder
 
-    folder = Folder(slots, reserve=RESERVE)
+    # As Python writes the places that it imports from: an agent compares with them.
+    folder = Folder(slots.resolve(), reserve=RESERVE)
     lock = folder.lock(LOCK_S)
-    command = agent_command(str(slots.absolute()), ("--log-level", log_level, *arguments))
+    command = agent_command(str(slots.resolve()), ("--log-level", log_level, *arguments))
     limits = Limits(trial=trial, hang=watchdog)
     return run_server(_launch(TwoSlots(folder), command, limits, lock), log_level=log_level)
 

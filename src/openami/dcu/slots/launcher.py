@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from openami.core.backoff import backoff
 from openami.core.errors import ConfigError, StoreError
 from openami.dcu.slots.health import CONFIRMED
-from openami.fleet.collection import backoff
 from openami.transport.clock import monotonic
 from openami.transport.signals import stop_signals
 
@@ -259,7 +259,7 @@ def _environment(start: Start) -> dict[str, str]:
     """Return the environment in which Python finds an image before the factory's software."""
     if start.image is None:
         return dict(os.environ)
-    path = [str(start.image.absolute()), os.environ.get("PYTHONPATH", "")]
+    path = [str(start.image), os.environ.get("PYTHONPATH", "")]
     # Neither the agent nor what it starts looks in the folder that it happens to be in.
     return {
         **os.environ,
