@@ -26,7 +26,7 @@ STEPS: Final = (
     "woken by a notification: has it", "collects:",
 )  # fmt: skip
 TOLD: Final = {"--factory", "--modem", "--wake", "--state", "--clock", "--log-level"}
-MADE: Final = {"authority.pem", "certificate.pem", "device.toml", "key.pem"}
+MADE: Final = {"1.root.json", "authority.pem", "certificate.pem", "device.toml", "key.pem"}
 SIDES: Final = {
     "meters", "meters_read", "metered_wh", "stored_wh", "readings", "duplicates", "gaps",
 }  # fmt: skip

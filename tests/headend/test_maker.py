@@ -2,6 +2,7 @@
 
 import stat
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from tests.support.hardware import hardware_of
+from tests.support.repositories import Office
 
 from openami.cli.main import main
 from openami.core.errors import ConfigError, SecurityError
@@ -60,6 +62,17 @@ def test_a_factory_identity_is_one(maker: Path, tmp_path: Path) -> None:
         "model": "OA-DCU",
         "hardware": "1",
     }
+
+
+def test_a_device_knows_by_whom_packages_are(maker: Path, tmp_path: Path) -> None:
+    office = Office()
+    office.publish()
+    told = replace(kind(maker), packages=office.roots[0])
+    make_device(maker, "DCU-1", told, tmp_path / "d", now=NOW)
+    assert (tmp_path / "d" / "1.root.json").read_bytes() == office.roots[0]
+    for wrong in (b"{}", office.roots[0].replace(b"sig", b"gis")):
+        with pytest.raises(ConfigError, match="no root"):
+            make_device(maker, "DCU-2", replace(told, packages=wrong), tmp_path / "e", now=NOW)
 
 
 def test_a_maker_is_made_once(maker: Path) -> None:

@@ -42,7 +42,7 @@ def maker(folder: Path, name: str) -> None:
     short_help="Make the factory identity of devices.",
     epilog=examples(
         "openami pki factory maker --uid DCU-1 --trust ca.pem"
-        " --security-url https://headend:8445 --out dcu-1",
+        " --security-url https://headend:8445 --packages-root root.json --out dcu-1",
         "openami pki factory maker --uid DCU-001 --count 50 --trust ca.pem"
         " --security-url https://headend:8445 --out factory > expected.csv",
     ),
@@ -54,6 +54,11 @@ def maker(folder: Path, name: str) -> None:
     help="Whom the device is to trust: ca.pem of the head-end.",
 )  # fmt: skip
 @click.option("--security-url", required=True, help="Where the device registers.")
+@click.option(
+    "--packages-root", type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="By whom it knows packages, as `openami release repository root` writes it; without it,"
+    " it takes none.",
+)  # fmt: skip
 @click.option("--out", required=True, type=_folder, help="Folder of the device.")
 @click.option(
     "--count", type=click.IntRange(1), help="Make so many, each in OUT/UID, counted on from --uid."
@@ -69,6 +74,7 @@ def factory(
     uid: str,
     trust: Path,
     security_url: str,
+    packages_root: Path | None,
     out: Path,
     count: int | None,
     model: str,
@@ -78,8 +84,8 @@ def factory(
 ) -> None:
     """Make the factory identity of devices, with the root in DIR.
 
-    A device's folder holds certificate.pem (802.1AR IDevID), key.pem, authority.pem and
-    device.toml. The list of expected devices is printed, as head-ends import it.
+    A device's folder holds certificate.pem (802.1AR IDevID), key.pem, authority.pem, device.toml
+    and 1.root.json. The list of expected devices is printed, as head-ends import it.
     """
     from openami.headend.security.maker import (
         EXAMPLE_HARDWARE,
@@ -89,7 +95,12 @@ def factory(
     )
 
     kind = DeviceType(
-        security_url, trust.read_bytes(), model, hardware, hardware_type or EXAMPLE_HARDWARE
+        security_url,
+        trust.read_bytes(),
+        model,
+        hardware,
+        hardware_type or EXAMPLE_HARDWARE,
+        b"" if packages_root is None else packages_root.read_bytes(),
     )
     uids = numbered(uid, count or 1)
     made = (

@@ -90,7 +90,8 @@ class Installation(Settings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
     factory: Path = Field(
-        description="Folder of the factory identity: certificate, key, whom to trust, device.toml."
+        description="Folder of the factory identity: certificate, key, whom to trust, device.toml, "
+        "1.root.json."
     )
     state: Path = Field(
         default=Path("openami-dcu"),

@@ -146,7 +146,9 @@ class Chain:
         factory = self.state / "factory"
         now = time.time()
         make_maker(factory / "maker", arrival.MAKER, now=now)
-        kind = DeviceType(self.headend["security"], read(self.headend["ca"]).encode())
+        kind = DeviceType(
+            self.headend["security"], read(self.headend["ca"]).encode(), packages=await self._root()
+        )
         made = [
             make_device(factory / "maker", uid, kind, factory / uid, now=now)
             for uid in self.plan.uids
@@ -162,6 +164,13 @@ class Chain:
         }
         await arrival.want(self, self._wanted(), streets)
         self.say("head-end: trusts the maker, expects its DCUs, knows how they are to work")
+
+    async def _root(self) -> bytes:
+        """Return by whom DCUs know packages."""
+        assert self.target is not None
+        async with connected(self.target) as client:
+            path = f"{PREFIX}/repository/documents/1.root.json"
+            return checked(await client.get(path)).body
 
     async def _start_dcus(self) -> None:
         for uid, facts in zip(self.plan.uids, self.streets, strict=True):

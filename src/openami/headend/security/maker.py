@@ -10,6 +10,7 @@ public anchor and a list of what was made. ::
     <device>/key.pem          its key
     <device>/authority.pem    whom the device trusts
     <device>/device.toml      who it is, and where the security server is
+    <device>/1.root.json      by whom it knows its packages, if it takes any
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from openami.core.errors import ConfigError
+from openami.core.errors import ConfigError, DecodeError, SecurityError
 from openami.core.identifiers import check_serial
 from openami.crypto.certificates import UNREADABLE, Identity, fingerprint, issue_idevid, make_root
 from openami.crypto.hardware import HardwareModule
+from openami.firmware.trust import Trusted
 from openami.headend.files import PUBLIC, private_folder, write_whole
 from openami.headend.security.authorities import (
     BACKDATE_S,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 
 MAKER: Final = "maker.pem"
 ANCHOR: Final = "anchor.pem"
+PACKAGES: Final = "1.root.json"
 EXAMPLE_HARDWARE: Final = "1.3.6.1.4.1.32473.1"  # the enterprise of examples (RFC 5612)
 MAX_DEVICES: Final = 100_000  # one batch of a production line, and more
 _TEXT: Final = 64  # octets, as SSMP's texts
@@ -61,6 +64,7 @@ class DeviceType:
         model: as the list of expected devices names it.
         hardware: its version.
         hardware_type: the object identifier of the hardware that keeps the key (RFC 4108 5).
+        packages: the first root of the repository that it takes packages from; empty: none.
     """
 
     security_url: str
@@ -68,6 +72,7 @@ class DeviceType:
     model: str = "OA-DCU"
     hardware: str = "1"
     hardware_type: str = EXAMPLE_HARDWARE
+    packages: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +131,7 @@ def make_device(maker: Path, uid: str, kind: DeviceType, folder: Path, *, now: f
         "key.pem": key_pem(key),
         "authority.pem": kind.trust,
         "device.toml": _toml(_facts(uid, _name_of(root), kind)),
+        **({PACKAGES: kind.packages} if kind.packages else {}),
     }
     _write_folder(folder, content)
     return MadeDevice(uid, _name_of(root), kind.model, fingerprint(leaf).hex(), folder)
@@ -142,6 +148,11 @@ def check_kind(kind: DeviceType) -> None:
         x509.load_pem_x509_certificates(kind.trust)
     except UNREADABLE as error:
         raise _problem("what the device is to trust is no certificate in PEM") from error
+    try:
+        if kind.packages:
+            Trusted.start(kind.packages)
+    except (DecodeError, SecurityError) as error:
+        raise _problem(f"no root of a repository: {error.message}") from error
 
 
 def numbered(uid: str, count: int) -> Sequence[str]:
