@@ -20,7 +20,6 @@ from openami.fleet.collection import (
     Progress,
     Rest,
     Visit,
-    backoff,
 )
 
 LOAD = Plan("load", settle_s=0, spread_s=0, repeat_s=300)
@@ -252,14 +251,6 @@ def test_without_plans_only_jobs_and_probes_are_left() -> None:
     assert made.next(at(0)) == Rest()
     made.demand("j", "A")
     assert made.next(at(0)) == Visit("A", 16, (), ("j",))
-
-
-@given(st.integers(1, 2000), st.floats(0.1, 100), st.floats(1, 100), st.floats(0, 1))
-def test_backoff_is_bounded(failures: int, first: float, times: float, jitter: float) -> None:
-    most = first * times
-    wait = backoff(failures, first=first, most=most, jitter=jitter)
-    assert first / 2 <= wait <= most
-    assert wait <= backoff(failures + 1, first=first, most=most, jitter=jitter)
 
 
 @settings(max_examples=25, deadline=None)

@@ -212,11 +212,11 @@ def test_pending_waits_and_moves_nothing() -> None:
 def test_failures_wait_longer_each_time_with_chance() -> None:
     machine, waits = client(STATES[0]), []
     for _ in range(30):
-        machine.failed(now=NOW, jitter=1.0)
+        machine.failed(now=NOW, jitter=0.0)
         waits.append((machine.next_timer() or 0.0) - NOW)
     assert waits[:3] == [FIRST_RETRY_S, FIRST_RETRY_S * 2, FIRST_RETRY_S * 4]
     assert waits[-1] == LAST_RETRY_S
-    machine.failed(now=NOW, jitter=0.0)
+    machine.failed(now=NOW, jitter=1.0)
     assert machine.next_timer() == NOW + LAST_RETRY_S / 2
 
 

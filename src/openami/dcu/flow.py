@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from openami.core.backoff import backoff
 from openami.dcu.headend import HeadEndAwayError
-from openami.fleet.collection import backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable

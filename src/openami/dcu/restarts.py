@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from openami.core.backoff import backoff
 from openami.core.errors import StoreError
-from openami.fleet.collection import backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable

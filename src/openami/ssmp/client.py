@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, Self
 
+from openami.core.backoff import backoff
 from openami.core.errors import LocalProtocolError, RemoteProtocolError, SecurityError
 from openami.crypto.certificates import load_certificate, uid_of
 from openami.crypto.requests import read_request
@@ -265,9 +266,10 @@ class Client:
             now: UTC seconds.
             jitter: chance between 0 and 1, so that devices do not ask in step.
         """
-        wait = min(FIRST_RETRY_S * 2.0 ** min(self._failures, 16), LAST_RETRY_S)
         self._failures += 1
-        self._wake_at = now + wait * (0.5 + jitter / 2)
+        self._wake_at = now + backoff(
+            self._failures, first=FIRST_RETRY_S, most=LAST_RETRY_S, jitter=jitter
+        )
 
     def renew(self, exchange: bytes, request: bytes) -> None:
         """Begin to renew the certificate, with the request of a new key.

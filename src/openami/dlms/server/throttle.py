@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
+from openami.core.backoff import backoff
+
 # A password of LLS often has eight characters: at one guess a minute eight digits stand for a
 # century. No pause is longer, since it is one for the client too whose password it is.
 FREE_ATTEMPTS: Final = 5
@@ -69,7 +71,7 @@ class FailureThrottle:
                 del self._failures[client]
 
     def _pause(self, count: int) -> float:
-        return min(self._longest, self._first * 2.0 ** min(count - self._free, 32))
+        return backoff(count - self._free + 1, first=self._first, most=self._longest)
 
     def failed(self, client: int, *, now: float) -> None:
         self._forget(now)

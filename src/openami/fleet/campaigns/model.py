@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum, unique
 from typing import TYPE_CHECKING, Final
 
+from openami.core.backoff import backoff
 from openami.fleet.campaigns.windows import MAX_WINDOWS, Window
-from openami.fleet.collection import backoff
 from openami.fleet.devices import DeviceKind
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ class Retry:
 
     def rest(self, failures: int) -> float:
         """Return how long is waited after so many attempts in a row have failed."""
-        return backoff(failures, first=self.first_s, most=self.most_s, jitter=0.0)
+        return backoff(failures, first=self.first_s, most=self.most_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,6 @@ from openami.fleet.collection.turns import (
     Rest,
     Step,
     Visit,
-    backoff,
 )
 from openami.fleet.collection.windows import (
     Known,
@@ -58,7 +57,6 @@ __all__ = [
     "Step",
     "Visit",
     "Window",
-    "backoff",
     "decide",
     "due_at",
     "edges",

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING
 
+from openami.core.backoff import backoff
 from openami.fleet.collection.plans import Edges, Plan, Progress, due_at, edges
 from openami.fleet.collection.turns import (
     MeterStatus,
@@ -29,7 +30,6 @@ from openami.fleet.collection.turns import (
     Rest,
     Step,
     Visit,
-    backoff,
 )
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from openami.core.backoff import backoff
 from openami.core.errors import LocalProtocolError
-from openami.fleet.collection.turns import backoff
 from openami.fleet.upgrade.answers import (
     Accepted,
     Activate,
@@ -155,7 +155,7 @@ def _busy(state: Upgrade, _: Answer, now: float, policy: MeterPolicy) -> Upgrade
 
 def _silent(state: Upgrade, _: Answer, now: float, policy: MeterPolicy) -> Upgrade:
     failures = state.failures + 1
-    rest = backoff(failures, first=policy.silence_first_s, most=policy.silence_most_s, jitter=0)
+    rest = backoff(failures, first=policy.silence_first_s, most=policy.silence_most_s)
     return replace(state, failures=failures, free_at=now + rest, looked_at=None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from openami.fleet.collection.turns import backoff
+from openami.core.backoff import backoff
 
 if TYPE_CHECKING:
     from openami.fleet.upgrade.state import Upgrade
@@ -53,5 +53,5 @@ class MeterPolicy:
     def wait(self, state: Upgrade, now: float) -> Upgrade:
         """Return the state of a meter that is left alone for it is busy."""
         failures = state.failures + 1
-        rest = backoff(failures, first=self.poll_s, most=self.poll_most_s, jitter=0.0)
+        rest = backoff(failures, first=self.poll_s, most=self.poll_most_s)
         return replace(state, failures=failures, free_at=now + rest)

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from openami.core.backoff import backoff
 from openami.core.errors import OpenAmiError, RemoteProtocolError, TransportError
 from openami.fleet.accounts import WakeUp
 from openami.omadm.auth import RESYNC_NONCE
@@ -81,7 +82,7 @@ class Patience:
         """Return when the next one goes out, ``failures`` having been in vain; None: never."""
         if failures >= self.attempts:
             return None
-        return now + min(self.first_s * 2.0 ** (failures - 1), self.most_s)
+        return now + backoff(failures, first=self.first_s, most=self.most_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from enum import Enum, auto
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from openami.core.backoff import backoff
 from openami.core.errors import DecodeError, LocalProtocolError
 from openami.omadm.download import answers
 from openami.omadm.download.descriptor import MEDIA_TYPE, WRONG_VERSION, Descriptor, origin_of
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
 
 TELL_TRIES: Final = 3
 """How often the status is posted: it is a courtesy, for results go by alerts."""
-_EXPONENT_MAX: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,7 @@ class Policy:
 
     def wait(self, failures: int, chance: float) -> float:
         """Return the seconds after so many failures; chance takes off up to a half."""
-        whole = min(self.first_s * 2.0 ** min(failures - 1, _EXPONENT_MAX), self.most_s)
-        return whole * (1 - chance / 2)
+        return backoff(failures, first=self.first_s, most=self.most_s, jitter=chance)
 
 
 class Action(Enum):
