@@ -21,6 +21,7 @@ Work: TypeAlias = "Callable[[], Coroutine[Any, Any, object]]"
 
 JOBS_EVERY_S: Final = 1.0  # an operator watches: an expired job should say so
 HEALTH_EVERY_S: Final = 10.0
+CAMPAIGNS_EVERY_S: Final = 1.0  # an operator watches; and so often at most a page is told
 WAKE_EVERY_S: Final = 1.0  # an operator waits for the device
 SESSIONS_EVERY_S: Final = 5.0  # of the two minutes that a device may be silent
 FORGET_EVERY_S: Final = 3600.0
@@ -52,6 +53,7 @@ class Chores:
             ("device sessions", SESSIONS_EVERY_S, self._services.management.pass_time),
             ("wake-ups", WAKE_EVERY_S, self._services.management.wake.round),
             ("device jobs", JOBS_EVERY_S, self._services.management.tasks.pass_time),
+            ("rounds of campaigns", CAMPAIGNS_EVERY_S, self._services.upgrades.rounds.round),
             ("old device jobs", SLICE_EVERY_S, self._services.management.tasks.forget),
             ("old tree changes", SLICE_EVERY_S, self._services.management.trees.forget),
             ("old device sessions", SLICE_EVERY_S, self._services.management.log.forget),

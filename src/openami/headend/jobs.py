@@ -20,7 +20,7 @@ from openami.headend.errors import BusyError, RequestError
 from openami.headend.registry import SHUT_OUT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from openami.core.clock import Clock
     from openami.fleet.jobs import Effect, JobEvent, Target
@@ -57,6 +57,7 @@ class Jobs:
         self._metrics = metrics
         self._settings = settings
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = False
         self._watching: asyncio.Task[None] | None = None
 
@@ -65,6 +66,7 @@ class Jobs:
 
         That ends with the bus.
         """
+        self._loop = asyncio.get_running_loop()
         news = self._bus.subscribe(_shuts_out, topics={Topic.DEVICE})
         self._watching = asyncio.create_task(self._watch(news), name="shut out")
 
@@ -108,8 +110,16 @@ class Jobs:
         """Return jobs, newest first."""
         return await asyncio.to_thread(self._jobs.list, meter=meter, after=after, limit=limit)
 
-    async def work(self, dcu: str, *, wait: float) -> Sequence[Job]:
+    async def work(
+        self, dcu: str, *, wait: float, news: Callable[[], bool] = lambda: False
+    ) -> Sequence[Job]:
         """Return what a DCU is to do, waiting up to ``wait`` seconds for there to be something.
+
+        Args:
+            dcu: which.
+            wait: seconds.
+            news: whether there is something else to tell it; asked in a thread, and again whenever
+                it is woken.
 
         Raises:
             BusyError: ``busy.polls``, it waits too often at once.
@@ -121,11 +131,8 @@ class Jobs:
         with _Waiter(self._waiting, dcu, woken):
             while True:
                 woken.clear()
-                await asyncio.to_thread(self._registry.admitted, dcu)
-                offered = await asyncio.to_thread(
-                    self._jobs.offer, dcu, now=self._wall.now(), lease=LEASE_S
-                )
-                if offered or self._stopping or loop.time() >= deadline:
+                offered, told = await asyncio.to_thread(self._look, dcu, news)
+                if offered or told or self._stopping or loop.time() >= deadline:
                     self._do(JobChanged(job) for job in offered)
                     return offered
                 try:
@@ -133,6 +140,21 @@ class Jobs:
                         await woken.wait()
                 except TimeoutError:
                     return ()
+
+    def wake(self, dcus: Collection[str] | None) -> None:
+        """Have DCUs that wait be looked at again, from any thread; None: all."""
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._wake, dcus)
+
+    def _wake(self, dcus: Collection[str] | None) -> None:
+        for dcu in tuple(self._waiting) if dcus is None else dcus:
+            self._look_again(dcu)
+
+    def _look(self, dcu: str, news: Callable[[], bool]) -> tuple[Sequence[Job], bool]:
+        self._registry.admitted(dcu)
+        offered = self._jobs.offer(dcu, now=self._wall.now(), lease=LEASE_S)
+        return offered, bool(offered) or news()
 
     async def report(self, dcu: str, job_id: str, event: JobEvent) -> Job:
         """Take what a DCU says of one of its jobs; a repeat changes nothing.

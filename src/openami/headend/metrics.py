@@ -52,6 +52,12 @@ class Metrics:
         self._dm_refused = self._counter(
             "dm_refused_values", "Wanted values that devices have refused, by status", "status"
         )
+        self._campaign_reports = self._counter(
+            "campaign_reports", "Reports of DCUs on upgrades by what became of them", "outcome"
+        )
+        self._campaign_marks = self._counter(
+            "campaign_marks_refused", "What DCUs said of meters that are not theirs, or can not be"
+        )
         self._downloads = self._counter(
             "downloads", "Downloads of packages by how DCUs say that they ended", "kind", "status"
         )
@@ -135,6 +141,18 @@ class Metrics:
         """Count one file of a package of ``kind`` that a DCU is done with."""
         self._downloads.labels(kind, status).inc()
 
+    def campaign_report(self, outcome: str) -> None:
+        """Count one report on upgrades: ``taken``, ``repeated``, ``refused`` or ``stranger``."""
+        self._campaign_reports.labels(outcome).inc()
+
+    def campaign_mark_refused(self) -> None:
+        """Count one mark that was passed over."""
+        self._campaign_marks.inc()
+
+    def watch_campaigns(self, counts: Callable[[], Mapping[str, int]]) -> None:
+        """Ask ``counts`` how many campaigns are in each state whenever the figures are read."""
+        self.registry.register(_Campaigns(counts))
+
     def dm_session(self, end: str) -> None:
         """Count one session with a device, by how it ended."""
         self._dm_sessions.labels(end).inc()
@@ -193,4 +211,20 @@ class _Registrations:
         )
         for standing, count in self._counts().items():
             family.add_metric([standing.value], count)
+        yield family
+
+
+class _Campaigns:
+    """Campaigns by state, counted when asked."""
+
+    def __init__(self, counts: Callable[[], Mapping[str, int]]) -> None:
+        self._counts = counts
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily("openami_campaigns", "Campaigns by state", labels=["state"])
+        for state, count in self._counts().items():
+            family.add_metric([state], count)
         yield family

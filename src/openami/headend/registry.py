@@ -19,6 +19,8 @@ from openami.headend.bus import LiveEvent, Topic
 from openami.headend.errors import RequestError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from openami.core.clock import Clock
     from openami.fleet.devices import Location
     from openami.fleet.ports import AuditLog, DeviceFilter, DeviceStore, Page
@@ -66,6 +68,11 @@ class Registry:
         self._wall = wall
         self._pki = pki
         self._registrations = registrations
+        self._watchers: list[Callable[[Device, str | None], None]] = []
+
+    def on_moved(self, watcher: Callable[[Device, str | None], None]) -> None:
+        """Have ``watcher`` called with a device that was assigned or retired, and its last DCU."""
+        self._watchers.append(watcher)
 
     def device(self, name: str) -> Device:
         """Return the device ``name``, such as ``meter-A1``; NotFoundError."""
@@ -122,12 +129,12 @@ class Registry:
         words, device = reason(why), self._devices.get(name)
         follows = self._registrations if device.kind is DeviceKind.DCU else None
         if follows is not None and follows.follow(device.serial, to, who=who, why=words):
-            return self._devices.get(name)
+            return self._gone(self._devices.get(name))
         device = self._devices.move(name, to, who=who, when=self._wall.now(), why=words)
         if follows is not None and to is LifecycleState.RETIRED:
             self._revoke_all(device.serial, who=who, why=words)
         self._tell(device)
-        return device
+        return self._gone(device)
 
     def _revoke_all(self, dcu: str, *, who: str, why: str) -> None:
         """Revoke what a DCU has that was enrolled by hand; it is shut out already."""
@@ -165,6 +172,7 @@ class Registry:
         self._ownership.forget(before.dcu, dcu)
         what = f"device.dcu {before.dcu or 'none'} to {dcu}"
         self._audit.add(AuditEntry(who, self._wall.now(), what, device.id, words))
+        self._moved(device, before.dcu)
         self._tell(device)
         return device
 
@@ -196,6 +204,15 @@ class Registry:
         self._audit.add(AuditEntry(who, now, "dcu.credentials issued", name, why))
         self._tell(device)
         return credentials
+
+    def _gone(self, device: Device) -> Device:
+        if device.state is LifecycleState.RETIRED:
+            self._moved(device, device.serial if device.kind is DeviceKind.DCU else device.dcu)
+        return device
+
+    def _moved(self, device: Device, before: str | None) -> None:
+        for watcher in self._watchers:
+            watcher(device, before)
 
     def _tell(self, device: Device) -> None:
         self._bus.publish(device_news(device, self._clock.now()))

@@ -11,7 +11,7 @@ from openami.headend.bus import LiveEvent, Topic
 from openami.headend.registry import device_news
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from openami.core.clock import Clock
     from openami.fleet.devices import Device
@@ -73,6 +73,11 @@ class Reports:
         self._clock = clock
         self._alarms = alarms
         self._figures: dict[str, DcuFigures] = {}
+        self._watchers: list[Callable[[str, Sequence[Device]], None]] = []
+
+    def on_seen(self, watcher: Callable[[str, Sequence[Device]], None]) -> None:
+        """Have ``watcher`` called, in any thread, with a DCU and the devices of each report."""
+        self._watchers.append(watcher)
 
     def take(
         self, dcu: str, figures: DcuFigures, meters: Sequence[Sighting]
@@ -99,6 +104,8 @@ class Reports:
         for device in seen:
             self._onward(device, now)
         self._alarm(told)
+        for watcher in self._watchers:
+            watcher(dcu, seen)
         self._bus.publish(_news(dcu, seen, now))
         return now, found.foreign
 

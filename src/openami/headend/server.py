@@ -146,7 +146,9 @@ async def headend(
         )
         services = build(context, stores)
         password = await asyncio.to_thread(services.operators.ensure_first)
+        await asyncio.to_thread(services.upgrades.fleet.open)
         stack.push_async_callback(services.ingest.stop)
+        stack.push_async_callback(services.upgrades.uplink.stop)
         stack.push_async_callback(services.management.stop)
         await asyncio.to_thread(_publish, services)
         contexts = _contexts(services)
@@ -248,7 +250,9 @@ async def _listen(
         stack.push_async_callback(server.stop)
         servers.append(server)
         if tls is contexts[1]:  # known before anybody can register
-            services.registrar.manage_at(_dm_url(settings, server.port))
+            url = _dm_url(settings, server.port)
+            services.registrar.manage_at(url)
+            services.upgrades.errands.reach_at(url)
     stack.push_async_callback(_stop_all, *servers)
     return tuple(servers)
 

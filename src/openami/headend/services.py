@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from openami.fleet.devices import ReadSchedule
 from openami.fleet.registration import RegistrationPolicy
 from openami.headend.audit import AuditTrail
+from openami.headend.campaigns.build import Upgrades, build_upgrades
 from openami.headend.credentials import Credentials
 from openami.headend.firmware.facade import Firmware, build_firmware
 from openami.headend.health import Health, disk_probe
@@ -33,6 +34,8 @@ from openami.headend.shipments import Shipments
 from openami.headend.statistics import Statistics
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from openami.core.clock import Clock
     from openami.fleet.accounts import AccountStore
     from openami.fleet.alarms import AlarmStore
@@ -50,6 +53,8 @@ if TYPE_CHECKING:
     )
     from openami.fleet.registration import ExpectedStore, RegistrationStore
     from openami.headend.bus import Bus
+    from openami.headend.campaigns.facade import Campaigns
+    from openami.headend.campaigns.ports import CampaignStore
     from openami.headend.firmware.ports import ReleaseStore
     from openami.headend.installation import Installation
     from openami.headend.metrics import Metrics
@@ -74,6 +79,7 @@ class Stores:
     tasks: TaskRecords
     dossiers: Dossiers
     releases: ReleaseStore
+    campaigns: CampaignStore
     vault: Vault = field(repr=False)
     readings: ReadingStore
 
@@ -112,6 +118,7 @@ class Services:
     audit: AuditTrail
     management: Management
     firmware: Firmware
+    upgrades: Upgrades
     ownership: Ownership
     registry: Registry
     credentials: Credentials
@@ -123,6 +130,11 @@ class Services:
     operators: Operators
     statistics: Statistics
     health: Health
+
+    @property
+    def campaigns(self) -> Campaigns:
+        """What operators do with campaigns."""
+        return self.upgrades.campaigns
 
 
 def build(context: Context, stores: Stores) -> Services:
@@ -149,6 +161,7 @@ def build(context: Context, stores: Stores) -> Services:
         firmware=build_firmware(
             stores.releases, vault, home, alarms=alarms, settings=settings, wall=wall
         ),
+        upgrades=build_upgrades(context, stores, schedule=_schedule(context)),
         ownership=ownership, registry=registry, credentials=credentials,
         shipments=Shipments(devices, vault, audit, clock=clock, wall=wall),
         reports=reports,
@@ -162,7 +175,17 @@ def build(context: Context, stores: Stores) -> Services:
         health=_health(context, stores),
     )  # fmt: skip
     _watch(services, stores)
+    _follow(services)
     return services
+
+
+def _follow(services: Services) -> None:
+    """Let campaigns learn what becomes of releases and devices, and DCUs of their orders."""
+    upgrades = services.upgrades
+    services.firmware.shelf.on_withdrawn(upgrades.campaigns.withdraw)
+    services.reports.on_seen(upgrades.rounds.seen)
+    services.registry.on_moved(upgrades.rounds.moved)
+    upgrades.fleet.on_change(services.jobs.wake)
 
 
 def _watch(services: Services, stores: Stores) -> None:
@@ -172,6 +195,7 @@ def _watch(services: Services, stores: Stores) -> None:
     metrics.watch_listeners(services.bus.listeners)
     metrics.watch_alarms(stores.alarms.open_count)
     metrics.watch_registrations(services.registrations.counts)
+    metrics.watch_campaigns(stores.campaigns.counts)
 
 
 def _statistics(context: Context, stores: Stores, reports: Reports) -> Statistics:
@@ -182,8 +206,12 @@ def _statistics(context: Context, stores: Stores, reports: Reports) -> Statistic
         reports,
         clock=context.clock,
         wall=context.wall,
-        schedule=ReadSchedule(period=context.settings.read_every_s),
+        schedule=_schedule(context),
     )
+
+
+def _schedule(context: Context) -> ReadSchedule:
+    return ReadSchedule(period=context.settings.read_every_s)
 
 
 def _health(context: Context, stores: Stores) -> Health:
@@ -192,8 +220,13 @@ def _health(context: Context, stores: Stores) -> Health:
             "database": lambda: f"{len(stores.devices.list(limit=1).items)} row read",
             "lake": lambda: f"{stores.readings.counts().readings} readings",
             "disk": disk_probe(context.home.root),
+            "campaigns": lambda: _campaigns_words(stores.campaigns.counts()),
         }
     )
+
+
+def _campaigns_words(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "none"
 
 
 def _management(context: Context, stores: Stores, alarms: Alarms) -> Management:

@@ -250,6 +250,20 @@ class HeadendSettings(Settings):
         description="Who signs the list of files that devices may fetch, and the root: keys in "
         "this head-end's vault, or keepers elsewhere, each with a key of their own.",
     )
+    link_rate: int = Field(
+        default=125_000,
+        ge=100,
+        le=2**40,
+        description="Octets a second of a DCU's link to the head-end: the rate that a download of "
+        "a campaign reserves and keeps to, if the campaign's budget allows no less.",
+    )
+    line_rate: int = Field(
+        default=1_000,
+        ge=1,
+        le=2**40,
+        description="Octets a second of a DCU's line to its meters, by which a campaign's plan "
+        "says how long it takes.",
+    )
     release_warn_days: float = Field(
         default=30.0,
         gt=0,

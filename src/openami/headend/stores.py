@@ -64,6 +64,7 @@ def open_stores(home: Installation, database: SecretStr | None = None) -> Iterat
             tasks=relational.tasks,
             dossiers=relational.dossiers,
             releases=relational.releases,
+            campaigns=relational.campaigns,
             vault=vault,
             readings=lake,
         )

@@ -30,6 +30,7 @@ from openami.web.auth import services_of
 from openami.web.device_models import JobReport, Report
 from openami.web.errors import install
 from openami.web.middleware import Guarded
+from openami.web.upgrade_models import UpgradeReport, upgrade_answer
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -49,6 +50,7 @@ DIGEST_OCTETS: Final = 32
 
 _BATCH_ID: Final = re.compile(rf"[A-Za-z0-9._-]{{1,{BATCH_ID}}}")
 _SECONDS: Final = re.compile(r"[0-9]{1,4}(\.[0-9]{1,6})?")
+_NUMBER: Final = re.compile(r"[0-9]{1,19}")
 _TITLE: Final = re.compile(r"[0-9A-Fa-f]{16}")
 
 
@@ -62,6 +64,7 @@ def create(services: Services, *others: Route, first: tuple[Middleware, ...] = (
             Route("/device/v1/cursors", _cursors, methods=["GET"]),
             Route("/device/v1/meters/{title}/credentials", _credentials, methods=["GET"]),
             Route("/device/v1/work", _work, methods=["GET"]),
+            Route("/device/v1/upgrade", _upgrade, methods=["POST"]),
             Route("/device/v1/jobs/{job}", _job, methods=["POST"]),
         ],
         middleware=[
@@ -132,7 +135,14 @@ async def _work(request: Request) -> JSONResponse:
     wait = request.query_params.get("wait", "0")
     if not _SECONDS.fullmatch(wait):
         raise RequestError("wait is in seconds", code="request.wait")
-    work = asyncio.ensure_future(services_of(request).jobs.work(dcu, wait=float(wait)))
+    known, fleet = request.query_params.get("upgrade"), services_of(request).upgrades.fleet
+    if known is not None and not _NUMBER.fullmatch(known):
+        raise RequestError("upgrade is a revision", code="request.upgrade")
+
+    def news() -> bool:
+        return known is not None and fleet.revision(dcu) != int(known)
+
+    work = asyncio.ensure_future(services_of(request).jobs.work(dcu, wait=float(wait), news=news))
     gone = asyncio.ensure_future(_disconnected(request))
     try:
         await asyncio.wait([work, gone], return_when=asyncio.FIRST_COMPLETED)
@@ -141,7 +151,16 @@ async def _work(request: Request) -> JSONResponse:
     finally:
         gone.cancel()
         work.cancel()
-    return JSONResponse({"jobs": [_offer(job) for job in work.result()]})
+    revision = await asyncio.to_thread(fleet.revision, dcu)
+    return JSONResponse({"jobs": [_offer(job) for job in work.result()], "upgrade": revision})
+
+
+async def _upgrade(request: Request) -> JSONResponse:
+    services = services_of(request)
+    dcu = await admitted(request)
+    said = UpgradeReport.model_validate_json(await body_of(request, REPORT_OCTETS, JSON_S))
+    told = await services.upgrades.uplink.exchange(said.asked(dcu))
+    return JSONResponse(upgrade_answer(told))
 
 
 async def _disconnected(request: Request) -> None:

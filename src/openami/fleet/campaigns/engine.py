@@ -227,6 +227,14 @@ class Engine:
         self._follow(row)
         return True
 
+    def recount(self, row: int, devices: int) -> None:
+        """Let a DCU that has said nothing yet have so many devices, now that they are named."""
+        more = devices - self.progress.devices(row)
+        self.progress.join(row, max(0, more))
+        for _ in range(-more):
+            self.progress.leave(row, D.WAITING)
+        self._follow(row)
+
     def leave(self, row: int, state: D, code: str | None = None) -> bool:
         """Let go of a device that has left a DCU; False if none is in that state."""
         if not self.progress.leave(row, state, code):
@@ -255,6 +263,12 @@ class Engine:
         if void(order_epoch, max(self.run.epoch, fleet_epoch)) or self.run.state in OVER:
             return Directive.VOID
         return Directive.GO if self.run.state is CampaignState.RUNNING else Directive.HOLD
+
+    def stretch(self, kind: StepKind, now: float) -> tuple[float, float]:
+        """Return when the window of a step opens that is open or next, and when it closes."""
+        step = dict(self._steps())[kind]
+        self._open(kind, step, now)
+        return self._stretches[kind]
 
     def position(self, row: int, step: StepKind) -> Position:
         """Return where a DCU is with a step: what a store keeps once it has been given one."""

@@ -1,123 +1,118 @@
-"""What other parts of the head-end ask of campaigns."""
+"""What campaigns are kept in."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from openami.fleet.campaigns.dryrun import DryRun
-    from openami.fleet.campaigns.machine import Act, CampaignState
-    from openami.fleet.campaigns.model import Campaign, DeviceState
-    from openami.fleet.ports import Page
-    from openami.headend.campaigns.views import DeviceView, TimelineView, View
+    from openami.fleet.campaigns.machine import CampaignState, Run
+    from openami.fleet.campaigns.records import (
+        CampaignRecord,
+        Changes,
+        ClassCount,
+        DcuFacts,
+        GroupSum,
+        PlannedSite,
+        SiteState,
+        TaskNews,
+        TaskRecord,
+    )
+    from openami.fleet.campaigns.timeline import Mark
+    from openami.fleet.devices import AuditEntry, Device, DeviceKind
+    from openami.fleet.ports import DeviceFilter, Page
 
 
-class CampaignDesk(Protocol):
-    """What operators do with campaigns; ``headend.campaigns.facade.Campaigns`` is one.
+class CampaignStore(Protocol):
+    """Keeps campaigns, with the entries of the audit log, and counts the registry for them."""
 
-    Calls block. A campaign's ``release`` is the text of its ``PackageId``, such as
-    ``meter-image/openami/1.2.3``: the release of this name that is offered to devices. What has
-    changed is told on the bus, topic ``campaign``, by the campaign's id as the subject.
-    """
-
-    def draft(self, campaign: Campaign, *, who: str, why: str = "") -> View:
-        """Keep a new campaign as a draft, under an id of ours, whatever id it has.
-
-        Raises:
-            NotFoundError: there is no such release.
-            ConflictError: ``campaign.kind``, the release is for other devices.
-            RequestError: ``request.zone``, no such time zone.
-        """
+    def add(
+        self,
+        run: Run,
+        sums: Sequence[GroupSum],
+        *,
+        release: int,
+        created: float,
+        entries: Sequence[AuditEntry],
+    ) -> CampaignRecord:
+        """Keep a campaign that was drafted."""
         ...
 
-    def revise(self, id_: str, campaign: Campaign, *, who: str, number: int, why: str = "") -> View:
-        """Replace what a campaign is, before it is started; it is a draft again.
-
-        Args:
-            id_: of the campaign.
-            campaign: what it becomes; its own id does not matter.
-            who: the operator.
-            number: ``run.commands + 1`` as the operator saw it.
-            why: in the operator's words.
-
-        Raises:
-            NotFoundError, ConflictError, RequestError: as ``draft`` and ``command``.
-        """
+    def get(self, id_: str) -> CampaignRecord:
+        """Return a campaign; NotFoundError."""
         ...
 
     def list(
         self, *, state: CampaignState | None = None, after: str | None = None, limit: int = 100
-    ) -> Page[View]:
+    ) -> Page[CampaignRecord]:
         """Return campaigns, the newest first."""
         ...
 
-    def get(self, id_: str) -> View:
-        """Return a campaign; NotFoundError."""
+    def in_states(self, states: Collection[CampaignState]) -> Sequence[CampaignRecord]:
+        """Return all campaigns in some states, the oldest first."""
         ...
 
-    def dry_run(self, campaign: Campaign) -> DryRun:
-        """Return what a campaign would do if it were started now, by the registry as it is.
-
-        Raises:
-            NotFoundError, ConflictError, RequestError: as ``draft``.
-        """
-        ...
-
-    def command(
-        self, id_: str, act: Act, *, who: str, number: int | None = None, why: str = ""
-    ) -> View:
-        """Plan, approve, start, pause, resume or stop a campaign.
-
-        Args:
-            id_: of the campaign.
-            act: what to do; not ``REVISE``.
-            who: the operator.
-            number: ``run.commands + 1`` as the operator saw it; None: to stop needs none.
-            why: in the operator's words.
-
-        Raises:
-            NotFoundError: there is no such campaign.
-            ConflictError: ``campaign.four-eyes``, ``campaign.malformed``; ``campaign.transition``,
-                it can not be done in this state; ``campaign.number``, somebody else was first;
-                ``campaign.release``, the release is not offered to devices;
-                ``campaign.no-devices``, it is for no device.
-        """
-        ...
-
-    def emergency(self, *, who: str, why: str) -> int:
-        """Stop all campaigns that are approved or at work; each DCU is told with its next poll.
-
-        Returns:
-            How many campaigns were stopped. The fleet's epoch rises in any case.
-        """
-        ...
-
-    def devices(
-        self,
-        id_: str,
-        *,
-        state: DeviceState | None = None,
-        group: str | None = None,
-        dcu: str | None = None,
-        after: str | None = None,
-        limit: int = 100,
-    ) -> Page[DeviceView]:
-        """Return devices of a campaign, by DCU and serial number; NotFoundError.
-
-        A page may have fewer than ``limit`` and still a next one.
-        """
-        ...
-
-    def timeline(self, id_: str, serial: str) -> TimelineView:
-        """Return what happened to a device in a campaign; NotFoundError."""
-        ...
-
-    def of_device(self, serial: str) -> Sequence[TimelineView]:
-        """Return the same for each campaign that a device was in, the newest first."""
+    def counts(self) -> Mapping[str, int]:
+        """Return how many campaigns there are in each state."""
         ...
 
     def epoch(self) -> int:
-        """Return the fleet's epoch: each emergency stop adds one."""
+        """Return the fleet's epoch; 0 before the first emergency stop."""
+        ...
+
+    def keep(
+        self,
+        changes: Iterable[Changes],
+        *,
+        epoch: int | None = None,
+        entries: Sequence[AuditEntry] = (),
+    ) -> None:
+        """Keep what has changed, all or nothing; ``epoch``: the fleet's from now on."""
+        ...
+
+    def plan(self, changes: Changes) -> None:
+        """Keep a campaign with another plan, or without any; the one of before is dropped."""
+        ...
+
+    def sites(self, key: int) -> Sequence[tuple[PlannedSite, SiteState | None]]:
+        """Return the DCUs of a campaign by row; None: nothing has happened to it."""
+        ...
+
+    def of_dcu(self, dcu: str) -> Sequence[CampaignRecord]:
+        """Return the campaigns whose plan has a DCU, the newest first."""
+        ...
+
+    def of_device(self, serial: str) -> Sequence[CampaignRecord]:
+        """Return the campaigns that have marks of a device, the newest first."""
+        ...
+
+    def named(self, which: Collection[tuple[int, int]]) -> Mapping[tuple[int, int], Sequence[str]]:
+        """Return the serial numbers that orders name, by campaign and row."""
+        ...
+
+    def marks(self, key: int, serials: Collection[str]) -> Mapping[str, Sequence[Mark]]:
+        """Return the marks of some devices in a campaign, by attempt and state."""
+        ...
+
+    def task_news(self, *, most: int) -> Sequence[tuple[str, TaskNews]]:
+        """Return open jobs of campaigns, by the ids of these, that are over or were never made."""
+        ...
+
+    def open_tasks(self) -> Sequence[tuple[str, TaskRecord]]:
+        """Return all open jobs of campaigns, by the ids of these."""
+        ...
+
+    def census(
+        self, kind: DeviceKind, which: DeviceFilter, *, dcus: Collection[str] | None = None
+    ) -> Sequence[ClassCount]:
+        """Count the devices that a filter finds, by DCU and class; those of some DCUs."""
+        ...
+
+    def members(self, which: DeviceFilter, dcus: Collection[str]) -> Sequence[Device]:
+        """Return the meters of some DCUs that a filter finds and that are not retired."""
+        ...
+
+    def dcus(self, serials: Collection[str] | None = None) -> Sequence[DcuFacts]:
+        """Return what the registry knows of DCUs, of all or of some."""
         ...

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from openami.store.relational.alarms import AlarmRepository
 from openami.store.relational.audit import AuditRepository
+from openami.store.relational.campaigns import CampaignRepository
 from openami.store.relational.certificates import CertificateRepository
 from openami.store.relational.devices import DeviceRepository
 from openami.store.relational.engine import Transactions, open_engine, upgrade
@@ -64,6 +65,7 @@ class RelationalStore:
         self.accounts = AccountRepository(transactions)
         self.certificates = CertificateRepository(transactions)
         self.releases = ReleaseRepository(transactions)
+        self.campaigns = CampaignRepository(transactions)
         self.installation = InstallationRepository(engine, transactions)
 
     @classmethod

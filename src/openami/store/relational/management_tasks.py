@@ -127,7 +127,7 @@ class TaskRepository:
         with self._transactions.writing() as session:
             if session.get(DmJobRow, job_id) is None:
                 raise NotFoundError(f"no job {job_id}")
-            count = _move_all(session, Cancelled(now), DmTaskRow.job == job_id)
+            count = move_all(session, Cancelled(now), DmTaskRow.job == job_id)
             what = f"dm.job cancelled for {count} devices"
             session.add(audit_row(AuditEntry(who, now, what, f"job:{job_id}")))
             return count
@@ -215,7 +215,7 @@ def _check_devices(session: Session, job: ManagementJob, count: int) -> None:
         raise ConflictError("no device with a live account is found", code="dm.no-device")
 
 
-def _move_all(session: Session, event: Cancelled, which: Any) -> int:
+def move_all(session: Session, event: Cancelled, which: Any) -> int:
     """Move tasks in bulk, by the same table as one by one; return how many."""
     count = 0
     for (state, kind, once), after in TRANSITIONS.items():

@@ -1,0 +1,47 @@
+"""The services of campaigns, wired to their stores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from openami.headend.campaigns.counting import Counting, Rates
+from openami.headend.campaigns.errands import Errands
+from openami.headend.campaigns.facade import Campaigns
+from openami.headend.campaigns.fleet import Fleet
+from openami.headend.campaigns.rounds import Rounds
+from openami.headend.campaigns.uplink import Uplink
+
+if TYPE_CHECKING:
+    from openami.fleet.devices import ReadSchedule
+    from openami.headend.services import Context, Stores
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrades:
+    """Campaigns at work: what operators, DCUs and time have to do with them."""
+
+    campaigns: Campaigns
+    fleet: Fleet
+    uplink: Uplink
+    rounds: Rounds
+    errands: Errands
+
+
+def build_upgrades(context: Context, stores: Stores, *, schedule: ReadSchedule) -> Upgrades:
+    """Return the services over their stores; nothing is read yet."""
+    settings, wall = context.settings, context.wall
+    rates = Rates(settings.link_rate, settings.line_rate)
+    fleet = Fleet(stores.campaigns, stores.releases, wall=wall)
+    counting = Counting(
+        stores.campaigns, clock=context.clock, rates=rates,
+        lost_s=schedule.period * schedule.lost_periods,
+    )  # fmt: skip
+    errands = Errands(fleet, stores.tasks, stores.trees, wall=wall)
+    return Upgrades(
+        Campaigns(fleet, stores.releases, stores.devices, counting, wall=wall),
+        fleet,
+        Uplink(fleet, metrics=context.metrics, wall=wall),
+        Rounds(fleet, errands, bus=context.bus, rates=rates, wall=wall),
+        errands,
+    )

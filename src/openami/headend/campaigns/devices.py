@@ -1,0 +1,262 @@
+"""The devices of a campaign one by one: where each is, what happened to it, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from openami.core.errors import NotFoundError
+from openami.fleet.campaigns.allowance import Full
+from openami.fleet.campaigns.dispatch import Place
+from openami.fleet.campaigns.model import NOT_FETCHED, StepKind
+from openami.fleet.campaigns.model import DeviceState as D
+from openami.fleet.campaigns.sites import NO_DEVICES, NO_GROUP
+from openami.fleet.campaigns.why import Situation, Why, why
+from openami.fleet.devices import DeviceKind, device_id
+from openami.fleet.ports import Page
+from openami.headend.campaigns.counting import verdict
+from openami.headend.campaigns.release import package_of
+from openami.headend.campaigns.views import DeviceView, TimelineView
+from openami.store.relational.paging import bounded, decode_cursor, encode_cursor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from openami.core.clock import Clock
+    from openami.fleet.campaigns.records import CampaignRecord
+    from openami.fleet.campaigns.timeline import Mark
+    from openami.fleet.devices import Device
+    from openami.fleet.ports import DeviceStore
+    from openami.headend.campaigns.fleet import Fleet
+    from openami.headend.campaigns.work import AtWork
+
+SCAN: Final = 64
+"""DCUs of which devices are read for one page, so that no page takes long."""
+DONE: Final = Why("campaign.confirmed", "it runs the new version", "nothing to do")
+_TO_FETCH: Final = frozenset({*NOT_FETCHED, D.DOWNLOADED, D.TRANSFERRED})
+
+
+class Devices:
+    """Looks at devices. Calls block."""
+
+    def __init__(self, fleet: Fleet, registry: DeviceStore, *, wall: Clock) -> None:
+        self._fleet, self._registry, self._wall = fleet, registry, wall
+
+    def list(
+        self,
+        id_: str,
+        *,
+        state: D | None = None,
+        group: str | None = None,
+        dcu: str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page[DeviceView]:
+        """Return devices of a campaign by DCU and serial number, those that are in ``state``."""
+        limit = bounded(limit)
+        name, serial = ("", "") if after is None else decode_cursor(after, str, str)
+        with self._fleet.lock:
+            return self._page(id_, (state, group, dcu), (name, serial), limit)
+
+    def _page(
+        self,
+        id_: str,
+        which: tuple[D | None, str | None, str | None],
+        begin: tuple[str, str],
+        limit: int,
+    ) -> Page[DeviceView]:
+        one = self._fleet.at_work(id_)
+        if one is None:  # a draft has none
+            return Page(())
+        found: list[DeviceView] = []
+        state, group, dcu = which
+        for seen, name in enumerate(_dcus(one, group, dcu, state, begin[0]), 1):
+            views = [
+                view
+                for view in self._of_dcu(one, name)
+                if (name, view.serial) > begin and (state is None or view.state is state)
+            ]
+            found += views
+            if len(found) > limit:
+                last = found[limit - 1]
+                return Page(tuple(found[:limit]), encode_cursor(last.dcu, last.serial))
+            if seen == SCAN:  # "~" comes after all that a serial number has
+                return Page(tuple(found), encode_cursor(name, "~"))
+        return Page(tuple(found))
+
+    def timeline(self, id_: str, serial: str) -> TimelineView:
+        """Return what happened to a device in a campaign; NotFoundError."""
+        record = self._fleet.store.get(id_)
+        campaign = record.run.campaign
+        marks = self._fleet.store.marks(record.key, [serial]).get(serial, ())
+        try:
+            device = self._registry.get(device_id(campaign.kind, serial))
+        except NotFoundError:
+            if not marks:
+                raise
+            device = None
+        with self._fleet.lock:
+            return self._timeline(record, serial, device, marks)
+
+    def of_device(self, serial: str) -> Sequence[TimelineView]:
+        """Return the same for each campaign that a device is or was in, the newest first."""
+        records = {one.key: one for one in self._fleet.store.of_device(serial)}
+        dcu, kind = self._owner(serial)
+        for record in self._fleet.store.of_dcu(dcu) if dcu else ():
+            if record.run.campaign.kind is kind and self._has(record, dcu or "", serial):
+                records[record.key] = record
+        return [
+            self.timeline(records[key].run.campaign.id, serial)
+            for key in sorted(records, reverse=True)
+        ]
+
+    def _owner(self, serial: str) -> tuple[str | None, DeviceKind]:
+        for kind in (DeviceKind.METER, DeviceKind.DCU):
+            try:
+                device = self._registry.get(device_id(kind, serial))
+            except NotFoundError:
+                continue
+            return (device.dcu if kind is DeviceKind.METER else serial), kind
+        return None, DeviceKind.METER
+
+    def _has(self, record: CampaignRecord, dcu: str, serial: str) -> bool:
+        with self._fleet.lock:
+            one = self._fleet.at_work(record.run.campaign.id)
+            return one is not None and serial in self._members(one, dcu)
+
+    def _of_dcu(self, one: AtWork, dcu: str) -> Iterator[DeviceView]:
+        serials = self._members(one, dcu)
+        marks = self._fleet.store.marks(one.key, serials)
+        for serial in serials:
+            yield self._view(one, one.rows[dcu], serial, marks.get(serial, ()))
+
+    def _members(self, one: AtWork, dcu: str) -> Sequence[str]:
+        """Return the devices that a DCU's order names, or would name now."""
+        campaign = one.engine.run.campaign
+        row = one.rows[dcu]
+        if row in one.named:
+            return sorted(self._fleet.names([(one, row)])[one.key, row])
+        if campaign.kind is DeviceKind.DCU:
+            return [dcu]
+        return sorted(
+            device.serial
+            for device in self._fleet.store.members(campaign.which, [dcu])
+            if verdict(one.manifest, device.model, "", device.firmware) is None
+        )
+
+    def _timeline(
+        self, record: CampaignRecord, serial: str, device: Device | None, marks: Sequence[Mark]
+    ) -> TimelineView:
+        campaign = record.run.campaign
+        dcu = serial if campaign.kind is DeviceKind.DCU else (device.dcu if device else None) or ""
+        one = self._fleet.at_work(campaign.id)
+        if one is not None and dcu in one.rows and serial in self._members(one, dcu):
+            view = self._view(one, one.rows[dcu], serial, marks)
+        elif marks or device is None:
+            view = _outside(record, (serial, dcu), marks, self._wall.now(), code=None)
+        else:
+            code = self._left_out(record, one, device, dcu)
+            view = _outside(record, (serial, dcu), marks, self._wall.now(), code=code)
+        return TimelineView(campaign.id, campaign.name, package_of(campaign.release), view,
+                            tuple(marks))  # fmt: skip
+
+    def _left_out(
+        self, record: CampaignRecord, one: AtWork | None, device: Device, dcu: str
+    ) -> str | None:
+        """Return the code of why a campaign has not got a device; NotFoundError: it never would."""
+        campaign, store = record.run.campaign, self._fleet.store
+        if campaign.kind is DeviceKind.METER:
+            found = {each.serial for each in store.members(campaign.which, [dcu])}
+        else:
+            found = {each.dcu for each in store.census(campaign.kind, campaign.which, dcus=[dcu])}
+        if device.serial not in found:
+            raise NotFoundError(f"{device.id} is not in campaign {campaign.id}")
+        if one is None:
+            return None
+        code = verdict(one.manifest, device.model, "", device.firmware)
+        return code or (NO_GROUP if dcu not in one.rows else NO_DEVICES)
+
+    def _view(self, one: AtWork, row: int, serial: str, marks: Sequence[Mark]) -> DeviceView:
+        engine, now = one.engine, self._wall.now()
+        state, since, code = _state(one, row, marks)
+        group = one.group_of(row)
+        step = StepKind.DOWNLOAD if state in _TO_FETCH else StepKind.ACTIVATE
+        position = engine.position(row, step)
+        opens, _ = engine.stretch(step, now)
+        situation = Situation(
+            engine.run.state,
+            now,
+            cause=engine.run.cause,
+            group=None if group is None else engine.run.groups[group].state,
+            device=state,
+            code=code,
+            place=position.place,
+            due=position.due,
+            failure=position.code,
+            full=self._full(one, row, step),
+            opens=opens if opens > now else None,
+            heard=engine.progress.heard(row),
+        )
+        return DeviceView(
+            serial,
+            one.planned[row].dcu,
+            None if group is None else engine.run.campaign.groups[group].name,
+            state,
+            since,
+            code,
+            why(situation) or DONE,
+        )
+
+    def _full(self, one: AtWork, row: int, step: StepKind) -> Full | None:
+        if (
+            step is not StepKind.DOWNLOAD
+            or one.engine.position(row, step).place is not Place.QUEUED
+        ):
+            return None
+        if one.engine.segment_full(row, step):
+            return Full.SEGMENT
+        budget, used = one.engine.run.campaign.budget, self._fleet.used()
+        rate = budget.rate_of(int(one.engine.sites.rate[row]))
+        over = (budget.jobs is not None and used.jobs >= budget.jobs) or (
+            budget.rate is not None and used.rate + rate > budget.rate
+        )
+        return Full.HEAD_END if over else None
+
+
+def _dcus(
+    one: AtWork, group: str | None, dcu: str | None, state: D | None, begin: str
+) -> Iterator[str]:
+    names = [each.name for each in one.engine.run.campaign.groups]
+    for name in sorted(one.rows) if dcu is None else [dcu] * (dcu in one.rows):
+        row = one.rows[name]
+        number = one.group_of(row)
+        if name < begin or (group is not None and (number is None or names[number] != group)):
+            continue
+        if state is None or one.engine.progress.in_any(row, (state,)):
+            yield name
+
+
+def _state(one: AtWork, row: int, marks: Sequence[Mark]) -> tuple[D, float | None, str | None]:
+    """Return how far a device is, since when, and why it ended badly."""
+    if marks:
+        state, since, code = marks[-1].state, marks[-1].at, marks[-1].code
+    else:
+        offered = one.engine.progress.in_any(row, (D.OFFERED,))
+        state, since, code = (D.OFFERED if offered else D.WAITING), None, None
+    position = one.engine.position(row, StepKind.DOWNLOAD)
+    if position.place is Place.SPENT and state in NOT_FETCHED:
+        return D.FAILED, since, position.code or "campaign.gave-up"
+    return state, since, code
+
+
+def _outside(
+    record: CampaignRecord, where: tuple[str, str], marks: Sequence[Mark], now: float,
+    *, code: str | None,
+) -> DeviceView:  # fmt: skip
+    """Return a device, by serial number and DCU, that a campaign has not got, or no more."""
+    last = marks[-1] if marks else None
+    state, since, failed = (D.WAITING, None, None) if last is None else (
+        last.state, last.at, last.code)  # fmt: skip
+    situation = Situation(
+        record.run.state, now, cause=record.run.cause, excluded=code, device=state, code=failed
+    )
+    return DeviceView(*where, None, state, since, failed, why(situation) or DONE)

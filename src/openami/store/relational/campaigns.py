@@ -1,0 +1,381 @@
+"""Campaigns, their DCUs and devices, and the fleet's epoch."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import bindparam, delete, func, insert, literal, select, tuple_, update
+
+from openami.core.errors import NotFoundError
+from openami.fleet.campaigns.codec import (
+    campaign_json,
+    read_campaign,
+    read_run,
+    read_site,
+    read_sums,
+    run_json,
+    site_json,
+    sums_json,
+)
+from openami.fleet.campaigns.model import STATES, StepKind
+from openami.fleet.campaigns.records import (
+    CampaignRecord,
+    ClassCount,
+    DcuFacts,
+    PlannedSite,
+    TaskNews,
+    TaskRecord,
+)
+from openami.fleet.campaigns.timeline import Mark
+from openami.fleet.devices import DeviceKind, LifecycleState
+from openami.fleet.tasks import OPEN_STATES, Cancelled, TaskState
+from openami.store.relational.audit import audit_row
+from openami.store.relational.campaign_models import (
+    CampaignMarkRow,
+    CampaignMetersRow,
+    CampaignRow,
+    CampaignSiteRow,
+    CampaignTaskRow,
+    FleetEpochRow,
+)
+from openami.store.relational.devices import conditions, read_device
+from openami.store.relational.engine import insert_ignoring, inserting
+from openami.store.relational.management_models import DmTaskRow, KnownRow
+from openami.store.relational.management_rows import task_of
+from openami.store.relational.management_tasks import move_all
+from openami.store.relational.models import DeviceRow
+from openami.store.relational.paging import bounded, decode_cursor, page
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from sqlalchemy.orm import Session
+
+    from openami.fleet.campaigns.machine import CampaignState, Run
+    from openami.fleet.campaigns.records import Changes, GroupSum, SiteState
+    from openami.fleet.devices import AuditEntry, Device
+    from openami.fleet.ports import DeviceFilter, Page
+    from openami.store.relational.engine import Transactions
+
+_EPOCH: Final = 1
+_SITE: Final[Any] = CampaignSiteRow.__table__
+_MARK: Final[Any] = CampaignMarkRow.__table__
+_TASK: Final[Any] = CampaignTaskRow.__table__
+_MANY: Final = 500
+"""Names in one statement: well under what SQLite and PostgreSQL take."""
+
+
+def _told(uri: str) -> Any:
+    """Return what DCUs have told at an address of their trees."""
+    return select(KnownRow.uid, KnownRow.value).where(KnownRow.uri == uri).subquery()
+
+
+_MODEL: Final = _told("./DevInfo/Mod")
+_HARDWARE: Final = _told("./DevDetail/HwV")
+# Whose DCU, model, hardware, firmware: no meter's DCU tells the registry of its hardware.
+_METER_CLASS: Final[tuple[Any, ...]] = (
+    DeviceRow.dcu, DeviceRow.model, literal(""), DeviceRow.firmware,
+)  # fmt: skip
+_DCU_CLASS: Final[tuple[Any, ...]] = (
+    DeviceRow.serial, func.coalesce(_MODEL.c.value, DeviceRow.model),
+    func.coalesce(_HARDWARE.c.value, ""), DeviceRow.firmware,
+)  # fmt: skip
+
+
+class CampaignRepository:
+    """Implements ``CampaignStore``."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    # Campaigns
+
+    def add(
+        self,
+        run: Run,
+        sums: Sequence[GroupSum],
+        *,
+        release: int,
+        created: float,
+        entries: Sequence[AuditEntry],
+    ) -> CampaignRecord:
+        with self._transactions.writing() as session:
+            row = CampaignRow(
+                id=run.campaign.id, state=run.state.value, release=release, created=created,
+                spec=campaign_json(run.campaign), run=run_json(run), sums=sums_json(sums),
+            )  # fmt: skip
+            session.add(row)
+            session.add_all(audit_row(entry) for entry in entries)
+            session.flush()
+            return _record(row)
+
+    def get(self, id_: str) -> CampaignRecord:
+        with self._transactions.reading() as session:
+            row = session.scalars(select(CampaignRow).where(CampaignRow.id == id_)).one_or_none()
+            if row is None:
+                raise NotFoundError(f"there is no campaign {id_}")
+            return _record(row)
+
+    def list(
+        self, *, state: CampaignState | None = None, after: str | None = None, limit: int = 100
+    ) -> Page[CampaignRecord]:
+        limit = bounded(limit)
+        query = select(CampaignRow).order_by(CampaignRow.key.desc()).limit(limit + 1)
+        if state is not None:
+            query = query.where(CampaignRow.state == state.value)
+        if after is not None:
+            query = query.where(CampaignRow.key < decode_cursor(after, int)[0])
+        with self._transactions.reading() as session:
+            return page(session.scalars(query).all(), limit, _record, lambda row: (row.key,))
+
+    def in_states(self, states: Collection[CampaignState]) -> Sequence[CampaignRecord]:
+        query = select(CampaignRow).where(CampaignRow.state.in_([one.value for one in states]))
+        with self._transactions.reading() as session:
+            return [_record(row) for row in session.scalars(query.order_by(CampaignRow.key))]
+
+    def counts(self) -> Mapping[str, int]:
+        query = select(CampaignRow.state, func.count()).group_by(CampaignRow.state)
+        with self._transactions.reading() as session:
+            return {state: count for state, count in session.execute(query)}  # noqa: C416 - rows
+
+    def epoch(self) -> int:
+        with self._transactions.reading() as session:
+            return session.scalar(select(FleetEpochRow.epoch)) or 0
+
+    def keep(
+        self,
+        changes: Iterable[Changes],
+        *,
+        epoch: int | None = None,
+        entries: Sequence[AuditEntry] = (),
+    ) -> None:
+        with self._transactions.writing() as session:
+            if epoch is not None:
+                put = inserting(self._transactions.dialect, FleetEpochRow)
+                put = put.values(id=_EPOCH, epoch=epoch)
+                session.execute(
+                    put.on_conflict_do_update(index_elements=["id"], set_={"epoch": epoch})
+                )
+            session.add_all(audit_row(entry) for entry in entries)
+            for one in changes:
+                self._keep(session, one)
+
+    def plan(self, changes: Changes) -> None:
+        """Keep a campaign that was planned; a plan of before is dropped."""
+        key = changes.record.key
+        with self._transactions.writing() as session:
+            session.execute(delete(CampaignSiteRow).where(CampaignSiteRow.campaign == key))
+            spec = campaign_json(changes.record.run.campaign)
+            session.execute(update(CampaignRow).where(CampaignRow.key == key).values(spec=spec))
+            self._keep(session, changes)
+
+    # DCUs and devices
+
+    def sites(self, key: int) -> Sequence[tuple[PlannedSite, SiteState | None]]:
+        table = _SITE.c
+        columns = [getattr(table, name) for name in PlannedSite.__dataclass_fields__]
+        query = select(*columns, table.kept).where(table.campaign == key).order_by(table.row)
+        with self._transactions.reading() as session:
+            return [
+                (PlannedSite(*some), None if kept is None else read_site(some[0], kept))
+                for *some, kept in session.connection().execute(query)
+            ]
+
+    def of_dcu(self, dcu: str) -> Sequence[CampaignRecord]:
+        query = (
+            select(CampaignRow)
+            .join(CampaignSiteRow, CampaignSiteRow.campaign == CampaignRow.key)
+            .where(CampaignSiteRow.dcu == dcu)
+            .order_by(CampaignRow.key.desc())
+        )
+        with self._transactions.reading() as session:
+            return [_record(row) for row in session.scalars(query)]
+
+    def of_device(self, serial: str) -> Sequence[CampaignRecord]:
+        marked = select(CampaignMarkRow.campaign).where(CampaignMarkRow.device == serial)
+        query = select(CampaignRow).where(CampaignRow.key.in_(marked))
+        with self._transactions.reading() as session:
+            return [_record(row) for row in session.scalars(query.order_by(CampaignRow.key.desc()))]
+
+    def named(self, which: Collection[tuple[int, int]]) -> Mapping[tuple[int, int], Sequence[str]]:
+        found: dict[tuple[int, int], Sequence[str]] = {}
+        keys = sorted(which)
+        pair = tuple_(CampaignMetersRow.campaign, CampaignMetersRow.row)
+        with self._transactions.reading() as session:
+            for some in _slices(keys):
+                for row in session.scalars(select(CampaignMetersRow).where(pair.in_(some))):
+                    found[row.campaign, row.row] = row.serials.split("\n") if row.serials else ()
+        return found
+
+    def marks(self, key: int, serials: Collection[str]) -> Mapping[str, Sequence[Mark]]:
+        found: defaultdict[str, list[Mark]] = defaultdict(list)
+        table = CampaignMarkRow
+        with self._transactions.reading() as session:
+            for some in _slices(sorted(serials)):
+                query = select(table).where(table.campaign == key, table.device.in_(some))
+                for row in session.scalars(query.order_by(table.attempt, table.state)):
+                    found[row.device].append(Mark(STATES[row.state], row.at, row.attempt, row.code))
+        return found
+
+    def task_news(self, *, most: int) -> Sequence[tuple[str, TaskNews]]:
+        waits = DmTaskRow.state.in_(sorted(state.value for state in OPEN_STATES))
+        query = (
+            select(CampaignRow.id, CampaignTaskRow, DmTaskRow)
+            .join(CampaignTaskRow, CampaignTaskRow.campaign == CampaignRow.key)
+            .outerjoin(DmTaskRow, DmTaskRow.job == CampaignTaskRow.job)
+            .where(CampaignTaskRow.open.is_(True), waits.is_not(True))
+            .limit(most)
+        )
+        with self._transactions.reading() as session:
+            return [(id_, _news(row, task)) for id_, row, task in session.execute(query)]
+
+    def open_tasks(self) -> Sequence[tuple[str, TaskRecord]]:
+        query = (
+            select(CampaignRow.id, CampaignTaskRow)
+            .join(CampaignTaskRow, CampaignTaskRow.campaign == CampaignRow.key)
+            .where(CampaignTaskRow.open.is_(True))
+        )
+        with self._transactions.reading() as session:
+            return [(id_, _task(row)) for id_, row in session.execute(query)]
+
+    # The registry, counted
+
+    def census(
+        self, kind: DeviceKind, which: DeviceFilter, *, dcus: Collection[str] | None = None
+    ) -> Sequence[ClassCount]:
+        columns = _DCU_CLASS if kind is DeviceKind.DCU else _METER_CLASS
+        query = select(*columns, func.count()).select_from(DeviceRow)
+        if kind is DeviceKind.DCU:
+            for told in (_MODEL, _HARDWARE):
+                query = query.outerjoin(told, told.c.uid == DeviceRow.serial)
+        query = query.where(
+            DeviceRow.kind == kind.value,
+            DeviceRow.state != LifecycleState.RETIRED.value,
+            columns[0].is_not(None),
+            *conditions(which),
+        )
+        if dcus is not None:
+            query = query.where(columns[0].in_(sorted(dcus)))
+        query = query.group_by(*columns).order_by(*columns)
+        with self._transactions.reading() as session:
+            rows: Sequence[Any] = session.execute(query).all()
+            return [ClassCount(*row) for row in rows]
+
+    def members(self, which: DeviceFilter, dcus: Collection[str]) -> Sequence[Device]:
+        query = select(DeviceRow).where(
+            DeviceRow.kind == DeviceKind.METER.value,
+            DeviceRow.state != LifecycleState.RETIRED.value,
+            *conditions(which),
+        )
+        found: list[Device] = []
+        with self._transactions.reading() as session:
+            for some in _slices(sorted(dcus)):
+                mine = query.where(DeviceRow.dcu.in_(some)).order_by(DeviceRow.serial)
+                found += [read_device(row) for row in session.scalars(mine)]
+        return found
+
+    def dcus(self, serials: Collection[str] | None = None) -> Sequence[DcuFacts]:
+        device = DeviceRow
+        query = select(device.serial, device.region, device.state, device.last_seen)
+        query = query.where(device.kind == DeviceKind.DCU.value).order_by(device.serial)
+        if serials is not None:
+            query = query.where(device.serial.in_(sorted(serials)))
+        with self._transactions.reading() as session:
+            return [DcuFacts(*row) for row in session.execute(query)]
+
+    # Writing
+
+    def _keep(self, session: Session, changes: Changes) -> None:
+        record, key = changes.record, changes.record.key
+        run = record.run
+        session.execute(
+            update(CampaignRow)
+            .where(CampaignRow.key == key)
+            .values(
+                state=run.state.value, release=record.release,
+                run=run_json(run), sums=sums_json(record.sums),
+            )
+        )  # fmt: skip
+        session.add_all(audit_row(entry) for entry in changes.entries)
+        rows = session.connection()
+        if changes.more:
+            rows.execute(insert(_SITE), [_site_values(key, one) for one in changes.more])
+        if changes.sites:
+            which = (_SITE.c.campaign == key, _SITE.c.row == bindparam("which"))
+            rows.execute(
+                update(_SITE).where(*which).values(kept=bindparam("state")),
+                [{"which": one.progress.row, "state": site_json(one)} for one in changes.sites],
+            )
+        self._name(session, key, changes.named)
+        if changes.marks:
+            rows.execute(
+                insert_ignoring(self._transactions.dialect, _MARK),
+                [_mark_values(key, serial, mark) for serial, mark in changes.marks],
+            )
+        if changes.tasks:
+            rows.execute(insert(_TASK), [_task_values(key, one) for one in changes.tasks])
+        _close(session, changes)
+
+    def _name(self, session: Session, key: int, named: Mapping[int, Sequence[str]]) -> None:
+        if not named:
+            return
+        put = inserting(self._transactions.dialect, CampaignMetersRow.__table__)
+        put = put.on_conflict_do_update(
+            index_elements=["campaign", "row"], set_={"serials": put.excluded.serials}
+        )
+        values = [
+            {"campaign": key, "row": row, "serials": "\n".join(serials)}
+            for row, serials in named.items()
+        ]
+        session.connection().execute(put, values)
+
+
+def _close(session: Session, changes: Changes) -> None:
+    for some in _slices(changes.closed):
+        which = update(CampaignTaskRow).where(CampaignTaskRow.job.in_(some))
+        session.execute(which.values(open=False))
+    if changes.recall:
+        mine = select(CampaignTaskRow.job).where(
+            CampaignTaskRow.campaign == changes.record.key, CampaignTaskRow.open.is_(True)
+        )
+        move_all(session, Cancelled(changes.record.run.since), DmTaskRow.job.in_(mine))
+
+
+def _slices(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    return (values[first : first + _MANY] for first in range(0, len(values), _MANY))
+
+
+def _record(row: CampaignRow) -> CampaignRecord:
+    run = read_run(read_campaign(row.spec), row.run)
+    return CampaignRecord(row.key, run, row.release, row.created, read_sums(row.sums))
+
+
+def _site_values(key: int, one: PlannedSite) -> dict[str, Any]:
+    values = {name: getattr(one, name) for name in PlannedSite.__dataclass_fields__}
+    return {"campaign": key, **values, "kept": None}
+
+
+def _mark_values(key: int, serial: str, mark: Mark) -> dict[str, Any]:
+    return {
+        "device": serial, "campaign": key, "attempt": mark.attempt, "state": mark.state.value,
+        "at": mark.at, "code": mark.code,
+    }  # fmt: skip
+
+
+def _task_values(key: int, one: TaskRecord) -> dict[str, Any]:
+    return {
+        "job": one.job, "campaign": key, "row": one.row, "step": one.step.value,
+        "attempt": one.attempt, "part": one.part, "open": True,
+    }  # fmt: skip
+
+
+def _task(row: CampaignTaskRow) -> TaskRecord:
+    return TaskRecord(row.job, row.row, StepKind(row.step), row.attempt, row.part)
+
+
+def _news(row: CampaignTaskRow, found: DmTaskRow | None) -> TaskNews:
+    if found is None:
+        return TaskNews(_task(row), None)
+    task = task_of(found)
+    return TaskNews(_task(row), TaskState(task.state), task.status, task.results)
