@@ -100,6 +100,7 @@ async def test_a_dcu_takes_what_is_good_and_goes_back_from_what_is_not(tmp_path:
                 await until(tmp_path, lambda: told(planner.alerts, "bad") != [])
                 *_, result, words = told(planner.alerts, "bad")[0]
                 assert (result, str(words).split()[0]) == ("410", "slots.crashed")
+    assert "/8.0.0/delta/" in (tmp_path / "dcu.log").read_text()
     said = [done.items[0].data for _, done in planner.results if done.id == "version"]
     assert set(said) == {"7.0.0"}
     slots = TwoSlots(Folder(tmp_path / "slots", reserve=RESERVE))

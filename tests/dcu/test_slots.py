@@ -209,6 +209,7 @@ def test_a_trial_that_is_given_up(folder: Folder, tmp_path: Path) -> None:
     slots.stage(*make_image(tmp_path, "2.0.0", 2))
     assert not slots.revert("slots.crashed", "")  # it is only staged
     slots.arm()
+    assert not slots.revert("slots.crashed", "")  # what crashed is the one before
     slots.begin()
     assert two(folder).revert("slots.health", "no session")
     slots = two(folder)

@@ -154,7 +154,11 @@ class Launcher:
 
     async def _live(self, start: Start) -> Ended:
         log.info("starts", version=start.version, image=start.image, on_trial=start.on_trial)
-        agent = await self._spawn(start)
+        try:
+            agent = await self._spawn(start)
+        except OSError as error:  # no memory, no process: it is not the software's fault
+            log.error("not started", error=str(error))  # noqa: TRY400 -- not a bug of ours
+            return Ended(RESTART, 0.0, "slots.crashed", "not started")
         try:
             ended = await self._watch(agent, start)
         finally:

@@ -266,7 +266,7 @@ class TwoSlots:
             return None
         objection = self._objection(candidate)
         if objection is not None:
-            self.revert(*objection)
+            self._give_up(candidate, *objection)
             return None
         self._note(self._journal.begun(candidate))
         return self._start(candidate.slot, on_trial=True)
@@ -296,7 +296,7 @@ class TwoSlots:
             log.error("not noted", code=error.code, message=error.message)  # noqa: TRY400 -- not a bug of ours
 
     def revert(self, code: str, words: str) -> bool:
-        """Give up a trial, or what was to be tried; tell whether there was one.
+        """Give up what is on trial; tell whether something was.
 
         Raises:
             StoreError: that cannot be noted; it is on trial still.
@@ -304,12 +304,15 @@ class TwoSlots:
         with self._lock:
             self.look()
             candidate = self._journal.candidate
-            if candidate is None or candidate.step is Step.STAGED:
+            if candidate is None or candidate.step is not Step.TRIAL:
                 return False
-            image = self._journal.slots[candidate.slot]
-            log.error("the one before runs again", gave_up=image.version, code=code, reason=words)
-            self._empty(self._journal.reverted(candidate, code, words), candidate.slot)
+            self._give_up(candidate, code, words)
             return True
+
+    def _give_up(self, candidate: Candidate, code: str, words: str) -> None:
+        image = self._journal.slots[candidate.slot]
+        log.error("the one before runs again", gave_up=image.version, code=code, reason=words)
+        self._empty(self._journal.reverted(candidate, code, words), candidate.slot)
 
     def _start(self, slot: str, *, on_trial: bool) -> Start:
         return Start(self._journal.slots[slot].version, self._place(slot), on_trial)
