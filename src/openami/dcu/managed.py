@@ -44,6 +44,7 @@ from openami.dcu.scheduler import Scheduler
 from openami.dcu.threads import WorkThread, on_loop
 from openami.dcu.updates.updates import Updates
 from openami.dcu.updates.works import Bench
+from openami.dcu.upgrade.upgrader import Upgrading
 from openami.dcu.wakeup import Wakeup
 from openami.omadm.objects.ami import AmiConfig, AmiListener
 from openami.omadm.session.events import End
@@ -171,6 +172,7 @@ class ManagedDcu:
             stop=self._stop,
             operations=self._operations,
             up=self._collects,
+            upgrading=Upgrading(self.updates.packages, self.updates.void),
         )
         self._operations.recall()
         self.updates.attach()
