@@ -80,6 +80,7 @@ async def until(folder: Path, reached: Callable[[], bool]) -> None:
         raise AssertionError((folder / "dcu.log").read_text()) from None
 
 
+@pytest.mark.fums("DES-5", "UC7-before")
 @pytest.mark.timeout(300)
 async def test_a_dcu_takes_what_is_good_and_goes_back_from_what_is_not(tmp_path: Path) -> None:
     files = files_of(Path(openami.__file__).parent)

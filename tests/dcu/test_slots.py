@@ -117,6 +117,7 @@ REFUSED: dict[str, tuple[Callable[[Path], None] | None, dict[str, Any], str]] = 
 }
 
 
+@pytest.mark.fums("UC7-inactive")
 @pytest.mark.parametrize("what", REFUSED)
 def test_what_does_not_belong_here_is_refused(folder: Folder, tmp_path: Path, what: str) -> None:
     slots = install(folder, make_image(tmp_path, "2.0.0", 3))
@@ -449,6 +450,7 @@ STORIES: dict[str, Callable[[Made], Story]] = {
 }
 
 
+@pytest.mark.fums("DES-5", "UC7-two")
 @pytest.mark.parametrize("name", STORIES)
 def test_the_power_goes_at_every_step_twice_in_a_row(tmp_path: Path, name: str) -> None:
     folder = CutFolder()

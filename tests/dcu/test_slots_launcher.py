@@ -62,6 +62,7 @@ BAD = {
 }
 
 
+@pytest.mark.fums("DES-5", "UC7-before")
 @pytest.mark.parametrize("agent", BAD)
 async def test_bad_software_makes_way_for_the_one_before(bench: Bench, agent: str) -> None:
     options, code, words = BAD[agent]
