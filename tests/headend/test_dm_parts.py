@@ -27,10 +27,13 @@ from openami.headend.management import sessionlog as sessionlog_module
 from openami.headend.management import transcript as transcript_module
 from openami.headend.management import watch as watch_module
 from openami.headend.management.accounts import Accounts, Kept
+from openami.headend.management.answers import conclusion_of
 from openami.headend.management.sessionlog import SessionLog
 from openami.headend.management.transcript import Transcript
 from openami.headend.management.watch import Watch
+from openami.omadm.codes import AlertCode
 from openami.omadm.messages.media import MediaType
+from openami.omadm.messages.model import Alert, Item, Location, Meta
 from openami.omadm.session.events import End, SessionEnded
 from openami.store.relational import RelationalStore
 from openami.store.vault import FileVault
@@ -295,3 +298,17 @@ def test_a_message_that_cannot_be_read_says_why(store: RelationalStore) -> None:
     assert "cut off" in broken.note
     (empty,) = log.show(2).messages
     assert empty.note.startswith("not kept: ")
+
+
+def test_the_cause_of_a_failure_stands_behind_its_result() -> None:
+    source = Location("./FUMO/1")
+    result = Item(source=source, meta=Meta("int", "x", "minor"), data="410")
+    why = Item(source=source, meta=Meta("chr", "urn:openami:alert:cause", "minor"), data="a.b no")
+    plain = conclusion_of(Alert(0, AlertCode.GENERIC, (result,)))
+    assert (plain.status, plain.format, plain.value) == (410, "int", "410")
+    told = conclusion_of(Alert(0, AlertCode.GENERIC, (result, why)))
+    assert (told.uri, told.status, told.format, told.value) == (
+        "./FUMO/1", 410, "chr", "410 a.b no",
+    )  # fmt: skip
+    many = conclusion_of(Alert(0, AlertCode.GENERIC, (result, *[why] * 2000)))
+    assert many.value == "410 a.b no a.b no a.b no"

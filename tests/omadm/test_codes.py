@@ -192,6 +192,7 @@ STATUSES: dict[Status, Callable[[], set[int]]] = {
         & head_end(Alert(1, AlertCode.GENERIC, (Item(meta=Meta("colour", "t")),)))
     ),
     Status.SIZE_NOT_SATISFIED: lambda: device(Exec(1, at(RUN)), gate=executing(416)),
+    Status.RETRY_LATER: lambda: device(Exec(1, at(RUN)), gate=executing(417)),
     Status.ALREADY_EXISTS: lambda: device(Add(1, (at("./AMI/Link/Retries", "1"),))),
     Status.DEVICE_FULL: lambda: device(*(Add(n, (at(f"./DMAcc/a{n}"),)) for n in range(1, 10))),
     Status.SIZE_MISMATCH: lambda: device(

@@ -93,11 +93,9 @@ async def target(request: Request) -> Response:
     return FileResponse(where, media_type=_OCTETS, headers=headers)
 
 
-_DESCRIPTOR: Final = "/device/v1/descriptors/{kind}/{name}/{version}"
-
 ROUTES: Final = (
-    Route(_DESCRIPTOR, descriptor, methods=["GET"]),
-    Route(f"{_DESCRIPTOR}/status", status, methods=["POST"]),
+    Route("/device/v1/descriptors/{kind}/{name}/{version}", descriptor, methods=["GET"]),
+    Route("/device/v1/descriptors/{kind}/{name}/{version}/status", status, methods=["POST"]),
     Route("/device/v1/repository/{name}", document, methods=["GET"]),
     Route("/device/v1/repository/targets/{path:path}", target, methods=["GET"]),
 )

@@ -28,6 +28,7 @@ MAX_NODES: Final = 4096
 """Nodes of one device that are kept; a tree of 500 meters and the standard objects has 3,000."""
 TREE_CHANGED: Final = "urn:openami:alert:tree-changed"
 _PREFIX: Final = "Reversed-Domain-Name:"
+_ITEMS: Final = 4  # of an alert: the result, its cause, and what makers add
 # What says that an operation went well: these and no mark at all (DM Protocol 1.2, clause 8.7).
 _HARMLESS: Final = frozenset({None, "", "informational", "harmless"})
 _LIMITS: Final = UriLimits()
@@ -154,14 +155,19 @@ def kinds_of(alert: Alert) -> frozenset[str]:
 
 
 def conclusion_of(alert: Alert) -> Result:
-    """Return how an operation has ended that an alert tells of: a code, or good and bad."""
+    """Return how an operation has ended that an alert tells of: a code, or good and bad.
+
+    What further items say, such as the cause, stands behind the first.
+    """
     item = alert.items[0] if alert.items else None
     meta = (item.meta if item else None) or Meta()
     data = _text(item.data) if item and isinstance(item.data, str | bytes) else ""
+    why = [one.data for one in alert.items[1:_ITEMS] if isinstance(one.data, str)]
     uri = item.source.uri if item and item.source else ""
     good = meta.mark in _HARMLESS
     status = int(Status.OK if good else Status.COMMAND_FAILED)
     code = data.partition(" ")[0]
     if code.isascii() and code.isdecimal() and len(code) == 3:
         status = int(code)
-    return Result(uri[:MAX_URI], status, meta.format or "chr", data)
+    form = meta.format or "chr" if not why else "chr"
+    return Result(uri[:MAX_URI], status, form, _text(" ".join((data, *why))))
