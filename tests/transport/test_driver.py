@@ -80,6 +80,42 @@ async def test_one_channel_has_one_machine_after_another_and_stale_octets_vanish
         assert first.next_event() is None
 
 
+async def test_drivers_have_a_channel_in_turns_and_timers_wait() -> None:
+    async with pipe() as (ours, theirs):
+        machine = LineMachine(period=0.001)
+        first, second = Driver(machine, ours), Driver(LineMachine(), ours)
+        first.start()
+        theirs.write(b"one\n")
+        assert await first.next_event(5) == "one"
+        first.pause()
+        ticks = machine.next_timer()
+        second.start()
+        theirs.write(b"two\n")
+        assert await second.next_event(5) == "two"
+        await asyncio.sleep(0.005)
+        assert machine.next_timer() == ticks
+        second.pause()
+        first.start()
+        assert await first.next_event(5) == "tick"
+        second.stop()
+        theirs.write(b"three\n")
+        while (event := await first.next_event(5)) == "tick":
+            pass
+        assert event == "three"
+        first.stop()
+
+
+async def test_a_channel_that_closed_meanwhile_is_told_of() -> None:
+    async with pipe() as (ours, theirs):
+        driver = Driver(LineMachine(), ours)
+        driver.start()
+        driver.pause()
+        theirs.close()
+        await ours.wait_closed()
+        driver.start()
+        assert await driver.next_event(5) == "end"
+
+
 async def test_two_drivers_at_once_are_a_bug() -> None:
     async with line_server() as channel, Driver(LineMachine(), channel):
         with pytest.raises(RuntimeError, match="receiver already"):

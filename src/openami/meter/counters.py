@@ -73,7 +73,9 @@ class AssociationCounters:
     What was accepted is kept with the meter's next commit, and at once where an association is
     opened (``Meter`` sees to that). That is enough: an APDU recorded before a power cut can only
     be replayed within an open association, and whoever opens one has shown a counter above all
-    that its keys were used with before, which is then kept.
+    that its keys were used with before, which is then kept. Broadcasts need no association: what
+    was heard in the last seconds before a power cut may be heard again, and is a block that the
+    meter has, or lacks.
 
     A key that comes back after another one goes on above what was accepted with it: what was
     recorded under it stays worthless.
