@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import ConfigError
+from openami.store.durable import sync
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,17 +30,9 @@ def write_secret(path: Path, octets: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
-        _sync_directory(path.parent)
+        sync(path.parent)
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
-
-
-def _sync_directory(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def read_secret(path: Path) -> bytes:

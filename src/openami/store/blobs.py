@@ -12,18 +12,19 @@ import os
 import re
 import tempfile
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from openami.core.errors import NotFoundError, StoreFullError
-from openami.store.sqlite import store_error
+from openami.store.durable import sync, told
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 _DIGEST: Final = re.compile("[0-9a-f]{64}")
 _COMING: Final = ".coming-"
+_FILES: Final = "files of releases"
 
 
 class Blob(NamedTuple):
@@ -43,7 +44,7 @@ class Incoming:
         self._blobs = blobs
         self._digest = hashlib.sha256()
         self._size = 0
-        with _told():
+        with told(_FILES):
             handle, name = tempfile.mkstemp(dir=blobs.folder, prefix=_COMING)
         self.path = Path(name)
         self._file = os.fdopen(handle, "wb")
@@ -71,18 +72,18 @@ class Incoming:
         self._blobs.claim(len(piece))
         self._size += len(piece)
         self._digest.update(piece)
-        with _told():
+        with told(_FILES):
             self._file.write(piece)
 
     def flush(self) -> None:
         """Let ``path`` have all that came."""
-        with _told():
+        with told(_FILES):
             self._file.flush()
 
     def keep(self) -> Blob:
         """Keep the file for good; it is on the disk when this returns."""
         blob = Blob(self._size, self._digest.hexdigest())
-        with _told():
+        with told(_FILES):
             self._file.flush()
             os.fsync(self._file.fileno())
             self._blobs.put(self.path, blob)
@@ -173,20 +174,7 @@ class Blobs:
                 return
             os.link(source, target)
             self._size += blob.size
-        handle = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        sync(self.folder)
 
     def _files(self) -> Iterator[Path]:
         return (file for file in self.folder.iterdir() if _DIGEST.fullmatch(file.name))
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Raise what the file system says as our errors."""
-    try:
-        yield
-    except OSError as error:
-        raise store_error(error, "files of releases") from error

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from openami.core.errors import StoreError
 from openami.firmware.flash import ERASED
+from openami.store.durable import sync
 from openami.store.sqlite import store_error
 
 if TYPE_CHECKING:
@@ -87,11 +88,7 @@ class FileFlash:
             new.unlink(missing_ok=True)  # on a disk that is full
             raise
         new.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync(self._path.parent)
 
     @contextmanager
     def _normalised(self) -> Iterator[None]:

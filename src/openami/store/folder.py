@@ -10,15 +10,16 @@ import fcntl
 import hashlib
 import os
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import StoreError, StoreFullError
+from openami.store.durable import sync, told
 from openami.store.reserve import Reserve
-from openami.store.sqlite import store_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 _LOCK: Final = "lock"
@@ -41,7 +42,7 @@ class Folder:
 
     def __init__(self, path: Path, *, reserve: int) -> None:
         self._path = path
-        with self._normalised():
+        with self._told():
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._reserve = Reserve(path / _RESERVE, reserve)
             self._reserve.set_aside()
@@ -70,7 +71,7 @@ class Folder:
         except StoreFullError:
             self._reserve.release()
             self.put(name, (octets,))
-        with self._normalised():
+        with self._told():
             self._reserve.set_aside()
 
     def drop(self, name: str) -> None:
@@ -80,7 +81,7 @@ class Folder:
 
     def read(self, name: str, most: int) -> bytes | None:
         """Return the first ``most`` octets of a file; None: it is not there."""
-        with self._normalised():
+        with self._told():
             try:
                 with self.place(name).open("rb") as file:
                     return file.read(most)
@@ -89,7 +90,7 @@ class Folder:
 
     def digest(self, name: str) -> str | None:
         """Return the SHA-256 of a file in hex; None: it is not there."""
-        with self._normalised():
+        with self._told():
             try:
                 with self.place(name).open("rb") as file:
                     return hashlib.file_digest(file, "sha256").hexdigest()
@@ -103,7 +104,7 @@ class Folder:
             StoreError: another has it for longer than ``wait_s`` (``store.busy``).
         """
         until = time.monotonic() + wait_s
-        with self._normalised():
+        with self._told():
             descriptor = os.open(self.place(_LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             while True:
                 try:
@@ -121,40 +122,32 @@ class Folder:
 
     def write(self, name: str, pieces: Iterable[bytes]) -> None:
         """Write a file; it is not durable yet."""
-        with self._normalised(), self.place(name).open("wb") as file:
+        with self._told(), self.place(name).open("wb") as file:
             for piece in pieces:
                 file.write(piece)
 
     def flush(self, name: str) -> None:
         """Make what a file holds durable."""
-        with self._normalised(), self.place(name).open("rb+") as file:
+        with self._told(), self.place(name).open("rb+") as file:
             os.fsync(file.fileno())
 
     def rename(self, name: str, to: str) -> None:
         """Give a file another name; who has that makes way."""
-        with self._normalised():
+        with self._told():
             self.place(name).replace(self.place(to))
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
-        with self._normalised():
+        with self._told():
             self.place(name).unlink(missing_ok=True)
 
     def sync(self) -> None:
         """Make names durable."""
-        with self._normalised():
-            handle = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+        with self._told():
+            sync(self._path)
 
-    @contextmanager
-    def _normalised(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise store_error(error, str(self._path)) from error
+    def _told(self) -> AbstractContextManager[None]:
+        return told(str(self._path))
 
 
 def pieces_of(file: Path) -> Iterator[bytes]:
@@ -163,9 +156,6 @@ def pieces_of(file: Path) -> Iterator[bytes]:
     Raises:
         StoreError: it cannot be read.
     """
-    try:
-        with file.open("rb") as source:
-            while piece := source.read(_PIECE):
-                yield piece
-    except OSError as error:
-        raise store_error(error, str(file)) from error
+    with told(str(file)), file.open("rb") as source:
+        while piece := source.read(_PIECE):
+            yield piece

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from openami.core.errors import StoreError, StoreFullError
-from openami.store.sqlite import store_error
-from openami.store.whole import read_whole, replace_whole, sync_folder
+from openami.core.errors import StoreFullError
+from openami.store.durable import sync, told
+from openami.store.whole import read_whole, replace_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 _PIECE: Final = 256 * 1024
@@ -53,66 +54,53 @@ class PartialFile:
 
     def room(self) -> int:
         """Return how many octets the file may have in all."""
-        try:
+        with self._told():
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             disk = os.statvfs(self._folder)
             return max(disk.f_bavail * disk.f_frsize - self._floor, 0) + self.size()
-        except OSError as error:
-            raise self._error(error) from error
 
     def size(self) -> int:
         """Return how many octets the file has."""
-        try:
-            return self.path.stat().st_size
-        except FileNotFoundError:
-            return 0
-        except OSError as error:
-            raise self._error(error) from error
+        with self._told():
+            try:
+                return self.path.stat().st_size
+            except FileNotFoundError:
+                return 0
 
     def cut(self, octets: int) -> None:
         """Cut off what is behind the first ``octets``; the file is made if it is not there."""
-        try:
+        with self._told():
             with self.path.open("ab") as file:
                 file.truncate(octets)
                 os.fsync(file.fileno())
-            sync_folder(self._folder)
-        except OSError as error:
-            raise self._error(error) from error
+            sync(self._folder)
 
     def keep(self, octets: bytes | bytearray) -> None:
         """Append octets."""
         if self.room() < self.size() + len(octets):
             raise StoreFullError(f"{self.path}: {self._floor} octets stay free", hint="free space")
-        try:
-            with self.path.open("ab") as file:
-                file.write(octets)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise self._error(error) from error
+        with self._told(), self.path.open("ab") as file:
+            file.write(octets)
+            file.flush()
+            os.fsync(file.fileno())
 
     def pieces(self) -> Iterator[bytes]:
         """Give the file from its beginning."""
-        try:
-            with self.path.open("rb") as file:
-                while piece := file.read(_PIECE):
-                    yield piece
-        except OSError as error:
-            raise self._error(error) from error
+        with self._told(), self.path.open("rb") as file:
+            while piece := file.read(_PIECE):
+                yield piece
 
     def drop(self) -> None:
         """Remove the file, not the word."""
-        try:
+        with self._told():
             self.path.unlink(missing_ok=True)
             if self._folder.is_dir():
-                sync_folder(self._folder)
-        except OSError as error:
-            raise self._error(error) from error
+                sync(self._folder)
 
     def clear(self) -> None:
         """Remove the file, and the word with it."""
         self.drop()
         self.note(b"")
 
-    def _error(self, error: OSError) -> StoreError:
-        return store_error(error, str(self._folder))
+    def _told(self) -> AbstractContextManager[None]:
+        return told(str(self._folder))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import ConfigError, NotFoundError, SecurityError
 from openami.crypto.envelope import NONCE_SIZE, seal, unseal
+from openami.store.durable import sync, told
 from openami.store.sqlite import Database, store_error
 
 if TYPE_CHECKING:
@@ -176,18 +177,17 @@ def _create(file: Path) -> dict[str, bytes]:
         raise store_error(error, file.name) from error
     finally:
         fresh.unlink()
-    _sync_folder(file)
+    with told(file.name):
+        sync(file.parent)
     return _read(file)
 
 
 def _write(file: Path, keks: Mapping[str, bytes]) -> None:
     """Replace the file in one step: a reader sees the old keys or the new ones."""
     fresh = _written(file, keks)
-    try:
+    with told(file.name):
         fresh.replace(file)
-    except OSError as error:
-        raise store_error(error, file.name) from error
-    _sync_folder(file)
+        sync(file.parent)
 
 
 def _written(file: Path, keks: Mapping[str, bytes]) -> Path:
@@ -204,17 +204,6 @@ def _written(file: Path, keks: Mapping[str, bytes]) -> Path:
         fresh.unlink(missing_ok=True)
         raise store_error(error, file.name) from error
     return fresh
-
-
-def _sync_folder(file: Path) -> None:
-    try:
-        folder = os.open(file.parent, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise store_error(error, file.name) from error
 
 
 def _read(file: Path) -> dict[str, bytes]:

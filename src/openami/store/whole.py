@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from openami.store.sqlite import store_error
+from openami.store.durable import sync, told
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,13 +17,12 @@ def read_whole(path: Path, *, most: int) -> bytes:
     Raises:
         StoreError: it cannot be read.
     """
-    try:
-        with path.open("rb") as file:
-            return file.read(most)
-    except FileNotFoundError:
-        return b""
-    except OSError as error:
-        raise store_error(error, str(path)) from error
+    with told(str(path)):
+        try:
+            with path.open("rb") as file:
+                return file.read(most)
+        except FileNotFoundError:
+            return b""
 
 
 def replace_whole(path: Path, octets: bytes) -> None:
@@ -35,22 +34,11 @@ def replace_whole(path: Path, octets: bytes) -> None:
         StoreError: it cannot be written; ``StoreFullError``: there is no room.
     """
     part = path.with_name(f"{path.name}.part")
-    try:
+    with told(str(path)):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with part.open("wb") as file:
             file.write(octets)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise store_error(error, str(path)) from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Make durable which files a folder has; OSError."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        sync(path.parent)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from openami.store.lake.catalogue import sync
+from openami.store.durable import sync
 from openami.store.lake.versions import Rows, split
 
 if TYPE_CHECKING:
