@@ -34,6 +34,7 @@ _STATUS: Final[Mapping[str, int]] = {
     "store": 6,
     "request": 2,
     "firmware": 3,
+    "campaign": 3,
 }
 # What to do next on the command line, where the head-end does not say it or says it for programs.
 _NEXT: Final[Mapping[str, str]] = {
@@ -43,6 +44,9 @@ _NEXT: Final[Mapping[str, str]] = {
     "store.not-found": "`openami device list`, `dm group list`, `dm jobs`, `dm log` show what there is",
     "firmware.release.transition": "openami release show NUMBER says how far it is",
     "firmware.release.four-eyes": "sign in as another operator: openami login URL --name NAME",
+    "campaign.transition": "openami campaign show CAMPAIGN says how far it is",
+    "campaign.number": "openami campaign show CAMPAIGN, and try again if you still want it",
+    "campaign.four-eyes": "sign in as another operator: openami login URL --name NAME",
     "registration.transition": "openami device registration UID shows how it stands",
     "registration.unknown": "openami device registrations lists those that have",
     "dm.no-device": "openami device registrations --standing live lists who could be asked",

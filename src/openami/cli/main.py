@@ -29,6 +29,7 @@ COMMANDS: Final[dict[str, str]] = {
     "device": "openami.cli.device:device",
     "dm": "openami.cli.dm:dm",
     "release": "openami.cli.release:release",
+    "campaign": "openami.cli.campaign:campaign",
     "firmware": "openami.cli.firmware:firmware",
     "audit": "openami.cli.audit:audit",
     "pki": "openami.cli.pki:pki",

@@ -11,6 +11,7 @@ from openami import __version__
 from openami.web import console, crl, device_api, dm_api, packages_api, security_api
 from openami.web.api import (
     audit,
+    campaigns,
     dm,
     dm_accounts,
     dm_sessions,
@@ -42,6 +43,7 @@ TAGS: Final[list[dict[str, Any]]] = [
     {"name": "registration", "description": "Who asks to be let in, who is expected, alarms."},
     {"name": "device management", "description": "Sessions with devices, their trees, jobs."},
     {"name": "releases", "description": "The release shelf, vendors' keys, the repository."},
+    {"name": "campaigns", "description": "Releases on their way to devices, group by group."},
     {"name": "audit log", "description": "Who did what, and its chain, to be verified elsewhere."},
     {"name": "live", "description": "What happens, as it happens."},
     {"name": "operators", "description": "Log-in, sessions, API tokens, accounts."},
@@ -87,7 +89,7 @@ def describe_api() -> FastAPI:
         redoc_url=None,
     )
     device_management = (dm, dm_accounts, dm_sessions)
-    security = (audit, pki, registrations, releases)
+    security = (audit, pki, registrations, releases, campaigns)
     for module in (fleet, readings, jobs, live, sessions, *security, *device_management):
         app.include_router(module.router, prefix=API)
     app.include_router(service.router)

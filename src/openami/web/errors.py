@@ -66,6 +66,7 @@ STATUSES: Final[Mapping[str, int]] = {
     "firmware.withdrawn": 410,
     "firmware.keys": 409,
     "firmware.repository": 409,
+    "campaign": 409,
     "audit": 409,
     "upload": 422,
     "upload.digest": 400,

@@ -52,10 +52,11 @@ def read_groups(text: str) -> Iterator[tuple[str, Rule]]:
     """
     for part in filter(None, (part.strip() for part in text.replace("\n", ",").split(","))):
         name, colon, said = (each.strip() for each in part.rpartition(":"))
-        yield (name if colon else said), _rule(said)
+        yield (name if colon else said), read_rule(said)
 
 
-def _rule(text: str) -> Rule:
+def read_rule(text: str) -> Rule:
+    """Return the rule that a text is; ValueError."""
     if text.lower() == REST:
         return Rest()
     places = _PLACES.fullmatch(text)

@@ -12,12 +12,14 @@ from openami.core.errors import NotFoundError
 from openami.web.console.admission import Admission
 from openami.web.console.alarms import Alarms
 from openami.web.console.audit import Audit
+from openami.web.console.campaigns import Campaigns
 from openami.web.console.certificates import Certificates
 from openami.web.console.fragments import Fragments
 from openami.web.console.groups import Groups
 from openami.web.console.issued import Issued
 from openami.web.console.managed import Managed
 from openami.web.console.pages import Pages
+from openami.web.console.planner import Planner
 from openami.web.console.render import Renderer
 from openami.web.console.shelf import ReleaseShelf
 from openami.web.console.signing import Signing
@@ -56,6 +58,8 @@ def routes(services: Services) -> Sequence[BaseRoute]:
         Groups,
         TreeJobs,
         ReleaseShelf,
+        Planner,
+        Campaigns,
     )
     pages = [entry for part in parts for entry in part(services, renderer).table()]
 

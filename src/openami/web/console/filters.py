@@ -109,6 +109,11 @@ def fingerprint(octets: bytes) -> str:
     return " ".join(digits[place : place + 8] for place in range(0, len(digits), 8))
 
 
+def sentence(words: str) -> str:
+    """Return words with a capital at their beginning; what stands between is as it was."""
+    return words[:1].upper() + words[1:]
+
+
 def for_clock(clock: Clock, zone: ZoneInfo) -> dict[str, Callable[..., str]]:
     """Return every filter; those that need the time take it from ``clock`` and ``zone``."""
 
@@ -136,6 +141,7 @@ def for_clock(clock: Clock, zone: ZoneInfo) -> dict[str, Callable[..., str]]:
         "days": days,
         "fingerprint": fingerprint,
         "octets": octets,
+        "sentence": sentence,
         "iso": isoformat,
         "ago": ago,
         "local": local,

@@ -191,8 +191,9 @@ def before_of(shelved: Shelved, others: Sequence[Shelved]) -> Shelved | None:
 
 
 def released(shelf: Shelf) -> list[Shelved]:
-    """Return what devices are offered, released last first; as many as a list to choose from."""
-    return list(shelf.list(state=ReleaseState.RELEASED, limit=OTHERS).items)
+    """Return what campaigns can carry, uploaded last first; as many as are chosen from."""
+    found = shelf.list(state=ReleaseState.RELEASED, limit=OTHERS).items
+    return [one for one in found if one.release.id.kind is not ReleaseKind.DCU_COMPONENT]
 
 
 def _number(request: Request) -> int:
