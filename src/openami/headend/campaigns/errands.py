@@ -27,7 +27,7 @@ from openami.fleet.tasks import Command, ManagementJob, TaskKind, TaskState
 from openami.headend.campaigns.uplink import ATTEMPTS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from openami.core.clock import Clock
     from openami.fleet.campaigns.records import TaskNews
@@ -87,9 +87,9 @@ class Errands:
                 if one.state is None and not work.over:
                     wanted.append((work, one.task))
                 else:
-                    self._ended(work, one, now)
+                    wanted += ((work, task) for task in self._ended(work, one, now))
             for work in [one for one in live.values() if _for_dcus(one)]:
-                _ask(work)
+                wanted += ((work, task) for task in _asked(work))
         for work, task in wanted[:MADE]:
             self._make(work, task, now)
 
@@ -119,13 +119,14 @@ class Errands:
         name = "Download" if task.part == DOWNLOAD else "Update"
         return TaskKind.EXEC, Command(f"{node}/{name}")
 
-    def _ended(self, work: AtWork, news: TaskNews, now: float) -> None:
+    def _ended(self, work: AtWork, news: TaskNews, now: float) -> Iterator[TaskRecord]:
+        """Take what has come of a job; yield the one that follows."""
         task = news.task
         match news.state:
             case TaskState.DONE if task.part == URL:
                 work.close_task(task)
                 if _runs(work) and work.step(task.row, task.step) is not None:
-                    work.open_task(_task(task.row, task.step, task.attempt, DOWNLOAD))
+                    yield work.open_task(_task(task.row, task.step, task.attempt, DOWNLOAD))
             case TaskState.DONE:
                 self._reached(work, task, _DONE[task.part], now)
             case TaskState.FAILED if task.part == UPDATE and news.status == TAKEN_BACK:
@@ -168,14 +169,14 @@ class Errands:
         work.report(row, Report(number, counts, codes, failed), now=now)
 
 
-def _ask(work: AtWork) -> None:
-    """Have a job for every DCU that was given a step and has none."""
+def _asked(work: AtWork) -> Iterator[TaskRecord]:
+    """Yield a new job for every DCU that was given a step and has none."""
     if not _runs(work):
         return
     for row, step in list(work.given):
         given = work.step(row, step)
         if given is not None and (row, step) not in work.tasks:
-            work.open_task(_task(row, step, given.attempt, _FIRST[step]))
+            yield work.open_task(_task(row, step, given.attempt, _FIRST[step]))
             if step is StepKind.DOWNLOAD and given.attempt <= ATTEMPTS:
                 mark = Mark(D.OFFERED, given.begin, given.attempt)
                 work.mark([(work.planned[row].dcu, mark)])

@@ -209,10 +209,11 @@ class AtWork:
         self._pending.more.append(site)
         return group != NOWHERE
 
-    def open_task(self, task: TaskRecord) -> None:
+    def open_task(self, task: TaskRecord) -> TaskRecord:
         """Take note of a job that carries a part of an order."""
         self.tasks[task.row, task.step] = task
         self._pending.tasks.append(task)
+        return task
 
     def close_task(self, task: TaskRecord) -> None:
         """Take note that nothing more is expected of a job."""

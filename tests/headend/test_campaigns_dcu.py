@@ -1,0 +1,224 @@
+"""Campaigns for DCUs: orders are jobs of device management, and these come to their ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.support.campaigns import D, Office, offer
+from tests.support.dm_planned import add_devices
+from tests.support.dossiers import apply, saw, start
+
+from openami.firmware.manifest import Fit, ReleaseKind
+from openami.fleet.campaigns.machine import Act, CampaignState
+from openami.fleet.campaigns.model import Group, Retry, StepKind
+from openami.fleet.desired import KnownNode
+from openami.fleet.devices import DeviceKind, Sighting
+from openami.fleet.tasks import Answered, Concluded, Result, TaskKind, TaskState
+from openami.headend.services import build
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from openami.core.clock import ManualClock
+    from openami.fleet.tasks import ManagementJob
+    from openami.headend.services import Context, Services, Stores
+
+DCUS = ("C1", "C2")
+NODE = "./FUMO/agent"
+RETRY = Retry(attempts=2, first_s=10.0, most_s=100.0, lease_s=1_000.0, longest_s=5_000.0)
+
+
+@pytest.fixture
+def office(services: Services, wall: ManualClock) -> Office:
+    services.upgrades.errands.reach_at("https://head-end.example:8444/dm")
+    return Office(services, wall)
+
+
+@pytest.fixture
+def release(services: Services, stores: Stores, clock: ManualClock, tmp_path: Path) -> str:
+    add_devices(stores, *DCUS)
+    stores.devices.sight(
+        [Sighting(DeviceKind.DCU, dcu, firmware="1.0.0") for dcu in DCUS], now=clock.now()
+    )
+    for dcu in DCUS:
+        know(stores, dcu)
+    return offer(
+        services, tmp_path, "2.0.0", kind=ReleaseKind.DCU_FIRMWARE, name="agent",
+        fits=(Fit("DC-1", "A", "a.img"),), prerequisites=(),
+    )  # fmt: skip
+
+
+def know(stores: Stores, dcu: str, hardware: str = "A") -> None:
+    nodes = [
+        KnownNode("./DevInfo/Mod", "chr", "DC-1"),
+        KnownNode("./DevDetail/HwV", "chr", hardware),
+        KnownNode(f"{NODE}/Download/PkgURL", "chr", ""),
+    ]
+    saw(stores, dcu, ["./DevInfo", "./DevDetail", "./FUMO"], nodes, now=1.0, whole=True)
+
+
+def started(office: Office, release: str, **changes: Any) -> str:
+    base: dict[str, Any] = {"groups": (Group("all"),), "kind": DeviceKind.DCU, "retry": RETRY}
+    id_ = office.started(release, **{**base, **changes})
+    office.round()
+    return id_
+
+
+def session(office: Office, stores: Stores, dcu: str) -> list[ManagementJob]:
+    """Let a DCU hold a session; return the jobs that it is sent."""
+    return [job for job, _ in start(stores, dcu, now=office.wall.now(), fresh=True)]
+
+
+def answer(office: Office, stores: Stores, dcu: str, job: ManagementJob, status: int) -> None:
+    apply(stores, job.id, dcu, Answered(office.wall.now(), status))
+    office.round()
+    office.round()
+
+
+def conclude(office: Office, stores: Stores, dcu: str, job: ManagementJob, words: str) -> None:
+    """Let a DCU say by an alert how an operation ended."""
+    answer(office, stores, dcu, job, 202)
+    result = Result(job.commands[0].uri, int(words[:3]), "chr", words)
+    apply(stores, job.id, dcu, Concluded(office.wall.now(), result))
+    office.round()
+    office.round()
+
+
+def download(office: Office, stores: Stores, dcu: str, words: str = "200 fetched") -> None:
+    (told,) = session(office, stores, dcu)
+    answer(office, stores, dcu, told, 200)
+    (job,) = session(office, stores, dcu)
+    conclude(office, stores, dcu, job, words)
+
+
+def test_a_campaign_for_dcus_goes_through_device_management(
+    office: Office, stores: Stores, release: str
+) -> None:
+    id_ = started(office, release)
+    (url,) = session(office, stores, "C1")
+    where = "https://head-end.example:8444/device/v1/descriptors/dcu-firmware/agent/2.0.0"
+    (command,) = url.commands
+    assert (url.kind, command.uri, command.value) == (
+        TaskKind.SET, f"{NODE}/Download/PkgURL", where,
+    )  # fmt: skip
+    answer(office, stores, "C1", url, 200)
+    (fetch,) = session(office, stores, "C1")
+    assert (fetch.kind, fetch.commands[0].uri) == (TaskKind.EXEC, f"{NODE}/Download")
+    conclude(office, stores, "C1", fetch, "200 fetched")
+    assert office.campaigns.get(id_).states == {D.VERIFIED: 1, D.OFFERED: 1}
+    assert session(office, stores, "C1") == []  # the group activates together
+    download(office, stores, "C2")
+    for dcu in DCUS:
+        (update,) = session(office, stores, dcu)
+        assert (update.commands[0].uri, update.once) == (f"{NODE}/Update", True)
+        conclude(office, stores, dcu, update, "200 confirmed")
+    view = office.campaigns.get(id_)
+    assert (view.run.state, view.states) == (CampaignState.FINISHED, {D.CONFIRMED: 2})
+    marks = [mark.state for mark in office.campaigns.timeline(id_, "C1").marks]
+    assert marks == [D.OFFERED, D.DOWNLOADED, D.VERIFIED, D.ACTIVATED, D.CONFIRMED]
+    assert office.ask("C1").orders == ()  # none of it is told to its upgrade manager
+
+
+def test_a_dcu_that_falls_back_says_why_and_pauses_the_campaign(
+    office: Office, stores: Stores, release: str
+) -> None:
+    id_ = started(office, release)
+    for dcu in DCUS:
+        download(office, stores, dcu)
+    (update,) = session(office, stores, "C1")
+    conclude(office, stores, "C1", update, "410 slots.health no session was held")
+    view = office.campaigns.get(id_)
+    assert view.run.state is CampaignState.PAUSED
+    assert view.groups[0].codes == {"slots.health": 1}
+    found = office.campaigns.timeline(id_, "C1").device
+    assert (found.state, found.code) == (D.REVERTED, "slots.health")
+    assert session(office, stores, "C2") == []  # what had not left was taken back
+    office.act(id_, Act.RESUME)
+    office.round()
+    office.round()
+    (update,) = session(office, stores, "C2")
+    conclude(office, stores, "C2", update, "200 confirmed")
+    assert office.campaigns.get(id_).states == {D.CONFIRMED: 1, D.REVERTED: 1}
+
+
+def test_a_download_that_fails_is_tried_again_and_then_given_up(
+    office: Office, stores: Stores, release: str
+) -> None:
+    id_ = started(office, release)
+    download(office, stores, "C1", "402 corrupt")
+    found = office.campaigns.devices(id_, dcu="C1").items[0]
+    assert found.why.code == "campaign.retry"
+    office.round(30.0)
+    office.round()
+    download(office, stores, "C1", "402 corrupt")
+    view = office.campaigns.get(id_)
+    assert (view.run.state, view.groups[0].codes) == (
+        CampaignState.PAUSED, {"dcu.result-402": 1},
+    )  # fmt: skip
+
+
+def test_a_dcu_without_an_account_fails(
+    office: Office, stores: Stores, release: str, clock: ManualClock
+) -> None:
+    stores.devices.sight([Sighting(DeviceKind.DCU, "C3", model="DC-1")], now=clock.now())
+    id_ = started(office, release)
+    found = office.campaigns.devices(id_, dcu="C3").items[0]
+    assert (found.why.code, office.campaigns.get(id_).total) == ("campaign.retry", 3)
+
+
+def test_only_dcus_that_it_fits_are_in_it(office: Office, stores: Stores, release: str) -> None:
+    know(stores, "C2", hardware="Z")
+    id_ = started(office, release)
+    assert office.campaigns.get(id_).total == 1
+    assert session(office, stores, "C2") == []
+
+
+def test_a_stop_takes_back_what_has_not_left(office: Office, stores: Stores, release: str) -> None:
+    id_ = started(office, release)
+    (sent,) = session(office, stores, "C1")
+    office.campaigns.emergency(who="ann", why="smoke")
+    assert session(office, stores, "C2") == []
+    jobs = stores.tasks.list().items
+    states = {job.job.devices[0]: set(job.counts) for job in jobs}
+    assert states == {"C1": {TaskState.SENT}, "C2": {TaskState.CANCELLED}}
+    answer(office, stores, "C1", sent, 200)  # it had left; nothing follows
+    assert session(office, stores, "C1") == []
+    assert office.campaigns.get(id_).run.state is CampaignState.EMERGENCY
+    assert stores.campaigns.open_tasks() == []
+
+
+def test_a_job_that_was_noted_and_not_made_is_made_after_a_restart(
+    office: Office, stores: Stores, release: str, context: Context, wall: ManualClock
+) -> None:
+    def killed(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stores.tasks, "add", killed)
+        with pytest.raises(KeyboardInterrupt):
+            office.started(release, groups=(Group("all"),), kind=DeviceKind.DCU)
+    assert len(stores.campaigns.open_tasks()) == 2
+    assert stores.tasks.list().items == ()
+    again = Office(build(context, stores), wall)
+    again.services.upgrades.errands.reach_at("https://head-end.example:8444/dm")
+    again.round()
+    again.round()
+    assert len(stores.tasks.list().items) == 2
+    assert len(session(again, stores, "C1")) == 1
+    (work,) = again.services.upgrades.fleet.live.values()
+    assert work.engine.position(0, StepKind.DOWNLOAD).attempt == 1
+
+
+def test_a_job_that_nobody_fetches_expires_and_is_given_again(
+    office: Office, stores: Stores, release: str
+) -> None:
+    id_ = started(office, release)
+    office.wall.advance(1_001.0)
+    stores.tasks.pass_time(now=office.wall.now())
+    office.round()
+    assert session(office, stores, "C1") == []
+    assert office.campaigns.devices(id_, dcu="C1").items[0].why.code == "campaign.silent"
+    office.round(60.0)
+    office.round()
+    assert len(session(office, stores, "C1")) == 1
