@@ -30,7 +30,9 @@ from openami.core.clock import ManualClock
 from openami.dcu import files as dcu_files
 from openami.dcu.repository import ROOT_FILE
 from openami.dcu.updates import fetching, firmware, firmware_book
+from openami.firmware.component import Component, ComponentKind
 from openami.firmware.manifest import Fit, ReleaseKind
+from openami.firmware.version import Version
 from openami.omadm.messages.model import Add, Delete, Item, Location
 from openami.omadm.objects.updates import FumoAlert
 from openami.omadm.session.events import Order
@@ -252,8 +254,9 @@ async def test_firmware_of_another_device_is_not_fetched(
     url = url_of(running, package)
     assert await failed(running, planner, device, url) == "403 firmware.fit.model"
     planner.alerts.clear()
-    meters = offer(running, tmp_path, b"x" * 100, kind=ReleaseKind.DCU_COMPONENT)
-    url = url_of(running, meters)
+    library = Component(ComponentKind.LIBRARY, "tools", Version(1)).build({"a.py": b""})
+    package = offer(running, tmp_path, library, name="tools", kind=ReleaseKind.DCU_COMPONENT)
+    url = url_of(running, package)
     assert await failed(running, planner, device, url) == "403 firmware.fit.kind"
 
 

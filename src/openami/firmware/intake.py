@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import DecodeError, SecurityError
 from openami.firmware import sbom
+from openami.firmware.component import Component
 from openami.firmware.image import Image
 from openami.firmware.manifest import Finding, ReleaseKind, missing
 from openami.firmware.packages import PackageId
@@ -73,10 +74,10 @@ def _image_findings(
     manifest: Manifest, files: Mapping[str, bytes], keys: tuple[ImageKey, ...]
 ) -> Iterator[Finding]:
     """Find where a meter would refuse an image, or where it is another than the manifest says."""
-    if manifest.kind is not ReleaseKind.METER_IMAGE:
-        return
     for attachment in manifest.images:
-        if attachment.name not in files:
+        if manifest.kind is ReleaseKind.DCU_COMPONENT and attachment.name in files:
+            yield from _component_findings(manifest, attachment.name, files[attachment.name])
+        if manifest.kind is not ReleaseKind.METER_IMAGE or attachment.name not in files:
             continue
         try:
             image = Image.decode(files[attachment.name])
@@ -87,6 +88,19 @@ def _image_findings(
             fits = [fit for fit in manifest.fits if fit.image == attachment.name]
             for text in _contradictions(manifest, fits, image):
                 yield Finding("firmware.release.image", f"{attachment.name}: {text}")
+
+
+def _component_findings(manifest: Manifest, name: str, data: bytes) -> Iterator[Finding]:
+    """Find where a DCU would refuse a component, or where it is another than the manifest says."""
+    try:
+        component = Component.decode(data)
+    except DecodeError as error:
+        yield Finding(error.code, f"{name}: {error.message}")
+        return
+    said = (component.name, component.version)
+    if said != (manifest.name, manifest.version):
+        text = f"{name}: it is {component.name} {component.version}"
+        yield Finding("firmware.release.image", text)
 
 
 def _contradictions(manifest: Manifest, fits: Sequence[Fit], image: Image) -> Iterator[str]:
