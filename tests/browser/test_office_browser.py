@@ -21,6 +21,8 @@ PAGES = (
     "/expected",
     "/alarms",
     "/alarms?show=all",
+    "/audit",
+    "/audit?who=admin&since=2020-01-01T00:00",
     "/certificates",
     "/dcus/L1/certificate",
     "/dcus/D1",

@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from openami.fleet.ports import AuditLog, Vault
     from openami.headend.security.alarms import Alarms
 
-AT_ONCE: Final = 1000
-"""Entries that one transaction lays: some milliseconds for which others wait to write in SQLite."""
+AT_ONCE: Final = 250
+"""Entries that one transaction lays: ten milliseconds or so, for which others wait to write in
+SQLite. An older log of millions is laid within minutes, and others have their turns in between."""
 
 ALARM: Final = "audit.broken"
 

@@ -82,19 +82,22 @@ class Chores:
 
     async def _round(self, name: str, every: float, work: Work) -> None:
         health = self._services.health
-        wait = every
+        wait, failed = every, ""
         while True:
             await asyncio.sleep(wait)
             wait = every
             try:
                 done = await _whole(work())
             except OpenAmiError as error:
-                log.warning("chore failed", chore=name, code=error.code, message=error.message)
+                if error.code != failed:  # what goes on is in the health, not in the log each time
+                    log.warning("chore failed", chore=name, code=error.code, message=error.message)
+                failed = error.code
                 health.note(name, ok=False, detail=error.message)
             except Exception:
                 log.exception("chore failed", chore=name, code="internal")
                 health.note(name, ok=False, detail="see the log")
             else:
+                failed = ""
                 health.note(name, ok=True, detail="done")
                 if done == 0:
                     wait = max(every, NOTHING_S)

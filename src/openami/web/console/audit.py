@@ -68,4 +68,4 @@ def _moment(text: str, zone: ZoneInfo) -> float | None:
         typed = datetime.fromisoformat(text)
         return (typed if typed.tzinfo else typed.replace(tzinfo=zone)).timestamp()
     except (ValueError, OverflowError) as error:
-        raise RequestError("a time is such as 2026-01-31T12:00", code="request.time") from error
+        raise RequestError("a time is such as 2026-01-31 08:00", code="request.time") from error
