@@ -6,6 +6,7 @@ import itertools
 import time
 from typing import TYPE_CHECKING, Final
 
+import pytest
 from tests.support.metering import columns
 from tests.support.upgrade_line import START, Bench, Image, identities, street_of
 from tests.support.upgrades import image
@@ -67,6 +68,18 @@ async def test_one_meter_is_upgraded_by_itself(tmp_path: Path) -> None:
         no_gap(meter, round(bench.clock.now() - START))
 
 
+async def test_two_meters_hear_it_on_a_serial_line(tmp_path: Path) -> None:
+    octets = image(trial_s=0)
+    async with street_of(tmp_path, identities(2), pty=True) as (street, bench):
+        assert bench.modem.octet_rate == 11_520
+        segment = await bench.upgrade(order_of(octets), Image(octets), seconds=60.0)
+        assert {u.stage for u in segment.upgrades.values()} == {Stage.CONFIRMED}, segment.upgrades
+        assert bench.count(Blocks) > 0
+        for meter in street.meters.values():
+            no_gap(meter, round(bench.clock.now() - START))
+
+
+@pytest.mark.fums("DES-2", "MET-1")
 async def test_ten_meters_hear_it_and_a_tenth_gets_lost(tmp_path: Path) -> None:
     octets = image(trial_s=0, padding=40_000)
     order = order_of(octets)

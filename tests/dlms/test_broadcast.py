@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from tests.support.dlms_meter import CLIENT_TITLE, KEYS, SERVER_TITLE, make_meter, octets_of
 
 from openami.core.errors import ConfigError, LocalProtocolError, SecurityError
@@ -113,6 +114,21 @@ def test_a_block_of_1024_octets_is_a_frame_of_1095() -> None:
     short = HdlcClientLink(CLIENT, FORMS[1], replace(WIDE, max_info_tx=1080))
     with pytest.raises(LocalProtocolError):
         short.send_unconfirmed(apdu)
+
+
+def test_its_octets_by_another_hand() -> None:
+    apdu = broadcast_action(block(1, b"octets"), LINE, title=CLIENT_TITLE, counter=0x01020304)
+    head, title = apdu[:2], apdu[2:10]
+    assert (head, title) == (b"\xdb\x08", CLIENT_TITLE.raw)
+    length, control, counter = apdu[10], apdu[11:12], apdu[12:16]
+    assert (length, control, counter) == (len(apdu) - 11, b"\x70", b"\x01\x02\x03\x04")
+    body, tag = apdu[16:-12], apdu[-12:]
+    mode = modes.GCM(title + counter, tag, min_tag_length=12)
+    opened = Cipher(algorithms.AES128(LINE.gbek or b""), mode).decryptor()
+    opened.authenticate_additional_data(control + (LINE.gak or b""))
+    plain = opened.update(body) + opened.finalize()
+    assert plain[:3] == b"\xc3\x01\x80"  # action-request-normal, high priority, unconfirmed
+    assert plain[3:] == bytes.fromhex("0012 00002C0000FF 02 01 0202 0600000001 0906") + b"octets"
 
 
 def test_only_blocks_of_the_image_that_was_begun() -> None:

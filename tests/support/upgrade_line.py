@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from openami.dcu.upgrade.line import MeterLine
     from openami.meter.identity import MeterIdentity
+    from openami.meter.run import Listening
 
 START = 1_774_742_400.0
 TITLE = SystemTitle.of("DCU", 7)
@@ -201,15 +202,17 @@ def street_settings(
     clock: ManualClock,
     *,
     line: LineProfile | None = None,
+    pty: bool = False,
     **options: Any,
 ) -> StreetSettings:
     """A street whose meters take a constant load, and restart in no time."""
     config: dict[str, Any] = {"restart_s": 0.1, "check_s": 0.1, "started": START, **options}
+    where: dict[str, Any] = {"pty": True} if pty else {"modem": ("127.0.0.1", 0)}
     return StreetSettings(
         tuple(
             StreetMeter(MeterConfig(one, **config), parse_source("constant:3600")) for one in who
         ),
-        modem=("127.0.0.1", 0),
+        **where,
         line=line or LineProfile(),
         clock=clock,
         maker=MAKER,
@@ -218,11 +221,21 @@ def street_settings(
 
 @asynccontextmanager
 async def street_of(
-    folder: Path, who: list[MeterIdentity], *, line: LineProfile | None = None, **options: Any
+    folder: Path,
+    who: list[MeterIdentity],
+    *,
+    line: LineProfile | None = None,
+    pty: bool = False,
+    **options: Any,
 ) -> AsyncIterator[tuple[StreetRunner, Bench]]:
-    """A street and a DCU at its modem."""
+    """A street and a DCU at its modem, or at its serial line."""
     clock = ManualClock(START)
-    async with StreetRunner(street_settings(who, clock, line=line)) as street:
-        modem = f"hdlc+tcp://127.0.0.1:{street.listening.hdlc[0][1]}"
+    async with StreetRunner(street_settings(who, clock, line=line, pty=pty)) as street:
+        found = street.listening
+        modem = f"hdlc+serial:{found.serial[0]}?baud=115200" if pty else _tcp(found)
         async with bench_on(folder, modem, who, clock, **options) as bench:
             yield street, bench
+
+
+def _tcp(found: Listening) -> str:
+    return f"hdlc+tcp://127.0.0.1:{found.hdlc[0][1]}"

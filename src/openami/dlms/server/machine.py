@@ -147,6 +147,9 @@ class DlmsServer:
         """Return the client's session if its association is pre-established."""
         device = self._devices.get(peer.server)
         association = None if device is None else device.associations.get(peer.client)
-        if device is None or association is None or not association.preestablished:
+        security = association.security if association and association.preestablished else None
+        if device is None or association is None or security is None:
             return None
-        return self._standing.setdefault(peer, Session.standing(peer, device, association))
+        if peer not in self._standing:
+            self._standing[peer] = Session.standing(peer, device, association, security)
+        return self._standing[peer]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from openami.dlms.apdu.get import AttributeItem
     from openami.dlms.cosem.association import AssociationLn
     from openami.dlms.cosem.base import Context
+    from openami.dlms.cosem.security import SecuritySetup
     from openami.dlms.link import Peer
     from openami.dlms.references import MethodRef
     from openami.dlms.server.device import LogicalDevice
@@ -97,9 +98,14 @@ class Session:
     incoming: Incoming | None = None
 
     @classmethod
-    def standing(cls, peer: Peer, device: LogicalDevice, association: AssociationLn) -> Self:
+    def standing(
+        cls,
+        peer: Peer,
+        device: LogicalDevice,
+        association: AssociationLn,
+        security: SecuritySetup,
+    ) -> Self:
         """Return a client whose association is pre-established."""
-        security = association.security
         negotiated = Negotiated(
             ApplicationContext.LN_CIPHERED,
             association.mechanism,
@@ -107,9 +113,7 @@ class Session:
             association.max_pdu,
             0,
         )
-        channel = None
-        if security is not None:
-            channel = Channel(security.keys, security.title.raw, security.counters)
+        channel = Channel(security.keys, security.title.raw, security.counters)
         return cls(peer, device, State.ASSOCIATED, association, negotiated, channel)
 
     def step(self, step: Step) -> None:
