@@ -14,9 +14,11 @@ from openami.fleet.campaigns.model import Budget, Step, StepKind
 from openami.fleet.campaigns.progress import StepFailed
 from openami.fleet.campaigns.windows import Window
 from openami.fleet.devices import Contact, DeviceKind, LifecycleState, Sighting
+from openami.fleet.ports import DeviceFilter
 from openami.headend.bus import Topic
 from openami.headend.campaigns.uplink import ATTEMPTS, Said, SaidMark
 from openami.headend.errors import RequestError
+from openami.headend.registry import Description
 from openami.headend.reports import DcuFigures
 from openami.headend.services import build
 
@@ -470,3 +472,39 @@ def test_the_health_tells_of_campaigns(office: Office, release: str) -> None:
     office.drafted(release)
     checks = office.services.health.look().checks
     assert checks["campaigns"].detail == "1 draft, 1 running"
+
+
+def test_a_dynamic_campaign_may_begin_with_nothing(
+    office: Office, release: str, services: Services
+) -> None:
+    which = DeviceFilter(region="new")
+    id_ = office.started(release, dynamic=True, until=office.wall.now() + 1e6, which=which)
+    assert office.campaigns.get(id_).total == 0
+    meter = Sighting(DeviceKind.METER, "N-1", model="M", firmware="meter-1.3.0")
+    services.reports.take("N", DcuFigures(services.clock.now()), [meter])
+    assert office.campaigns.get(id_).total == 0  # of another region
+    services.registry.describe("meter-N-1", Description(region="new"), who="ann")
+    services.reports.take("N", DcuFigures(services.clock.now()), [meter])
+    assert office.campaigns.get(id_).total == 1
+    again = office.campaigns.devices(id_).items
+    assert [one.serial for one in again] == ["N-1"]
+
+
+def test_only_operators_commands_are_commanded(office: Office, release: str) -> None:
+    id_ = office.started(release)
+    for act in (Act.FINISH, Act.WITHDRAW, Act.EMERGENCY, Act.REVISE):
+        with pytest.raises(ConflictError) as caught:
+            office.act(id_, act)
+        assert caught.value.code == "campaign.malformed"
+
+
+def test_a_withdrawal_that_could_not_be_told_stops_them_all_the_same(
+    office: Office, release: str, services: Services
+) -> None:
+    id_ = office.started(release)
+    services.firmware.shelf._watchers.clear()
+    services.firmware.shelf.withdraw(office.campaigns.get(id_).number, who="ann", why="bad")
+    office.round(30.0)
+    assert state(office, id_) is S.RUNNING
+    office.round(30.0)
+    assert office.campaigns.get(id_).run.cause == WITHDRAWN

@@ -105,6 +105,10 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "its DCU has not reported since {heard}",
             "check its power and its link",
         ),
+        "campaign.shut-out": (
+            "its DCU is suspended or retired",
+            "take the DCU back into service, or give the device to another",
+        ),
         "firmware.fit.same": ("it has this version already", "nothing to do"),
         "firmware.fit.older": ("it has a newer version", "nothing to do"),
         "firmware.fit.model": ("the release is not for its model", "nothing to do"),
@@ -198,6 +202,12 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "store.full": ("the storage is full", "make room"),
         "association": ("the meter refused the association", "check the meter's keys"),
         "dlms": ("the meter refused a request", "look at the meter's log"),
+        "dm.no-account": ("device management has no account of the DCU", "have it register"),
+        "dcu": ("the DCU could not do it", "look at the log of its sessions"),
+        "slots": (
+            "the DCU's new software did not hold in its trial, and the old one is back",
+            "send the DCU's log to the maker; withdraw the release if there are more",
+        ),
         "meter.unknown": ("its DCU does not know the meter", "find out at which DCU it is"),
         "meter": ("the DCU can not work with the meter", "look at the DCU's events"),
     }

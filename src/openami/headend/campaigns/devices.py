@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from openami.core.errors import NotFoundError
 from openami.fleet.campaigns.allowance import Full
 from openami.fleet.campaigns.dispatch import Place
-from openami.fleet.campaigns.model import NOT_FETCHED, StepKind
+from openami.fleet.campaigns.model import NOT_FETCHED, SWITCHING, StepKind
 from openami.fleet.campaigns.model import DeviceState as D
 from openami.fleet.campaigns.sites import NO_DEVICES, NO_GROUP
 from openami.fleet.campaigns.why import Situation, Why, why
@@ -242,9 +242,10 @@ def _state(one: AtWork, row: int, marks: Sequence[Mark]) -> tuple[D, float | Non
     else:
         offered = one.engine.progress.in_any(row, (D.OFFERED,))
         state, since, code = (D.OFFERED if offered else D.WAITING), None, None
-    position = one.engine.position(row, StepKind.DOWNLOAD)
-    if position.place is Place.SPENT and state in NOT_FETCHED:
-        return D.FAILED, since, position.code or "campaign.gave-up"
+    for step, waiting in ((StepKind.DOWNLOAD, NOT_FETCHED), (StepKind.ACTIVATE, SWITCHING)):
+        position = one.engine.position(row, step)
+        if position.place is Place.SPENT and state in waiting:
+            return D.FAILED, since, position.code or "campaign.gave-up"
     return state, since, code
 
 

@@ -30,7 +30,7 @@ from openami.fleet.devices import AuditEntry, DeviceKind
 from openami.fleet.ports import Page
 from openami.headend.campaigns.devices import Devices
 from openami.headend.campaigns.fleet import WHO
-from openami.headend.campaigns.release import find_release
+from openami.headend.campaigns.release import find_release, package_of
 from openami.headend.campaigns.views import GroupView, View
 from openami.headend.errors import RequestError
 from openami.headend.registry import reason
@@ -56,6 +56,7 @@ ID_OCTETS: Final = 8
 LINE_FACTOR: Final = 2.5
 """Octets on a line to meters for each of the image: framing, status reads, and blocks that go
 again; twice the image and a half is what a line with a tenth of its frames lost takes."""
+COMMANDS: Final = frozenset({Act.PLAN, Act.APPROVE, Act.START, Act.PAUSE, Act.RESUME, Act.STOP})
 _KINDS: Final = {
     DeviceKind.METER: ReleaseKind.METER_IMAGE,
     DeviceKind.DCU: ReleaseKind.DCU_FIRMWARE,
@@ -181,6 +182,8 @@ class Campaigns:
                 ``campaign.no-devices``, it is for no device.
         """
         command = Command(act, who, self._wall.now(), number or 0, why)
+        if act not in COMMANDS:
+            raise ConflictError(f"nobody commands {act}", code="campaign.malformed")
         with self._fleet.moment() as live:
             record = live[id_].record if id_ in live else self._store.get(id_)
             if act is Act.STOP and record.run.state in OVER:
@@ -330,7 +333,7 @@ class Campaigns:
         return View(
             run=record.run,
             number=record.release,
-            package=self._release(record).release.id,
+            package=package_of(campaign.release),
             groups=groups,
             dcus=sum(group.dcus for group in groups),
             total=sum(group.total for group in groups),
@@ -357,7 +360,7 @@ def _refused(run: Run, command: Command) -> ConflictError:
             "somebody else was first, or it moved by itself: look at the campaign again",
             code="campaign.number",
         )
-    return ConflictError(f"nobody commands {command.act}", code="campaign.malformed")
+    return ConflictError(f"{command.act} is not possible now", code="campaign.transition")
 
 
 def _load(campaign: Campaign, manifest: Manifest) -> Load:

@@ -77,7 +77,11 @@ class Fleet:
         """Read what was stored, before anybody asks."""
         with self.lock:
             if self._live is None:
-                self._open()
+                try:
+                    self._open()
+                except BaseException:
+                    self._drop()
+                    raise
 
     # What is asked
 
@@ -192,6 +196,14 @@ class Fleet:
             self._ended.pop(id_, None)
             self._changed.add(id_)
 
+    def check_releases(self) -> None:
+        """Stop campaigns whose release was withdrawn while nobody could stop them."""
+        withdrawn = [one for one in self.live.values() if not self._offered(one)]
+        if withdrawn:
+            with self.moment():
+                for one in withdrawn:
+                    one.command(Command(Act.WITHDRAW, WHO, self.wall.now(), 0))
+
     def _keep(self, emergency: AuditEntry | None) -> None:
         epoch = None if emergency is None else self._epoch + 1
         entries = () if emergency is None else (emergency,)
@@ -227,11 +239,7 @@ class Fleet:
         for id_, task in self.store.open_tasks():
             if id_ in self._live:
                 self._live[id_].tasks[task.row, task.step] = task
-        withdrawn = [one for one in self._live.values() if not self._offered(one)]
-        if withdrawn:  # the head-end was killed before it could stop them
-            with self.moment():
-                for one in withdrawn:
-                    one.command(Command(Act.WITHDRAW, WHO, self.wall.now(), 0))
+        self.check_releases()
 
     def _offered(self, one: AtWork) -> bool:
         release = self._releases.get(one.record.release).release

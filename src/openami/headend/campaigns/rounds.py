@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import defaultdict
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+CHECK_S: Final = 60.0
+"""How often is looked whether a release was withdrawn that nobody could be told of."""
 MOST: Final = 256
 """Orders of a campaign in one round, which is one transaction; there is a round a second."""
 
@@ -45,6 +48,7 @@ class Rounds:
     ) -> None:
         self._fleet, self._errands = fleet, errands
         self._bus, self._rates, self._wall = bus, rates, wall
+        self._checked = -math.inf
 
     async def round(self) -> None:
         """Give orders, move groups, and tell of what has changed."""
@@ -53,6 +57,9 @@ class Rounds:
     def go(self) -> None:
         """Do the same, in this thread."""
         now = self._wall.now()
+        if now >= self._checked + CHECK_S:
+            self._fleet.check_releases()
+            self._checked = now
         with self._fleet.moment() as live:
             for one in live.values():
                 self._name(one, one.work(now, most=MOST))
