@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -18,7 +19,7 @@ from openami.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from openami.core.clock import Clock
     from openami.dcu.installation import Installation
@@ -26,9 +27,45 @@ if TYPE_CHECKING:
     from openami.dcu.slots.store import TwoSlots
 
 
+Command = Callable[..., int]
+
+_OPTIONS: Final[tuple[Callable[[Command], Command], ...]] = (
+    config_option,
+    click.option(
+        "--factory",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Folder of its factory identity, as `openami pki factory` makes it.",
+    ),
+    click.option(
+        "--modem", help="The line: hdlc+tcp://HOST:PORT or hdlc+serial:/dev/ttyUSB0?baud=9600."
+    ),
+    click.option(
+        "--state",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Folder of what must outlive a restart: management tree, keys, spool, cursors."
+        " [default: openami-dcu]",
+    ),
+    click.option(
+        "--wake",
+        metavar="HOST:PORT",
+        help="Where it takes the head-end's notifications; without it, it only polls.",
+    ),
+    set_option,
+    clock_option,
+    log_option,
+)
+
+
 @click.group(short_help="Run a data concentrator: find, read and spool meters.")
 def dcu() -> None:
     """Run a data concentrator: find, read and spool meters, upload until acknowledged."""
+
+
+def _run_options(command: Command) -> Command:
+    """Give a command the options of a DCU."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
 
 
 @dcu.command(
@@ -38,31 +75,14 @@ def dcu() -> None:
         "openami dcu run --config dcu.toml --set stop_s=30",
     )
 )
-@config_option
+@_run_options
 @click.option(
-    "--factory",
+    "--slots",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of its factory identity, as `openami pki factory` makes it.",
+    hidden=True,
+    help="Of the launcher: the folder of the slots.",
 )
-@click.option(
-    "--modem", help="The line: hdlc+tcp://HOST:PORT or hdlc+serial:/dev/ttyUSB0?baud=9600."
-)
-@click.option(
-    "--state",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of what must outlive a restart: management tree, keys, spool, cursors."
-    " [default: openami-dcu]",
-)
-@click.option(
-    "--wake",
-    metavar="HOST:PORT",
-    help="Where it takes the head-end's notifications; without it, it only polls.",
-)
-@set_option
-@clock_option
-@log_option
-@click.option("--slots", type=click.Path(path_type=Path, file_okay=False), hidden=True)
-@click.option("--beat", type=int, hidden=True)
+@click.option("--beat", type=int, hidden=True, help="Of the launcher: the pipe to beat into.")
 def run(
     config: Path | None,
     factory: Path | None,
@@ -115,7 +135,6 @@ async def _watched(installation: Installation, clock: Clock, slots: Path, beat: 
 
 @dcu.command(
     short_help="Run a DCU whose software is in two slots.",
-    context_settings={"ignore_unknown_options": True},
     epilog=examples(
         "openami dcu boot --slots dcu-1-slots --factory factory/DCU-1 \\",
         "    --modem hdlc+tcp://127.0.0.1:4060 --state dcu-1",
@@ -142,14 +161,11 @@ async def _watched(installation: Installation, clock: Clock, slots: Path, beat: 
     show_default=True,
     help="Seconds without a sign of life after which the DCU is started anew.",
 )
-@log_option
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS OF RUN]...")
-def boot(
-    slots: Path, trial: float, watchdog: float, log_level: str, arguments: tuple[str, ...]
-) -> int:
+@_run_options
+def boot(slots: Path, trial: float, watchdog: float, log_level: str, **_: Any) -> int:
     """Run a DCU out of the slot that is to run, and watch it, until SIGTERM or Ctrl-C.
 
-    All other options are those of `openami dcu run`, which it starts. New software, once it is
+    Its other options are those of `openami dcu run`, which it starts. New software, once it is
     downloaded and activated over OMA DM, is started on trial: if it crashes, hangs, or does not
     hold a session and collect in time, what ran before runs again. Where no slot holds anything,
     the software that is installed runs.
@@ -162,9 +178,19 @@ def boot(
     # As Python writes the places that it imports from: an agent compares with them.
     folder = Folder(slots.resolve(), reserve=RESERVE)
     lock = folder.lock(LOCK_S)
-    command = agent_command(str(slots.resolve()), ("--log-level", log_level, *arguments))
+    command = agent_command(str(slots.resolve()), _given(click.get_current_context().params))
     limits = Limits(trial=trial, hang=watchdog)
     return run_server(_launch(TwoSlots(folder), command, limits, lock), log_level=log_level)
+
+
+def _given(params: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the options of ``run`` that were given, as they are typed."""
+    for option in run.params:
+        value = params.get(option.name or "")
+        if value is None or option.name == "slots":
+            continue
+        for each in value if isinstance(value, tuple) else (value,):
+            yield from (option.opts[0], str(each))
 
 
 async def _launch(slots: TwoSlots, command: Sequence[str], limits: Limits, lock: int) -> int:

@@ -32,7 +32,7 @@ from openami.transport.clock import monotonic
 from openami.transport.signals import stop_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from openami.dcu.slots.store import Start, TwoSlots
 
@@ -253,7 +253,7 @@ class Launcher:
             return
 
 
-def agent_command(slots: str, arguments: Sequence[str]) -> tuple[str, ...]:
+def agent_command(slots: str, arguments: Iterable[str]) -> tuple[str, ...]:
     """Return the command of an agent, as ``Launcher`` takes it."""
     run = ("-m", "openami", "dcu", "run", *arguments)
     return (sys.executable, *run, "--slots", slots, "--beat")
