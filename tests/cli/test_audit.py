@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import text
 from tests.support.headend import PASSWORD
 
 from openami.cli.main import main
@@ -122,3 +123,21 @@ async def test_what_follows_an_entry_is_exported_to_stdout(
     assert json.loads(lines[0])["after"] == last - 1
     status, _, told = await run_main("audit", "export", "--after", "999999")
     assert (status, told.split(":")[0]) == (6, "error[store.not-found]")
+
+
+async def test_a_chain_that_is_broken_is_adopted_on_the_machine(
+    running: Running, admin: None, run_main: RunMain
+) -> None:
+    state = str(running.home.root)
+    words = ("audit", "adopt", "--state", state, "--why", "tried out")
+    status, _, told = await run_main(*words)
+    assert (status, told.split(":")[0]) == (6, "error[audit.whole]")
+    running.services.audit.seal()
+    with running.services.audit.log._transactions.writing() as session:  # type: ignore[attr-defined]  # what nobody may do
+        session.execute(text("UPDATE audit_head SET signature = x'00'"))
+    running.services.audit.log.add(AuditEntry("carla", 1.0, "did", "thing"))
+    assert (await run_main("audit", "verify"))[0] == 4
+    status, lines, _ = await run_main(*words, "--json")
+    assert status == 0
+    assert json.loads(lines[0])["what"].endswith("the head's signature is wrong")
+    assert (await run_main("audit", "verify"))[0] == 0

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from openami.core.errors import NotFoundError
+from openami.core.errors import ConflictError, NotFoundError
 from openami.fleet.audit import AuditError, read_head
 from openami.fleet.audit_check import Verifier
 from openami.fleet.devices import AuditEntry
+from openami.headend.audit import AuditTrail
 from openami.headend.services import build
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from openami.core.clock import ManualClock
     from openami.fleet.audit import Head
-    from openami.headend.audit import AuditTrail
     from openami.headend.services import Context, Services, Stores
 
 
@@ -149,3 +149,36 @@ def test_the_key_shows_nowhere(services: Services) -> None:
     write(services, 1)
     services.audit.seal()
     assert "PRIVATE" not in "".join([repr(services.audit), *services.audit.export()])
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ("DELETE FROM audit WHERE number = (SELECT number FROM audit_head)",),
+        ("UPDATE audit_head SET signature = x'3000'",),
+        (
+            "UPDATE audit SET number = NULL, hash = NULL",
+            "UPDATE audit_head SET number = 0, hash = zeroblob(32), signature = x''",
+        ),
+    ],
+)
+def test_what_no_backup_mends_is_adopted_and_that_is_told(
+    context: Context, services: Services, statements: tuple[str, ...]
+) -> None:
+    write(services, 3)
+    kept = check(services.audit, services.audit.export())
+    with pytest.raises(ConflictError):
+        services.audit.adopt(who="root", why="for fun")
+    for statement in statements:
+        spoil(context, statement)
+    write(services, 1)
+    beside = AuditTrail(services.audit.log, services.audit._vault, wall=context.wall)
+    said = beside.adopt(who="root", why="no backup")
+    assert said.what.startswith("audit.adopted after entry ")
+    assert check(services.audit, services.audit.export()).number > 0
+    assert services.audit.state().fault is None
+    assert services.audit.log.list(who="root", subject="audit").items[0].why == "no backup"
+    if "DELETE" in statements[0]:  # what was lost is lost, and whoever kept a head knows
+        with pytest.raises(AuditError) as caught:
+            check(services.audit, services.audit.export(), kept)
+        assert caught.value.code == "audit.rewritten"

@@ -20,6 +20,7 @@ from openami.cli.api import (
 )
 from openami.cli.options import examples
 from openami.cli.output import Table, emit_json, json_option, moment, note
+from openami.cli.pki import installation
 from openami.core.clock import isoformat
 from openami.core.errors import ConfigError
 from openami.fleet.audit import MAX_LINE, AuditError, read_head
@@ -27,9 +28,11 @@ from openami.fleet.audit_check import Verifier
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from openami.firmware.keys import ImageKey
     from openami.fleet.audit import Head
+    from openami.headend.offline import Offline
     from openami.transport.http import HttpClient
 
 EXPORT_S: Final = 120.0  # of silence: the head-end first gives each entry its place
@@ -189,6 +192,30 @@ def verify(
         return
     what = f"entries {verifier.first:,} to {end.number:,}" if end.number else "no entry"
     click.echo(f"ok: {what}, signed {isoformat(end.when)} with the key {end.key.hex()[:16]}")
+
+
+@audit.command(
+    short_help="Take a chain that is broken as it is.",
+    epilog=examples("openami audit adopt --state /srv/openami --why 'no backup from before May'"),
+)
+@click.option("--why", required=True, help="The reason in words, for the audit log.")
+@installation
+@json_option
+def adopt(opened: AbstractContextManager[Offline], why: str, as_json: bool) -> None:
+    """Sign the chain as the database has it, on the head-end's machine, and say so in the log.
+
+    For what no backup mends: nothing is laid on a chain whose end is not what was signed. Nothing
+    is made good: `verify` goes on to name what was changed, and whoever kept a head sees it.
+    """
+    from openami.cli.headend import who
+    from openami.headend.registry import reason as words
+
+    with opened as home:
+        said = home.adopt(who=who(), why=words(why))
+    if as_json:
+        emit_json({"who": said.who, "what": said.what, "why": said.why})
+    else:
+        note(said.what)
 
 
 def _verify(

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -253,6 +253,20 @@ class AuditLog(Protocol):
         Raises:
             AuditError: ``audit.broken``, the entry that the head is of is not there or is
                 another; and what ``chain`` raises.
+        """
+        ...
+
+    def adopt(
+        self, head: Callable[[int, bytes], Head], said: Callable[[int], AuditEntry]
+    ) -> AuditEntry:
+        """Take what the database has as the chain, whatever was signed before; say so in it.
+
+        Args:
+            head: signs a head for the number and the hash of the last entry that is there.
+            said: returns the entry that tells of it.
+
+        Returns:
+            The entry that tells of it, which is the next.
         """
         ...
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from openami.core.errors import ConfigError, NotFoundError
+from openami.core.errors import ConfigError, ConflictError, NotFoundError
 from openami.firmware.keys import ImageKey, signer
 from openami.fleet.audit import (
     AuditError,
@@ -24,6 +24,7 @@ from openami.fleet.audit import (
     head_line,
     sign,
 )
+from openami.fleet.devices import AuditEntry
 from openami.fleet.ports import MAX_PAGE
 from openami.headend.security.authorities import new_key
 from openami.headend.security.issued import key_pem
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from openami.core.clock import Clock
-    from openami.fleet.devices import AuditEntry
     from openami.fleet.ports import AuditLog, Vault
     from openami.headend.security.alarms import Alarms
 
@@ -64,9 +64,18 @@ class AuditState:
 
 
 class AuditTrail:
-    """Lays the chain and gives it away. Calls block."""
+    """Lays the chain and gives it away. Calls block.
 
-    def __init__(self, log: AuditLog, vault: Vault, *, alarms: Alarms, wall: Clock) -> None:
+    Args:
+        log: the entries.
+        vault: has the key, which is made where there is none.
+        wall: the time of the machine.
+        alarms: where it is told that the chain is broken; None: only whoever calls is.
+    """
+
+    def __init__(
+        self, log: AuditLog, vault: Vault, *, wall: Clock, alarms: Alarms | None = None
+    ) -> None:
         self.log = log
         self._vault = vault
         self._alarms = alarms
@@ -90,10 +99,33 @@ class AuditTrail:
                 done += laid
         except AuditError as error:
             self._fault = error.message
-            self._alarms.about("audit", ALARM, error.message)
+            if self._alarms is not None:
+                self._alarms.about("audit", ALARM, error.message)
             raise
         self._fault = None
         return done
+
+    def adopt(self, *, who: str, why: str) -> AuditEntry:
+        """Take the chain as the database has it, signed anew; return the entry that says so.
+
+        For what no backup mends. Nothing is made good: whoever kept a head from before, or an
+        export, sees as before what is not the same.
+
+        Raises:
+            ConflictError: ``audit.whole``, nothing is wrong with how the chain ends.
+        """
+        try:
+            self.seal()
+        except AuditError as error:
+            fault = error.message
+        else:
+            raise ConflictError("nothing is wrong with the chain's end", code="audit.whole")
+
+        def said(number: int) -> AuditEntry:
+            what = f"audit.adopted after entry {number}: {fault}"
+            return AuditEntry(who, self._wall.now(), what, "audit", why)
+
+        return self.log.adopt(self._signed, said)
 
     def state(self) -> AuditState:
         """Return how far the chain goes."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from openami.fleet.devices import AuditEntry
+from openami.headend.audit import AuditTrail
 from openami.headend.bus import LocalBus
 from openami.headend.installation import open_installation, publish_authorities
 from openami.headend.metrics import Metrics
@@ -44,6 +45,10 @@ class Offline:
         what = f"vault sealed with a new key: {count} secrets"
         self.audit.add(AuditEntry(who, SystemClock().now(), what, "vault"))
         return count
+
+    def adopt(self, *, who: str, why: str) -> AuditEntry:
+        """Take the audit log's chain as the database has it: see ``AuditTrail.adopt``."""
+        return AuditTrail(self.audit, self.vault, wall=SystemClock()).adopt(who=who, why=why)
 
     def follow(self, authority: str, *, who: str, why: str) -> str:
         """Let an authority be followed by a new one; return what names that.

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import func, select, update
 
-from openami.fleet.audit import AuditError, Head
+from openami.fleet.audit import FIRST, AuditError, Head
 from openami.fleet.devices import AuditEntry
 from openami.store.relational.models import AuditHeadRow, AuditRow
 from openami.store.relational.paging import bounded, decode_cursor, page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
@@ -80,9 +80,22 @@ class AuditRepository:
                 return 0
             entries, head = chain(_head(row), waiting)
             session.execute(update(AuditRow), list(_places(entries)))
-            row.number, row.hash, row.when = head.number, head.hash, head.when
-            row.key, row.signature = head.key, head.signature
+            _put(row, head)
             return len(entries)
+
+    def adopt(
+        self, head: Callable[[int, bytes], Head], said: Callable[[int], AuditEntry]
+    ) -> AuditEntry:
+        last = select(AuditRow).order_by(AuditRow.number.desc()).limit(1)
+        with self._transactions.writing() as session:
+            row = session.get_one(AuditHeadRow, _HEAD, with_for_update=True)
+            found = session.scalars(last.where(AuditRow.number.is_not(None))).one_or_none()
+            number = 0 if found is None else found.number or 0
+            _put(row, head(number, FIRST if found is None else found.hash or FIRST))
+            told = audit_row(said(number))
+            session.add(told)
+            session.flush()
+            return _entry(told)
 
     def chained(self, *, after: int, limit: int) -> Sequence[AuditEntry]:
         query = select(AuditRow).where(AuditRow.number > after).order_by(AuditRow.number)
@@ -123,6 +136,11 @@ def _head(row: AuditHeadRow) -> Head | None:
     if not row.signature:
         return None
     return Head(row.number, row.hash, row.when, row.key, row.signature)
+
+
+def _put(row: AuditHeadRow, head: Head) -> None:
+    row.number, row.hash, row.when = head.number, head.hash, head.when
+    row.key, row.signature = head.key, head.signature
 
 
 def _check(session: Session, head: AuditHeadRow) -> None:
