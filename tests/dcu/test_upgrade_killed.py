@@ -44,7 +44,7 @@ def check(folder: Path) -> None:
 
 
 async def go_on(children: Forks, folder: Path, left: int) -> int:
-    child, _ = await children.start(str(folder), left)
+    child, _ = await children.start(str(folder), str(left))
     ended = await child.ended()
     assert ended in {0, -signal.SIGKILL}, "".join(child.output)
     return ended

@@ -315,19 +315,25 @@ async def test_an_order_that_is_void_is_dropped_but_for_what_switches(tmp_path: 
         assert {m["attempt"] for m in told["marks"] if m["state"] == "confirmed"} == {1, 2}
 
 
-async def test_a_void_order_is_forgotten_when_its_end_was_told(tmp_path: Path) -> None:
+async def test_a_void_order_is_told_of_to_its_end_and_forgotten_after_a_week(
+    tmp_path: Path,
+) -> None:
     async with bench(tmp_path, meters_of()) as made:
         await made.order()
         await made.take()
-        bodies, sent = await made.book.reports()
-        await made.book.told(sent, {"c1": bodies[0]["number"]})
-        assert made.book.tasks == ()
-        assert made.store.tasks() == ()
-        # One that nobody takes is forgotten in the end.
+        for taken in (False, True):
+            bodies, sent = await made.book.reports()
+            assert bodies[0]["counts"] == {"discarded": 2}
+            await made.book.told(sent, {"c1": bodies[0]["number"]} if taken else {})
+        assert (await made.book.reports())[0] == []
+        # It is remembered: should it come back, this is another try.
         await made.order()
+        assert {row.attempt for row in made.book.task("c1").rows.values()} == {2}
+        assert len((await made.book.reports())[0]) == 1
         await made.take()
         made.clock.advance(8 * 86_400)
         await made.book.told({}, {})
+        assert made.book.tasks == ()
         assert made.store.tasks() == ()
 
 

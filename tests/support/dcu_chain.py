@@ -16,7 +16,7 @@ from tests.support.dcu_headend import Certificates, FakeHeadEnd
 from openami.core.clock import ManualClock
 from openami.dcu.agent import Dcu
 from openami.dcu.settings import DcuSettings
-from openami.meter.identity import MeterIdentity, generate_identity, seeded
+from openami.meter.identity import BroadcastKeys, MeterIdentity, generate_identity, seeded
 from openami.meter.settings import MeterConfig
 from openami.meter.sources import parse_source
 from openami.meter.street import StreetMeter, StreetRunner, StreetSettings
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+    from openami.dcu.upgrade.upgrader import Upgrading
     from openami.meter.device import Meter
+    from openami.meter.maker import Maker
 
 LOAD = "1.0.99.1.0.255"
 CHANNELS = {
@@ -41,8 +43,13 @@ HOUR = 3600.0
 PERIOD = 900
 
 
+LINE_KEYS = BroadcastKeys(b"L" * 16, b"A" * 16)
+
+
 def identity(number: int, *, address: int | None = None) -> MeterIdentity:
-    return generate_identity(number, seeded(f"dcu {number}"), address=address or 16 + number)
+    return generate_identity(
+        number, seeded(f"dcu {number}"), address=address or 16 + number, broadcast=LINE_KEYS
+    )
 
 
 @dataclass
@@ -56,6 +63,8 @@ class Chain:
     options: dict[str, Any] = field(default_factory=dict)
     medium: LineProfile = field(default_factory=LineProfile)
     meter_options: dict[int, dict[str, Any]] = field(default_factory=dict)
+    maker: Maker | None = None
+    upgrading: Upgrading | None = None
     clock: ManualClock = field(default_factory=lambda: ManualClock(START + 30.0))
     headend: FakeHeadEnd = field(init=False)
     street: StreetRunner | None = None
@@ -77,6 +86,11 @@ class Chain:
             "guek": who.keys.guek.hex(),
             "gak": who.keys.gak.hex(),
             "hls": None,
+            "broadcast": {
+                "client": 102,
+                "gbek": LINE_KEYS.gbek.hex(),
+                "gak": LINE_KEYS.gbak.hex(),
+            },
         }
 
     # Meters
@@ -98,6 +112,7 @@ class Chain:
             state=self.folder / "street",
             line=self.medium,
             clock=self.clock,
+            maker=self.maker,
         )
         (self.folder / "street").mkdir(exist_ok=True)
         self.street = await StreetRunner(settings).__aenter__()
@@ -144,7 +159,10 @@ class Chain:
 
     async def start_dcu(self, **options: Any) -> Dcu:
         self.dcu = await Dcu(
-            self.settings(**options), self.clock, connect=self.certificates.client
+            self.settings(**options),
+            self.clock,
+            connect=self.certificates.client,
+            upgrading=self.upgrading,
         ).__aenter__()
         self._task = asyncio.ensure_future(self.dcu.run())
         return self.dcu

@@ -72,7 +72,8 @@ class FakeHeadEnd:
     """Takes what a DCU sends and keeps it.
 
     ``fault`` may answer a request instead; ``lose_answers`` batches are stored and their answer
-    is lost; ``judge`` may refuse a table with a status and a code.
+    is lost; ``judge`` may refuse a table with a status and a code. ``orders`` of upgrades hold as
+    long as they are there; ``command`` changes them; ``told`` has the last report of each campaign.
     """
 
     certificates: Certificates
@@ -85,6 +86,11 @@ class FakeHeadEnd:
     jobs: list[dict[str, Any]] = field(default_factory=list)
     updates: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    orders: list[dict[str, Any]] = field(default_factory=list)
+    epoch: int = 1
+    revision: int = 1
+    told: dict[str, dict[str, Any]] = field(default_factory=dict)
+    marks: list[dict[str, Any]] = field(default_factory=list)
     fault: Fault | None = None
     judge: Callable[[pa.Table], tuple[int, str] | None] | None = None
     lose_answers: int = 0
@@ -131,6 +137,7 @@ class FakeHeadEnd:
                 Route("/device/v1/cursors", self._guard(self._cursors)),
                 Route("/device/v1/meters/{title}/credentials", self._guard(self._credentials)),
                 Route("/device/v1/work", self._guard(self._work)),
+                Route("/device/v1/upgrade", self._guard(self._upgrade), methods=["POST"]),
                 Route("/device/v1/jobs/{id}", self._guard(self._job), methods=["POST"]),
             ]
         )
@@ -184,7 +191,26 @@ class FakeHeadEnd:
         jobs, self.jobs = self.jobs, []
         if not jobs:
             await asyncio.sleep(min(float(request.query_params["wait"]), 0.05))
-        return JSONResponse({"jobs": jobs})
+        return JSONResponse({"jobs": jobs, "upgrade": self.revision})
+
+    def command(self, *orders: dict[str, Any], epoch: int | None = None) -> None:
+        """Let other orders hold from now on."""
+        self.orders, self.epoch = list(orders), self.epoch if epoch is None else epoch
+        self.revision += 1
+
+    async def _upgrade(self, request: Request) -> Response:
+        taken = {}
+        for report in (await request.json())["reports"]:
+            campaign, number = report["campaign"], report["number"]
+            if number > self.told.get(campaign, {"number": 0})["number"]:
+                self.told[campaign] = report
+                self.marks += report["marks"]
+            taken[campaign] = number
+        if self.lose_answers:
+            self.lose_answers -= 1
+            return Response(status_code=502)
+        said = {"epoch": self.epoch, "revision": self.revision, "taken": taken}
+        return JSONResponse({**said, "orders": self.orders})
 
     async def _job(self, request: Request) -> Response:
         self.updates.append((request.path_params["id"], await request.json()))

@@ -25,7 +25,7 @@ def load(folder: Path) -> list[SimMeter]:
     file = folder / "meters"
     if not file.exists():
         return meters_of("reverts", clean=2)
-    return [SimMeter(**kept) for kept in pickle.loads(file.read_bytes())]  # noqa: S301 - our own
+    return [SimMeter(**kept) for kept in pickle.loads(file.read_bytes())]
 
 
 def save(folder: Path, meters: list[SimMeter], clock: ManualClock) -> None:
@@ -63,8 +63,8 @@ async def tell(made: Bench, folder: Path) -> None:
     await made.book.told(sent, {body["campaign"]: body["number"] for body in bodies})
 
 
-def run(folder: str, left: int) -> None:
-    killer = Killer(left)
+def run(folder: str, left: str) -> None:
+    killer = Killer(int(left))
     for name in ("keep", "acknowledge", "keep_manifest", "keep_image"):
         watched: Any = _watched(getattr(Upgrades, name), killer)
         setattr(Upgrades, name, watched)

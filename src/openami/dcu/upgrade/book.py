@@ -42,7 +42,10 @@ if TYPE_CHECKING:
 
 MICROSECONDS: Final = 1_000_000
 KEEP_S: Final = 7 * 86_400.0
-"""How long an order that does not hold any more is told of to a head-end that does not take it."""
+"""How long an order that does not hold any more is remembered: if it comes back, meters are not
+tried again that were, and the tries with others are counted on."""
+MOST_OVER: Final = 64
+"""Such orders: as many as an answer has of those that hold."""
 
 log = structlog.get_logger("dcu.upgrade")
 
@@ -68,6 +71,7 @@ class Book:
         self._clock = clock
         self._tasks: dict[str, Task] = {}
         self._epoch: int | None = None
+        self._closed: set[str] = set()
         self.lock = asyncio.Lock()
         self.news = asyncio.Event()
         self.changed = asyncio.Event()
@@ -147,6 +151,7 @@ class Book:
         ]
         changed = [task for task in after if task != self._tasks.get(task.campaign)]
         await self._put(changed, epoch=epoch)
+        self._closed -= {task.campaign for task in changed}
         self.revision = said.revision
         for task in changed:
             log.info("order", campaign=task.campaign, release=task.order.release,
@@ -306,11 +311,11 @@ class Book:
             StoreError: the number cannot be kept, without which nothing may be told.
         """
         self.news.clear()
-        tasks = [replace(task, number=task.number + 1) for task in self.tasks]
-        await self._put(tasks)
+        open_ = [task for task in self.tasks if task.campaign not in self._closed]
+        await self._put([replace(task, number=task.number + 1) for task in open_])
         told: dict[str, tuple[int, int]] = {}
         bodies = []
-        for task in self.tasks:
+        for task in (self._tasks[task.campaign] for task in open_):
             kept = await asyncio.to_thread(self._store.marks, task.campaign, MAX_MARKS)
             told[task.campaign] = task.number, kept[-1].id if kept else 0
             named = [row for row in task.rows.values() if row.named]
@@ -348,23 +353,28 @@ class Book:
         await self._forget(acknowledged)
 
     async def _forget(self, acknowledged: Mapping[str, int]) -> None:
-        now = self._clock.now()
-        over = []
-        for task in self.tasks:
-            waits = await asyncio.to_thread(self._store.marks, task.campaign, 1)
-            if waits and task.campaign in acknowledged:
-                self.news.set()  # there were more than one report holds
-            heard = task.campaign in acknowledged and not waits
-            if task.void is not None and task.over and (heard or now - task.void > KEEP_S):
-                over.append(task.campaign)
-        if over:
-            await asyncio.to_thread(self._store.keep, Changes(forgotten=over))
-            for campaign in over:
-                del self._tasks[campaign]
-            await asyncio.to_thread(
-                self._store.keep_only, [task.order.release for task in self.tasks]
-            )
-            self._turned()
+        """Tell no more of what is over and told; forget it when it is long over."""
+        for campaign in acknowledged.keys() & self._tasks.keys():
+            task = self._tasks[campaign]
+            if await asyncio.to_thread(self._store.marks, campaign, 1):
+                self.news.set()  # more than one report holds
+            elif task.void is not None and task.over:
+                self._closed.add(campaign)
+        ended = sorted(
+            ((task.void, task.campaign) for task in self.tasks if task.void and task.over),
+            reverse=True,
+        )
+        oldest = self._clock.now() - KEEP_S
+        gone = [c for n, (void_at, c) in enumerate(ended) if n >= MOST_OVER or void_at < oldest]
+        if not gone:
+            return
+        await asyncio.to_thread(self._store.keep, Changes(forgotten=gone))
+        for campaign in gone:
+            del self._tasks[campaign]
+            self._closed.discard(campaign)
+        releases = [task.order.release for task in self.tasks]
+        await asyncio.to_thread(self._store.keep_only, releases)
+        self._turned()
 
     def progress(self) -> dict[str, int]:
         """Return how many meters of orders that hold are in each state."""
