@@ -68,6 +68,7 @@ def device(running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return Device(equip(running, tmp_path), Registered, slots_in(tmp_path / "slots"))
 
 
+@pytest.mark.fums("DES-5")
 async def test_the_papers_figure(
     running: Running, planner: ListPlanner, device: Device, tmp_path: Path
 ) -> None:
@@ -247,6 +248,7 @@ async def test_without_room_nothing_is_kept(
     assert await failed(running, planner, device, url) == "501 download.no-room"
 
 
+@pytest.mark.fums("UC4-refused")
 async def test_firmware_of_another_device_is_not_fetched(
     running: Running, planner: ListPlanner, device: Device, tmp_path: Path
 ) -> None:

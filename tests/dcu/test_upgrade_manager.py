@@ -73,6 +73,7 @@ async def test_what_was_taken_is_not_told_again(tmp_path: Path) -> None:
         assert fourth[0]["number"] > 2**60
 
 
+@pytest.mark.fums("UC4-error", "UMS-2")
 @pytest.mark.parametrize(
     ("fault", "stage", "state", "code", "reason"),
     [

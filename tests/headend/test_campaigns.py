@@ -57,6 +57,7 @@ def upgrade(office: Office, id_: str, dcu: str, devices: int = 10) -> None:
     office.say(dcu, id_, {D.CONFIRMED: devices})
 
 
+@pytest.mark.fums("UMS-1")
 def test_a_campaign_goes_to_its_end_by_what_dcus_report(office: Office, release: str) -> None:
     id_ = office.started(release)
     (canary,) = office.working(DCUS)
@@ -82,6 +83,7 @@ def test_a_campaign_goes_to_its_end_by_what_dcus_report(office: Office, release:
     assert "campaign.group canary: waiting to downloading" in log
 
 
+@pytest.mark.fums("SM-10")
 def test_who_wrote_it_does_not_approve_it_and_a_number_counts_once(
     office: Office, release: str
 ) -> None:
@@ -280,6 +282,7 @@ def test_a_report_of_a_stranger_is_passed_over_and_counted(
     assert 'openami_campaigns{state="running"} 1.0' in told
 
 
+@pytest.mark.fums("UMS-3")
 def test_marks_of_own_meters_make_timelines_and_of_others_are_passed_over(
     office: Office, release: str, services: Services
 ) -> None:

@@ -120,6 +120,7 @@ def test_a_campaign_for_dcus_goes_through_device_management(
     assert office.ask("C1").orders == ()  # none of it is told to its upgrade manager
 
 
+@pytest.mark.fums("UMS-2")
 def test_a_dcu_that_falls_back_says_why_and_pauses_the_campaign(
     office: Office, stores: Stores, release: str
 ) -> None:

@@ -12,14 +12,18 @@ from tests.support.headend import dcu_client, running_headend, settings_in
 from tests.support.headend_process import process
 
 from openami.core.clock import ManualClock
+from openami.dcu.headend import HeadEnd
+from openami.dcu.upgrade.reports import Mark, StepFailure, report
 from openami.fleet.campaigns.machine import Act, CampaignState
-from openami.fleet.campaigns.model import DeviceState, Group
+from openami.fleet.campaigns.model import DeviceState, Group, StepKind
 from openami.headend.bus import LocalBus
 from openami.headend.installation import open_installation
 from openami.headend.metrics import Metrics
 from openami.headend.services import Context, build
 from openami.headend.stores import open_stores
 from openami.transport.clock import SystemClock
+from openami.transport.http import HttpClient
+from openami.transport.tls import client_context
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,6 +87,7 @@ async def test_a_dcu_that_waits_for_work_is_told_of_its_orders_at_once(
     ] == answer["revision"]
 
 
+@pytest.mark.fums("DES-3")
 async def test_what_a_dcu_reports_moves_the_campaign_and_an_emergency_reaches_it(
     running: Running, dcu: httpx.AsyncClient, release: str
 ) -> None:
@@ -131,6 +136,35 @@ async def test_a_revision_is_a_number(dcu: httpx.AsyncClient) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "request.upgrade")
 
 
+async def test_a_dcus_own_client_means_the_same(
+    running: Running, release: str, tmp_path: Path
+) -> None:
+    issued = running.services.registry.enroll_dcu("D1", who="test")
+    chain = tmp_path / "chain.pem"
+    chain.write_bytes(issued.key + issued.certificate)
+    tls = client_context(running.home.authority, certificate=chain, key=chain)
+    async with HttpClient(running.device_url, tls=tls) as client:
+        headend = HeadEnd(client)
+        nothing = await headend.upgrade({"epoch": 0, "reports": []})
+        poll = asyncio.create_task(headend.work(20.0, upgrade=nothing.revision))
+        id_ = await asyncio.to_thread(begin, running, release)
+        offer = await poll
+        said = await headend.upgrade({"epoch": 0, "reports": []})
+        assert said.revision == offer.upgrade != nothing.revision
+        (order,) = said.orders
+        assert (order.campaign, str(order.package), order.directive) == (id_, release, "go")
+        assert order.download is not None
+        failed = StepFailure(StepKind.DOWNLOAD, order.download.attempt, "download.network")
+        marks = [Mark("D1-1", "offered", 5.0, 1)]
+        told = report(id_, 1, [], failed=failed, marks=marks)
+        said = await headend.upgrade({"epoch": 0, "reports": [told]})
+        assert said.taken == {id_: 1}
+        assert said.orders[0].download is None  # it rests
+    found = running.services.campaigns.timeline(id_, "D1-1")
+    assert [mark.state for mark in found.marks] == [DeviceState.OFFERED]
+    assert found.device.why.code == "campaign.retry"
+
+
 async def test_another_dcu_is_told_nothing_of_it(
     running: Running, dcu: httpx.AsyncClient, release: str, tmp_path: Path
 ) -> None:
@@ -142,6 +176,7 @@ async def test_another_dcu_is_told_nothing_of_it(
     assert DeviceState.CONFIRMED not in running.services.campaigns.get(id_).states
 
 
+@pytest.mark.fums("UMS-3")
 async def test_what_was_taken_is_there_after_a_kill(tmp_path: Path) -> None:
     """A real process is killed as soon as it has said that a report is taken."""
     chain = enrolled(tmp_path)
