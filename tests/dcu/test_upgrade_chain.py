@@ -41,7 +41,7 @@ class Scene:
     def __init__(self, made: Chain, shop: Shop) -> None:
         self.made, self.shop = made, shop
         self.voided = 0
-        made.upgrading = Upgrading(shop, self._void, Patience(POLICY), news_s=0.05)
+        made.upgrading = Upgrading(shop, self._void, made.clock, Patience(POLICY), news_s=0.05)
 
     async def _void(self) -> None:
         self.voided += 1

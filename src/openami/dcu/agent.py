@@ -174,7 +174,6 @@ class Dcu:
                 clock=self._clock,
             ),
             roster=self.roster,
-            clock=self._clock,
             retry=self._patience,
             stop=self._stop_uplink,
             nudge=self._look_again,

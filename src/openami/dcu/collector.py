@@ -38,6 +38,9 @@ SILENT_MOST: Final = 5
 # How soon a full spool is looked at again, in real seconds: an upload empties it.
 ROOM_S: Final = 1.0
 
+# Of the line's time, between two addresses: as long as a turn takes at most.
+AFTER_PROBE_S: Final = 5.0
+
 # How soon a meter is looked at again that is away for a while, unless it is said to be back.
 AWAY_LOOK_S: Final = 15.0
 
@@ -142,6 +145,7 @@ class Collector:
                 await self._visit(step)
             case Probe(address):
                 await self._probe(address)
+                await self._lend(AFTER_PROBE_S)  # where addresses are probed without a rest
             case Rest():
                 await self._rest(step)
 
@@ -161,7 +165,7 @@ class Collector:
     async def _lend(self, seconds: float) -> float:
         """Let the line be used until it is needed; return how long there is nothing to do then."""
         guest = self._around.guest
-        if guest is None or self.nudge.is_set():
+        if guest is None or self.nudge.is_set() or not self._around.modem.up:
             return seconds
         try:
             return min(seconds, await guest.use(seconds))

@@ -172,7 +172,7 @@ class ManagedDcu:
             stop=self._stop,
             operations=self._operations,
             up=self._collects,
-            upgrading=Upgrading(self.updates.packages, self.updates.void),
+            upgrading=Upgrading(self.updates.packages, self.updates.void, wall=self._wall),
         )
         self._operations.recall()
         self.updates.attach()

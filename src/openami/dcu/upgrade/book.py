@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from openami.core.errors import DecodeError
+from openami.dcu.upgrade.orders import MAX_ORDERS
 from openami.dcu.upgrade.reports import (
     MAX_MARKS,
     Mark,
@@ -55,7 +56,7 @@ class Book:
 
     Args:
         store: where it is kept.
-        clock: the DCU's.
+        clock: the true time, by which orders and marks are.
 
     Attributes:
         lock: see above.
@@ -312,6 +313,7 @@ class Book:
         """
         self.news.clear()
         open_ = [task for task in self.tasks if task.campaign not in self._closed]
+        open_ = sorted(open_, key=lambda task: task.void is not None)[:MAX_ORDERS]
         await self._put([replace(task, number=task.number + 1) for task in open_])
         told: dict[str, tuple[int, int]] = {}
         bodies = []

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from openami.core.errors import DecodeError, StoreError
 from openami.dcu.headend import HeadEndAwayError, HeadEndRefusalError
-from openami.transport.clock import speed_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from openami.dcu.flow import Patience, Stop
     from openami.dcu.headend import HeadEnd
     from openami.dcu.upgrade.book import Book
+    from openami.dcu.upgrade.orders import Instructions
 
 EVERY_S: Final = 3600.0
 """The longest without a report: orders are given for hours, and are taken back in silence."""
@@ -38,7 +38,7 @@ class Exchange:
         voided: called when the fleet's epoch has risen, before that is kept: it may be called
             again, and lets go of every package that is not being switched to.
         taken: called when orders were taken.
-        clock: the DCU's.
+        clock: the true time.
         patience: between tries.
         stop: ends it.
         news_s: see ``NEWS_S``.
@@ -90,26 +90,46 @@ class Exchange:
         now = self._clock.now()
         steps = [s for t in self._book.tasks for s in (t.order.download, t.order.activate)]
         ends = [step.until - now for step in steps if step is not None and step.until > now]
-        half = min(ends, default=2 * EVERY_S) / 2 / speed_of(self._clock)
+        half = min(ends, default=2 * EVERY_S) / 2
         return min(max(half, LEAST_S), EVERY_S)
 
     async def _exchange(self) -> float:
         """Tell and ask; return how long to wait if it failed."""
         try:
-            async with self._book.lock:
-                reports, sent = await self._book.reports()
-            said = await self._headend.upgrade({"epoch": self._book.epoch, "reports": reports})
-            async with self._book.lock:
-                if self._book.rises(said.epoch):
-                    log.warning("everything before is void", epoch=said.epoch)
-                    await self._voided()
-                await self._book.take(said)
-                await self._book.told(sent, said.taken)
+            refused = await self._tell_and_ask()
         except (HeadEndAwayError, HeadEndRefusalError, StoreError, DecodeError) as error:
             self._book.news.set()  # it was not told
             wait = self._patience.failed(error)
             log.info("no word about upgrades", error=str(error), wait_s=round(wait, 1))
             return wait
-        self._patience.succeeded()
         self._taken()
+        if refused:
+            self._book.news.set()
+            return self._patience.failed()
+        self._patience.succeeded()
         return 0.0
+
+    async def _tell_and_ask(self) -> bool:
+        """Return whether what was told was refused; orders were taken all the same."""
+        async with self._book.lock:
+            reports, sent = await self._book.reports()
+        refused = False
+        try:
+            said = await self._ask(reports)
+        except HeadEndRefusalError as error:
+            if not reports:
+                raise
+            # It may be that we tell of meters which are somebody else's now: orders say so.
+            log.warning("reports refused", code=error.code, error=error.message)
+            refused, sent = True, {}
+            said = await self._ask([])
+        async with self._book.lock:
+            if self._book.rises(said.epoch):
+                log.warning("everything before is void", epoch=said.epoch)
+                await self._voided()
+            await self._book.take(said)
+            await self._book.told(sent, said.taken)
+        return refused
+
+    async def _ask(self, reports: list[dict[str, Any]]) -> Instructions:
+        return await self._headend.upgrade({"epoch": self._book.epoch, "reports": reports})

@@ -25,7 +25,6 @@ from openami.fleet.campaigns.model import StepKind
 from openami.fleet.upgrade.state import MAX_IMAGE
 from openami.omadm.download.ends import End
 from openami.store.partial import PartialFile
-from openami.transport.clock import speed_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +65,7 @@ class Fetcher:
         book: the orders.
         packages: where images come from.
         folder: where they are kept.
-        clock: the DCU's.
+        clock: the true time.
         stop: ends it.
         patience: between tries to find a release.
         fetched: called when there is something new for the meters.
@@ -127,7 +126,7 @@ class Fetcher:
         now = self._clock.now()
         steps = (task.order.download for task in self._book.tasks)
         begins = [step.begin - now for step in steps if step is not None and step.begin > now]
-        return min([LOOK_S, *(wait / speed_of(self._clock) for wait in begins)])
+        return min([LOOK_S, *begins])
 
     async def _attempt(self, task: Task) -> None:
         """Fetch one thing; cut it short when the order does not allow it any more."""

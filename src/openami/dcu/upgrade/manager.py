@@ -33,7 +33,7 @@ from openami.fleet.upgrade import (
     Silent,
     Stage,
 )
-from openami.transport.clock import monotonic, speed_of
+from openami.transport.clock import monotonic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +69,7 @@ class Manager:
         book: the orders.
         line: the meters.
         roster: who they are.
-        clock: the DCU's.
+        clock: the true time.
         back: called with the serial of a meter that answers after its restart.
         patience: how meters are dealt with.
     """
@@ -89,7 +89,7 @@ class Manager:
         self._roster = roster
         self._clock = clock
         self._back = back
-        self._patience = (patience or Patience()).scaled(clock)
+        self._patience = patience or Patience()
         self._parts: dict[Key, Part] = {}
         self._generation = -1
         self._current: Key | None = None
@@ -156,7 +156,7 @@ class Manager:
             elif not self._taken():
                 await self._give_line(part)
                 return 0.0
-        return max(min(rests), 0.0) / speed_of(self._clock)
+        return max(min(rests), 0.0)
 
     def _model(self, serial: str) -> str | None:
         station = self._roster.get(serial)

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 from openami.dcu.upgrade.tasks import identifier_of
 from openami.fleet.upgrade import MeterPolicy, Order, RoundPolicy, Segment, Stage
-from openami.transport.clock import speed_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from openami.core.clock import Clock
     from openami.dcu.upgrade.tasks import Row, Task
     from openami.firmware.manifest import Attachment
     from openami.fleet.upgrade import Costs, Upgrade
@@ -37,30 +35,13 @@ _FILLING: Final = frozenset({Stage.PREPARED, Stage.TRANSFERRING})
 Key = tuple[str, str]
 """Campaign and name of the image."""
 
-_DURATIONS: Final = (
-    "poll_s",
-    "poll_most_s",
-    "verify_s",
-    "activation_s",
-    "trial_s",
-    "stale_s",
-    "silence_first_s",
-    "silence_most_s",
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How meters are dealt with; times are in real seconds."""
+    """How meters are dealt with."""
 
     meters: MeterPolicy = field(default_factory=MeterPolicy)
     rounds: RoundPolicy = field(default_factory=lambda: RoundPolicy(chunk=CHUNK))
-
-    def scaled(self, clock: Clock) -> Patience:
-        """Return the same in seconds of a clock, of which more than one may pass in a real one."""
-        speed = speed_of(clock)
-        times = {name: getattr(self.meters, name) * speed for name in _DURATIONS}
-        return replace(self, meters=replace(self.meters, **times))
 
 
 class Image:

@@ -120,7 +120,7 @@ def marks_of(
         state: the same as it is told.
         attempt: which of the tries with it.
         told: the states that it has marks of, a bit for each.
-        now: by the DCU's clock.
+        now: the true time.
     """
     tested = state is DeviceState.SELF_TESTED
     if state is DeviceState.CONFIRMED:

@@ -217,7 +217,7 @@ def placed(task: Task, model_of: Callable[[str], str | None], now: float) -> Ite
     Args:
         task: whose manifest is known.
         model_of: returns what a meter says it is; None: it is not on the line.
-        now: by the DCU's clock.
+        now: the true time.
     """
     manifest = task.manifest
     if manifest is None or task.void is not None:

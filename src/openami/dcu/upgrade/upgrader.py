@@ -45,12 +45,14 @@ class Upgrading:
     Attributes:
         packages: where images come from.
         voided: lets go of every package that is not being switched to; it may be called again.
+        wall: the true time, by which the head-end orders, whatever time the meters have.
         patience: how meters are dealt with.
         news_s: how long news for the head-end waits for more.
     """
 
     packages: Packages
     voided: Callable[[], Awaitable[None]]
+    wall: Clock
     patience: Patience = field(default_factory=Patience)
     news_s: float = NEWS_S
 
@@ -64,7 +66,6 @@ class Means:
         headend: who orders.
         line: the meters.
         roster: who they are.
-        clock: the DCU's.
         retry: makes what says how long to wait after failures.
         stop: ends what needs no line.
         nudge: lets the line's task look again for what to do.
@@ -75,7 +76,6 @@ class Means:
     headend: HeadEnd
     line: MeterLine
     roster: Roster
-    clock: Clock
     retry: Callable[[], Retry]
     stop: Stop
     nudge: Callable[[], None]
@@ -110,14 +110,14 @@ class Upgrader:
         async with AsyncExitStack() as stack:
             store = opened(lambda: Upgrades(file), file)
             stack.callback(store.close)
-            self.book = Book(store, means.clock)
+            self.book = Book(store, self._upgrading.wall)
             await self.book.load()
             self._stack = stack.pop_all()
         self.guest = Manager(
             self.book,
             means.line,
             means.roster,
-            clock=means.clock,
+            clock=self._upgrading.wall,
             back=means.back,
             patience=self._upgrading.patience,
         )
@@ -126,7 +126,7 @@ class Upgrader:
             self.book,
             voided=self._upgrading.voided,
             taken=means.nudge,
-            clock=means.clock,
+            clock=self._upgrading.wall,
             patience=means.retry(),
             stop=means.stop,
             news_s=self._upgrading.news_s,
@@ -143,7 +143,7 @@ class Upgrader:
             self.book,
             self._upgrading.packages,
             means.folder / IMAGES,
-            clock=means.clock,
+            clock=self._upgrading.wall,
             stop=means.stop,
             patience=means.retry(),
             fetched=means.nudge,
