@@ -14,7 +14,18 @@ from tests.support.upgrades import image
 from openami.core.identifiers import SystemTitle
 from openami.core.obis import Obis
 from openami.dlms.references import AttributeRef
-from openami.fleet.upgrade import Ask, Blocks, Order, Send, Stage
+from openami.fleet.upgrade import (
+    Accepted,
+    Ask,
+    Bits,
+    Blocks,
+    Initiate,
+    Look,
+    Looked,
+    Order,
+    Send,
+    Stage,
+)
 from openami.metrology.energy import Channel
 from openami.metrology.events import Ring
 from openami.transport.medium import LineProfile
@@ -77,6 +88,26 @@ async def test_two_meters_hear_it_on_a_serial_line(tmp_path: Path) -> None:
         assert bench.count(Blocks) > 0
         for meter in street.meters.values():
             no_gap(meter, round(bench.clock.now() - START))
+
+
+async def test_a_slow_line_is_not_flooded(tmp_path: Path) -> None:
+    octets = image(padding=8000)
+    order = order_of(octets)
+    line = LineProfile(bit_rate=80_000, half_duplex=True)
+    many = Blocks(1024, tuple(range(order.blocks(1024))))
+    async with street_of(tmp_path, identities(2), line=line, response_timeout_s=1.0, retries=0) as (
+        _,
+        bench,
+    ):
+        bench.line.tune(bench.stations.values())
+        begin = Initiate(order.identifier, order.size)
+        for station in bench.stations.values():
+            assert isinstance(await bench.line.do(station, Look(), order), Looked)
+            assert await bench.line.do(station, begin, order) == Accepted()
+        for _ in range(2):  # what was said in less time than it takes would delay the answer
+            await bench.line.broadcast(order, many, Image(octets))
+            for station in bench.stations.values():
+                assert isinstance(await bench.line.bits(station, order), Bits)
 
 
 @pytest.mark.fums("DES-2", "MET-1")

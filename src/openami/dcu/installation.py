@@ -104,8 +104,7 @@ class Installation(Settings):
         default=0,
         ge=0,
         description="Octets a second that the line behind the modem carries (real time): what is "
-        "said to all meters is sent no faster. 0: the serial device's speed, or as fast as the "
-        "modem takes it.",
+        "said to all meters is sent no faster. 0: as fast as exchanges with meters show it to be.",
     )
     system_title: str | None = Field(
         default=None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import TransportError
 from openami.dlms.apdu.acse import Mechanism
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from openami.dlms.cosem.security import InvocationCounters
     from openami.dlms.hdlc import LinkCounters
     from openami.transport.channel import Channel
+
+
+# Octets of an exchange that tells how fast a line is: turning round takes little of it.
+_ENOUGH: Final = 200
+# Of what a faster exchange has shown, with each one since: a line may become slower.
+_FORGETTING: Final = 0.98
 
 
 class LineLostError(TransportError):
@@ -57,6 +63,7 @@ class Modem:
         self._channel: Channel | None = None
         self._links: dict[HdlcClientLink, LinkCounters] = {}
         self._link: HdlcClientLink | None = None
+        self._learned = 0.0
         self.figures = LineFigures()
 
     @property
@@ -72,11 +79,27 @@ class Modem:
 
     @property
     def octet_rate(self) -> float:
-        """Octets a second that the line carries, in real time; 0: nobody knows."""
-        if self._settings.line_rate or self._url.carrier is not Carrier.SERIAL:
+        """Octets a second that the line carries, in real time; 0: nobody knows yet."""
+        if self._settings.line_rate:
             return float(self._settings.line_rate)
+        known = [rate for rate in (self._learned, self._serial_rate) if rate]
+        return min(known, default=0.0)
+
+    @property
+    def _serial_rate(self) -> float:
+        """Octets a second of a serial device, behind which the line may be slower."""
         mode = self._url.mode
+        if self._url.carrier is not Carrier.SERIAL:
+            return 0.0
         return mode.baud / (1 + mode.data_bits + (mode.parity != "N") + mode.stop_bits)
+
+    def learn(self, octets: int, seconds: float) -> None:
+        """Take note of an exchange without a fault: the line is as fast as that at least.
+
+        An exchange that had to wait for a meter, or was repeated, shows less than the line can.
+        """
+        if octets >= _ENOUGH and seconds > 0:
+            self._learned = max(octets / seconds, self._learned * _FORGETTING)
 
     async def open(self) -> None:
         """Open the channel unless it stands; raises ``TransportError``."""

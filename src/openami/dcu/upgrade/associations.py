@@ -22,6 +22,7 @@ from openami.core.errors import (
 )
 from openami.core.identifiers import SystemTitle
 from openami.dcu.discovery import greet
+from openami.transport.clock import monotonic
 from openami.transport.session import ServiceRefusedError
 
 if TYPE_CHECKING:
@@ -113,8 +114,13 @@ class Associations:
     async def _within(
         self, station: Station, session: DlmsSession, work: Callable[[DlmsSession], Awaitable[T]]
     ) -> T:
+        channel, began = session.channel, monotonic()
+        before = channel.sent_octets + channel.received_octets
         try:
-            return await work(session)
+            found = await work(session)
+            octets = channel.sent_octets + channel.received_octets - before
+            self._modem.learn(octets, monotonic() - began)
+            return found
         finally:
             if session.ready:
                 session.pause()

@@ -106,7 +106,7 @@ class ModemLine:
             settings.window,
             settings.address_octets,
             settings.logical_device,
-            modem.octet_rate,
+            settings.line_rate,
         )
         self._key: BroadcastCredentials | None = None
         self._counters: dict[BroadcastCredentials, MeterCounters] = {}
