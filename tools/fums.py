@@ -23,7 +23,8 @@ INTRODUCTION: Final = """\
 What NEMA SG-AMI 1-2009, *Requirements for Smart Meter Upgradeability*, and the design of a firmware
 upgrade management system that follows it ask for, in our own words, and the tests that show it. A
 test names what it shows by `@pytest.mark.fums("SM-3")`; the list is `tools/fums.toml`. All of these
-tests run in `make test`.
+tests run in `make test`. Where the source speaks of the home network, too (NET-1, SEC-7), what is
+shown is the utility's side: meters have no home network yet.
 """
 NONE_OPEN: Final = "None: every requirement has a test.\n"
 OPEN: Final = "No test shows these yet:\n"

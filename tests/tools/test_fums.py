@@ -47,3 +47,7 @@ def test_a_mark_that_names_no_requirement_is_refused(tmp_path: Path, mark: str) 
 def test_ids_are_given_once() -> None:
     every = [id_ for part in fums.parts() for id_ in part["requirements"]]
     assert len(every) == len(set(every)) > 40
+
+
+def test_every_requirement_is_shown() -> None:
+    assert fums.page().endswith(fums.NONE_OPEN)
