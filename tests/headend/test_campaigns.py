@@ -511,3 +511,21 @@ def test_a_withdrawal_that_could_not_be_told_stops_them_all_the_same(
     assert state(office, id_) is S.RUNNING
     office.round(30.0)
     assert office.campaigns.get(id_).run.cause == WITHDRAWN
+
+
+def test_what_happened_is_told_when_it_is_over(
+    office: Office, release: str, context: Context, stores: Stores, wall: ManualClock
+) -> None:
+    id_ = office.started(release)
+    (canary,) = office.working(DCUS)
+    done = SaidMark(f"{canary}-1", D.CONFIRMED, 9.0, 1)
+    office.say(canary, id_, {D.CONFIRMED: 1, D.OFFERED: 9}, marks=[done])
+    office.campaigns.command(id_, Act.STOP, who="ann")
+    again = Office(build(context, stores), wall)
+    (one,) = again.campaigns.of_device(f"{canary}-1")
+    assert (one.device.group, one.device.why.code) == ("canary", "campaign.confirmed")
+    (other,) = again.campaigns.of_device(f"{canary}-2")
+    assert (other.device.state, other.device.why.code) == (D.WAITING, "campaign.stopped")
+    assert again.campaigns.of_device(next(dcu for dcu in DCUS if dcu != canary) + "-1") == []
+    found = again.campaigns.devices(id_, dcu=canary).items
+    assert [one.state for one in found].count(D.CONFIRMED) == 1

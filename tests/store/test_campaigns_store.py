@@ -66,6 +66,8 @@ def test_a_plan_replaces_the_one_before(store: RelationalStore) -> None:
     planned = moved(made, S.PLANNED)
     store.campaigns.plan(Changes(planned, more=[site(0, "A"), site(1, "B")]))
     assert store.campaigns.sites(made.key) == [(site(0, "A"), None), (site(1, "B"), None)]
+    assert store.campaigns.site(made.key, "B") == site(1, "B")
+    assert store.campaigns.site(made.key, "C") is None
     assert store.campaigns.get("c1") == planned
     named = replace(made.run.campaign, name="Summer")
     again = replace(made, run=replace(made.run, campaign=named))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from openami.core.errors import NotFoundError
 from openami.fleet.campaigns.allowance import Full
 from openami.fleet.campaigns.dispatch import Place
+from openami.fleet.campaigns.machine import OVER
 from openami.fleet.campaigns.model import NOT_FETCHED, SWITCHING, StepKind
 from openami.fleet.campaigns.model import DeviceState as D
 from openami.fleet.campaigns.sites import NO_DEVICES, NO_GROUP
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from openami.core.clock import Clock
-    from openami.fleet.campaigns.records import CampaignRecord
+    from openami.fleet.campaigns.records import CampaignRecord, PlannedSite
     from openami.fleet.campaigns.timeline import Mark
     from openami.fleet.devices import Device
     from openami.fleet.ports import DeviceStore
@@ -102,7 +103,7 @@ class Devices:
         records = {one.key: one for one in self._fleet.store.of_device(serial)}
         dcu, kind = self._owner(serial)
         for record in self._fleet.store.of_dcu(dcu) if dcu else ():
-            if record.run.campaign.kind is kind and self._has(record, dcu or "", serial):
+            if record.run.campaign.kind is kind and self._had(record, dcu or "", serial):
                 records[record.key] = record
         return [
             self.timeline(records[key].run.campaign.id, serial)
@@ -118,10 +119,18 @@ class Devices:
             return (device.dcu if kind is DeviceKind.METER else serial), kind
         return None, DeviceKind.METER
 
-    def _has(self, record: CampaignRecord, dcu: str, serial: str) -> bool:
+    def _had(self, record: CampaignRecord, dcu: str, serial: str) -> bool:
+        if record.run.state in OVER:
+            return self._past(record, dcu, serial) is not None
         with self._fleet.lock:
             one = self._fleet.at_work(record.run.campaign.id)
             return one is not None and serial in self._members(one, dcu)
+
+    def _past(self, record: CampaignRecord, dcu: str, serial: str) -> PlannedSite | None:
+        """Return the DCU of a device that a campaign had which is over; None: it had not."""
+        site = self._fleet.store.site(record.key, dcu)
+        key = (record.key, -1 if site is None else site.row)
+        return site if serial in self._fleet.store.named([key]).get(key, ()) else None
 
     def _of_dcu(self, one: AtWork, dcu: str) -> Iterator[DeviceView]:
         serials = self._members(one, dcu)
@@ -148,14 +157,17 @@ class Devices:
     ) -> TimelineView:
         campaign = record.run.campaign
         dcu = serial if campaign.kind is DeviceKind.DCU else (device.dcu if device else None) or ""
-        one = self._fleet.at_work(campaign.id)
+        now, over = self._wall.now(), record.run.state in OVER
+        past = self._past(record, dcu, serial) if over else None
+        one = None if past or (marks and over) else self._fleet.at_work(campaign.id)
         if one is not None and dcu in one.rows and serial in self._members(one, dcu):
             view = self._view(one, one.rows[dcu], serial, marks)
-        elif marks or device is None:
-            view = _outside(record, (serial, dcu), marks, self._wall.now(), code=None)
+        elif past or marks or device is None:
+            group = None if past is None else campaign.groups[past.group].name
+            view = _outside(record, (serial, dcu, group), marks, now, code=None)
         else:
             code = self._left_out(record, one, device, dcu)
-            view = _outside(record, (serial, dcu), marks, self._wall.now(), code=code)
+            view = _outside(record, (serial, dcu, None), marks, now, code=code)
         return TimelineView(campaign.id, campaign.name, package_of(campaign.release), view,
                             tuple(marks))  # fmt: skip
 
@@ -250,14 +262,18 @@ def _state(one: AtWork, row: int, marks: Sequence[Mark]) -> tuple[D, float | Non
 
 
 def _outside(
-    record: CampaignRecord, where: tuple[str, str], marks: Sequence[Mark], now: float,
-    *, code: str | None,
-) -> DeviceView:  # fmt: skip
-    """Return a device, by serial number and DCU, that a campaign has not got, or no more."""
+    record: CampaignRecord,
+    where: tuple[str, str, str | None],
+    marks: Sequence[Mark],
+    now: float,
+    *,
+    code: str | None,
+) -> DeviceView:
+    """Return a device, by serial number, DCU and group, that a campaign has not got, or no more."""
     last = marks[-1] if marks else None
     state, since, failed = (D.WAITING, None, None) if last is None else (
         last.state, last.at, last.code)  # fmt: skip
     situation = Situation(
         record.run.state, now, cause=record.run.cause, excluded=code, device=state, code=failed
     )
-    return DeviceView(*where, None, state, since, failed, why(situation) or DONE)
+    return DeviceView(*where, state, since, failed, why(situation) or DONE)

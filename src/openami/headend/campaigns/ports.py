@@ -79,6 +79,10 @@ class CampaignStore(Protocol):
         """Return the DCUs of a campaign by row; None: nothing has happened to it."""
         ...
 
+    def site(self, key: int, dcu: str) -> PlannedSite | None:
+        """Return a DCU of a campaign; None: it is not in it."""
+        ...
+
     def of_dcu(self, dcu: str) -> Sequence[CampaignRecord]:
         """Return the campaigns whose plan has a DCU, the newest first."""
         ...

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 
 _EPOCH: Final = 1
 _SITE: Final[Any] = CampaignSiteRow.__table__
+_PLANNED: Final = tuple(_SITE.c[name] for name in PlannedSite.__dataclass_fields__)
 _MARK: Final[Any] = CampaignMarkRow.__table__
 _TASK: Final[Any] = CampaignTaskRow.__table__
 _MANY: Final = 500
@@ -174,13 +175,18 @@ class CampaignRepository:
 
     def sites(self, key: int) -> Sequence[tuple[PlannedSite, SiteState | None]]:
         table = _SITE.c
-        columns = [getattr(table, name) for name in PlannedSite.__dataclass_fields__]
-        query = select(*columns, table.kept).where(table.campaign == key).order_by(table.row)
+        query = select(*_PLANNED, table.kept).where(table.campaign == key).order_by(table.row)
         with self._transactions.reading() as session:
             return [
                 (PlannedSite(*some), None if kept is None else read_site(some[0], kept))
                 for *some, kept in session.connection().execute(query)
             ]
+
+    def site(self, key: int, dcu: str) -> PlannedSite | None:
+        query = select(*_PLANNED).where(_SITE.c.campaign == key, _SITE.c.dcu == dcu)
+        with self._transactions.reading() as session:
+            row: Any = session.connection().execute(query).one_or_none()
+            return None if row is None else PlannedSite(*row)
 
     def of_dcu(self, dcu: str) -> Sequence[CampaignRecord]:
         query = (
