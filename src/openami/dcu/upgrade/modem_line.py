@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import math
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
@@ -66,14 +66,6 @@ FARTHEST: Final = 0xF000_0000
 lose the last of its counters by it."""
 
 log = structlog.get_logger("dcu.upgrade")
-
-
-@dataclass(frozen=True, slots=True)
-class Ears:
-    """What the DCU has of one broadcast key: its counter is one for all meters."""
-
-    credentials: BroadcastCredentials
-    counters: MeterCounters
 
 
 class ModemLine:
