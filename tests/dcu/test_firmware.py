@@ -12,6 +12,8 @@ from tests.support.dcu_managed import Registered
 from tests.support.dcu_releases import offer, withdraw
 from tests.support.dcu_updates import (
     NODE,
+    CutError,
+    Cutting,
     Device,
     equip,
     execute,
@@ -36,7 +38,6 @@ from openami.firmware.version import Version
 from openami.omadm.messages.model import Add, Delete, Item, Location
 from openami.omadm.objects.updates import FumoAlert
 from openami.omadm.session.events import Order
-from openami.store.device_memory import DeviceMemory
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -403,28 +404,6 @@ async def test_a_delta_for_what_is_installed_is_fetched(
     assert slots.running.version == "1.1.0"
 
 
-class CutError(BaseException):
-    """The power is gone."""
-
-
-class Cutting(DeviceMemory):
-    """Loses its power at one write of what is under way: before it is durable, or after."""
-
-    left = 0
-    after = False
-
-    def put_fact(self, name: str, value: str) -> None:
-        if name != "fumo":
-            super().put_fact(name, value)
-            return
-        Cutting.left -= 1
-        if Cutting.left == 0 and not Cutting.after:
-            raise CutError
-        super().put_fact(name, value)
-        if Cutting.left == 0:
-            raise CutError
-
-
 async def live_once(device: Device, planner: ListPlanner, orders: list[Order], job: str) -> None:
     """Run a DCU until its server was told of a job, or its power is gone."""
     accepted = any(one.id == orders[1].id and one.status == 202 for _, one in planner.results)
@@ -452,7 +431,7 @@ async def test_whenever_it_is_cut_it_is_done_once(
         package = offer_firmware(running, tmp_path, f"1.{number}.0", counter=number)
         job = f"job-{number}"
         orders = ordered(url_of(running, package), "DownloadAndUpdate", job)
-        Cutting.left, Cutting.after, trials = number, after, 0
+        Cutting.which, Cutting.left, Cutting.after, trials = "fumo", number, after, 0
         planner.results.clear()
         while not told(planner.alerts, job):
             if slots.waiting:

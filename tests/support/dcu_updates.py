@@ -17,6 +17,7 @@ from openami.dcu.slots.package import build
 from openami.dcu.slots.store import RESERVE, TwoSlots
 from openami.omadm.messages.model import Exec, Item, Location, Replace
 from openami.omadm.session.events import Order
+from openami.store.device_memory import DeviceMemory
 from openami.store.folder import Folder
 from openami.transport.clock import SystemClock
 
@@ -140,3 +141,26 @@ async def obey(live: Live, planner: ListPlanner, orders: list[Order], uid: str =
     planner.orders[uid] = []
     statuses = {one.id: one.status for _, one in planner.results[before:]}
     return [statuses[name] for name in names]
+
+
+class CutError(BaseException):
+    """The power is gone."""
+
+
+class Cutting(DeviceMemory):
+    """Loses its power at one write of what is under way: before it is durable, or after."""
+
+    which = "fumo"
+    left = 0
+    after = False
+
+    def put_fact(self, name: str, value: str) -> None:
+        if name != Cutting.which:
+            super().put_fact(name, value)
+            return
+        Cutting.left -= 1
+        if Cutting.left == 0 and not Cutting.after:
+            raise CutError
+        super().put_fact(name, value)
+        if Cutting.left == 0:
+            raise CutError

@@ -73,6 +73,7 @@ class Works:
         ledger: says what is under way.
         stop: the wish that the DCU ends.
         steps: what is done at each step of an order; it notes the next one, or the end.
+        idle: is done whenever nothing is under way any more.
     """
 
     def __init__(
@@ -80,10 +81,12 @@ class Works:
         ledger: Ledger,
         stop: Stop,
         steps: Mapping[str, Callable[[Order], Awaitable[None]]],
+        idle: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._ledger = ledger
         self._stop = stop
         self._steps = steps
+        self._idle = idle
         self._ordered = asyncio.Event()
         self._turn = asyncio.Lock()
         self._work: asyncio.Task[None] | None = None
@@ -115,12 +118,20 @@ class Works:
             if self._ledger.order is not None:
                 self._work = asyncio.ensure_future(self._carry_out())
         if self._work is None:
-            await self._stop.sleep(_REST_S, self._ordered)
+            await self._rest()
             return
         await asyncio.wait((self._work,))
         work, self._work = self._work, None
         if not work.cancelled():
             work.result()
+
+    async def _rest(self) -> None:
+        try:
+            if self._idle is not None:
+                await self._idle()
+        except StoreError as error:
+            log.warning("not in order", code=error.code, error=error.message)
+        await self._stop.sleep(_REST_S, self._ordered)
 
     async def _carry_out(self) -> None:
         """Do the steps of what is under way, as far as they go now."""

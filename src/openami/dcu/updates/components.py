@@ -1,0 +1,316 @@
+"""SCOMO: settings, libraries and applications, fetched and switched on and off (SCOMO 1.0).
+
+An image is kept as it came, in a file that its digest names, and looked at again before it is
+used. Each step is on the disk before it is done, and doing one again changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from openami.core.errors import DecodeError, SecurityError, StoreError
+from openami.dcu.updates import settings
+from openami.dcu.updates.components_book import (
+    DELIVERED_MOST,
+    DEPLOYED_MOST,
+    ComponentsBook,
+    Entry,
+    Step,
+)
+from openami.dcu.updates.fetching import FLOOR_OCTETS, Fetching
+from openami.dcu.updates.works import Works
+from openami.firmware.component import MAX_IMAGE, Component, ComponentKind
+from openami.firmware.fits import Installed, why_not
+from openami.firmware.manifest import Finding, ReleaseKind
+from openami.firmware.packages import PackageId
+from openami.firmware.version import Version
+from openami.omadm.download.ends import RESULTS, End
+from openami.omadm.objects.updates import ScomoResult
+from openami.omadm.tree.refusal import TreeRefusedError
+from openami.store.partial import PartialFile
+from openami.store.whole import read_whole, replace_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from openami.dcu.updates.fetching import Fetched
+    from openami.dcu.updates.ledger import Order
+    from openami.dcu.updates.programs import Programs
+    from openami.dcu.updates.works import Bench
+    from openami.firmware.manifest import Attachment, Manifest
+
+_MISFITS: Final = frozenset({"firmware.fit.model", "firmware.fit.hardware", "firmware.fit.kind"})
+_SAME: Final = "firmware.fit.same"
+
+
+class Components:
+    """Carries out what the server has done with components; ``book`` takes its orders.
+
+    Args:
+        bench: what it is done with.
+        programs: runs applications.
+    """
+
+    def __init__(self, bench: Bench, programs: Programs) -> None:
+        self._bench = bench
+        self._programs = programs
+        self._folder = bench.folder / "components"
+        self._place = PartialFile(bench.folder / "component", floor=FLOOR_OCTETS)
+        self.book = ComponentsBook(bench)
+        self._fetching = Fetching(
+            bench.packages, self._place, bench.origin, bench.stop, bench.chance
+        )
+        steps: dict[str, Callable[[Order], Awaitable[None]]] = {
+            Step.FETCH: self._fetch,
+            Step.INSTALL: self._install,
+            Step.ACTIVATE: self._activate,
+            Step.DEACTIVATE: self._deactivate,
+            Step.DISCARD: self._discard,
+            Step.UNDEPLOY: self._undeploy,
+        }
+        self._works = Works(self.book.ledger, bench.stop, steps, idle=self._rest)
+        self.book.wake = self._works.wake
+
+    async def run(self) -> None:
+        """Carry out what is ordered, until the DCU ends."""
+        self._tell_programs()
+        try:
+            await self._works.run()
+        finally:
+            await self._programs.close()
+
+    async def void(self) -> None:
+        """Give up what is fetched, and forget what is not installed; what switches goes on."""
+        order = self.book.ledger.order
+        if order is None or order.step == Step.FETCH:
+            await self._works.give_up(self._give_up)
+
+    async def _give_up(self) -> None:
+        if await self._bench.thread.do(self.book.give_up):
+            await self._bench.disk.do(self._place.clear)
+            await self._rest()
+
+    async def _rest(self) -> None:
+        """Let the tree show new packages' operations, and drop images that nothing needs."""
+        await self._bench.thread.do(self.book.mirror)
+        await self._bench.disk.do(self._sweep, self.book.stock.images)
+
+    # Steps
+
+    async def _fetch(self, order: Order) -> None:
+        do = self._bench.thread.do
+        await do(self.book.enter, order)
+        url = self._bench.tree.text(f"{order.node}/PkgURL")
+        fetched = await self._fetching.fetch(url, self._choose)
+        if fetched.manifest is None or fetched.image is None:
+            if fetched.end is not None:
+                await do(self.book.failed, order, fetched.words, _result_of(fetched))
+            return
+        try:
+            component = await self._bench.disk.do(self._take_in, fetched.image.sha256)
+        except (DecodeError, SecurityError) as error:
+            words = f"{error.code} {error.message}"
+            await do(self.book.failed, order, words, ScomoResult.VALIDATION_FAILED)
+            return
+        await do(self._delivered, order, fetched.manifest, fetched.image, component)
+
+    def _take_in(self, sha256: str) -> Component:
+        """Keep the image that was fetched under its digest."""
+        data = read_whole(self._place.path, most=MAX_IMAGE + 1)
+        component = Component.decode(data)
+        replace_whole(self._folder / sha256, data)
+        self._place.clear()
+        return component
+
+    def _delivered(
+        self, order: Order, manifest: Manifest, image: Attachment, component: Component
+    ) -> None:
+        stock, (_, name) = self.book.stock, self.book.place_of(order)
+        if name not in stock.delivered and len(stock.delivered) >= DELIVERED_MOST:
+            words = f"store.full {DELIVERED_MOST} packages are here"
+            self.book.failed(order, words, ScomoResult.NO_MEMORY_FOR_DOWNLOAD)
+            return
+        id_ = str(PackageId.of(manifest))
+        version = str(component.version)
+        entry = Entry(
+            id_, image.sha256, component.kind.value, component.name, version, manifest.counter
+        )
+        self.book.done(order, replace(stock, delivered={**stock.delivered, name: entry}))
+
+    async def _install(self, order: Order) -> None:
+        """Deploy what was delivered; another version of it goes off first."""
+        do, stock = self._bench.thread.do, self.book.stock
+        entry = self.book.entry_of(order)
+        if entry is None:
+            await do(self.book.failed, order, "dcu.package it is not here any more")
+            return
+        there = stock.deployed.get(entry.name)
+        if there is None and len(stock.deployed) >= DEPLOYED_MOST:
+            words = f"store.full {DEPLOYED_MOST} components are here"
+            await do(self.book.failed, order, words, ScomoResult.NO_MEMORY_FOR_INSTALL)
+            return
+        if there is not None and there.sha256 != entry.sha256:
+            words = await self._switch_off(order, there)
+            if words:
+                await do(self.book.failed, order, words)
+                return
+            there = None
+        if there is None:
+            stock = self.book.stock
+            floor = max(stock.floors.get(entry.name, 0), entry.counter)
+            stock = replace(
+                stock,
+                deployed={**stock.deployed, entry.name: entry},
+                floors={**stock.floors, entry.name: floor},
+            )
+        await do(self.book.done, order, stock)
+        self._tell_programs()
+
+    async def _activate(self, order: Order) -> None:
+        do, entry = self._bench.thread.do, self.book.entry_of(order)
+        if entry is None:
+            await do(self.book.failed, order, "dcu.package it is not here any more")
+            return
+        try:
+            component = await self._bench.disk.do(self._open, entry)
+            if component.kind is ComponentKind.SETTINGS:
+                await do(self._settle, order, entry, component)
+        except (DecodeError, SecurityError, TreeRefusedError) as error:
+            await do(self._unset, order, entry.name)
+            await do(self.book.failed, order, f"{error.code} {error.message}")
+            return
+        if component.kind is ComponentKind.CERTIFICATES:
+            words = "scomo.kind this device keeps the anchors of its factory"
+            await do(self.book.failed, order, words, ScomoResult.NOT_IMPLEMENTED)
+            return
+        await do(self._note, order, replace(self.book.stock.deployed[entry.name], active=True))
+        self._tell_programs()
+        if component.kind is ComponentKind.APPLICATION:
+            words = await self._programs.begun(entry.name)
+            if words:
+                await do(self._note, order, replace(entry, active=False))
+                self._tell_programs()
+                await do(self.book.failed, order, words)
+                return
+        if not self._bench.stop:
+            await do(self.book.done, order)
+
+    async def _deactivate(self, order: Order) -> None:
+        do, entry = self._bench.thread.do, self.book.entry_of(order)
+        words = "" if entry is None else await self._switch_off(order, entry)
+        if words:
+            await do(self.book.failed, order, words)
+        else:
+            await do(self.book.done, order)
+
+    async def _discard(self, order: Order) -> None:
+        stock, (_, name) = self.book.stock, self.book.place_of(order)
+        left = {key: one for key, one in stock.delivered.items() if key != name}
+        await self._bench.thread.do(self.book.done, order, replace(stock, delivered=left))
+
+    async def _undeploy(self, order: Order) -> None:
+        stock, (_, name) = self.book.stock, self.book.place_of(order)
+        left = {key: one for key, one in stock.deployed.items() if key != name}
+        await self._bench.thread.do(self.book.done, order, replace(stock, deployed=left))
+
+    # Switching
+
+    async def _switch_off(self, order: Order, entry: Entry) -> str:
+        """Switch a component off; return why it stays on, or nothing."""
+        if not entry.active:
+            return ""
+        do = self._bench.thread.do
+        try:
+            if entry.kind == ComponentKind.SETTINGS:
+                component = await self._bench.disk.do(self._open, entry)
+                await do(self._restore, entry, component)
+        except (DecodeError, SecurityError, TreeRefusedError) as error:
+            return f"{error.code} {error.message}"
+        await do(self._note, order, replace(entry, active=False, before=None))
+        self._tell_programs()
+        return ""
+
+    def _settle(self, order: Order, entry: Entry, component: Component) -> None:
+        """Let the tree have a component's settings; what was there is on the disk before."""
+        tree, now = self._bench.tree, self._bench.clock.now()
+        if entry.before is None:
+            entry = replace(entry, before=settings.present(tree, component.settings))
+            self._note(order, entry)
+        settings.apply(tree, component.settings, now=now)
+
+    def _unset(self, order: Order, name: str) -> None:
+        """Forget what was there before settings that were refused."""
+        there = self.book.stock.deployed.get(name)
+        if there is not None and there.before is not None and not there.active:
+            self._note(order, replace(there, before=None))
+
+    def _restore(self, entry: Entry, component: Component) -> None:
+        tree, now = self._bench.tree, self._bench.clock.now()
+        settings.restore(tree, component.settings, entry.before or {}, now=now)
+
+    def _note(self, order: Order, entry: Entry) -> None:
+        stock = self.book.stock
+        deployed = {**stock.deployed, entry.name: entry}
+        self.book.keep(order, replace(stock, deployed=deployed))
+        self.book.mirror()
+
+    def _tell_programs(self) -> None:
+        """Let those run that are on, with the libraries that are on."""
+        on = [one for one in self.book.stock.deployed.values() if one.active]
+        libraries = [one for one in on if one.kind == ComponentKind.LIBRARY]
+        self._programs.want(
+            {
+                one.name: (self._folder / one.sha256, one.sha256)
+                for one in on
+                if one.kind == ComponentKind.APPLICATION
+            },
+            {self._folder / one.sha256: one.sha256 for one in libraries},
+        )
+
+    # Files
+
+    def _open(self, entry: Entry) -> Component:
+        """Return the component in a file whose digest holds."""
+        data = read_whole(self._folder / entry.sha256, most=MAX_IMAGE + 1)
+        if hashlib.sha256(data).hexdigest() != entry.sha256:
+            raise SecurityError(
+                f"{entry.name} is not what was fetched", code="firmware.package.image"
+            )
+        return Component.decode(data)
+
+    def _sweep(self, needed: frozenset[str]) -> None:
+        _sweep(self._folder, needed)
+
+    def _choose(self, manifest: Manifest) -> Attachment | Finding:
+        """Return the image that this device takes of a release, or why it takes none."""
+        bench = self._bench
+        if manifest.kind is not ReleaseKind.DCU_COMPONENT:
+            return Finding("firmware.fit.kind", f"{manifest.kind} is no component of a DCU")
+        there = self.book.stock.deployed.get(manifest.name)
+        version = None if there is None else Version.parse(there.version)
+        floor = self.book.stock.floors.get(manifest.name, 0)
+        problem = why_not(manifest, Installed(bench.model, bench.hardware, version, floor))
+        image = manifest.image_for(bench.model, bench.hardware)
+        if image is not None and (problem is None or problem.code == _SAME):
+            return image
+        return problem or Finding("firmware.fit.hardware", f"not for {bench.hardware}")
+
+
+def _sweep(folder: Path, needed: frozenset[str]) -> None:
+    """Remove images that nothing needs; StoreError."""
+    try:
+        for file in folder.iterdir() if folder.is_dir() else ():
+            if file.name not in needed:
+                file.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(f"{folder}: {error.strerror}") from error
+
+
+def _result_of(fetched: Fetched) -> ScomoResult:
+    if fetched.misfit is not None:
+        mismatch = fetched.misfit.code in _MISFITS
+        return ScomoResult.WRONG_ENVIRONMENT if mismatch else ScomoResult.VALIDATION_FAILED
+    return RESULTS[fetched.end or End.ABORTED].scomo

@@ -1,0 +1,341 @@
+"""SCOMO at a managed DCU, against a real head-end with a repository of packages."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.support.dcu_managed import Registered
+from tests.support.dcu_releases import offer
+from tests.support.dcu_updates import CutError, Cutting, Device, equip, execute, obey, told, url_of
+from tests.support.headend import running_headend
+from tests.support.management import ListPlanner, planning
+
+from openami.dcu import files as dcu_files
+from openami.dcu.updates import fetching, programs
+from openami.firmware.component import Component, ComponentKind
+from openami.firmware.manifest import ReleaseKind
+from openami.firmware.version import Version
+from openami.omadm.messages.model import Add, Delete, Item, Location, Replace
+from openami.omadm.objects.updates import SCOMO_COMPLETE
+from openami.omadm.session.events import Order
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping
+    from pathlib import Path
+
+    from tests.support.dcu_managed import Live
+
+    from openami.firmware.packages import PackageId
+    from openami.headend.server import Running
+
+DOWNLOAD = "./SCOMO/Download/p1"
+DELIVERED = "./SCOMO/Inventory/Delivered"
+DEPLOYED = "./SCOMO/Inventory/Deployed"
+PERIOD = "./AMI/Collection/LoadPeriod"
+TASK = "./SCHED/night"
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Running]:
+    async with running_headend(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def planner(running: Running) -> Iterator[ListPlanner]:
+    with planning(running, ListPlanner()) as planner:
+        yield planner
+
+
+@pytest.fixture
+def device(running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Device:
+    monkeypatch.setattr(fetching, "FIRST_S", 0.01)
+    monkeypatch.setattr(programs, "BEGUN_S", 0.3)
+    monkeypatch.setattr(programs, "AGAIN_FIRST_S", 0.05)
+    return Device(equip(running, tmp_path), Registered)
+
+
+def offered(
+    running: Running,
+    folder: Path,
+    what: Component,
+    files: Mapping[str, bytes] | None = None,
+    *,
+    counter: int = 1,
+) -> PackageId:
+    return offer(
+        running,
+        folder,
+        what.build(files),
+        str(what.version),
+        name=what.name,
+        kind=ReleaseKind.DCU_COMPONENT,
+        counter=counter,
+    )
+
+
+def settings(values: Mapping[str, str], version: str = "1.0.0") -> Component:
+    return Component(ComponentKind.SETTINGS, "fast", Version.parse(version), settings=values)
+
+
+def add(uri: str, value: str) -> Order:
+    return Order(f"add {uri}", Add(0, (Item(Location(uri), data=value),)))
+
+
+class Desk:
+    """A server's operator, who has one DCU do one thing after another."""
+
+    def __init__(self, live: Live, planner: ListPlanner) -> None:
+        self.live = live
+        self.planner = planner
+        self.jobs = 0
+
+    def text(self, uri: str) -> str:
+        return self.live.dcu.tree.text(uri)
+
+    async def do(self, uri: str) -> str:
+        """Execute a node; return result and code of how it ended."""
+        self.jobs += 1
+        job = f"job-{id(self)}-{self.jobs}"
+        (status,) = await obey(self.live, self.planner, [execute(uri, job)])
+        if status != 202:
+            return str(status)
+        await self.live.until(lambda: told(self.planner.alerts, job) != [])
+        ((kind, form, result, words),) = told(self.planner.alerts, job)
+        assert (kind, form) == (SCOMO_COMPLETE, "int")
+        return f"{result} {words.partition(' ')[0]}".strip()
+
+    async def name(self, url: str, node: str = DOWNLOAD) -> None:
+        """Name a package to be fetched."""
+        have = node.rpartition("/")[2] in self.live.dcu.tree.names("./SCOMO/Download")
+        if have:
+            order = Order("url", Replace(0, (Item(Location(f"{node}/PkgURL"), data=url),)))
+            assert await obey(self.live, self.planner, [order]) == [200]
+            return
+        orders = [add(f"{node}/PkgURL", url), add(f"{node}/PkgID", "x")]
+        statuses = await obey(self.live, self.planner, orders)
+        assert statuses[0] == 200
+        await self.live.until(lambda: bool(self.live.dcu.tree.names(f"{node}/Operations")))
+
+
+async def test_settings_come_and_go(
+    running: Running, planner: ListPlanner, device: Device, tmp_path: Path
+) -> None:
+    values = {
+        PERIOD: "300",
+        f"{TASK}/TaskID": "t1",
+        f"{TASK}/Operation": "./AMI/Operations/Report",
+        f"{TASK}/Start": "20990101T000000Z",
+    }
+    package = offered(running, tmp_path, settings(values))
+    async with device.running() as live:
+        desk = Desk(live, planner)
+        await desk.name(url_of(running, package))
+        assert await desk.do(f"{DOWNLOAD}/Operations/Download") == "1200"
+        assert desk.text(f"{DOWNLOAD}/Status") == "40"
+        assert desk.text(f"{DELIVERED}/p1/State") == "10"
+        assert desk.text(f"{DELIVERED}/p1/PkgID") == str(package)
+        assert await desk.do(f"{DELIVERED}/p1/Operations/InstallInactive") == "1200"
+        assert desk.text(f"{DELIVERED}/p1/State") == "20"
+        assert desk.text(f"{DEPLOYED}/fast/State") == "10"
+        assert desk.text(f"{DEPLOYED}/fast/Version") == "1.0.0"
+        assert desk.text(PERIOD) == "900"
+        assert await desk.do(f"{DEPLOYED}/fast/Operations/Activate") == "1200"
+        assert desk.text(f"{DEPLOYED}/fast/State") == "20"
+        assert desk.text(PERIOD) == "300"
+        assert desk.text(f"{TASK}/TaskID") == "t1"
+    async with device.running() as live:
+        desk = Desk(live, planner)
+        assert desk.text(f"{DEPLOYED}/fast/State") == "20"
+        assert await desk.do(f"{DEPLOYED}/fast/Operations/Deactivate") == "1200"
+        assert desk.text(PERIOD) == "900"
+        assert live.dcu.tree.names("./SCHED") == ()
+        # What somebody else has set since stays.
+        assert await desk.do(f"{DEPLOYED}/fast/Operations/Activate") == "1200"
+        other = Order("other", Replace(0, (Item(Location(PERIOD), data="1800"),)))
+        assert await obey(live, planner, [other]) == [200]
+        assert await desk.do(f"{DEPLOYED}/fast/Operations/Remove") == "1200"
+        assert desk.text(PERIOD) == "1800"
+        assert live.dcu.tree.names(DEPLOYED) == ()
+        assert await desk.do(f"{DELIVERED}/p1/Operations/Remove") == "1200"
+        assert live.dcu.tree.names(DELIVERED) == ()
+        images = device.made.state / "packages" / "components"
+        await live.until(lambda: not list(images.iterdir()))
+
+
+async def test_settings_that_are_refused_change_nothing(
+    running: Running, planner: ListPlanner, device: Device, tmp_path: Path
+) -> None:
+    wrong = settings({"./AMI/Link/Window": "2", PERIOD: "60"})  # the margin is not less
+    package = offered(running, tmp_path, wrong)
+    async with device.running() as live:
+        desk = Desk(live, planner)
+        before = desk.text("./AMI/Link/Window")
+        await desk.name(url_of(running, package))
+        assert (await desk.do(f"{DOWNLOAD}/Operations/DownloadInstall")).startswith("1409")
+        assert (desk.text("./AMI/Link/Window"), desk.text(PERIOD)) == (before, "900")
+        assert desk.text(f"{DEPLOYED}/fast/State") == "10"
+        assert desk.text(f"{DOWNLOAD}/Status") == "60"
+
+
+async def test_a_newer_version_takes_the_place(
+    running: Running, planner: ListPlanner, device: Device, tmp_path: Path
+) -> None:
+    async with device.running() as live:
+        desk = Desk(live, planner)
+        for number, period in enumerate(("300", "600"), 1):
+            what = settings({PERIOD: period}, f"1.{number}.0")
+            package = offered(running, tmp_path, what, counter=number)
+            await desk.name(url_of(running, package))
+            assert await desk.do(f"{DOWNLOAD}/Operations/DownloadInstall") == "1200"
+            assert desk.text(PERIOD) == period
+        assert live.dcu.tree.names(DEPLOYED) == ("fast",)
+        assert desk.text(f"{DEPLOYED}/fast/Version") == "1.2.0"
+        assert await desk.do(f"{DEPLOYED}/fast/Operations/Remove") == "1200"
+        assert desk.text(PERIOD) == "900"
+        # A lower counter is never installed, not even once it is gone.
+        await desk.name(other_version(running, package, "1.1.0"))
+        assert (
+            await desk.do(f"{DOWNLOAD}/Operations/DownloadInstall") == "1407 firmware.fit.counter"
+        )
+
+
+def other_version(running: Running, package: PackageId, version: str) -> str:
+    return url_of(running, package).replace(str(package.version), version)
+
+
+APP = b"""
+import json, pathlib, socket, time
+import tools
+def tried(what):
+    try:
+        return str(what())
+    except OSError as error:
+        return type(error).__name__
+def read(path):
+    return tried(lambda: len(path.read_bytes()))
+here = pathlib.Path.cwd()
+state = here.parents[2]
+told = {
+    "library": tools.NAME,
+    "kek": read(state / "kek"),
+    "tree": read(state / "tree.sqlite"),
+    "relay": tried(lambda: socket.socket(socket.AF_UNIX)),
+}
+(here / "told.part").write_text(json.dumps(told))
+(here / "told.part").rename(here / "told.json")
+time.sleep(600)
+"""
+
+
+async def test_an_application_runs_with_its_libraries_and_without_our_keys(
+    running: Running, planner: ListPlanner, device: Device, tmp_path: Path
+) -> None:
+    library = Component(ComponentKind.LIBRARY, "tools", Version(1, 0, 0))
+    app = Component(ComponentKind.APPLICATION, "monitor", Version(1, 0, 0), main="monitor.run")
+    code = {"monitor/__init__.py": b"", "monitor/run.py": APP}
+    lib = offered(running, tmp_path, library, {"tools.py": b"NAME = 'tools 1'"})
+    package = offered(running, tmp_path, app, code)
+    told_file = device.made.state / "packages" / "data" / "monitor" / "told.json"
+    async with device.running() as live:
+        desk = Desk(live, planner)
+        await desk.name(url_of(running, package))
+        # Without its library it does not live.
+        assert (await desk.do(f"{DOWNLOAD}/Operations/DownloadInstall")) == "1409 scomo.program"
+        assert desk.text(f"{DEPLOYED}/monitor/State") == "10"
+        await desk.name(url_of(running, lib), "./SCOMO/Download/p2")
+        node = "./SCOMO/Download/p2/Operations/DownloadInstall"
+        assert await desk.do(node) == "1200"
+        assert await desk.do(f"{DEPLOYED}/monitor/Operations/Activate") == "1200"
+        await live.until(told_file.exists)
+        assert json.loads(told_file.read_text()) == {
+            "library": "tools 1",
+            "kek": "PermissionError",
+            "tree": "PermissionError",
+            "relay": "PermissionError",
+        }
+        told_file.unlink()
+    async with device.running() as live:  # it is begun with the DCU
+        await live.until(told_file.exists)
+        told_file.unlink()
+        image = next((device.made.state / "packages" / "components").iterdir())
+        desk = Desk(live, planner)
+        assert await desk.do(f"{DEPLOYED}/monitor/Operations/Deactivate") == "1200"
+        for image in (device.made.state / "packages" / "components").iterdir():
+            image.write_bytes(image.read_bytes() + b"x")
+        node = f"{DEPLOYED}/monitor/Operations/Activate"
+        assert await desk.do(node) == "1409 firmware.package.image"
+        assert not told_file.exists()
+
+
+async def test_what_is_not_to_be_is_refused(
+    running: Running, planner: ListPlanner, device: Device, tmp_path: Path
+) -> None:
+    firmware = offer(running, tmp_path, b"no component")
+    async with device.running() as live:
+        desk = Desk(live, planner)
+        await desk.name(url_of(running, firmware))
+        assert await desk.do(f"{DOWNLOAD}/Operations/Download") == "1413 firmware.fit.kind"
+        assert desk.text(f"{DOWNLOAD}/Status") == "20"
+        await desk.name(url_of(running, firmware).replace("1.0.0", "7.0.0"))
+        assert await desk.do(f"{DOWNLOAD}/Operations/Download") == "1402 dcu.package"
+        assert await desk.do(f"{DOWNLOAD}/PkgURL") == "405"
+        orders = [
+            add(f"{DELIVERED}/x/Data", "AAAA"),
+            Order("delete", Delete(0, (Item(Location(DOWNLOAD)),))),
+        ]
+        assert await obey(live, planner, orders) == [406, 200]
+        assert live.dcu.tree.names("./SCOMO/Download") == ()
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_whenever_it_is_cut_it_ends_the_same(
+    running: Running,
+    planner: ListPlanner,
+    device: Device,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    after: bool,
+) -> None:
+    monkeypatch.setattr(dcu_files, "DeviceMemory", Cutting)
+    Cutting.which = "scomo"
+    package = offered(running, tmp_path, settings({PERIOD: "300"}))
+    async with device.running() as live:
+        await Desk(live, planner).name(url_of(running, package))
+    cuts, cut = 0, True
+    while cut:
+        job = f"on-{cuts}"
+        uri = f"{DOWNLOAD}/Operations/DownloadInstall"
+        cut = await see(device, planner, uri, job, (cuts + 1, after))
+        ((_, _, result, _),) = told(planner.alerts, job)
+        assert result == "1200", cuts
+        job = f"off-{cuts}"
+        uri = f"{DEPLOYED}/fast/Operations/Remove"
+        await see(device, planner, uri, job, (cuts + 1, after))
+        ((_, _, result, _),) = told(planner.alerts, job)
+        assert result == "1200", cuts
+        cuts += 1
+    assert cuts >= 7
+
+
+async def see(
+    device: Device, planner: ListPlanner, uri: str, job: str, cut: tuple[int, bool]
+) -> bool:
+    """Have an operation end whatever happens; tell whether it was cut."""
+    Cutting.left, Cutting.after = cut
+    planner.results.clear()
+    seen = ""
+    while not told(planner.alerts, job):
+        accepted = any(one.status == 202 for _, one in planner.results)
+        planner.orders["D1"] = [] if accepted else [execute(uri, job)]
+        with suppress(CutError, AssertionError):
+            async with device.running() as live:
+                live.dcu.manager.nudge()
+                await live.until(lambda: told(planner.alerts, job) != [])
+                seen = live.dcu.tree.text(PERIOD)
+    planner.orders["D1"] = []
+    assert seen == ("300" if "on" in job else "900")
+    return Cutting.left <= 0
