@@ -152,6 +152,20 @@ def test_a_refused_meter_can_be_woken() -> None:
     assert isinstance(made.next(at(1)), Visit)
 
 
+def test_a_meter_that_is_spared_has_not_failed_and_is_tried_when_it_is_woken() -> None:
+    made = line("A", "B")
+    made.spare("A", until=at(60).tick)
+    made.spare("nobody", until=at(60).tick)
+    assert read(made, made.next(at(0)), at(0)).serial == "B"
+    assert made.next(at(0)) == Rest(at(900).wall, at(60).tick)
+    assert made.status("A") is MeterStatus.DISCOVERED
+    made.wake("A")
+    assert read(made, made.next(at(1)), at(1)).serial == "A"
+    made.spare("A", until=at(960).tick)
+    assert read(made, made.next(at(901)), at(901)).serial == "B"
+    assert read(made, made.next(at(961)), at(961)).serial == "A"
+
+
 def test_an_on_demand_read_goes_to_a_meter_that_is_left_alone() -> None:
     made = line("A")
     made.failed("A", at(0), jitter=0)
