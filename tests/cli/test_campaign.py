@@ -103,7 +103,7 @@ async def test_a_campaign_goes_its_way(
     assert lines[1].split()[:5] == [id_, "Autumn", "meter-image/meter/1.4.0", "running", "9"]
     status, lines, _ = await run_main("campaign", "show", id_)
     assert lines[4].split() == ["state", "running"]
-    assert any(line.split()[:2] == ["1", "upgrade.verification"] for line in lines)
+    assert any(line.split()[:3] == ["1", "canary", "upgrade.verification"] for line in lines)
     status, lines, _ = await run_main("campaign", "devices", id_, "--state", "failed")
     assert lines[1].split()[:4] == ["M03", "D1", "canary", "failed"]
     status, lines, _ = await run_main("campaign", "devices", id_, "--most", "2", "--json")

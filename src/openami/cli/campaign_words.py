@@ -43,13 +43,14 @@ def print_progress(item: Mapping[str, Any]) -> None:
     header = ["group", "state", "dcus", "devices", "confirmed", "failed", "under way", "through"]
     table(header, [_group(group) for group in item["groups"]])
     failures = [
-        [failure["devices"], failure["code"], failure["cause"], failure["step"]]
+        [failure["devices"], group["name"], failure["code"], failure["cause"], failure["step"]]
         for group in item["groups"]
         for failure in group["failures"]
     ]
     if failures:
         click.echo()
-        table(["failed", "code", "cause", "what to do"], failures, cut=("cause", "what to do"))
+        header = ["failed", "group", "code", "cause", "what to do"]
+        table(header, failures, cut=("cause", "what to do"))
 
 
 def _group(group: Mapping[str, Any]) -> list[object]:
@@ -58,7 +59,7 @@ def _group(group: Mapping[str, Any]) -> list[object]:
     failed = sum(states.get(name, 0) for name in ("failed", "reverted", "discarded"))
     idle = states.get("waiting", 0)
     under_way = group["devices"] - confirmed - failed - idle
-    through = moment((group["estimate"] or {}).get("settled"))
+    through = moment((group["estimate"] or {}).get("settled")) if under_way else ""
     told = [group["name"], group["state"], group["dcus"], group["devices"]]
     return [*told, confirmed, failed, under_way, through]
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from openami.fleet.campaigns.dryrun import DryRun, GroupForecast
+    from openami.fleet.campaigns.engine import Estimate
     from openami.fleet.campaigns.model import Budget
     from openami.fleet.campaigns.timeline import Mark
     from openami.fleet.campaigns.why import Why
@@ -94,6 +95,11 @@ class GroupRow:
     @property
     def confirmed(self) -> int:
         return self.view.states.get(D.CONFIRMED, 0)
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """When it is through, while it is under way."""
+        return None if self.view.state in {G.WAITING, G.SUCCEEDED} else self.view.estimate
 
 
 @dataclass(frozen=True, slots=True)

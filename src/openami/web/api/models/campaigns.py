@@ -204,7 +204,7 @@ class CampaignDevice(Model):
             state=state_name(device.state),
             since=moment(device.since),
             code=device.code,
-            why=_reason(device.why),
+            why=None if device.state is DeviceState.CONFIRMED else _reason(device.why),
         )
 
 
@@ -255,5 +255,5 @@ def _named(states: Mapping[DeviceState, int]) -> dict[str, int]:
     return {state_name(state): count for state, count in states.items()}
 
 
-def _reason(why: WhyWords | None) -> Reason | None:
-    return None if why is None else Reason(code=why.code, cause=why.cause, step=why.step)
+def _reason(why: WhyWords) -> Reason:
+    return Reason(code=why.code, cause=why.cause, step=why.step)
