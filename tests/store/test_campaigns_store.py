@@ -153,3 +153,31 @@ def test_the_registry_is_counted_by_dcu_and_class(store: RelationalStore) -> Non
     facts = store.campaigns.dcus(["A"])
     assert [(one.serial, one.region, one.last_seen) for one in facts] == [("A", "", 5.0)]
     assert len(store.campaigns.dcus()) == 2
+
+
+def test_devices_of_campaigns_that_were_over_long_ago_are_forgotten(
+    store: RelationalStore,
+) -> None:
+    old, young, running = (add(store, id_) for id_ in ("c1", "c2", "c3"))
+    for record, state_, since in ((old, S.FINISHED, 5.0), (young, S.STOPPED, 50.0),
+                                  (running, S.RUNNING, 5.0)):  # fmt: skip
+        run = replace(record.run, state=state_, since=since)
+        more = [site(row, f"D{row}") for row in range(3)]
+        store.campaigns.plan(Changes(replace(record, run=run), more=more))
+        store.campaigns.keep(
+            [
+                Changes(
+                    replace(record, run=run),
+                    named={row: [f"m{row}"] for row in range(3)},
+                    marks=[(f"m{row}", Mark(D.OFFERED, 1.0)) for row in range(3)],
+                )
+            ]
+        )
+    assert [store.campaigns.purge(before=10.0, limit=2) for _ in range(3)] == [2, 1, 0]
+    assert store.campaigns.sites(old.key) == []
+    assert store.campaigns.marks(old.key, ["m0", "m1", "m2"]) == {}
+    assert store.campaigns.named([(old.key, 0)]) == {}
+    assert store.campaigns.get("c1").run.state is S.FINISHED
+    for record in (young, running):
+        assert len(store.campaigns.sites(record.key)) == 3
+        assert len(store.campaigns.marks(record.key, ["m0", "m1", "m2"])) == 3

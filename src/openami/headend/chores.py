@@ -54,6 +54,7 @@ class Chores:
             ("wake-ups", WAKE_EVERY_S, self._services.management.wake.round),
             ("device jobs", JOBS_EVERY_S, self._services.management.tasks.pass_time),
             ("rounds of campaigns", CAMPAIGNS_EVERY_S, self._services.upgrades.rounds.round),
+            ("old campaigns", SLICE_EVERY_S, self._services.upgrades.rounds.forget),
             ("old device jobs", SLICE_EVERY_S, self._services.management.tasks.forget),
             ("old tree changes", SLICE_EVERY_S, self._services.management.trees.forget),
             ("old device sessions", SLICE_EVERY_S, self._services.management.log.forget),

@@ -158,6 +158,12 @@ class HeadendSettings(Settings):
     keep_sessions_days: float = Field(
         default=30.0, gt=0, description="How long the log of sessions with devices is kept."
     )
+    keep_campaigns_days: float = Field(
+        default=730.0,
+        gt=0,
+        description="How long is kept what happened to each device in an upgrade campaign that is "
+        "over; the campaign and its sums stay.",
+    )
     wake_first_s: float = Field(
         default=30.0,
         gt=0,

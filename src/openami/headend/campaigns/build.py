@@ -11,6 +11,7 @@ from openami.headend.campaigns.facade import Campaigns
 from openami.headend.campaigns.fleet import Fleet
 from openami.headend.campaigns.rounds import Rounds
 from openami.headend.campaigns.uplink import Uplink
+from openami.headend.security.authorities import DAY
 
 if TYPE_CHECKING:
     from openami.fleet.devices import ReadSchedule
@@ -42,6 +43,13 @@ def build_upgrades(context: Context, stores: Stores, *, schedule: ReadSchedule) 
         Campaigns(fleet, stores.releases, stores.devices, counting, wall=wall),
         fleet,
         Uplink(fleet, metrics=context.metrics, wall=wall),
-        Rounds(fleet, errands, bus=context.bus, rates=rates, wall=wall),
+        Rounds(
+            fleet,
+            errands,
+            bus=context.bus,
+            rates=rates,
+            wall=wall,
+            keep_s=settings.keep_campaigns_days * DAY,
+        ),
         errands,
     )

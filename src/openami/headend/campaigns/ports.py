@@ -75,6 +75,16 @@ class CampaignStore(Protocol):
         """Keep a campaign with another plan, or without any; the one of before is dropped."""
         ...
 
+    def purge(self, *, before: float, limit: int) -> int:
+        """Forget some DCUs and devices of campaigns that are over since before a time.
+
+        The campaigns stay, with the sums of their groups.
+
+        Returns:
+            How many DCUs, up to ``limit``.
+        """
+        ...
+
     def sites(self, key: int) -> Sequence[tuple[PlannedSite, SiteState | None]]:
         """Return the DCUs of a campaign by row; None: nothing has happened to it."""
         ...

@@ -36,6 +36,8 @@ log = structlog.get_logger(__name__)
 
 CHECK_S: Final = 60.0
 """How often is looked whether a release was withdrawn that nobody could be told of."""
+SLICE: Final = 20
+"""DCUs that are forgotten in one transaction, with some thousand devices and their marks."""
 MOST: Final = 256
 """Orders of a campaign in one round, which is one transaction; there is a round a second."""
 
@@ -44,15 +46,28 @@ class Rounds:
     """Carries campaigns on."""
 
     def __init__(
-        self, fleet: Fleet, errands: Errands, *, bus: Bus, rates: Rates, wall: Clock
+        self,
+        fleet: Fleet,
+        errands: Errands,
+        *,
+        bus: Bus,
+        rates: Rates,
+        wall: Clock,
+        keep_s: float,
     ) -> None:
         self._fleet, self._errands = fleet, errands
         self._bus, self._rates, self._wall = bus, rates, wall
+        self._keep_s = keep_s
         self._checked = -math.inf
 
     async def round(self) -> None:
         """Give orders, move groups, and tell of what has changed."""
         await asyncio.to_thread(self.go)
+
+    async def forget(self) -> int:
+        """Forget some of the devices of campaigns that were over long ago."""
+        before = self._wall.now() - self._keep_s
+        return await asyncio.to_thread(self._fleet.store.purge, before=before, limit=SLICE)
 
     def go(self) -> None:
         """Do the same, in this thread."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, delete, func, insert, literal, select, tuple_, update
+from sqlalchemy import bindparam, delete, exists, func, insert, select, tuple_, update
 
 from openami.core.errors import NotFoundError
 from openami.fleet.campaigns.codec import (
@@ -18,19 +18,18 @@ from openami.fleet.campaigns.codec import (
     site_json,
     sums_json,
 )
+from openami.fleet.campaigns.machine import OVER
 from openami.fleet.campaigns.model import STATES, StepKind
 from openami.fleet.campaigns.records import (
     CampaignRecord,
-    ClassCount,
-    DcuFacts,
     PlannedSite,
     TaskNews,
     TaskRecord,
 )
 from openami.fleet.campaigns.timeline import Mark
-from openami.fleet.devices import DeviceKind, LifecycleState
 from openami.fleet.tasks import OPEN_STATES, Cancelled, TaskState
 from openami.store.relational.audit import audit_row
+from openami.store.relational.campaign_census import CampaignCensus, slices
 from openami.store.relational.campaign_models import (
     CampaignMarkRow,
     CampaignMetersRow,
@@ -39,56 +38,31 @@ from openami.store.relational.campaign_models import (
     CampaignTaskRow,
     FleetEpochRow,
 )
-from openami.store.relational.devices import conditions, read_device
 from openami.store.relational.engine import insert_ignoring, inserting
-from openami.store.relational.management_models import DmTaskRow, KnownRow
+from openami.store.relational.management_models import DmTaskRow
 from openami.store.relational.management_rows import task_of
 from openami.store.relational.management_tasks import move_all
-from openami.store.relational.models import DeviceRow
 from openami.store.relational.paging import bounded, decode_cursor, page
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy.orm import Session
 
     from openami.fleet.campaigns.machine import CampaignState, Run
     from openami.fleet.campaigns.records import Changes, GroupSum, SiteState
-    from openami.fleet.devices import AuditEntry, Device
-    from openami.fleet.ports import DeviceFilter, Page
-    from openami.store.relational.engine import Transactions
+    from openami.fleet.devices import AuditEntry
+    from openami.fleet.ports import Page
 
 _EPOCH: Final = 1
 _SITE: Final[Any] = CampaignSiteRow.__table__
 _PLANNED: Final = tuple(_SITE.c[name] for name in PlannedSite.__dataclass_fields__)
 _MARK: Final[Any] = CampaignMarkRow.__table__
 _TASK: Final[Any] = CampaignTaskRow.__table__
-_MANY: Final = 500
-"""Names in one statement: well under what SQLite and PostgreSQL take."""
 
 
-def _told(uri: str) -> Any:
-    """Return what DCUs have told at an address of their trees."""
-    return select(KnownRow.uid, KnownRow.value).where(KnownRow.uri == uri).subquery()
-
-
-_MODEL: Final = _told("./DevInfo/Mod")
-_HARDWARE: Final = _told("./DevDetail/HwV")
-# Whose DCU, model, hardware, firmware: no meter's DCU tells the registry of its hardware.
-_METER_CLASS: Final[tuple[Any, ...]] = (
-    DeviceRow.dcu, DeviceRow.model, literal(""), DeviceRow.firmware,
-)  # fmt: skip
-_DCU_CLASS: Final[tuple[Any, ...]] = (
-    DeviceRow.serial, func.coalesce(_MODEL.c.value, DeviceRow.model),
-    func.coalesce(_HARDWARE.c.value, ""), DeviceRow.firmware,
-)  # fmt: skip
-
-
-class CampaignRepository:
+class CampaignRepository(CampaignCensus):
     """Implements ``CampaignStore``."""
-
-    def __init__(self, transactions: Transactions) -> None:
-        self._transactions = transactions
 
     # Campaigns
 
@@ -171,6 +145,29 @@ class CampaignRepository:
             session.execute(update(CampaignRow).where(CampaignRow.key == key).values(spec=spec))
             self._keep(session, changes)
 
+    def purge(self, *, before: float, limit: int) -> int:
+        with self._transactions.reading() as session:
+            key = next(_to_forget(session, before), None)
+        if key is None:  # who finds nothing has nobody wait
+            return 0
+        some = select(CampaignSiteRow.row).where(CampaignSiteRow.campaign == key).limit(limit)
+        with self._transactions.writing() as session:
+            rows = session.scalars(some).all()
+            meters, sites = CampaignMetersRow, CampaignSiteRow
+            named = select(meters.serials).where(meters.campaign == key, meters.row.in_(rows))
+            for serials in session.scalars(named).all():
+                theirs = CampaignMarkRow.device.in_(serials.split("\n"))
+                which = delete(CampaignMarkRow).where(theirs, CampaignMarkRow.campaign == key)
+                session.execute(which)
+            for table in (meters, sites):
+                session.execute(delete(table).where(table.campaign == key, table.row.in_(rows)))
+            session.execute(
+                delete(CampaignTaskRow).where(
+                    CampaignTaskRow.campaign == key, CampaignTaskRow.row.in_(rows)
+                )
+            )
+            return len(rows)
+
     # DCUs and devices
 
     def sites(self, key: int) -> Sequence[tuple[PlannedSite, SiteState | None]]:
@@ -209,7 +206,7 @@ class CampaignRepository:
         keys = sorted(which)
         pair = tuple_(CampaignMetersRow.campaign, CampaignMetersRow.row)
         with self._transactions.reading() as session:
-            for some in _slices(keys):
+            for some in slices(keys):
                 for row in session.scalars(select(CampaignMetersRow).where(pair.in_(some))):
                     found[row.campaign, row.row] = row.serials.split("\n") if row.serials else ()
         return found
@@ -218,7 +215,7 @@ class CampaignRepository:
         found: defaultdict[str, list[Mark]] = defaultdict(list)
         table = CampaignMarkRow
         with self._transactions.reading() as session:
-            for some in _slices(sorted(serials)):
+            for some in slices(sorted(serials)):
                 query = select(table).where(table.campaign == key, table.device.in_(some))
                 for row in session.scalars(query.order_by(table.attempt, table.state)):
                     found[row.device].append(Mark(STATES[row.state], row.at, row.attempt, row.code))
@@ -244,51 +241,6 @@ class CampaignRepository:
         )
         with self._transactions.reading() as session:
             return [(id_, _task(row)) for id_, row in session.execute(query)]
-
-    # The registry, counted
-
-    def census(
-        self, kind: DeviceKind, which: DeviceFilter, *, dcus: Collection[str] | None = None
-    ) -> Sequence[ClassCount]:
-        columns = _DCU_CLASS if kind is DeviceKind.DCU else _METER_CLASS
-        query = select(*columns, func.count()).select_from(DeviceRow)
-        if kind is DeviceKind.DCU:
-            for told in (_MODEL, _HARDWARE):
-                query = query.outerjoin(told, told.c.uid == DeviceRow.serial)
-        query = query.where(
-            DeviceRow.kind == kind.value,
-            DeviceRow.state != LifecycleState.RETIRED.value,
-            columns[0].is_not(None),
-            *conditions(which),
-        )
-        if dcus is not None:
-            query = query.where(columns[0].in_(sorted(dcus)))
-        query = query.group_by(*columns).order_by(*columns)
-        with self._transactions.reading() as session:
-            rows: Sequence[Any] = session.execute(query).all()
-            return [ClassCount(*row) for row in rows]
-
-    def members(self, which: DeviceFilter, dcus: Collection[str]) -> Sequence[Device]:
-        query = select(DeviceRow).where(
-            DeviceRow.kind == DeviceKind.METER.value,
-            DeviceRow.state != LifecycleState.RETIRED.value,
-            *conditions(which),
-        )
-        found: list[Device] = []
-        with self._transactions.reading() as session:
-            for some in _slices(sorted(dcus)):
-                mine = query.where(DeviceRow.dcu.in_(some)).order_by(DeviceRow.serial)
-                found += [read_device(row) for row in session.scalars(mine)]
-        return found
-
-    def dcus(self, serials: Collection[str] | None = None) -> Sequence[DcuFacts]:
-        device = DeviceRow
-        query = select(device.serial, device.region, device.state, device.last_seen)
-        query = query.where(device.kind == DeviceKind.DCU.value).order_by(device.serial)
-        if serials is not None:
-            query = query.where(device.serial.in_(sorted(serials)))
-        with self._transactions.reading() as session:
-            return [DcuFacts(*row) for row in session.execute(query)]
 
     # Writing
 
@@ -337,8 +289,18 @@ class CampaignRepository:
         session.connection().execute(put, values)
 
 
+def _to_forget(session: Session, before: float) -> Iterator[int]:
+    """Yield campaigns that are over since before a time and have DCUs."""
+    has = exists().where(CampaignSiteRow.campaign == CampaignRow.key)
+    over = CampaignRow.state.in_([state.value for state in OVER])
+    query = select(CampaignRow.key, CampaignRow.run).where(over, has).order_by(CampaignRow.key)
+    for key, run in session.execute(query):
+        if run["since"] < before:
+            yield key
+
+
 def _close(session: Session, changes: Changes) -> None:
-    for some in _slices(changes.closed):
+    for some in slices(changes.closed):
         which = update(CampaignTaskRow).where(CampaignTaskRow.job.in_(some))
         session.execute(which.values(open=False))
     if changes.recall:
@@ -346,10 +308,6 @@ def _close(session: Session, changes: Changes) -> None:
             CampaignTaskRow.campaign == changes.record.key, CampaignTaskRow.open.is_(True)
         )
         move_all(session, Cancelled(changes.record.run.since), DmTaskRow.job.in_(mine))
-
-
-def _slices(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
-    return (values[first : first + _MANY] for first in range(0, len(values), _MANY))
 
 
 def _record(row: CampaignRow) -> CampaignRecord:
