@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import text
 from tests.fleet.test_audit import head_of
+from tests.support.killed import run_and_kill
 
 from openami.fleet.audit import AuditError, Head, extend
 from openami.fleet.devices import AuditEntry
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 WRITERS = 4
 EACH = 25
+KILLS = 4
 
 
 def said(number: int) -> AuditEntry:
@@ -152,3 +155,17 @@ def test_entries_are_found_by_who_what_and_when(store: RelationalStore) -> None:
     assert found(what="what_") == [9.0]
     assert found(since=2.0, until=4.0) == [3.0, 2.0]
     assert found(who="who 0", subject="it", since=1.0) == [3.0]
+
+
+def test_a_process_that_is_killed_while_it_lays_leaves_one_chain(tmp_path: Path) -> None:
+    """Killed by SIGKILL wherever it is; the one that follows goes on from there."""
+    path, chance = tmp_path / "db.sqlite", random.Random(7)
+    laid = [
+        run_and_kill("tests.support.audit_child", str(path), after_lines=3, chance=chance)
+        for _ in range(KILLS)
+    ]
+    store = RelationalStore.open(path)
+    while store.audit.lay(laying, most=2):
+        pass
+    assert len(whole(store)) >= sum(int(number) for lines in laid for number in lines)
+    store.close()
