@@ -258,7 +258,7 @@ def test_late_and_repeated_reports_change_nothing(office: Office, release: str) 
     (canary,) = office.working(DCUS)
     assert office.ask(canary, Said(id_, 5, {D.VERIFIED: 4}, {})).taken == {id_: 5}
     assert office.ask(canary, Said(id_, 5, {D.VERIFIED: 7}, {})).taken == {id_: 5}
-    assert office.ask(canary, Said(id_, 4, {D.FAILED: 7}, {"upgrade": 7})).taken == {id_: 4}
+    assert office.ask(canary, Said(id_, 4, {D.FAILED: 7}, {"upgrade": 7})).taken == {id_: 5}
     assert office.campaigns.get(id_).groups[0].states == {D.VERIFIED: 4, D.WAITING: 6}
 
 

@@ -92,7 +92,7 @@ class ToldOrder:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """All that holds for a DCU, and which of its reports need not come again."""
+    """All that holds for a DCU, and by campaign the highest number of its that was taken."""
 
     epoch: int
     revision: int
@@ -138,16 +138,16 @@ class Uplink:
             return [self._tell(one.dcu, done) for one, done in zip(asked, taken, strict=True)]
 
     def _taken(self, asked: Asked) -> Mapping[str, int]:
-        dcu = asked.dcu
-        return {said.campaign: said.number for said in asked.reports if self._take(dcu, said)}
+        taken = ((said.campaign, self._take(asked.dcu, said)) for said in asked.reports)
+        return {campaign: number for campaign, number in taken if number is not None}
 
-    def _take(self, dcu: str, said: Said) -> bool:
-        """Take a report, and return whether it need not come again."""
+    def _take(self, dcu: str, said: Said) -> int | None:
+        """Take a report; return the highest number that was taken, None: it can not be."""
         work = self._fleet.at_work(said.campaign, dcu=dcu)
         row = None if work is None else work.rows.get(dcu)
         if work is None or row is None or work.engine.run.campaign.kind is DeviceKind.DCU:
             self._metrics.campaign_report("stranger")
-            return True
+            return said.number
         try:
             report = Report(said.number, said.counts, said.codes, said.failed)
             fresh = work.report(row, report, now=self._wall.now())
@@ -158,10 +158,10 @@ class Uplink:
                     "report refused", dcu=dcu, campaign=said.campaign, code=error.code,
                     message=error.message,
                 )  # fmt: skip
-            return False
+            return None
         self._metrics.campaign_report("taken" if fresh else "repeated")
         work.mark(self._own_marks(work, row, said))
-        return True
+        return work.engine.progress.number(row)
 
     def _own_marks(self, work: AtWork, row: int, said: Said) -> Iterator[tuple[str, Mark]]:
         if not said.marks:
