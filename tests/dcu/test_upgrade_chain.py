@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from tests.support.dcu_chain import HOUR, Chain, chain, identity
 from tests.support.dcu_upgrades import MODEL, Shop, order_body
 from tests.support.upgrades import FAULTS, MAKER, image
@@ -93,6 +94,7 @@ async def scene(
         yield Scene(made, shop)
 
 
+@pytest.mark.fums("DES-2", "SM-8", "UC1-reading", "UMS-1")
 async def test_ten_meters_are_upgraded_while_they_are_read(
     tmp_path: Path, certificates: Certificates
 ) -> None:
@@ -129,6 +131,7 @@ async def test_ten_meters_are_upgraded_while_they_are_read(
         ]
 
 
+@pytest.mark.fums("SM-2", "UMS-2", "UC7-before")
 async def test_meters_that_revert_say_why_and_are_read_on(
     tmp_path: Path, certificates: Certificates
 ) -> None:
@@ -148,6 +151,7 @@ async def test_meters_that_revert_say_why_and_are_read_on(
         await made.until(lambda: made.complete(*made.numbers))
 
 
+@pytest.mark.fums("DES-3", "SM-9")
 async def test_pause_window_and_emergency(tmp_path: Path, certificates: Certificates) -> None:
     octets = image(trial_s=0)
     async with scene(tmp_path, certificates, octets=octets) as it:

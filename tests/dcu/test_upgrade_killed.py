@@ -7,6 +7,7 @@ import signal
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from tests.support.forks import forks
 from tests.support.upgrade_child import load
 from tests.support.upgrade_meters import NEW, OLD, serial_of
@@ -50,6 +51,7 @@ async def go_on(children: Forks, folder: Path, left: int) -> int:
     return ended
 
 
+@pytest.mark.fums("UC1-end")
 async def test_killed_at_every_point_it_goes_on_and_upgrades_nobody_twice(tmp_path: Path) -> None:
     async with forks("tests.support.upgrade_child") as children:
         point = 0
