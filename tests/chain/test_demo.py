@@ -11,9 +11,11 @@ import sys
 from asyncio.subprocess import PIPE
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+
+import openami
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -25,7 +27,9 @@ STEPS: Final = (
     "starts with its factory identity", "registered by SSMP", "first session", "configured:",
     "woken by a notification: has it", "collects:",
 )  # fmt: skip
+UPGRADED: Final = "upgraded over FUMO: slot switched, tried, confirmed; it says it is 0."
 TOLD: Final = {"--factory", "--modem", "--wake", "--state", "--clock", "--log-level"}
+BY_LAUNCHER: Final = {"--slots", "--beat"}
 MADE: Final = {"1.root.json", "authority.pem", "certificate.pem", "device.toml", "key.pem"}
 SIDES: Final = {
     "meters", "meters_read", "metered_wh", "stored_wh", "readings", "duplicates", "gaps",
@@ -63,7 +67,8 @@ def arguments(pid: int) -> list[str]:
     return (Path("/proc") / str(pid) / "cmdline").read_bytes().decode().split("\0")[:-1]
 
 
-async def test_the_demo_ends_with_equal_sides(tmp_path: Path) -> None:
+@pytest.mark.timeout(900)
+async def test_the_demo_upgrades_and_ends_with_equal_sides(tmp_path: Path) -> None:
     state = tmp_path / "demo"
     async with demo(state, "--for", "15s") as process:
         output, said = await process.communicate()
@@ -76,13 +81,34 @@ async def test_the_demo_ends_with_equal_sides(tmp_path: Path) -> None:
     assert result["duplicates"] == result["gaps"] == 0
     assert result["readings"] > 0
     assert "agree to the watt-hour" in said.decode()
-    for uid in ("DCU-1", "DCU-2"):
+    for uid, steps in {"DCU-1": (*STEPS, UPGRADED), "DCU-2": STEPS}.items():
         told = [line.split(maxsplit=1)[1] for line in said.decode().splitlines() if uid in line]
-        assert [text.startswith(step) for text, step in zip(told, STEPS, strict=True)] == [
+        assert [text.startswith(step) for text, step in zip(told, steps, strict=True)] == [
             True
-        ] * len(STEPS)
+        ] * len(steps)
+    check_upgrades(result["upgrades"], said.decode())
 
 
+def check_upgrades(came: dict[str, Any], said: str) -> None:
+    """See that what was told of upgrades is what came of them."""
+    faulty, good, dcu = (came[name] for name in ("faulty", "good", "dcu"))
+    first_street = {f"OAM{number:08}" for number in (1, 2)}
+    assert (faulty["state"], faulty["cause"]) == ("stopped", "campaign.errors")
+    assert faulty["reverted"] == dict.fromkeys(first_street, "upgrade.reverted")
+    assert (faulty["devices"], faulty["asked"]) == (4, 2)  # the other street never heard of it
+    assert (good["state"], good["devices"], good["confirmed"]) == ("finished", 2, 2)
+    assert good["new_object"] == f"openami demo {good['version']}"
+    assert good["runs"] == [f"openami-{good['version']}"] != faulty["runs"]
+    assert faulty["runs"] == [f"openami-{openami.__version__}"]
+    assert (dcu["state"], dcu["devices"]) == ("finished", 1)
+    assert dcu["reports"] == dcu["version"] != openami.__version__
+    assert len({faulty["campaign"], good["campaign"], dcu["campaign"]}) == 3
+    assert "campaign  paused by itself: too many devices of a group have failed" in said
+    for name, code in faulty["reverted"].items():
+        assert f"{name} {code}" in said
+
+
+@pytest.mark.timeout(600)
 async def test_ctrl_c_ends_the_demo_in_good_order(tmp_path: Path) -> None:
     state = tmp_path / "demo"
     async with demo(state) as process:
@@ -93,17 +119,19 @@ async def test_ctrl_c_ends_the_demo_in_good_order(tmp_path: Path) -> None:
         dcus = [command for command in commands if command[3:5] == ["dcu", "run"]]
         assert len(dcus) == 2
         for command in dcus:  # whom it serves it is not told
-            assert {word for word in command if word.startswith("--")} == TOLD
+            assert {word for word in command if word.startswith("--")} == TOLD | BY_LAUNCHER
             factory = Path(command[command.index("--factory") + 1])
             assert {entry.name for entry in factory.iterdir()} == MADE
-        # Itself, a head-end, two streets, two DCUs and their security modules.
-        assert len(children(state)) == 8
+        # Itself, a head-end, two streets, two DCUs with their launchers and security modules.
+        assert len(children(state)) == 10
+        while b"canary activating" not in (line := await process.stderr.readline()):
+            assert line, "the demo ended by itself"  # and meters restart when it is to end
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         output, said = await process.communicate()
         assert process.returncode == 0, said.decode()
         assert children(state) == []
     result = json.loads(output.decode().splitlines()[-1])
-    assert result["agrees"] is True
+    assert (result["agrees"], result["upgrades"]) == (True, None)
 
 
 @pytest.mark.parametrize(

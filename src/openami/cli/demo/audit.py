@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,7 +52,7 @@ CHANNEL: Final = "1.0.1.29.0.255"
 AUDITOR: Final = SystemTitle.of("OAM", 0xFFFFFFFFFE)
 PUBLIC, MANAGEMENT = 16, 1
 PERIOD_S: Final = 900
-TRIES: Final = 8
+ASK_S: Final = 30.0  # real time for which a meter may be away, with a new image and back
 TRY_AGAIN_S: Final = 0.3
 COLLECT_S: Final = 120.0  # real time in which the last intervals must have come
 
@@ -94,9 +95,10 @@ async def ask(
     """Do ``work`` in a management association with a meter; what it does may be done twice.
 
     The DCU uses the same keys, so each of the two may find that the other was ahead with its
-    invocation counters: then it begins anew, as the DCU does.
+    invocation counters: then it begins anew, as the DCU does. So it does where the meter restarts.
     """
-    for _ in range(TRIES - 1):
+    last = time.monotonic() + ASK_S
+    while time.monotonic() < last:
         with contextlib.suppress(ProtocolError, SecurityError, TransportError):
             async with _manage(url, meter) as session:
                 return await work(session)

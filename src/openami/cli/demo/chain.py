@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,9 @@ from openami.cli.api import PREFIX, Target, checked, connected
 from openami.cli.demo import arrival
 from openami.cli.output import counted
 from openami.core.clock import isoformat
+from openami.headend.files import write_whole
 from openami.headend.security.maker import DeviceType, make_device, make_maker
+from openami.meter.maker import Maker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +26,9 @@ ZONE: Final = "Asia/Seoul"
 # demo shows, slow and lossy enough that frames are lost and repeated.
 LINE: Final = ("--bit-rate", "230400", "--delay", "0.001", "--loss", "0.002", "--seed", "7")
 DRIFT_PPM: Final = 900.0
+REVIEWER: Final = "reviewer"
+"""Who approves what the first account wants: no operator approves what is his own."""
+TRIAL_S: Final = 120  # real seconds in which a DCU's new software must hold a session and collect
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,11 @@ class Plan:
         return [f"DCU-{number}" for number in range(1, self.dcus + 1)]
 
     @property
+    def regions(self) -> dict[str, str]:
+        """Where each DCU stands."""
+        return {uid: f"Street {number}" for number, uid in enumerate(self.uids, 1)}
+
+    @property
     def streets(self) -> list[int]:
         """How many meters each street has."""
         base, more = divmod(self.meters, self.dcus)
@@ -55,7 +66,14 @@ class Plan:
 
 @dataclass(slots=True)
 class Chain:
-    """What runs, once it does."""
+    """What runs, once it does.
+
+    Attributes:
+        maker: of the meters.
+        kind: of the DCUs.
+        target: the head-end, with the first account's token.
+        second: the same, with the reviewer's.
+    """
 
     plan: Plan
     state: Path
@@ -63,7 +81,15 @@ class Chain:
     say: Callable[[str], None]
     headend: dict[str, Any] = field(default_factory=dict)
     streets: list[dict[str, Any]] = field(default_factory=list)
+    maker: Maker = field(default_factory=Maker.generate)
+    kind: DeviceType | None = None
     target: Target | None = None
+    second: Target | None = None
+
+    @property
+    def reviewer_password(self) -> Path:
+        """The file that holds it."""
+        return self.state / "headend" / f"{REVIEWER}-password"
 
     async def start(self) -> None:
         """Start everything; returns when the DCUs are configured, and were woken once.
@@ -89,17 +115,25 @@ class Chain:
             "--set", "compact_every_s=60",
         )  # fmt: skip
         self.headend = await self.processes.ready("headend")
-        self.target = await self._login()
+        self.target = await self._login("admin", read(self.headend["admin_password"]).strip())
+        self.second = await self._hire()
 
-    async def _login(self) -> Target:
-        """Return the head-end with a token of the first account."""
+    async def _hire(self) -> Target:
+        """Make a second operator; return the head-end with a token of this account."""
+        assert self.target is not None
+        password = secrets.token_urlsafe(12)
+        write_whole(self.reviewer_password, f"{password}\n".encode())
+        async with connected(self.target) as client:
+            wish = {"name": REVIEWER, "password": password, "role": "operator"}
+            checked(await client.post(f"{PREFIX}/operators", json_body=wish))
+        return await self._login(REVIEWER, password)
+
+    async def _login(self, name: str, password: str) -> Target:
+        """Return the head-end with a token of an account."""
         url, ca = self.headend["console"], Path(self.headend["ca"])
-        password = read(self.headend["admin_password"]).strip()
         async with connected(Target(url, None, ca)) as client:
             entered = checked(
-                await client.post(
-                    f"{PREFIX}/login", json_body={"name": "admin", "password": password}
-                )
+                await client.post(f"{PREFIX}/login", json_body={"name": name, "password": password})
             ).json()
             made = checked(
                 await client.post(
@@ -111,13 +145,14 @@ class Chain:
         return Target(url, made["token"], ca)
 
     async def _start_streets(self) -> None:
-        first = 1
+        first, key = 1, self.state / "meter-maker.pem"
+        self.maker = Maker.load(key)
         for index, meters in enumerate(self.plan.streets):
             await self.processes.start(
                 f"street-{index + 1}", "street", "run", "--json",
                 "--state", str(self.state / f"street-{index + 1}"), "--meters", str(meters),
                 "--first", str(first), "--modem", "127.0.0.1:0", "--maintenance", "127.0.0.1:0",
-                "--zone", ZONE, "--drift-ppm", str(DRIFT_PPM), *LINE,
+                "--maker-key", str(key), "--zone", ZONE, "--drift-ppm", str(DRIFT_PPM), *LINE,
                 "--since", isoformat(self.plan.since),
                 "--clock", self.plan.clock, "--log-level", "warning",
             )  # fmt: skip
@@ -146,7 +181,7 @@ class Chain:
         factory = self.state / "factory"
         now = time.time()
         make_maker(factory / "maker", arrival.MAKER, now=now)
-        kind = DeviceType(
+        self.kind = kind = DeviceType(
             self.headend["security"], read(self.headend["ca"]).encode(), packages=await self._root()
         )
         made = [
@@ -155,7 +190,7 @@ class Chain:
         ]
         made_of = f"an identity of its own and the address {self.headend['security']}"
         self.say(f"factory: makes {counted(self.plan.dcus, 'DCU')}, each with {made_of}")
-        regions = {uid: f"Street {number}" for number, uid in enumerate(self.plan.uids, 1)}
+        regions = self.plan.regions
         anchor = read(str(factory / "maker" / "anchor.pem"))
         await arrival.expect(self, anchor, made, regions)
         streets = {
@@ -175,7 +210,8 @@ class Chain:
     async def _start_dcus(self) -> None:
         for uid, facts in zip(self.plan.uids, self.streets, strict=True):
             await self.processes.start(
-                uid.lower(), "dcu", "run", "--factory", str(self.state / "factory" / uid),
+                uid.lower(), "dcu", "boot", "--slots", str(self.state / f"{uid.lower()}-slots"),
+                "--trial", str(TRIAL_S), "--factory", str(self.state / "factory" / uid),
                 "--modem", f"hdlc+tcp://{facts['modem']}", "--wake", "127.0.0.1:0",
                 "--state", str(self.state / uid.lower()),
                 "--clock", self.plan.clock, "--log-level", "info",

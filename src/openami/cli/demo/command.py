@@ -19,16 +19,17 @@ from openami.cli.output import emit_json, json_option, note
 from openami.core.errors import ConfigError, OpenAmiError, TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping
 
     from openami.cli.demo.chain import Chain
+    from openami.cli.demo.upgrades import Upgrading
     from openami.core.clock import Clock
-    from openami.transport.http import HttpClient
 
 SPEED: Final = 720.0
 ZONE_OFFSET_S: Final = 9 * 3600  # the demo's meters live in Korea, which has no daylight saving
 DAY_S: Final = 86_400
 BACK_DAYS: Final = 7
+LINE_S: Final = 2.0  # between two lines of progress
 HISTORY_S: Final = DAY_S  # what the meters have measured before anybody reads them
 ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
@@ -63,7 +64,7 @@ def length(text: str) -> float:
     "--for",
     "duration",
     metavar="LENGTH",
-    help="Real time to run for, such as 120s; else until Ctrl-C.",
+    help="Real time to run for, such as 120s, and until all upgrades are done; else until Ctrl-C.",
 )
 @click.option(
     "--speed",
@@ -83,6 +84,12 @@ def length(text: str) -> float:
     help="How many DCUs, each with a street.",
 )
 @click.option(
+    "--upgrades/--no-upgrades",
+    default=True,
+    show_default=True,
+    help="Whether the first DCU and its meters are upgraded meanwhile.",
+)
+@click.option(
     "--port",
     type=click.IntRange(0, 65535),
     default=8443,
@@ -100,6 +107,7 @@ def demo(
     speed: float,
     meters: int,
     dcus: int,
+    upgrades: bool,
     port: int,
     state: Path | None,
     as_json: bool,
@@ -107,7 +115,9 @@ def demo(
     """Run the whole chain: 20 meters on two streets, 2 DCUs, a head-end with its console.
 
     Every part is a process of its own on real sockets; the meters play recorded consumption of
-    real homes, and the clock runs fast. At the end all supplies are switched off, the last
+    real homes, and the clock runs fast. Meanwhile the first DCU's meters are upgraded
+    twice, the first time with a faulty image that they take back, and then the DCU itself, by
+    campaigns that two operators let through. At the end all supplies are switched off, the last
     intervals are collected, and the meters' registers are compared with what the store holds.
     """
     seconds = length(duration) if duration else None
@@ -124,7 +134,7 @@ def demo(
                 raise ConfigError(
                     f"{folder} is not empty", hint="name a new folder: the demo's clock starts anew"
                 )
-        result = asyncio.run(_run(folder, seconds, speed, meters, dcus, port))
+        result = asyncio.run(_run(folder, seconds, speed, meters, dcus, port, upgrades=upgrades))
     if as_json:
         emit_json(result)
     if not result["agrees"]:
@@ -150,10 +160,18 @@ def _check_port(port: int) -> None:
 
 
 async def _run(
-    folder: Path, seconds: float | None, speed: float, meters: int, dcus: int, port: int
+    folder: Path,
+    seconds: float | None,
+    speed: float,
+    meters: int,
+    dcus: int,
+    port: int,
+    *,
+    upgrades: bool,
 ) -> dict[str, Any]:
     from openami.cli.demo.chain import Chain, Plan
     from openami.cli.demo.processes import Processes
+    from openami.cli.demo.upgrades import upgrading
     from openami.transport.clock import ClockSettings, SystemClock
 
     wall = SystemClock().now()
@@ -162,6 +180,7 @@ async def _run(
     since = start - HISTORY_S
     plan = Plan(dcus, meters, str(settings), since, speed, port)
     clock = settings.clock()
+    came: dict[str, Any] | None = None
     stop, begun = asyncio.Event(), asyncio.Event()
     with _interrupts(stop, begun):
         async with Processes(folder / "logs") as processes:
@@ -169,11 +188,13 @@ async def _run(
             await chain.start()
             begun.set()
             _greet(chain, folder, endless=seconds is None)
-            await _watch(chain, clock, stop, seconds)
+            async with upgrading(chain) as story:
+                await _watch(chain, clock, stop, seconds, story if upgrades else None)
+                came = story.came
             outcome = await _finish(chain, clock, since)
             note("stopping")
     note("stopped cleanly" if outcome["agrees"] else "stopped")
-    return outcome
+    return {**outcome, "upgrades": came}
 
 
 @contextmanager
@@ -222,21 +243,31 @@ def _say(text: str) -> None:
 
 
 def _greet(chain: Chain, folder: Path, *, endless: bool) -> None:
-    password = Path(chain.headend["admin_password"]).read_text("utf-8").strip()
+    from openami.cli.demo.chain import REVIEWER, read
+
+    password = read(chain.headend["admin_password"]).strip()
+    reviewer = read(str(chain.reviewer_password)).strip()
     note("")
     note(
         f"  console   {chain.headend['console']}   (a certificate of its own: {chain.headend['ca']})"
     )
     note(f"  sign in   admin / {password}")
+    note(f"  and as    {REVIEWER} / {reviewer}, to approve what the other wants")
     note(f"  state     {folder}")
     if endless:
         note("  Ctrl-C    ends it, and compares what was metered with what is stored")
     note("")
 
 
-async def _watch(chain: Chain, clock: Clock, stop: asyncio.Event, seconds: float | None) -> None:
-    """Show how it goes until it is time to end."""
-    from openami.cli.api import connected
+async def _watch(
+    chain: Chain,
+    clock: Clock,
+    stop: asyncio.Event,
+    seconds: float | None,
+    upgrades: Upgrading | None,
+) -> None:
+    """Show how it goes until it is time to end, and the upgrades, if any, are done."""
+    from openami.cli.api import connected, get_json
     from openami.cli.demo import arrival, audit
 
     assert chain.target is not None
@@ -245,30 +276,42 @@ async def _watch(chain: Chain, clock: Clock, stop: asyncio.Event, seconds: float
     deadline = None if seconds is None else loop.time() + seconds
     serials = [meter["serial"] for _, meter in audit.shipped(chain)]
     async with connected(chain.target) as client:
-        while not stop.is_set() and (deadline is None or loop.time() < deadline):
+        while not stop.is_set() and not _over(deadline, upgrades):
             chain.processes.check()
             waiting = [each for each in waiting if not await each.look(client, chain.say)]
-            note(await _line(client, clock, serials))
-            wait = 2.0 if deadline is None else min(2.0, max(0.0, deadline - loop.time()))
+            found = await get_json(client, "/overview")
+            if upgrades is not None:
+                upgrades.check()
+                if _read(found) >= chain.plan.meters:
+                    upgrades.go()
+            note(_line(found, clock, sum((await audit.stored_wh(client, serials)).values())))
+            left = LINE_S if deadline is None else deadline - loop.time()
+            wait = min(LINE_S, left) if left > 0 else LINE_S
             try:
                 await asyncio.wait_for(stop.wait(), wait)
             except TimeoutError:
                 continue
 
 
-async def _line(client: HttpClient, clock: Clock, serials: Sequence[str]) -> str:
+def _over(deadline: float | None, upgrades: Upgrading | None) -> bool:
+    """Tell whether the time is over; no demo ends in the middle of an upgrade by itself."""
+    if deadline is None or asyncio.get_running_loop().time() < deadline:
+        return False
+    return upgrades is None or upgrades.came is not None
+
+
+def _read(found: Mapping[str, Any]) -> int:
+    contact = found["meters"]["by_contact"]
+    return int(contact["ok"] + contact["reading"])
+
+
+def _line(found: Mapping[str, Any], clock: Clock, energy: int) -> str:
     """Return one line of progress."""
-    from openami.cli.api import get_json
-    from openami.cli.demo.audit import stored_wh
     from openami.core.clock import utc
 
-    found = await get_json(client, "/overview")
-    energy = sum((await stored_wh(client, serials)).values())
-    contact = found["meters"]["by_contact"]
-    read = contact["ok"] + contact["reading"]
     local = utc(clock.now() + ZONE_OFFSET_S).strftime("%a %d %b %H:%M")
     return (
-        f"  {local}   {read:>3} of {found['meters']['total']} meters read"
+        f"  {local}   {_read(found):>3} of {found['meters']['total']} meters read"
         f"   {found['store']['readings']:>7,} readings   {energy / 1000:>9,.3f} kWh stored"
     )
 
