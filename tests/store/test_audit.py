@@ -153,6 +153,7 @@ def test_entries_are_found_by_who_what_and_when(store: RelationalStore) -> None:
     assert found(who="who 0") == [9.0, 3.0, 0.0]
     assert found(what="what.4") == [4.0]
     assert found(what="what_") == [9.0]
+    assert found(what="WHAT") == []
     assert found(since=2.0, until=4.0) == [3.0, 2.0]
     assert found(who="who 0", subject="it", since=1.0) == [3.0]
 

@@ -124,7 +124,7 @@ def _chosen(
     if who is not None:
         yield AuditRow.who == who
     if what is not None:
-        yield AuditRow.what.startswith(what, autoescape=True)
+        yield func.substr(AuditRow.what, 1, len(what)) == what  # LIKE has its own mind of case
     if since is not None:
         yield AuditRow.when >= since
     if until is not None:
