@@ -127,14 +127,7 @@ class Uplink:
     def _together(self, asked: Sequence[Asked]) -> Sequence[Told]:
         with self._fleet.lock:
             with self._fleet.moment():
-                taken = [
-                    {
-                        said.campaign: said.number
-                        for said in one.reports
-                        if self._take(one.dcu, said)
-                    }
-                    for one in asked
-                ]
+                taken = [self._taken(one) for one in asked]
             return [self._tell(one.dcu, done) for one, done in zip(asked, taken, strict=True)]
 
     def _taken(self, asked: Asked) -> Mapping[str, int]:
