@@ -112,6 +112,21 @@ async def test_meters_that_hear_no_broadcasts_are_visited(tmp_path: Path) -> Non
         assert {w.serial for w in made.line.log if isinstance(w, Send)} == made.line.deaf
 
 
+async def test_a_meter_that_comes_to_the_line_late_is_upgraded_without_broadcasts(
+    tmp_path: Path,
+) -> None:
+    async with bench(tmp_path, meters_of(clean=2)) as made:
+        made.line.deaf = frozenset(made.roster.stations)
+        late = made.roster.stations.pop(serial_of(100))
+        await made.take(order_body([serial_of(100), serial_of(101)], made.clock.now()))
+        await made.fetch()
+        await made.run(lambda: made.stages()[serial_of(101)] is Stage.CONFIRMED)
+        made.roster.stations[serial_of(100)] = late
+        await made.run()
+        assert set(made.stages().values()) == {Stage.CONFIRMED}
+        assert not any(isinstance(work, Blocks) for work in made.line.log)
+
+
 async def test_a_meter_that_has_it_is_left_alone(tmp_path: Path) -> None:
     async with bench(tmp_path, meters_of(clean=1, version=f"openami-{NEW}")) as made:
         await made.upgrade()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from tests.support.upgrade_meters import COSTS, SimMeter, serial_of
@@ -158,7 +159,8 @@ class SimLine:
 
     def costs(self, block_size: int) -> Costs:
         assert block_size > 0
-        return COSTS
+        hears = self.meters.keys() - self.deaf
+        return COSTS if hears else replace(COSTS, broadcast=math.inf)
 
     def _meter(self, station: Station) -> SimMeter:
         if self.lost:

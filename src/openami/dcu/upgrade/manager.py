@@ -221,18 +221,28 @@ class Manager:
         old = self._parts.get(key)
         if old is not None and old.serves(task, image, rows, whole=self._whole(image)):
             return old
-        found = (self._roster.get(row.upgrade.serial) for row in rows)
-        stations = [station for station in found if station is not None]
         return make_part(
             task,
             image,
             rows,
             costs=self._line.costs,
-            # The line is tuned to the meters of one image at a time.
-            deaf=self._line.tune(stations) if key == self._current else frozenset(),
+            deaf=self._deaf(key, rows),
             patience=self._patience,
             reader=await self._read(image) if self._whole(image) else None,
         )
+
+    def _deaf(self, key: Key, rows: list[Row]) -> frozenset[str]:
+        """Return who takes no broadcasts: the line is tuned to one image's meters at a time.
+
+        A meter that is not on the line yet takes none, for nobody knows which keys it has.
+        """
+        serials = frozenset(row.upgrade.serial for row in rows)
+        if key != self._current:
+            return serials
+        found = (self._roster.get(serial) for serial in serials)
+        stations = [station for station in found if station is not None]
+        there = {station.meter.serial for station in stations}
+        return self._line.tune(stations) | (serials - there)
 
     async def _read(self, image: Attachment) -> Image | None:
         found = await asyncio.to_thread(read_image, self._book.images[image.sha256], image)
