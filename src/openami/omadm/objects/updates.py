@@ -1,26 +1,19 @@
-"""FUMO and SCOMO: their states, results and alert types; the downloads are others' work."""
+"""FUMO and SCOMO: their states, results and alert types; what is done with them is the device's."""
 
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
-from typing import Final, TypeVar
+from typing import Final
 
-from openami.core.errors import DecodeError
-
-Result = TypeVar("Result", bound=IntEnum)
-FUMO_URN: Final = "urn:oma:mo:oma-fumo:1.0"
-SCOMO_URN: Final = "urn:oma:mo:oma-scomo:1.0"
 SCOMO_COMPLETE: Final = "urn:oma:at:scomo:1.0:OperationComplete"
 
 
 class FumoAlert(StrEnum):
-    """The type of the alert that says how an operation ended, or that a device wants one."""
+    """The type of the alert that says how an operation ended."""
 
     DOWNLOAD = "org.openmobilealliance.dm.firmwareupdate.download"
     UPDATE = "org.openmobilealliance.dm.firmwareupdate.update"
     DOWNLOAD_AND_UPDATE = "org.openmobilealliance.dm.firmwareupdate.downloadandupdate"
-    DEVICE_REQUEST = "org.openmobilealliance.dm.firmwareupdate.devicerequest"
-    USER_REQUEST = "org.openmobilealliance.dm.firmwareupdate.userrequest"
 
 
 class FumoState(IntEnum):
@@ -39,7 +32,7 @@ class FumoState(IntEnum):
 
 
 class FumoResult(IntEnum):
-    """How an operation ended (OMA-TS-DM-FUMO 1.0, clause 7); makers have numbers of their own."""
+    """How an operation ended (OMA-TS-DM-FUMO 1.0, clause 7)."""
 
     OK = 200
     CLIENT_ERROR = 400
@@ -130,35 +123,3 @@ class ScomoResult(IntEnum):
     WRONG_ENVIRONMENT = 1413
     SERVER_ERROR = 1500
     SERVER_UNAVAILABLE = 1501
-
-
-# What the standards leave to makers: ways to succeed, to fail here, and to fail at the server.
-_FUMO_OWN: Final = (range(250, 300), range(450, 500), range(550, 600))
-_SCOMO_OWN: Final = (range(1250, 1300), range(1450, 1500), range(1550, 1600))
-
-
-def fumo_result(number: int) -> FumoResult | int:
-    """Return a result of FUMO: one of the standard, or a maker's own as its number.
-
-    Raises:
-        DecodeError: the standard has no such result, nor leaves it to makers.
-    """
-    return _result(FumoResult, _FUMO_OWN, number)
-
-
-def scomo_result(number: int) -> ScomoResult | int:
-    """Return a result of SCOMO: one of the standard, or a maker's own as its number.
-
-    Raises:
-        DecodeError: the standard has no such result, nor leaves it to makers.
-    """
-    return _result(ScomoResult, _SCOMO_OWN, number)
-
-
-def _result(kind: type[Result], own: tuple[range, ...], number: int) -> Result | int:
-    if any(number in numbers for numbers in own):
-        return number
-    try:
-        return kind(number)
-    except ValueError:
-        raise DecodeError(f"{number} is no result of an operation") from None
