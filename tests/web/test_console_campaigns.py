@@ -143,7 +143,11 @@ async def test_a_campaign_is_tried_kept_and_followed(
     assert f'href="{path}/devices/M03"' in (await browser.get("/meters/M03/upgrades")).text
     assert "/meters/M03/upgrades" in (await browser.get("/meters/M03")).text
     assert "None yet" in (await browser.get("/dcus/D1/upgrades")).text
+    release = (await browser.get("/releases/1")).text
+    assert f'href="{path}"' in release
+    assert "Now: <b><bdi>Autumn</bdi></b>." in release
     assert await act(browser, csrf, path, "stop") == 303
+    assert "Now: <b>" not in (await browser.get("/releases/1")).text
     page = (await browser.get(path)).text
     assert "An operator has stopped the campaign." in page
     assert f'action="{path}/' not in page

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 from openami.core.errors import NotFoundError
 from openami.firmware.manifest import ReleaseKind
 from openami.firmware.releases import TRANSITIONS, Act, ReleaseState
+from openami.fleet.campaigns.machine import OVER
 from openami.fleet.operators import Role
+from openami.web.console.campaign_views import STATES as CAMPAIGNS
 from openami.web.console.forms import back, demand, fields_of, file_in, text_in
 from openami.web.console.manifests import parts_of
 from openami.web.console.pages import cursor_of, next_url
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from openami.firmware.shelf import Shelved
+    from openami.headend.campaigns.views import View
     from openami.headend.firmware.shelf import Shelf
     from openami.headend.services import Services
     from openami.web.auth import Caller
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
 NAME_LENGTH: Final = 64  # of a product, as the API takes it
 OTHERS: Final = 50  # releases of the product that one is compared with
+RECENT: Final = 100  # campaigns in which those of a release are looked for
 HERE: Final = "upgrades"
 # label and tone of how far a release is, in the order of its life
 STATES: Final[Mapping[ReleaseState, tuple[str, str]]] = {
@@ -64,6 +68,7 @@ class ReleaseShelf:
 
     def __init__(self, services: Services, renderer: Renderer) -> None:
         self._shelf = services.firmware.shelf
+        self._desk = services.campaigns
         self._publisher = services.firmware.publisher
         self._most = services.settings.release_octets
         self._renderer = renderer
@@ -121,7 +126,13 @@ class ReleaseShelf:
             known = {str(one.number): one for one in others}
             before = known.get(against) or before_of(shelved, others)
             found = self._shelf.diff(before.number, number) if before else ()
-            return {"it": shelved, "others": others, "before": before, "parts": parts_of(found)}
+            return {
+                "it": shelved,
+                "others": others,
+                "before": before,
+                "parts": parts_of(found),
+                "campaigns": self._campaigns_of(number),
+            }
 
         found = await asyncio.to_thread(gather)
         release = found["it"].release
@@ -129,6 +140,9 @@ class ReleaseShelf:
             **found,
             "states": STATES,
             "kinds": KINDS,
+            "campaign_states": CAMPAIGNS,
+            "over": OVER,
+            "carried": release.id.kind is not ReleaseKind.DCU_COMPONENT,
             "may": {act.value for state, act in TRANSITIONS if state is release.state},
             "uploaded_it": caller.name.casefold() == release.uploader.casefold(),
             "offline": self._publisher.offline,
@@ -161,6 +175,10 @@ class ReleaseShelf:
 
     async def _withdraw(self, number: int, who: str, form: FormData) -> None:
         await asyncio.to_thread(self._shelf.withdraw, number, who=who, why=text_in(form, "why"))
+
+    def _campaigns_of(self, number: int) -> list[View]:
+        """Return the campaigns that carry a release, of those that were written last."""
+        return [view for view in self._desk.list(limit=RECENT).items if view.number == number]
 
     def _others(self, shelved: Shelved) -> list[Shelved]:
         """Return other releases of the product, the latest first."""
