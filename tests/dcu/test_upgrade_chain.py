@@ -95,10 +95,6 @@ async def scene(
 
 
 @pytest.mark.fums("DES-2", "SM-8", "UC1-reading", "UMS-1")
-def answered(made: Chain) -> list[tuple[str, dict[str, Any]]]:
-    return made.headend.updates
-
-
 async def test_ten_meters_are_upgraded_while_they_are_read(
     tmp_path: Path, certificates: Certificates
 ) -> None:
@@ -116,7 +112,9 @@ async def test_ten_meters_are_upgraded_while_they_are_read(
         asked = {"class_id": 3, "obis": "1.0.1.8.0.255", "attribute": 2}
         job = {"id": "j1", "kind": "read", "meter": identity(3).serial, "attributes": [asked]}
         made.headend.jobs = [job]
-        await made.until(lambda: ("j1", "done") in [(j, u["state"]) for j, u in answered(made)])
+        await made.until(
+            lambda: ("j1", "done") in [(j, u["state"]) for j, u in made.headend.updates]
+        )
         assert it.counts().get("confirmed", 0) < 9
         await it.pass_time(lambda: it.counts() == {"confirmed": 9, "failed": 1})
         assert made.headend.told["c1"]["codes"] == {"upgrade.refused": 1}
