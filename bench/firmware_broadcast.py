@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 from tests.support.dlms_meter import CLIENT_TITLE, CONFIGS, KEYS, Pair, make_meter
+from tests.support.memory_image import image_in_memory
 
 from openami.core.obis import Obis
 from openami.dlms import data as d
 from openami.dlms.apdu.action import ActionRequestNormal
 from openami.dlms.apdu.ciphered import Form
 from openami.dlms.client import GetAttribute, GetList, InvokeMethod
-from openami.dlms.cosem.image import ImageInfo, ImageTransfer
+from openami.dlms.cosem.image import ImageInfo
 from openami.dlms.hdlc import HdlcAddress, HdlcClientLink, HdlcParameters, HdlcServerLink
 from openami.dlms.references import AttributeRef, MethodRef
 from openami.dlms.security import SecurityControl, protect
@@ -116,7 +117,7 @@ def _attribute(number: int) -> GetAttribute:
 @cache
 def exchanges(block: int) -> dict[str, Exchange]:
     """Return what each step exchanges with blocks of a size."""
-    image = ImageTransfer(block_size=block, installer=_Installer())
+    image = image_in_memory(_Installer(), block_size=block)
     meter = make_meter(rows=0, max_pdu=0, extra=(image,))
     pair = _LinePair(meter, *CONFIGS["hls-both"])
     found: dict[str, Exchange] = {}

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from tests.support.dlms_meter import CONFIGS, Pair, make_meter
+from tests.support.memory_image import image_in_memory
 
 from openami.dcu.upgrade import class18
 from openami.dcu.upgrade.sizes import TURN_S, Framing, costs
 from openami.dlms import data as d
 from openami.dlms.client import GetAttribute, Item
-from openami.dlms.cosem import ImageTransfer
 from openami.dlms.hdlc import HdlcAddress, HdlcClientLink, HdlcParameters, HdlcServerLink
 from openami.dlms.results import DataAccessResult
 from openami.fleet.upgrade import Bits, Busy, Info, Looked, Refused
@@ -26,7 +26,7 @@ class _Framed(Pair):
 
     def __init__(self, framing: Framing, block_size: int) -> None:
         self.framing = framing
-        meter = make_meter(rows=0, max_pdu=0, extra=(ImageTransfer(block_size=block_size),))
+        meter = make_meter(rows=0, max_pdu=0, extra=(image_in_memory(block_size=block_size),))
         super().__init__(meter, *CONFIGS["hls-both"])
 
     def _links(self, sap: int) -> tuple[Any, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from tests.support.dlms_meter import CLIENT_TITLE, KEYS, SERVER_TITLE, make_meter, octets_of
+from tests.support.memory_image import image_in_memory
 
 from openami.core.errors import ConfigError, LocalProtocolError, SecurityError
 from openami.core.obis import Obis
@@ -21,9 +22,7 @@ from openami.dlms.conformance import Conformance
 from openami.dlms.cosem import (
     AssociationLn,
     ClientKind,
-    ImageTransfer,
     KeptCounters,
-    MemoryImageStore,
     MethodMode,
     Rights,
     SecuritySetup,
@@ -52,8 +51,8 @@ class Street:
     """One meter that hears what is said to all, and whoever says it."""
 
     def __init__(self, to: HdlcAddress = FORMS[1], *, keys: Keys = LINE) -> None:
-        self.image = ImageTransfer(
-            store=MemoryImageStore(block_size=SIZE),
+        self.image = image_in_memory(
+            block_size=SIZE,
             access={ClientKind.BROADCAST: Rights(method={2: MethodMode.AUTHENTICATED})},
         )
         self.security = SecuritySetup(

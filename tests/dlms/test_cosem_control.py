@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
+from tests.support.memory_image import MemoryImageStore, image_in_memory
 
 from openami.core.obis import Obis
 from openami.dlms import data as d
@@ -21,7 +22,6 @@ from openami.dlms.cosem import (
     Limiter,
     LimiterAction,
     Limits,
-    MemoryImageStore,
     ScriptRef,
     Watch,
     evaluate,
@@ -227,7 +227,7 @@ def begin(item: ImageTransfer, size: int = len(IMAGE)) -> None:
 
 
 def test_an_image_is_transferred_out_of_order_and_with_repeats() -> None:
-    item = ImageTransfer(installer=TrustingInstaller())
+    item = image_in_memory(TrustingInstaller())
     assert [item.read(i) for i in (2, 4, 5, 6)] == [
         d.u32(128),
         d.u32(0),
@@ -252,7 +252,7 @@ def test_an_image_is_transferred_out_of_order_and_with_repeats() -> None:
 
 def test_an_image_is_verified_and_activated() -> None:
     installer = TrustingInstaller()
-    item = ImageTransfer(installer=installer)
+    item = image_in_memory(installer)
     begin(item)
     for number in range(5):
         item.invoke(BLOCK, block(number))
@@ -279,7 +279,7 @@ def test_an_image_is_verified_and_activated() -> None:
 
 def test_failures_show_in_the_status() -> None:
     installer = TrustingInstaller()
-    item = ImageTransfer(installer=installer)
+    item = image_in_memory(installer)
     begin(item)
     for number in range(5):
         item.invoke(BLOCK, block(number))
@@ -293,7 +293,7 @@ def test_failures_show_in_the_status() -> None:
 
 
 def test_without_an_installer_every_image_is_refused() -> None:
-    item = ImageTransfer()
+    item = image_in_memory()
     begin(item, 128)
     item.invoke(BLOCK, block(0))
     assert denied(item, VERIFY, d.i8(0)) is ActionResult.OTHER_REASON
@@ -302,7 +302,7 @@ def test_without_an_installer_every_image_is_refused() -> None:
 
 
 def test_what_is_no_part_of_an_image_is_refused() -> None:
-    item = ImageTransfer()
+    item = image_in_memory()
     other, mismatch = ActionResult.OTHER_REASON, ActionResult.TYPE_UNMATCHED
     assert denied(item, BLOCK, block(0)) is other
     assert denied(item, VERIFY, d.i8(0)) is other

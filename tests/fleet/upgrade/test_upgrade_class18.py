@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
+from tests.support.memory_image import MemoryImageStore, image_in_memory
 from tests.support.upgrade_meters import NEW, OLD, ORDER, SimMeter, Street, serial_of
 
 from openami.dlms import data as d
 from openami.dlms.cosem.base import ActionError, Context
-from openami.dlms.cosem.image import ImageInfo, ImageStatus, ImageTransfer, MemoryImageStore
+from openami.dlms.cosem.image import ImageInfo, ImageStatus, ImageTransfer
 from openami.dlms.results import ActionResult
 from openami.fleet.upgrade import (
     Accepted,
@@ -55,7 +56,7 @@ class RealMeter(SimMeter):
     image: ImageTransfer = field(init=False)
 
     def __post_init__(self) -> None:
-        self.image = ImageTransfer(block_size=self.block_size, installer=Installer())
+        self.image = image_in_memory(Installer(), block_size=self.block_size)
 
     def step(self, step: Step) -> Answer:
         match step:

@@ -52,8 +52,6 @@ from openami.dlms.cosem.image import (
     ImageStatus,
     ImageStore,
     ImageTransfer,
-    Installer,
-    MemoryImageStore,
 )
 from openami.dlms.cosem.limiter import Limiter, LimiterAction, Limits, Watch, evaluate
 from openami.dlms.cosem.profile import (
@@ -115,13 +113,11 @@ __all__ = [
     "ImageStatus",
     "ImageStore",
     "ImageTransfer",
-    "Installer",
     "InvocationCounters",
     "KeptCounters",
     "Limiter",
     "LimiterAction",
     "Limits",
-    "MemoryImageStore",
     "MemoryProfile",
     "Method",
     "MethodMode",
