@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import random
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
@@ -141,10 +142,13 @@ class SimLine:
         deaf: who lacks the broadcast key.
         refusing: who does not let us in.
         lost: the line breaks at the next thing that is done.
+        loss: how many frames of a hundred are lost, by ``chance``.
         acted: called before and after whatever is done with meters.
     """
 
     def __init__(self, meters: Iterable[SimMeter], acted: Callable[[], None] | None = None) -> None:
+        self.loss = 0
+        self.chance = random.Random(1)
         self.meters = {meter.serial: meter for meter in meters}
         self.deaf: frozenset[str] = frozenset()
         self.refusing: set[str] = set()
@@ -174,25 +178,33 @@ class SimLine:
         self.acted()
         if meter.serial in self.refusing:
             return Refused("it does not let us in")
+        if self._loses():  # the question
+            return Silent()
         if isinstance(step, Initiate):
             meter.order = order
         answer = meter.step(step)
         self.acted()
-        return answer
+        return Silent() if self._loses() else answer
+
+    def _loses(self) -> bool:
+        return self.chance.randrange(100) < self.loss
 
     async def bits(self, station: Station, order: Order) -> Bits | Silent | Busy | Refused:
         assert order.size
         self.log.append((station.meter.serial, "bits"))
         meter = self._meter(station)
-        return Silent() if meter.faults & {"silent", "silent-bitmap"} else meter.bits()
+        away = bool(meter.faults & {"silent", "silent-bitmap"}) or self._loses()
+        return Silent() if away or self._loses() else meter.bits()
 
     async def send(self, station: Station, order: Order, turn: Send, image: ImageReader) -> Taken:
         self.log.append(turn)
         meter = self._meter(station)
         if "silent" in meter.faults:
             return Taken((), Silent())
-        for number in turn.numbers:
+        for place, number in enumerate(turn.numbers):
             assert self._block(order, turn.block_size, number, image)
+            if self._loses():
+                return Taken(turn.numbers[:place], Silent())
             meter.take(number, turn.block_size)
             self.acted()
         return Taken(turn.numbers)
@@ -206,7 +218,12 @@ class SimLine:
             for number in turn.numbers:
                 assert self._block(order, turn.block_size, number, image)
                 taking = meter.status == Status.INITIATED and meter.serial not in self.deaf
-                if taking and "silent" not in meter.faults and meter.take(number, turn.block_size):
+                if (
+                    taking
+                    and not self._loses()
+                    and "silent" not in meter.faults
+                    and meter.take(number, turn.block_size)
+                ):
                     # A block is not of any image: whoever takes blocks takes it.
                     assert meter.identifier == order.identifier, "a block of another image"
             self.acted()
