@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import struct
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.firmware import (
@@ -27,6 +27,7 @@ from openami.core.errors import ConfigError, DecodeError, SecurityError
 from openami.firmware.build import Plan, assemble, sign
 from openami.firmware.image import Dependency, Image, version_of
 from openami.firmware.keys import ImageKey, signer
+from openami.firmware.keys import private_key as read_private_key
 from openami.firmware.tlv import PROTECTED, UNPROTECTED, Tlv, TlvType, encode_area
 from openami.firmware.verify import check_dependency, check_fit, verify
 from openami.firmware.version import Version
@@ -343,6 +344,30 @@ def test_keys() -> None:
             ImageKey.from_pem(text)
     with pytest.raises(ConfigError):
         ImageKey(other)
+
+
+def test_private_keys() -> None:
+    def pem(key: Any, password: bytes | None = None) -> bytes:
+        locked = serialization.BestAvailableEncryption(password) if password else None
+        form = serialization.PrivateFormat.PKCS8
+        how = locked or serialization.NoEncryption()
+        return bytes(key.private_bytes(serialization.Encoding.PEM, form, how))
+
+    ours = ec.derive_private_key(7, ec.SECP256R1())
+    assert read_private_key(pem(ours)).public_key() == ours.public_key()
+    others = (
+        b"",
+        OTHER_KIND,
+        pem(ours, b"password"),
+        pem(ed25519.Ed25519PrivateKey.generate()),
+        pem(ec.generate_private_key(ec.SECP384R1())),
+        pem(ours)[:-40],
+    )
+    for text in others:
+        with pytest.raises(ConfigError) as caught:
+            read_private_key(text)
+        assert caught.value.code == "config.firmware-key"
+        assert caught.value.__cause__ is caught.value.__context__ is None
 
 
 # RFC 8410 10.1: a public key on Ed25519.

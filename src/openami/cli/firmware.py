@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -14,12 +14,16 @@ from openami.cli.output import counted, emit_json, json_option, note, table
 from openami.core.errors import ConfigError, DecodeError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cryptography.hazmat.primitives.asymmetric import ec
 
     from openami.firmware.image import Dependency, Image
     from openami.firmware.keys import ImageKey
     from openami.firmware.repository import Keeper
     from openami.firmware.version import Version
+
+T = TypeVar("T")
 
 MAX_FILE: Final = 64 << 20  # octets: of an image or of either end of a delta
 MAX_KEY: Final = 16 << 10
@@ -207,28 +211,22 @@ def public_key(file: Path) -> ImageKey:
 
     if b"PRIVATE KEY" in _read(file, MAX_KEY):
         return ImageKey(_private(file).public_key())
-    try:
-        return ImageKey.from_pem(_read(file, MAX_KEY))
-    except ConfigError as error:
-        error.message = f"{file}: {error.message}"
-        raise
+    return _key_in(file, ImageKey.from_pem)
 
 
 def _private(file: Path) -> ec.EllipticCurvePrivateKey:
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
+    from openami.firmware.keys import private_key
 
+    return _key_in(file, private_key)
+
+
+def _key_in(file: Path, read: Callable[[bytes], T]) -> T:
+    octets = _read(file, MAX_KEY)
     try:
-        key = serialization.load_pem_private_key(_read(file, MAX_KEY), None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        key = None
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
-        raise ConfigError(
-            f"{file}: a private key on P-256 wanted, in PEM, without a password",
-            code="config.firmware-key",
-        )
-    return key
+        return read(octets)
+    except ConfigError as error:
+        error.message = f"{file}: {error.message}"
+        raise
 
 
 def keeper(file: Path) -> Keeper:

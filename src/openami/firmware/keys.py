@@ -17,6 +17,7 @@ from openami.core.errors import ConfigError
 Signer = Callable[[bytes], bytes]
 
 MAX_SIGNATURE: Final = 72  # octets of DER: two integers of 33, their heads and the sequence's
+_CODE: Final = "config.firmware-key"
 _DIGEST: Final = utils.Prehashed(hashes.SHA256())
 
 
@@ -83,5 +84,21 @@ def signer(key: ec.EllipticCurvePrivateKey) -> Signer:
     return sign
 
 
+def private_key(text: bytes) -> ec.EllipticCurvePrivateKey:
+    """Read a private key in PEM, as imgtool and ``signer`` want it.
+
+    Raises:
+        ConfigError: it is none on P-256, or has a password (``config.firmware-key``).
+    """
+    try:
+        key = serialization.load_pem_private_key(text, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # what it shows may be a key
+        key = None
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        message = "a private key on P-256 wanted, in PEM, without a password"
+        raise ConfigError(message, code=_CODE)
+    return key
+
+
 def _unusable() -> ConfigError:
-    return ConfigError("a public key on P-256 wanted, in PEM", code="config.firmware-key")
+    return ConfigError("a public key on P-256 wanted, in PEM", code=_CODE)

@@ -8,7 +8,6 @@ from functools import cache, cached_property
 from importlib import resources
 from typing import TYPE_CHECKING, Final, Self
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -16,7 +15,7 @@ from openami import __version__
 from openami.core.errors import ConfigError
 from openami.core.obis import Obis
 from openami.firmware.build import Plan, assemble, sign
-from openami.firmware.keys import ImageKey, signer
+from openami.firmware.keys import ImageKey, private_key, signer
 from openami.firmware.payload import About, Payload, SelfTest
 from openami.firmware.sparse import split
 from openami.firmware.version import Version
@@ -83,18 +82,12 @@ class Maker:
             made = cls.generate()
             write_secret(path, made.pem())
             return made
+        text = read_secret(path)
         try:
-            key = serialization.load_pem_private_key(read_secret(path), None)
-        except (ValueError, TypeError, UnsupportedAlgorithm):  # what it shows may be a key
-            key = None
-        if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise ConfigError(
-                f"{path} holds no private key on P-256, in PEM, without a password",
-                code="config.firmware-key",
-            )
-        found = cls(key)
-        assert found.public
-        return found
+            return cls(private_key(text))
+        except ConfigError as error:
+            error.message = f"{path}: {error.message}"
+            raise
 
     @classmethod
     def generate(cls) -> Self:

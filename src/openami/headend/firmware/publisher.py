@@ -11,13 +11,11 @@ import re
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from tuf.api.metadata import Root, Snapshot, Targets, Timestamp
 
-from openami.core.errors import ConfigError, ConflictError, NotFoundError
+from openami.core.errors import ConflictError, NotFoundError
 from openami.firmware import repository as making
-from openami.firmware.keys import ImageKey, signer
+from openami.firmware.keys import ImageKey, private_key, signer
 from openami.firmware.metadata import read
 from openami.firmware.repository import Keeper, Online, Repository, RoleKeys
 from openami.fleet.devices import AuditEntry
@@ -235,9 +233,7 @@ class Publisher:
                 key = new_key()
                 self._vault.put(_KIND, role, _NAME, key_pem(key))
                 return Keeper(key.public_key(), signer(key))
-        found = serialization.load_pem_private_key(sealed, None)
-        if not isinstance(found, ec.EllipticCurvePrivateKey):
-            raise ConfigError(f"the vault's key for {role} is none", code="config.firmware-key")
+        found = private_key(sealed)
         return Keeper(found.public_key(), signer(found))
 
 
