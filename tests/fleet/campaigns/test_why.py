@@ -33,7 +33,7 @@ def test_who_is_upgraded_needs_no_words() -> None:
         ({"state": S.APPROVED}, "campaign.approved", "start it"),
         ({"state": S.PAUSED}, "campaign.paused", "resume it"),
         ({"state": S.PAUSED, "cause": "campaign.errors"}, "campaign.errors", "too many"),
-        ({"state": S.FINISHED}, "campaign.done", "ended without it"),
+        ({"state": S.FINISHED}, "campaign.done", "is over"),
         ({"state": S.FINISHED, "cause": "campaign.overdue"}, "campaign.overdue", "time was over"),
         ({"state": S.STOPPED}, "campaign.stopped", "stopped"),
         ({"state": S.EMERGENCY}, "campaign.emergency", "emergency"),

@@ -96,7 +96,10 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         m.WITHDRAWN: ("the release was withdrawn", "make a campaign of another release"),
         m.EMERGENCY: ("everything was stopped in an emergency", "find the cause, then begin anew"),
         "campaign.overdue": ("the campaign's time was over", "make a new one for what is left"),
-        "campaign.done": ("the campaign ended without it", "make a new one for what is left"),
+        "campaign.done": (
+            "the campaign is over: all its groups have succeeded",
+            "make a new one for what is left, if anything is",
+        ),
         "campaign": ("the campaign goes no further", "look at its audit log"),
         # who is left out
         NO_DEVICES: ("the DCU has no device that fits", "nothing to do"),
