@@ -47,7 +47,7 @@ from tests.support.upgrades import (
     transfer,
 )
 
-from openami.core.errors import SecurityError
+from openami.core.errors import SecurityError, StoreFullError
 from openami.core.obis import Obis
 from openami.dlms import data as d
 from openami.dlms.client import Answered, Closed, Failed, GetAttribute, InvokeMethod, Opened
@@ -62,7 +62,7 @@ from openami.firmware.image import Image
 from openami.firmware.payload import Payload
 from openami.firmware.slot import Slot
 from openami.firmware.sparse import SparseFlash, split
-from openami.meter.board import BLOCK_SIZE, GEOMETRY, Board, factory_flash
+from openami.meter.board import BLOCK_SIZE, GEOMETRY, WRITE_UNIT, Board, factory_flash
 from openami.meter.images import MOST_A_DAY
 from openami.meter.loader import LOADER, MOST_PROGRAMS, Loader
 from openami.meter.management import NOTICE_S
@@ -380,6 +380,43 @@ def test_flash_is_not_worn_out_by_who_begins_again_and_again() -> None:
     assert begin(bench.manager(), bytes(999)) is BUSY
     bench.run(86_400)
     assert begin(bench.manager(), bytes(999)) is ActionResult.SUCCESS
+
+
+class SmallFlash(SparseFlash):
+    """A flash on a disk that can be full."""
+
+    full = False
+
+    def keep(self, pages: Mapping[int, bytes]) -> None:
+        if self.full:
+            raise StoreFullError(f"no room for {len(pages)} pages")
+
+
+def test_a_disk_without_room_is_no_fault_of_who_sends_a_block() -> None:
+    flash = SmallFlash(GEOMETRY, MAKER.pages)
+    session = UpgradeBench(flash).manager()
+    octets = image()
+    assert begin(session, octets) is ActionResult.SUCCESS
+    flash.full = True
+    for _, block in blocks(octets):
+        assert session.invoke(IMAGE, BLOCK, block).result is BUSY
+    flash.full = False
+    fill(session, octets)
+
+
+def test_a_transfer_that_was_torn_too_often_has_to_begin_anew() -> None:
+    bench = UpgradeBench()
+    octets = image()
+    assert begin(bench.manager(), octets) is ActionResult.SUCCESS
+    journal = Board(bench.flash, ()).layout().transfer
+    torn = b"\x01torn..." * (journal.size // WRITE_UNIT)
+    record = 88  # octets before the entries
+    bench.flash.write(journal.start + record, torn[: journal.size - record])
+    bench.restart()
+    session = bench.manager()
+    assert session.invoke(IMAGE, BLOCK, next(blocks(octets))[1]).result is OTHER
+    assert begin(session, octets, b"anew") is ActionResult.SUCCESS
+    fill(session, octets)
 
 
 def test_a_meter_that_takes_no_images_says_so_and_remembers() -> None:

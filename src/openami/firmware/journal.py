@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from openami.firmware.flash import Area
 
+WORN: Final = "firmware.transfer.worn"
+"""Code: the power went too often, the transfer has to begin anew."""
 MAX_IDENTIFIER: Final = 64  # octets, as class 18 of the meter bounds them
 MAX_NUMBER: Final = 0xFF_FFFF
 # Beyond one entry for each block: the result of the verification, and one for each time that the
@@ -124,7 +126,7 @@ class Journal:
             return
         if self._used == len(self._places):
             message = "the power went too often during this transfer"
-            raise StoreFullError(message, hint="begin anew", code="firmware.transfer.worn")
+            raise StoreFullError(message, hint="begin anew", code=WORN)
         place = self._places[self._used]
         self._used += 1  # also if the write fails: what was torn is not written again
         self._area.write(place, entry.ljust(self._width, ERASED))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from openami.core.errors import RemoteProtocolError, SecurityError, StoreFullError
 from openami.dlms.cosem import ActionError, ImageInfo, ImageStatus
 from openami.dlms.results import ActionResult
+from openami.firmware.journal import WORN
 from openami.firmware.payload import Payload
 from openami.firmware.slot import Slot
 from openami.firmware.transfer import Transfer
@@ -184,6 +185,6 @@ def _told() -> Iterator[None]:
     except RemoteProtocolError as error:
         raise ActionError(ActionResult.OTHER_REASON, error.code) from error
     except StoreFullError as error:
-        if not error.code.startswith("firmware."):
+        if error.code != WORN:
             raise
-        raise ActionError(ActionResult.OTHER_REASON, error.code) from error  # to be begun anew
+        raise ActionError(ActionResult.OTHER_REASON, error.code) from error
