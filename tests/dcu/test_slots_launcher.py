@@ -10,8 +10,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
+from tests.support.dcu_releases import HARDWARE, MODEL
 from tests.support.slot_agents import AGENTS, Bench, make_bench
 from tests.support.slots import make_image, runnable
+
+from openami.dcu.slots import launcher as launching
+from openami.dcu.slots.store import MOST_TRIES, RESERVE, TwoSlots
+from openami.store.folder import Folder
 
 FACTORY = "0.0.1"
 
@@ -103,6 +109,28 @@ async def test_an_agent_does_not_outlive_its_launcher(bench: Bench) -> None:
         launcher.kill()
         await launcher.wait()
         await bench.until(lambda: not alive(agent))
+
+
+async def test_no_process_is_no_fault_of_the_software(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launching, "FIRST_REST_S", 0.001)
+    monkeypatch.setattr(launching, "MOST_REST_S", 0.001)
+    folder = Folder(tmp_path / "slots", reserve=RESERVE)
+    slots = TwoSlots(folder, lambda: (MODEL, HARDWARE))
+    slots.stage(*make_image(tmp_path, "1.0.0"))
+    slots.arm()
+    nothing = (str(tmp_path / "not-there"),)
+    launcher = launching.Launcher(slots, nothing, launching.Limits(), folder.lock(0.0))
+    with capture_logs() as logs:
+        running = asyncio.ensure_future(launcher.run())
+        async with asyncio.timeout(60):
+            while [log["event"] for log in logs].count("not started") <= 2 * MOST_TRIES:
+                await asyncio.sleep(0.001)
+        signal.raise_signal(signal.SIGTERM)
+        assert await running == 0
+    assert slots.waiting
+    assert slots.outcome is None
 
 
 async def test_a_mistake_in_the_settings_ends_the_launcher(bench: Bench) -> None:

@@ -148,17 +148,15 @@ class Launcher:
                     continue
                 if ended.status in {0, ConfigError.exit_status}:
                     return ended.status
-                await self._rest(ended)
+                await self._rest(ended.lived)
                 if self._stop.is_set():
                     return 0
 
     async def _live(self, start: Start) -> Ended:
         log.info("starts", version=start.version, image=start.image, on_trial=start.on_trial)
-        try:
-            agent = await self._spawn(start)
-        except OSError as error:  # no memory, no process: it is not the software's fault
-            log.error("not started", error=str(error))  # noqa: TRY400 -- not a bug of ours
-            return Ended(RESTART, 0.0, "slots.crashed", "not started")
+        agent = await self._started(start)
+        if agent is None:
+            return Ended(0, 0.0, "", "")
         try:
             ended = await self._watch(agent, start)
         finally:
@@ -177,6 +175,16 @@ class Launcher:
         except StoreError as error:  # its tries are counted
             log.error("not noted", code=error.code, error=error.message)  # noqa: TRY400 -- not a bug of ours
             return False
+
+    async def _started(self, start: Start) -> Agent | None:
+        """Return a run of the agent, once there is one; None: there shall be none any more."""
+        while not self._stop.is_set():
+            try:
+                return await self._spawn(start)
+            except OSError as error:  # no memory, no process: it is not the software's fault
+                log.error("not started", error=str(error))  # noqa: TRY400 -- not a bug of ours
+            await self._rest(0.0)
+        return None
 
     async def _spawn(self, start: Start) -> Agent:
         ours, theirs = os.pipe2(os.O_CLOEXEC)
@@ -241,11 +249,11 @@ class Launcher:
             agent.kill()
             await over
 
-    async def _rest(self, ended: Ended) -> None:
+    async def _rest(self, lived: float) -> None:
         """Wait before the next start, longer each time in a row."""
-        self._bad = 1 if ended.lived >= STEADY_S else self._bad + 1
+        self._bad = 1 if lived >= STEADY_S else self._bad + 1
         wait = backoff(self._bad, first=FIRST_REST_S, most=MOST_REST_S, jitter=self._chance())
-        log.warning("starts again", status=ended.status, wait_s=round(wait, 1))
+        log.warning("starts again", wait_s=round(wait, 1))
         try:
             async with asyncio.timeout(wait):
                 await self._stop.wait()
