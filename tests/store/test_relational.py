@@ -170,6 +170,34 @@ def test_the_lifecycle_is_audited(store: RelationalStore) -> None:
     )  # fmt: skip
 
 
+def test_devices_advance_together_each_from_where_it_is(store: RelationalStore) -> None:
+    for serial, state in (
+        ("A1", LifecycleState.MANUFACTURED), ("A2", LifecycleState.COMMISSIONED),
+        ("A3", LifecycleState.SUSPENDED), ("A4", LifecycleState.MANUFACTURED),
+    ):  # fmt: skip
+        device = Device(DeviceKind.METER, serial, state=state)
+        store.devices.add(device, who="anna", when=5.0)
+    onward = {
+        LifecycleState.MANUFACTURED: LifecycleState.REGISTERED,
+        LifecycleState.REGISTERED: LifecycleState.COMMISSIONED,
+        LifecycleState.COMMISSIONED: LifecycleState.IN_SERVICE,
+    }
+    ids = [f"meter-A{number}" for number in (1, 2, 3, 9)]
+    moved = store.devices.advance(ids, onward, who="head-end", when=6.0, why="it works")
+    assert [device.state for device in moved] == [
+        LifecycleState.IN_SERVICE, LifecycleState.IN_SERVICE, LifecycleState.SUSPENDED,
+    ]  # fmt: skip
+    assert store.devices.get("meter-A1") == moved[0]
+    assert store.devices.get("meter-A4").state is LifecycleState.MANUFACTURED
+    entries = [entry for entry in store.audit.list(limit=100).items if entry.who == "head-end"]
+    assert [(entry.subject, entry.what) for entry in reversed(entries)] == [
+        ("meter-A1", "device.state manufactured to registered"),
+        ("meter-A1", "device.state registered to commissioned"),
+        ("meter-A1", "device.state commissioned to in service"),
+        ("meter-A2", "device.state commissioned to in service"),
+    ]
+
+
 def test_lists_of_devices(store: RelationalStore) -> None:
     store.devices.sight([meter(f"A{n:02}", dcu=f"D{n % 2}") for n in range(25)], now=1.0)
     store.devices.sight([Sighting(DeviceKind.DCU, "D1", contact=Contact.OK)], now=1.0)

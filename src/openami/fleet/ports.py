@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -113,6 +113,21 @@ class DeviceStore(Protocol):
         self, device_id: str, to: LifecycleState, *, who: str, when: float, why: str
     ) -> Device:
         """Move a device in its lifecycle, with the audit entry; ConflictError if no way leads."""
+        ...
+
+    def advance(
+        self,
+        device_ids: Collection[str],
+        onward: Mapping[LifecycleState, LifecycleState],
+        *,
+        who: str,
+        when: float,
+        why: str,
+    ) -> Sequence[Device]:
+        """Move devices as far as ``onward`` leads from where each is, in one transaction.
+
+        Each step gets its audit entry; devices that are not known are passed over.
+        """
         ...
 
     def list(

@@ -101,8 +101,7 @@ class Reports:
             if found.unknown:
                 self._ownership.forget(dcu)
         self._figures[dcu] = replace(figures, received=now)
-        for device in seen:
-            self._onward(device, now)
+        self._onward(seen, now)
         self._alarm(told)
         for watcher in self._watchers:
             watcher(dcu, seen)
@@ -120,17 +119,20 @@ class Reports:
             words = f"another meter may have its number, and is not read: {fault.message}"
             self._alarms.about(device_id(DeviceKind.METER, serial), TITLE, words)
 
-    def _onward(self, device: Device, now: float) -> None:
-        """Move a device that works to "in service", step by step, if it may be."""
-        if device.contact is not Contact.OK or device.state not in _ONWARD:
+    def _onward(self, seen: Sequence[Device], now: float) -> None:
+        """Move devices that work to "in service", step by step, if they may be."""
+        found = [device.id for device in seen if self._may_work(device)]
+        if not found:
             return
-        if device.kind is DeviceKind.METER and not self._credentials.known(device.serial):
-            return  # nobody expected it: an operator decides
-        while (onward := _ONWARD.get(device.state)) is not None:
-            device = self._devices.move(
-                device.id, onward, who=WHO, when=now, why="it works: its DCU reads it"
-            )
-        self._bus.publish(device_news(device, now))
+        why = "it works: its DCU reads it"
+        for device in self._devices.advance(found, _ONWARD, who=WHO, when=now, why=why):
+            self._bus.publish(device_news(device, now))
+
+    def _may_work(self, device: Device) -> bool:
+        if device.contact is not Contact.OK or device.state not in _ONWARD:
+            return False
+        # A meter that nobody expected: an operator decides.
+        return device.kind is not DeviceKind.METER or self._credentials.known(device.serial)
 
 
 def _news(dcu: str, seen: Sequence[Device], now: float) -> LiveEvent:

@@ -29,7 +29,7 @@ from openami.store.relational.models import DeviceRow
 from openami.store.relational.paging import bounded, decode_cursor, page
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from sqlalchemy import Select
     from sqlalchemy.orm import Session
@@ -109,6 +109,27 @@ class DeviceRepository:
     ) -> Device:
         with self._transactions.writing() as session:
             return move_device(session, device_id, to, who=who, when=when, why=why)
+
+    def advance(
+        self,
+        device_ids: Collection[str],
+        onward: Mapping[LifecycleState, LifecycleState],
+        *,
+        who: str,
+        when: float,
+        why: str,
+    ) -> Sequence[Device]:
+        query = select(DeviceRow).where(DeviceRow.id.in_(device_ids)).order_by(DeviceRow.id)
+        with self._transactions.writing() as session:
+            moved = []
+            for row in session.scalars(query.with_for_update()):
+                device = read_device(row)
+                while (to := onward.get(device.state)) is not None:
+                    device, entry = move(device, to, who=who, when=when, why=why)
+                    session.add(audit_row(entry))
+                _update(row, device)
+                moved.append(device)
+            return tuple(moved)
 
     def list(
         self, which: DeviceFilter | None = None, *, after: str | None = None, limit: int = 100
