@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.support.cut_folder import CutFolder
 from tests.support.dcu_releases import HARDWARE, MODEL
 from tests.support.slots import about, make_image
@@ -96,6 +100,28 @@ def test_an_image_says_what_it_is(tmp_path: Path) -> None:
         with pytest.raises(DecodeError) as caught:
             read_about(file)
         assert caught.value.code == "slots.package"
+
+
+@pytest.mark.parametrize("how", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_compressed_image_is_none_whatever_it_unpacks_to(tmp_path: Path, how: int) -> None:
+    file = tmp_path / "image"
+    with zipfile.ZipFile(file, "w", how) as archive:
+        archive.writestr("package.json", about("1.0.0").encode() * 20)
+    whole = file.read_bytes()
+    for data in (whole, whole[:60] + bytes(20) + whole[80:]):
+        file.write_bytes(data)
+        with pytest.raises(DecodeError) as caught:
+            read_about(file)
+        assert caught.value.code == "slots.package"
+
+
+@given(st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=4), st.binary())
+def test_octets_are_an_image_or_one_error(changes: list[tuple[int, int]], behind: bytes) -> None:
+    data = bytearray(build(about("1.0.0"), {"__init__.py": b'__version__ = "0"\n'}) + behind)
+    for place, octet in changes:
+        data[place % len(data)] = octet
+    with suppress(DecodeError):
+        assert read_about(io.BytesIO(data)).python
 
 
 @pytest.mark.parametrize(

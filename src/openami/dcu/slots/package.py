@@ -16,7 +16,7 @@ import sys
 import zipfile
 from dataclasses import dataclass, field
 from importlib import metadata
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 from openami.core.errors import DecodeError
 from openami.firmware import documents
@@ -125,15 +125,18 @@ class About:
         return None
 
 
-def read_about(file: Path) -> About:
+def read_about(file: Path | BinaryIO) -> About:
     """Return what an image says of itself.
 
     Raises:
         DecodeError: it is no image (``slots.package``).
     """
     try:
-        with zipfile.ZipFile(file) as archive, archive.open(_ABOUT) as member:
-            data = member.read(MAX_ABOUT + 1)
+        with zipfile.ZipFile(file) as archive:
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                raise DecodeError("not the image of a DCU's software: it is compressed", code=CODE)
+            with archive.open(_ABOUT) as member:
+                data = member.read(MAX_ABOUT + 1)
     except _UNREADABLE as error:
         raise DecodeError(f"not the image of a DCU's software: {error}", code=CODE) from None
     return About.decode(data)
