@@ -10,9 +10,11 @@ import pytest
 from tests.support.dcu_managed import Registered
 from tests.support.dcu_releases import offer
 from tests.support.dcu_updates import CutError, Cutting, Device, equip, execute, obey, told, url_of
+from tests.support.factory import make_key
 from tests.support.headend import running_headend
 from tests.support.management import ListPlanner, planning
 
+from openami.crypto.certificates import Validity, make_root
 from openami.dcu import files as dcu_files
 from openami.dcu.updates import fetching, programs
 from openami.firmware.component import Component, ComponentKind
@@ -207,6 +209,12 @@ def other_version(running: Running, package: PackageId, version: str) -> str:
     return url_of(running, package).replace(str(package.version), version)
 
 
+STRANGER = (
+    make_root("Stranger", make_key(), serial=7, validity=Validity(1.0e9, 4.0e9))
+    .certificate_pem()
+    .decode()
+)
+
 APP = b"""
 import json, pathlib, socket, time
 import tools
@@ -269,6 +277,40 @@ async def test_an_application_runs_with_its_libraries_and_without_our_keys(
         node = f"{DEPLOYED}/monitor/Operations/Activate"
         assert await desk.do(node) == "1409 firmware.package.image"
         assert not told_file.exists()
+
+
+async def test_authorities_go_only_if_the_device_is_not_cut_off(
+    running: Running, planner: ListPlanner, device: Device, tmp_path: Path
+) -> None:
+    real = running.home.authority.read_text()
+    what = Component(ComponentKind.CERTIFICATES, "anchors", Version(1, 0, 0), anchors=real)
+    package = offered(running, tmp_path, what)
+    leaf = device.made.identity.folder / "certificate.pem"
+    none = Component(
+        ComponentKind.CERTIFICATES, "leaf", Version(1, 0, 0), anchors=leaf.read_text().strip()
+    )
+    other = offered(running, tmp_path, none)
+    activate, deactivate = (
+        f"{DEPLOYED}/anchors/Operations/{name}" for name in ("Activate", "Deactivate")
+    )
+    trusted = device.made.identity.folder / "anchors.pem"
+    async with device.running() as live:
+        desk = Desk(live, planner)
+        await desk.name(url_of(running, package))
+        assert await desk.do(f"{DOWNLOAD}/Operations/DownloadInstall") == "1200"
+        assert trusted.read_text().split() == real.split()
+        assert await desk.do(deactivate) == "1200"
+        assert trusted.read_text() == ""
+        assert await desk.do(activate) == "1200"
+        # The utility's servers are certified by another than the factory knew.
+        (device.made.identity.folder / "authority.pem").write_text(STRANGER)
+        assert await desk.do(deactivate) == "1410 scomo.session"
+        assert trusted.read_text().split() == real.split()
+        assert desk.text(f"{DEPLOYED}/anchors/State") == "20"
+        await desk.name(url_of(running, other), "./SCOMO/Download/p2")
+        node = "./SCOMO/Download/p2/Operations/DownloadInstall"
+        assert await desk.do(node) == "1409 module.anchors"
+        assert trusted.read_text().split() == real.split()
 
 
 async def test_what_is_not_to_be_is_refused(

@@ -12,6 +12,7 @@ from tests.support.management import give_account
 
 from openami.dcu.installation import Installation
 from openami.dcu.managed import ManagedDcu
+from openami.dcu.module.keystore import check_anchors
 from openami.ssmp.bootstrap import BootstrapBlock
 from openami.ssmp.messages import DeviceInfo
 from openami.transport.clock import SystemClock
@@ -44,9 +45,14 @@ class FileIdentity:
         for name, content in (("certificate", certificate), ("key", key), ("authority", authority)):
             (self.folder / f"{name}.pem").write_bytes(content)
 
+    async def trust(self, anchors: str) -> None:
+        (self.folder / "anchors.pem").write_bytes(check_anchors(anchors))
+
     def operational_client(self, url: str) -> HttpClient:
         files = [self.folder / f"{name}.pem" for name in ("authority", "certificate", "key")]
-        tls = client_context(files[0], certificate=files[1], key=files[2])
+        others = self.folder / "anchors.pem"
+        known = others.read_bytes() if others.exists() else b""
+        tls = client_context(files[0], certificate=files[1], key=files[2], others=known)
         return PatientClient(url, tls=tls)
 
 

@@ -74,6 +74,8 @@ TASK_FAILED: Final = "urn:openami:alert:task-failed"
 """Type of the generic alert: a task's operation was not carried out; Data is its status."""
 FIRST_SESSION_S: Final = 60.0
 """How long a new device waits for its first session before it collects as the factory says."""
+PROOF_S: Final = 120.0
+"""How long a session may take that is to show that the DCU is not cut off: some resent messages."""
 _SOFTWARE: Final = "software"
 _MANAGED: Final = "managed"
 
@@ -112,6 +114,8 @@ class ManagedDcu:
         self._health = health
         self._wall = wall or SystemClock()
         self.restarting = False
+        self._proof: asyncio.Future[bool] | None = None
+        self._unproven = False
         self._installation = installation
         self._allowed = installation.allowed
         self._clock = clock
@@ -217,6 +221,8 @@ class ManagedDcu:
             thread=self._thread,
             disk=self._disk,
             chance=self._chance,
+            trust=self._identity.trust,
+            prove=self._prove,
         )
 
     def stop(self) -> None:
@@ -342,7 +348,21 @@ class ManagedDcu:
         self._operations.told(alerts)
         self.updates.told(alerts)
 
+    async def _prove(self) -> bool:
+        """Hold a session from its beginning; tell whether it went well."""
+        self._unproven = self.manager.holding  # one that goes on began before
+        self._proof = asyncio.get_running_loop().create_future()
+        self.manager.nudge()
+        try:
+            async with asyncio.timeout(PROOF_S):
+                return await self._proof
+        except TimeoutError:
+            return False
+
     async def _was_held(self, held: Held) -> None:
+        if self._proof is not None and not self._proof.done() and not self._unproven:
+            self._proof.set_result(held.end is End.DONE)
+        self._unproven = False
         if held.end is End.REFUSED:
             self._registration.doubt()
         if held.end is not End.DONE:

@@ -141,6 +141,8 @@ class Manager:
         self._woken: Verified | None = None
         self._alerts: list[Alert] = []
         self._nudge = asyncio.Event()
+        self.holding = False
+        """Whether a session is being held."""
         self.tried = asyncio.Event()
         """Set once a session has been held, or could not be."""
 
@@ -181,6 +183,13 @@ class Manager:
 
     async def session(self) -> Held:
         """Hold one session: the one that was asked for in a notification, if there was one."""
+        self.holding = True
+        try:
+            return await self._session()
+        finally:
+            self.holding = False
+
+    async def _session(self) -> Held:
         woken, self._woken = self._woken, None
         alerts = tuple(self._alerts)
         talk: _Talk | None = None

@@ -31,6 +31,20 @@ class Identity(Protocol):
     def operational_client(self, url: str) -> HttpClient:
         """Return a client of a server that proves this device by its operational certificate."""
 
+    async def trust(self, anchors: str) -> None:
+        """Believe servers whom one of these authorities has certified, or the factory's.
+
+        It replaces those that were told before; connections of before end if it is another set.
+
+        Args:
+            anchors: certificates in PEM; empty: only the factory's.
+
+        Raises:
+            SecurityError: they are not certificates of authorities.
+            StoreError: it cannot be kept.
+            TransportError: the security module is down.
+        """
+
 
 class Registration(Protocol):
     """How this device comes to its accounts and its certificate."""

@@ -137,7 +137,11 @@ def reload_identity(context: ssl.SSLContext, certificate: Path, key: Path) -> No
 
 
 def client_context(
-    authority: Path | None = None, *, certificate: Path | None = None, key: Path | None = None
+    authority: Path | None = None,
+    *,
+    certificate: Path | None = None,
+    key: Path | None = None,
+    others: bytes = b"",
 ) -> ssl.SSLContext:
     """Return a client's context; the server's name is always checked.
 
@@ -145,6 +149,7 @@ def client_context(
         authority: who signs the servers' certificates, in PEM; None: whom this machine trusts.
         certificate: the client's own chain in PEM.
         key: its private key in PEM, not encrypted.
+        others: who signs them besides ``authority``, in PEM.
 
     Raises:
         ConfigError: ``config.tls``: a file is missing or is not what it should be.
@@ -155,6 +160,8 @@ def client_context(
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     else:
         _load_authority(context, authority)
+    if others:
+        _load_others(context, others)
     if certificate is not None and key is not None:
         _load_identity(context, certificate, key)
     elif certificate is not None or key is not None:
@@ -187,6 +194,13 @@ def _load_authority(context: ssl.SSLContext, authority: Path) -> None:
         raise ConfigError(
             f"{authority} holds no certificates in PEM: {_reason(exc)}", code="config.tls"
         ) from exc
+
+
+def _load_others(context: ssl.SSLContext, others: bytes) -> None:
+    try:
+        context.load_verify_locations(cadata=others.decode("ascii"))
+    except (ValueError, OSError) as exc:
+        raise ConfigError(f"no certificates in PEM: {exc}", code="config.tls") from exc
 
 
 def _no_password() -> str:

@@ -144,6 +144,21 @@ class SecurityModule:
         found = (await self._call("status"))["certificate"]
         return None if found is None else _facts(found)
 
+    async def trust(self, anchors: str) -> None:
+        """Believe servers whom one of these authorities has certified, or the factory's.
+
+        It replaces those that were told before, is durable when it returns, and ends connections
+        if it is another set.
+
+        Args:
+            anchors: certificates in PEM; empty: only the factory's.
+
+        Raises:
+            SecurityError: ``module.anchors``: they are not certificates of authorities.
+            StoreError: it cannot be kept.
+        """
+        await self._call("trust", anchors=anchors)
+
     def factory_client(self, **options: Any) -> HttpClient:
         """Return a client of the security server, with the factory's certificate.
 

@@ -34,6 +34,8 @@ _KIND: Final = "identity"
 _CURRENT: Final = "current"
 _PENDING: Final = "pending"
 _LARGEST: Final = 64 * 1024  # octets of a file of the factory's
+MAX_ANCHORS: Final = 16
+"""Authorities besides the factory's: a utility that moves has two, and some to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,12 @@ class Factory:
     context: ssl.SSLContext
 
     @classmethod
-    def open(cls, folder: Path) -> Factory:
+    def open(cls, folder: Path, others: bytes = b"") -> Factory:
         """Read the folder that the maker wrote.
+
+        Args:
+            folder: it.
+            others: whom the device trusts besides, in PEM.
 
         Raises:
             ConfigError: ``config.factory`` or ``config.tls``: a file is missing, is not what it
@@ -71,7 +77,8 @@ class Factory:
         except (*UNREADABLE, SecurityError) as error:
             raise _problem(f"{folder}: {error}") from error
         authority = folder / "authority.pem"
-        context = client_context(authority, certificate=certificate, key=folder / "key.pem")
+        key = folder / "key.pem"
+        context = client_context(authority, certificate=certificate, key=key, others=others)
         return cls(facts["uid"], info, facts["security_url"], authority, context)
 
 
@@ -82,15 +89,17 @@ class Keystore:
         folder: of the vault, which nobody else may enter.
         uid: the device.
         authority: file of whom to trust.
+        others: whom to trust besides, in PEM.
 
     Raises:
         ConfigError: the vault's key can not be used.
         StoreError: the vault can not be used.
     """
 
-    def __init__(self, folder: Path, uid: str, authority: Path) -> None:
+    def __init__(self, folder: Path, uid: str, authority: Path, others: bytes = b"") -> None:
         self._uid = uid
         self._authority = authority
+        self._others = others
         self._vault = FileVault(folder / "vault.sqlite", kek=folder / "kek")
         self._context: ssl.SSLContext | None = None
         self._certificate: x509.Certificate | None = None
@@ -150,6 +159,19 @@ class Keystore:
         self._vault.put(_KIND, self._uid, _CURRENT, text)
         self._load()
 
+    def trust(self, others: bytes) -> None:
+        """Trust others than before besides the authority's file.
+
+        Raises:
+            ConfigError: they are no certificates in PEM; then nothing is changed.
+        """
+        before, self._others = self._others, others
+        try:
+            self._load()
+        except ConfigError:
+            self._others = before
+            raise
+
     def _load(self) -> None:
         """Take the identity in use, and finish an installation that was cut short."""
         text = self._secret(_CURRENT)
@@ -159,7 +181,7 @@ class Keystore:
         pending = self._pending()
         if pending is not None and pending.public_key() == identity.key.public_key():
             self._vault.delete(_KIND, self._uid, _PENDING)
-        self._context = _context(text, self._authority)
+        self._context = _context(text, self._authority, self._others)
         self._certificate = identity.certificate
 
     def _keys(self) -> list[ec.EllipticCurvePrivateKey]:
@@ -183,14 +205,37 @@ class Keystore:
             return None
 
 
-def _context(text: bytes, authority: Path) -> ssl.SSLContext:
+def _context(text: bytes, authority: Path, others: bytes) -> ssl.SSLContext:
     """Return a context; OpenSSL reads files only, so it gets one that is memory."""
     memory = os.memfd_create("identity", os.MFD_CLOEXEC)
     with os.fdopen(memory, "wb") as file:
         file.write(text)
         file.flush()
         name = Path(f"/proc/self/fd/{memory}")
-        return client_context(authority, certificate=name, key=name)
+        return client_context(authority, certificate=name, key=name, others=others)
+
+
+def check_anchors(text: str) -> bytes:
+    """Return certificates in PEM, all of them of authorities, as OpenSSL reads them.
+
+    Raises:
+        SecurityError: ``module.anchors``: one is none, or there are too many.
+    """
+    if not text:
+        return b""
+    try:
+        found = x509.load_pem_x509_certificates(text.encode("ascii"))
+        wrong = [one for one in found if not _is_authority(one)]
+    except (*UNREADABLE, x509.ExtensionNotFound) as error:
+        raise SecurityError(f"no authorities in PEM: {error}", code="module.anchors") from error
+    if wrong or len(found) > MAX_ANCHORS:
+        message = f"1 to {MAX_ANCHORS} certificates of authorities wanted"
+        raise SecurityError(message, code="module.anchors")
+    return b"".join(one.public_bytes(Encoding.PEM) for one in found)
+
+
+def _is_authority(certificate: x509.Certificate) -> bool:
+    return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
 
 
 def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:

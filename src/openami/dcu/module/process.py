@@ -33,8 +33,9 @@ from openami.dcu.module.frames import (
     socket_name,
     text_of,
 )
-from openami.dcu.module.keystore import Factory, Keystore
+from openami.dcu.module.keystore import Factory, Keystore, check_anchors
 from openami.store.salvage import opened
+from openami.store.whole import read_whole, replace_whole
 from openami.transport.relay import Relay
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ LOCK_S: Final = 10.0
 """For a module of a DCU that was killed to end; one that lasts longer is another DCU's."""
 
 _LOCK_AGAIN_S: Final = 0.05
+_ANCHORS_MOST: Final = 64 * 1024  # octets: sixteen certificates
 _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 _PR_SET_DUMPABLE: Final = 4
 
@@ -59,14 +61,24 @@ class Module:
     Args:
         factory: the factory identity.
         keys: the operational one.
+        open_factory: reads the factory's folder once more, with others to trust besides.
+        anchors: file of these others.
     """
 
-    def __init__(self, factory: Factory, keys: Keystore) -> None:
+    def __init__(
+        self,
+        factory: Factory,
+        keys: Keystore,
+        open_factory: Callable[[bytes], Factory],
+        anchors: Path,
+    ) -> None:
         self._factory = factory
         self._keys = keys
+        self._open_factory = open_factory
+        self._anchors = anchors
         self._relays: OrderedDict[str, tuple[IdentityName, Relay]] = OrderedDict()
         contexts: dict[IdentityName, Callable[[], ssl.SSLContext]] = {
-            IdentityName.FACTORY: lambda: factory.context,
+            IdentityName.FACTORY: lambda: self._factory.context,
             IdentityName.OPERATIONAL: keys.context,
         }
         self._contexts = contexts
@@ -97,6 +109,22 @@ class Module:
                 if identity is IdentityName.OPERATIONAL:
                     await relay.drop()
         return {"certificate": _facts(self._keys.certificate)}
+
+    async def trust(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Trust others besides the factory's authority; connections of before end."""
+        text = request.get("anchors")
+        if not isinstance(text, str):
+            raise DecodeError("anchors wanted", code="module.frame")
+        others = check_anchors(text)
+        if others == read_whole(self._anchors, most=_ANCHORS_MOST):
+            return {}
+        factory = self._open_factory(others)
+        self._keys.trust(others)
+        replace_whole(self._anchors, others)
+        self._factory = factory
+        for _, relay in self._relays.values():
+            await relay.drop()
+        return {}
 
     async def open(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Relay to a server; there already is the same as new."""
@@ -138,6 +166,7 @@ _WORK: Final[Mapping[str, _Work]] = {
     "status": Module.status,
     "new-key": Module.new_key,
     "install": Module.install,
+    "trust": Module.trust,
     "open": Module.open,
 }
 
@@ -174,16 +203,30 @@ async def _run(state: Path, factory: Path, control: socket.socket) -> None:
 
 def _module(state: Path, factory: Path) -> Module:
     """Open the keys, once a module before this one has ended, and go where the sockets are."""
-    made = Factory.open(factory)
+    made, anchors = Factory.open(factory), state / "anchors.pem"
     descriptor = os.open(state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     _take(descriptor)
     os.chdir(descriptor)  # a socket's path has 108 octets at most; its name is shorter
     for left in Path().glob("*.sock"):  # by a module that was killed
         left.unlink()
+    others = _others(factory, anchors)
     keys = opened(
-        lambda: Keystore(state, made.uid, made.authority), state / "vault.sqlite", state / "kek"
+        lambda: Keystore(state, made.uid, made.authority, others),
+        state / "vault.sqlite",
+        state / "kek",
     )
-    return Module(made, keys)
+    made = Factory.open(factory, others)
+    return Module(made, keys, lambda found: Factory.open(factory, found), anchors)
+
+
+def _others(factory: Path, anchors: Path) -> bytes:
+    """Return whom the device trusts besides; those of a damaged file, nobody."""
+    try:
+        others = read_whole(anchors, most=_ANCHORS_MOST)
+        Factory.open(factory, others)
+    except OpenAmiError:
+        return b""
+    return others
 
 
 def _take(descriptor: int) -> None:

@@ -1,4 +1,4 @@
-"""SCOMO: settings, libraries and applications, fetched and switched on and off (SCOMO 1.0).
+"""SCOMO: components of four kinds, fetched and switched on and off (SCOMO 1.0).
 
 An image is kept as it came, in a file that its digest names, and looked at again before it is
 used. Each step is on the disk before it is done, and doing one again changes nothing.
@@ -33,7 +33,7 @@ from openami.store.partial import PartialFile
 from openami.store.whole import read_whole, replace_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
     from openami.dcu.updates.fetching import Fetched
@@ -153,13 +153,13 @@ class Components:
             await do(self.book.failed, order, words, ScomoResult.NO_MEMORY_FOR_INSTALL)
             return
         if there is not None and there.sha256 != entry.sha256:
-            words = await self._switch_off(order, there)
+            words = await self._make_way(order, there, entry)
             if words:
                 await do(self.book.failed, order, words)
                 return
-            there = None
-        if there is None:
             stock = self.book.stock
+            there = stock.deployed.get(entry.name)
+        if there is None or there.sha256 != entry.sha256:
             floor = max(stock.floors.get(entry.name, 0), entry.counter)
             stock = replace(
                 stock,
@@ -183,8 +183,8 @@ class Components:
             await do(self.book.failed, order, f"{error.code} {error.message}")
             return
         if component.kind is ComponentKind.CERTIFICATES:
-            words = "scomo.kind this device keeps the anchors of its factory"
-            await do(self.book.failed, order, words, ScomoResult.NOT_IMPLEMENTED)
+            words = await self._believe(order, replace(entry, active=True))
+            await self._conclude(order, words)
             return
         await do(self._note, order, replace(self.book.stock.deployed[entry.name], active=True))
         self._tell_programs()
@@ -199,12 +199,15 @@ class Components:
             await do(self.book.done, order)
 
     async def _deactivate(self, order: Order) -> None:
-        do, entry = self._bench.thread.do, self.book.entry_of(order)
-        words = "" if entry is None else await self._switch_off(order, entry)
+        entry = self.book.entry_of(order)
+        await self._conclude(order, "" if entry is None else await self._switch_off(order, entry))
+
+    async def _conclude(self, order: Order, words: str) -> None:
+        """End a step: with words, badly."""
         if words:
-            await do(self.book.failed, order, words)
+            await self._bench.thread.do(self.book.failed, order, words)
         else:
-            await do(self.book.done, order)
+            await self._bench.thread.do(self.book.done, order)
 
     async def _discard(self, order: Order) -> None:
         stock, (_, name) = self.book.stock, self.book.place_of(order)
@@ -218,11 +221,44 @@ class Components:
 
     # Switching
 
+    async def _make_way(self, order: Order, there: Entry, entry: Entry) -> str:
+        """Switch another version of a component off; return why it stays on, or nothing."""
+        if there.active and entry.kind == there.kind == ComponentKind.CERTIFICATES:
+            return await self._believe(order, replace(entry, active=True))
+        return await self._switch_off(order, there)
+
+    async def _believe(self, order: Order, entry: Entry) -> str:
+        """Trust the authorities of all certificates that are on, with one that is about to change.
+
+        They hold once a session went well with them; else those of before do. Returns why, or
+        nothing.
+        """
+        before = self.book.stock.deployed
+        try:
+            await self._bench.trust(await self._anchors({**before, entry.name: entry}))
+            if await self._bench.prove():
+                await self._bench.thread.do(self._note, order, entry)
+                return ""
+            words = "scomo.session no session went well with them"
+        except (DecodeError, SecurityError) as error:
+            words = f"{error.code} {error.message}"
+        await self._bench.trust(await self._anchors(before))
+        return words
+
+    async def _anchors(self, deployed: Mapping[str, Entry]) -> str:
+        """Return all authorities that are on, in PEM."""
+        on = [one for one in deployed.values() if one.active]
+        kind = ComponentKind.CERTIFICATES
+        found = [await self._bench.disk.do(self._open, one) for one in on if one.kind == kind]
+        return "".join(f"{one.anchors}\n" for one in found)
+
     async def _switch_off(self, order: Order, entry: Entry) -> str:
         """Switch a component off; return why it stays on, or nothing."""
         if not entry.active:
             return ""
         do = self._bench.thread.do
+        if entry.kind == ComponentKind.CERTIFICATES:
+            return await self._believe(order, replace(entry, active=False))
         try:
             if entry.kind == ComponentKind.SETTINGS:
                 component = await self._bench.disk.do(self._open, entry)

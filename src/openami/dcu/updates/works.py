@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from openami.core.errors import StoreError
+from openami.core.errors import StoreError, TransportError
 from openami.dcu.threads import on_loop
 
 if TYPE_CHECKING:
@@ -49,6 +49,9 @@ class Bench:
         thread: of all that changes the tree.
         disk: where slow files are waited for.
         chance: returns a number from 0 to 1.
+        trust: believes servers of other authorities, in PEM, beside the factory's
+            (``Identity.trust``).
+        prove: holds a session; tells whether it went well.
     """
 
     tree: ManagementTree
@@ -64,6 +67,8 @@ class Bench:
     thread: WorkThread
     disk: WorkThread
     chance: Callable[[], float]
+    trust: Callable[[str], Awaitable[None]]
+    prove: Callable[[], Awaitable[bool]]
 
 
 class Works:
@@ -138,7 +143,7 @@ class Works:
         while (order := self._ledger.order) is not None and not self._stop:
             try:
                 await self._steps[order.step](order)
-            except StoreError as error:
+            except (StoreError, TransportError) as error:  # the disk, or the security module
                 log.warning("an update waits", code=error.code, error=error.message)
                 await self._stop.sleep(AGAIN_S)
 
