@@ -158,9 +158,10 @@ class Collector:
             waits.append((rest.wall - now.wall) / speed_of(around.clock))
         if rest.tick is not None:
             waits.append(rest.tick - now.tick)
+        again = await self._lend(max(min(waits), 0.0))
         if (ripe_at := around.gatherer.ripe_at) is not None:
-            waits.append(ripe_at - now.tick)
-        await around.stop.sleep(await self._lend(max(min(waits), 0.0)), self.nudge)
+            again = min(again, max(ripe_at - around.tick(), 0.0))
+        await around.stop.sleep(again, self.nudge)
 
     async def _lend(self, seconds: float) -> float:
         """Let the line be used until it is needed; return how long there is nothing to do then."""
