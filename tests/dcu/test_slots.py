@@ -238,12 +238,20 @@ def test_a_trial_that_is_given_up(folder: Folder, tmp_path: Path) -> None:
     slots.arm()
     assert not slots.revert("slots.crashed", "")  # what crashed is the one before
     slots.begin()
+    launcher = slots
     assert two(folder).revert("slots.health", "no session")
+    assert not launcher.revert("slots.crashed", "")  # it looks first
     slots = two(folder)
     assert slots.outcome is not None
     assert (slots.outcome.confirmed, slots.outcome.code) == (False, "slots.health")
     assert slots.running.version == slots.begin().version == "1.0.0"
     slots.stage(*make_image(tmp_path, "2.0.0", 1))  # its counter was never confirmed
+    slots.arm()
+    assert slots.begin().on_trial
+    assert two(folder).outcome is None  # of the trial that goes on
+    two(folder).confirm()
+    assert not slots.revert("slots.crashed", "")
+    assert two(folder).running.version == "2.0.0"
 
 
 def test_a_machine_that_goes_down_again_and_again_is_not_tried_for_ever(
@@ -387,6 +395,54 @@ def test_a_disk_that_takes_nothing_prevents_only_trials(tmp_path: Path, error: S
     assert two(folder).begin().version == openami.__version__
     folder.error = None
     assert two(folder).begin().version == "2.0.0"
+
+
+def runs_from(folder: Folder, slot: str, monkeypatch: pytest.MonkeyPatch) -> TwoSlots:
+    """Return the slots as an agent sees them that was started out of one of them."""
+    place = folder.place(f"{slot}.zip") / "openami" / "__init__.py"
+    monkeypatch.setattr(openami, "__file__", str(place))
+    slots = two(folder)
+    slots.check()
+    return slots
+
+
+def test_a_trial_that_cannot_be_noted_is_put_off_and_the_one_before_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Failing(tmp_path / "slots", reserve=RESERVE)
+    install(folder, make_image(tmp_path, "1.0.0"))
+    slots = two(folder)
+    slots.stage(*make_image(tmp_path, "2.0.0"))
+    slots.arm()
+    assert slots.begin().on_trial
+    folder.error = StoreError("read-only since the power went")
+    assert not two(folder).begin().on_trial
+    slots = runs_from(folder, "a", monkeypatch)
+    assert (slots.running.version, slots.running.on_trial) == ("1.0.0", False)
+    assert slots.waiting
+    slots.confirm()
+    folder.error = None
+    assert [two(folder).begin().on_trial for _ in range(MOST_TRIES)] == [True, True, False]
+
+
+def test_damage_that_cannot_be_noted_leaves_the_slot_that_runs_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Failing(tmp_path / "slots", reserve=RESERVE)
+    install(folder, make_image(tmp_path, "1.0.0")).told()
+    install(folder, make_image(tmp_path, "2.0.0"))
+    with pytest.raises(ConfigError):
+        runs_from(folder, "a", monkeypatch)
+    flip(folder.place("b.zip"), 60)
+    folder.error = StoreError("read-only")
+    assert two(folder).begin().version == "1.0.0"
+    slots = runs_from(folder, "a", monkeypatch)
+    assert slots.running.version == "1.0.0"
+    folder.error = None
+    slots.stage(*make_image(tmp_path, "3.0.0"))
+    slots.arm()
+    start = two(folder).begin()
+    assert (start.version, start.image) == ("3.0.0", folder.place("b.zip"))
 
 
 # Cuts

@@ -127,6 +127,10 @@ class Journal:
         tried = Candidate(candidate.slot, Step.TRIAL, candidate.tries + 1)
         return self._next(candidate=tried, outcome=None)
 
+    def postponed(self, candidate: Candidate) -> Journal:
+        """Return it with a try that was noted and could not be begun."""
+        return self._next(candidate=replace(candidate, step=Step.ARMED))
+
     def confirmed(self, candidate: Candidate) -> Journal:
         """Return it with the candidate as what runs from now on."""
         image = replace(self.slots[candidate.slot], confirmed=True)

@@ -23,14 +23,14 @@ from openami.core.errors import (
     StoreError,
 )
 from openami.dcu.ports import Running
-from openami.dcu.slots.journal import MAX_JOURNAL, Image, Journal, Step
+from openami.dcu.slots.journal import MAX_JOURNAL, SLOTS, Image, Journal, Step
 from openami.dcu.slots.package import read_about
 from openami.firmware.fits import Installed, why_not
 from openami.firmware.version import Version
 from openami.store.folder import pieces_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from openami.dcu.ports import Outcome
@@ -123,13 +123,28 @@ class TwoSlots:
     def check(self) -> None:
         """See that this process runs what the journal says that it does.
 
+        Where the disk takes no notes, it is what the launcher started instead.
+
         Raises:
             ConfigError: another ``openami`` was found first (``slots.path``).
         """
-        current = self._journal.current
         here = str(openami.__file__)
-        if current is not None and not here.startswith(f"{self._place(current)}/"):
-            raise ConfigError(f"{here} runs, and not slot {current}", code="slots.path")
+        slot = next((name for name in SLOTS if here.startswith(f"{self._place(name)}/")), None)
+        for journal in (self._journal, *self._otherwise()):
+            if journal.current == slot:
+                self._journal = journal
+                return
+        raise ConfigError(f"{here} runs, and not slot {self._journal.current}", code="slots.path")
+
+    def _otherwise(self) -> Iterator[Journal]:
+        """Yield what a launcher falls back to that cannot note it."""
+        journal = self._journal
+        if journal.candidate is not None and journal.on_trial:
+            journal = journal.postponed(journal.candidate)
+            yield journal
+        while journal.running is not None and self._damage(journal.running):
+            journal = journal.fallen()
+            yield journal
 
     @property
     def outcome(self) -> Outcome | None:
