@@ -29,6 +29,7 @@ from tests.support.headend import running_headend
 from tests.support.management import ListPlanner, planning
 
 from openami.core.clock import ManualClock
+from openami.core.errors import StoreError
 from openami.dcu import files as dcu_files
 from openami.dcu.repository import ROOT_FILE
 from openami.dcu.updates import fetching, firmware, firmware_book
@@ -355,6 +356,93 @@ async def test_everything_stops_but_what_is_being_tried(
         await live.until(lambda: told(planner.alerts, "job-4") != [])
         ((_, _, result, _),) = told(planner.alerts, "job-4")
         assert result == "200"
+
+
+async def test_a_device_that_is_not_started_as_what_was_armed_stays_what_it_is(
+    running: Running, planner: ListPlanner, device: Device, tmp_path: Path
+) -> None:
+    """A launcher that is broken does not have it restart for ever."""
+    url = url_of(running, offer_firmware(running, tmp_path))
+    restarts = 0
+    async with device.running() as live:
+        await obey(live, planner, ordered(url, "DownloadAndUpdate"))
+        await live.task
+        restarts += live.dcu.restarting
+    while not told(planner.alerts):
+        async with device.running() as live:
+            with suppress(AssertionError):
+                await live.until(lambda: told(planner.alerts) != [])
+            restarts += live.dcu.restarting
+    ((_, _, result, words),) = told(planner.alerts)
+    assert (restarts, result, words.split()[0]) == (firmware.TRIALS_MOST, "410", "slots.not-tried")
+
+
+async def test_what_is_not_staged_any_more_is_staged_again(
+    running: Running, planner: ListPlanner, device: Device, tmp_path: Path
+) -> None:
+    url = url_of(running, offer_firmware(running, tmp_path))
+    slots = device.slots
+    assert slots is not None
+    async with device.running() as live:
+        await obey(live, planner, ordered(url, "DownloadAndUpdate"))
+        await live.task
+    slots.drop()
+    assert not slots.waiting
+    async with device.running() as live:
+        await live.task
+        assert live.dcu.restarting
+    assert slots.begin().on_trial
+
+
+async def test_what_runs_already_is_no_trial(
+    running: Running, planner: ListPlanner, device: Device, tmp_path: Path
+) -> None:
+    url = url_of(running, offer_firmware(running, tmp_path))
+    slots = device.slots
+    assert slots is not None
+    async with device.running() as live:
+        await obey(live, planner, ordered(url, "DownloadAndUpdate"))
+        await live.task
+    slots.begin()
+    slots.confirm()
+    async with device.running() as live:
+        await live.until(lambda: told(planner.alerts) != [])
+        await obey(live, planner, ordered(url, "DownloadAndUpdate", "job-2"))
+        await live.until(lambda: told(planner.alerts, "job-2") != [])
+        ((_, _, result, words),) = told(planner.alerts, "job-2")
+        assert (result, words) == ("200", "")
+        assert not live.dcu.restarting
+
+
+async def test_a_head_end_that_is_away_is_asked_again(
+    running: Running,
+    planner: ListPlanner,
+    device: Device,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url = url_of(running, offer_firmware(running, tmp_path))
+    publisher, faults = running.services.firmware.publisher, [1, 2, 3]
+    real = publisher.document
+
+    def document(name: str) -> bytes:
+        if faults:
+            faults.pop()
+            raise StoreError("the database is away")
+        return real(name)
+
+    monkeypatch.setattr(publisher, "document", document)
+    async with device.running() as live:
+        await obey(live, planner, ordered(url, "Download"))
+        await live.until(lambda: told(planner.alerts) != [])
+        assert [result for _, _, result, _ in told(planner.alerts)] == ["200"]
+        assert faults == []
+        monkeypatch.setattr(fetching, "TRIES", 2)
+        faults += [1] * 100
+        await obey(live, planner, ordered(url, "Download", "job-2"))
+        await live.until(lambda: told(planner.alerts, "job-2") != [])
+        ((_, _, result, words),) = told(planner.alerts, "job-2")
+        assert (result, words.split()[0]) == ("412", "dcu.package.away")
 
 
 async def test_a_task_installs_it(
