@@ -298,8 +298,11 @@ class Book:
         self._turned()
 
     async def fail(self, campaign: str, failure: StepFailure) -> None:
-        """Keep that the DCU could not do a step; raises StoreError."""
-        await self._put([replace(self._tasks[campaign], failed=failure)])
+        """Keep that the DCU could not do a step of an order, if there is one; StoreError."""
+        task = self._tasks.get(campaign)
+        if task is None:
+            return
+        await self._put([replace(task, failed=failure)])
         log.warning("step failed", campaign=campaign, step=failure.step, code=failure.code)
         self.news.set()
 
