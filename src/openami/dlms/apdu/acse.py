@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, Self
 
-from openami.dlms.apdu.ber import (
+from openami.dlms.apdu.common import Tag
+from openami.wire.ber import (
     OCTET_STRING,
     OID,
     integer,
@@ -22,7 +23,6 @@ from openami.dlms.apdu.ber import (
     write_fields,
     write_integer,
 )
-from openami.dlms.apdu.common import Tag
 
 if TYPE_CHECKING:
     from openami.wire.reader import Reader

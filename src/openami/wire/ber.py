@@ -60,14 +60,30 @@ def unwrap(r: Reader, tag: int, what: str) -> bytes:
 def integer(r: Reader, what: str) -> int:
     """Return the INTEGER that is left."""
     octets = unwrap(r, INTEGER, what)
-    if not 1 <= len(octets) <= 4:  # every number here has one octet; four leave room for padding
-        raise r.error(f"{what}: an integer of 1 to 4 octets wanted, not {len(octets)}")
+    _check_integer(r, octets, what)
     return int.from_bytes(octets, "big", signed=True)
+
+
+def unsigned(r: Reader, what: str) -> int:
+    """Return the INTEGER that is left, of a peer that writes numbers without their sign."""
+    octets = unwrap(r, INTEGER, what)
+    _check_integer(r, octets, what)
+    return int.from_bytes(octets, "big")
+
+
+def _check_integer(r: Reader, octets: bytes, what: str) -> None:
+    if not 1 <= len(octets) <= 4:  # no number of ours has more; that leaves room for padding
+        raise r.error(f"{what}: an integer of 1 to 4 octets wanted, not {len(octets)}")
 
 
 def write_integer(value: int) -> bytes:
     """Return an INTEGER."""
     return wrap(INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
+
+
+def write_unsigned(value: int) -> bytes:
+    """Return an INTEGER without its sign, in as few octets as hold it."""
+    return wrap(INTEGER, value.to_bytes(max((value.bit_length() + 7) // 8, 1), "big"))
 
 
 def optional(tag: int, content: bytes | None) -> dict[int, bytes]:
