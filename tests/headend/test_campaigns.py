@@ -529,3 +529,22 @@ def test_what_happened_is_told_when_it_is_over(
     assert again.campaigns.of_device(next(dcu for dcu in DCUS if dcu != canary) + "-1") == []
     found = again.campaigns.devices(id_, dcu=canary).items
     assert [one.state for one in found].count(D.CONFIRMED) == 1
+
+
+def test_only_dcus_whose_orders_may_change_are_woken(office: Office, release: str) -> None:
+    """Of a country, nobody can be woken each time that a group moves."""
+    told: list[frozenset[str] | None] = []
+    office.services.upgrades.fleet.on_change(told.append)
+    id_ = office.started(release)
+    (canary,) = office.working(DCUS)
+    assert set(told) == {frozenset(), frozenset({canary})}
+    told.clear()
+    office.say(canary, id_, {D.VERIFIED: 10})  # the group moves on, and the DCU is to activate
+    assert set(told) == {frozenset({canary})}
+    told.clear()
+    office.act(id_, Act.PAUSE)
+    office.act(id_, Act.RESUME)
+    assert told == [frozenset({canary})] * 2
+    told.clear()
+    office.campaigns.emergency(who="ann", why="now")
+    assert told == [None]

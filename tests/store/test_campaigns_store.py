@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import event
 
-from openami.core.errors import NotFoundError
+from openami.core.errors import ConflictError, NotFoundError
 from openami.fleet.campaigns.machine import CampaignState, drafted
 from openami.fleet.campaigns.model import Campaign, DeviceState, Group, StepKind
 from openami.fleet.campaigns.progress import SiteProgress
@@ -23,18 +25,27 @@ from openami.fleet.campaigns.records import (
 from openami.fleet.campaigns.timeline import Mark
 from openami.fleet.devices import AuditEntry, DeviceKind, LifecycleState, Sighting
 from openami.fleet.ports import DeviceFilter
+from openami.fleet.tasks import Ticket
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Engine
+
     from openami.store.relational import RelationalStore
 
 S, D = CampaignState, DeviceState
 ENTRY = AuditEntry("ann", 1.0, "campaign.drafted", "campaign-c1")
 
 
-def add(store: RelationalStore, id_: str = "c1") -> CampaignRecord:
+def add(
+    store: RelationalStore, id_: str = "c1", *, who: str = "ann", ticket: Ticket | None = None
+) -> CampaignRecord:
     one = Campaign(id_, "Spring", "meter-image/meter/1.0.0", DeviceFilter(), (Group("all"),))
-    run = drafted(one, who="ann", now=1.0)
-    return store.campaigns.add(run, [GroupSum()], release=3, created=1.0, entries=[ENTRY])
+    run = drafted(one, who=who, now=1.0)
+    return store.campaigns.add(
+        run, [GroupSum()], release=3, created=1.0, entries=[ENTRY], ticket=ticket
+    )
 
 
 def site(row: int, dcu: str) -> PlannedSite:
@@ -181,3 +192,50 @@ def test_devices_of_campaigns_that_were_over_long_ago_are_forgotten(
     for record in (young, running):
         assert len(store.campaigns.sites(record.key)) == 3
         assert len(store.campaigns.marks(record.key, ["m0", "m1", "m2"])) == 3
+
+
+def test_a_draft_that_is_sent_again_makes_one_campaign(store: RelationalStore) -> None:
+    ticket = Ticket("k1", "digest")
+    made = add(store, ticket=ticket)
+    store.campaigns.keep([Changes(moved(made, S.PLANNED))])
+    assert add(store, "c2", ticket=ticket) == moved(made, S.PLANNED)
+    with pytest.raises(ConflictError) as raised:
+        add(store, "c3", ticket=Ticket("k1", "another"))
+    assert raised.value.code == "campaign.key"
+    with pytest.raises(ConflictError):
+        add(store, "c1")
+    other = add(store, "c4", who="bob", ticket=ticket)  # keys of others are others
+    assert [one.key for one in store.campaigns.list().items] == [other.key, made.key]
+    assert len(store.audit.list().items) == 2
+
+
+def test_what_is_asked_of_a_few_dcus_is_found_by_an_index(store: RelationalStore) -> None:
+    """With a country's meters in the registry, whoever looked through them would stop the rest."""
+    if store._engine.dialect.name != "sqlite":  # PostgreSQL plans by what there is
+        return
+    which, dcus = DeviceFilter(kind=DeviceKind.METER, region="north"), ["A", "B", "C"]
+    with plans(store._engine) as asked:
+        store.campaigns.members(which, dcus)
+        store.devices.list(DeviceFilter(kind=DeviceKind.METER, dcu="A"))
+        store.campaigns.named([(1, 2), (1, 3), (2, 2)])
+        store.campaigns.marks(1, dcus)
+        store.campaigns.site(1, "A")
+        store.campaigns.of_dcu("A")
+    assert len(asked) == 7
+    for steps in asked:
+        assert not any(step.startswith("SCAN") or "(kind=?)" in step for step in steps), steps
+
+
+@contextmanager
+def plans(engine: Engine) -> Iterator[list[list[str]]]:
+    """Give what SQLite says of how it does each query of the block."""
+    found: list[list[str]] = []
+
+    def explain(_: object, cursor: Any, text: str, values: Any, *__: object) -> None:
+        if text.startswith("SELECT"):
+            rows = cursor.connection.execute(f"EXPLAIN QUERY PLAN {text}", values).fetchall()
+            found.append([row[3] for row in rows])
+
+    event.listen(engine, "before_cursor_execute", explain)
+    yield found
+    event.remove(engine, "before_cursor_execute", explain)

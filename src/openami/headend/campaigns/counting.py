@@ -16,7 +16,7 @@ from openami.fleet.campaigns.sites import Census, Fitting, Sites, judge
 from openami.fleet.devices import LifecycleState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from openami.core.clock import Clock
     from openami.firmware.manifest import Manifest
@@ -70,14 +70,12 @@ class Counting:
         self._store, self._clock = store, clock
         self._rates, self._lost_s = rates, lost_s
 
-    def count(
-        self, campaign: Campaign, manifest: Manifest, *, dcus: Collection[str] | None = None
-    ) -> Counted:
-        """Count the devices that a campaign would be for, of all DCUs or of some."""
-        found = self._store.census(campaign.kind, campaign.which, dcus=dcus)
+    def count(self, campaign: Campaign, manifest: Manifest) -> Counted:
+        """Count the devices that a campaign would be for."""
+        found = self._store.census(campaign.kind, campaign.which)
         serials = sorted({one.dcu for one in found})
         row = {serial: number for number, serial in enumerate(serials)}
-        known = {facts.serial: facts for facts in self._store.dcus(dcus)}
+        known = {facts.serial: facts for facts in self._store.dcus()}
         facts = [known.get(serial) or DcuFacts(serial, "", "", None) for serial in serials]
         fitting = judge(
             *_classes(found, row, manifest), rows=len(serials), barred=self._barred(facts)

@@ -218,8 +218,7 @@ class Fleet:
             self._changed.add(one.id)
             if one.over and self._live and self._live.pop(one.id, None) is not None:
                 self._ended[one.id] = one
-        everyone = epoch is not None or None in whose
-        told = None if everyone else frozenset().union(*(some for some in whose if some))
+        told = None if epoch is not None else frozenset[str]().union(*whose)
         for waker in self._wakers:
             waker(told)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from openami.fleet.campaigns.timeline import Mark
     from openami.fleet.devices import AuditEntry, Device, DeviceKind
     from openami.fleet.ports import DeviceFilter, Page
+    from openami.fleet.tasks import Ticket
 
 
 class CampaignStore(Protocol):
@@ -35,8 +36,16 @@ class CampaignStore(Protocol):
         release: int,
         created: float,
         entries: Sequence[AuditEntry],
+        ticket: Ticket | None = None,
     ) -> CampaignRecord:
-        """Keep a campaign that was drafted."""
+        """Keep a campaign that was drafted.
+
+        Returns:
+            the campaign; that of before, as it is now, if the ticket has been here.
+
+        Raises:
+            ConflictError: ``campaign.key``, the ticket's key has been here with another draft.
+        """
         ...
 
     def get(self, id_: str) -> CampaignRecord:

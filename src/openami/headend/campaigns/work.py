@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from openami.firmware.manifest import Manifest
     from openami.fleet.campaigns.allowance import Allowance
     from openami.fleet.campaigns.engine import Order
-    from openami.fleet.campaigns.machine import Command, Effect
+    from openami.fleet.campaigns.machine import Command, Effect, Run
     from openami.fleet.campaigns.progress import Report
     from openami.fleet.campaigns.records import TaskRecord
     from openami.fleet.campaigns.timeline import Mark
@@ -45,6 +45,7 @@ class _Pending:
     """What has changed since it was last kept."""
 
     run: bool = False
+    orders: bool = False
     recall: bool = False
     rows: set[int] = field(default_factory=set)
     more: list[PlannedSite] = field(default_factory=list)
@@ -143,19 +144,15 @@ class AtWork:
         """Do what an operator wants; False if that changes nothing."""
         before = self.engine.run
         self._took(self.engine.command(command))
-        changed = self.engine.run is not before
-        self._pending.run |= changed
-        if changed and self.engine.run.state is not CampaignState.RUNNING:
-            self._pending.recall = True
-        return changed
+        self._ran(before)
+        return self.engine.run is not before
 
     def work(self, now: float, *, most: int) -> Sequence[Order]:
         """Move on, and return what DCUs are given now."""
         before = self.engine.run
         found = self.engine.work(now, most=most)
         self._took(found.effects)
-        self._pending.run |= self.engine.run is not before
-        self._pending.recall |= self.engine.run.state is not before.state
+        self._ran(before)
         for order in found.orders:
             self.given[order.row, order.step] = Given(
                 order.attempt, order.rate, order.begin, order.end
@@ -245,12 +242,19 @@ class AtWork:
             entries=found.entries,
         )
 
-    def kept(self) -> frozenset[str] | None:
-        """Take note that the changes are kept; return whose orders they may touch: None: all."""
+    def kept(self) -> frozenset[str]:
+        """Take note that the changes are kept; return the DCUs whose orders they may touch."""
         found, self._pending = self._pending, _Pending()
-        if found.run:
-            return None
-        return frozenset(self.planned[row].dcu for row in found.rows)
+        return frozenset(
+            self.planned[row].dcu for row in (self.named if found.orders else found.rows)
+        )
+
+    def _ran(self, before: Run) -> None:
+        """Take note of what has become of the campaign: that a group moves changes no order."""
+        run, pending = self.engine.run, self._pending
+        pending.run |= run is not before
+        pending.orders |= (run.state, run.epoch) != (before.state, before.epoch)
+        pending.recall |= run.state not in {before.state, CampaignState.RUNNING}
 
     def _took(self, effects: Iterable[Effect]) -> None:
         self._pending.entries += [one.entry for one in effects if isinstance(one, Record)]

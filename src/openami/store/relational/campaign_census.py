@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import func, literal, select
@@ -68,17 +69,16 @@ class CampaignCensus:
             return [ClassCount(*row) for row in rows]
 
     def members(self, which: DeviceFilter, dcus: Collection[str]) -> Sequence[Device]:
+        # By their DCUs alone: asked for a kind, too, SQLite would look through all meters.
         query = select(DeviceRow).where(
-            DeviceRow.kind == DeviceKind.METER.value,
-            DeviceRow.state != LifecycleState.RETIRED.value,
-            *conditions(which),
+            DeviceRow.state != LifecycleState.RETIRED.value, *conditions(replace(which, kind=None))
         )
         found: list[Device] = []
         with self._transactions.reading() as session:
             for some in slices(sorted(dcus)):
-                mine = query.where(DeviceRow.dcu.in_(some)).order_by(DeviceRow.serial)
-                found += [read_device(row) for row in session.scalars(mine)]
-        return found
+                rows = session.scalars(query.where(DeviceRow.dcu.in_(some)))
+                found += [read_device(row) for row in rows if row.kind == DeviceKind.METER.value]
+        return sorted(found, key=lambda device: device.serial)
 
     def dcus(self, serials: Collection[str] | None = None) -> Sequence[DcuFacts]:
         device = DeviceRow

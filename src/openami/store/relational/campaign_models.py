@@ -11,10 +11,16 @@ from openami.store.relational.models import Base, Name, RowId, Words
 
 
 class CampaignRow(Base):
-    """A campaign: what was drafted, how far it is, and the sums of its groups."""
+    """A campaign: what was drafted, how far it is, and the sums of its groups.
+
+    ``drafter``, ``ticket`` and ``digest`` tell a draft that is sent again.
+    """
 
     __tablename__ = "campaign"
-    __table_args__ = (Index("ix_campaign_state", "state", "key"),)
+    __table_args__ = (
+        Index("ix_campaign_state", "state", "key"),
+        Index("ix_campaign_ticket", "drafter", "ticket", unique=True),
+    )
 
     key: Mapped[int] = mapped_column(RowId, primary_key=True)
     id: Mapped[str] = mapped_column(Name(32), unique=True)
@@ -24,6 +30,9 @@ class CampaignRow(Base):
     spec: Mapped[dict[str, Any]] = mapped_column(JSON)
     run: Mapped[dict[str, Any]] = mapped_column(JSON)
     sums: Mapped[list[Any]] = mapped_column(JSON)
+    drafter: Mapped[str | None] = mapped_column(Words)
+    ticket: Mapped[str | None] = mapped_column(Name(128))
+    digest: Mapped[str | None] = mapped_column(Name(64))
 
 
 class CampaignSiteRow(Base):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, delete, exists, func, insert, select, tuple_, update
+from sqlalchemy import bindparam, delete, exists, func, insert, select, update
 
-from openami.core.errors import NotFoundError
+from openami.core.errors import ConflictError, NotFoundError
 from openami.fleet.campaigns.codec import (
     campaign_json,
     read_campaign,
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from openami.fleet.campaigns.records import Changes, GroupSum, SiteState
     from openami.fleet.devices import AuditEntry
     from openami.fleet.ports import Page
+    from openami.fleet.tasks import Ticket
 
 _EPOCH: Final = 1
 _SITE: Final[Any] = CampaignSiteRow.__table__
@@ -74,16 +75,22 @@ class CampaignRepository(CampaignCensus):
         release: int,
         created: float,
         entries: Sequence[AuditEntry],
+        ticket: Ticket | None = None,
     ) -> CampaignRecord:
+        values = {
+            "id": run.campaign.id, "state": run.state.value, "release": release, "created": created,
+            "spec": campaign_json(run.campaign), "run": run_json(run), "sums": sums_json(sums),
+        }  # fmt: skip
+        if ticket is not None:
+            said = {"drafter": run.authors[0], "ticket": ticket.key, "digest": ticket.digest}
+            values.update(said)
         with self._transactions.writing() as session:
-            row = CampaignRow(
-                id=run.campaign.id, state=run.state.value, release=release, created=created,
-                spec=campaign_json(run.campaign), run=run_json(run), sums=sums_json(sums),
-            )  # fmt: skip
-            session.add(row)
+            put = insert_ignoring(self._transactions.dialect, CampaignRow.__table__)
+            key = session.scalar(put.values(values).returning(CampaignRow.key))
+            if key is None:
+                return _repeated(session, run, ticket)
             session.add_all(audit_row(entry) for entry in entries)
-            session.flush()
-            return _record(row)
+            return _record(session.get_one(CampaignRow, key))
 
     def get(self, id_: str) -> CampaignRecord:
         with self._transactions.reading() as session:
@@ -203,12 +210,16 @@ class CampaignRepository(CampaignCensus):
 
     def named(self, which: Collection[tuple[int, int]]) -> Mapping[tuple[int, int], Sequence[str]]:
         found: dict[tuple[int, int], Sequence[str]] = {}
-        keys = sorted(which)
-        pair = tuple_(CampaignMetersRow.campaign, CampaignMetersRow.row)
+        rows: defaultdict[int, list[int]] = defaultdict(list)
+        for key, row in sorted(which):  # by pairs SQLite would look through all there are
+            rows[key].append(row)
+        table = CampaignMetersRow
         with self._transactions.reading() as session:
-            for some in slices(keys):
-                for row in session.scalars(select(CampaignMetersRow).where(pair.in_(some))):
-                    found[row.campaign, row.row] = row.serials.split("\n") if row.serials else ()
+            for key, mine in rows.items():
+                for some in slices(mine):
+                    query = select(table).where(table.campaign == key, table.row.in_(some))
+                    for one in session.scalars(query):
+                        found[key, one.row] = one.serials.split("\n") if one.serials else ()
         return found
 
     def marks(self, key: int, serials: Collection[str]) -> Mapping[str, Sequence[Mark]]:
@@ -287,6 +298,19 @@ class CampaignRepository(CampaignCensus):
             for row, serials in named.items()
         ]
         session.connection().execute(put, values)
+
+
+def _repeated(session: Session, run: Run, ticket: Ticket | None) -> CampaignRecord:
+    """Return the campaign that the same draft has made before, as it is now."""
+    row = None
+    if ticket is not None:
+        mine = (CampaignRow.drafter == run.authors[0], CampaignRow.ticket == ticket.key)
+        row = session.scalars(select(CampaignRow).where(*mine)).one_or_none()
+    if ticket is None or row is None:
+        raise ConflictError(f"there is a campaign {run.campaign.id} already")
+    if row.digest != ticket.digest:
+        raise ConflictError("this key was given to another draft", code="campaign.key")
+    return _record(row)
 
 
 def _to_forget(session: Session, before: float) -> Iterator[int]:

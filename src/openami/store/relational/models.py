@@ -70,7 +70,12 @@ class DeviceRow(Base):
     """A device of the registry."""
 
     __tablename__ = "device"
-    __table_args__ = (Unique("kind", "serial"), Index("ix_device_region", "kind", "region"))
+    __table_args__ = (
+        Unique("kind", "serial"),
+        Index("ix_device_region", "kind", "region"),
+        # All three: of a kind alone there are millions, and the meters of a DCU are asked in order.
+        Index("ix_device_dcu", "dcu", "kind", "serial"),
+    )
 
     id: Mapped[str] = mapped_column(Name(48), primary_key=True)
     kind: Mapped[str] = mapped_column(Name(16))
@@ -80,7 +85,7 @@ class DeviceRow(Base):
     logical_device_name: Mapped[str] = mapped_column(Words)
     model: Mapped[str] = mapped_column(Words)
     firmware: Mapped[str] = mapped_column(Words)
-    dcu: Mapped[str | None] = mapped_column(Name(32), index=True)
+    dcu: Mapped[str | None] = mapped_column(Name(32))
     address: Mapped[str] = mapped_column(Words)
     contact: Mapped[str] = mapped_column(Name(16))
     first_seen: Mapped[float | None]
