@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,7 @@ from openami.firmware.target import TargetFile
 from openami.firmware.version import Version
 from openami.fleet.devices import AuditEntry
 from openami.store.relational.audit import audit_row
+from openami.store.relational.campaign_census import slices
 from openami.store.relational.engine import insert_ignoring
 from openami.store.relational.paging import bounded, decode_cursor, page
 from openami.store.relational.release_models import (
@@ -31,7 +33,7 @@ from openami.store.relational.release_models import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from sqlalchemy.orm import Session
 
@@ -91,13 +93,18 @@ class ReleaseRepository:
             query = query.where(ReleaseRow.id < decode_cursor(after, int)[0])
         with self._transactions.reading() as session:
             rows = session.scalars(query).all()
-            return page(rows, limit, lambda row: _shelved(session, row), lambda row: (row.id,))
+            events = _events(session, rows)
+            return page(
+                rows, limit, lambda row: _made(row, events.get(row.id, ())), lambda row: (row.id,)
+            )
 
     def of_product(self, product: PackageId) -> Sequence[Shelved]:
         query = select(ReleaseRow).order_by(ReleaseRow.id.desc())
         query = query.where(ReleaseRow.kind == product.kind.value, ReleaseRow.name == product.name)
         with self._transactions.reading() as session:
-            return [_shelved(session, row) for row in session.scalars(query)]
+            rows = session.scalars(query).all()
+            events = _events(session, rows)
+            return [_made(row, events.get(row.id, ())) for row in rows]
 
     def move(
         self,
@@ -266,9 +273,23 @@ def _add_events(session: Session, number: int, release: Release, *, first: int) 
 
 
 def _shelved(session: Session, row: ReleaseRow) -> Shelved:
+    return _made(row, _events(session, [row]).get(row.id, ()))
+
+
+def _events(
+    session: Session, rows: Sequence[ReleaseRow]
+) -> Mapping[int, Sequence[ReleaseEventRow]]:
+    """Return what happened to some releases, by their numbers."""
+    found: defaultdict[int, list[ReleaseEventRow]] = defaultdict(list)
+    for some in slices([row.id for row in rows]):
+        query = select(ReleaseEventRow).where(ReleaseEventRow.release.in_(some))
+        for event in session.scalars(query.order_by(ReleaseEventRow.position)):
+            found[event.release].append(event)
+    return found
+
+
+def _made(row: ReleaseRow, events: Sequence[ReleaseEventRow]) -> Shelved:
     id_ = PackageId(ReleaseKind(row.kind), row.name, Version.parse(row.version))
-    query = select(ReleaseEventRow).where(ReleaseEventRow.release == row.id)
-    events = session.scalars(query.order_by(ReleaseEventRow.position))
     release = Release(
         id_, row.counter, row.digest, ReleaseState(row.state), row.uploader,
         tuple(_event(each, row.digest) for each in events),
