@@ -98,8 +98,8 @@ def check_upgrades(came: dict[str, Any], said: str) -> None:
     assert (faulty["devices"], faulty["asked"]) == (4, 2)  # the other street never heard of it
     assert (good["state"], good["devices"], good["confirmed"]) == ("finished", 2, 2)
     assert good["new_object"] == f"openami demo {good['version']}"
-    assert good["runs"] == [f"openami-{good['version']}"] != faulty["runs"]
-    assert faulty["runs"] == [f"openami-{openami.__version__}"]
+    assert good["runs"] == f"openami-{good['version']}" != faulty["runs"]
+    assert faulty["runs"] == f"openami-{openami.__version__}"
     assert (dcu["state"], dcu["devices"]) == ("finished", 1)
     assert dcu["reports"] == dcu["version"] != openami.__version__
     assert len({faulty["campaign"], good["campaign"], dcu["campaign"]}) == 3

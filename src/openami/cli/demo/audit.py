@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
     from openami.cli.demo.chain import Chain
+    from openami.dlms.data import Data
     from openami.transport.http import HttpClient
     from openami.transport.session import DlmsSession
 
@@ -50,7 +51,7 @@ SWITCH_OFF: Final = MethodRef(70, Obis.parse("0.0.96.3.10.255"), 1)
 LOAD_PROFILE: Final = "1.0.99.1.0.255"
 CHANNEL: Final = "1.0.1.29.0.255"
 AUDITOR: Final = SystemTitle.of("OAM", 0xFFFFFFFFFE)
-PUBLIC, MANAGEMENT = 16, 1
+PUBLIC, READER, MANAGEMENT = 16, 2, 1
 PERIOD_S: Final = 900
 ASK_S: Final = 30.0  # real time for which a meter may be away, with a new image and back
 TRY_AGAIN_S: Final = 0.3
@@ -122,6 +123,13 @@ async def _manage(url: MeterUrl, meter: dict[str, Any]) -> AsyncIterator[DlmsSes
     )
     async with open_session(replace(url, client=MANAGEMENT), config) as session:
         yield session
+
+
+async def look(url: MeterUrl, meter: dict[str, Any], what: AttributeRef) -> Data:
+    """Return what a meter shows to its reader, whose password takes nobody's invocation counters."""
+    config = ClientConfig(mechanism=Mechanism.LLS, secret=bytes.fromhex(meter["keys"]["lls"]))
+    async with open_session(replace(url, client=READER), config) as session:
+        return await session.get(what)
 
 
 async def switch_off(chain: Chain) -> None:

@@ -23,7 +23,7 @@ from openami.core.obis import Obis
 from openami.dlms.references import AttributeRef
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 
     from openami.cli.demo.chain import Chain
     from openami.cli.demo.vendor import Release
@@ -112,14 +112,16 @@ class Upgrades:
         await self._post("/release-keys", key)
         vendor = self._vendor
         return {
-            "faulty": await self._faulty(await self._offer(vendor.faulty_meters())),
-            "good": await self._good(await self._offer(vendor.good_meters())),
-            "dcu": await self._dcu(await self._offer(await asyncio.to_thread(vendor.dcus))),
+            "faulty": await self._faulty(await self._offer("a faulty", vendor.faulty_meters())),
+            "good": await self._good(await self._offer("a good", vendor.good_meters())),
+            "dcu": await self._dcu(
+                await self._offer("a new", await asyncio.to_thread(vendor.dcus))
+            ),
         }
 
     # The shelf
 
-    async def _offer(self, release: Release) -> Facts:
+    async def _offer(self, what: str, release: Release) -> Facts:
         """Bring a release to where devices may have it: uploaded, verified, approved, released."""
         answer = await self._first.post(
             f"{PREFIX}/releases",
@@ -133,7 +135,7 @@ class Upgrades:
         item = await self._post(f"{path}/release", {"why": "for the demo"})
         octets = release.manifest.images[0].size
         self._say(
-            f"vendor: hands over {item['name']} {item['version']}, {octets:,} octets;"
+            f"vendor: hands over {what} {item['name']} {item['version']}, {octets:,} octets;"
             f" verified, approved by {REVIEWER}, {item['state']}"
         )
         return item
@@ -143,7 +145,7 @@ class Upgrades:
     async def _faulty(self, item: Facts) -> Facts:
         """Let all meters have the faulty release: the first street finds out."""
         canary = {"name": "canary", "canary": True, "areas": [self._street]}
-        id_ = await self._start(item, "faulty: all meters", {}, [canary, {"name": "rest"}])
+        id_ = await self._start(item, "all meters", {}, [canary, {"name": "rest"}])
         paused = await self._until(id_, lambda progress: progress["state"] == "paused")
         cause = paused["cause"]
         self._say(f"campaign: paused by itself: {cause['cause']}")
@@ -156,10 +158,10 @@ class Upgrades:
             f"campaign: stopped; {counted(len(devices) - asked, 'meter')} of other streets"
             " never heard of it"
         )
-        runs = await self._runs(bad)
+        runs = await self._run(bad, f"{item['name']}-{item['manifest']['previous']}")
         self._say(
             f"{self._street.lower()}: {counted(len(bad), 'meter')} took it back and run"
-            f" {', '.join(runs)} again: {_named(bad)}"
+            f" {runs} again: {_named(bad)}"
         )
         return {
             **_facts(item, ended),
@@ -173,12 +175,13 @@ class Upgrades:
         """Let the first street have the good release."""
         began = time.monotonic()
         every = [{"name": "all", "canary": False}]
-        id_ = await self._start(item, f"good: {self._street}", {"dcu": self._uid}, every)
+        id_ = await self._start(item, self._street, {"dcu": self._uid}, every)
         ended = await self._until(id_, _over)
         good = [one["serial"] for one in await self._devices(id_) if one["state"] == "confirmed"]
         took = time.monotonic() - began
+        runs = await self._run(good, f"{item['name']}-{item['version']}")
         url, meter = next(iter(audit.shipped(self._chain)))
-        said = (await audit.ask(url, meter, lambda session: session.get(NOTICE_TEXT))).octets()
+        said = (await audit.look(url, meter, NOTICE_TEXT)).octets()
         self._say(
             f"{self._street.lower()}: {counted(len(good), 'meter')} confirmed {item['version']}"
             f" {took:.0f} s after the start, read all the while"
@@ -190,7 +193,7 @@ class Upgrades:
         return {
             **_facts(item, ended),
             "confirmed": len(good),
-            "runs": await self._runs(good),
+            "runs": runs,
             "new_object": said.decode(),
         }
 
@@ -198,9 +201,7 @@ class Upgrades:
         """Let the first DCU have its own new software, by OMA DM."""
         began = time.monotonic()
         every = [{"name": "all"}]
-        id_ = await self._start(
-            item, f"software of {self._street}", {"region": self._street}, every
-        )
+        id_ = await self._start(item, f"the DCU of {self._street}", {"region": self._street}, every)
         ended = await self._until(id_, _over)
         took = time.monotonic() - began
         version = await self._version()
@@ -211,9 +212,10 @@ class Upgrades:
         return {**_facts(item, ended), "reports": version}
 
     async def _start(
-        self, item: Facts, name: str, which: Mapping[str, str], groups: list[dict[str, Any]]
+        self, item: Facts, whom: str, which: Mapping[str, str], groups: list[dict[str, Any]]
     ) -> str:
         """Write, plan, approve and start a campaign; return its id."""
+        name = f"{item['name']} {item['version']} for {whom}"
         spec = {
             "name": name, "release": item["number"], "filter": which, "groups": groups,
             "jitter_s": 0,
@@ -227,28 +229,20 @@ class Upgrades:
             made = await self._post(f"/campaigns/{id_}/{act}", wish, client=client)
         progress = made["progress"]
         kind = {"meter": "meter", "dcu": "DCU"}[progress["kind"]]
-        self._say(
-            f"campaign: {name}: {item['name']} {item['version']} for"
-            f" {counted(progress['devices'], kind)}, started"
-        )
+        self._say(f"campaign: {name}, {counted(progress['devices'], kind)}: started")
         return id_
 
     async def _until(self, id_: str, reached: Callable[[Facts], bool]) -> Facts:
         """Return how far a campaign is as soon as something is so, telling how its groups go."""
-        try:
-            async with asyncio.timeout(STEP_S):
-                while True:
-                    progress: Facts = (await get_json(self._first, f"/campaigns/{id_}"))["progress"]
-                    self._tell(progress)
-                    if reached(progress):
-                        return progress
-                    await asyncio.sleep(LOOK_S)
-        except TimeoutError:
-            raise TransportTimeoutError(
-                f"campaign {id_} is not where it should be: {progress['state']}",
-                hint="--state DIR keeps the logs; --no-upgrades leaves the upgrades out",
-                code="demo.upgrade",
-            ) from None
+        progress: Facts = {}
+
+        async def look() -> bool:
+            progress.update((await get_json(self._first, f"/campaigns/{id_}"))["progress"])
+            self._tell(progress)
+            return reached(progress)
+
+        await _soon(look, f"campaign {id_} does not come to its end")
+        return progress
 
     def _tell(self, progress: Facts) -> None:
         for group in progress["groups"]:
@@ -265,11 +259,17 @@ class Upgrades:
         ]
         return found
 
-    async def _runs(self, serials: Iterable[str]) -> list[str]:
-        """Return what some meters of the first DCU run, as the head-end knows it."""
-        found = await get_json(self._first, "/devices", kind="meter", dcu=self._uid, limit=1000)
+    async def _run(self, serials: Collection[str], firmware: str) -> str:
+        """Return ``firmware`` as soon as the head-end knows that some meters run it."""
         wanted = frozenset(serials)
-        return sorted({one["firmware"] for one in found["items"] if one["serial"] in wanted})
+
+        async def all_run() -> bool:
+            found = await get_json(self._first, "/devices", kind="meter", dcu=self._uid, limit=1000)
+            runs = {one["serial"] for one in found["items"] if one["firmware"] == firmware}
+            return wanted <= runs
+
+        await _soon(all_run, f"{firmware} does not run on all meters that should")
+        return firmware
 
     async def _version(self) -> str:
         tree: Facts = await get_json(
@@ -283,6 +283,26 @@ class Upgrades:
         answer = await (client or self._first).post(PREFIX + path, json_body=wish)
         done: Facts = checked(answer).json()
         return done
+
+
+async def _soon(reached: Callable[[], Awaitable[bool]], trouble: str) -> None:
+    """Return when something is so.
+
+    Raises:
+        TransportTimeoutError: ``demo.upgrade``, it is not in time.
+    """
+    try:
+        async with asyncio.timeout(STEP_S):
+            while True:
+                if await reached():
+                    return
+                await asyncio.sleep(LOOK_S)
+    except TimeoutError:
+        raise TransportTimeoutError(
+            trouble,
+            hint="--state DIR keeps the logs; --no-upgrades leaves the upgrades out",
+            code="demo.upgrade",
+        ) from None
 
 
 def _over(progress: Facts) -> bool:
