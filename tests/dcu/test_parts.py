@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from contextlib import suppress
+import threading
+from contextlib import closing, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -182,6 +183,29 @@ def test_a_full_disk_leaves_counters_as_they_were(tmp_path: Path) -> None:
         counters.prepare()
     with pytest.raises(SecurityError):
         counters.take()
+
+
+def test_a_visit_that_was_given_up_sets_no_counters_aside_after_the_next(tmp_path: Path) -> None:
+    go, entered, twice = (threading.Event() for _ in range(3))
+
+    class SlowSpool(Spool):
+        def put(self, key: str, value: bytes) -> None:
+            (twice if entered.is_set() else entered).set()
+            assert go.wait(30)
+            super().put(key, value)
+
+    with closing(SlowSpool(tmp_path / "s")) as spool:
+        counters = MeterCounters(spool, "A1")
+        threads = [threading.Thread(target=counters.prepare) for _ in range(2)]
+        threads[0].start()
+        assert entered.wait(30)
+        threads[1].start()
+        assert not twice.wait(0.2)
+        go.set()
+        for thread in threads:
+            thread.join()
+        assert not twice.is_set()
+        assert MeterCounters(spool, "A1").next == RESERVE
 
 
 def test_another_firmware_has_other_layouts() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -35,6 +37,7 @@ from openami.fleet.upgrade import (
     Verify,
 )
 from openami.meter.identity import BroadcastKeys
+from openami.store.spool import Spool
 from openami.transport.medium import LineProfile
 
 if TYPE_CHECKING:
@@ -181,8 +184,7 @@ async def test_a_dcu_that_has_lost_its_counters_asks_for_them(tmp_path: Path) ->
 
 async def test_a_call_that_is_cancelled_leaves_the_line_usable(tmp_path: Path) -> None:
     slow = LineProfile(propagation_s=0.05)
-    options = {"response_timeout_s": 1.0}
-    async with street_of(tmp_path, identities(2), line=slow, **options) as (_, bench):
+    async with street_of(tmp_path, identities(2), line=slow, response_timeout_s=1.0) as (_, bench):
         here, other = bench.stations.values()
         assert isinstance(await bench.line.do(here, Look(), ORDER), Looked)
         for station in (here, other):
@@ -254,6 +256,33 @@ async def test_counters_of_broadcasts_only_rise(tmp_path: Path) -> None:
         await bench.line.do(first(bench), Look(), ORDER)
         await bench.line.broadcast(ORDER, Blocks(1024, (3,)), IMAGE)
         assert (await blocks_of(street))[0] == [0, 1, 2, 3]
+
+
+async def test_a_broadcast_that_is_given_up_leaves_no_counters_to_the_next(tmp_path: Path) -> None:
+    go, entered = threading.Event(), threading.Event()
+
+    class SlowSpool(Spool):
+        def get(self, key: str) -> bytes | None:
+            if not entered.is_set():
+                entered.set()
+                assert go.wait(30)
+            return super().get(key)
+
+    async with street_of(tmp_path, identities(1)) as (street, bench):
+        await bench.line.do(first(bench), BEGIN, ORDER)
+        with closing(SlowSpool(tmp_path / "slow")) as bench.spool:
+            bench.line = bench.again()
+            bench.line.tune(bench.stations.values())
+            call = asyncio.ensure_future(bench.line.broadcast(ORDER, Blocks(1024, (0,)), IMAGE))
+            assert await asyncio.to_thread(entered.wait, 30)
+            call.cancel()
+            await asyncio.wait([call])
+            call = asyncio.ensure_future(bench.line.broadcast(ORDER, Blocks(1024, (1,)), IMAGE))
+            await asyncio.wait([call], timeout=0.2)
+            go.set()
+            await call
+            await bench.line.broadcast(ORDER, Blocks(1024, (2,)), IMAGE)
+            assert await blocks_of(street) == [[1, 2]]
 
 
 async def test_a_meter_that_claims_the_last_counter_is_not_believed(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ Nothing of it is needed for safety: what is lost is found, read and asked for ag
 from __future__ import annotations
 
 import hashlib
+import threading
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -112,6 +113,7 @@ class MeterCounters:
     def __init__(self, spool: Spool, serial: str) -> None:
         self._spool = spool
         self._key = COUNTER_KEY + serial
+        self._lock = threading.Lock()
         kept = (spool.get(self._key) or b"0 -1").split()
         self._next = self._limit = int(kept[0])
         self._last = int(kept[1])
@@ -131,10 +133,11 @@ class MeterCounters:
         Raises:
             StoreError: it could not be kept: the meter can not be visited now.
         """
-        if self._limit - self._next < VISIT_COUNTERS:
-            limit = min(self._next + RESERVE, _ENDS)
-            self._spool.put(self._key, f"{limit} {self._last}".encode())
-            self._limit = limit
+        with self._lock:  # a visit that was given up leaves its thread behind
+            if self._limit - self._next < VISIT_COUNTERS:
+                limit = min(self._next + RESERVE, _ENDS)
+                self._spool.put(self._key, f"{limit} {self._last}".encode())
+                self._limit = limit
 
     def take(self) -> int:
         if self._next >= self._limit:

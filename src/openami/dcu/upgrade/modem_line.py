@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
+import threading
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -102,6 +103,7 @@ class ModemLine:
         )
         self._key: BroadcastCredentials | None = None
         self._counters: dict[BroadcastCredentials, MeterCounters] = {}
+        self._lock = threading.Lock()
         self._heard: Counter[BroadcastCredentials] = Counter()
 
     # What is known of the line.
@@ -226,6 +228,10 @@ class ModemLine:
 
         Where nothing is remembered they go on from the clock: a counter a second was not used up.
         """
+        with self._lock:  # a call that was given up leaves its thread behind
+            return self._above(key)
+
+    def _above(self, key: BroadcastCredentials) -> MeterCounters:
         if key not in self._counters:
             name = hashlib.sha256(key.gbek + key.gak).digest()[:8].hex()
             found = MeterCounters(self._spool, f"broadcast-{name}")
