@@ -54,6 +54,9 @@ def test_a_full_disk_takes_a_small_file_from_the_reserve(tmp_path: Path, kind: s
             folder.put("small", [bytes(4096)])
         folder.keep("small", b"it is kept")
         assert folder.read("small", 99) == b"it is kept"
+        folder.place("filler").unlink()
+        folder.keep("small", b"again")
+        assert folder.place("reserve").stat().st_size == 32 * 1024
 
 
 def test_one_process_has_it_at_a_time(tmp_path: Path) -> None:
