@@ -94,6 +94,7 @@ def check_upgrades(came: dict[str, Any], said: str) -> None:
     faulty, good, dcu = (came[name] for name in ("faulty", "good", "dcu"))
     first_street = {f"OAM{number:08}" for number in (1, 2)}
     assert (faulty["state"], faulty["cause"]) == ("stopped", "campaign.errors")
+    assert faulty["release_is"] == "withdrawn"
     assert faulty["reverted"] == dict.fromkeys(first_street, "upgrade.reverted")
     assert (faulty["devices"], faulty["asked"]) == (4, 2)  # the other street never heard of it
     assert (good["state"], good["devices"], good["confirmed"]) == ("finished", 2, 2)

@@ -111,13 +111,13 @@ class Upgrades:
         key = {"vendor": VENDOR, "key": self._chain.maker.public.pem().decode()}
         await self._post("/release-keys", key)
         vendor = self._vendor
-        return {
-            "faulty": await self._faulty(await self._offer("a faulty", vendor.faulty_meters())),
-            "good": await self._good(await self._offer("a good", vendor.good_meters())),
-            "dcu": await self._dcu(
-                await self._offer("a new", await asyncio.to_thread(vendor.dcus))
-            ),
-        }
+        faulty = await self._offer("a faulty", vendor.faulty_meters())
+        came = {"faulty": await self._faulty(faulty)}
+        came["good"] = await self._good(await self._offer("a good", vendor.good_meters()))
+        new = await asyncio.to_thread(vendor.dcus)
+        came["dcu"] = await self._dcu(await self._offer("a new", new))
+        self._say("console: Upgrades has the campaigns, the releases and each device's timeline")
+        return came
 
     # The shelf
 
@@ -158,14 +158,17 @@ class Upgrades:
             f"campaign: stopped; {counted(len(devices) - asked, 'meter')} of other streets"
             " never heard of it"
         )
+        gone = await self._post(f"/releases/{item['number']}/withdraw", {"why": "it is faulty"})
         runs = await self._run(bad, f"{item['name']}-{item['manifest']['previous']}")
         self._say(
             f"{self._street.lower()}: {counted(len(bad), 'meter')} took it back and run"
             f" {runs} again: {_named(bad)}"
         )
+        self._say(f"head-end: {gone['name']} {gone['version']} is {gone['state']}")
         return {
             **_facts(item, ended),
             "cause": cause["code"],
+            "release_is": gone["state"],
             "asked": asked,
             "reverted": bad,
             "runs": runs,
