@@ -27,6 +27,7 @@ from openami.core.errors import (
     TransportError,
 )
 from openami.crypto.requests import make_request, read_request
+from openami.dcu.module import client as asking
 from openami.dcu.module import frames
 from openami.dcu.module.client import SecurityModule
 from openami.dcu.module.process import MAX_RELAYS
@@ -40,6 +41,12 @@ if TYPE_CHECKING:
 @pytest.fixture
 def utility(tmp_path: Path) -> Utility:
     return Utility(tmp_path / "utility")
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no time-out end a test on a machine that is busy."""
+    monkeypatch.setattr(asking, "CONTROL_S", 240.0)
 
 
 @pytest.fixture
@@ -254,11 +261,41 @@ async def test_a_module_that_hangs_is_killed_and_started_again(
     async with SecurityModule.start(state, utility.device("https://127.0.0.1:1")) as module:
         os.kill(module.pid, signal.SIGSTOP)
         with monkeypatch.context() as patched:
-            patched.setattr("openami.dcu.module.client.CONTROL_S", 0.2)
+            patched.setattr(asking, "CONTROL_S", 0.2)
             with pytest.raises(TransportError) as caught:
                 await module.certificate()
         assert caught.value.code == "module.down"
         assert await module.certificate() is None
+
+
+SLOW = """import pathlib, sys, time; from openami.dcu.module import process
+while pathlib.Path(sys.argv[1], "wait").exists(): time.sleep(0.01)
+process.main()
+"""
+
+
+async def test_a_module_that_starts_is_not_taken_for_one_that_hangs(
+    utility: Utility, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = (sys.executable, "-c", SLOW)
+    factory = utility.device("https://127.0.0.1:1")
+    async with SecurityModule.start(state, factory, command=command) as module:
+        wait = state / "module" / "wait"
+        wait.touch()
+        killed = module.pid
+        os.kill(killed, signal.SIGKILL)
+        while module.pid == killed:
+            await asyncio.sleep(0)
+        starting = module.pid
+        for _ in range(20):  # until its first word is waited for
+            await asyncio.sleep(0)
+        with monkeypatch.context() as patched:
+            patched.setattr(asking, "CONTROL_S", 0.01)
+            with pytest.raises(TransportError):
+                await module.certificate()
+        wait.unlink()
+        assert await module.certificate() is None
+        assert module.pid == starting
 
 
 async def test_an_answer_that_nobody_waited_for_is_not_taken_for_the_next(

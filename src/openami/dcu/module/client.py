@@ -198,17 +198,20 @@ class SecurityModule:
 
     async def _call(self, do: str, **arguments: Any) -> dict[str, Any]:
         """Ask, and once more if the module ends meanwhile: every request may be repeated."""
+        asked = None
         try:
             async with asyncio.timeout(CONTROL_S), self._lock:
                 for _ in range(2):
                     await self._up.wait()
-                    process = self._process
+                    asked = self._process
                     with suppress(EOFError, ConnectionError):
                         return await self._ask({"do": do, **arguments})
-                    if self._process is process:  # the watch has not seen it yet
+                    if self._process is asked:  # the watch has not seen it yet
                         self._up.clear()
+                    asked = None
         except TimeoutError:
-            self._kill()
+            if asked is not None:  # it hangs; one that starts still has its own time for that
+                _kill(asked)
         raise _down()
 
     async def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -271,12 +274,8 @@ class SecurityModule:
             async with asyncio.timeout(CONTROL_S):
                 await self._process.wait()
         except TimeoutError:
-            self._kill()
+            _kill(self._process)
             await self._process.wait()
-
-    def _kill(self) -> None:
-        with suppress(ProcessLookupError):
-            self._process.kill()
 
 
 class _RelayedClient(HttpClient):
@@ -337,6 +336,11 @@ def _facts(found: dict[str, Any]) -> CertificateFacts:
     return CertificateFacts(
         found["uid"], int(found["serial"], 16), found["not_before"], found["not_after"]
     )
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        process.kill()
 
 
 def _down() -> TransportError:
