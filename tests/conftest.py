@@ -22,6 +22,7 @@ MEASURED: Final = frozenset(
         "wire",
         "crypto",
         "dlms",
+        "c1222",
         "omadm",
         "ssmp",
         "firmware",

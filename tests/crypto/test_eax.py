@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher
 from hypothesis import given, settings
@@ -75,10 +77,13 @@ def test_any_changed_bit_is_refused(text: bytes, cleartext: bytes, data: st.Data
 
 def test_what_is_authenticated_only() -> None:
     eax = EaxPrime(KEY)
-    tag = eax.tag(CLEARTEXT)
-    eax.verify(CLEARTEXT, tag)
-    assert eax.seal(CLEARTEXT, b"") == tag
-    for cleartext, found in ((CLEARTEXT + b"\0", tag), (CLEARTEXT, tag[:-1]), (CLEARTEXT, b"")):
+    signed = eax.sign(CLEARTEXT, b"text")
+    assert signed[:4] == b"text"
+    assert eax.verify(CLEARTEXT, signed) == b"text"
+    assert eax.seal(CLEARTEXT, b"") == eax.sign(CLEARTEXT, b"")
+    # Where the cleartext ends is for the message to say: the tag is over both as one.
+    assert eax.sign(CLEARTEXT + b"te", b"xt")[-TAG_SIZE:] == signed[-TAG_SIZE:]
+    for cleartext, found in ((CLEARTEXT + b"\0", signed), (CLEARTEXT, signed[1:])):
         with pytest.raises(SecurityError, match="tag is not right"):
             eax.verify(cleartext, found)
 
@@ -87,6 +92,8 @@ def test_what_is_authenticated_only() -> None:
 def test_nothing_shorter_than_a_tag(size: int) -> None:
     with pytest.raises(SecurityError, match="no authentication tag"):
         EaxPrime(KEY).open(CLEARTEXT, bytes(size))
+    with pytest.raises(SecurityError, match="no authentication tag"):
+        EaxPrime(KEY).verify(CLEARTEXT, bytes(size))
 
 
 @pytest.mark.parametrize("size", [0, 1, 15, 16])
@@ -96,11 +103,11 @@ def test_one_block_of_cleartext_is_refused_before_any_cipher_runs(
     """Where it was not, tags could be forged without the key (eprint 2012/018)."""
     eax = EaxPrime(KEY)
     monkeypatch.setattr(Cipher, "encryptor", lambda _: pytest.fail("a cipher ran"))
-    calls = (
+    calls: tuple[Callable[[], bytes], ...] = (
         lambda: eax.seal(bytes(size), b"text"),
         lambda: eax.open(bytes(size), bytes(20)),
-        lambda: eax.tag(bytes(size)),
-        lambda: eax.verify(bytes(size), bytes(TAG_SIZE)),
+        lambda: eax.sign(bytes(size), bytes(20)),
+        lambda: eax.verify(bytes(size), bytes(20)),
     )
     for call in calls:
         with pytest.raises(SecurityError) as caught:

@@ -24,7 +24,7 @@ def test_integers_without_a_sign_both_ways(value: int, octets: str) -> None:
     assert ber.unsigned(Reader(raw), "number") == value
 
 
-@pytest.mark.parametrize("octets", ["0200", "02050102030405", "0101ff", "02020100ff", ""])
+@pytest.mark.parametrize("octets", ["0200", "02050102030405", "0101ff", "020201", ""])
 def test_no_integers(octets: str) -> None:
     for read in (ber.unsigned, ber.integer):
         with pytest.raises(DecodeError):

@@ -77,28 +77,27 @@ class EaxPrime:
         _check(self._sealed_tag(nonce, ciphertext), tag)
         return self._crypt(nonce, ciphertext)
 
-    def tag(self, cleartext: bytes) -> bytes:
-        """Return the tag of what is authenticated only.
+    def sign(self, cleartext: bytes, plaintext: bytes) -> bytes:
+        """Return the plaintext as it is and the tag over ``cleartext`` and it.
 
         Raises:
             SecurityError: as ``seal``.
         """
-        return self._nonce(cleartext)[-TAG_SIZE:]
+        _check_size(cleartext)
+        return plaintext + self._mac(self._d, cleartext + plaintext)[-TAG_SIZE:]
 
-    def verify(self, cleartext: bytes, tag: bytes) -> None:
-        """Check what ``tag`` returned.
+    def verify(self, cleartext: bytes, signed: bytes) -> bytes:
+        """Return the plaintext of what ``sign`` returned.
 
         Raises:
             SecurityError: as ``open``.
         """
-        _check(self.tag(cleartext), tag)
+        plaintext, tag = _split(signed)
+        _check(self.sign(cleartext, plaintext)[-TAG_SIZE:], tag)
+        return plaintext
 
     def _nonce(self, cleartext: bytes) -> bytes:
-        # Minematsu, Lucks, Morita, Iwata: "Attacks and Security Proofs of EAX-Prime" (2012/018):
-        # tags can be forged where cleartext and plaintext have one block each. Two blocks of
-        # cleartext take the attack its ground, and every message of C12.22 has them.
-        if len(cleartext) <= _BLOCK:
-            raise SecurityError("more than one block of cleartext wanted", code="security.nonce")
+        _check_size(cleartext)
         return self._mac(self._d, cleartext)
 
     def _sealed_tag(self, nonce: bytes, ciphertext: bytes) -> bytes:
@@ -120,6 +119,14 @@ class EaxPrime:
     def _crypt(self, nonce: bytes, text: bytes) -> bytes:
         counter = (int.from_bytes(nonce, "big") & _COUNTER_MASK).to_bytes(_BLOCK, "big")
         return Cipher(self._cipher, CTR(counter)).encryptor().update(text)
+
+
+def _check_size(cleartext: bytes) -> None:
+    # Minematsu, Lucks, Morita, Iwata: "Attacks and Security Proofs of EAX-Prime" (eprint
+    # 2012/018): tags can be forged where cleartext and plaintext have one block each. Two blocks
+    # of cleartext take the attack its ground, and every message of C12.22 has them.
+    if len(cleartext) <= _BLOCK:
+        raise SecurityError("more than one block of cleartext wanted", code="security.nonce")
 
 
 def _split(sealed: bytes) -> tuple[bytes, bytes]:

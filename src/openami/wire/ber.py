@@ -51,10 +51,15 @@ def wrap(tag: int, content: bytes) -> bytes:
 
 def unwrap(r: Reader, tag: int, what: str) -> bytes:
     """Return the content of the one element that is left."""
-    r.expect(tag, what)
-    inner = r.take(r.length())
+    inner = element(r, tag, what)
     r.finish()
     return inner
+
+
+def element(r: Reader, tag: int, what: str) -> bytes:
+    """Return the content of the next element."""
+    r.expect(tag, what)
+    return r.take(r.length())
 
 
 def integer(r: Reader, what: str) -> int:
@@ -65,8 +70,8 @@ def integer(r: Reader, what: str) -> int:
 
 
 def unsigned(r: Reader, what: str) -> int:
-    """Return the INTEGER that is left, of a peer that writes numbers without their sign."""
-    octets = unwrap(r, INTEGER, what)
+    """Return the next INTEGER, of a peer that writes numbers without their sign."""
+    octets = element(r, INTEGER, what)
     _check_integer(r, octets, what)
     return int.from_bytes(octets, "big")
 

@@ -1,0 +1,1 @@
+"""ANSI C12.22 (IEEE 1703): a sans-IO protocol stack."""

@@ -1,0 +1,251 @@
+"""The envelope of a message: ACSE as C12.22 uses it (C12.22, 5.3.4).
+
+``60 length``, then fields in the order of their numbers, each once: A1 context, A2 called title,
+A3 size of what was cut into segments, A4 invocation id that is answered, A6 calling title,
+A7 qualifier, A8 invocation id, 8B mechanism, AC key and time, BE user information, which is the
+EPSEM. There is no other framing: on a stream the length says where the next message begins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+
+from openami.c1222.codes import Qualifier
+from openami.c1222.limits import MAX_APDU
+from openami.c1222.titles import ApTitle
+from openami.core.errors import DecodeError, LocalProtocolError
+from openami.wire import ber, oid
+from openami.wire.reader import Reader
+from openami.wire.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+TAG: Final = 0x60
+CONTEXT: Final = 0xA1
+CALLED: Final = 0xA2
+TOTAL: Final = 0xA3
+ANSWERS: Final = 0xA4
+CALLING: Final = 0xA6
+QUALIFIER: Final = 0xA7
+INVOCATION: Final = 0xA8
+MECHANISM: Final = 0x8B
+AUTHENTICATION: Final = 0xAC
+INFORMATION: Final = 0xBE
+_NUMBER: Final = 0x1F
+_EXTERNAL: Final = 0x28
+_OCTETS: Final = 0x81
+_IV: Final = 0x81
+_KEY_ID: Final = 0x80
+_CHOICE: Final = 0xA2
+_SINGLE: Final = 0xA0
+_C1222: Final = 0xA1
+_ID_BITS: Final = 32
+_MOST_KEY_ID: Final = 0xFF
+IV_SIZE: Final = 4
+_NONE: Final = Qualifier(0)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUse:
+    """Which key protects a message, and the four octets that make the use unique.
+
+    Attributes:
+        key_id: the key, 0 to 255.
+        iv: seconds of UTC when the message was made, as four octets.
+    """
+
+    key_id: int
+    iv: bytes
+
+    @classmethod
+    def at(cls, key_id: int, seconds: float) -> Self:
+        """Return the use of a key at a time, in seconds since 1970 UTC."""
+        return cls(key_id, (int(seconds) & 0xFFFF_FFFF).to_bytes(4))
+
+    @property
+    def time(self) -> int:
+        """When the message was made: seconds of UTC, modulo 2 ** 32."""
+        return int.from_bytes(self.iv)
+
+
+@dataclass(frozen=True, slots=True)
+class Apdu:
+    """One message, or one segment of one.
+
+    Attributes:
+        invocation_id: what the sender calls the message by, 0 to 2 ** 32 - 1.
+        called: whom it is for.
+        calling: who sent it.
+        answers: the invocation id of the request that it answers; None: it is a request.
+        qualifier: test, urgent, notification.
+        key: what protects it; within a session it may be left out after its first use.
+        information: octets of EPSEM, as protected; of a segment, its slice.
+        total: of a segment: octets of the whole.
+        reference: of a segment: where its slice begins; otherwise of no meaning here.
+        context: of an application context's identifier, if it is written.
+        mechanism: of a security mechanism's identifier, if it is written.
+    """
+
+    invocation_id: int
+    called: ApTitle | None = None
+    calling: ApTitle | None = None
+    answers: int | None = None
+    qualifier: Qualifier = _NONE
+    key: KeyUse | None = None
+    information: bytes = field(default=b"", repr=False)
+    total: int | None = None
+    reference: int | None = None
+    context: bytes | None = None
+    mechanism: bytes | None = None
+
+    def encode(self) -> bytes:
+        """Return the octets.
+
+        Raises:
+            LocalProtocolError: an id does not fit, or there is too much of it.
+        """
+        ids = (self.invocation_id, self.answers or 0)
+        if any(number < 0 or number >> _ID_BITS for number in ids):
+            raise LocalProtocolError(f"an invocation id has {_ID_BITS} bits")
+        w = Writer()
+        _put(w, CONTEXT, None if self.context is None else ber.wrap(ber.OID, self.context))
+        _put(w, CALLED, None if self.called is None else self.called.encode())
+        _put(w, TOTAL, None if self.total is None else ber.write_integer(self.total))
+        _put(w, ANSWERS, None if self.answers is None else ber.write_unsigned(self.answers))
+        _put(w, CALLING, None if self.calling is None else self.calling.encode())
+        _put(w, QUALIFIER, ber.write_unsigned(self.qualifier) if self.qualifier else None)
+        _put(w, INVOCATION, ber.write_unsigned(self.invocation_id))
+        _put(w, MECHANISM, self.mechanism)
+        _put(w, AUTHENTICATION, None if self.key is None else _write_key(self.key))
+        reference = b"" if self.reference is None else ber.write_integer(self.reference)
+        external = reference + ber.wrap(_OCTETS, self.information)
+        _put(w, INFORMATION, ber.wrap(_EXTERNAL, external))
+        octets = ber.wrap(TAG, w.bytes())
+        if len(octets) > MAX_APDU:
+            raise LocalProtocolError(f"a message has {MAX_APDU} octets at most")
+        return octets
+
+    @classmethod
+    def decode(cls, octets: bytes) -> Self:
+        """Return the one message that ``octets`` are.
+
+        Raises:
+            DecodeError: they are none.
+        """
+        values: dict[str, Any] = {}
+        for part in parts(octets):
+            content = Reader(octets[part.content : part.end], base=part.content)
+            values |= _READERS[part.tag](content)
+            content.finish()
+        if "information" not in values or "invocation_id" not in values:
+            raise DecodeError("an invocation id and user information wanted", offset=len(octets))
+        found = cls(**values)
+        if found.total is not None and found.reference is None:
+            raise DecodeError("a segment says where it begins", offset=len(octets))
+        return found
+
+
+class Part(NamedTuple):
+    """Where a field of a message stands: its tag, its content, its end."""
+
+    tag: int
+    start: int
+    content: int
+    end: int
+
+
+def parts(octets: bytes) -> Iterator[Part]:
+    """Give the fields of a message, in the order of their numbers.
+
+    Raises:
+        DecodeError: there are others, or octets that belong to none.
+    """
+    if len(octets) > MAX_APDU:
+        raise DecodeError(f"more than {MAX_APDU} octets", offset=MAX_APDU)
+    r = Reader(octets)
+    r.expect(TAG, "message of C12.22")
+    if r.length() != r.remaining:
+        raise r.error("the length is not that of the message")
+    last = 0
+    while r.remaining:
+        start = r.offset
+        tag = r.u8()
+        if tag not in _READERS or tag & _NUMBER <= last:  # ITU-T X.227: a SEQUENCE
+            raise DecodeError(f"no field {tag:02X} here", offset=start)
+        last = tag & _NUMBER
+        size = r.length()
+        content = r.offset
+        r.take(size)
+        yield Part(tag, start, content, content + size)
+
+
+def _put(w: Writer, tag: int, content: bytes | None) -> None:
+    if content is not None:
+        w.u8(tag).octets(content)
+
+
+def _write_key(key: KeyUse) -> bytes:
+    if not 0 <= key.key_id <= _MOST_KEY_ID or len(key.iv) != IV_SIZE:
+        raise LocalProtocolError(f"a key has an id of one octet, its use {IV_SIZE} octets")
+    value = ber.wrap(_KEY_ID, bytes((key.key_id,))) + ber.wrap(_IV, key.iv)
+    for tag in (_C1222, _SINGLE, _CHOICE):
+        value = ber.wrap(tag, value)
+    return value
+
+
+def _read_key(r: Reader) -> dict[str, Any]:
+    r = _inside(r, _CHOICE)
+    if r.remaining and r.peek() == ber.INTEGER:  # an indirect reference, which says nothing
+        ber.element(r, ber.INTEGER, "reference")
+    for tag in (_SINGLE, _C1222):  # a key is named by C12.22's own kind; A0, C12.21's, has none
+        r = _inside(r, tag)
+    key_id = ber.element(r, _KEY_ID, "key id")
+    iv = ber.unwrap(r, _IV, "initialization vector")
+    if len(key_id) != 1 or len(iv) != IV_SIZE:
+        raise r.error(f"a key's id of 1 octet and {IV_SIZE} octets of its use wanted")
+    return {"key": KeyUse(key_id[0], iv)}
+
+
+def _inside(r: Reader, tag: int) -> Reader:
+    r.expect(tag, "authentication value")
+    inner = r.sub(r.length())
+    r.finish()
+    return inner
+
+
+def _read_information(r: Reader) -> dict[str, Any]:
+    r.expect(_EXTERNAL, "user information")
+    inner = r.sub(r.length())
+    r.finish()
+    numbered = inner.remaining and inner.peek() == ber.INTEGER
+    reference = ber.unsigned(inner, "reference") if numbered else None
+    information = ber.unwrap(inner, _OCTETS, "user information")
+    return {"reference": reference, "information": information}
+
+
+def _read_identifier(r: Reader) -> dict[str, Any]:
+    content = ber.unwrap(r, ber.OID, "application context")
+    oid.check(content, r.offset)
+    return {"context": content}
+
+
+def _read_mechanism(r: Reader) -> dict[str, Any]:
+    content = r.rest()
+    oid.check(content, r.offset)
+    return {"mechanism": content}
+
+
+_READERS: Final[Mapping[int, Callable[[Reader], dict[str, Any]]]] = {
+    CONTEXT: _read_identifier,
+    CALLED: lambda r: {"called": ApTitle.read(r)},
+    TOTAL: lambda r: {"total": ber.unsigned(r, "size of the whole")},
+    ANSWERS: lambda r: {"answers": ber.unsigned(r, "called invocation id")},
+    CALLING: lambda r: {"calling": ApTitle.read(r)},
+    QUALIFIER: lambda r: {"qualifier": Qualifier(ber.unsigned(r, "qualifier"))},
+    INVOCATION: lambda r: {"invocation_id": ber.unsigned(r, "calling invocation id")},
+    MECHANISM: _read_mechanism,
+    AUTHENTICATION: _read_key,
+    INFORMATION: _read_information,
+}
