@@ -32,6 +32,7 @@ from openami.dcu.flow import Patience, Stop
 from openami.dcu.headend import BroadcastCredentials, Credentials, HeadEndAwayError
 from openami.dcu.keys import MECHANISM, Keyring
 from openami.dcu.known import (
+    FARTHEST,
     RESERVE,
     VISIT_COUNTERS,
     Column,
@@ -157,6 +158,7 @@ def test_counters_that_were_not_set_aside_are_not_given_out(tmp_path: Path) -> N
         counters.take()
     assert counters.resume(70_000)
     assert not counters.resume(70_000)
+    assert not counters.resume(FARTHEST + 1)
     assert not counters.resume(2**32)
     with pytest.raises(SecurityError):
         counters.take()

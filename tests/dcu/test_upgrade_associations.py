@@ -15,8 +15,8 @@ from tests.support.upgrades import image
 
 from openami.core.errors import LocalProtocolError
 from openami.dcu.headend import BroadcastCredentials
+from openami.dcu.known import FARTHEST
 from openami.dcu.modem import LineLostError, Modem
-from openami.dcu.upgrade.modem_line import FARTHEST
 from openami.dlms.cosem import ImageStatus
 from openami.fleet.upgrade import (
     Accepted,

@@ -26,6 +26,10 @@ RESERVE: Final = 2048
 # The most that one visit may take: a month of a load profile in small blocks.
 VISIT_COUNTERS: Final = 512
 
+FARTHEST: Final = 0xF000_0000
+"""A meter that says it wants a counter above this is mad, or somebody else speaks for it: nothing
+signs what it says, and the last counters shall not be lost by it."""
+
 _ENDS: Final = 0x1_0000_0000
 
 log = structlog.get_logger("dcu.known")
@@ -156,8 +160,8 @@ class MeterCounters:
         self._last = -1
 
     def resume(self, expected: int) -> bool:
-        """Go on at ``expected``, which the meter said it wants; False: we were there already."""
-        if not self._next < expected < _ENDS:
+        """Go on at ``expected``, which the meter said it wants; False: we were there, or do not."""
+        if not self._next < expected <= FARTHEST:
             return False
         self._next = self._limit = expected
         return True

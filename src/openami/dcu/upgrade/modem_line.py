@@ -8,7 +8,7 @@ import math
 import threading
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
@@ -20,7 +20,7 @@ from openami.core.errors import (
     TransportError,
 )
 from openami.dcu.discovery import number_of
-from openami.dcu.known import MeterCounters
+from openami.dcu.known import FARTHEST, MeterCounters
 from openami.dcu.modem import LineLostError
 from openami.dcu.upgrade import class18
 from openami.dcu.upgrade.associations import Associations
@@ -61,10 +61,6 @@ if TYPE_CHECKING:
     from openami.transport.session import DlmsSession
 
 T = TypeVar("T")
-
-FARTHEST: Final = 0xF000_0000
-"""A meter that says it has heard a counter above this is mad, or heard a madman: the line shall not
-lose the last of its counters by it."""
 
 log = structlog.get_logger("dcu.upgrade")
 
