@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     Facts = dict[str, Any]
 
 TAR: Final = "application/x-tar"
-STEP_S: Final = 300.0  # real time in which each of the campaigns must come to its end
+STEP_S: Final = 300.0  # real time in which each of the campaigns must come to its end,
+METER_S: Final = 3.0  # and so much more for each meter
 LOOK_S: Final = 0.25
 SWITCHING: Final = ("activated", "self-tested")
 MOST_NAMED: Final = 3  # in a line; the result has all
@@ -104,6 +105,7 @@ class Upgrades:
         self._vendor = Vendor(chain.maker, chain.kind, datetime.now(UTC).date())
         self._uid = chain.plan.uids[0]
         self._street = chain.plan.regions[self._uid]
+        self._most_s = STEP_S + METER_S * chain.plan.meters
         self._told: set[tuple[str, str, str]] = set()
 
     async def run(self) -> dict[str, Facts]:
@@ -154,10 +156,9 @@ class Upgrades:
         devices = await self._devices(id_)
         bad = {one["serial"]: one["code"] for one in devices if one["state"] == "reverted"}
         asked = sum(one["state"] != "waiting" for one in devices)
-        self._say(
-            f"campaign: stopped; {counted(len(devices) - asked, 'meter')} of other streets"
-            " never heard of it"
-        )
+        spared = len(devices) - asked
+        rest = f"; {counted(spared, 'meter')} of other streets never heard of it"
+        self._say("campaign: stopped" + (rest if spared else ""))
         gone = await self._post(f"/releases/{item['number']}/withdraw", {"why": "it is faulty"})
         runs = await self._run(bad, f"{item['name']}-{item['manifest']['previous']}")
         self._say(
@@ -244,8 +245,27 @@ class Upgrades:
             self._tell(progress)
             return reached(progress)
 
-        await _soon(look, f"campaign {id_} does not come to its end")
+        await self._soon(look, f"campaign {id_} does not come to its end")
         return progress
+
+    async def _soon(self, reached: Callable[[], Awaitable[bool]], trouble: str) -> None:
+        """Return when something is so.
+
+        Raises:
+            TransportTimeoutError: ``demo.upgrade``, it is not in time.
+        """
+        try:
+            async with asyncio.timeout(self._most_s):
+                while True:
+                    if await reached():
+                        return
+                    await asyncio.sleep(LOOK_S)
+        except TimeoutError:
+            raise TransportTimeoutError(
+                trouble,
+                hint="--state DIR keeps the logs; --no-upgrades leaves the upgrades out",
+                code="demo.upgrade",
+            ) from None
 
     def _tell(self, progress: Facts) -> None:
         for group in progress["groups"]:
@@ -271,7 +291,7 @@ class Upgrades:
             runs = {one["serial"] for one in found["items"] if one["firmware"] == firmware}
             return wanted <= runs
 
-        await _soon(all_run, f"{firmware} does not run on all meters that should")
+        await self._soon(all_run, f"{firmware} does not run on all meters that should")
         return firmware
 
     async def _version(self) -> str:
@@ -286,26 +306,6 @@ class Upgrades:
         answer = await (client or self._first).post(PREFIX + path, json_body=wish)
         done: Facts = checked(answer).json()
         return done
-
-
-async def _soon(reached: Callable[[], Awaitable[bool]], trouble: str) -> None:
-    """Return when something is so.
-
-    Raises:
-        TransportTimeoutError: ``demo.upgrade``, it is not in time.
-    """
-    try:
-        async with asyncio.timeout(STEP_S):
-            while True:
-                if await reached():
-                    return
-                await asyncio.sleep(LOOK_S)
-    except TimeoutError:
-        raise TransportTimeoutError(
-            trouble,
-            hint="--state DIR keeps the logs; --no-upgrades leaves the upgrades out",
-            code="demo.upgrade",
-        ) from None
 
 
 def _over(progress: Facts) -> bool:
