@@ -431,6 +431,33 @@ def test_a_meter_that_takes_no_images_says_so_and_remembers() -> None:
     assert begin(session, image()) is ActionResult.SUCCESS
 
 
+def test_while_an_image_is_on_trial_no_other_is_begun() -> None:
+    bench = UpgradeBench()
+    activate(bench, image(trial_s=600))
+    assert begin(bench.manager(), image("2.1.0")) is BUSY  # it is about to restart
+    bench.live(60)
+    session = bench.manager()
+    assert status(session) is ImageStatus.ACTIVATION_INITIATED
+    assert begin(session, image("2.1.0")) is BUSY
+    bench.live(600)
+    assert begin(bench.manager(), image("2.1.0")) is ActionResult.SUCCESS
+
+
+def test_what_runs_as_the_last_resort_lets_a_better_image_in() -> None:
+    bench = UpgradeBench()
+    activate(bench, image(trial_s=600))
+    bench.live(60)
+    assert bench.firmware == "openami-2.0.0"
+    Board(bench.flash, ()).layout().slots[0].erase(0)  # what it would go back to
+    bench.restart()
+    assert bench.firmware == "openami-2.0.0"
+    assert status(bench.manager()) is ImageStatus.ACTIVATION_INITIATED
+    activate(bench, image("2.1.0"))
+    bench.live(60)
+    assert bench.firmware == "openami-2.1.0"
+    assert status(bench.manager()) is ImageStatus.ACTIVATION_SUCCESSFUL
+
+
 # What does not pass its trial.
 
 
