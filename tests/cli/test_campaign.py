@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 DESCRIBED = ("--release", "1", "--canary", "1%", "--groups", "rest", "--error", "50")
 NOTHING: dict[str, Any] = {
-    "file": None, "name": None, "release": None, "region": None, "dcu": None, "search": None,
+    "file": None, "name": None, "release": None, "region": None, "dcu": None, "model": None,
+    "search": None,
     "canary": None, "groups": "rest", "success": None, "error": None, "soak": None, "windows": (),
     "download_windows": (), "zone": None, "download_from": None, "activate_from": None,
     "until": None, "rate": None, "jobs": None, "link_rate": None, "ahead": False,
@@ -80,6 +81,12 @@ async def test_a_campaign_goes_its_way(
     assert (status, said.split(";")[0]) == (0, "9 devices behind 1 DCU")
     assert lines[1].split()[:3] == ["canary", "1", "9"]
     assert any(line.split()[:3] == ["1", "1", "firmware.fit.same"] for line in lines)
+    assert not any(line.startswith("place") for line in lines)
+    lines = (await run_main("campaign", "dry-run", *DESCRIBED, "--order", "5"))[1]
+    assert lines[-1].split() == ["1", "D1", "canary", "9"]
+    assert (await run_main("campaign", "draft", *DESCRIBED, "--key", "k", "--model", "M"))[0] == 0
+    keyed = [await draft(run_main, "--key", "k", "--model", "M") for _ in range(2)]
+    assert keyed[0] == keyed[1]
     status, _, said = await run_main("campaign", "draft", *DESCRIBED, "--why", "ticket")
     assert (status, said.split(", ")[1:]) == (0, ["release 1", "is draft\n"])
     id_ = await draft(run_main, "--name", "Autumn")
@@ -183,7 +190,7 @@ def test_options_describe_a_campaign() -> None:
     given = {
         **NOTHING, "release": 7, "canary": "1%", "groups": "10%, north: area Seoul + Busan, rest",
         "success": "99.5", "error": "1%", "soak": 2.0, "windows": ("22:00-04:00 sat+sun",),
-        "download_from": "2026-12-01T00:00:00Z", "search": "GW100", "rate": 1000,
+        "download_from": "2026-12-01T00:00:00Z", "search": "GW100", "model": "M 1", "rate": 1000,
     }  # fmt: skip
     spec = read_spec(given)
     assert spec is not None
@@ -199,7 +206,8 @@ def test_options_describe_a_campaign() -> None:
         "windows": [{"opens": "22:00", "closes": "04:00", "days": ["sat", "sun"]}],
     }
     assert spec["download"] == {"not_before": "2026-12-01T00:00:00Z", "windows": []}
-    assert (spec["filter"]["search"], spec["budget"]["rate"]) == ("GW100", 1000)
+    assert spec["filter"] == {"region": None, "dcu": None, "search": "GW100", "model": "M 1"}
+    assert spec["budget"]["rate"] == 1000
     assert spec["name"] == "release 7"
     assert read_spec(NOTHING) is None
 

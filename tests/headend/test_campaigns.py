@@ -163,6 +163,13 @@ def test_a_dry_run_says_how_many_and_why_not(
         "firmware.fit.prerequisite": 4, "campaign.shut-out": 2, "campaign.not-reporting": 5,
     }  # fmt: skip
     assert found.ends > office.wall.now()
+    planned = office.drafted(release)
+    office.act(planned.id, Act.PLAN)
+    order = office.services.upgrades.fleet.store.sites(1)
+    assert found.order == tuple(site for site, _ in order)
+    assert [one.group for one in found.order] == [0, 1, 1]
+    (last,) = office.campaigns.dry_run(campaign(release), after=2, limit=5).order
+    assert last == found.order[2]
 
 
 def test_a_canary_that_fails_pauses_the_campaign(office: Office, release: str) -> None:

@@ -124,7 +124,7 @@ async def test_what_is_shown_may_be_written_again(
     operator: httpx.AsyncClient, viewer: httpx.AsyncClient, dcu: httpx.AsyncClient
 ) -> None:
     whole: dict[str, Any] = {
-        "filter": {"region": None, "dcu": "D1", "search": "M", "state": None, "contact": None},
+        "filter": {"region": None, "dcu": "D1", "search": "M", "model": "M", "state": None, "contact": None},
         "groups": [
             {"name": "a", "areas": ["north"]}, {"name": "b", "cells": ["north/c1"]},
             {"name": "c", "share": 12.5, "success": 99.5, "least": 3}, {"name": "d"},
@@ -158,6 +158,27 @@ async def test_what_is_shown_may_be_written_again(
     assert (await viewer.get(API, params={"state": "running"})).json()["items"] == []
 
 
+async def test_a_draft_that_is_sent_again_makes_one(
+    operator: httpx.AsyncClient, dcu: httpx.AsyncClient, boris: dict[str, str]
+) -> None:
+    wish = {"campaign": SPEC, "why": "ticket"}
+    key = {"Idempotency-Key": "k1"}
+    made = await operator.post(API, json=wish, headers=key)
+    id_ = made.json()["progress"]["id"]
+    await act(operator, id_, "plan")
+    again = await operator.post(API, json=wish, headers=key)
+    assert (again.status_code, again.json()["progress"]["state"]) == (201, "planned")
+    assert again.headers["Location"] == f"{API}/{id_}"
+    other = await operator.post(API, json={**wish, "why": "more"}, headers=key)
+    assert code(other) == (422, "campaign.key")
+    assert code(await operator.post(API, json=wish, headers={"Idempotency-Key": "a b"})) == (
+        400, "request.key",
+    )  # fmt: skip
+    assert len((await operator.get(API)).json()["items"]) == 1
+    await operator.post(API, json=wish, headers={**boris, **key})
+    assert len((await operator.get(API)).json()["items"]) == 2
+
+
 async def test_a_dry_run_counts_and_keeps_nothing(
     viewer: httpx.AsyncClient, dcu: httpx.AsyncClient
 ) -> None:
@@ -166,6 +187,13 @@ async def test_a_dry_run_counts_and_keeps_nothing(
     assert [group["name"] for group in found["groups"]] == ["canary", "rest"]
     assert {one["code"]: one["devices"] for one in found["excluded"]} == {"firmware.fit.same": 1}
     assert found["excluded"][0]["cause"] == "it has this version already"
+    turn = {"place": 1, "dcu": "D1", "group": "canary", "area": "", "cell": "", "devices": 9}
+    assert found["order"] == [turn]
+    rest = await viewer.post(f"{API}/dry-run?after=1", json=SPEC)
+    assert rest.json()["order"] == []
+    for model, devices in (("M", 9), ("m", 0), ("none", 0)):
+        spec = {**SPEC, "filter": {"model": model}}
+        assert (await viewer.post(f"{API}/dry-run", json=spec)).json()["devices"] == devices
     late = {**SPEC, "until": "2026-01-01T00:00:00Z"}
     assert not (await viewer.post(f"{API}/dry-run", json=late)).json()["in_time"]
     assert (await viewer.get(API)).json()["items"] == []

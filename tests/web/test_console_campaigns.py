@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,13 +16,14 @@ from tests.web.test_console_groups import post
 from openami.fleet.campaigns.dryrun import DryRun, GroupForecast
 from openami.fleet.campaigns.engine import Estimate
 from openami.fleet.campaigns.groups import GroupState
-from openami.fleet.campaigns.model import Budget, DeviceState
+from openami.fleet.campaigns.model import Budget, DeviceState, Retry
 from openami.fleet.campaigns.timeline import Mark
-from openami.fleet.devices import DeviceKind
+from openami.fleet.devices import DeviceKind, Sighting
 from openami.fleet.operators import Role
 from openami.fleet.ports import DeviceFilter
 from openami.headend.campaigns.views import GroupView
 from openami.web.console import campaign_views as views
+from openami.web.console.campaign_forms import COLUMNS, form_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -43,6 +45,7 @@ TYPED = {
     "which": ["1%", "rest", " "],
     "success": ["95%", "95%", "95%"],
     "error": ["50%", "2%", "2%"],
+    "least": ["2", "1", "1"],
     "soak": ["1", "0", "0"],
 }
 
@@ -151,6 +154,65 @@ async def test_a_campaign_is_tried_kept_and_followed(
     page = (await browser.get(path)).text
     assert "An operator has stopped the campaign." in page
     assert f'action="{path}/' not in page
+
+
+async def test_what_the_form_does_not_show_whole_is_kept(
+    running: Running, csrf: str, browser: httpx.AsyncClient
+) -> None:
+    path = await keep(
+        browser, csrf, model="M", attempts="5", retry_first="2.5", retry_most="12", silent="3",
+        longest="30", link_rate="20.5", soak=["0.5", "0", "0"],
+    )  # fmt: skip
+    desk, id_ = running.services.campaigns, path.rpartition("/")[2]
+    made = desk.get(id_).campaign
+    assert made.which == DeviceFilter(kind=DeviceKind.METER, model="M")
+    assert made.retry == Retry(5, 150.0, 43_200.0, 10_800.0, 108_000.0)
+    assert [group.thresholds.least for group in made.groups] == [2, 1]
+    assert (made.budget.link_rate, made.groups[0].soak_s) == (20_500, 1800.0)
+    assert "meters: model M" in (await browser.get(path)).text
+    canary = replace(made.groups[0], soak_s=61.0)
+    odd = replace(
+        made,
+        jitter_s=0.25,
+        groups=(canary, *made.groups[1:]),
+        retry=replace(made.retry, first_s=1.0),
+    )
+    desk.revise(id_, odd, who="anna", number=1)
+    form = form_of(odd, 1)
+    columns = {name: [row[name] for row in form.rows] for name in COLUMNS}
+    sent = {**form.fields, **columns, "number": "2"}
+    assert (await post(browser, f"{path}/revise", csrf, **sent))[0] == 303  # type: ignore[arg-type]  # lists are fields that come again
+    assert desk.get(id_).campaign == odd
+
+
+async def test_the_first_dcus_are_named_in_their_order(
+    running: Running, csrf: str, browser: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    sightings = [
+        Sighting(DeviceKind.METER, f"X{n:02}", model="M", firmware="1.3.0", dcu=f"E{n:02}")
+        for n in range(60)
+    ]
+    running.services.registry._devices.sight(sightings, now=START)
+    page = (await send(browser, "/campaigns/new", csrf))[2]
+    assert "Which DCUs first: 1 to 50 of 61" in page
+    more = page[page.index("<details>") :].split("</details>")[0]
+    first = re.findall(r'href="/dcus/(\w+)"', more)
+    assert 'name="first" value="50"' in more
+    page = (await send(browser, "/campaigns/new", csrf, first="50"))[2]
+    assert "Which DCUs first: 51 to 61 of 61" in page
+    rest = re.findall(r'href="/dcus/(\w+)"', page)
+    assert sorted([*first, *rest]) == ["D1", *(f"E{n:02}" for n in range(60))]
+    assert "The DCUs after these" not in page
+
+
+async def test_a_form_that_is_sent_twice_makes_one_campaign(
+    running: Running, csrf: str, browser: httpx.AsyncClient
+) -> None:
+    answers = [await send(browser, "/campaigns", csrf, key="k1") for _ in range(2)]
+    assert [status for status, *_ in answers] == [303, 303]
+    assert len(running.services.campaigns.list().items) == 1
+    changed = await send(browser, "/campaigns", csrf, key="k1", name="Winter")
+    assert (changed[0], "campaign.key" in changed[2]) == (422, True)
 
 
 async def test_what_is_written_is_changed_before_it_is_started(

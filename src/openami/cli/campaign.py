@@ -60,11 +60,15 @@ def _wanted(spec: dict[str, Any] | None) -> dict[str, Any]:
 )
 @spec_options
 @click.option("--why", default="", help="What it is for, for the audit log.")
+@click.option("--key", help="Chosen by you: the same again makes no second campaign.")
 @aimed
-def draft(target: Target, spec: dict[str, Any] | None, why: str, as_json: bool) -> None:
+def draft(
+    target: Target, spec: dict[str, Any] | None, why: str, key: str | None, as_json: bool
+) -> None:
     """Write a campaign; nothing is sent to a device before it is planned, approved and started."""
     wish = {"campaign": _wanted(spec), "why": why}
-    _tell(ask(target, lambda client: _post(client, PATH, wish)), as_json=as_json)
+    headers = {} if key is None else {"idempotency-key": key}
+    _tell(ask(target, lambda client: _post(client, PATH, wish, headers=headers)), as_json=as_json)
 
 
 @campaign.command(
@@ -99,9 +103,22 @@ def revise(
 )
 @click.argument("campaign_id", metavar="CAMPAIGN", required=False)
 @spec_options
+@click.option(
+    "--order",
+    type=click.IntRange(0, 1000),
+    default=0,
+    show_default=True,
+    help="List so many DCUs in their order, too.",
+)
+@click.option("--after", type=click.IntRange(0), default=0, help="Pass so many DCUs over.")
 @aimed
 def dry_run(
-    target: Target, campaign_id: str | None, spec: dict[str, Any] | None, as_json: bool
+    target: Target,
+    campaign_id: str | None,
+    spec: dict[str, Any] | None,
+    order: int,
+    after: int,
+    as_json: bool,
 ) -> None:
     """Say what CAMPAIGN, or one that options describe, would do if it were started now.
 
@@ -114,13 +131,16 @@ def dry_run(
         wish = spec
         if campaign_id is not None:
             wish = (await get_json(client, _path(campaign_id)))["campaign"]
-        path = f"{PREFIX}{PATH}/dry-run"
-        return checked(await client.post(path, json_body=wish, timeout_s=DRY_RUN_S)).json()
+        return await _post(client, f"{PATH}/dry-run?after={after}&limit={order}", wish)
 
     item = ask(target, work)
     if as_json:
         emit_json(item)
-        return
+    else:
+        _print_dry_run(item)
+
+
+def _print_dry_run(item: Mapping[str, Any]) -> None:
     times = ("begins", "downloaded", "activated", "ends")
     rows = [
         [
@@ -138,6 +158,10 @@ def dry_run(
         table(
             ["left out", "dcus", "code", "cause", "what to do"], left, cut=("cause", "what to do")
         )
+    if item["order"]:
+        click.echo()
+        columns = ("place", "dcu", "group", "area", "cell", "devices")
+        table(columns, [[one[name] for name in columns] for one in item["order"]])
     ends = moment(item["ends"]) or "never, with these windows"
     late = "" if item["in_time"] else ", after its own end"
     note(
@@ -312,8 +336,9 @@ def _path(campaign_id: str) -> str:
     return f"{PATH}/{segment(campaign_id)}"
 
 
-async def _post(client: HttpClient, path: str, wish: object) -> Any:
-    return checked(await client.post(PREFIX + path, json_body=wish, timeout_s=DRY_RUN_S)).json()
+async def _post(client: HttpClient, path: str, wish: object, **options: Any) -> Any:
+    options["timeout_s"] = DRY_RUN_S
+    return checked(await client.post(PREFIX + path, json_body=wish, **options)).json()
 
 
 def _tell(item: Mapping[str, Any], *, as_json: bool) -> None:

@@ -41,10 +41,8 @@ _OPTIONS: Final = (
     click.option("--release", type=click.IntRange(1), help="The number of a release."),
     click.option("--region", help="Only devices of this region."),
     click.option("--dcu", help="Only meters of this DCU."),
-    click.option(
-        "--model", "--search", "search",
-        help="Only devices with this in their model, serial number or label.",
-    ),
+    click.option("--model", help="Only devices of this model."),
+    click.option("--search", help="Only devices with this in serial number, label or model."),
     click.option("--canary", metavar="SHARE", help="A first group to find out, such as 1%."),
     click.option(
         "--groups", metavar="GROUP,…", default=DEFAULT_GROUPS, show_default=True,
@@ -87,7 +85,7 @@ def spec_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 _NAMES: Final = (
-    "file", "name", "release", "region", "dcu", "search", "canary", "groups", "success", "error",
+    "file", "name", "release", "region", "dcu", "model", "search", "canary", "groups", "success", "error",
     "soak", "windows", "download_windows", "zone", "download_from", "activate_from", "until",
     "rate", "jobs", "link_rate", "ahead", "dynamic",
 )  # fmt: skip
@@ -144,7 +142,7 @@ def _spec(given: Mapping[str, Any]) -> dict[str, Any]:
     said = {
         "name": given["name"] or f"release {given['release']}",
         "release": given["release"],
-        "filter": {name: given[name] for name in ("region", "dcu", "search")},
+        "filter": {name: given[name] for name in ("region", "dcu", "model", "search")},
         "groups": [{**group, **thresholds} for group in _groups(given)],
         "zone": given["zone"],
         "download": _step(given["download_from"], given["download_windows"]),

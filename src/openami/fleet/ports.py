@@ -50,7 +50,10 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class DeviceFilter:
-    """Which devices; None means any. ``search`` is a part of serial, label or model."""
+    """Which devices; None means any. ``search`` is a part of serial, label or model.
+
+    ``model`` is all of it, as the registry has it.
+    """
 
     kind: DeviceKind | None = None
     state: LifecycleState | None = None
@@ -58,6 +61,7 @@ class DeviceFilter:
     contact: Contact | None = None
     region: str | None = None
     search: str | None = None
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,7 @@ STATUSES: Final[Mapping[str, int]] = {
     "firmware.keys": 409,
     "firmware.repository": 409,
     "campaign": 409,
+    "campaign.key": 422,
     "audit": 409,
     "upload": 422,
     "upload.digest": 400,

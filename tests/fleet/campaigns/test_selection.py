@@ -35,6 +35,8 @@ def old(device: Device) -> bool:
         ({"contact": Contact.OK, "region": "north"}, True),
         ({"region": "south"}, False),
         ({"kind": DeviceKind.DCU}, False),
+        ({"model": "OA-1P"}, True),
+        ({"model": "oa-1p"}, False),
         ({"search": "mill"}, True),
         ({"search": "oa-1p"}, True),
         ({"search": "a1"}, True),

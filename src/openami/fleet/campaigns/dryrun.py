@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from openami.fleet.campaigns.model import Budget, Campaign
     from openami.fleet.campaigns.plan import Plan
+    from openami.fleet.campaigns.records import PlannedSite
     from openami.fleet.campaigns.sites import Fitting, Ints, Sites
 
     Floats = npt.NDArray[np.float64]
@@ -78,13 +79,19 @@ class Excluded:
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """What a campaign would do; ``in_time``: before its own end."""
+    """What a campaign would do.
+
+    Attributes:
+        in_time: whether that is before its own end.
+        order: some of its DCUs, as they follow each other.
+    """
 
     dcus: int
     devices: int
     groups: tuple[GroupForecast, ...]
     excluded: tuple[Excluded, ...]
     in_time: bool
+    order: tuple[PlannedSite, ...] = ()
 
     @property
     def ends(self) -> float:

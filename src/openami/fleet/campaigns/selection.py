@@ -33,6 +33,7 @@ def selects(which: DeviceFilter, device: Device) -> bool:
         (which.dcu, device.dcu),
         (which.contact, device.contact),
         (which.region, device.region),
+        (which.model, device.model),
     )
     if any(wanted is not None and wanted != found for wanted, found in pairs):
         return False

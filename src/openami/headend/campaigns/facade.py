@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
@@ -30,13 +29,14 @@ from openami.fleet.devices import AuditEntry, DeviceKind
 from openami.fleet.ports import Page
 from openami.headend.campaigns.devices import Devices
 from openami.headend.campaigns.fleet import WHO
-from openami.headend.campaigns.release import find_release, package_of
-from openami.headend.campaigns.views import GroupView, View
+from openami.headend.campaigns.release import find_release
+from openami.headend.campaigns.views import View, view_of
 from openami.headend.errors import RequestError
 from openami.headend.registry import reason
+from openami.headend.tickets import check_ticket
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from openami.core.clock import Clock
     from openami.firmware.manifest import Manifest
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from openami.fleet.campaigns.model import Campaign, DeviceState
     from openami.fleet.campaigns.records import CampaignRecord, PlannedSite
     from openami.fleet.ports import DeviceStore
+    from openami.fleet.tasks import Ticket
     from openami.headend.campaigns.counting import Counting
     from openami.headend.campaigns.fleet import Fleet
     from openami.headend.campaigns.views import DeviceView, TimelineView
@@ -56,6 +57,8 @@ ID_OCTETS: Final = 8
 LINE_FACTOR: Final = 2.5
 """Octets on a line to meters for each of the image: framing, status reads, and blocks that go
 again; twice the image and a half is what a line with a tenth of its frames lost takes."""
+ORDER: Final = 50
+"""DCUs whose order a dry run tells, unless more are asked for: a page."""
 COMMANDS: Final = frozenset({Act.PLAN, Act.APPROVE, Act.START, Act.PAUSE, Act.RESUME, Act.STOP})
 _KINDS: Final = {
     DeviceKind.METER: ReleaseKind.METER_IMAGE,
@@ -84,14 +87,24 @@ class Campaigns:
         self._releases, self._counting, self._wall = releases, counting, wall
         self._devices = Devices(fleet, registry, wall=wall)
 
-    def draft(self, campaign: Campaign, *, who: str, why: str = "") -> View:
+    def draft(
+        self, campaign: Campaign, *, who: str, why: str = "", ticket: Ticket | None = None
+    ) -> View:
         """Keep a new campaign as a draft, under an id of ours, whatever id it has.
+
+        Args:
+            campaign: what it is.
+            who: the operator.
+            why: in the operator's words.
+            ticket: of the request; one that has been here gives the campaign of before.
 
         Raises:
             NotFoundError: there is no such release.
-            ConflictError: ``campaign.kind``, the release is for other devices.
-            RequestError: ``request.zone``, no such time zone.
+            ConflictError: ``campaign.kind``, the release is for other devices; ``campaign.key``,
+                the ticket's key was given to another draft.
+            RequestError: ``request.zone``, no such time zone; ``request.key``, no key of a ticket.
         """
+        check_ticket(ticket)
         shelved = self._checked(campaign)
         now = self._wall.now()
         named = replace(campaign, id=secrets.token_hex(ID_OCTETS))
@@ -102,8 +115,10 @@ class Campaigns:
             release=shelved.number,
             created=now,
             entries=[entry],
+            ticket=ticket,
         )
-        self._fleet.adopt(record)
+        if record.run.campaign.id == named.id:  # another is that of before
+            self._fleet.adopt(record)
         return self._view(record)
 
     def revise(self, id_: str, campaign: Campaign, *, who: str, number: int, why: str = "") -> View:
@@ -143,8 +158,13 @@ class Campaigns:
         """Return a campaign; NotFoundError."""
         return self._view(self._store.get(id_))
 
-    def dry_run(self, campaign: Campaign) -> DryRun:
+    def dry_run(self, campaign: Campaign, *, after: int = 0, limit: int = ORDER) -> DryRun:
         """Return what a campaign would do if it were started now, by the registry as it is.
+
+        Args:
+            campaign: what is tried.
+            after: how many DCUs are passed over in ``order``.
+            limit: how many it has at most.
 
         Raises:
             NotFoundError, ConflictError, RequestError: as ``draft``.
@@ -152,7 +172,7 @@ class Campaigns:
         manifest = self._checked(campaign).manifest
         counted = self._counting.count(campaign, manifest)
         plan = make_plan(campaign, counted.sites)
-        return dry_run(
+        found = dry_run(
             campaign,
             counted.sites,
             plan,
@@ -161,6 +181,8 @@ class Campaigns:
             tz=ZoneInfo(campaign.zone),
             fitting=counted.fitting,
         )
+        order = planned_sites(counted.sites, plan, counted.serials, counted.names)
+        return replace(found, order=order[after : after + limit])
 
     def command(
         self, id_: str, act: Act, *, who: str, number: int | None = None, why: str = ""
@@ -308,37 +330,8 @@ class Campaigns:
 
     def _view(self, record: CampaignRecord) -> View:
         with self._fleet.lock:
-            return self._seen(record)
-
-    def _seen(self, record: CampaignRecord) -> View:
-        live = self._fleet.live.get(record.run.campaign.id)
-        record = record if live is None else live.record
-        campaign, now = record.run.campaign, self._wall.now()
-        groups = tuple(
-            GroupView(
-                name=group.name,
-                state=run.state,
-                since=run.since,
-                cause=run.cause,
-                dcus=sums.dcus,
-                total=sum(sums.counts),
-                states=_by_state(sums),
-                codes=sums.codes,
-                estimate=None if live is None else live.engine.estimate(number, now),
-            )
-            for number, (group, run, sums) in enumerate(
-                zip(campaign.groups, record.run.groups, record.sums, strict=True)
-            )
-        )
-        return View(
-            run=record.run,
-            number=record.release,
-            package=package_of(campaign.release),
-            groups=groups,
-            dcus=sum(group.dcus for group in groups),
-            total=sum(group.total for group in groups),
-            states=_together(groups),
-        )
+            live = self._fleet.live.get(record.run.campaign.id)
+            return view_of(record, live, self._wall.now())
 
 
 def _moved(run: Run, command: Command) -> tuple[Run, tuple[AuditEntry, ...]]:
@@ -382,14 +375,3 @@ def _sums(campaign: Campaign, planned: Sequence[PlannedSite]) -> tuple[GroupSum,
     return tuple(
         GroupSum(count, (waiting, *rest)) for count, waiting in zip(dcus, devices, strict=True)
     )
-
-
-def _by_state(sums: GroupSum) -> Mapping[DeviceState, int]:
-    return {state: n for state, n in zip(STATES, sums.counts, strict=True) if n}
-
-
-def _together(groups: Sequence[GroupView]) -> Mapping[DeviceState, int]:
-    total: Counter[DeviceState] = Counter()
-    for group in groups:
-        total.update(group.states)
-    return {state: total[state] for state in STATES if total[state]}

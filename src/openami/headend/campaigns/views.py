@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from openami.fleet.campaigns.model import STATES
+from openami.headend.campaigns.release import package_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,8 +17,10 @@ if TYPE_CHECKING:
     from openami.fleet.campaigns.groups import GroupState
     from openami.fleet.campaigns.machine import Run
     from openami.fleet.campaigns.model import Campaign, DeviceState
+    from openami.fleet.campaigns.records import CampaignRecord, GroupSum
     from openami.fleet.campaigns.timeline import Mark
     from openami.fleet.campaigns.why import Why
+    from openami.headend.campaigns.work import AtWork
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +118,51 @@ class TimelineView:
     package: PackageId
     device: DeviceView
     marks: tuple[Mark, ...]
+
+
+def view_of(record: CampaignRecord, live: AtWork | None, now: float) -> View:
+    """Return how far a campaign is.
+
+    Args:
+        record: as it was stored.
+        live: the campaign at work; None: it is not, and ``record`` says all.
+        now: estimates are from then.
+    """
+    record = record if live is None else live.record
+    campaign = record.run.campaign
+    groups = tuple(
+        GroupView(
+            name=group.name,
+            state=run.state,
+            since=run.since,
+            cause=run.cause,
+            dcus=sums.dcus,
+            total=sum(sums.counts),
+            states=_by_state(sums),
+            codes=sums.codes,
+            estimate=None if live is None else live.engine.estimate(number, now),
+        )
+        for number, (group, run, sums) in enumerate(
+            zip(campaign.groups, record.run.groups, record.sums, strict=True)
+        )
+    )
+    return View(
+        run=record.run,
+        number=record.release,
+        package=package_of(campaign.release),
+        groups=groups,
+        dcus=sum(group.dcus for group in groups),
+        total=sum(group.total for group in groups),
+        states=_together(groups),
+    )
+
+
+def _by_state(sums: GroupSum) -> Mapping[DeviceState, int]:
+    return {state: n for state, n in zip(STATES, sums.counts, strict=True) if n}
+
+
+def _together(groups: tuple[GroupView, ...]) -> Mapping[DeviceState, int]:
+    total: Counter[DeviceState] = Counter()
+    for group in groups:
+        total.update(group.states)
+    return {state: total[state] for state in STATES if total[state]}

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import secrets
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from openami.fleet.devices import DeviceKind
-from openami.fleet.tasks import MAX_COMMANDS, MAX_DEVICES, MAX_KEY, ManagementJob, TaskKind
+from openami.fleet.tasks import MAX_COMMANDS, MAX_DEVICES, ManagementJob, TaskKind
 from openami.headend.errors import RequestError
 from openami.headend.management.device_groups import group_scope
 from openami.headend.management.trees import device_scope
+from openami.headend.tickets import check_ticket
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +34,6 @@ SLICE: Final = 1000
 writers wait a tenth of a second, and a job for every DCU of a country is gone in two minutes."""
 KEPT: Final = 100
 """Devices of a job whose settings are kept for good: what more are to be like, a group says."""
-_KEY: Final = re.compile(rf"[\x21-\x7e]{{1,{MAX_KEY}}}")
 WHY: Final = 500
 
 
@@ -185,10 +184,7 @@ class Tasks:
 
 
 def _check(commands: Sequence[Command], expires_s: float, ticket: Ticket | None) -> None:
-    if ticket is not None and not _KEY.fullmatch(ticket.key):
-        raise RequestError(
-            f"a key has 1 to {MAX_KEY} printable characters of ASCII", code="request.key"
-        )
+    check_ticket(ticket)
     if not 0 < expires_s <= LONGEST_S:
         raise RequestError(f"a job expires in up to {LONGEST_S:.0f} s", code="request.job")
     if not 0 < len(commands) <= MAX_COMMANDS:

@@ -258,6 +258,7 @@ def conditions(which: DeviceFilter) -> Sequence[Any]:
         DeviceRow.dcu: which.dcu,
         DeviceRow.contact: which.contact,
         DeviceRow.region: which.region,
+        DeviceRow.model: which.model,
     }
     found = [column == value for column, value in exact.items() if value is not None]
     if which.search:

@@ -37,6 +37,7 @@ _FIELDS: Final[Mapping[str, Callable[[str], Any]]] = {
     "contact": Contact,
     "region": str,
     "search": str,
+    "model": str,
 }
 
 

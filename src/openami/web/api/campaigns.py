@@ -8,9 +8,19 @@ from openami.firmware.manifest import ReleaseKind
 from openami.fleet.campaigns.machine import Act, CampaignState
 from openami.fleet.campaigns.model import MAX_TEXT, Campaign, DeviceState
 from openami.fleet.devices import DeviceKind
+from openami.fleet.ports import MAX_PAGE
 from openami.headend.errors import RequestError
 from openami.headend.services import Services
-from openami.web.api.dependencies import After, Head, Limit, OperatorCaller, Viewer, errors
+from openami.web.api.dependencies import (
+    After,
+    Head,
+    IdempotencyKey,
+    Limit,
+    OperatorCaller,
+    Viewer,
+    errors,
+    ticket_of,
+)
 from openami.web.api.models.campaign_plans import CampaignSpec, DryRunModel
 from openami.web.api.models.campaigns import (
     STATE_NAMES,
@@ -45,10 +55,23 @@ Command = Literal[Act.PLAN, Act.APPROVE, Act.START, Act.PAUSE, Act.RESUME, Act.S
 
 @router.post(PATH, status_code=status.HTTP_201_CREATED, responses=errors(400, 404, 409))
 def draft_campaign(
-    head: Head, caller: OperatorCaller, wish: CampaignRequest, response: Response
+    head: Head,
+    caller: OperatorCaller,
+    wish: CampaignRequest,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
 ) -> CampaignDetail:
-    """Keep a new campaign as a draft."""
-    made = head.campaigns.draft(meant(head, wish.campaign), who=caller.name, why=wish.why)
+    """Keep a new campaign as a draft.
+
+    A request that is made again with its `Idempotency-Key`, since no answer came, is answered with
+    the campaign that it has made, as it is by then.
+    """
+    made = head.campaigns.draft(
+        meant(head, wish.campaign),
+        who=caller.name,
+        why=wish.why,
+        ticket=ticket_of(idempotency_key, wish),
+    )
     response.headers["Location"] = f"/api/v1{PATH}/{made.id}"
     return CampaignDetail.of(made, head.wall.now())
 
@@ -69,10 +92,18 @@ def campaigns(
 
 
 @router.post(PATH + "/dry-run", responses=errors(400, 404, 409))
-def dry_run(head: Head, caller: Viewer, campaign: CampaignSpec) -> DryRunModel:
+def dry_run(
+    head: Head,
+    caller: Viewer,
+    campaign: CampaignSpec,
+    *,
+    after: Annotated[int, Query(ge=0, le=2**31, description="DCUs to pass over.")] = 0,
+    limit: Annotated[int, Query(ge=0, le=MAX_PAGE, description="Most DCUs in `order`.")] = 50,
+) -> DryRunModel:
     """Return what a campaign would do if it were started now; nothing is kept."""
     del caller
-    return DryRunModel.of(head.campaigns.dry_run(meant(head, campaign)), head.wall.now())
+    found = head.campaigns.dry_run(meant(head, campaign), after=after, limit=limit)
+    return DryRunModel.of(found, head.wall.now())
 
 
 @router.post(PATH + "/emergency-stop", responses=errors(400))

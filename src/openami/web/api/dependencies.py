@@ -1,18 +1,20 @@
 """What endpoints need of a request: the services, who is asking, a page, a time range."""
 
+import hashlib
 from collections.abc import Callable
 from typing import Annotated, Any, Final
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Header, Query, Request
 from fastapi.security import APIKeyCookie, HTTPBearer
 
 from openami.core.clock import parse_utc
 from openami.fleet.operators import Role
 from openami.fleet.ports import MAX_PAGE
+from openami.fleet.tasks import MAX_KEY, Ticket
 from openami.headend.errors import RequestError
 from openami.headend.readings import Span
 from openami.headend.services import Services
-from openami.web.api.models.common import ErrorBody
+from openami.web.api.models.common import ErrorBody, Model
 from openami.web.auth import COOKIE, Caller, require, services_of
 
 # For the OpenAPI document only: what they find is checked in ``openami.web.auth``.
@@ -45,6 +47,22 @@ Time = Annotated[
     str | None,
     Query(max_length=40, description="ISO 8601; UTC if it has no offset.", examples=["2026-01-01"]),
 ]
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        max_length=MAX_KEY,
+        description="Chosen by the client, new for each thing that is made: such as a UUID. The"
+        " same with another body is refused with 422, `dm.key` or `campaign.key`.",
+    ),
+]
+
+
+def ticket_of(key: str | None, wish: Model) -> Ticket | None:
+    """Return the ticket of a request with an ``Idempotency-Key``."""
+    if key is None:
+        return None
+    return Ticket(key, hashlib.sha256(wish.model_dump_json().encode()).hexdigest())
 
 
 def span(start: Time = None, end: Time = None) -> Span:

@@ -1,13 +1,12 @@
 """Devices' trees, groups of devices, and jobs for them."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Header, Path, Query, Response, status
+from fastapi import APIRouter, Path, Query, Response, status
 
 from openami.fleet.desired import Scope, Setting
-from openami.fleet.tasks import MAX_KEY, Command, TaskKind, TaskState, Ticket
+from openami.fleet.tasks import Command, TaskKind, TaskState
 from openami.headend.errors import RequestError
 from openami.headend.management.addresses import (
     command_to_exec,
@@ -17,7 +16,16 @@ from openami.headend.management.addresses import (
 from openami.headend.management.device_groups import group_scope
 from openami.headend.management.tasks import Whom
 from openami.headend.management.trees import MOST, device_scope
-from openami.web.api.dependencies import After, Head, Limit, OperatorCaller, Viewer, errors
+from openami.web.api.dependencies import (
+    After,
+    Head,
+    IdempotencyKey,
+    Limit,
+    OperatorCaller,
+    Viewer,
+    errors,
+    ticket_of,
+)
 from openami.web.api.models.dm import (
     Concerned,
     DifferentDeviceModel,
@@ -54,14 +62,6 @@ Name = Annotated[str, Path(max_length=64, examples=["north"])]
 JobId = Annotated[str, Path(max_length=64)]
 Node = Annotated[
     str | None, Query(max_length=1024, description="This node and all below it, such as ./AMI.")
-]
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        max_length=MAX_KEY,
-        description="Chosen by the client, new for each job: such as a UUID. The same with another"
-        " body is refused with 422, `dm.key`.",
-    ),
 ]
 Nodes = Annotated[list[str], Query(alias="uri", min_length=1, max_length=MOST)]
 
@@ -255,7 +255,7 @@ def create_job(
         expires_s=wish.expires_s,
         repeatable=wish.repeatable,
         keep=_kept(wish),
-        ticket=None if idempotency_key is None else Ticket(idempotency_key, _digest(wish)),
+        ticket=ticket_of(idempotency_key, wish),
     )
     response.headers["Location"] = f"/api/v1/dm/jobs/{progress.job.id}"
     return DmJobModel.of(progress)
@@ -322,10 +322,6 @@ def _kept(wish: DmJobRequest) -> list[Setting]:
     if wish.keep and not wish.settings:
         raise RequestError("only what is set is kept", code="request.keep")
     return [setting.wish() for setting in wish.settings] if wish.keep else []
-
-
-def _digest(wish: DmJobRequest) -> str:
-    return hashlib.sha256(wish.model_dump_json().encode()).hexdigest()
 
 
 def _to_get(wish: DmJobRequest) -> list[Command]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -9,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from openami.core.clock import utc
 from openami.firmware.manifest import ReleaseKind
-from openami.fleet.campaigns.model import Budget, Campaign, Group, Rest, Step, Thresholds
+from openami.fleet.campaigns.model import Budget, Campaign, Group, Rest, Retry, Step, Thresholds
 from openami.fleet.campaigns.spoken import (
     read_rule,
     read_share,
@@ -32,19 +33,24 @@ if TYPE_CHECKING:
 
 NEW: Final = "new"  # the id of what has none yet
 KILO: Final = 1000
+MINUTE: Final = 60
 HOUR: Final = 3600
 MOST_DIGITS: Final = 9  # of a number that is typed: a rate of a terabyte a second
+MOST_SECONDS: Final = 10 * 366 * 86_400.0  # ten years, after which no campaign goes on
 ROWS: Final = 24  # groups in the form; the API takes more
 SPARE: Final = 2  # empty rows behind the filled ones
 FIELDS: Final = (
-    "name", "release", "region", "dcu", "search", "state", "zone", "canary", "download_from",
-    "download_windows", "activate_from", "activate_windows", "until", "rate", "jobs",
-    "segment_rate", "segment_jobs", "link_rate", "activations", "jitter", "ahead", "dynamic",
+    "name", "release", "region", "dcu", "model", "search", "state", "zone", "canary",
+    "download_from", "download_windows", "activate_from", "activate_windows", "until",
+    "rate", "jobs", "segment_rate", "segment_jobs", "link_rate", "activations", "jitter",
+    "ahead", "dynamic",
+    "attempts", "retry_first", "retry_most", "silent", "longest",
 )  # fmt: skip
-COLUMNS: Final = ("group", "which", "success", "error", "soak")
+COLUMNS: Final = ("group", "which", "success", "error", "least", "soak")
 FIRST: Final = ({"group": "canary", "which": "1%"}, {"group": "rest", "which": "rest"})
-_ROW: Final = {"group": "", "which": "", "success": "95%", "error": "2%", "soak": "0"}
+_ROW: Final = {"group": "", "which": "", "success": "95%", "error": "2%", "least": "1", "soak": "0"}
 _RATES: Final = ("rate", "segment_rate", "link_rate")
+_DECIMAL: Final = re.compile(rf"[0-9]{{1,{MOST_DIGITS}}}(?:\.[0-9]{{1,3}})?")
 
 Rows = tuple["Mapping[str, str]", ...]
 
@@ -96,6 +102,7 @@ class CampaignForm:
                 dcu=fields["dcu"] or None,
                 contact=base.which.contact,
                 region=fields["region"] or None,
+                model=fields["model"] or None,
                 search=fields["search"] or None,
             ),
             "groups": tuple(self._groups(base)),
@@ -104,22 +111,23 @@ class CampaignForm:
             "activation": self._step("activate", zone),
             "budget": Budget(**{name: _limit(fields[name], name) for name in _BUDGET}),
             "activations": _whole(fields["activations"], "DCUs that activate"),
-            "jitter_s": float(_whole(fields["jitter"], "seconds of jitter") or 0),
+            "retry": self._retry(base.retry),
+            "jitter_s": _span(fields["jitter"], "seconds of jitter", 1, base.jitter_s),
             "ahead": bool(fields["ahead"]),
             "dynamic": bool(fields["dynamic"]),
             "until": _moment(fields["until"], zone),
         }
 
     def _groups(self, base: Campaign) -> Iterable[Group]:
-        least = {group.name: group.thresholds.least for group in base.groups}
+        watched = {group.name: group.soak_s for group in base.groups}
         for number, row in enumerate(self.rows):
             name, rule = row["group"] or row["which"], read_rule(row["which"])
             success, error = read_share(row["success"]), read_share(row["error"])
             yield Group(
                 name,
                 rule,
-                Thresholds(success, error, least.get(name, 1)),
-                float(_whole(row["soak"], "hours that a group is watched") or 0) * HOUR,
+                Thresholds(success, error, _whole(row["least"], "failures") or 1),
+                _span(row["soak"], "hours that a group is watched", HOUR, watched.get(name)),
                 canary=number == 0 and bool(self.fields["canary"]),
             )
 
@@ -127,7 +135,23 @@ class CampaignForm:
         begin = _moment(self.fields[f"{name}_from"], zone)
         return Step(begin or 0.0, tuple(read_windows(self.fields[f"{name}_windows"])))
 
+    def _retry(self, before: Retry) -> Retry:
+        typed = {
+            name: _span(self.fields[field], words, unit, getattr(before, name))
+            for name, (field, words, unit) in _RETRY.items()
+            if self.fields[field]
+        }
+        attempts = _whole(self.fields["attempts"], "attempts")
+        return replace(before, **typed, attempts=before.attempts if attempts is None else attempts)
 
+
+_RETRY: Final[Mapping[str, tuple[str, str, int]]] = {
+    "first_s": ("retry_first", "minutes of rest", MINUTE),
+    "most_s": ("retry_most", "hours of rest", HOUR),
+    "lease_s": ("silent", "hours of silence", HOUR),
+    "longest_s": ("longest", "hours of a step", HOUR),
+}
+"""Of a retry policy: the field of the form, what it says, and its unit in seconds."""
 _BUDGET: Final = ("rate", "jobs", "segment_rate", "segment_jobs", "link_rate")
 
 
@@ -152,6 +176,7 @@ def empty_form(zone: str, release: str) -> CampaignForm:
     fields = dict.fromkeys(FIELDS, "")
     rows = tuple({**_ROW, **row} for row in FIRST)
     given = {"zone": zone, "release": release, "canary": "1", "jitter": "60"}
+    given.update(_retry_fields(Retry()))
     return CampaignForm({**fields, **given}, rows)
 
 
@@ -164,6 +189,7 @@ def form_of(campaign: Campaign, release: int) -> CampaignForm:
         "release": str(release),
         "region": which.region,
         "dcu": which.dcu,
+        "model": which.model,
         "search": which.search,
         "state": which.state and which.state.value,
         "zone": campaign.zone,
@@ -173,7 +199,8 @@ def form_of(campaign: Campaign, release: int) -> CampaignForm:
         "until": _local(campaign.until, zone),
         **{name: value and _UNITS.get(name, str)(value) for name, value in limits.items()},
         "activations": campaign.activations,
-        "jitter": f"{campaign.jitter_s:.0f}",
+        "jitter": _number(campaign.jitter_s),
+        **_retry_fields(campaign.retry),
         "ahead": "1" if campaign.ahead else "",
         "dynamic": "1" if campaign.dynamic else "",
     }
@@ -193,8 +220,16 @@ def _row(group: Group) -> dict[str, str]:
         "which": "rest" if isinstance(rule, Rest) else rule_words(rule),
         "success": share_words(thresholds.success),
         "error": share_words(thresholds.error),
-        "soak": f"{group.soak_s / HOUR:.0f}",
+        "least": str(thresholds.least),
+        "soak": _number(group.soak_s / HOUR),
     }
+
+
+def _retry_fields(retry: Retry) -> dict[str, str]:
+    told = {
+        field: _number(getattr(retry, name) / unit) for name, (field, _, unit) in _RETRY.items()
+    }
+    return {"attempts": str(retry.attempts), **told}
 
 
 def _step_fields(name: str, step: Step, zone: ZoneInfo) -> dict[str, str]:
@@ -208,7 +243,12 @@ def _local(seconds: float | None, zone: ZoneInfo) -> str:
 
 
 def _kilo(value: int) -> str:
-    return f"{value / KILO:g}"
+    return _number(value / KILO)
+
+
+def _number(value: float) -> str:
+    """Return a number as a field of the form has it, without digits that say nothing."""
+    return f"{value:.3f}".rstrip("0").rstrip(".")
 
 
 _UNITS: Final[Mapping[str, Callable[[int], str]]] = dict.fromkeys(_RATES, _kilo)
@@ -231,8 +271,26 @@ def _moment(text: str, zone: ZoneInfo) -> float | None:
 
 
 def _limit(text: str, name: str) -> int | None:
-    found = _whole(text, name.replace("_", " "))
-    return found if found is None or name not in _RATES else found * KILO
+    what = name.replace("_", " ")
+    if name not in _RATES or not text:
+        return _whole(text, what)
+    return round(_decimal(text, what) * KILO)
+
+
+def _span(text: str, what: str, unit: int, before: float | None) -> float:
+    """Return seconds; what was there before, where nothing else was typed than what it shows."""
+    if before is not None and text == _number(before / unit):
+        return before
+    seconds = _decimal(text or "0", what) * unit
+    if seconds > MOST_SECONDS:
+        raise ValueError(f"{what}: {text!r} is more than ten years")
+    return seconds
+
+
+def _decimal(text: str, what: str) -> float:
+    if not _DECIMAL.fullmatch(text):
+        raise ValueError(f"{what}: {text!r} is no number")
+    return float(text)
 
 
 def _whole(text: str, what: str) -> int | None:

@@ -51,6 +51,7 @@ def filter_words(which: DeviceFilter) -> str:
         f"region {which.region}" if which.region else "",
         which.state.value if which.state else "",
         f"contact {which.contact.value}" if which.contact else "",
+        f"model {which.model}" if which.model else "",
         f"“{which.search}” in serial, label or model" if which.search else "",
     ]
     return ", ".join(part for part in parts if part) or EVERY

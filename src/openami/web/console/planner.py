@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+import hashlib
+import secrets
+from typing import TYPE_CHECKING, Any, Final
 
 from openami.core.errors import NotFoundError
 from openami.fleet.operators import Role
+from openami.fleet.tasks import Ticket
 from openami.headend.errors import RequestError
 from openami.web.console import campaign_views as views
 from openami.web.console.campaign_forms import empty_form, form_of, read_form
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     from openami.web.console.campaign_forms import CampaignForm
     from openami.web.console.render import Renderer
     from openami.web.console.signing import Entry
+
+KEY_OCTETS: Final = 16
 
 
 class Planner:
@@ -65,12 +70,16 @@ class Planner:
     async def check(self, request: Request, caller: Caller) -> Response:
         sent = await fields_of(request, caller, Role.OPERATOR)
         form, before = read_form(sent), await self._before(request)
+        first = number_in(text_in(sent, "first")) or 0
 
         def check() -> dict[str, Any]:
             campaign, now = self._meant(form, before), self._wall.now()
-            found = self._desk.dry_run(campaign)
+            found = self._desk.dry_run(campaign, after=first)
             return {
                 "found": found,
+                "first": first,
+                # A form that is sent twice makes one campaign.
+                "key": secrets.token_hex(KEY_OCTETS),
                 "now": now,
                 "ends": views.horizon(found, now),
                 "forecasts": views.forecasts(found, now),
@@ -88,7 +97,9 @@ class Planner:
         def keep() -> View:
             campaign = self._meant(form, before)
             if before is None:
-                return self._desk.draft(campaign, who=caller.name, why=why)
+                digest = hashlib.sha256(repr((form, why)).encode()).hexdigest()
+                ticket = Ticket(text_in(sent, "key"), digest)
+                return self._desk.draft(campaign, who=caller.name, why=why, ticket=ticket)
             if number is None:
                 raise RequestError("the number of the command is missing", code="request.number")
             return self._desk.revise(before.id, campaign, who=caller.name, number=number, why=why)

@@ -55,6 +55,9 @@ class CampaignFilter(Model):
     contact: Contact | None = None
     dcu: str | None = Field(default=None, max_length=32, description="Meters of this DCU.")
     region: str | None = Field(default=None, max_length=128)
+    model: str | None = Field(
+        default=None, max_length=128, description="All of it, as lists of devices have it."
+    )
     search: str | None = Field(
         default=None, max_length=64, description="Part of serial number, label or model."
     )
@@ -300,6 +303,17 @@ class ExcludedModel(Reason):
         return cls(dcus=found.dcus, devices=found.devices, **reason.model_dump())
 
 
+class TurnModel(Model):
+    """A DCU in the order in which a campaign would go to them."""
+
+    place: int = Field(ge=1, description="1 for the first.")
+    dcu: str
+    group: str
+    area: str
+    cell: str
+    devices: int
+
+
 class DryRunModel(Model):
     """What a campaign would do if it were started now."""
 
@@ -307,6 +321,7 @@ class DryRunModel(Model):
     devices: int
     groups: list[ForecastModel]
     excluded: list[ExcludedModel]
+    order: list[TurnModel] = Field(description="Some of its DCUs, in the order that spreads load.")
     ends: datetime | None = Field(description="null: never, with these windows.")
     in_time: bool = Field(description="Whether that is before `until`.")
 
@@ -318,6 +333,17 @@ class DryRunModel(Model):
             devices=found.devices,
             groups=[ForecastModel.of(group) for group in found.groups],
             excluded=[ExcludedModel.of(each, now) for each in found.excluded],
+            order=[
+                TurnModel(
+                    place=one.place + 1,
+                    dcu=one.dcu,
+                    group=found.groups[one.group].name,
+                    area=one.area,
+                    cell=one.cell,
+                    devices=one.devices,
+                )
+                for one in found.order
+            ],
             ends=finite(found.ends),
             in_time=found.in_time,
         )
