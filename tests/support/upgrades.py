@@ -61,6 +61,14 @@ FAULTS: Final = {
         "    model = _whole(hooks)\n"
         "    return dataclasses.replace(model, every=model.every[:20])\n"
     ),
+    "has-an-object-that-cannot-be-read": (
+        "def _yes(self):\n    yield\n    return True\nManagementApplication.self_test = _yes\n"
+        "def start(hooks):\n"
+        "    model = build_objects(hooks)\n"
+        "    energy = next(o for o in model.every if str(o.obis) == '1.0.1.8.0.255')\n"
+        "    energy.read = lambda *_: 1 // 0\n"
+        "    return ManagementApplication(model)\n"
+    ),
 }
 LATER: Final = """\
 class _Broken(ManagementApplication):
