@@ -67,6 +67,7 @@ def arguments(pid: int) -> list[str]:
     return (Path("/proc") / str(pid) / "cmdline").read_bytes().decode().split("\0")[:-1]
 
 
+@pytest.mark.fums("DES-5", "UC1-readings", "UMS-1", "UMS-2")
 @pytest.mark.timeout(900)
 async def test_the_demo_upgrades_and_ends_with_equal_sides(tmp_path: Path) -> None:
     state = tmp_path / "demo"

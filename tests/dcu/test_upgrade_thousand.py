@@ -49,6 +49,7 @@ async def upgraded(folder: Path, line: SimLine) -> dict[str, Stage]:
             clock.advance(5.0)
 
 
+@pytest.mark.fums("DES-2", "UC1-end")
 @pytest.mark.parametrize("number", range(DCUS))
 async def test_good_meters_end_upgraded_bad_ones_named_and_nobody_twice(
     tmp_path: Path, number: int
