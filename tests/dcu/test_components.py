@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -216,7 +218,7 @@ STRANGER = (
 )
 
 APP = b"""
-import json, pathlib, socket, time
+import json, os, pathlib, socket, time
 import tools
 def tried(what):
     try:
@@ -228,6 +230,7 @@ def read(path):
 here = pathlib.Path.cwd()
 state = here.parents[2]
 told = {
+    "pid": os.getpid(),
     "library": tools.NAME,
     "kek": read(state / "kek"),
     "tree": read(state / "tree.sqlite"),
@@ -259,12 +262,18 @@ async def test_an_application_runs_with_its_libraries_and_without_our_keys(
         assert await desk.do(node) == "1200"
         assert await desk.do(f"{DEPLOYED}/monitor/Operations/Activate") == "1200"
         await live.until(told_file.exists)
-        assert json.loads(told_file.read_text()) == {
+        said = json.loads(told_file.read_text())
+        pid = said.pop("pid")
+        assert said == {
             "library": "tools 1",
             "kek": "PermissionError",
             "tree": "PermissionError",
             "relay": "PermissionError",
         }
+        told_file.unlink()
+        os.kill(pid, signal.SIGKILL)
+        await live.until(told_file.exists)  # it is begun again
+        assert json.loads(told_file.read_text())["pid"] != pid
         told_file.unlink()
     async with device.running() as live:  # it is begun with the DCU
         await live.until(told_file.exists)
@@ -307,6 +316,21 @@ async def test_authorities_go_only_if_the_device_is_not_cut_off(
         assert await desk.do(deactivate) == "1410 scomo.session"
         assert trusted.read_text().split() == real.split()
         assert desk.text(f"{DEPLOYED}/anchors/State") == "20"
+        # A newer version takes the place of the one that the device lives on.
+        newer = Component(
+            ComponentKind.CERTIFICATES, "anchors", Version(1, 1, 0), anchors=f"{STRANGER}{real}"
+        )
+        await desk.name(url_of(running, offered(running, tmp_path, newer)))
+        assert await desk.do(f"{DOWNLOAD}/Operations/DownloadInstall") == "1200"
+        assert trusted.read_text().split() == f"{STRANGER}{real}".split()
+        real = f"{STRANGER}{real}"
+        assert desk.text(f"{DEPLOYED}/anchors/Version") == "1.1.0"
+        away = Component(
+            ComponentKind.CERTIFICATES, "anchors", Version(1, 2, 0), anchors=STRANGER.strip()
+        )
+        await desk.name(url_of(running, offered(running, tmp_path, away)))
+        assert await desk.do(f"{DOWNLOAD}/Operations/DownloadInstall") == "1405 scomo.session"
+        assert desk.text(f"{DEPLOYED}/anchors/Version") == "1.1.0"
         await desk.name(url_of(running, other), "./SCOMO/Download/p2")
         node = "./SCOMO/Download/p2/Operations/DownloadInstall"
         assert await desk.do(node) == "1409 module.anchors"

@@ -351,6 +351,7 @@ async def test_everything_stops_but_what_is_being_tried(
     assert slots.begin().on_trial
     async with device.running() as live:
         await live.dcu.updates.void()
+        assert not live.dcu.updates._firmware.book.give_up()  # nor if it had begun meanwhile
         assert slots.running.on_trial
         slots.confirm()
         await live.until(lambda: told(planner.alerts, "job-4") != [])

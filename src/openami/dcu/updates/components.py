@@ -15,6 +15,7 @@ from openami.dcu.updates import settings
 from openami.dcu.updates.components_book import (
     DELIVERED_MOST,
     DEPLOYED_MOST,
+    PLANS,
     ComponentsBook,
     Entry,
     Step,
@@ -223,7 +224,9 @@ class Components:
 
     async def _make_way(self, order: Order, there: Entry, entry: Entry) -> str:
         """Switch another version of a component off; return why it stays on, or nothing."""
-        if there.active and entry.kind == there.kind == ComponentKind.CERTIFICATES:
+        place, _ = self.book.place_of(order)
+        stays = there.active and Step.ACTIVATE in PLANS[place, order.operation]
+        if stays and entry.kind == there.kind == ComponentKind.CERTIFICATES:
             return await self._believe(order, replace(entry, active=True))
         return await self._switch_off(order, there)
 

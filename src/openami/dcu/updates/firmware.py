@@ -18,7 +18,13 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from openami import __version__
-from openami.core.errors import ConflictError, DecodeError, OpenAmiError, StoreFullError
+from openami.core.errors import (
+    ConflictError,
+    DecodeError,
+    OpenAmiError,
+    StoreError,
+    StoreFullError,
+)
 from openami.dcu.ports import Running
 from openami.dcu.updates.fetching import Fetching
 from openami.dcu.updates.firmware_book import FirmwareBook, Step
@@ -99,8 +105,12 @@ class Firmware:
 
     def _settle(self) -> None:
         """Forget how a trial ended that nobody waits for: its end was kept before this was told."""
-        if self._slots is not None and self.book.ledger.order is None and self._slots.outcome:
+        if self._slots is None or self.book.ledger.order is not None or not self._slots.outcome:
+            return
+        try:
             self._slots.told()
+        except StoreError as error:  # it is found again at the next start
+            log.warning("not noted", code=error.code, error=error.message)
 
     async def _fetch(self, order: Order) -> None:
         do = self._bench.thread.do

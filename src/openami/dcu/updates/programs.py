@@ -145,19 +145,11 @@ class _Run:
     async def _once(self) -> str:
         """Run one process to its end; return how it ended, or nothing if that was well."""
         try:
-            main = await self._disk.do(self._checked)
+            process = await self._begun(await self._disk.do(self._checked))
         except OpenAmiError as error:
             return f"{error.code} {error.message}"
-        images = [self.app.image[0], *self.app.libraries]
-        process = await asyncio.create_subprocess_exec(
-            *_COMMAND,
-            *map(str, (self.app.folder.absolute(), main, *(image.absolute() for image in images))),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-            env={name: os.environ[name] for name in _KEPT if name in os.environ},
-            start_new_session=True,
-        )
+        except OSError as error:  # no memory, or too many processes: later, perhaps
+            return f"scomo.program {error.strerror}"
         log.info("application begins", name=self.app.name, pid=process.pid)
         alive = asyncio.get_running_loop().call_later(BEGUN_S, self._tell, "")
         try:
@@ -168,6 +160,18 @@ class _Run:
         if status == CONFINED:
             return "scomo.environment this kernel does not keep it from the DCU's keys"
         return "" if status == 0 else f"scomo.program it ended with status {status}"
+
+    async def _begun(self, main: str) -> asyncio.subprocess.Process:
+        images = [self.app.image[0], *self.app.libraries]
+        return await asyncio.create_subprocess_exec(
+            *_COMMAND,
+            *map(str, (self.app.folder.absolute(), main, *(image.absolute() for image in images))),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            env={name: os.environ[name] for name in _KEPT if name in os.environ},
+            start_new_session=True,
+        )
 
     def _checked(self) -> str:
         """Return the module to run, once every image is what it is to be."""
