@@ -6,6 +6,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -434,3 +435,19 @@ def test_a_full_shelf_takes_nothing_more(context: Context, stores: Stores, tmp_p
     with pytest.raises(StoreFullError, match="100 octets"):
         firmware.shelf.upload(tar_in(tmp_path, *handed_over()), who="anna")
     assert firmware.shelf.list().items == ()
+
+
+def test_of_two_that_are_the_same_version_the_first_is_taken(
+    firmware: Firmware, tmp_path: Path
+) -> None:
+    tar = tar_in(tmp_path, *handed_over())
+    first, second = (firmware.shelf.upload(tar, who=who).number for who in ("anna", "boris"))
+    with ThreadPoolExecutor(2) as pool:
+        moved = list(pool.map(lambda n: firmware.shelf.verify(n, who="anna"), (first, second)))
+    states = sorted(one.release.state.value for one in moved)
+    assert states == ["refused", "verified"]
+    (refused,) = (one for one in moved if one.release.state.value == "refused")
+    assert [found.code for found in refused.release.events[-1].findings] == [
+        "firmware.release.version"
+    ]
+    assert firmware.shelf.verify(firmware.shelf.upload(tar, who="anna").number, who="anna").release

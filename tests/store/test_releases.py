@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import event
 from tests.firmware.test_intake import KEY, MANIFEST
 from tests.support.repositories import NOW, Office
 
-from openami.core.errors import ConflictError, NotFoundError, StoreFullError
+from openami.core.errors import ConflictError, NotFoundError, StoreError, StoreFullError
 from openami.firmware import manifest_codec
 from openami.firmware.manifest import Finding, ReleaseKind
 from openami.firmware.packages import list_files
@@ -199,3 +200,33 @@ def test_files_that_nobody_names_are_swept_once_they_are_old(tmp_path: Path) -> 
     assert (blobs.size, blobs.read(kept.sha256)) == (4, b"kept")
     with pytest.raises(NotFoundError):
         blobs.path(loose.sha256)
+
+
+def test_what_the_file_system_refuses_is_an_error_of_the_store(tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.write_bytes(b"")
+    with pytest.raises(StoreError):
+        Blobs(folder, most=100)
+    folder.unlink()
+    blobs = Blobs(folder, most=100)
+    (folder / ("0" * 64)).mkdir()
+    with pytest.raises(StoreError):
+        blobs.sweep((), before=float("inf"))
+    incoming = blobs.incoming()
+    incoming.write(b"piece")
+    incoming.path.unlink()
+    incoming.path.mkdir()
+    for _ in range(2):
+        with pytest.raises(StoreError):
+            incoming.close()
+    assert blobs.size == 0
+
+
+def test_a_page_of_releases_is_read_at_once(store: RelationalStore) -> None:
+    for counter in range(5, 25):
+        put(store, replace(MANIFEST, version=Version(1, counter, 0), counter=counter))
+    asked: list[str] = []
+    event.listen(store._engine, "before_cursor_execute", lambda *said: asked.append(said[2]))
+    (last, *_) = store.releases.list().items
+    assert len(store.releases.of_product(last.release.id)) == 20
+    assert sum(text.startswith("SELECT") for text in asked) == 4

@@ -125,6 +125,7 @@ def _counter_findings(manifest: Manifest, floor: int) -> Iterator[Finding]:
 
 
 def _version_findings(id_: PackageId, others: Iterable[Release]) -> Iterator[Finding]:
-    taken = (one for one in others if one.id == id_ and one.state is not ReleaseState.REFUSED)
-    if any(taken):
+    # What was only uploaded takes no version: else two that came at once would refuse each other.
+    free = {ReleaseState.UPLOADED, ReleaseState.REFUSED}
+    if any(one.id == id_ and one.state not in free for one in others):
         yield Finding("firmware.release.version", f"there is a release {id_} already")

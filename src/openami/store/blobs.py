@@ -60,8 +60,12 @@ class Incoming:
         # Nothing that is still unwritten is wanted: closing may fail where the disk is full.
         with suppress(OSError):
             self._file.close()
-        self.path.unlink(missing_ok=True)
-        self._blobs.give_back(self._size)
+        try:
+            with told(_FILES):
+                self.path.unlink(missing_ok=True)
+        finally:
+            self._blobs.give_back(self._size)
+            self._size = 0
 
     def write(self, piece: bytes) -> None:
         """Take the next octets.
@@ -91,7 +95,7 @@ class Incoming:
 
 
 class Blobs:
-    """A folder of files.
+    """A folder of files. What the file system refuses raises ``StoreError``.
 
     Args:
         folder: is made if it is not there; one process uses it at a time.
@@ -99,13 +103,14 @@ class Blobs:
     """
 
     def __init__(self, folder: Path, *, most: int) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = folder
         self._most = most
         self._lock = threading.Lock()
-        for left in folder.glob(f"{_COMING}*"):  # of a process that was killed
-            left.unlink()
-        self._size = sum(file.stat().st_size for file in self._files())
+        with told(_FILES):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for left in folder.glob(f"{_COMING}*"):  # of a process that was killed
+                left.unlink()
+            self._size = sum(file.stat().st_size for file in self._files())
 
     @property
     def size(self) -> int:
@@ -138,19 +143,22 @@ class Blobs:
 
     def read(self, sha256: str) -> bytes:
         """Return what is in a file; NotFoundError."""
-        return self.path(sha256).read_bytes()
+        path = self.path(sha256)
+        with told(_FILES):
+            return path.read_bytes()
 
     def sweep(self, keep: Collection[str], *, before: float) -> int:
         """Take away the files that are not to be kept and were last put here before a time."""
         gone = 0
-        for file in list(self._files()):
-            with self._lock:
-                found = file.stat()
-                if file.name in keep or found.st_mtime >= before:
-                    continue
-                file.unlink()
-                self._size -= found.st_size
-            gone += 1
+        with told(_FILES):
+            for file in list(self._files()):
+                with self._lock:
+                    found = file.stat()
+                    if file.name in keep or found.st_mtime >= before:
+                        continue
+                    file.unlink()
+                    self._size -= found.st_size
+                gone += 1
         return gone
 
     def claim(self, octets: int) -> None:

@@ -7,6 +7,7 @@ away, and nothing else.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -58,6 +59,7 @@ class Shelf:
         self._publisher = publisher
         self._keys = keys
         self._wall = wall
+        self._checking = threading.Lock()
         self._watchers: list[Callable[[PackageId], None]] = []
 
     def on_withdrawn(self, watcher: Callable[[PackageId], None]) -> None:
@@ -106,12 +108,13 @@ class Shelf:
 
     def verify(self, number: int, *, who: str) -> Shelved:
         """Check a release: verified, or refused with every reason against it."""
-        shelved = self._store.get(number)
-        files = _Files(self._blobs, shelved.files)
-        others = [one.release for one in self._others(shelved)]
-        found = intake.check(shelved.manifest, files, others, self._keys.of(shelved.manifest))
-        moved = releases.verify(shelved.release, found, who=who, now=self._wall.now())
-        return self._store.move(number, moved)
+        with self._checking:  # of two that are the same version the second is refused
+            shelved = self._store.get(number)
+            files = _Files(self._blobs, shelved.files)
+            others = [one.release for one in self._others(shelved)]
+            found = intake.check(shelved.manifest, files, others, self._keys.of(shelved.manifest))
+            moved = releases.verify(shelved.release, found, who=who, now=self._wall.now())
+            return self._store.move(number, moved)
 
     def approve(self, number: int, *, who: str, why: str) -> Shelved:
         """Put a second person's word to a release."""
