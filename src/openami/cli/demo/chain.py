@@ -115,7 +115,7 @@ class Chain:
             "--set", "compact_every_s=60",
         )  # fmt: skip
         self.headend = await self.processes.ready("headend")
-        self.target = await self._login("admin", read(self.headend["admin_password"]).strip())
+        self.target = await self._login()
         self.second = await self._hire()
 
     async def _hire(self) -> Target:
@@ -128,8 +128,9 @@ class Chain:
             checked(await client.post(f"{PREFIX}/operators", json_body=wish))
         return await self._login(REVIEWER, password)
 
-    async def _login(self, name: str, password: str) -> Target:
-        """Return the head-end with a token of an account."""
+    async def _login(self, name: str = "admin", password: str | None = None) -> Target:
+        """Return the head-end with a token of an account, the first one if none is named."""
+        password = password or read(self.headend["admin_password"]).strip()
         url, ca = self.headend["console"], Path(self.headend["ca"])
         async with connected(Target(url, None, ca)) as client:
             entered = checked(

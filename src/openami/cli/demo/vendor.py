@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
 
+    from openami.firmware.payload import About
     from openami.firmware.version import Version
     from openami.headend.security.maker import DeviceType
     from openami.meter.maker import Maker
@@ -105,16 +106,15 @@ class Vendor:
 
     def faulty_meters(self) -> Release:
         """Return a release for meters whose self-test fails."""
-        version = _later(factory_payload().about.version, 1)
         change = Change(ChangeKind.FEATURE, "REQ-1", "Checks itself more thoroughly.")
-        return self._meters(version, 1, change, _FAULTY)
+        return self.meters(_about(1), 1, change, _FAULTY)
 
     def good_meters(self) -> Release:
         """Return a release for meters that have one object more with it."""
-        version = _later(factory_payload().about.version, 2)
-        text = f"openami demo {version}"
+        about = _about(2)
+        text = f"openami demo {about.version}"
         change = Change(ChangeKind.FEATURE, "REQ-2", f"Says what it is in 1/{NOTICE}: {text}.")
-        return self._meters(version, 2, change, _GOOD.format(notice=NOTICE, text=text))
+        return self.meters(about, 2, change, _GOOD.format(notice=NOTICE, text=text))
 
     def dcus(self) -> Release:
         """Return a release for DCUs."""
@@ -132,12 +132,12 @@ class Vendor:
         )  # fmt: skip
         return self._release(draft, package.build(about, files), [(model, hardware)])
 
-    def _meters(self, version: Version, counter: int, change: Change, behind: str) -> Release:
+    def meters(self, about: About, counter: int, change: Change, behind: str) -> Release:
+        """Return a release for meters: the factory's application with something behind it."""
         factory = factory_payload()
-        about = replace(factory.about, version=version)
         payload = replace(factory, about=about, application=factory.application + behind.encode())
         draft = Manifest(
-            ReleaseKind.METER_IMAGE, VENDOR, about.name, version, counter, changes=(change,),
+            ReleaseKind.METER_IMAGE, VENDOR, about.name, about.version, counter, changes=(change,),
             self_tests=(SelfTest("objects", "every object that a head-end needs can be read"),),
         )  # fmt: skip
         fits = [(model, model) for model in about.hardware]
@@ -166,6 +166,12 @@ class Vendor:
             sbom=bill,
         )
         return Release(manifest, files)
+
+
+def _about(steps: int) -> About:
+    """Return what the factory's image says of itself, so many versions later."""
+    about = factory_payload().about
+    return replace(about, version=_later(about.version, steps))
 
 
 def _later(version: Version, steps: int) -> Version:
