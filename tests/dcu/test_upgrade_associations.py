@@ -197,6 +197,21 @@ async def test_a_call_that_is_cancelled_leaves_the_line_usable(tmp_path: Path) -
             assert isinstance(await bench.line.do(other, Look(), ORDER), Looked)
 
 
+async def test_a_farewell_that_is_cancelled_leaves_the_line_usable(tmp_path: Path) -> None:
+    slow = LineProfile(propagation_s=0.05)
+    async with street_of(tmp_path, identities(2), line=slow, response_timeout_s=1.0) as (_, bench):
+        here, other = bench.stations.values()
+        for station in (here, other):
+            assert isinstance(await bench.line.do(station, Look(), ORDER), Looked)
+        call = asyncio.ensure_future(bench.line.release(here))
+        await asyncio.sleep(0.05)  # its answer takes twice as long
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        for station in (here, other):
+            assert isinstance(await bench.line.do(station, Look(), ORDER), Looked)
+
+
 async def test_a_line_that_is_gone_is_raised(tmp_path: Path) -> None:
     async with street_of(tmp_path, identities(1)) as (street, bench):
         station = first(bench)

@@ -164,13 +164,15 @@ class DlmsSession:
 
     async def close(self) -> None:
         """Release the association and the link, as far as the line allows. May be called again."""
-        if self._closed is None and not self.channel.closed:
-            self.client.close(now=self._driver.now())
-            with contextlib.suppress(OpenAmiError, TimeoutError):
-                async with asyncio.timeout(self._close_timeout_s):
-                    while True:
-                        await self._next()
-        self._driver.stop()
+        try:
+            if self._closed is None and not self.channel.closed:
+                self.client.close(now=self._driver.now())
+                with contextlib.suppress(OpenAmiError, TimeoutError):
+                    async with asyncio.timeout(self._close_timeout_s):
+                        while True:
+                            await self._next()
+        finally:  # also if we are cancelled: others want the channel
+            self._driver.stop()
 
     @property
     def ready(self) -> bool:
