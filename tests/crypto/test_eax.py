@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher
@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 
 from openami.core.errors import SecurityError
 from openami.crypto.eax import TAG_SIZE, EaxPrime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 h = bytes.fromhex
 

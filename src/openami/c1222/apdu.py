@@ -83,7 +83,7 @@ class Apdu:
         key: what protects it; within a session it may be left out after its first use.
         information: octets of EPSEM, as protected; of a segment, its slice.
         total: of a segment: octets of the whole.
-        reference: of a segment: where its slice begins; otherwise of no meaning here.
+        reference: of a segment: where its slice begins; otherwise it means nothing.
         context: of an application context's identifier, if it is written.
         mechanism: of a security mechanism's identifier, if it is written.
     """
@@ -226,14 +226,16 @@ def _read_information(r: Reader) -> dict[str, Any]:
 
 
 def _read_identifier(r: Reader) -> dict[str, Any]:
+    at = r.offset
     content = ber.unwrap(r, ber.OID, "application context")
-    oid.check(content, r.offset)
+    oid.check(content, at)
     return {"context": content}
 
 
 def _read_mechanism(r: Reader) -> dict[str, Any]:
+    at = r.offset
     content = r.rest()
-    oid.check(content, r.offset)
+    oid.check(content, at)
     return {"mechanism": content}
 
 

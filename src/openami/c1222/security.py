@@ -7,7 +7,7 @@ octets of time; the same four and the key's id end the canonical form.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from openami.c1222 import apdu as fields
@@ -71,11 +71,13 @@ class Opened:
     Attributes:
         apdu: its envelope.
         epsem: what it says, in clear.
+        plain: the octets of that, after the control octet.
         key: what protected it: of this message, or remembered of the session; None in mode 0.
     """
 
     apdu: Apdu
     epsem: Epsem
+    plain: bytes = field(repr=False)
     key: KeyUse | None = None
 
 
@@ -158,10 +160,10 @@ def unprotect(octets: bytes, keys: Keys = NO_KEYS, *, remembered: KeyUse | None 
     check_control(control, end)
     mode = mode_of(control)
     if mode is SecurityMode.CLEAR:
-        return Opened(apdu, Epsem.read(control, body, base=end + 1))
+        return Opened(apdu, Epsem.read(control, body, base=end + 1), body)
     key = apdu.key or remembered
     if key is None:
         raise SecurityError("the message does not say its key", code="security.key-id")
     eax = keys.eax(key.key_id)
     plain = _OPEN[mode](eax, canonical(octets, end + 1, key), body)
-    return Opened(apdu, Epsem.read(control, plain, base=end + 1), key)
+    return Opened(apdu, Epsem.read(control, plain, base=end + 1), plain, key)
