@@ -38,6 +38,7 @@ from openami.dcu.management import Manager
 from openami.dcu.module.client import SecurityModule
 from openami.dcu.operations import Operations, alert
 from openami.dcu.polling import first_poll
+from openami.dcu.proof import Proof
 from openami.dcu.repository import ROOT_FILE, Access, Repository
 from openami.dcu.restarts import Restarts
 from openami.dcu.scheduler import Scheduler
@@ -74,8 +75,6 @@ TASK_FAILED: Final = "urn:openami:alert:task-failed"
 """Type of the generic alert: a task's operation was not carried out; Data is its status."""
 FIRST_SESSION_S: Final = 60.0
 """How long a new device waits for its first session before it collects as the factory says."""
-PROOF_S: Final = 120.0
-"""How long a session may take that is to show that the DCU is not cut off: some resent messages."""
 _SOFTWARE: Final = "software"
 _MANAGED: Final = "managed"
 
@@ -114,8 +113,6 @@ class ManagedDcu:
         self._health = health
         self._wall = wall or SystemClock()
         self.restarting = False
-        self._proof: asyncio.Future[bool] | None = None
-        self._unproven = False
         self._installation = installation
         self._allowed = installation.allowed
         self._clock = clock
@@ -133,6 +130,7 @@ class ManagedDcu:
         self.scheduler: Scheduler
         self.collecting: Collecting
         self.updates: Updates
+        self._proof: Proof
         self._memory: DeviceMemory
 
     async def __aenter__(self) -> Self:
@@ -153,7 +151,6 @@ class ManagedDcu:
 
     def _assemble(self) -> None:
         tree = self.tree
-        self.updates = Updates(self._bench(), self._slots, self.restart)
         self._operations = Operations(self._memory, on_loop(self._tell), self._thread)
         self.manager = Manager(
             tree,
@@ -168,6 +165,8 @@ class ManagedDcu:
             held=self._was_held,
             told=self._told,
         )
+        self._proof = Proof(self.manager)
+        self.updates = Updates(self._bench(), self._slots, self.restart)
         self.collecting = Collecting(
             self._settings,
             self._clock,
@@ -222,7 +221,7 @@ class ManagedDcu:
             disk=self._disk,
             chance=self._chance,
             trust=self._identity.trust,
-            prove=self._prove,
+            prove=self._proof.hold,
         )
 
     def stop(self) -> None:
@@ -348,21 +347,8 @@ class ManagedDcu:
         self._operations.told(alerts)
         self.updates.told(alerts)
 
-    async def _prove(self) -> bool:
-        """Hold a session from its beginning; tell whether it went well."""
-        self._unproven = self.manager.holding  # one that goes on began before
-        self._proof = asyncio.get_running_loop().create_future()
-        self.manager.nudge()
-        try:
-            async with asyncio.timeout(PROOF_S):
-                return await self._proof
-        except TimeoutError:
-            return False
-
     async def _was_held(self, held: Held) -> None:
-        if self._proof is not None and not self._proof.done() and not self._unproven:
-            self._proof.set_result(held.end is End.DONE)
-        self._unproven = False
+        self._proof.heard(held)
         if held.end is End.REFUSED:
             self._registration.doubt()
         if held.end is not End.DONE:
