@@ -163,6 +163,27 @@ async def test_a_disk_that_fails_is_no_end(tmp_path: Path, monkeypatch: pytest.M
         assert made.stop
 
 
+async def test_an_image_is_taken_up_though_its_arrival_could_not_be_marked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with bench(tmp_path, meters_of()) as made:
+        await made.order()
+        await made.manager.use(0.1)
+        await made.fetcher._attempt(made.book.task("c1"))
+        await made.manager.use(0.1)
+
+        def full(*_: object) -> None:
+            raise StoreError("no room")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(made.store, "keep", full)
+            with pytest.raises(StoreError):
+                await made.fetcher._attempt(made.book.task("c1"))
+        assert made.book.images
+        await made.run()
+        assert (await made.report())["counts"] == {"confirmed": 2}
+
+
 async def test_two_campaigns_with_one_image_fetch_it_once(tmp_path: Path) -> None:
     async with bench(tmp_path, meters_of(clean=2)) as made:
         now = made.clock.now()

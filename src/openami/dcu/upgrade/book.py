@@ -17,10 +17,10 @@ from openami.core.errors import DecodeError
 from openami.dcu.upgrade.orders import MAX_ORDERS
 from openami.dcu.upgrade.reports import (
     MAX_MARKS,
-    Mark,
     has_told,
     marks_of,
     name_of,
+    readable,
     report,
     state_of,
 )
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from openami.core.clock import Clock
     from openami.dcu.upgrade.orders import Instructions, MeterOrder
-    from openami.dcu.upgrade.reports import StepFailure
+    from openami.dcu.upgrade.reports import Mark, StepFailure
     from openami.dcu.upgrade.tasks import Row
     from openami.firmware.manifest import Manifest
     from openami.fleet.upgrade import Upgrade
@@ -284,12 +284,12 @@ class Book:
         """Take note that an image is whole; raises StoreError."""
         await asyncio.to_thread(self._store.keep_image, sha256, str(file))
         self.images[sha256] = file
+        self._turned()  # it is here, even if what follows cannot be kept
         for task in self.tasks:
             image = {i.name for i in task.wanted() if i.sha256 == sha256}
             rows = {serial: row for serial, row in task.rows.items() if row.image in image}
             await self._keep_rows(task, rows)
         self.news.set()
-        self._turned()
 
     async def lack(self, sha256: str) -> None:
         """Take note that an image is not there, or not what it was; raises StoreError."""
@@ -330,7 +330,7 @@ class Book:
                     task.number,
                     [(row.upgrade, self._state(task, row)) for row in named],
                     failed=task.failed,
-                    marks=[Mark.decode(mark.body) for mark in kept],
+                    marks=readable(mark.body for mark in kept),
                 )
             )
         return bodies, told

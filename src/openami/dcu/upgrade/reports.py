@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
+import structlog
+
 from openami.core.errors import DecodeError
 from openami.fleet.campaigns.model import ERRORS, DeviceState, StepKind
 from openami.fleet.campaigns.progress import MAX_CODES, OTHER
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 MAX_MARKS: Final = 2000
 """Of a report: 200 meters tell all of their states in one, of some 300 KiB."""
+
+log = structlog.get_logger("dcu.upgrade")
 
 _STATES: Final[Mapping[Stage, DeviceState]] = {
     Stage.COMPLETE: DeviceState.TRANSFERRED,
@@ -136,6 +140,17 @@ def marks_of(
         reason = upgrade.reason if failed else ""
         marks.append(Mark(upgrade.serial, name_of(reached), now, attempt, code, reason))
     return marks, told
+
+
+def readable(kept: Iterable[bytes]) -> list[Mark]:
+    """Return marks that were kept; what another version of this software wrote is passed over."""
+    marks = []
+    for octets in kept:
+        try:
+            marks.append(Mark.decode(octets))
+        except DecodeError as error:
+            log.warning("a mark cannot be read", code=error.code)
+    return marks
 
 
 def report(
