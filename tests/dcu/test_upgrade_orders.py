@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,14 +28,15 @@ from openami.dcu.headend import HeadEnd, HeadEndAwayError
 from openami.dcu.upgrade.exchange import Exchange
 from openami.dcu.upgrade.orders import MAX_METERS, MAX_ORDERS, Directive, Instructions
 from openami.dcu.upgrade.reports import Mark, StepFailure, report
+from openami.dcu.upgrade.tasks import EXPIRED, UNKNOWN, WITHDRAWN
 from openami.fleet.campaigns.model import DeviceState, StepKind
 from openami.fleet.campaigns.progress import MAX_CODES
+from openami.fleet.campaigns.why import WORDS
 from openami.fleet.upgrade import Stage, Upgrade
-from openami.store.upgrades import Changes, KeptMeter, KeptTask, Upgrades
+from openami.store.upgrades import Changes, KeptMark, KeptMeter, KeptTask, Upgrades
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
 
     from starlette.requests import Request
     from tests.support.dcu_headend import Certificates
@@ -143,6 +146,27 @@ async def test_a_store_with_strange_things_in_it_is_of_use(tmp_path: Path) -> No
         await made.fetch()
         await made.run()
         assert set(made.stages().values()) == {Stage.CONFIRMED}
+
+
+def test_every_code_of_a_meter_is_explained_and_has_words_of_its_own() -> None:
+    page = Path(__file__).parents[2] / "docs/explanation/upgrade-manager.md"
+    told = re.findall(r"^\| (`.*`) \|", page.read_text(), re.MULTILINE)
+    listed = {code for row in told for code in re.findall(r"`([a-z.-]+)`", row)}
+    assert listed <= WORDS.keys()
+    assert {WITHDRAWN, EXPIRED, UNKNOWN, "upgrade.refused", "upgrade.reverted"} <= listed
+
+
+async def test_a_mark_of_another_version_keeps_nothing_else_from_being_told(
+    tmp_path: Path,
+) -> None:
+    async with bench(tmp_path, meters_of(clean=1)) as made:
+        await made.order()
+        newer = b'{"meter":"M1","state":"dreamt","at":1,"attempt":1,"of":"sheep"}'
+        made.store.keep(Changes(marks=[KeptMark("c1", newer)]))
+        told, sent = await made.book.reports()
+        assert [mark["state"] for mark in told[0]["marks"]] == ["offered"]
+        await made.book.told(sent, {"c1": told[0]["number"]})
+        assert not made.store.marks("c1", 1)
 
 
 # The conversation.

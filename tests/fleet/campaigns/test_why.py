@@ -105,6 +105,13 @@ def test_every_code_of_the_table_reads_as_one_line(code: str) -> None:
     assert "{" not in str(found)
 
 
+def test_a_dcu_that_could_not_fetch_an_image_is_said_so() -> None:
+    spent = replace(BASE, place=Place.SPENT, failure="download.network")
+    assert "the DCU's link fails" in str(why(spent))
+    other = replace(spent, failure="download.server")
+    assert "could not fetch the image" in str(why(other))
+
+
 def test_there_is_always_an_answer() -> None:
     unfinished = [device for device in D if device is not D.CONFIRMED]
     for state, group, device, place in itertools.product(S, [None, *G], unfinished, Place):
