@@ -19,6 +19,8 @@ from openami.dlms.columns import decode_profile
 from openami.dlms.references import AttributeRef, CaptureObject
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.support.chain_bench import Bench
 
     from openami.transport.http import HttpClient
@@ -55,16 +57,19 @@ class Side:
 async def metered(bench: Bench) -> dict[str, Side]:
     """Return by serial number what the meters hold, read over their maintenance port."""
     return {
-        meter["serial"]: await audit.ask(url, meter, _side)
+        meter["serial"]: await audit.ask(url, meter, side_of)
         for url, meter in audit.shipped(bench.chain)
     }
 
 
-async def _side(session: DlmsSession) -> Side:
+async def side_of(
+    session: DlmsSession, profiles: Sequence[str] = PROFILES, logs: Sequence[str] = LOGS
+) -> Side:
+    """Return what a meter holds in these profiles and logs, and its registers."""
     side = Side()
-    for profile in PROFILES:
+    for profile in profiles:
         await _profile(session, profile, side)
-    for log in LOGS:
+    for log in logs:
         await _log(session, log, side)
     for channel in CHANNELS:
         ref = AttributeRef(3, Obis.parse(f"1.0.{channel}.8.0.255"), 2)
