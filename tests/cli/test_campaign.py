@@ -11,9 +11,11 @@ import pytest
 from tests.support.headend import PASSWORD, START
 from tests.support.planned import offer, street, tell
 
+from openami.cli import api
 from openami.cli.campaign_options import read_spec
-from openami.core.errors import ConfigError
+from openami.core.errors import ConfigError, TransportError
 from openami.fleet.operators import Role
+from openami.transport.http import HttpAnswer, HttpClient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -184,6 +186,27 @@ async def test_what_is_shown_is_taken_as_a_file(
         assert (await run_main("campaign", "draft", "--file", str(file)))[0] == 2
     assert (await run_main("campaign", "draft"))[0] == 2
     assert (await run_main("campaign", "dry-run"))[0] == 2
+
+
+async def test_a_line_that_is_cut_makes_no_second_campaign(
+    run_main: RunMain, dcu: httpx.AsyncClient, become: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(api, "PAUSES_S", (0.0, 0.0))
+    post, lost = HttpClient.post, list[HttpAnswer]()
+
+    async def lossy(client: HttpClient, path: str, **options: Any) -> HttpAnswer:
+        answer = await post(client, path, **options)
+        if not lost:
+            lost.append(answer)
+            raise TransportError("the server closed", code="transport.closed")
+        return answer
+
+    monkeypatch.setattr(HttpClient, "post", lossy)
+    id_ = await draft(run_main)
+    assert len(lost) == 1
+    lines = (await run_main("campaign", "list", "--json"))[1]
+    assert [json.loads(line)["id"] for line in lines] == [id_]
 
 
 def test_options_describe_a_campaign() -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.support.headend import PASSWORD, dcu_client
 from tests.support.management import Device, give_account
 
-from openami.cli import dm_jobs
+from openami.cli import api
 from openami.cli.api import ApiError
 from openami.cli.dm import dm
 from openami.core.errors import ConfigError, TransportError
@@ -94,7 +94,7 @@ async def test_a_line_that_is_cut_makes_no_second_job(
     run: Run, device: Device, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
     """The head-end has done what was asked, and its answer is lost, once or for good."""
-    monkeypatch.setattr(dm_jobs, "PAUSES_S", (0.0, 0.0))
+    monkeypatch.setattr(api, "PAUSES_S", (0.0, 0.0))
     post = HttpClient.post
     lost: list[HttpAnswer] = []
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote, urlsplit
+from uuid import uuid4
 
 import click
 
+from openami.cli.output import note
 from openami.core.errors import ConfigError, OpenAmiError, TransportError
 
 if TYPE_CHECKING:
@@ -52,6 +54,9 @@ _NEXT: Final[Mapping[str, str]] = {
     "dm.no-device": "openami device registrations --standing live lists who could be asked",
     "dm.no-account": "openami device registration UID says how far it has come",
 }
+PAUSES_S: Final = (0.5, 2.0)
+"""Before a request is made again whose answer got lost."""
+_UNKNOWN: Final = frozenset({"transport.closed", "transport.timeout"})
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 
 
@@ -226,6 +231,30 @@ async def pages(
         after = page.get("next")
         if after is None:
             return
+
+
+async def made_once(
+    client: HttpClient, path: str, wish: object, *, key: str | None = None, **options: Any
+) -> Any:
+    """Have something made; where the line is cut, the same request asks for the same thing.
+
+    Args:
+        client: of the head-end.
+        path: below the API's.
+        wish: the body.
+        key: of the request; a new one, if not given.
+        options: of each request.
+    """
+    options |= {"json_body": wish, "headers": {"Idempotency-Key": key or str(uuid4())}}
+    for pause in PAUSES_S:
+        try:
+            return checked(await client.post(PREFIX + path, **options)).json()
+        except TransportError as error:
+            if error.code not in _UNKNOWN:
+                raise
+            note(f"{error.message}: asking again")
+            await asyncio.sleep(pause)
+    return checked(await client.post(PREFIX + path, **options)).json()
 
 
 def target_options(command: Callable[..., Any]) -> Callable[..., Any]:

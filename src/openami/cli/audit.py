@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import click
 
+from openami.cli.aiming import aimed, aimed_only
 from openami.cli.api import (
     PREFIX,
     ask,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from contextlib import AbstractContextManager
 
+    from openami.cli.api import Target
     from openami.firmware.keys import ImageKey
     from openami.fleet.audit import Head
     from openami.headend.offline import Offline
@@ -58,8 +60,7 @@ def audit() -> None:
 @click.option("--since", metavar="TIME", help="From this time on (ISO 8601; else UTC).")
 @click.option("--until", metavar="TIME", help="Before this time.")
 @click.option("--most", type=click.IntRange(1), help="At most so many.")
-@target_options
-@json_option
+@aimed
 def list_entries(
     who: str | None,
     what: str | None,
@@ -67,13 +68,10 @@ def list_entries(
     since: str | None,
     until: str | None,
     most: int | None,
-    url: str | None,
-    ca: Path | None,
-    token_file: Path | None,
+    target: Target,
     as_json: bool,
 ) -> None:
     """List entries, the newest first."""
-    target = find_target(url, ca, token_file)
     chosen = {"who": who, "what": what, "subject": subject, "start": since, "end": until}
 
     async def work(client: HttpClient, add: Callable[[Any], None]) -> None:
@@ -96,10 +94,8 @@ def list_entries(
 )
 @click.option("--out", type=_path, help="A file, else stdout.")
 @click.option("--after", type=click.IntRange(0), default=0, help="Only what follows this entry.")
-@target_options
-def export(
-    out: Path | None, after: int, url: str | None, ca: Path | None, token_file: Path | None
-) -> None:
+@aimed_only
+def export(out: Path | None, after: int, target: Target) -> None:
     """Write every entry as a line of JSON with its hash, and the signed head as the last line.
 
     The file is made anew; it is not touched if the head-end can not be asked.
@@ -113,30 +109,30 @@ def export(
             async for piece in pieces:
                 sink.write(piece)
 
-    ask(find_target(url, ca, token_file), work)
+    ask(target, work)
 
 
 @audit.command(
     short_help="Print how far the log goes, signed.",
     epilog=examples("openami audit head > audit-head.json"),
 )
-@target_options
-def head(url: str | None, ca: Path | None, token_file: Path | None) -> None:
+@aimed_only
+def head(target: Target) -> None:
     """Print the head of the log: one line, to be kept where nobody at the head-end can change it.
 
     With `verify --head`, it shows later that all up to this entry is what it was.
     """
-    said = ask(find_target(url, ca, token_file), lambda client: get_json(client, "/audit/head"))
+    said = ask(target, lambda client: get_json(client, "/audit/head"))
     if said["fault"]:
         note(f"the chain of the audit log is broken: {said['fault']}")
     click.echo(said["line"])
 
 
 @audit.command(epilog=examples("openami audit key > audit-key.pem"))
-@target_options
-def key(url: str | None, ca: Path | None, token_file: Path | None) -> None:
+@aimed_only
+def key(target: Target) -> None:
     """Print the public key that heads are signed with, in PEM."""
-    click.echo(ask(find_target(url, ca, token_file), _key), nl=False)
+    click.echo(ask(target, _key), nl=False)
 
 
 @audit.command(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from openami.cli.aiming import aimed
-from openami.cli.api import PREFIX, ask, checked, get_json, pages, segment
+from openami.cli.api import PREFIX, ask, checked, get_json, made_once, pages, segment
 from openami.cli.campaign_options import spec_options
 from openami.cli.campaign_words import print_progress, print_timeline, said, states_words, watched
 from openami.cli.options import examples
@@ -15,7 +15,7 @@ from openami.cli.output import Table, counted, emit_json, moment, note, table
 from openami.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from openami.cli.api import Target
     from openami.transport.http import HttpClient
@@ -60,15 +60,18 @@ def _wanted(spec: dict[str, Any] | None) -> dict[str, Any]:
 )
 @spec_options
 @click.option("--why", default="", help="What it is for, for the audit log.")
-@click.option("--key", help="Chosen by you: the same again makes no second campaign.")
+@click.option("--key", help="Of this draft: sent again with it, it makes no second campaign.")
 @aimed
 def draft(
     target: Target, spec: dict[str, Any] | None, why: str, key: str | None, as_json: bool
 ) -> None:
     """Write a campaign; nothing is sent to a device before it is planned, approved and started."""
     wish = {"campaign": _wanted(spec), "why": why}
-    headers = {} if key is None else {"idempotency-key": key}
-    _tell(ask(target, lambda client: _post(client, PATH, wish, headers=headers)), as_json=as_json)
+
+    def work(client: HttpClient) -> Awaitable[Any]:
+        return made_once(client, PATH, wish, key=key, timeout_s=DRY_RUN_S)
+
+    _tell(ask(target, work), as_json=as_json)
 
 
 @campaign.command(
@@ -336,9 +339,8 @@ def _path(campaign_id: str) -> str:
     return f"{PATH}/{segment(campaign_id)}"
 
 
-async def _post(client: HttpClient, path: str, wish: object, **options: Any) -> Any:
-    options["timeout_s"] = DRY_RUN_S
-    return checked(await client.post(PREFIX + path, json_body=wish, **options)).json()
+async def _post(client: HttpClient, path: str, wish: object) -> Any:
+    return checked(await client.post(PREFIX + path, json_body=wish, timeout_s=DRY_RUN_S)).json()
 
 
 def _tell(item: Mapping[str, Any], *, as_json: bool) -> None:

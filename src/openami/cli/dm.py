@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from openami.cli.api import PREFIX, ApiError, ask, checked, find_target, get_json, pages, segment
+from openami.cli.api import PREFIX, ApiError, ask, checked, get_json, pages, segment
 from openami.cli.dm_account import account
 from openami.cli.dm_jobs import execute, get, job, jobs, set_nodes
 from openami.cli.dm_log import log
@@ -19,8 +19,8 @@ from openami.core.errors import TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
+    from openami.cli.api import Target
     from openami.transport.http import HttpClient
 
 WAIT_S: Final = 60.0  # a device that can be woken comes within seconds
@@ -64,9 +64,7 @@ def tree(
     history: bool,
     retry: bool,
     most: int,
-    url: str | None,
-    ca: Path | None,
-    token_file: Path | None,
+    target: Target,
     as_json: bool,
 ) -> None:
     """Show a device's tree: what is known, what is wanted, what it has refused.
@@ -86,7 +84,7 @@ def tree(
             return [item async for item in found]
         return await get_json(client, f"{where}/tree", below=below)
 
-    found = ask(find_target(url, ca, token_file), work)
+    found = ask(target, work)
     if as_json:
         for item in found if history else [found]:
             emit_json(item)
@@ -99,16 +97,14 @@ def tree(
 @dm.command()
 @click.argument("uid")
 @dm_options()
-def wake(
-    uid: str, url: str | None, ca: Path | None, token_file: Path | None, as_json: bool
-) -> None:
+def wake(uid: str, target: Target, as_json: bool) -> None:
     """Have the device UID begin a session, soon."""
 
     async def work(client: HttpClient) -> Any:
         path = f"{PREFIX}/dm/devices/{segment(uid)}/wake"
         return checked(await client.post(path)).json()
 
-    answer = ask(find_target(url, ca, token_file), work)
+    answer = ask(target, work)
     if as_json:
         emit_json(answer)
     else:

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from openami.cli.api import PREFIX, ask, checked, find_target, get_json, segment
+from openami.cli.api import PREFIX, ask, checked, get_json, segment
 from openami.cli.dm_options import dm_options
 from openami.cli.options import examples
 from openami.cli.output import emit_json, moment, table
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from openami.cli.api import Target
     from openami.transport.http import HttpClient
 
 
@@ -37,9 +36,7 @@ def account(
     uid: str,
     accepts: tuple[str, ...],
     why: str,
-    url: str | None,
-    ca: Path | None,
-    token_file: Path | None,
+    target: Target,
     as_json: bool,
 ) -> None:
     """Show how the device UID and the head-end prove to each other who they are.
@@ -55,7 +52,7 @@ def account(
         wish = {"accepts": list(accepts), "why": why}
         return checked(await client.request("PUT", PREFIX + where, json_body=wish)).json()
 
-    found = ask(find_target(url, ca, token_file), work)
+    found = ask(target, work)
     if as_json:
         emit_json(found)
         return

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
-from uuid import uuid4
 
 import click
 
-from openami.cli.api import PREFIX, ApiError, ask, checked, find_target, get_json, pages, segment
+from openami.cli.api import PREFIX, ApiError, ask, checked, get_json, made_once, pages, segment
 from openami.cli.dm_options import POLL_S, WHOM, dm_options, read_filter, read_settings
 from openami.cli.options import examples
 from openami.cli.output import counted, emit_json, moment, note, table
-from openami.core.errors import ConfigError, TransportError
+from openami.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
+    from openami.cli.api import Target
     from openami.transport.http import HttpClient
 
 SLOWER: Final = 1.1
 POLL_MOST_S: Final = 10.0
-PAUSES_S: Final = (0.5, 2.0)
-"""Before a request is made again whose answer got lost."""
-_UNKNOWN: Final = frozenset({"transport.closed", "transport.timeout"})
 
 _JOB: Final = (
     click.option("--wait/--no-wait", default=True, help="Wait for the answers (the default)."),
@@ -98,9 +94,7 @@ def execute(uri: str, data: str, repeatable: bool, **given: Any) -> None:
 def jobs(
     device: str | None,
     most: int,
-    url: str | None,
-    ca: Path | None,
-    token_file: Path | None,
+    target: Target,
     as_json: bool,
 ) -> None:
     """List jobs, newest first."""
@@ -109,7 +103,7 @@ def jobs(
         found = pages(client, "/dm/jobs", most=most, device=device, limit=min(most, 1000))
         return [item async for item in found]
 
-    found = ask(find_target(url, ca, token_file), work)
+    found = ask(target, work)
     if as_json:
         for item in found:
             emit_json(item)
@@ -137,9 +131,7 @@ def job(
     job_id: str,
     wait: bool,
     cancel: bool,
-    url: str | None,
-    ca: Path | None,
-    token_file: Path | None,
+    target: Target,
     as_json: bool,
 ) -> None:
     """Show a job, device by device.
@@ -156,7 +148,7 @@ def job(
             found = await _followed(client, found)
         return found, [item async for item in pages(client, f"{path}/tasks", most=None)]
 
-    found, tasks = ask(find_target(url, ca, token_file), work)
+    found, tasks = ask(target, work)
     _print_job(found, tasks, as_json=as_json)
 
 
@@ -169,9 +161,7 @@ def _run_job(
     wait: bool,
     expires: float,
     why: str,
-    url: str | None,
-    ca: Path | None,
-    token_file: Path | None,
+    target: Target,
     as_json: bool,
 ) -> None:
     """Make a job, follow it, print what came of it; an error unless all devices have done it."""
@@ -184,7 +174,7 @@ def _run_job(
     }  # fmt: skip
 
     async def work(client: HttpClient) -> tuple[Any, list[Any]]:
-        found = await _create(client, whole)
+        found = await made_once(client, "/dm/jobs", whole)
         note(f"job {found['id']} for {counted(found['total'], 'device')}")
         if not wait:
             return found, []
@@ -192,7 +182,7 @@ def _run_job(
         path = f"/dm/jobs/{found['id']}/tasks"
         return found, [item async for item in pages(client, path, most=None)]
 
-    found, tasks = ask(find_target(url, ca, token_file), work)
+    found, tasks = ask(target, work)
     _print_job(found, tasks, as_json=as_json)
     if wait and found["counts"].get("done", 0) < found["total"]:
         raise ApiError(
@@ -200,20 +190,6 @@ def _run_job(
             hint=f"openami dm job {found['id']} shows it again, openami dm log UID --last a session",
             code="job.failed",
         )
-
-
-async def _create(client: HttpClient, whole: Mapping[str, Any]) -> Any:
-    """Make a job; where the line is cut, the same request asks for the same job."""
-    path, headers = f"{PREFIX}/dm/jobs", {"Idempotency-Key": str(uuid4())}
-    for pause in PAUSES_S:
-        try:
-            return checked(await client.post(path, json_body=whole, headers=headers)).json()
-        except TransportError as error:
-            if error.code not in _UNKNOWN:
-                raise
-            note(f"{error.message}: asking again")
-            await asyncio.sleep(pause)
-    return checked(await client.post(path, json_body=whole, headers=headers)).json()
 
 
 async def _followed(client: HttpClient, found: dict[str, Any]) -> dict[str, Any]:

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from openami.cli.api import ask, find_target, get_json, pages, target_options
+from openami.cli.aiming import aimed
+from openami.cli.api import ask, get_json, pages
 from openami.cli.options import examples
-from openami.cli.output import emit_json, json_option, moment, note, printable, table
+from openami.cli.output import emit_json, moment, note, printable, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
+    from openami.cli.api import Target
     from openami.transport.http import HttpClient
 
 
@@ -31,23 +32,19 @@ if TYPE_CHECKING:
 @click.option(
     "--most", type=click.IntRange(1), default=20, show_default=True, help="At most so many."
 )
-@target_options
-@json_option
+@aimed
 def log(
     uid: str | None,
     session: int | None,
     last: bool,
     most: int,
-    url: str | None,
-    ca: Path | None,
-    token_file: Path | None,
+    target: Target,
     as_json: bool,
 ) -> None:
     """List the sessions of the device UID, or of all; or show one, message by message.
 
     Passwords and nonces are left out.
     """
-    target = find_target(url, ca, token_file)
     if session is None and not last:
         _print_sessions(ask(target, lambda client: _sessions(client, uid, most)), as_json=as_json)
         return

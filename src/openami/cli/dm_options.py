@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from openami.cli.api import target_options
-from openami.cli.output import json_option
+from openami.cli.aiming import aimed
 from openami.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def dm_options(*more: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
     """Add options, and those that every command has."""
 
     def add(command: Any) -> Any:
-        command = json_option(target_options(command))
+        command = aimed(command)
         for option in reversed([option for group in more for option in group]):
             command = option(command)
         return command

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import click
 
-from openami.cli.api import PREFIX, ask, checked, find_target, get_json, pages, segment
+from openami.cli.api import PREFIX, ask, checked, get_json, pages, segment
 from openami.cli.dm_options import (
     WHOM,
     dm_options,
@@ -22,8 +22,8 @@ from openami.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
+    from openami.cli.api import Target
     from openami.transport.http import HttpClient
 
 
@@ -49,9 +49,7 @@ def want(
     remove: tuple[str, ...],
     absent: tuple[str, ...],
     unchecked: bool,
-    url: str | None,
-    ca: Path | None,
-    token_file: Path | None,
+    target: Target,
     as_json: bool,
 ) -> None:
     """Want nodes to be so from now on; show what is wanted if nothing is named.
@@ -77,7 +75,7 @@ def want(
             _say_concerned(checked(answer).json())
         return await get_json(client, where)
 
-    found = ask(find_target(url, ca, token_file), work)["items"]
+    found = ask(target, work)["items"]
     if as_json:
         for item in found:
             emit_json(item)
@@ -97,9 +95,9 @@ def group() -> None:
 
 @group.command("list")
 @dm_options()
-def list_groups(url: str | None, ca: Path | None, token_file: Path | None, as_json: bool) -> None:
+def list_groups(target: Target, as_json: bool) -> None:
     """List the groups, the weakest first."""
-    found = ask(find_target(url, ca, token_file), lambda client: get_json(client, "/dm/groups"))
+    found = ask(target, lambda client: get_json(client, "/dm/groups"))
     if as_json:
         for item in found["items"]:
             emit_json(item)
@@ -119,9 +117,7 @@ def set_group(
     name: str,
     priority: int,
     filters: tuple[str, ...],
-    url: str | None,
-    ca: Path | None,
-    token_file: Path | None,
+    target: Target,
     as_json: bool,
 ) -> None:
     """Make the group NAME, or give it another filter or priority."""
@@ -131,7 +127,7 @@ def set_group(
         path = f"{PREFIX}/dm/groups/{segment(name)}"
         return checked(await client.request("PUT", path, json_body=wish)).json()
 
-    item = ask(find_target(url, ca, token_file), work)
+    item = ask(target, work)
     if as_json:
         emit_json(item)
     else:
@@ -141,16 +137,14 @@ def set_group(
 @group.command("show")
 @click.argument("name")
 @dm_options()
-def show_group(
-    name: str, url: str | None, ca: Path | None, token_file: Path | None, as_json: bool
-) -> None:
+def show_group(name: str, target: Target, as_json: bool) -> None:
     """Show how many devices of the group NAME are as it wants them to be.
 
     Devices that a stronger group, or what is wanted of them alone, make otherwise are in neither
     of the last columns.
     """
     path = f"/dm/groups/{segment(name)}/progress"
-    found = ask(find_target(url, ca, token_file), lambda client: get_json(client, path))["items"]
+    found = ask(target, lambda client: get_json(client, path))["items"]
     if as_json:
         for item in found:
             emit_json(item)
@@ -176,9 +170,7 @@ def diff_group(
     name: str,
     count: bool,
     most: int | None,
-    url: str | None,
-    ca: Path | None,
-    token_file: Path | None,
+    target: Target,
     as_json: bool,
 ) -> None:
     """List the devices of a group that are not what they are wanted to be, and at which nodes.
@@ -195,7 +187,7 @@ def diff_group(
         found = pages(client, f"{where}/differences", most=most)
         return standing, [item async for item in found]
 
-    standing, found = ask(find_target(url, ca, token_file), work)
+    standing, found = ask(target, work)
     if as_json:
         for item in [standing] if count else found:
             emit_json(item)
@@ -239,9 +231,7 @@ def _refusal(node: Mapping[str, Any]) -> str:
 def refused(
     group: str | None,
     most: int | None,
-    url: str | None,
-    ca: Path | None,
-    token_file: Path | None,
+    target: Target,
     as_json: bool,
 ) -> None:
     """List what DCUs have refused of what is wanted of them."""
@@ -250,7 +240,7 @@ def refused(
         found = pages(client, "/dm/refused", most=most, group=group)
         return [item async for item in found]
 
-    found = ask(find_target(url, ca, token_file), work)
+    found = ask(target, work)
     if as_json:
         for item in found:
             emit_json(item)
@@ -268,16 +258,14 @@ def refused(
 @group.command("remove")
 @click.argument("name")
 @dm_options()
-def remove_group(
-    name: str, url: str | None, ca: Path | None, token_file: Path | None, as_json: bool
-) -> None:
+def remove_group(name: str, target: Target, as_json: bool) -> None:
     """Remove the group NAME; its devices stay as they are."""
 
     async def work(client: HttpClient) -> Any:
         path = f"{PREFIX}/dm/groups/{segment(name)}"
         return checked(await client.request("DELETE", path)).json()
 
-    answer = ask(find_target(url, ca, token_file), work)
+    answer = ask(target, work)
     if as_json:
         emit_json(answer)
     else:
