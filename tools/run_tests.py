@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PARTS = {  # command: (Debian package, what stays untested without it)
     "chromium": ("chromium", "the console in a browser"),
     "openssl": ("openssl", "revocation lists before an independent judge"),
-    "tshark": ("tshark", "WBXML before a second independent judge"),
+    "tshark": ("tshark", "C12.22 before an independent judge, WBXML before a second one"),
     "wbxml2xml": ("libwbxml2-utils", "WBXML before an independent judge"),
     "xmllint": ("libxml2-utils", "XML messages against their DTD"),
 }
