@@ -74,13 +74,21 @@ def test_the_same_files_are_the_same_image_and_the_next_is_a_small_delta(tmp_pat
     assert files == {}
     tree = tmp_path / "openami"
     for name in ("__init__.py", "core/a.py", "web/b.py", "store/lake/c.py", "store/d.py",
-                 "__pycache__/e.pyc"):  # fmt: skip
+                 "__pycache__/e.pyc", "meter/f.py", "headend/g.py", "store/relational/h.py"):  # fmt: skip
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_text(f'# {name}\n__version__ = "0.1.0"\n' * 1)
     files = files_of(tree)
     assert set(files) == {"__init__.py", "core/a.py", "store/d.py"}
     one = build(about("1.0.0"), files)
     assert one == build(about("1.0.0"), dict(reversed(files.items())))
+    with zipfile.ZipFile(io.BytesIO(one)) as archive:
+        assert archive.namelist() == [
+            "package.json", "openami/__init__.py", "openami/core/a.py", "openami/store/d.py",
+        ]  # fmt: skip
+        assert {
+            (member.date_time, member.compress_type, member.create_system, member.external_attr)
+            for member in archive.infolist()
+        } == {((1980, 1, 1, 0, 0, 0), zipfile.ZIP_STORED, 3, 0o644 << 16)}
     assert len(delta.make(one, build(about("1.0.1"), files))) < len(one)
     with pytest.raises(ValueError, match="__version__"):
         build(about("1.0.0"), {"__init__.py": b""})

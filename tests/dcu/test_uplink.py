@@ -21,6 +21,7 @@ from openami.dcu.batches import Gatherer, Harvest, make_batch, split
 from openami.dcu.flow import Patience, Stop
 from openami.dcu.headend import (
     BatchKind,
+    BroadcastCredentials,
     Credentials,
     HeadEnd,
     HeadEndAwayError,
@@ -407,7 +408,13 @@ async def test_cursors_and_credentials(api: HeadEnd, headend: FakeHeadEnd) -> No
     assert await api.cursors() == {"A1": {"1.0.99.1.0.255": 1_700_000_100}}
     found = await api.credentials(title)
     assert found == Credentials(1, "hls5-gmac", bytes(16), b"\xd0" * 16)
-    assert "d0" not in repr(found).lower()
+    assert found.broadcast is None
+    line = {"client": 102, "gbek": "D1" * 16, "gak": "D2" * 16}
+    headend.credentials[str(title)]["broadcast"] = line
+    found = await api.credentials(title)
+    assert found is not None
+    assert found.broadcast == BroadcastCredentials(102, b"\xd1" * 16, b"\xd2" * 16)
+    assert not any(key in repr(found).lower() for key in ("d0d0", "d1d1", "d2d2", "\\xd"))
     assert await api.credentials(SystemTitle.of("OAM", 8)) is None
     headend.fault = lambda _: refusal(403, "fleet.shut-out")
     with pytest.raises(HeadEndRefusalError):
