@@ -538,6 +538,32 @@ def test_what_happened_is_told_when_it_is_over(
     assert [one.state for one in found].count(D.CONFIRMED) == 1
 
 
+def test_operators_are_called_to_a_campaign_that_has_paused_by_itself(
+    office: Office, release: str, services: Services, context: Context, stores: Stores
+) -> None:
+    def alarms() -> list[tuple[str, str]]:
+        found = services.alarms.list(only_open=True).items
+        return [(alarm.code, alarm.subject) for alarm in found]
+
+    id_ = office.started(release)
+    (canary,) = office.working(DCUS)
+    office.act(id_, Act.PAUSE)
+    office.round()
+    assert alarms() == []  # somebody is at it
+    office.act(id_, Act.RESUME)
+    office.round()
+    office.say(canary, id_, {D.FAILED: 10}, codes={"upgrade.verification": 10})
+    assert state(office, id_) is S.PAUSED
+    assert alarms() == [("campaign.halted", f"campaign:{id_}")]
+    office.round()
+    again = Office(build(context, stores), office.wall)
+    again.round()
+    assert len(alarms()) == 1
+    again.act(id_, Act.STOP)
+    again.round()
+    assert alarms() == []
+
+
 def test_only_dcus_whose_orders_may_change_are_woken(office: Office, release: str) -> None:
     """Of a country, nobody can be woken each time that a group moves."""
     told: list[frozenset[str] | None] = []
@@ -555,3 +581,18 @@ def test_only_dcus_whose_orders_may_change_are_woken(office: Office, release: st
     told.clear()
     office.campaigns.emergency(who="ann", why="now")
     assert told == [None]
+
+
+def test_what_ended_long_ago_is_made_anew_for_nobody(
+    office: Office, release: str, context: Context, stores: Stores, wall: ManualClock
+) -> None:
+    """It takes a country's rows: late reports are worth it, strangers and old ones are not."""
+    id_ = office.started(release)
+    (canary,) = office.working(DCUS)
+    office.act(id_, Act.STOP)
+    register(stores, {"Z": 1}, now=wall.now())
+    for days, found in ((6, True), (2, False)):
+        wall.advance(days * 86_400.0)
+        fleet = build(context, stores).upgrades.fleet
+        assert fleet.at_work(id_, dcu="Z") is None
+        assert (fleet.at_work(id_, dcu=canary) is not None) is found

@@ -161,7 +161,9 @@ def build(context: Context, stores: Stores) -> Services:
         firmware=build_firmware(
             stores.releases, vault, home, alarms=alarms, settings=settings, wall=wall
         ),
-        upgrades=build_upgrades(context, stores, schedule=_schedule(context)),
+        upgrades=build_upgrades(
+            context, stores, alarms=alarms, schedule=_schedule(context)
+        ),
         ownership=ownership, registry=registry, credentials=credentials,
         shipments=Shipments(devices, vault, audit, clock=clock, wall=wall),
         reports=reports,

@@ -15,6 +15,7 @@ from openami.headend.security.authorities import DAY
 
 if TYPE_CHECKING:
     from openami.fleet.devices import ReadSchedule
+    from openami.headend.security.alarms import Alarms
     from openami.headend.services import Context, Stores
 
 
@@ -29,7 +30,9 @@ class Upgrades:
     errands: Errands
 
 
-def build_upgrades(context: Context, stores: Stores, *, schedule: ReadSchedule) -> Upgrades:
+def build_upgrades(
+    context: Context, stores: Stores, *, alarms: Alarms, schedule: ReadSchedule
+) -> Upgrades:
     """Return the services over their stores; nothing is read yet."""
     settings, wall = context.settings, context.wall
     rates = Rates(settings.link_rate, settings.line_rate)
@@ -47,6 +50,7 @@ def build_upgrades(context: Context, stores: Stores, *, schedule: ReadSchedule) 
             fleet,
             errands,
             bus=context.bus,
+            alarms=alarms,
             rates=rates,
             wall=wall,
             keep_s=settings.keep_campaigns_days * DAY,

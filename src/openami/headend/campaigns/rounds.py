@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from openami.fleet.campaigns.groups import ERRORS_REACHED, OUT_OF_REACH
 from openami.fleet.campaigns.machine import CampaignState
 from openami.fleet.campaigns.model import DeviceState
 from openami.fleet.campaigns.plan import NOWHERE
 from openami.fleet.campaigns.records import PlannedSite
 from openami.fleet.campaigns.selection import shifts
+from openami.fleet.campaigns.why import Situation, explain
 from openami.fleet.devices import DeviceKind
 from openami.fleet.ports import DeviceFilter
 from openami.headend.bus import LiveEvent, Topic
@@ -25,15 +27,20 @@ if TYPE_CHECKING:
 
     from openami.core.clock import Clock
     from openami.fleet.campaigns.engine import Order
+    from openami.fleet.campaigns.machine import Run
     from openami.fleet.devices import Device
     from openami.headend.bus import Bus
     from openami.headend.campaigns.counting import Rates
     from openami.headend.campaigns.errands import Errands
     from openami.headend.campaigns.fleet import Fleet
     from openami.headend.campaigns.work import AtWork
+    from openami.headend.security.alarms import Alarms
 
 log = structlog.get_logger(__name__)
 
+ALARM: Final = "campaign.halted"
+BY_ITSELF: Final = frozenset({ERRORS_REACHED, OUT_OF_REACH})
+"""Causes of a pause that no operator has asked for."""
 CHECK_S: Final = 60.0
 """How often is looked whether a release was withdrawn that nobody could be told of."""
 SLICE: Final = 20
@@ -51,14 +58,16 @@ class Rounds:
         errands: Errands,
         *,
         bus: Bus,
+        alarms: Alarms,
         rates: Rates,
         wall: Clock,
         keep_s: float,
     ) -> None:
         self._fleet, self._errands = fleet, errands
-        self._bus, self._rates, self._wall = bus, rates, wall
+        self._bus, self._alarms, self._rates, self._wall = bus, alarms, rates, wall
         self._keep_s = keep_s
         self._checked = -math.inf
+        self._halted: dict[str, bool] = {}  # campaigns at work, as was last told by an alarm
 
     async def round(self) -> None:
         """Give orders, move groups, and tell of what has changed."""
@@ -81,6 +90,25 @@ class Rounds:
         self._errands.go(now)
         for id_ in sorted(self._fleet.changed()):
             self._bus.publish(LiveEvent(Topic.CAMPAIGN, id_, now))
+        self._call()
+
+    def _call(self) -> None:
+        """Call operators to campaigns that have paused by themselves, for as long as they do."""
+        live = {id_: one.engine.run for id_, one in list(self._fleet.live.items())}
+        for id_ in [*live, *(self._halted.keys() - live)]:
+            run = live.get(id_)
+            halted = run is not None and _halted(run)
+            if self._halted.get(id_) == halted:
+                continue
+            if run is not None and halted:
+                why = explain(run.cause or "", Situation(run.state, run.since))
+                message = f"{run.campaign.name} has paused: {why.cause}; {why.step}"
+                self._alarms.about(f"campaign:{id_}", ALARM, message)
+            else:
+                self._alarms.settle(f"campaign:{id_}", ALARM, why="it is at work, or over")
+            self._halted[id_] = halted
+        for id_ in self._halted.keys() - live:
+            del self._halted[id_]
 
     def _name(self, one: AtWork, orders: Iterable[Order]) -> None:
         """Name the devices of DCUs that get their first order."""
@@ -168,6 +196,11 @@ class Rounds:
                 row, dcu, *places, self._rates.link, self._rates.line, devices, NOWHERE, row
             )
         )
+
+
+def _halted(run: Run) -> bool:
+    """Return whether a campaign has paused by itself."""
+    return run.state is CampaignState.PAUSED and run.cause in BY_ITSELF
 
 
 def _open(one: AtWork) -> bool:

@@ -27,10 +27,12 @@ if TYPE_CHECKING:
 
 DCU: Final = device_id(DeviceKind.DCU, "")
 METER: Final = device_id(DeviceKind.METER, "")
-# where that is looked at which alarms name ``group:NAME``, ``job:ID``, ``releases:ROLE``, ``audit``
+# where that is looked at which alarms name ``group:NAME``, ``job:ID``, ``campaign:ID``,
+# ``releases:ROLE``, ``audit``
 PAGES: Final[Mapping[str, str]] = {
     "group": "/groups/{}/refused",
     "job": "/jobs/{}?state=failed",
+    "campaign": "/campaigns/{}",
     "releases": "/releases",
     "audit": "/audit",
 }

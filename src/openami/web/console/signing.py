@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 HOME: Final = "/"
 LOGIN: Final = "/login"
 NAME_LENGTH: Final = 64  # as long as an operator's name may be
-FIELDS: Final = 256  # of a form: a campaign's has five for each of its groups
+FIELDS: Final = 256  # of a form: a campaign's has six for each of its groups
 FILES: Final = 1  # of a form: a list, a certificate
 TARGET_LENGTH: Final = 2048  # of the path to go on to: ours are shorter
 
