@@ -58,7 +58,7 @@ class Story:
     image: bytes = b""  # empty: nothing
     version: str = "2.0.0"
     passes: bool = True  # its self-test; otherwise it resets, or a watchdog does that
-    withdraws: bool = False  # the DCU, whatever there is
+    withdraws: bool = False  # the DCU, whatever there is: it begins with another
     regrets: bool = False  # the DCU, once it has activated
     states: frozenset[TransferState] = frozenset({TransferState.ACTIVATION_SUCCESSFUL})
 
@@ -67,6 +67,8 @@ UPGRADED: Final = frozenset({TransferState.ACTIVATION_SUCCESSFUL})
 REFUSED: Final = frozenset({TransferState.VERIFICATION_FAILED})
 REVERTED: Final = frozenset({TransferState.ACTIVATION_FAILED})
 GONE: Final = frozenset({TransferState.NOT_INITIATED})
+BEGUN: Final = frozenset({TransferState.INITIATED})
+OTHER: Final = b"other"  # the image for which one is withdrawn
 UPGRADES: Final = {
     "good": Story(("2.0.0",), NEW),
     "fails its self-test": Story(("1.0.0",), NEW, passes=False, states=REVERTED),
@@ -74,11 +76,11 @@ UPGRADES: Final = {
     "its signature": Story(("1.0.0",), flipped(NEW, len(NEW) - 1), states=REFUSED),
     "its counter": Story(("1.0.0",), DOWNGRADE, states=REFUSED),
     "no image": Story(("1.0.0",), b"\xff" * 200, states=REFUSED),
-    "regretted": Story(("1.0.0", "2.0.0"), NEW, regrets=True, states=GONE | UPGRADED),
+    "regretted": Story(("1.0.0", "2.0.0"), NEW, regrets=True, states=BEGUN | UPGRADED),
 }
 
 NOTHING: Final = Story(("1.0.0",), states=GONE)
-WITHDRAWN: Final = Story(("1.0.0", "2.0.0"), withdraws=True, states=GONE)
+WITHDRAWN: Final = Story(("1.0.0", "2.0.0"), NEWEST, withdraws=True, states=BEGUN)
 NEXT: Final = Story(("3.0.0",), NEWEST, version="3.0.0")
 
 
@@ -133,14 +135,14 @@ class Life:
         """Do what the DCU wants; return whether nothing more is to be done."""
         story, transfer = self.story, Transfer(self.layout, booted, block_size=BLOCK)
         if story.withdraws:
-            transfer.discard()
+            transfer.begin(OTHER, len(story.image))
         elif story.image and booted.version < Version.parse(story.version):
             return self.install(transfer)
         return True
 
     def install(self, transfer: Transfer) -> bool:
         story, state = self.story, transfer.state
-        if state in story.states - UPGRADED - GONE:
+        if transfer.identifier == OTHER or state in story.states & (REFUSED | REVERTED):
             return True
         if state in GONE | REVERTED | UPGRADED:  # of an image before
             transfer.begin(b"upgrade", len(story.image))
@@ -156,7 +158,7 @@ class Life:
             return True
         transfer.activate()
         if story.regrets:
-            transfer.discard()
+            transfer.begin(OTHER, len(story.image))
         return story.regrets
 
     def check_use(self, began: int, booted: Booted) -> None:

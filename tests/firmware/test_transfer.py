@@ -132,9 +132,6 @@ def test_every_state_survives_a_restart(device: Device) -> None:
     assert state() is TransferState.ACTIVATION_SUCCESSFUL
     assert device.boot().slot == 1
     assert state() is TransferState.ACTIVATION_SUCCESSFUL
-    device.transfer.discard()
-    assert state() is TransferState.NOT_INITIATED
-    assert device.boot().slot == 1
 
 
 def test_a_trial_that_fails_is_told(device: Device) -> None:
@@ -153,30 +150,12 @@ def test_a_trial_that_fails_is_told(device: Device) -> None:
 
 
 @pytest.mark.fums("UC7-inactive")
-@pytest.mark.parametrize("began", [True, False])
-def test_what_is_discarded_is_not_booted(device: Device, began: bool) -> None:
-    """Nor what another transfer takes the place of."""
+def test_what_another_transfer_takes_the_place_of_is_not_booted(device: Device) -> None:
     device.fill().verify(target())
     device.transfer.activate()
-    if began:
-        device.transfer.begin(b"other", 100)
-    else:
-        device.transfer.discard()
-        assert (device.transfer.identifier, device.transfer.size) == (b"", 0)
+    device.transfer.begin(b"other", 100)
     assert device.boot().slot == 0
     assert Slot(device.layout.slots[1]).state() is SlotState.EMPTY
-
-
-def test_nothing_to_discard_leaves_the_other_slot_alone(device: Device) -> None:
-    """Two upgrades later, it holds the image before."""
-    device.fill().verify(target())
-    device.transfer.activate()
-    device.boot()
-    device.confirm()
-    before = bytes(device.flash.data[:SLOT])
-    device.transfer.discard()
-    device.transfer.discard()
-    assert bytes(device.flash.data[:SLOT]) == before
 
 
 def test_what_does_not_fit_is_refused(device: Device) -> None:
@@ -200,9 +179,6 @@ def test_a_trial_keeps_its_way_back(device: Device) -> None:
     device.transfer.activate()
     device.boot()
     refused("trial", lambda: device.transfer.begin(b"image", 100))
-    before = bytes(device.flash.data[:SLOT])
-    device.transfer.discard()  # of what runs: only forgotten
-    assert bytes(device.flash.data[:SLOT]) == before
     device.confirm()
     device.transfer.begin(b"image", 100)
 
@@ -446,11 +422,6 @@ class AnyTransfer(RuleBasedStateMachine):
             return
         assert str(self.transfer.verify(target()).version) == "2.0.0"
         self.state = TransferState.VERIFICATION_SUCCESSFUL
-
-    @rule()
-    def discard(self) -> None:
-        self.transfer.discard()
-        self.state, self.present, self.torn = TransferState.NOT_INITIATED, set(), set()
 
     @invariant()
     def says_what_is_so(self) -> None:

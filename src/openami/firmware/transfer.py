@@ -126,7 +126,7 @@ class Transfer:
         return TransferState.ACTIVATION_INITIATED
 
     def begin(self, identifier: bytes, size: int) -> None:
-        """Forget what there is, and make room for an image.
+        """Forget what there is, activated or not, and make room for an image.
 
         Raises:
             RemoteProtocolError: the image does not fit (``.size``), the identifier is too long
@@ -214,15 +214,6 @@ class Transfer:
         slot = self._slots[begun.slot]
         if slot.state() is SlotState.EMPTY:
             slot.set_pending()
-
-    def discard(self) -> None:
-        """Forget the transfer; what has been activated, and not booted yet, is not booted."""
-        if self._begun is None:
-            return
-        if self._begun.slot != self._booted.slot:
-            self._slots[self._idle()].erase_trailer()
-        self._forget()
-        self._journal.clear()
 
     def _idle(self) -> int:
         running = self._booted.slot
