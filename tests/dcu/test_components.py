@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from tests.support.management import ListPlanner, planning
 from openami.crypto.certificates import Validity, make_root
 from openami.dcu import files as dcu_files
 from openami.dcu.updates import fetching, programs
+from openami.firmware import intake
 from openami.firmware.component import Component, ComponentKind
 from openami.firmware.manifest import ReleaseKind
 from openami.firmware.version import Version
@@ -207,6 +209,48 @@ async def test_a_newer_version_takes_the_place(
         )
 
 
+async def test_what_came_before_a_higher_counter_is_not_installed_any_more(
+    running: Running, planner: ListPlanner, device: Device, tmp_path: Path
+) -> None:
+    """A package that was fetched stays in the inventory, and is older than it looks."""
+    async with device.running() as live:
+        desk = Desk(live, planner)
+        for number in (1, 2):
+            what = settings({PERIOD: f"{number}00"}, f"1.{number}.0")
+            package = offered(running, tmp_path, what, counter=number)
+            node = f"./SCOMO/Download/p{number}"
+            await desk.name(url_of(running, package), node)
+            assert await desk.do(f"{node}/Operations/Download") == "1200"
+        install = "Operations/InstallInactive"
+        assert await desk.do(f"{DELIVERED}/p2/{install}") == "1200"
+        assert await desk.do(f"{DELIVERED}/p1/{install}") == "1405 firmware.fit.counter"
+        assert await desk.do(f"{DEPLOYED}/fast/Operations/Remove") == "1200"
+        assert await desk.do(f"{DELIVERED}/p1/{install}") == "1405 firmware.fit.counter"
+        assert await desk.do(f"{DELIVERED}/p2/{install}") == "1200"
+        assert desk.text(f"{DEPLOYED}/fast/Version") == "1.2.0"
+
+
+async def test_a_component_under_another_name_is_not_taken(
+    running: Running,
+    planner: ListPlanner,
+    device: Device,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nor does the DCU rely on the head-end to have looked."""
+    monkeypatch.setattr(intake, "_component_findings", lambda *_: iter(()))
+    image = settings({PERIOD: "300"}).build()
+    kind = ReleaseKind.DCU_COMPONENT
+    async with device.running() as live:
+        desk = Desk(live, planner)
+        for name, version in (("slow", "1.0.0"), ("fast", "1.1.0")):
+            package = offer(running, tmp_path, image, version, name=name, kind=kind)
+            await desk.name(url_of(running, package))
+            node = f"{DOWNLOAD}/Operations/DownloadInstall"
+            assert await desk.do(node) == "1407 firmware.package.manifest"
+        assert live.dcu.tree.names(DEPLOYED) == ()
+
+
 def other_version(running: Running, package: PackageId, version: str) -> str:
     return url_of(running, package).replace(str(package.version), version)
 
@@ -235,6 +279,8 @@ told = {
     "kek": read(state / "kek"),
     "tree": read(state / "tree.sqlite"),
     "relay": tried(lambda: socket.socket(socket.AF_UNIX)),
+    "kernel": tried(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)),
+    "ip": [tried(socket.socket(family).family.__int__) for family in (2, 10)],
 }
 (here / "told.part").write_text(json.dumps(told))
 (here / "told.part").rename(here / "told.json")
@@ -269,6 +315,8 @@ async def test_an_application_runs_with_its_libraries_and_without_our_keys(
             "kek": "PermissionError",
             "tree": "PermissionError",
             "relay": "PermissionError",
+            "kernel": "PermissionError",
+            "ip": ["2", "10"],
         }
         told_file.unlink()
         os.kill(pid, signal.SIGKILL)
@@ -286,6 +334,34 @@ async def test_an_application_runs_with_its_libraries_and_without_our_keys(
         node = f"{DEPLOYED}/monitor/Operations/Activate"
         assert await desk.do(node) == "1409 firmware.package.image"
         assert not told_file.exists()
+
+
+@pytest.mark.parametrize("lack", ["_CREATE_RULESET = 999", "_LEAST_VERSION = 99", "_MACHINES = {}"])
+async def test_a_kernel_that_does_not_confine_it_runs_no_application(
+    running: Running,
+    planner: ListPlanner,
+    device: Device,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    lack: str,
+) -> None:
+    """No Landlock at all, one that is too old, a machine whose calls are not known."""
+    code = (
+        "import sys; from openami.dcu.updates import confined; "
+        f"confined.{lack}; confined.main(sys.argv[1:])"
+    )
+    monkeypatch.setattr(programs, "_COMMAND", (sys.executable, "-P", "-c", code))
+    monkeypatch.setattr(programs, "BEGUN_S", 30.0)
+    app = Component(ComponentKind.APPLICATION, "monitor", Version(1, 0, 0), main="monitor")
+    files = {"monitor.py": b"open('here', 'w').close()"}
+    package = offered(running, tmp_path, app, files)
+    async with device.running() as live:
+        desk = Desk(live, planner)
+        await desk.name(url_of(running, package))
+        node = f"{DOWNLOAD}/Operations/DownloadInstall"
+        assert await desk.do(node) == "1409 scomo.environment"
+        assert desk.text(f"{DEPLOYED}/monitor/State") == "10"
+    assert not (device.made.state / "packages" / "data" / "monitor" / "here").exists()
 
 
 async def test_authorities_go_only_if_the_device_is_not_cut_off(

@@ -111,17 +111,23 @@ class Components:
                 await do(self.book.failed, order, fetched.words, _result_of(fetched))
             return
         try:
-            component = await self._bench.disk.do(self._take_in, fetched.image.sha256)
+            component = await self._bench.disk.do(
+                self._take_in, fetched.manifest, fetched.image.sha256
+            )
         except (DecodeError, SecurityError) as error:
             words = f"{error.code} {error.message}"
             await do(self.book.failed, order, words, ScomoResult.VALIDATION_FAILED)
             return
         await do(self._delivered, order, fetched.manifest, fetched.image, component)
 
-    def _take_in(self, sha256: str) -> Component:
+    def _take_in(self, manifest: Manifest, sha256: str) -> Component:
         """Keep the image that was fetched under its digest."""
         data = read_whole(self._place.path, most=MAX_IMAGE + 1)
         component = Component.decode(data)
+        # Its name is what release counters are kept by: under another, a lower one would go in.
+        if (component.name, component.version) != (manifest.name, manifest.version):
+            message = f"it is {component.name} {component.version}, not {PackageId.of(manifest)}"
+            raise SecurityError(message, code="firmware.package.manifest")
         replace_whole(self._folder / sha256, data)
         self._place.clear()
         return component
@@ -148,6 +154,11 @@ class Components:
         if entry is None:
             await do(self.book.failed, order, "dcu.package it is not here any more")
             return
+        floor = stock.floors.get(entry.name, 0)
+        if entry.counter < floor:  # one with a higher counter was installed since it came
+            words = f"firmware.fit.counter {entry.counter}; {floor} or higher is taken"
+            await do(self.book.failed, order, words)
+            return
         there = stock.deployed.get(entry.name)
         if there is None and len(stock.deployed) >= DEPLOYED_MOST:
             words = f"store.full {DEPLOYED_MOST} components are here"
@@ -161,11 +172,10 @@ class Components:
             stock = self.book.stock
             there = stock.deployed.get(entry.name)
         if there is None or there.sha256 != entry.sha256:
-            floor = max(stock.floors.get(entry.name, 0), entry.counter)
             stock = replace(
                 stock,
                 deployed={**stock.deployed, entry.name: entry},
-                floors={**stock.floors, entry.name: floor},
+                floors={**stock.floors, entry.name: entry.counter},
             )
         await do(self.book.done, order, stock)
         self._tell_programs()

@@ -1,9 +1,8 @@
 """A process that runs an application of a DCU, with nothing of the DCU's within its reach.
 
 The kernel lets it read Python and its own images, and write in its own folder; the DCU's keys and
-state are neither (Landlock). It opens no socket but of IP, and of that only what may go out, so
-that it does not reach the relays which speak as the device. A kernel that cannot do so runs no
-application.
+state are neither (Landlock). It opens no socket but of IP, so that it does not reach the relays
+which speak as the device. A kernel that cannot do so runs no application.
 
 Usage: ``python -m openami.dcu.updates.confined FOLDER MODULE IMAGE [LIBRARY…]``.
 """
@@ -54,7 +53,7 @@ _MACHINES: Final[Mapping[str, tuple[int, int]]] = {
 }
 _IO_URING_SETUP: Final = 425
 _X32: Final = 0x40000000  # another set of numbers for the same calls of x86_64
-_AF_UNIX: Final = 1
+_AF_INET, _AF_INET6 = 2, 10
 _LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
 _NR, _ARCH, _FIRST = 0, 4, 16  # octets into struct seccomp_data
 _ALLOW, _REFUSE = 0x7FFF0000, 0x00050001  # EPERM
@@ -119,7 +118,7 @@ def _allow(ruleset: int, place: Path, rights: int) -> None:
 
 
 def _close_sockets() -> None:
-    """Let no socket of this machine's own be opened, by which others are reached that it trusts."""
+    """Let only sockets of IP be opened: the others reach what is on this machine, and trusts it."""
     if platform.machine() not in _MACHINES:
         raise OSError(f"no filter is known for {platform.machine()}")
     machine, socket = _MACHINES[platform.machine()]
@@ -129,11 +128,12 @@ def _close_sockets() -> None:
         (_LOAD, 0, 0, _NR),
         (_AT_LEAST, 5, 0, _X32),
         (_EQUAL, 4, 0, _IO_URING_SETUP),
-        (_EQUAL, 0, 2, socket),
+        (_EQUAL, 0, 4, socket),
         (_LOAD, 0, 0, _FIRST),
-        (_EQUAL, 1, 0, _AF_UNIX),
-        (_RETURN, 0, 0, _ALLOW),
+        (_EQUAL, 2, 0, _AF_INET),
+        (_EQUAL, 1, 0, _AF_INET6),
         (_RETURN, 0, 0, _REFUSE),
+        (_RETURN, 0, 0, _ALLOW),
     )
     code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps))
     program = struct.pack("HxxxxxxP", len(steps), ctypes.addressof(code))
