@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.dcu_upgrades import (
@@ -20,11 +21,17 @@ from tests.support.upgrade_meters import NEW, serial_of
 
 from openami.core.errors import SecurityError, StoreFullError, TransportError
 from openami.dcu.modem import LineLostError
+from openami.dcu.upgrade.manager import STARVED_S
+from openami.firmware.version import Version
 from openami.fleet.upgrade import Activate, Blocks, Initiate, Look, Send, Stage
 from openami.omadm.download.ends import End
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from openami.dcu.download import Loaded
+    from openami.firmware.manifest import Attachment, Manifest
+    from openami.firmware.packages import Package, PackageId
 
 
 async def test_meters_are_upgraded_and_everything_is_told_once(tmp_path: Path) -> None:
@@ -173,6 +180,85 @@ async def test_a_meter_that_goes_silent_does_not_keep_the_line_from_another_imag
         await made.run()
         assert set(made.stages().values()) == {Stage.CONFIRMED}
         assert made.book.task("c1").rows[meters[0].serial].upgrade.initiations == 2
+
+
+@dataclass
+class Shops(Shop):
+    """Two releases, each with an image for every meter."""
+
+    later: Shop = field(
+        default_factory=lambda: Shop(
+            {"two.img": OTHER_IMAGE}, ((MODEL, "two.img"),), {"version": Version.parse("1.2.0")}
+        )
+    )
+
+    async def find(self, package: PackageId) -> tuple[Package, Manifest]:
+        if str(package.version) == "1.2.0":
+            return await self.later.find(package)
+        return await super().find(package)
+
+    async def load(self, package: Package, image: Attachment, *more: Any, **by: Any) -> Loaded:
+        if image.name == "two.img":
+            return await self.later.load(package, image, *more, **by)
+        return await super().load(package, image, *more, **by)
+
+
+async def test_what_waits_for_activation_is_not_overwritten_by_another_campaign(
+    tmp_path: Path,
+) -> None:
+    async with bench(tmp_path, meters_of(clean=2), shop=Shops()) as made:
+        now, both = made.clock.now(), list(made.roster.stations)
+        one = order_body(both[:1], now, activate=None)
+        two = order_body(both, now, campaign="c2", release="meter-image/openami/1.2.0")
+        two["activate"] = None
+        await made.take(one)
+        await made.fetch()
+        await made.run()
+        assert set(made.stages().values()) == {Stage.VERIFIED}
+        await made.take(one, two)
+        await made.fetch()
+        await made.run()
+        assert list(made.stages("c2").values()) == [Stage.OFFERED, Stage.VERIFIED]
+        held = made.line.meters[both[0]]
+        assert held.identifier.startswith(b"openami-1.1.0-")
+        # The first is activated; then the meter is there for the other.
+        await made.take(order_body(both[:1], now), two)
+        await made.run()
+        assert set(made.stages().values()) == {Stage.CONFIRMED}
+        assert set(made.stages("c2").values()) == {Stage.VERIFIED}
+        assert [m.order.size for m in made.line.meters.values()] == [len(OTHER_IMAGE)] * 2
+
+
+async def test_a_campaign_that_is_paused_keeps_only_what_meters_have_in_full(
+    tmp_path: Path,
+) -> None:
+    async with bench(tmp_path, meters_of(clean=1), shop=Shops()) as made:
+        now, all_ = made.clock.now(), list(made.roster.stations)
+        await made.take(order_body(all_, now, activate=None))
+        await made.fetch()
+        await made.run(lambda: Stage.TRANSFERRING in made.stages().values())
+        paused = order_body(all_, now, activate=None, directive="hold")
+        two = order_body(all_, now, campaign="c2", release="meter-image/openami/1.2.0")
+        await made.take(paused, {**two, "activate": None})
+        await made.fetch()
+        await made.run()
+        assert set(made.stages("c2").values()) == {Stage.VERIFIED}
+        assert set(made.stages().values()) == {Stage.OFFERED}
+
+
+async def test_a_meter_that_switches_for_an_order_that_is_void_is_not_waited_for_for_ever(
+    tmp_path: Path,
+) -> None:
+    async with bench(tmp_path, meters_of("lost", clean=0)) as made:
+        await made.order()
+        await made.fetch()
+        await made.run(lambda: Stage.ACTIVATED in made.stages().values())
+        assert made.manager.away(serial_of(0))
+        await made.take()
+        await made.run()
+        assert made.codes() == {serial_of(0): "upgrade.activation"}
+        assert made.back == [serial_of(0)]
+        assert not made.manager.away(serial_of(0))
 
 
 @pytest.mark.parametrize(
@@ -396,6 +482,17 @@ async def test_what_has_not_begun_to_switch_in_time_fails(tmp_path: Path) -> Non
         assert set(made.codes().values()) == {"upgrade.expired"}
 
 
+async def test_who_was_silent_to_the_end_is_told_from_who_had_no_time(tmp_path: Path) -> None:
+    async with bench(tmp_path, meters_of("silent", clean=1)) as made:
+        await made.order(until=made.clock.now() + 600, activate=None)
+        await made.fetch()
+        await made.run()
+        assert made.codes() == {
+            serial_of(0): "upgrade.no-answer",
+            serial_of(100): "upgrade.expired",
+        }
+
+
 # The line.
 
 
@@ -431,6 +528,27 @@ async def test_no_time_no_turn(tmp_path: Path) -> None:
         while await made.manager.use(1.0) == 0.0:
             pass
         assert not any(isinstance(work, Blocks | Send) for work in made.line.log[before:])
+
+
+async def test_blocks_are_not_starved_where_metering_never_leaves_the_time_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with bench(tmp_path, meters_of()) as made:
+        await made.order()
+        await made.fetch()
+        await made.run(lambda: any(isinstance(work, Blocks) for work in made.line.log))
+        made.manager._pace = 100.0
+        while await made.manager.use(1.0) == 0.0:
+            pass
+        now = made.manager._served
+        before = len(made.line.log)
+        monkeypatch.setattr("openami.dcu.upgrade.manager.monotonic", lambda: now + STARVED_S - 1)
+        assert await made.manager.use(1.0) > 0.0
+        monkeypatch.setattr("openami.dcu.upgrade.manager.monotonic", lambda: now + STARVED_S)
+        for _ in range(3):
+            await made.manager.use(1.0)
+            made.manager._pace = 100.0
+        assert len(made.line.log) == before + 1
 
 
 async def test_a_meter_that_restarts_is_away_until_it_answers(tmp_path: Path) -> None:

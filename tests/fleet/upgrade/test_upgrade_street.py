@@ -7,19 +7,24 @@ from dataclasses import replace
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from tests.support.upgrade_meters import ORDER, Killed, SimMeter, Street, serial_of
+from tests.support.upgrade_meters import COSTS, ORDER, Killed, SimMeter, Street, serial_of
 
 from openami.fleet.upgrade import (
     Activate,
     Ask,
+    Bits,
     Blocks,
     Costs,
     Do,
     Initiate,
+    Looked,
     Poll,
     RoundPolicy,
+    Segment,
     Send,
     Stage,
+    Status,
+    Upgrade,
 )
 
 HARMLESS = (
@@ -92,6 +97,17 @@ def test_a_meter_that_cannot_be_upgraded_is_named_and_the_others_are(fault: str)
 
 
 @pytest.mark.fums("UMS-2")
+def test_silences_of_a_meter_that_is_filled_count_in_a_row() -> None:
+    order = replace(ORDER, activate_at=None)
+    state = replace(Upgrade.offer(serial_of(1), order, 0.0).at(Stage.TRANSFERRING, 1.0), failures=2)
+    segment = Segment(order, [replace(state, block_size=100)], lambda _: COSTS)
+    half = Bits(b"\xf0" * 7, 50)
+    segment.told(state.serial, Looked("1.0.0", 100, Status.INITIATED, half), 2.0)
+    assert segment.upgrades[state.serial].failures == 2  # it may be that it answers this, no more
+    assert isinstance(segment.next(3.0), Blocks)
+    assert segment.reported(state.serial, half, 4.0).failures == 0
+
+
 def test_a_meter_that_reverts_says_why() -> None:
     street = Street(meters_of("reverts", clean=0))
     street.run()

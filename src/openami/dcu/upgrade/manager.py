@@ -18,7 +18,14 @@ import structlog
 
 from openami.core.errors import StoreError
 from openami.dcu.modem import LineLostError
-from openami.dcu.upgrade.parts import HOLDING, Patience, belongs, make_part, read_image
+from openami.dcu.upgrade.parts import (
+    HOLDING,
+    Patience,
+    belongs,
+    make_part,
+    owners_of,
+    read_image,
+)
 from openami.fleet.upgrade import (
     Ask,
     Bits,
@@ -36,7 +43,7 @@ from openami.fleet.upgrade import (
 from openami.transport.clock import monotonic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from openami.core.clock import Clock
     from openami.dcu.roster import Roster
@@ -54,6 +61,9 @@ STORE_REST_S: Final = 60.0
 """Before anything is tried again after the disk would not keep it."""
 LEAST_S: Final = 0.05
 """Less time than this before metering needs the line is not worth a question."""
+STARVED_S: Final = 60.0
+"""After so long without blocks a turn is taken even where metering leaves less time than it takes:
+where meters are read every few seconds, a read waits for three seconds once in a minute."""
 _WEIGHT: Final = 0.2
 """Of the latest turn in what the line is taken to carry: one lucky turn says little."""
 
@@ -94,6 +104,7 @@ class Manager:
         self._generation = -1
         self._current: Key | None = None
         self._pace: float | None = None
+        self._served = monotonic()
         self._away: dict[str, float] = {}
 
     # What the collector asks.
@@ -139,11 +150,12 @@ class Manager:
             self._generation = self._book.generation
             await self._rebuild()
         now = self._clock.now()
-        room = math.inf if self._pace is None else seconds * self._pace
+        room = self._room(seconds)
         rests = [math.inf]
         for part in self._in_turn():
             part.segment.activate_at(self._book.task(part.campaign).order.activate_at(now))
-            await self._book.keep(part.campaign, part.segment.expire(now))
+            for upgrade in await self._keep(part, part.segment.expire(now)):
+                self._follow_restart(upgrade)
             work = part.segment.next(now, room)
             if isinstance(work, Rest):
                 rests.append(math.inf if work.until is None else work.until - now)
@@ -157,6 +169,12 @@ class Manager:
                 await self._give_line(part)
                 return 0.0
         return max(min(rests), 0.0)
+
+    def _room(self, seconds: float) -> float:
+        """Return how many octets there is time for."""
+        if self._pace is None or monotonic() - self._served >= STARVED_S:
+            return math.inf
+        return seconds * self._pace
 
     def _model(self, serial: str) -> str | None:
         station = self._roster.get(serial)
@@ -199,11 +217,12 @@ class Manager:
 
     async def _rebuild(self) -> None:
         """Make a part for each image, unless it is there and its meters are the same."""
+        owners = owners_of(self._book.tasks)
         wanted = {
             (task.campaign, image.name): (task, image, rows)
             for task in self._book.tasks
             for image in (task.manifest.images if task.manifest else ())
-            if (rows := self._rows(task, image))
+            if (rows := self._rows(task, image, owners))
         }
         if self._current is None:  # after a restart, whoever was being filled goes on
             holds = (key for key, (_, _, rows) in wanted.items() if any(map(_held, rows)))
@@ -213,9 +232,13 @@ class Manager:
     def _whole(self, image: Attachment) -> bool:
         return image.sha256 in self._book.images
 
-    def _rows(self, task: Task, image: Attachment) -> list[Row]:
-        whole = self._whole(image)
-        return [row for row in task.rows.values() if belongs(task, row, image, whole=whole)]
+    def _rows(self, task: Task, image: Attachment, owners: Mapping[str, str]) -> list[Row]:
+        whole, ours = self._whole(image), task.campaign
+        return [
+            row
+            for serial, row in task.rows.items()
+            if owners.get(serial, ours) == ours and belongs(task, row, image, whole=whole)
+        ]
 
     async def _part(self, key: Key, task: Task, image: Attachment, rows: list[Row]) -> Part:
         old = self._parts.get(key)
@@ -253,7 +276,19 @@ class Manager:
 
     # What is done.
 
+    async def _keep(
+        self, part: Part, upgrades: Iterable[Upgrade], *, tested: bool = False
+    ) -> Sequence[Upgrade]:
+        """Keep how far meters are; whoever is through is there for another campaign."""
+        kept = tuple(upgrades)
+        await self._book.keep(part.campaign, kept, tested=tested)
+        if any(upgrade.stage.final for upgrade in kept):
+            self._generation = -1
+        return kept
+
     async def _carry(self, part: Part, work: Work) -> None:
+        if not isinstance(work, Do):
+            self._served = monotonic()
         match work:
             case Do():
                 await self._do(part, work)
@@ -270,12 +305,12 @@ class Manager:
         answer: Answer = Silent()
         if station is not None:
             before = segment.begin(serial, work.step, self._clock.now())
-            await self._book.keep(part.campaign, [before])
+            await self._keep(part, [before])
             try:
                 answer = await self._line.do(station, work.step, part.order)
             except LineLostError:  # nobody knows whether the step was taken
                 unheard = segment.told(serial, Silent(), self._clock.now())
-                await self._book.keep(part.campaign, [unheard])
+                await self._keep(part, [unheard])
                 raise
         tested = isinstance(answer, Looked) and answer.tested is True
         if isinstance(answer, Looked) and station is not None:
@@ -283,7 +318,7 @@ class Manager:
             if part.version.search(answer.version):
                 answer = replace(answer, version=part.order.version)
         after = segment.told(serial, answer, self._clock.now())
-        await self._book.keep(part.campaign, [after], tested=tested)
+        await self._keep(part, [after], tested=tested)
         self._follow_restart(after)
 
     def _follow_restart(self, upgrade: Upgrade) -> None:
@@ -300,7 +335,7 @@ class Manager:
         began = monotonic()
         await self._line.broadcast(part.order, turn, part.reader)
         self._measure(len(turn.numbers) * self._line.costs(turn.block_size).broadcast, began)
-        await self._book.keep(part.campaign, part.segment.sent(turn, self._clock.now()))
+        await self._keep(part, part.segment.sent(turn, self._clock.now()))
 
     async def _ask(self, part: Part, serial: str) -> None:
         station = self._roster.get(serial)
@@ -309,12 +344,12 @@ class Manager:
             after = part.segment.reported(serial, answer, self._clock.now())
         else:
             after = self._ended(part, serial, answer)
-        await self._book.keep(part.campaign, [after])
+        await self._keep(part, [after])
 
     async def _send(self, part: Part, turn: Send) -> None:
         station = self._roster.get(turn.serial)
         if part.reader is None or station is None:
-            await self._book.keep(part.campaign, [self._ended(part, turn.serial, Silent())])
+            await self._keep(part, [self._ended(part, turn.serial, Silent())])
             return
         began = monotonic()
         taken = await self._line.send(station, part.order, turn, part.reader)
@@ -325,7 +360,7 @@ class Manager:
             self._measure(len(taken.numbers) * self._line.costs(turn.block_size).unicast, began)
         else:
             after = self._ended(part, turn.serial, taken.end)
-        await self._book.keep(part.campaign, [after])
+        await self._keep(part, [after])
 
     def _ended(self, part: Part, serial: str, answer: Silent | Busy | Refused) -> Upgrade:
         now = self._clock.now()

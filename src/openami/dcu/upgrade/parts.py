@@ -12,7 +12,7 @@ from openami.dcu.upgrade.tasks import identifier_of
 from openami.fleet.upgrade import MeterPolicy, Order, RoundPolicy, Segment, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from openami.dcu.upgrade.tasks import Row, Task
@@ -105,21 +105,39 @@ def belongs(task: Task, row: Row, image: Attachment, *, whole: bool) -> bool:
     return stage in SETTLING or (task.going and whole)
 
 
+def owners_of(tasks: Iterable[Task]) -> dict[str, str]:
+    """Return by meter the campaign whose image it takes, holds or switches to.
+
+    A meter has room for one image: another campaign's would take the place of it.
+    """
+    owners: dict[str, str] = {}
+    for task in tasks:
+        for serial, row in task.rows.items():
+            stage = row.upgrade.stage
+            if stage in SETTLING or (task.going and stage in HOLDING):
+                owners.setdefault(serial, task.campaign)
+    return owners
+
+
 def scope_of(rows: Sequence[Row]) -> frozenset[tuple[str, int]]:
     """Return meters, and which tries with them these are."""
     return frozenset((row.upgrade.serial, row.attempt) for row in rows)
 
 
 def order_of(task: Task, image: Attachment) -> Order:
-    """Return what an image's meters shall run; nothing is said of when they may activate."""
+    """Return what an image's meters shall run; nothing is said of when they may activate.
+
+    Where an order is void, what switches has the time that a switch takes, and no more.
+    """
     if task.manifest is None:
         raise ValueError("a task whose images are known wanted")
+    until = math.inf if task.order.until is None else task.order.until
     return Order(
         task.campaign,
         identifier_of(task.manifest, image),
         image.size,
         str(task.manifest.version),
-        math.inf if task.order.until is None else task.order.until,
+        until if task.void is None else min(until, task.void),
     )
 
 

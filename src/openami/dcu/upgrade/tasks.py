@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 WITHDRAWN: Final = "upgrade.withdrawn"
 EXPIRED: Final = "upgrade.expired"
+NO_ANSWER: Final = "upgrade.no-answer"
 UNKNOWN: Final = "upgrade.unknown-meter"
 UNKNOWN_S: Final = 3600.0
 """How long a meter that is not on the line is waited for: a line is searched in minutes."""
@@ -208,7 +209,13 @@ def overdue(task: Task, now: float) -> Iterator[Upgrade]:
     if task.void is None and until is not None and now >= until:
         for row in task.rows.values():
             if not (row.upgrade.stage.switching or row.upgrade.stage.final):
-                yield row.upgrade.at(Stage.FAILED, now, code=EXPIRED)
+                code = NO_ANSWER if _unheard(row.upgrade) else EXPIRED
+                yield row.upgrade.at(Stage.FAILED, now, code=code)
+
+
+def _unheard(upgrade: Upgrade) -> bool:
+    """Tell whether a meter was silent or busy when it was asked last, and does not just verify."""
+    return upgrade.failures > 0 and upgrade.stage is not Stage.VERIFYING
 
 
 def placed(task: Task, model_of: Callable[[str], str | None], now: float) -> Iterator[Row]:

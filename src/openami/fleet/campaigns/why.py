@@ -196,6 +196,10 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "upgrade.block-size": ("the meter asks for impossible blocks", "call the maker"),
         "upgrade.forgets": ("the meter loses what it was sent", "check its power supply"),
         "upgrade.expired": ("it was not through in time", "try it again with more time"),
+        "upgrade.no-answer": (
+            "the meter did not answer, or was busy, until the time was over",
+            "check the meter, its line and its keys; try it again",
+        ),
         "upgrade.withdrawn": ("its order was withdrawn", "make a new one for what is left"),
         "upgrade.refused": ("the meter does not let its DCU in", "check the meter's keys"),
         "upgrade.unknown-meter": (

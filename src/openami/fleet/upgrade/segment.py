@@ -247,6 +247,7 @@ class Segment:
         if self._rounds is None:
             return self._upgrades[serial]
         self._burst = 0
+        self._heard(serial)
         self._rounds.reported(serial, bits)
         self._note(serial)
         return self._settle(serial, now)
@@ -256,7 +257,12 @@ class Segment:
         if self._rounds is not None:
             self._begun, self._burst = True, 0
             self._rounds.delivered(serial, number)
+        self._heard(serial)
         return self.told(serial, Fed(), now)
+
+    def _heard(self, serial: str) -> None:
+        """Take note that a meter answers while it is filled: silences count in a row."""
+        self._keep(replace(self._upgrades[serial], failures=0))
 
     def refused(self, serial: str, why: str, now: float) -> Upgrade:
         """Take note that a meter would not take a block or give its bitmap."""
