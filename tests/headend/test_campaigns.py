@@ -10,7 +10,7 @@ from tests.support.campaigns import D, Office, campaign, offer, register
 from openami.core.errors import ConflictError, NotFoundError
 from openami.fleet.campaigns.groups import ERRORS_REACHED
 from openami.fleet.campaigns.machine import EMERGENCY, WITHDRAWN, Act, CampaignState
-from openami.fleet.campaigns.model import Budget, Step, StepKind
+from openami.fleet.campaigns.model import Budget, Retry, Step, StepKind
 from openami.fleet.campaigns.progress import StepFailed
 from openami.fleet.campaigns.windows import Window
 from openami.fleet.devices import Contact, DeviceKind, LifecycleState, Sighting
@@ -596,3 +596,21 @@ def test_what_ended_long_ago_is_made_anew_for_nobody(
         fleet = build(context, stores).upgrades.fleet
         assert fleet.at_work(id_, dcu="Z") is None
         assert (fleet.at_work(id_, dcu=canary) is not None) is found
+
+
+def test_what_was_not_done_in_one_window_goes_on_in_the_next(
+    office: Office, release: str, wall: ManualClock
+) -> None:
+    day, hour = 86_400.0, 3_600.0
+    night = (wall.now() // day + 1) * day + hour
+    wall.set(night)
+    retry = Retry(lease_s=3 * day, longest_s=3 * day)
+    step = Step(windows=(Window(60, 120),))  # from one to two o'clock
+    office.started(release, download=step, retry=retry)
+    (canary,) = office.working(DCUS)
+    ends = []
+    for hours in (0.5, 12, 12):
+        wall.advance(hours * hour)
+        (order,) = office.ask(canary).orders
+        ends.append(order.steps[StepKind.DOWNLOAD].end)
+    assert ends == [night + hour, night + hour, night + day + hour]

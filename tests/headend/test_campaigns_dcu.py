@@ -15,6 +15,7 @@ from openami.fleet.campaigns.model import Group, Retry, StepKind
 from openami.fleet.desired import KnownNode
 from openami.fleet.devices import DeviceKind, Sighting
 from openami.fleet.tasks import Answered, Concluded, Result, TaskKind, TaskState
+from openami.headend.campaigns.uplink import Said
 from openami.headend.services import build
 
 if TYPE_CHECKING:
@@ -223,3 +224,12 @@ def test_a_job_that_nobody_fetches_expires_and_is_given_again(
     office.round(60.0)
     office.round()
     assert len(session(office, stores, "C1")) == 1
+
+
+def test_a_dcu_has_no_word_on_itself_but_by_device_management(
+    office: Office, stores: Stores, release: str
+) -> None:
+    id_ = started(office, release)
+    told = office.ask("C1", Said(id_, 7, {D.CONFIRMED: 1}, {}))
+    assert (told.taken, told.orders) == ({id_: 7}, ())  # so that it is not said again
+    assert office.campaigns.get(id_).states == {D.OFFERED: 2}
