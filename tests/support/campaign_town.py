@@ -53,9 +53,9 @@ WANTED: Final[Mapping[str, object]] = {
     "./AMI/Link/ReconnectFirst": 0.2,
     "./AMI/Link/ReconnectMost": 1,
     # One of ten exchanges wants a repetition: few meters seem silent with so many of them.
-    "./AMI/Link/Retries": 6,
-    "./AMI/Link/ResponseTimeout": 0.2,
-    "./AMI/Link/ProbeTimeout": 0.2,
+    "./AMI/Link/Retries": 12,
+    "./AMI/Link/ResponseTimeout": 0.15,
+    "./AMI/Link/ProbeTimeout": 0.15,
 }
 
 
