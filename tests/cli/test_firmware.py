@@ -107,6 +107,10 @@ def test_inspect_tells_of_images_of_imgtool(typed: Typed, tmp_path: Path) -> Non
     assert (status, out[0].split(), out[3].split()) == (0, ["what", "value"], ["counter", "7"])
     status, _, said = typed("inspect", "vendor.pem")
     assert (status, said.split(":")[0]) == (3, "error[firmware.magic]")
+    typed(*BUILD, "--out", "unsigned.img")
+    status, _, said = typed("inspect", "unsigned.img")
+    assert (status, said.split(":")[0]) == (3, "error[firmware.cut]")
+    assert "signed first" in said
 
 
 def test_an_application_is_wrapped_for_our_meters(typed: Typed, tmp_path: Path) -> None:

@@ -113,6 +113,9 @@ class Image:
         if end > len(data):
             raise cut("the payload", len(data))
         protected, hashed = _protected(data, end, header.protected)
+        if hashed == len(data):
+            message, hint = "hash and signature are missing", "it has to be signed first"
+            raise DecodeError(message, offset=hashed, hint=hint, code="firmware.cut")
         if area_magic(data, hashed) != UNPROTECTED:
             raise malformed("entries that are not protected wanted", hashed)
         loose, size = decode_area(data, hashed)
