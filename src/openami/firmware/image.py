@@ -113,12 +113,7 @@ class Image:
         if end > len(data):
             raise cut("the payload", len(data))
         protected, hashed = _protected(data, end, header.protected)
-        if hashed == len(data):
-            message, hint = "hash and signature are missing", "it has to be signed first"
-            raise DecodeError(message, offset=hashed, hint=hint, code="firmware.cut")
-        if area_magic(data, hashed) != UNPROTECTED:
-            raise malformed("entries that are not protected wanted", hashed)
-        loose, size = decode_area(data, hashed)
+        loose, size = _unprotected(data, hashed)
         if size != len(data) and not padded:
             message = f"{len(data)} octets, of which the image has {size}"
             raise DecodeError(message, offset=size, code="firmware.size")
@@ -212,6 +207,15 @@ def _protected(data: bytes, offset: int, size: int) -> tuple[tuple[Tlv, ...], in
     if end - offset != size:
         raise malformed("protected entries of another size than the header says", offset)
     return entries, end
+
+
+def _unprotected(data: bytes, offset: int) -> tuple[tuple[Tlv, ...], int]:
+    if offset == len(data):
+        message, hint = "hash and signature are missing", "it has to be signed first"
+        raise DecodeError(message, offset=offset, hint=hint, code="firmware.cut")
+    if area_magic(data, offset) != UNPROTECTED:
+        raise malformed("entries that are not protected wanted", offset)
+    return decode_area(data, offset)
 
 
 def _all(entries: tuple[Tlv, ...], kind: TlvType) -> tuple[bytes, ...]:
