@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.campaigns import D, Office, campaign, offer, register
@@ -15,6 +16,7 @@ from openami.fleet.campaigns.progress import StepFailed
 from openami.fleet.campaigns.windows import Window
 from openami.fleet.devices import Contact, DeviceKind, LifecycleState, Sighting
 from openami.fleet.ports import DeviceFilter
+from openami.fleet.tasks import Ticket
 from openami.headend.bus import Topic
 from openami.headend.campaigns.uplink import ATTEMPTS, Said, SaidMark
 from openami.headend.errors import RequestError
@@ -614,3 +616,45 @@ def test_what_was_not_done_in_one_window_goes_on_in_the_next(
         (order,) = office.ask(canary).orders
         ends.append(order.steps[StepKind.DOWNLOAD].end)
     assert ends == [night + hour, night + hour, night + day + hour]
+
+
+def test_nobody_waits_for_a_plan(
+    office: Office, release: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A country's registry takes a minute: an emergency stop does not wait for that."""
+    store, id_ = office.services.upgrades.fleet.store, office.drafted(release).id
+    census, waiting = store.census, list[bool]()
+
+    def look(*args: Any, **named: Any) -> Any:
+        dcu = threading.Thread(target=lambda: office.ask("A"), daemon=True)
+        dcu.start()
+        dcu.join(10)
+        waiting.append(dcu.is_alive())
+        return census(*args, **named)
+
+    other = office.drafted(release).id
+    monkeypatch.setattr(store, "census", look)
+    assert office.act(id_, Act.PLAN).run.state is S.PLANNED
+    assert waiting == [False]
+
+    def revise(*args: Any, **named: Any) -> Any:
+        office.campaigns.revise(other, campaign(release, name="Summer"), who="bob", number=1)
+        return census(*args, **named)
+
+    monkeypatch.setattr(store, "census", revise)
+    with pytest.raises(ConflictError) as caught:
+        office.act(other, Act.PLAN)
+    assert caught.value.code == "campaign.number"
+    assert state(office, other) is S.DRAFT
+
+
+def test_a_draft_that_comes_again_leaves_what_is_at_work(office: Office, release: str) -> None:
+    ticket = Ticket("k", "digest")
+    id_ = office.campaigns.draft(campaign(release), who="ann", ticket=ticket).id
+    for act, who in ((Act.PLAN, "ann"), (Act.APPROVE, "bob"), (Act.START, "ann")):
+        office.act(id_, act, who)
+    live = office.services.upgrades.fleet.live
+    before = live[id_]
+    again = office.campaigns.draft(campaign(release), who="ann", ticket=ticket)
+    assert (again.id, again.run.state) == (id_, S.RUNNING)
+    assert live[id_] is before

@@ -206,6 +206,7 @@ class Campaigns:
         command = Command(act, who, self._wall.now(), number or 0, why)
         if act not in COMMANDS:
             raise ConflictError(f"nobody commands {act}", code="campaign.malformed")
+        planned = self._drawn(id_, command) if act is Act.PLAN else None
         with self._fleet.moment() as live:
             record = live[id_].record if id_ in live else self._store.get(id_)
             if act is Act.STOP and record.run.state in OVER:
@@ -218,7 +219,7 @@ class Campaigns:
                     raise _refused(record.run, command)
                 record = live[id_].record
             else:
-                record = self._at_rest(record, command)
+                record = self._at_rest(record, command, planned)
         return self._view(record)
 
     def emergency(self, *, who: str, why: str) -> int:
@@ -279,11 +280,24 @@ class Campaigns:
 
     # Campaigns without an engine
 
-    def _at_rest(self, record: CampaignRecord, command: Command) -> CampaignRecord:
+    def _drawn(self, id_: str, command: Command) -> Sequence[PlannedSite]:
+        """Plan a campaign before anybody has to wait for it: a country takes a minute.
+
+        If it is another when that is kept, the command's number is not that of the next.
+        """
+        record = self._store.get(id_)
+        _moved(record.run, command)
+        return self._planned(record.run.campaign, self._release(record).manifest)
+
+    def _at_rest(
+        self,
+        record: CampaignRecord,
+        command: Command,
+        planned: Sequence[PlannedSite] | None = None,
+    ) -> CampaignRecord:
         run, entries = _moved(record.run, command)
         record = replace(record, run=run)
-        if command.act is Act.PLAN:
-            planned = self._planned(run.campaign, self._release(record).manifest)
+        if planned is not None:
             record = replace(record, sums=_sums(run.campaign, planned))
             self._store.plan(Changes(record, more=planned, entries=entries))
         else:
