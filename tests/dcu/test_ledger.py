@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from openami.core.errors import StoreError
 from openami.dcu.operations import MAX_CORRELATOR
+from openami.dcu.updates.components_book import Entry, Stock
 from openami.dcu.updates.ledger import CAUSE, MAX_WORDS, NEWS_MOST, Ledger, News, Order, Page
 from openami.store.device_memory import DeviceMemory
 
@@ -103,6 +105,22 @@ def test_what_another_version_kept_is_begun_anew(memory: DeviceMemory, text: str
     ledger.recall()
     assert ledger.page == Page()
     assert ledger.accept(ORDER) == 202
+
+
+def test_what_a_newer_version_kept_besides_is_no_reason_to_forget(memory: DeviceMemory) -> None:
+    """It was tried, and its device is back to what can read less."""
+    ledger = Ledger(memory, "fumo", lambda _alert: None)
+    ledger.conclude(BAD, {})
+    ledger.accept(replace(ORDER, correlator="job-2"))
+    page = json.loads(ledger.page.encode())
+    page["later"] = page["order"]["later"] = page["news"][0]["later"] = 1
+    memory.put_fact("fumo", json.dumps(page))
+    again = Ledger(memory, "fumo", lambda _alert: None)
+    again.recall()
+    assert again.page == ledger.page
+    entry = Entry("p", "0" * 64, "library", "a", "1.0.0")
+    stock = Stock.of({"deployed": {"a": {**asdict(entry), "later": 1}}})
+    assert stock.deployed == {"a": entry}
 
 
 def test_a_disk_that_does_not_work_is_seen_before_anything_is_done(

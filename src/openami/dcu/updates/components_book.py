@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from openami.core.errors import OpenAmiError, StoreError
-from openami.dcu.updates.ledger import Ledger, News, Order
+from openami.dcu.updates.ledger import Ledger, News, Order, read
 from openami.omadm.codes import Status
 from openami.omadm.objects.updates import (
     SCOMO_COMPLETE,
@@ -137,8 +137,8 @@ class Stock:
         """Return what was kept."""
         return cls(
             own.get("statuses", {}),
-            {name: Entry(**one) for name, one in own.get("delivered", {}).items()},
-            {name: Entry(**one) for name, one in own.get("deployed", {}).items()},
+            {name: read(Entry, one) for name, one in own.get("delivered", {}).items()},
+            {name: read(Entry, one) for name, one in own.get("deployed", {}).items()},
             own.get("floors", {}),
         )
 

@@ -8,8 +8,8 @@ until a session has told it (OMA-TS-DM-FUMO 1.0, clause 8.2; OMA-TS-DM-SCOMO 1.0
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
 
@@ -29,6 +29,8 @@ NEWS_MOST: Final = 12
 """Ends that wait for a session; with those of two objects and of AMI's operations, all fit into
 the alerts that one may carry."""
 MAX_WORDS: Final = 300
+
+T = TypeVar("T")
 
 log = structlog.get_logger("dcu.updates")
 
@@ -104,10 +106,27 @@ class Page:
         """
         try:
             kept = json.loads(text)
-            order = None if kept["order"] is None else Order(**kept["order"])
-            return cls(order, tuple(News(**one) for one in kept["news"]), dict(kept["own"]))
+            order = None if kept["order"] is None else read(Order, kept["order"])
+            news = tuple(read(News, one) for one in kept["news"])
+            return cls(order, news, dict(kept["own"]))
         except (LookupError, TypeError, AttributeError) as error:
             raise ValueError("not what was kept") from error
+
+
+def read(kind: type[T], values: Mapping[str, Any]) -> T:
+    """Return what was kept, less what only a newer version knows.
+
+    A device that goes back to the software of before goes on with what the newer one has kept: the
+    end of the very update that failed is still to be told.
+
+    Raises:
+        TypeError, AttributeError: it is something else.
+    """
+    return kind(**{name: value for name, value in values.items() if name in _names(kind)})
+
+
+def _names(kind: type) -> frozenset[str]:
+    return frozenset(one.name for one in fields(kind))
 
 
 class Ledger:

@@ -220,7 +220,7 @@ def _fields(octets: bytes) -> dict[str, Any]:
     if len(octets) > MAX_STATE:
         raise ValueError(f"at most {MAX_STATE} octets wanted")
     kept = _checked(json.loads(octets), dict)
-    if kept.pop("format") != _FORMAT or kept.keys() != set(_KEPT):
+    if kept.pop("format") != _FORMAT or not set(_KEPT) <= kept.keys():  # a newer one may have more
         raise ValueError("another format")
     texts = {name: _checked(kept[name], str) for name in _TEXTS}
     counts = {name: _checked(kept[name], int) for name in _COUNTS}
