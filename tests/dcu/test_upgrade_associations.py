@@ -131,6 +131,29 @@ async def test_metering_in_between_without_a_word(tmp_path: Path) -> None:
         assert isinstance(await line.do(station, Look(), ORDER), Looked)
 
 
+async def test_whoever_has_forgotten_us_is_not_told_to_activate_twice(tmp_path: Path) -> None:
+    async with street_of(tmp_path, identities(1)) as (_, bench):
+        line, station = bench.line, first(bench)
+        await line.do(station, BEGIN, ORDER)
+        every = Send(station.meter.serial, 1024, tuple(range(BLOCKS)))
+        await line.send(station, ORDER, every, IMAGE)
+        await line.do(station, Verify(), ORDER)
+        while await line.do(station, Poll(), ORDER) != Polled(ImageStatus.VERIFICATION_SUCCESSFUL):
+            await asyncio.sleep(0.05)
+        async with bench.modem.public(station.meter.address):
+            pass
+        async with bench.modem.management(
+            station.meter.address,
+            bench.credentials[station.meter.serial],
+            station.counters,
+            identities(1)[0].system_title,
+        ):
+            pass
+        assert await line.do(station, Activate(), ORDER) != Busy()  # nobody knows what it heard
+        assert await line.do(station, Poll(), ORDER) == Polled(ImageStatus.VERIFICATION_SUCCESSFUL)
+        assert await line.do(station, Activate(), ORDER) == Busy()
+
+
 async def test_a_meter_that_has_restarted_lets_us_in_again(tmp_path: Path) -> None:
     async with street_of(tmp_path, identities(1)) as (street, bench):
         line, station = bench.line, first(bench)
