@@ -1,0 +1,183 @@
+"""The node: messages in, messages out.
+
+A message goes through: reassembly, the address, kept answers, pauses after failures, protection,
+the least mode, the replay cache. Only then does a service of it run, and only then is anything
+changed. What does not come through gets no answer: to answer strangers tells them who is there.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from openami.c1222.apdu import Apdu, KeyUse
+from openami.c1222.codes import ResponseCode, ResponseControl, SecurityMode
+from openami.c1222.epsem import Epsem
+from openami.c1222.node.events import MessageRefused, NodeEvent, SessionBegan, SessionEnded
+from openami.c1222.node.services import Message, Served, serve_all
+from openami.c1222.node.sessions import Sessions
+from openami.c1222.repeats import Answers, Failures, ReplayCache, sender_of
+from openami.c1222.security import Opened, protect, unprotect
+from openami.c1222.segments import Reassembler, split
+from openami.c1222.services import Failure
+from openami.core.errors import LocalProtocolError, RemoteProtocolError, SecurityError
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from openami.c1222.node.config import NodeConfig
+    from openami.c1222.node.device import Device
+
+_ID_MASK: Final = 0xFFFF_FFFF
+_MAX_EVENTS: Final = 256
+"""What nobody fetches is forgotten, the oldest first: strangers cause events."""
+_GUESSES: Final = frozenset({"security.tag", "security.key-id", "security.nonce"})
+"""Refusals of what may be a guess at a key."""
+
+
+class Node:
+    """One node.
+
+    Args:
+        config: how it behaves.
+        device: what answers.
+        first_id: its first invocation id; from chance, so that none is used again after a restart.
+    """
+
+    def __init__(self, config: NodeConfig, device: Device, *, first_id: int) -> None:
+        self.config = config
+        self.sessions = Sessions(config.sessions)
+        self._device = device
+        self._next_id = first_id
+        self._reassembler = Reassembler()
+        self._answers = Answers()
+        self._replays = ReplayCache()
+        self._failures = Failures()
+        self._passwords = Failures()
+        self._events: deque[NodeEvent] = deque(maxlen=_MAX_EVENTS)
+
+    def receive(
+        self, data: bytes, *, source: Hashable, now: float, largest: int | None = None
+    ) -> tuple[bytes, ...]:
+        """Take one message or segment and return what to send back, on the same transport.
+
+        Args:
+            data: as it came.
+            source: where from; failures are counted for each.
+            now: seconds of UTC.
+            largest: octets of the longest message to send; None: they may be of any length.
+        """
+        self.handle_timer(now=now)
+        try:
+            message = self._reassembler.receive(data, now=now)
+            guards = (self._failures, self._passwords)
+            if message is None or not all(each.allows(source, now=now) for each in guards):
+                return ()
+            return self._answered(message, source, now, largest)
+        except (RemoteProtocolError, SecurityError) as error:
+            guess = error.code in _GUESSES
+            count = self._failures.failed(source, now=now) if guess else 0
+            self._events.append(MessageRefused(source, error.code, count))
+            return ()
+
+    def next_event(self) -> NodeEvent | None:
+        """Return what happened, or None."""
+        return self._events.popleft() if self._events else None
+
+    def next_timer(self) -> float | None:
+        """Return when ``handle_timer`` has something to do."""
+        timers = (self.sessions.next_timer(), self._reassembler.next_timer())
+        return min((timer for timer in timers if timer is not None), default=None)
+
+    def handle_timer(self, *, now: float) -> None:
+        """End silent sessions and give up messages whose segments do not come."""
+        self._reassembler.handle_timer(now=now)
+        for session in self.sessions.expire(now):
+            self._events.append(SessionEnded(session.caller, session.user_id, "timeout"))
+
+    def _answered(
+        self, message: bytes, source: Hashable, now: float, largest: int | None
+    ) -> tuple[bytes, ...]:
+        apdu = Apdu.decode(message)
+        if not self._is_ours(apdu):
+            return ()
+        kept = self._answers.find(message, now=now)
+        if kept is not None:
+            return kept
+        opened = self._opened(message, apdu, now)
+        if opened.key is not None:
+            self._failures.succeeded(source)
+        turn = Message(opened, source, self.config.timeout, now)
+        served = serve_all(turn, self._device, self.sessions)
+        self._tell(served, source, now)
+        out = self._response(opened, served, largest, now)
+        self._answers.keep(message, out, now=now)
+        return out
+
+    def _is_ours(self, apdu: Apdu) -> bool:
+        """Whether a message is a request for this node; answers are for those who asked."""
+        called = apdu.called
+        return apdu.answers is None and (called is None or called.name == self.config.title.name)
+
+    def _opened(self, message: bytes, apdu: Apdu, now: float) -> Opened:
+        session = self.sessions.get(sender_of(apdu))
+        remembered = None if session is None else session.key
+        opened = unprotect(message, self.config.keys, remembered=remembered)
+        least = max(self.config.least, SecurityMode.CLEAR if session is None else session.mode)
+        if opened.epsem.mode < least:
+            raise SecurityError("a message that is protected too little", code="security.mode")
+        if opened.key is None:
+            return opened
+        if apdu.calling is None:
+            raise SecurityError("a protected message says who sent it", code="security.title")
+        owner = opened.key if session is None or session.key is None else session.key
+        if owner.key_id != opened.key.key_id:
+            raise SecurityError("the session of another key", code="security.key-id")
+        self._replays.accept(apdu, opened.key, now=now)
+        if session is not None:
+            session.key = opened.key
+        return opened
+
+    def _tell(self, served: Served, source: Hashable, now: float) -> None:
+        for began in served.began:
+            self._events.append(SessionBegan(began.caller, began.user_id))
+        for ended, reason in served.ended:
+            self._events.append(SessionEnded(ended.caller, ended.user_id, reason))
+        if served.wrong_password:
+            count = self._passwords.failed(source, now=now)
+            self._events.append(MessageRefused(source, "security.password", count))
+        elif served.right_password:
+            self._passwords.succeeded(source)
+
+    def _response(
+        self, opened: Opened, served: Served, largest: int | None, now: float
+    ) -> tuple[bytes, ...]:
+        respond = opened.epsem.respond
+        failed = any(isinstance(each, Failure) for each in served.responses)
+        # C12.22, 5.3.3: one that failed makes an answer of all, so that their order tells which.
+        if respond is ResponseControl.NEVER or (
+            respond is ResponseControl.ON_EXCEPTION and not failed
+        ):
+            return ()
+        services = tuple(response.encode() for response in served.responses)
+        try:
+            return self._sent(opened, services, largest, now)
+        except LocalProtocolError as error:
+            code = ResponseCode.SGNP if error.code == "c1222.mtu" else ResponseCode.RSTL
+            return self._sent(opened, (Failure(code).encode(),), None, now)
+
+    def _sent(
+        self, opened: Opened, services: tuple[bytes, ...], largest: int | None, now: float
+    ) -> tuple[bytes, ...]:
+        request = opened.apdu
+        # The titles change places octet for octet; key and mode stay those of the request.
+        apdu = Apdu(
+            self._next_id,
+            called=request.calling,
+            calling=request.called or self.config.title,
+            answers=request.invocation_id,
+            key=None if opened.key is None else KeyUse.at(opened.key.key_id, now),
+        )
+        self._next_id = (self._next_id + 1) & _ID_MASK
+        message = protect(apdu, Epsem(services, opened.epsem.mode), self.config.keys)
+        return (message,) if largest is None else split(message, largest)
