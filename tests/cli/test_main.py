@@ -31,6 +31,7 @@ PRINTS_NO_DATA: Final = {
     "openami dcu boot": "runs until it is stopped",
     "openami dcu run": "runs until it is stopped",
     "openami firmware build": "writes a file",
+    "openami firmware package-component": "writes a file",
     "openami firmware package-dcu": "writes a file",
     "openami firmware sign": "writes a file",
     "openami headend account": "what it makes has the name that was given",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from openami.cli.firmware_component import component_facts, is_component, package_component
 from openami.cli.firmware_dcu import package_dcu, package_facts
 from openami.cli.options import examples
 from openami.cli.output import counted, emit_json, json_option, note, table
@@ -41,11 +42,13 @@ def firmware() -> None:
     """Work on firmware as files: no head-end is needed.
 
     Meter images are in MCUboot's format, signed by ECDSA on P-256; imgtool reads and writes the
-    same. The image of a DCU's software is a zip, which the list of the release repository signs.
+    same. The image of a DCU's software, and of a component of it, is a zip, which the list of the
+    release repository signs.
     """
 
 
 firmware.add_command(package_dcu)
+firmware.add_command(package_component)
 
 
 @firmware.command(
@@ -138,7 +141,7 @@ def inspect(file: Path, as_json: bool) -> None:
 
     octets = _read(file)
     if octets.startswith(_ZIP):
-        told = package_facts(file)
+        told = component_facts(octets) if is_component(file) else package_facts(file)
     else:
         told = _delta_facts(octets) if octets.startswith(MAGIC) else _image_facts(octets)
     if as_json:
