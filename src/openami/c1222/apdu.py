@@ -86,6 +86,7 @@ class Apdu:
         reference: of a segment: where its slice begins; otherwise it means nothing.
         context: of an application context's identifier, if it is written.
         mechanism: of a security mechanism's identifier, if it is written.
+        octets: what it was read from; nothing is written from it.
     """
 
     invocation_id: int
@@ -99,6 +100,7 @@ class Apdu:
     reference: int | None = None
     context: bytes | None = None
     mechanism: bytes | None = None
+    octets: bytes = field(default=b"", repr=False, compare=False)
 
     def encode(self) -> bytes:
         """Return the octets.
@@ -141,7 +143,7 @@ class Apdu:
             content.finish()
         if "information" not in values or "invocation_id" not in values:
             raise DecodeError("an invocation id and user information wanted", offset=len(octets))
-        found = cls(**values)
+        found = cls(**values, octets=octets)
         if found.total is not None and found.reference is None:
             raise DecodeError("a segment says where it begins", offset=len(octets))
         return found

@@ -16,7 +16,7 @@ from openami.c1222.apdu import Apdu, KeyUse
 from openami.c1222.codes import Qualifier, ResponseControl, SecurityMode
 from openami.c1222.epsem import Epsem
 from openami.c1222.repeats import ReplayCache
-from openami.c1222.security import NO_KEYS, Keys, Opened, protect, unprotect
+from openami.c1222.security import NO_KEYS, Keys, Opened, protect, unprotect_apdu
 from openami.c1222.segments import Reassembler, split
 from openami.c1222.services import Response, decode_responses
 from openami.core.errors import LocalProtocolError, RemoteProtocolError, SecurityError
@@ -160,9 +160,9 @@ class Client:
     def receive(self, data: bytes, *, now: float) -> None:
         """Take one message or segment; ``now`` in seconds of UTC."""
         try:
-            message = self._reassembler.receive(data, now=now)
-            if message is not None:
-                self._take(unprotect(message, self.config.keys), now)
+            apdu = self._reassembler.receive(data, now=now)
+            if apdu is not None:
+                self._take(unprotect_apdu(apdu, self.config.keys), now)
         except (RemoteProtocolError, SecurityError) as error:
             self._events.append(AnswerRefused(error.code))
 

@@ -138,10 +138,15 @@ def protect(apdu: Apdu, epsem: Epsem, keys: Keys = NO_KEYS) -> bytes:
 
 
 def unprotect(octets: bytes, keys: Keys = NO_KEYS, *, remembered: KeyUse | None = None) -> Opened:
+    """Return what a message says, after its protection was checked; see ``unprotect_apdu``."""
+    return unprotect_apdu(Apdu.decode(octets), keys, remembered=remembered)
+
+
+def unprotect_apdu(apdu: Apdu, keys: Keys = NO_KEYS, *, remembered: KeyUse | None = None) -> Opened:
     """Return what a message says, after its protection was checked.
 
     Args:
-        octets: a whole message, no segment.
+        apdu: a whole message, no segment, as it was read.
         keys: the keys at hand.
         remembered: what protected the last message of its session that said so.
 
@@ -150,7 +155,7 @@ def unprotect(octets: bytes, keys: Keys = NO_KEYS, *, remembered: KeyUse | None 
         SecurityError: ``security.tag``: its tag is not right; ``security.key-id``: there is no such
             key; ``security.nonce``: it is open to a forgery without the key.
     """
-    apdu = Apdu.decode(octets)
+    octets = apdu.octets
     end = len(octets) - len(apdu.information)
     if apdu.total is not None:
         raise DecodeError("a segment is no message", offset=end)

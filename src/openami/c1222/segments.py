@@ -141,7 +141,7 @@ class Reassembler:
         self._octets = 0
         self.dropped = 0
 
-    def receive(self, message: bytes, *, now: float) -> bytes | None:
+    def receive(self, message: bytes, *, now: float) -> Apdu | None:
         """Return the message that ``message`` is or completes, or None while segments lack.
 
         Raises:
@@ -151,7 +151,7 @@ class Reassembler:
         """
         apdu = Apdu.decode(message)
         if apdu.total is None or apdu.reference is None:
-            return message
+            return apdu
         self.handle_timer(now=now)
         key = _key(apdu)
         try:
@@ -160,7 +160,7 @@ class Reassembler:
             self._drop(key)
             raise
 
-    def _add(self, key: _Key, apdu: Apdu, total: int, at: int, now: float) -> bytes | None:
+    def _add(self, key: _Key, apdu: Apdu, total: int, at: int, now: float) -> Apdu | None:
         whole = self._open.get(key)
         if whole is None:
             if not 0 < total <= self._most:
@@ -207,11 +207,11 @@ def _key(apdu: Apdu) -> _Key:
     return calling, called, apdu.invocation_id
 
 
-def _checked(message: bytes, key: _Key) -> bytes:
+def _checked(message: bytes, key: _Key) -> Apdu:
     """Return the whole, if it is the message that its segments said it is."""
     if message[0] != TAG:
         raise SegmentError("the segments are of no message")
     apdu = Apdu.decode(message)
     if apdu.total is not None or _key(apdu) != key:
         raise SegmentError("the message has other titles than its segments")
-    return message
+    return apdu

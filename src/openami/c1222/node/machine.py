@@ -17,7 +17,7 @@ from openami.c1222.node.events import MessageRefused, NodeEvent, SessionBegan, S
 from openami.c1222.node.services import Message, Served, serve_all
 from openami.c1222.node.sessions import Sessions
 from openami.c1222.repeats import Answers, Failures, ReplayCache, sender_of
-from openami.c1222.security import Opened, protect, unprotect
+from openami.c1222.security import Opened, protect, unprotect_apdu
 from openami.c1222.segments import Reassembler, split
 from openami.c1222.services import Failure
 from openami.core.errors import LocalProtocolError, RemoteProtocolError, SecurityError
@@ -69,11 +69,11 @@ class Node:
         """
         self.handle_timer(now=now)
         try:
-            message = self._reassembler.receive(data, now=now)
+            apdu = self._reassembler.receive(data, now=now)
             guards = (self._failures, self._passwords)
-            if message is None or not all(each.allows(source, now=now) for each in guards):
+            if apdu is None or not all(each.allows(source, now=now) for each in guards):
                 return ()
-            return self._answered(message, source, now, largest)
+            return self._answered(apdu, source, now, largest)
         except (RemoteProtocolError, SecurityError) as error:
             guess = error.code in _GUESSES
             count = self._failures.failed(source, now=now) if guess else 0
@@ -96,22 +96,21 @@ class Node:
             self._events.append(SessionEnded(session.caller, session.user_id, "timeout"))
 
     def _answered(
-        self, message: bytes, source: Hashable, now: float, largest: int | None
+        self, apdu: Apdu, source: Hashable, now: float, largest: int | None
     ) -> tuple[bytes, ...]:
-        apdu = Apdu.decode(message)
         if not self._is_ours(apdu):
             return ()
-        kept = self._answers.find(message, now=now)
+        kept = self._answers.find(apdu.octets, now=now)
         if kept is not None:
             return kept
-        opened = self._opened(message, apdu, now)
+        opened = self._opened(apdu, now)
         if opened.key is not None:
             self._failures.succeeded(source)
         turn = Message(opened, source, self.config.timeout, now)
         served = serve_all(turn, self._device, self.sessions)
         self._tell(served, source, now)
         out = self._response(opened, served, largest, now)
-        self._answers.keep(message, out, now=now)
+        self._answers.keep(apdu.octets, out, now=now)
         return out
 
     def _is_ours(self, apdu: Apdu) -> bool:
@@ -119,10 +118,10 @@ class Node:
         called = apdu.called
         return apdu.answers is None and (called is None or called.name == self.config.title.name)
 
-    def _opened(self, message: bytes, apdu: Apdu, now: float) -> Opened:
+    def _opened(self, apdu: Apdu, now: float) -> Opened:
         session = self.sessions.get(sender_of(apdu))
         remembered = None if session is None else session.key
-        opened = unprotect(message, self.config.keys, remembered=remembered)
+        opened = unprotect_apdu(apdu, self.config.keys, remembered=remembered)
         least = max(self.config.least, SecurityMode.CLEAR if session is None else session.mode)
         if opened.epsem.mode < least:
             raise SecurityError("a message that is protected too little", code="security.mode")
