@@ -353,6 +353,22 @@ async def test_a_meter_without_credentials_is_refused_until_there_are_some(
         await made.until(lambda: made.states()[identity(1).serial] == "ok")
 
 
+async def test_a_restart_before_a_meter_was_introduced_is_no_refusal(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    async with chain(tmp_path, certificates, numbers=(0,)) as made:
+        keys = made.headend.credentials.pop(str(identity(0).system_title))
+        dcu = await made.start_dcu(introduction_s=3600.0)
+        await made.until(lambda: dcu.roster.get(identity(0).serial) is not None)
+        await made.kill_dcu()
+        made.headend.credentials[str(identity(0).system_title)] = keys
+        made.headend.reports.clear()
+        await made.start_dcu(introduction_s=3600.0)
+        await made.until(lambda: made.complete(0))
+        said = {meter["state"] for report in made.headend.reports for meter in report["meters"]}
+        assert "refused" not in said
+
+
 async def test_a_wrong_key_is_a_clear_state_and_a_new_one_is_asked_for(
     tmp_path: Path, certificates: Certificates
 ) -> None:

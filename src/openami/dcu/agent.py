@@ -143,7 +143,7 @@ class Dcu:
         self.roster = Roster(
             self.line, self.spool, keyring, listed=settings.listed, titles=settings.titles
         )
-        await self.roster.load()
+        await self.roster.load(free_at=monotonic() + self.settings.introduction_s)
         self.gatherer = Gatherer(
             self.spool,
             rows=settings.batch_rows,

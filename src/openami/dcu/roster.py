@@ -122,10 +122,17 @@ class Roster:
         found = self._keyring.get(meter.system_title)
         return found, ("meter.no-credentials", "the head-end has none for us")
 
-    async def load(self) -> None:
-        """Take up what the spool remembers."""
+    async def load(self, *, free_at: float) -> None:
+        """Take up what the spool remembers.
+
+        A meter that nothing opens is new, as one that was just found: it is left alone until
+        ``free_at``, or until it was introduced to the head-end.
+        """
         for station in await asyncio.to_thread(self._load):
-            self._enlist(station, free_at=0.0)
+            opened = self._keyring.get(station.meter.system_title) is not None
+            self._enlist(station, free_at=0.0 if opened else free_at)
+            if not opened:
+                self.new.add(station.meter.serial)
 
     def _load(self) -> list[Station]:
         cursors: dict[str, dict[str, int]] = {}
