@@ -233,3 +233,36 @@ def test_a_dcu_has_no_word_on_itself_but_by_device_management(
     told = office.ask("C1", Said(id_, 7, {D.CONFIRMED: 1}, {}))
     assert (told.taken, told.orders) == ({id_: 7}, ())  # so that it is not said again
     assert office.campaigns.get(id_).states == {D.OFFERED: 2}
+
+
+def test_only_what_has_no_job_is_looked_at(
+    office: Office, stores: Stores, context: Context, release: str
+) -> None:
+    """With a country's DCUs at work, a round does not look through all of them."""
+    id_ = started(office, release)
+    for again in (office, Office(build(context, stores), office.wall)):
+        again.round()
+        work = again.services.upgrades.fleet.live[id_]
+        assert len(work.given) == len(work.tasks) == 2
+        assert work.jobless == set()
+
+
+def test_a_look_that_takes_long_is_not_taken_each_second(
+    office: Office, stores: Stores, release: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, looks = office.services.upgrades.fleet.store, list[float]()
+    news, begin = store.task_news, office.wall.now()
+
+    def slow(*, most: int) -> Any:
+        looks.append(office.wall.now() - begin)
+        office.wall.advance(3.0)
+        return news(most=most)
+
+    monkeypatch.setattr(store, "task_news", slow)
+    started(office, release)
+    while office.wall.now() < begin + 40.0:
+        office.round(1.0)
+    assert looks == [0.0, 15.0, 30.0]
+    office.wall.set(begin - 1_000.0)  # a clock that was put right makes nobody wait
+    office.round()
+    assert len(looks) == 4

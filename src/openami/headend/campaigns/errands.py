@@ -41,6 +41,9 @@ MOST: Final = 4096
 """Jobs that are looked at in one round."""
 MADE: Final = 128
 """Jobs that are made in one round: each is a transaction of its own."""
+REST: Final = 4.0
+"""Of the time that a look takes, so that it has a fifth of the time, however many jobs are open."""
+REST_MOST_S: Final = 60.0
 ID_OCTETS: Final = 10
 LEAST_S: Final = 60.0
 FIRST: Final = "./FUMO/1"
@@ -67,6 +70,7 @@ class Errands:
     ) -> None:
         self._fleet, self._tasks, self._trees, self._wall = fleet, tasks, trees, wall
         self._origin: str | None = None
+        self._rests = 0.0
 
     def reach_at(self, url: str) -> None:
         """Take note of an address at which devices find this head-end."""
@@ -75,10 +79,19 @@ class Errands:
 
     def go(self, now: float) -> None:
         """Take what has come of jobs, and make those that are wanted."""
+        if self._rests - REST_MOST_S < now < self._rests:
+            return
+        wanted = self._wanted(now)
+        end = self._wall.now()
+        self._rests = end + min(max(0.0, end - now) * REST, REST_MOST_S)
+        for work, task in wanted[:MADE]:
+            self._make(work, task, now)
+
+    def _wanted(self, now: float) -> Sequence[tuple[AtWork, TaskRecord]]:
         wanted: list[tuple[AtWork, TaskRecord]] = []
         news = self._fleet.store.task_news(most=MOST)
         if not news and not any(_for_dcus(one) for one in list(self._fleet.live.values())):
-            return
+            return ()
         with self._fleet.moment() as live:
             for id_, one in news:
                 work = self._fleet.at_work(id_)
@@ -90,8 +103,7 @@ class Errands:
                     wanted += ((work, task) for task in self._ended(work, one, now))
             for work in [one for one in live.values() if _for_dcus(one)]:
                 wanted += ((work, task) for task in _asked(work))
-        for work, task in wanted[:MADE]:
-            self._make(work, task, now)
+        return wanted
 
     def _make(self, work: AtWork, task: TaskRecord, now: float) -> None:
         dcu = work.planned[task.row].dcu
@@ -173,9 +185,11 @@ def _asked(work: AtWork) -> Iterator[TaskRecord]:
     """Yield a new job for every DCU that was given a step and has none."""
     if not _runs(work):
         return
-    for row, step in list(work.given):
+    for row, step in sorted(work.jobless):
         given = work.step(row, step)
-        if given is not None and (row, step) not in work.tasks:
+        if given is None or (row, step) in work.tasks:
+            work.jobless.discard((row, step))
+        else:
             yield work.open_task(_task(row, step, given.attempt, _FIRST[step]))
             if step is StepKind.DOWNLOAD and given.attempt <= ATTEMPTS:
                 mark = Mark(D.OFFERED, given.begin, given.attempt)

@@ -22,6 +22,7 @@ from openami.fleet.campaigns.records import (
     columns_of,
     plan_of,
 )
+from openami.fleet.devices import DeviceKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -67,6 +68,7 @@ class AtWork:
         named: which devices the orders of a row name, as a number; none: they are not named yet.
         given: what was told of a step, by row and step; see ``step`` for what of it still holds.
         tasks: the open job of a step, by row and step, of a campaign for DCUs.
+        jobless: steps of such a campaign that may have no job.
     """
 
     def __init__(
@@ -88,6 +90,8 @@ class AtWork:
             (one.progress.row, step): given for one in states for step, given in one.given.items()
         }
         self.tasks: dict[tuple[int, StepKind], TaskRecord] = {}
+        self._by_jobs = record.run.campaign.kind is DeviceKind.DCU
+        self.jobless = set(self.given) if self._by_jobs else set()
         self._record = record
         self._pending = _Pending()
         groups = len(record.run.groups)
@@ -158,6 +162,8 @@ class AtWork:
                 order.attempt, order.rate, order.begin, order.end
             )
             self._pending.rows.add(order.row)
+        if self._by_jobs:
+            self.jobless.update((order.row, order.step) for order in found.orders)
         return found.orders
 
     def report(self, row: int, report: Report, *, now: float) -> bool:
@@ -209,6 +215,7 @@ class AtWork:
     def open_task(self, task: TaskRecord) -> TaskRecord:
         """Take note of a job that carries a part of an order."""
         self.tasks[task.row, task.step] = task
+        self.jobless.discard((task.row, task.step))
         self._pending.tasks.append(task)
         return task
 
@@ -216,6 +223,7 @@ class AtWork:
         """Take note that nothing more is expected of a job."""
         if self.tasks.get((task.row, task.step)) == task:
             del self.tasks[task.row, task.step]
+            self.jobless.add((task.row, task.step))
         self._pending.closed.append(task.job)
 
     # What is kept
