@@ -14,7 +14,7 @@ from openami.c1222.epsem import Epsem
 from openami.c1222.limits import MAX_APDU, MAX_SERVICES
 from openami.c1222.security import Keys, canonical, protect, unprotect
 from openami.c1222.services import Identify, Write, decode_request
-from openami.c1222.stream import MessageReader
+from openami.c1222.stream import MessageReader, split_stream
 from openami.c1222.titles import C1222, MECHANISM, ApTitle
 from openami.core.errors import DecodeError, LocalProtocolError, SecurityError
 from openami.crypto.eax import EaxPrime
@@ -270,3 +270,10 @@ def test_a_stream_keeps_no_more_than_a_message() -> None:
     assert reader.pending
     with pytest.raises(DecodeError):
         MessageReader(100).feed(bytes.fromhex("6063"))
+
+
+def test_what_a_run_of_octets_is_made_of() -> None:
+    whole = [message.raw for message in MESSAGES[:3]]
+    assert split_stream(b"".join(whole)) == whole
+    for cut in (whole[0][:-1], whole[0] + b"\x00", b"\x61"):
+        assert split_stream(cut) == [cut]

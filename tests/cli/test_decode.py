@@ -100,6 +100,7 @@ def test_every_option_is_tried_here() -> None:
         for name, command in decode_group.commands.items()
     }
     ciphering = dict.fromkeys(("dlms", "hdlc", "wrapper"), CIPHERING)
+    ciphering["c1222"] = CIPHERING - {"title"}
     assert options == ciphering | dict.fromkeys(("syncml", "wbxml", "notification"), PLAIN)
 
 
@@ -167,3 +168,56 @@ def test_device_management(
 def test_device_management_says_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["decode", "wbxml", "02A4016A004F"]) == 3
     assert "error[protocol.decode]: message 1" in capsys.readouterr().err
+
+
+# Example 8 of ANSI C12.22: a read by offset, encrypted, and its answer.
+C1222 = (
+    "604fa20580037bc175a60480027b04a803020103ac0fa20da00ba109800102810448f3d061be2a28288126"
+    "8841d10cda76206811b36f781489a11997773e117cb07aa3aa40374a7107c50da7f799c5d4e8"
+)
+C1222_ANSWER = (
+    "6048a20480027b04a403020103a60580037bc175a803020103ac0fa20da00ba109800102810448f3d060"
+    "be1e281c811a884baee4349631ab5e56a0e6e0e90dfad558591ee4ea334cb268"
+)
+C1222_KEY = "01020304050607080102030405060708"
+
+
+def test_c1222_by_an_option_and_by_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capture, keys = tmp_path / "capture.txt", tmp_path / "keys.toml"
+    capture.write_text(f"{C1222}{C1222_ANSWER}\n{C1222}\n")
+    keys.write_text(f'2 = "{C1222_KEY}"\n')
+    for option in (["--key", f"2={C1222_KEY}"], ["--key-file", str(keys)]):
+        assert main(["decode", "c1222", str(capture), *option]) == 0
+        out = capsys.readouterr().out
+        assert out.count("table: 1 (ST-1)") == 2
+        assert '("MANUFACTURER SN ")' in out
+        assert "PASSWORD" not in out
+        assert C1222_KEY not in out
+    assert main(["decode", "c1222", C1222, "--json", "--key", f"2={C1222_KEY}"]) == 0
+    assert {"Read offset", "password", "tag"} <= names(json.loads(capsys.readouterr().out))
+
+
+def test_c1222_without_its_key_and_cut_off(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["decode", "c1222", C1222]) == 0
+    assert "no key has the id 2" in capsys.readouterr().out
+    assert main(["decode", "c1222", C1222[:-2]]) == 3
+    assert "error[protocol.decode]: message 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("key", ["2", "256=" + C1222_KEY, "x=" + C1222_KEY, "2=00", "2=xx"])
+def test_c1222_keys_of_the_wrong_form(key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["decode", "c1222", C1222, "--key", key]) == 2
+    assert C1222_KEY not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [None, "2 = 0102 secret"])
+def test_c1222_key_files_that_are_none(
+    content: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "keys.toml"
+    if content is not None:
+        file.write_text(content)
+    assert main(["decode", "c1222", C1222, "--key-file", str(file)]) == 2
+    assert "secret" not in capsys.readouterr().err

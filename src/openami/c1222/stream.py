@@ -62,3 +62,13 @@ class MessageReader:
         if size > self._most:
             raise DecodeError(f"a message of more than {self._most} octets", offset=start + 1)
         return size
+
+
+def split_stream(data: bytes) -> list[bytes]:
+    """Return the messages that ``data`` is made of, or itself where they are not whole."""
+    reader = MessageReader()
+    try:
+        found = reader.feed(data)
+    except DecodeError:
+        return [data]
+    return [data] if reader.pending else found

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from openami.cli.c1222_keys import gather_numbered, numbered_key_file_option, numbered_key_option
 from openami.cli.options import examples
 from openami.cli.output import emit_json, json_option
 from openami.cli.secrets import gather, key_file_option, key_option
@@ -99,6 +100,7 @@ def read_input(source: str | None) -> bytes:
         "openami decode dlms C001C100080000010000FF0200",
         "openami decode hdlc capture.txt --key-file keys.toml --title 4D4D4D0000000001",
         "openami decode wrapper --json - < capture.bin",
+        "openami decode c1222 capture.txt --key-file keys.toml",
     )
 )
 def decode() -> None:
@@ -154,6 +156,29 @@ def _plain_command(name: str, what: str, function: str) -> None:
 
         octets = messages(read_input(source), join=join)
         return _show(octets, getattr(inspect, function), as_json=as_json)
+
+
+@decode.command(
+    "c1222",
+    help=f"Show messages of ANSI C12.22, one after another.\n\nAn answer is read by the request before it.\n\n{_INPUT}",
+    short_help="Show messages of ANSI C12.22.",
+)
+@click.argument("source", metavar="[HEX|FILE|-]", required=False)
+@numbered_key_option
+@numbered_key_file_option
+@click.option("--join", is_flag=True, help="Take all lines as one run of octets.")
+@json_option
+def _c1222(
+    source: str | None, keys: tuple[str, ...], key_file: Path | None, join: bool, as_json: bool
+) -> int:
+    from openami.c1222.inspect import Inspector
+    from openami.c1222.security import Keys
+    from openami.c1222.stream import split_stream
+
+    inspector = Inspector(Keys(gather_numbered(keys, key_file)))
+    runs = messages(read_input(source), join=join)
+    octets = (each for run in runs for each in split_stream(run))
+    return _show(octets, inspector.message, as_json=as_json)
 
 
 def _show(octets: Iterator[bytes], dissect: Callable[[bytes], Node], *, as_json: bool) -> int:
