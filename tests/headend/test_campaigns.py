@@ -18,6 +18,7 @@ from openami.fleet.devices import Contact, DeviceKind, LifecycleState, Sighting
 from openami.fleet.ports import DeviceFilter
 from openami.fleet.tasks import Ticket
 from openami.headend.bus import Topic
+from openami.headend.campaigns import devices
 from openami.headend.campaigns.uplink import ATTEMPTS, Said, SaidMark
 from openami.headend.errors import RequestError
 from openami.headend.registry import Description
@@ -658,3 +659,17 @@ def test_a_draft_that_comes_again_leaves_what_is_at_work(office: Office, release
     again = office.campaigns.draft(campaign(release), who="ann", ticket=ticket)
     assert (again.id, again.run.state) == (id_, S.RUNNING)
     assert live[id_] is before
+
+
+def test_a_page_of_devices_reads_those_of_some_dcus_at_most(
+    office: Office, release: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "SCAN", 2)
+    id_ = office.started(release)
+    first = office.campaigns.devices(id_)
+    assert [view.dcu for view in first.items] == ["A"] * 10 + ["B"] * 10
+    rest, after = list[str](), first.next
+    while after is not None:
+        page = office.campaigns.devices(id_, after=after)
+        rest, after = [*rest, *(view.dcu for view in page.items)], page.next
+    assert rest == ["C"] * 10

@@ -14,7 +14,7 @@ from openami.fleet.campaigns.machine import Act, CampaignState
 from openami.fleet.campaigns.model import Group, Retry, StepKind
 from openami.fleet.desired import KnownNode
 from openami.fleet.devices import DeviceKind, Sighting
-from openami.fleet.tasks import Answered, Concluded, Result, TaskKind, TaskState
+from openami.fleet.tasks import Answered, Concluded, Lost, Result, TaskKind, TaskState
 from openami.headend.campaigns.uplink import Said
 from openami.headend.services import build
 
@@ -266,3 +266,18 @@ def test_a_look_that_takes_long_is_not_taken_each_second(
     office.wall.set(begin - 1_000.0)  # a clock that was put right makes nobody wait
     office.round()
     assert len(looks) == 4
+
+
+def test_a_job_of_which_nobody_knows_is_kept_open_while_it_may_still_end(
+    office: Office, stores: Stores, release: str
+) -> None:
+    id_ = started(office, release)
+    for dcu in DCUS:
+        download(office, stores, dcu)
+    (update,) = session(office, stores, "C1")
+    apply(stores, update.id, "C1", Lost(office.wall.now()))
+    office.round()
+    assert update.id in {task.job for _, task in stores.campaigns.open_tasks()}
+    office.act(id_, Act.STOP)
+    office.round()
+    assert stores.campaigns.open_tasks() == []
