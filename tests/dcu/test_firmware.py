@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import threading
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -43,6 +45,8 @@ from openami.omadm.session.events import Order
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
+
+    from tests.support.dcu_managed import Live
 
     from openami.firmware.packages import PackageId
     from openami.firmware.target import TargetFile
@@ -357,6 +361,35 @@ async def test_everything_stops_but_what_is_being_tried(
         await live.until(lambda: told(planner.alerts, "job-4") != [])
         ((_, _, result, _),) = told(planner.alerts, "job-4")
         assert result == "200"
+
+
+def knows_orders(live: Live) -> bool:
+    agent = live.dcu.collecting.agent
+    upgrader = None if agent is None else agent.upgrader
+    return upgrader is not None and upgrader.book.revision is not None
+
+
+@pytest.mark.fums("DES-3")
+async def test_an_emergency_at_the_head_end_stops_what_is_fetched(
+    running: Running,
+    planner: ListPlanner,
+    device: Device,
+    tmp_path: Path,
+    held: threading.Event,
+) -> None:
+    """It comes with the DCU's next poll for work, whoever has ordered the download."""
+    assert not held.is_set()
+    url = url_of(running, offer_firmware(running, tmp_path))
+    async with device.running() as live:
+        await obey(live, planner, ordered(url, "Download"))
+        await live.until(lambda: live.dcu.tree.text(f"{NODE}/State") == "30")
+        await live.until(lambda: knows_orders(live))  # the first word of an epoch is no rise
+        emergency = partial(running.services.campaigns.emergency, who="anna", why="it burns")
+        await asyncio.to_thread(emergency)
+        await live.until(lambda: told(planner.alerts) != [])
+        ((_, _, result, words),) = told(planner.alerts)
+        assert (result, words.split()[0]) == ("401", "download.cancelled")
+        assert live.dcu.tree.text(f"{NODE}/State") == "10"
 
 
 async def test_a_device_that_is_not_started_as_what_was_armed_stays_what_it_is(

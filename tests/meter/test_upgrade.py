@@ -610,6 +610,9 @@ def test_the_power_goes_at_any_operation_of_the_flash(*, good: bool, done: bool)
         else:
             assert state is ImageStatus.ACTIVATION_FAILED
             assert (confirmed, failed) == (0, 1)
+        # Of energy a cut costs at most what was measured since the last that was kept.
+        metered = int((bench.clock.now() - START - 60 * (operation <= cuts)) * 1000) // 3600
+        assert metered - 1 <= bench.manager().data(ENERGY).integer() <= metered
         if operation > cuts:
             break
     assert cuts >= 3
