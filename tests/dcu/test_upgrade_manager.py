@@ -17,13 +17,24 @@ from tests.support.dcu_upgrades import (
     meters_of,
     order_body,
 )
-from tests.support.upgrade_meters import NEW, serial_of
+from tests.support.upgrade_meters import COSTS, NEW, serial_of
 
 from openami.core.errors import SecurityError, StoreFullError, TransportError
 from openami.dcu.modem import LineLostError
+from openami.dcu.upgrade.line import Taken
 from openami.dcu.upgrade.manager import STARVED_S
 from openami.firmware.version import Version
-from openami.fleet.upgrade import Activate, Blocks, Initiate, Look, Send, Stage
+from openami.fleet.upgrade import (
+    Activate,
+    Blocks,
+    Busy,
+    Initiate,
+    Look,
+    Refused,
+    Send,
+    Silent,
+    Stage,
+)
 from openami.omadm.download.ends import End
 
 if TYPE_CHECKING:
@@ -528,6 +539,80 @@ async def test_no_time_no_turn(tmp_path: Path) -> None:
         while await made.manager.use(1.0) == 0.0:
             pass
         assert not any(isinstance(work, Blocks | Send) for work in made.line.log[before:])
+
+
+async def test_what_the_line_carries_is_learned_from_what_it_carried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with bench(tmp_path, meters_of()) as made:
+        ticks = [1000.0]
+        monkeypatch.setattr("openami.dcu.upgrade.manager.monotonic", lambda: ticks[0])
+        real = made.line.broadcast
+
+        async def slow(*what: Any) -> None:
+            await real(*what)
+            ticks[0] += 30.0
+
+        monkeypatch.setattr(made.line, "broadcast", slow)
+        await made.order()
+        await made.fetch()
+        await made.run(lambda: any(isinstance(work, Blocks) for work in made.line.log))
+        assert made.manager._pace == pytest.approx(3 * COSTS.broadcast / 30.0)
+        before = len(made.line.log)
+        assert await made.manager.use(9.0) > 0.0  # a block takes ten
+        assert len(made.line.log) == before
+        await made.manager.use(21.0)
+        assert made.line.log[before:] == [Blocks(100, (3, 4))]
+
+
+@pytest.mark.parametrize("answer", [Silent(), Busy(), Refused("not now")])
+async def test_a_meter_that_does_not_give_its_bitmap_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Silent | Busy | Refused
+) -> None:
+    async with bench(tmp_path, meters_of(clean=1)) as made:
+        real, left = made.line.bits, [answer]
+
+        async def bits(*who: Any) -> Any:
+            return left.pop() if left else await real(*who)
+
+        monkeypatch.setattr(made.line, "bits", bits)
+        await made.upgrade()
+        assert not left
+        assert set(made.stages().values()) == {Stage.CONFIRMED}
+        assert [meter.tried for meter in made.line.meters.values()] == [1]
+
+
+async def test_a_meter_that_refuses_blocks_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with bench(tmp_path, meters_of(clean=1)) as made:
+        made.line.deaf = frozenset(made.roster.stations)
+
+        async def refuse(*_: Any) -> Taken:
+            return Taken((), Refused("object-unavailable"))
+
+        monkeypatch.setattr(made.line, "send", refuse)
+        await made.upgrade()
+        assert made.codes() == {serial_of(100): "upgrade.blocks"}
+        upgrade = made.book.task("c1").rows[serial_of(100)].upgrade
+        assert upgrade.reason == "object-unavailable"
+
+
+async def test_a_meter_that_is_taken_off_the_line_while_it_is_visited_is_silent(
+    tmp_path: Path,
+) -> None:
+    async with bench(tmp_path, meters_of(clean=1)) as made:
+        made.line.deaf = frozenset(made.roster.stations)
+        await made.order()
+        await made.fetch()
+        await made.run(lambda: any(isinstance(work, Send) for work in made.line.log))
+        gone = made.roster.stations.pop(serial_of(100))
+        made.clock.advance(0.01)
+        for _ in range(5):
+            made.clock.advance(await made.manager.use(1e9))
+        made.roster.stations[serial_of(100)] = gone
+        await made.run()
+        assert set(made.stages().values()) == {Stage.CONFIRMED}
 
 
 async def test_blocks_are_not_starved_where_metering_never_leaves_the_time_for_one(

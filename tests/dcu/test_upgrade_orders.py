@@ -27,7 +27,7 @@ from openami.dcu.flow import Patience, Stop
 from openami.dcu.headend import HeadEnd, HeadEndAwayError
 from openami.dcu.upgrade.exchange import Exchange
 from openami.dcu.upgrade.orders import MAX_METERS, MAX_ORDERS, Directive, Instructions
-from openami.dcu.upgrade.reports import Mark, StepFailure, report
+from openami.dcu.upgrade.reports import Mark, StepFailure, marks_of, report, state_of
 from openami.dcu.upgrade.tasks import EXPIRED, UNKNOWN, WITHDRAWN
 from openami.fleet.campaigns.model import DeviceState, StepKind
 from openami.fleet.campaigns.progress import MAX_CODES
@@ -167,6 +167,19 @@ async def test_a_mark_of_another_version_keeps_nothing_else_from_being_told(
         assert [mark["state"] for mark in told[0]["marks"]] == ["offered"]
         await made.book.told(sent, {"c1": told[0]["number"]})
         assert not made.store.marks("c1", 1)
+
+
+def test_a_meter_has_passed_its_self_test_when_it_says_so_or_is_through_its_trial() -> None:
+    trial = Upgrade("M1", "c1").at(Stage.ON_TRIAL, 5.0)
+    assert state_of(trial.stage, fetched=True) is DeviceState.ACTIVATED
+    assert state_of(trial.stage, fetched=True, tested=True) is DeviceState.SELF_TESTED
+    assert state_of(Stage.ACTIVATED, fetched=True, tested=True) is DeviceState.ACTIVATED
+    for upgrade, told in (
+        (trial.at(Stage.CONFIRMED, 6.0), ["activated", "self-tested", "confirmed"]),
+        (Upgrade("M1", "c1").at(Stage.CONFIRMED, 6.0), ["confirmed"]),  # it had it
+    ):
+        marks, _ = marks_of(upgrade, DeviceState.CONFIRMED, attempt=1, told=0, now=7.0)
+        assert [mark.state for mark in marks] == told
 
 
 # The conversation.
