@@ -413,6 +413,33 @@ async def test_authorities_go_only_if_the_device_is_not_cut_off(
         assert trusted.read_text().split() == real.split()
 
 
+async def test_authorities_that_are_damaged_hold_up_no_others(
+    running: Running, planner: ListPlanner, device: Device, tmp_path: Path
+) -> None:
+    """The DCU lives on, and what comes again mends them."""
+    images = device.made.state / "packages" / "components"
+    trusted = device.made.identity.folder / "anchors.pem"
+    async with device.running() as live:
+        desk = Desk(live, planner)
+        for name in ("more", "others"):
+            what = Component(
+                ComponentKind.CERTIFICATES, name, Version(1, 0, 0), anchors=STRANGER.strip()
+            )
+            await desk.name(url_of(running, offered(running, tmp_path, what)))
+            assert await desk.do(f"{DOWNLOAD}/Operations/DownloadInstall") == "1200"
+        (image,) = [
+            file for file in images.iterdir() if Component.decode(file.read_bytes()) == what
+        ]
+        image.write_bytes(b"damaged")
+        assert await desk.do(f"{DEPLOYED}/more/Operations/Deactivate") == "1200"
+        assert trusted.read_text() == ""
+        assert await desk.do(f"{DEPLOYED}/others/Operations/Activate") == (
+            "1409 firmware.package.image"
+        )
+        assert await desk.do(f"{DOWNLOAD}/Operations/DownloadInstall") == "1200"
+        assert trusted.read_text().split() == STRANGER.split()
+
+
 async def test_what_is_not_to_be_is_refused(
     running: Running, planner: ListPlanner, device: Device, tmp_path: Path
 ) -> None:

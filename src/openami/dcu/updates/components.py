@@ -10,6 +10,8 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+import structlog
+
 from openami.core.errors import DecodeError, SecurityError, StoreError
 from openami.dcu.updates import settings
 from openami.dcu.updates.components_book import (
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
 
 _MISFITS: Final = frozenset({"firmware.fit.model", "firmware.fit.hardware", "firmware.fit.kind"})
 _SAME: Final = "firmware.fit.same"
+
+log = structlog.get_logger("dcu.updates")
 
 
 class Components:
@@ -248,7 +252,7 @@ class Components:
         """
         before = self.book.stock.deployed
         try:
-            await self._bench.trust(await self._anchors({**before, entry.name: entry}))
+            await self._bench.trust(await self._anchors({**before, entry.name: entry}, entry))
             if await self._bench.prove():
                 await self._bench.thread.do(self._note, order, entry)
                 return ""
@@ -258,12 +262,23 @@ class Components:
         await self._bench.trust(await self._anchors(before))
         return words
 
-    async def _anchors(self, deployed: Mapping[str, Entry]) -> str:
-        """Return all authorities that are on, in PEM."""
-        on = [one for one in deployed.values() if one.active]
-        kind = ComponentKind.CERTIFICATES
-        found = [await self._bench.disk.do(self._open, one) for one in on if one.kind == kind]
-        return "".join(f"{one.anchors}\n" for one in found)
+    async def _anchors(self, deployed: Mapping[str, Entry], wanted: Entry | None = None) -> str:
+        """Return all authorities that are on, in PEM, but for those whose image is damaged.
+
+        Raises:
+            DecodeError, SecurityError: that of ``wanted`` is.
+        """
+        found = []
+        for one in deployed.values():
+            if not one.active or one.kind != ComponentKind.CERTIFICATES:
+                continue
+            try:
+                found.append((await self._bench.disk.do(self._open, one)).anchors)
+            except (DecodeError, SecurityError) as error:
+                if one is wanted:
+                    raise
+                log.warning("authorities are damaged", name=one.name, code=error.code)
+        return "".join(f"{anchors}\n" for anchors in found)
 
     async def _switch_off(self, order: Order, entry: Entry) -> str:
         """Switch a component off; return why it stays on, or nothing."""
