@@ -20,7 +20,7 @@ from tests.support.c1222_device import (
     Pair,
 )
 
-from openami.c1222.apdu import Apdu, KeyUse
+from openami.c1222.apdu import Apdu, KeyUse, parts
 from openami.c1222.client import Answered, AnswerRefused, Client, Notified, Unanswered
 from openami.c1222.codes import (
     Connection,
@@ -365,7 +365,9 @@ def test_a_protected_message_says_who_sent_it() -> None:
     body = Epsem((Read(1).encode(),)).body()
     draft = Apdu(1, METER, None, key=use, information=b"\x88" + body + bytes(4)).encode()
     at = len(draft) - len(body) - 4
-    raw = draft[:at] + EaxPrime(bytes(range(16))).seal(canonical(draft, at, use), body)
+    raw = draft[:at] + EaxPrime(bytes(range(16))).seal(
+        canonical(draft, parts(draft), at, use), body
+    )
     assert refused(pair, raw) == "security.title"
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 from tests.support.c1222_vectors import MESSAGES, Message, named
 
-from openami.c1222.apdu import Apdu, KeyUse
+from openami.c1222.apdu import Apdu, KeyUse, parts
 from openami.c1222.codes import Qualifier, ResponseControl, SecurityMode
 from openami.c1222.epsem import Epsem
 from openami.c1222.limits import MAX_APDU, MAX_SERVICES
@@ -101,7 +101,7 @@ def test_a_message_of_a_session_may_leave_its_key_out() -> None:
     draft = Apdu(1, METER, SERVER, information=bytes((epsem.control,)) + epsem.body() + bytes(4))
     raw = draft.encode()
     at = len(raw) - len(epsem.body()) - 4
-    raw = raw[:at] + EaxPrime(KEY).sign(canonical(raw, at, USE), epsem.body())
+    raw = raw[:at] + EaxPrime(KEY).sign(canonical(raw, parts(raw), at, USE), epsem.body())
     assert unprotect(raw, KEYS, remembered=USE).key == USE
     for remembered in (None, KeyUse(7, bytes(4)), KeyUse(8, USE.iv)):
         with pytest.raises(SecurityError):
@@ -196,7 +196,7 @@ def test_the_length_is_that_of_the_message(wrong: int) -> None:
         (ID + "be0628048100" + "ff00", "octets too many"),
         (ID + "be0428020400", "81 wanted"),
         (ID + "be022800", "0 left"),
-        (ID + "be0327018100", "28 wanted"),
+        (ID + "be0427028100", "28 wanted"),
         (ID + "be06280481018100", "octets too many"),
         ("a10406028001" + ID + INFORMATION, "begins with zeros"),
         (ID + "8b00" + INFORMATION, "1 to 64 octets"),

@@ -20,7 +20,7 @@ from openami.wire.reader import Reader
 from openami.wire.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
 TAG: Final = 0x60
 CONTEXT: Final = 0xA1
@@ -43,7 +43,9 @@ _SINGLE: Final = 0xA0
 _C1222: Final = 0xA1
 _ID_BITS: Final = 32
 _MOST_KEY_ID: Final = 0xFF
+_LONGEST_LENGTH: Final = 5
 IV_SIZE: Final = 4
+_KEY_HEAD: Final = bytes((_CHOICE, 13, _SINGLE, 11, _C1222, 9, _KEY_ID, 1))
 _NONE: Final = Qualifier(0)
 
 
@@ -70,6 +72,15 @@ class KeyUse:
         return int.from_bytes(self.iv)
 
 
+class Part(NamedTuple):
+    """Where a field of a message stands: its tag, its content, its end."""
+
+    tag: int
+    start: int
+    content: int
+    end: int
+
+
 @dataclass(frozen=True, slots=True)
 class Apdu:
     """One message, or one segment of one.
@@ -87,6 +98,7 @@ class Apdu:
         context: of an application context's identifier, if it is written.
         mechanism: of a security mechanism's identifier, if it is written.
         octets: what it was read from; nothing is written from it.
+        parts: where its fields stand in that.
     """
 
     invocation_id: int
@@ -101,6 +113,7 @@ class Apdu:
     context: bytes | None = None
     mechanism: bytes | None = None
     octets: bytes = field(default=b"", repr=False, compare=False)
+    parts: tuple[Part, ...] = field(default=(), repr=False, compare=False)
 
     def encode(self) -> bytes:
         """Return the octets.
@@ -137,29 +150,21 @@ class Apdu:
             DecodeError: they are none.
         """
         values: dict[str, Any] = {}
-        for part in parts(octets):
+        fields = parts(octets)
+        for part in fields:
             content = Reader(octets[part.content : part.end], base=part.content)
             values |= _READERS[part.tag](content)
             content.finish()
         if "information" not in values or "invocation_id" not in values:
             raise DecodeError("an invocation id and user information wanted", offset=len(octets))
-        found = cls(**values, octets=octets)
+        found = cls(**values, octets=octets, parts=fields)
         if found.total is not None and found.reference is None:
             raise DecodeError("a segment says where it begins", offset=len(octets))
         return found
 
 
-class Part(NamedTuple):
-    """Where a field of a message stands: its tag, its content, its end."""
-
-    tag: int
-    start: int
-    content: int
-    end: int
-
-
-def parts(octets: bytes) -> Iterator[Part]:
-    """Give the fields of a message, in the order of their numbers.
+def parts(octets: bytes) -> tuple[Part, ...]:
+    """Return the fields of a message, in the order of their numbers.
 
     Raises:
         DecodeError: there are others, or octets that belong to none.
@@ -170,17 +175,21 @@ def parts(octets: bytes) -> Iterator[Part]:
     r.expect(TAG, "message of C12.22")
     if r.length() != r.remaining:
         raise r.error("the length is not that of the message")
-    last = 0
-    while r.remaining:
-        start = r.offset
-        tag = r.u8()
+    found = []
+    start, end, last = r.offset, len(octets), 0
+    while start < end:
+        tag = octets[start]
         if tag not in _READERS or tag & _NUMBER <= last:  # ITU-T X.227: a SEQUENCE
             raise DecodeError(f"no field {tag:02X} here", offset=start)
         last = tag & _NUMBER
-        size = r.length()
-        content = r.offset
-        r.take(size)
-        yield Part(tag, start, content, content + size)
+        head = Reader(octets[start + 1 : start + 1 + _LONGEST_LENGTH], base=start + 1)
+        size = head.length()
+        content = head.offset
+        if size > end - content:
+            raise DecodeError(f"{size} octets wanted, {end - content} left", offset=content)
+        found.append(Part(tag, start, content, content + size))
+        start = content + size
+    return tuple(found)
 
 
 def _put(w: Writer, tag: int, content: bytes | None) -> None:
@@ -191,10 +200,8 @@ def _put(w: Writer, tag: int, content: bytes | None) -> None:
 def _write_key(key: KeyUse) -> bytes:
     if not 0 <= key.key_id <= _MOST_KEY_ID or len(key.iv) != IV_SIZE:
         raise LocalProtocolError(f"a key has an id of one octet, its use {IV_SIZE} octets")
-    value = ber.wrap(_KEY_ID, bytes((key.key_id,))) + ber.wrap(_IV, key.iv)
-    for tag in (_C1222, _SINGLE, _CHOICE):
-        value = ber.wrap(tag, value)
-    return value
+    # Each of its elements always has the same length.
+    return _KEY_HEAD + bytes((key.key_id, _IV, IV_SIZE)) + key.iv
 
 
 def _read_key(r: Reader) -> dict[str, Any]:

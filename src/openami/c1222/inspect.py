@@ -11,7 +11,7 @@ from enum import Flag
 from typing import TYPE_CHECKING, Any, Final
 
 from openami.c1222 import apdu as acse
-from openami.c1222.apdu import Apdu, KeyUse, parts
+from openami.c1222.apdu import Apdu, KeyUse
 from openami.c1222.codes import ResponseCode, ResponseControl, SecurityMode, ServiceCode
 from openami.c1222.epsem import ED_CLASS_SIZE, Epsem, check_control, mode_of, read_services
 from openami.c1222.security import NO_KEYS, Keys, unprotect
@@ -186,7 +186,7 @@ class Inspector:
             DecodeError: it is none.
         """
         apdu = Apdu.decode(octets)
-        children = [self._part(apdu, octets, part) for part in parts(octets)]
+        children = [self._part(apdu, octets, part) for part in apdu.parts]
         note = "" if apdu.total is None else "segment"
         return Node("Message", None, 0, octets, tuple(children), note)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from openami.c1222 import apdu as fields
-from openami.c1222.apdu import Apdu, KeyUse, parts
+from openami.c1222.apdu import Apdu, KeyUse, Part, parts
 from openami.c1222.codes import SecurityMode
 from openami.c1222.epsem import Epsem, check_control, mode_of
 from openami.c1222.titles import ApTitle
@@ -81,22 +81,20 @@ class Opened:
     key: KeyUse | None = None
 
 
-def canonical(octets: bytes, body: int, key: KeyUse) -> bytes:
+def canonical(octets: bytes, fields_of: tuple[Part, ...], body: int, key: KeyUse) -> bytes:
     """Return the cleartext of EAX'.
 
     Args:
         octets: a whole message.
+        fields_of: where its fields stand.
         body: the offset of what is protected: it follows the control octet of EPSEM.
         key: its key, which it may leave out within a session.
-
-    Raises:
-        DecodeError: it is none.
     """
     pieces: dict[int, bytes] = {}
-    for part in parts(octets):
+    for part in fields_of:
         if part.tag in _TITLES:
             title = ApTitle.read(Reader(octets[part.content : part.end], base=part.content))
-            pieces[part.tag] = ber.wrap(part.tag, title.absolute().encode())
+            pieces[part.tag] = ber.wrap(part.tag, ber.wrap(ber.OID, title.name))
         else:
             # Of the user information, the last field, only the head: nothing of it follows.
             pieces[part.tag] = octets[part.start : min(part.end, body)]
@@ -134,7 +132,7 @@ def protect(apdu: Apdu, epsem: Epsem, keys: Keys = NO_KEYS) -> bytes:
     eax = keys.eax(key.key_id)
     draft = replace(apdu, information=head + body + bytes(TAG_SIZE)).encode()
     at = len(draft) - len(body) - TAG_SIZE
-    return draft[:at] + _SEAL[epsem.mode](eax, canonical(draft, at, key), body)
+    return draft[:at] + _SEAL[epsem.mode](eax, canonical(draft, parts(draft), at, key), body)
 
 
 def unprotect(octets: bytes, keys: Keys = NO_KEYS, *, remembered: KeyUse | None = None) -> Opened:
@@ -170,5 +168,5 @@ def unprotect_apdu(apdu: Apdu, keys: Keys = NO_KEYS, *, remembered: KeyUse | Non
     if key is None:
         raise SecurityError("the message does not say its key", code="security.key-id")
     eax = keys.eax(key.key_id)
-    plain = _OPEN[mode](eax, canonical(octets, end + 1, key), body)
+    plain = _OPEN[mode](eax, canonical(octets, apdu.parts, end + 1, key), body)
     return Opened(apdu, Epsem.read(control, plain, base=end + 1), plain, key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import DecodeError
-from openami.wire.writer import Writer
+from openami.wire.writer import Writer, encode_length
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +46,7 @@ def write_fields(tag: int, fields: Mapping[int, bytes]) -> bytes:
 
 def wrap(tag: int, content: bytes) -> bytes:
     """Return one element."""
-    return Writer().u8(tag).octets(content).bytes()
+    return bytes((tag,)) + encode_length(len(content)) + content
 
 
 def unwrap(r: Reader, tag: int, what: str) -> bytes:
