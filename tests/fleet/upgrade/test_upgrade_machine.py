@@ -143,6 +143,25 @@ LATE = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("firmware.signature", "firmware.signature"),
+        ("firmware.transfer.torn", "firmware.transfer.torn"),
+        ("bad luck", "upgrade.verification"),
+        ("firmware.<b>", "upgrade.verification"),
+        ("firmware." + "x" * 50, "upgrade.verification"),
+        ("", "upgrade.verification"),
+    ],
+)
+@pytest.mark.parametrize("stage", [T.VERIFYING, T.ACTIVATING])
+def test_a_meter_that_refuses_an_image_says_why(stage: Stage, said: str, code: str) -> None:
+    answer = replace(look(S.VERIFICATION_FAILED, ALL), reason=said)
+    state = after(at(stage), answer)
+    assert (state.stage, state.code) == (T.DISCARDED, code)
+    assert state.reason == "Failed Upgrade Process" + (f": {said}" if said else "")
+
+
 @pytest.mark.parametrize(("stage", "answer", "now", "then", "code"), LATE)
 def test_nothing_is_waited_for_without_end(
     stage: Stage, answer: Looked, now: float, then: Stage, code: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 MAX_BLOCK: Final = 0xFFFF
 """Octets of a block: one APDU carries it, with its length in two octets."""
 FAILED_UPGRADE: Final = "Failed Upgrade Process"
+_CODE: Final = re.compile(r"firmware\.[a-z][a-z.-]{0,40}", re.ASCII)
+"""What our meters say of an image that they do not take; others' words are only told."""
 
 
 def looked(order: Order, state: Upgrade, look: Looked, now: float, policy: MeterPolicy) -> Upgrade:
@@ -83,7 +86,7 @@ def _runs_another(state: Upgrade, look: Looked, now: float, policy: MeterPolicy)
     if state.stage is Stage.ON_TRIAL or look.status == Status.ACTIVATION_FAILED:
         return state.at(Stage.REVERTED, now, code="upgrade.reverted", reason=reason)
     if look.status == Status.VERIFICATION_FAILED:
-        return state.at(Stage.DISCARDED, now, code="upgrade.verification", reason=reason)
+        return _discarded(state, look, now)
     unheard = look.status == Status.VERIFIED and state.stage is Stage.ACTIVATING
     if unheard and state.activations < policy.activations:
         return state.at(Stage.VERIFIED, now)
@@ -164,9 +167,15 @@ def _verification_failed(
     _: Order, state: Upgrade, look: Looked, now: float, policy: MeterPolicy
 ) -> Upgrade:
     if state.stage in {Stage.COMPLETE, Stage.VERIFYING, Stage.VERIFIED}:
-        reason = FAILED_UPGRADE + (f": {look.reason}" if look.reason else "")
-        return state.at(Stage.DISCARDED, now, code="upgrade.verification", reason=reason)
+        return _discarded(state, look, now)
     return _begin(state, now, policy)
+
+
+def _discarded(state: Upgrade, look: Looked, now: float) -> Upgrade:
+    """Return the end of an image that a meter refused: by the meter's own code, if it has one."""
+    code = look.reason if _CODE.fullmatch(look.reason) else "upgrade.verification"
+    reason = FAILED_UPGRADE + (f": {look.reason}" if look.reason else "")
+    return state.at(Stage.DISCARDED, now, code=code, reason=reason)
 
 
 def _activates(
