@@ -481,7 +481,7 @@ async def test_what_this_version_cannot_do_leaves_it_managed(
 ) -> None:
     source = "./AMI/Time/Source"
     async with made.dcu() as dcu:
-        await dcu._register()
+        await dcu.membership.register(Stop())
         dcu._memory.put_fact("managed", "yes")
         dcu.tree._listeners.clear()  # as a version that took it
         draft = dcu.tree.draft(1.0)
@@ -518,18 +518,18 @@ async def test_a_tree_that_was_lost_comes_back_with_the_next_account(
 
 async def test_after_another_account_its_server_says_first_how_to_collect(made: Made) -> None:
     async with made.dcu() as dcu:
-        assert await dcu._register()
+        assert await dcu.membership.register(Stop())
         dcu._memory.put_fact("managed", "yes")
-        assert not await dcu._register()  # the same account once more
+        assert not await dcu.membership.register(Stop())  # the same account once more
         other = replace(made.block, client_password="c" * 43)
-        assert dcu._bootstrap(other)
+        assert dcu.membership._bootstrap(other)
         assert not dcu._memory.fact("managed")
 
 
 async def test_every_value_that_is_none_is_put_back(made: Made, planner: ListPlanner) -> None:
     """What another version accepted, or a bit that fell, does not end this one."""
     async with made.dcu() as dcu:
-        await dcu._register()
+        await dcu.membership.register(Stop())
         server = server_of(dcu.tree.root, dcu._memory)
         wanted = dict(leaves(dcu.tree))
         assert len(wanted) > 40
@@ -578,7 +578,7 @@ async def test_whatever_file_is_damaged_the_dcu_starts(tmp_path: Path, file: str
         made = Made(identity, block, tmp_path / name)
         registration = Registered(block)
         async with made.dcu() as dcu:
-            await dcu._register()
+            await dcu.membership.register(Stop())
         Spool(made.state / "spool.sqlite").close()
         damaged = made.state / file
         before = damage(damaged.read_bytes())
@@ -588,7 +588,7 @@ async def test_whatever_file_is_damaged_the_dcu_starts(tmp_path: Path, file: str
         with logs() as found:
             dcu = ManagedDcu(made.installation(), SystemClock(), identity, registration)
             async with dcu:
-                await dcu._register()
+                await dcu.membership.register(Stop())
                 assert server_of(dcu.tree.root, dcu._memory) is not None
             path = made.state / "spool.sqlite"
             opened(partial(Spool, path), path).close()
@@ -604,7 +604,7 @@ async def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     identity, block = FileIdentity("D1", tmp_path / "files"), bootstrap("https://127.0.0.1:1/dm")
     made = Made(identity, block, tmp_path / "state")
     async with made.dcu() as dcu:
-        await dcu._register()
+        await dcu.membership.register(Stop())
     for file in ("tree.sqlite", "vault.sqlite", "management.sqlite"):
         path = made.state / file
         with closing(sqlite3.connect(path)) as connection:

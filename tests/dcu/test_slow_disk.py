@@ -19,6 +19,7 @@ from tests.support.slow_disk import SlowDisk
 from openami.core.clock import ManualClock
 from openami.core.obis import Obis
 from openami.dcu.device import server_of
+from openami.dcu.flow import Stop
 from openami.dcu.threads import WorkThread, on_loop
 from openami.fleet.jobs import JobState, Target
 from openami.fleet.shipment import Shipment
@@ -147,7 +148,7 @@ async def test_a_commit_that_began_is_whole_when_the_dcu_has_ended(
     disk = SlowDisk(monkeypatch, made.state / "tree.sqlite")
     planner.orders["D1"] = [SET]
     async with made.dcu(clock) as dcu:
-        await dcu._register()
+        await dcu.membership.register(Stop())
         disk.hold()
         session = asyncio.ensure_future(dcu.manager.session())
         await disk.holds()
@@ -177,7 +178,7 @@ async def test_what_is_accepted_as_the_dcu_ends_is_concluded_when_it_is_started_
     planner.orders["D1"] = [Order("run", Exec(0, Item(Location(place)), correlator="j1"))]
     asked, ended = threading.Event(), threading.Event()
     async with made.dcu(clock) as dcu:
-        await dcu._register()
+        await dcu.membership.register(Stop())
         put = dcu._memory.put_fact
 
         def slowly(name: str, value: str) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.dcu_managed import FOREVER, FileIdentity, Made
 
+from openami.dcu.flow import Stop
 from openami.omadm.session.events import End
 from openami.ssmp.bootstrap import BootstrapBlock
 from openami.store import sqlite
@@ -63,7 +64,7 @@ def watch(steps: Steps) -> None:
 async def hold(made: Made) -> bool:
     """Hold one session; tell whether it came to its end."""
     async with made.dcu() as dcu:
-        await dcu._register()
+        await dcu.membership.register(Stop())
         return (await dcu.manager.session()).end is End.DONE
 
 

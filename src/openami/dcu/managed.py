@@ -19,22 +19,14 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import structlog
 
-from openami import __version__
-from openami.core.errors import StoreError
 from openami.dcu.collecting import OPERATIONS, Collecting
-from openami.dcu.device import (
-    AccountListener,
-    account_of,
-    facts_of,
-    holds,
-    server_of,
-    take_bootstrap,
-)
+from openami.dcu.device import AccountListener, facts_of
 from openami.dcu.enrolment import Enrolment
 from openami.dcu.files import management_files
 from openami.dcu.flow import Stop
 from openami.dcu.installation import listen_address, resolve
 from openami.dcu.management import Manager
+from openami.dcu.membership import Membership
 from openami.dcu.module.client import SecurityModule
 from openami.dcu.operations import Operations, alert
 from openami.dcu.polling import first_poll
@@ -57,7 +49,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from openami.core.clock import Clock
-    from openami.dcu.device import ServerAccount
     from openami.dcu.installation import Installation
     from openami.dcu.management import Held
     from openami.dcu.ports import Health, Identity, Registration, Slots
@@ -65,18 +56,13 @@ if TYPE_CHECKING:
     from openami.omadm.messages.model import Alert
     from openami.omadm.objects.sched import SchedTask
     from openami.omadm.tree.tree import ManagementTree
-    from openami.ssmp.bootstrap import BootstrapBlock
     from openami.store.device_memory import DeviceMemory
     from openami.transport.web import HttpServer
 
-TREE_CHANGED: Final = "urn:openami:alert:tree-changed"
-"""Type of the generic alert: the device itself has changed what its tree says."""
 TASK_FAILED: Final = "urn:openami:alert:task-failed"
 """Type of the generic alert: a task's operation was not carried out; Data is its status."""
 FIRST_SESSION_S: Final = 60.0
 """How long a new device waits for its first session before it collects as the factory says."""
-_SOFTWARE: Final = "software"
-_MANAGED: Final = "managed"
 
 log = structlog.get_logger("dcu")
 
@@ -126,6 +112,7 @@ class ManagedDcu:
         self._stack = AsyncExitStack()
         self.wake_port: int | None = None
         self.tree: ManagementTree
+        self.membership: Membership
         self.manager: Manager
         self.scheduler: Scheduler
         self.collecting: Collecting
@@ -151,11 +138,20 @@ class ManagedDcu:
 
     def _assemble(self) -> None:
         tree = self.tree
+        self.membership = Membership(
+            tree,
+            self._memory,
+            self._registration,
+            clock=self._clock,
+            thread=self._thread,
+            allowed=self._allowed,
+            taken=self._account_taken,
+        )
         self._operations = Operations(self._memory, on_loop(self._tell), self._thread)
         self.manager = Manager(
             tree,
             self._memory,
-            server=self._server,
+            server=self.membership.server,
             connect=self._identity.operational_client,
             clock=self._clock,
             poll_every=self._poll_every,
@@ -200,7 +196,7 @@ class ManagedDcu:
         access = Access(
             root=home.factory / ROOT_FILE,
             folder=folder,
-            origin=self._origin,
+            origin=self.membership.origin,
             connect=self._identity.operational_client,
             wall=self._wall,
             thread=self._disk,
@@ -211,7 +207,7 @@ class ManagedDcu:
             memory=self._memory,
             folder=folder,
             packages=Repository(access),
-            origin=self._origin,
+            origin=self.membership.origin,
             model=info.model,
             hardware=info.hardware,
             clock=self._clock,
@@ -242,11 +238,13 @@ class ManagedDcu:
         """
         restarts = Restarts(self._memory, self._chance)
         await restarts.rest(self._stop)
-        fresh = await self._register()
+        fresh = await self.membership.register(self._stop)
         if self._stop:
             restarts.good()
             return
-        self._tell_news()
+        news = self.membership.news()
+        if news is not None:
+            self.manager.alert(news)
         async with AsyncExitStack() as stack:
             listener = await self._listen()
             if listener is not None:
@@ -256,7 +254,7 @@ class ManagedDcu:
                 self.manager.run(0.0 if fresh else self._start_wait()),
                 self.scheduler.run(),
                 self.updates.run(),
-                self._registration.renew(self._stop, self._take_account),
+                self._registration.renew(self._stop, self.membership.take),
                 restarts.watch(self._stop, self._thread),
             )
         restarts.good()
@@ -278,52 +276,20 @@ class ManagedDcu:
             if not task.cancelled():
                 task.result()
 
-    # Registration
-
-    async def _register(self) -> bool:
-        """Come to an account; tell whether its server has yet to say how the DCU is to work."""
-        await self._registration.register(self._stop)
-        await self._take_account()
-        if account_of(self.tree.root) is None and not self._stop:
-            log.warning("the tree has no account any more", code="config.account")
-            self._registration.doubt()
-        return not self._memory.fact(_MANAGED)
-
-    async def _take_account(self) -> None:
-        """Put the account that the registration has, if it has one, in the tree."""
-        block = self._registration.block
-        if block is None:
-            return
-        if await self._thread.do(self._bootstrap, block):
-            log.info("account taken", server=block.server_id, url=block.server_url)
-            self.manager.nudge()
-        await self._registration.forget()
-
-    def _bootstrap(self, block: BootstrapBlock) -> bool:
-        """Put an account in the tree; False: it is there."""
-        if holds(self.tree, block):
-            return False
-        self._memory.put_fact(_MANAGED, "")
-        take_bootstrap(self.tree, block, now=self._clock.now())
-        return True
-
-    def _origin(self) -> str:
-        server = account_of(self.tree.root)
-        return "" if server is None else server.origin
-
-    def _server(self) -> ServerAccount | None:
-        return server_of(self.tree.root, self._memory, self._allowed)
-
     # Management
 
     async def _listen(self) -> HttpServer | None:
         if self._installation.wake is None:
             return None
-        wakeup = Wakeup(self._server, self._memory, self.manager.wake, monotonic, self._ear)
+        server, wake = self.membership.server, self.manager.wake
+        wakeup = Wakeup(server, self._memory, wake, monotonic, self._ear)
         listener = await wakeup.listen(*listen_address(self._installation.wake))
         self.wake_port = listener.port
         log.info("can be woken", host=listener.host, port=listener.port)
         return listener
+
+    def _account_taken(self) -> None:
+        self.manager.nudge()
 
     def _start_wait(self) -> float:
         if self._slots is not None and self._slots.running.on_trial:
@@ -332,12 +298,6 @@ class ManagedDcu:
 
     def _poll_every(self) -> float:
         return float(self.tree.text("./AMI/Management/PollEvery"))
-
-    def _tell_news(self) -> None:
-        """Let the server hear that this is another software than it knows."""
-        known = self._memory.fact(_SOFTWARE)
-        if known and known != __version__:
-            self.manager.alert(alert(TREE_CHANGED, "./DevDetail", __version__))
 
     def _tell(self, over: Alert) -> None:
         self.manager.alert(over)
@@ -349,24 +309,9 @@ class ManagedDcu:
 
     async def _was_held(self, held: Held) -> None:
         self._proof.heard(held)
-        if held.end is End.REFUSED:
-            self._registration.doubt()
-        if held.end is not End.DONE:
-            return
-        self._registration.trust()
-        if self._health is not None:
+        if held.end is End.DONE and self._health is not None:
             self._health.session_held()
-        try:
-            await self._thread.do(self._note_session, held)
-        except StoreError as error:
-            log.warning("not noted", code=error.code, error=error.message)
-
-    def _note_session(self, held: Held) -> None:
-        if not self._memory.fact(_MANAGED):
-            self._memory.put_fact(_MANAGED, "yes")
-            log.info("first session", commands=held.performed)
-        if self._memory.fact(_SOFTWARE) != __version__:
-            self._memory.put_fact(_SOFTWARE, __version__)
+        await self.membership.heard(held)
 
     def _task_failed(self, task: SchedTask, status: int) -> None:
         self.manager.alert(alert(TASK_FAILED, f"./SCHED/{task.name}", str(status), task.task_id))
@@ -378,7 +323,7 @@ class ManagedDcu:
             self._installation,
             config or AmiConfig.read(self.tree.root),
             uid=self._identity.uid,
-            headend=self._origin(),
+            headend=self.membership.origin(),
         )
 
     async def _collect(self, *, after_session: bool) -> None:
