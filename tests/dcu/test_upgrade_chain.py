@@ -163,6 +163,20 @@ async def test_meters_that_revert_say_why_and_are_read_on(
         await it.pass_time(lambda: it.firmware() == before and made.complete(*made.numbers))
 
 
+async def test_meters_that_refuse_an_image_tell_their_own_code(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    octets = bytearray(image(trial_s=0))
+    octets[100] ^= 1
+    async with scene(tmp_path, certificates, octets=bytes(octets)) as it:
+        made = it.made
+        await made.start_dcu()
+        await made.until(lambda: made.complete(*made.numbers))
+        made.headend.command(it.order())
+        await it.pass_time(lambda: it.counts() == {"discarded": 2})
+        assert made.headend.told["c1"]["codes"] == {"firmware.hash": 2}
+
+
 @pytest.mark.fums("DES-3", "SM-9")
 async def test_pause_window_and_emergency(tmp_path: Path, certificates: Certificates) -> None:
     octets = image(trial_s=0)

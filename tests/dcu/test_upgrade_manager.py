@@ -78,6 +78,7 @@ async def test_what_was_taken_is_not_told_again(tmp_path: Path) -> None:
         book = made.book
         first, sent = await book.reports()
         await book.told(sent, {})  # the answer was lost
+        await book.told(sent, {"c1": first[0]["number"] - 1})  # an older one was heard, no more
         second, sent = await book.reports()
         assert second[0]["number"] == first[0]["number"] + 1
         assert second[0]["marks"] == first[0]["marks"]
@@ -89,6 +90,16 @@ async def test_what_was_taken_is_not_told_again(tmp_path: Path) -> None:
         await book.told(sent, {"c1": 2**60})
         fourth, _ = await book.reports()
         assert fourth[0]["number"] > 2**60
+
+
+async def test_a_head_end_that_is_ahead_has_not_taken_what_it_was_told(tmp_path: Path) -> None:
+    async with bench(tmp_path, meters_of()) as made:
+        await made.order()
+        first, sent = await made.book.reports()
+        await made.book.told(sent, {"c1": 2**60})
+        second, _ = await made.book.reports()
+        assert second[0]["number"] > 2**60
+        assert second[0]["marks"] == first[0]["marks"]
 
 
 @pytest.mark.fums("UC4-error", "UMS-2")
