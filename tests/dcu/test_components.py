@@ -336,8 +336,16 @@ async def test_an_application_runs_with_its_libraries_and_without_our_keys(
         assert not told_file.exists()
 
 
-@pytest.mark.parametrize("lack", ["_CREATE_RULESET = 999", "_LEAST_VERSION = 99", "_MACHINES = {}"])
-async def test_a_kernel_that_does_not_confine_it_runs_no_application(
+@pytest.mark.parametrize(
+    "lack",
+    [
+        "_CREATE_RULESET = 999",
+        "_LEAST_VERSION = 99",
+        "_MACHINES = {}",
+        "_python = lambda: [confined.Path('/')]",
+    ],
+)
+async def test_where_nothing_confines_it_no_application_runs(
     running: Running,
     planner: ListPlanner,
     device: Device,
@@ -345,7 +353,7 @@ async def test_a_kernel_that_does_not_confine_it_runs_no_application(
     monkeypatch: pytest.MonkeyPatch,
     lack: str,
 ) -> None:
-    """No Landlock at all, one that is too old, a machine whose calls are not known."""
+    """No Landlock, one that is too old, a machine with other calls, keys below Python."""
     code = (
         "import sys; from openami.dcu.updates import confined; "
         f"confined.{lack}; confined.main(sys.argv[1:])"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 CONFINED: Final = 81
-"""Exit status: this kernel does not confine it."""
+"""Exit status: it is not confined here."""
 FILES_MOST: Final = 256
 FILE_OCTETS: Final = 16 * 2**20
 """Of one file that an application writes: a full disk would stop its DCU."""
@@ -80,7 +80,7 @@ def confine(folder: Path, images: Iterable[Path]) -> None:
     """Leave this process its folder, its images and Python, for good.
 
     Raises:
-        OSError: the kernel does not do it.
+        OSError: the kernel does not do it, or the folder is where all may read.
     """
     _call(_libc.prctl, _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     version = _call(_libc.syscall, _CREATE_RULESET, None, 0, _VERSION)
@@ -90,6 +90,9 @@ def confine(folder: Path, images: Iterable[Path]) -> None:
     wanted = struct.pack("Q", _ALL) + scopes
     ruleset = _call(_libc.syscall, _CREATE_RULESET, wanted, len(wanted), 0)
     for place in _python():
+        # The state, with the keys, is around the folder: where Python is, all of it would be read.
+        if folder.resolve().is_relative_to(place.resolve()):
+            raise OSError(f"{folder} is below {place}, which may be read")
         _allow(ruleset, place, _READ)
     for image in images:
         _allow(ruleset, image, _READ_FILE)

@@ -158,7 +158,7 @@ class _Run:
             alive.cancel()
             await _ended(process)
         if status == CONFINED:
-            return "scomo.environment this kernel does not keep it from the DCU's keys"
+            return "scomo.environment nothing here keeps it from the DCU's keys"
         return "" if status == 0 else f"scomo.program it ended with status {status}"
 
     async def _begun(self, main: str) -> asyncio.subprocess.Process:
