@@ -673,3 +673,12 @@ def test_a_page_of_devices_reads_those_of_some_dcus_at_most(
         page = office.campaigns.devices(id_, after=after)
         rest, after = [*rest, *(view.dcu for view in page.items)], page.next
     assert rest == ["C"] * 10
+    (canary,) = office.working(DCUS)
+
+    def found(**which: Any) -> set[str]:
+        return {view.dcu for view in office.campaigns.devices(id_, **which).items}
+
+    assert found(group="canary") == found(state=D.OFFERED) == {canary}
+    assert found(group="others", state=D.WAITING) == set(DCUS) - {canary}
+    assert found(group="others", state=D.OFFERED) == found(group="none") == found(dcu="Z") == set()
+    assert found(dcu=canary, group="others") == set()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from itertools import islice
 from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 from openami.core.errors import NotFoundError
 from openami.fleet.campaigns.allowance import Full
@@ -237,14 +241,22 @@ class Devices:
 def _dcus(
     one: AtWork, group: str | None, dcu: str | None, state: D | None, begin: str
 ) -> Iterator[str]:
-    names = [each.name for each in one.engine.run.campaign.groups]
-    for name in sorted(one.rows) if dcu is None else [dcu] * (dcu in one.rows):
-        row = one.rows[name]
-        number = one.group_of(row)
-        if name < begin or (group is not None and (number is None or names[number] != group)):
-            continue
-        if state is None or one.engine.progress.in_any(row, (state,)):
+    chosen = _chosen(one, group, state)
+    names = one.serials if dcu is None else [dcu] * (dcu in one.rows)
+    for name in islice(names, bisect_left(names, begin), None):
+        if chosen is None or one.rows[name] in chosen:
             yield name
+
+
+def _chosen(one: AtWork, group: str | None, state: D | None) -> frozenset[int] | None:
+    """Return the rows of a group that have devices in a state; None: all."""
+    if group is None and state is None:
+        return None
+    names = [each.name for each in one.engine.run.campaign.groups]
+    rows = np.arange(len(one.planned) if group is None else 0)
+    if group in names:
+        rows = one.engine.plan.rows(names.index(group))
+    return frozenset(rows.tolist() if state is None else one.engine.progress.having(rows, (state,)))
 
 
 def _state(one: AtWork, row: int, marks: Sequence[Mark]) -> tuple[D, float | None, str | None]:

@@ -92,6 +92,7 @@ class AtWork:
         self.tasks: dict[tuple[int, StepKind], TaskRecord] = {}
         self._by_jobs = record.run.campaign.kind is DeviceKind.DCU
         self.jobless = set(self.given) if self._by_jobs else set()
+        self._serials: list[str] = []
         self._record = record
         self._pending = _Pending()
         groups = len(record.run.groups)
@@ -108,6 +109,13 @@ class AtWork:
     def record(self) -> CampaignRecord:
         """The campaign as it is now."""
         return replace(self._record, run=self.engine.run, sums=self._sums())
+
+    @property
+    def serials(self) -> Sequence[str]:
+        """The serial numbers of its DCUs, in order."""
+        if len(self._serials) != len(self.rows):
+            self._serials = sorted(self.rows)
+        return self._serials
 
     @property
     def over(self) -> bool:
