@@ -96,6 +96,7 @@ async def test_a_head_end_that_is_ahead_has_not_taken_what_it_was_told(tmp_path:
     async with bench(tmp_path, meters_of()) as made:
         await made.order()
         first, sent = await made.book.reports()
+        assert first[0]["number"] >= made.clock.now() * 1e6  # whatever was told before a loss
         await made.book.told(sent, {"c1": 2**60})
         second, _ = await made.book.reports()
         assert second[0]["number"] > 2**60

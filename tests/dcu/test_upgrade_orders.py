@@ -305,6 +305,24 @@ async def test_a_head_end_that_knows_nothing_of_upgrades_is_asked_seldom(
         it.headend.fault = None
 
 
+async def test_so_many_marks_are_told_at_a_time_of_all_orders_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openami.dcu.upgrade.book.MAX_MARKS", 3)
+    async with bench(tmp_path, meters_of(clean=2)) as made:
+        now, who = made.clock.now(), list(made.roster.stations)
+        orders = [order_body(who, now, campaign=f"c{n}", directive="hold") for n in range(3)]
+        await made.take(*orders)
+        told = []
+        for _ in range(2):
+            made.book.news.clear()
+            bodies, sent = await made.book.reports()
+            told.append([len(body["marks"]) for body in bodies])
+            await made.book.told(sent, {body["campaign"]: body["number"] for body in bodies})
+            assert made.book.news.is_set() == (len(told) == 1)
+        assert told == [[2, 1, 0], [0, 1, 2]]
+
+
 async def test_more_marks_than_a_report_holds_go_in_several(
     tmp_path: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:

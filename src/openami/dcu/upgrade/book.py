@@ -319,9 +319,10 @@ class Book:
         open_ = sorted(open_, key=lambda task: task.void is not None)[:MAX_ORDERS]
         await self._put([replace(task, number=task.number + 1) for task in open_])
         told: dict[str, tuple[int, int]] = {}
-        bodies = []
+        bodies, room = [], MAX_MARKS
         for task in (self._tasks[task.campaign] for task in open_):
-            kept = await asyncio.to_thread(self._store.marks, task.campaign, MAX_MARKS)
+            kept = await asyncio.to_thread(self._store.marks, task.campaign, room)
+            room -= len(kept)
             told[task.campaign] = task.number, kept[-1].id if kept else 0
             named = [row for row in task.rows.values() if row.named]
             bodies.append(

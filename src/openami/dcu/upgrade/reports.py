@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from openami.fleet.upgrade import Upgrade
 
 MAX_MARKS: Final = 2000
-"""Of a report: 200 meters tell all of their states in one, of some 300 KiB."""
+"""Told at a time: 200 meters tell all of their states in one request, of some 300 KiB."""
 
 log = structlog.get_logger("dcu.upgrade")
 
