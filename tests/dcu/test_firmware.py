@@ -229,6 +229,38 @@ async def test_a_repository_that_went_back_is_not_believed(
     assert await failed(running, planner, device, url) == "404 firmware.trust.rollback"
 
 
+async def test_documents_that_do_not_belong_together_are_not_believed(
+    running: Running, planner: ListPlanner, device: Device, tmp_path: Path
+) -> None:
+    """Each is rightly signed, and one of them is of the day before."""
+    offer_firmware(running, tmp_path)
+    publisher = running.services.firmware.publisher
+    before = publisher.present()
+    assert before is not None
+    url = url_of(running, offer_firmware(running, tmp_path, "2.0.0"))
+    real = publisher.document
+    publisher.document = lambda name: (  # type: ignore[method-assign]  # a server that was taken over
+        before.targets if name.endswith("targets.json") else real(name)
+    )
+    assert await failed(running, planner, device, url) == "404 firmware.trust.mixed"
+
+
+async def test_a_manifest_in_the_place_of_another_is_not_believed(
+    running: Running, planner: ListPlanner, device: Device, tmp_path: Path
+) -> None:
+    url = url_of(running, offer_firmware(running, tmp_path))
+    shelf, other = running.services.firmware.shelf, tmp_path / "other.json"
+    real = shelf.target
+
+    def target(path: str) -> tuple[TargetFile, Path]:
+        file, where = real(path)
+        other.write_bytes(where.read_bytes().replace(b"1.0.0", b"1.0.1"))
+        return file, other
+
+    shelf.target = target  # type: ignore[method-assign]  # a server that was taken over
+    assert await failed(running, planner, device, url) == "404 firmware.trust.payload"
+
+
 async def test_a_release_that_was_withdrawn_is_not_found(
     running: Running, planner: ListPlanner, device: Device, tmp_path: Path
 ) -> None:
