@@ -261,7 +261,7 @@ def test_answers_before_anything_was_sent_change_nothing() -> None:
         segment.delivered(serial, 0, street.now),
     ):
         assert state == street.state(0)
-    assert segment.withdraw(street.now)[0].stage is Stage.DISCARDED
+    assert segment.expire(ORDER.until)[0].stage is Stage.FAILED
     assert segment.next(street.now) == Rest(None)
 
 

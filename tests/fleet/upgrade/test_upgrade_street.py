@@ -157,21 +157,6 @@ def test_a_meter_is_not_activated_before_its_time() -> None:
 
 
 @pytest.mark.fums("DES-3")
-def test_what_is_withdrawn_is_not_activated_and_what_runs_is_followed() -> None:
-    street = Street(meters_of(clean=3))
-    while street.state(0).stage is not Stage.ACTIVATED:
-        assert street._step()
-    gone = street.segment.withdraw(street.now)
-    street._keep(gone)
-    street.run()
-    ends = [street.state(n) for n in range(3)]
-    assert ends[0].stage is Stage.CONFIRMED
-    assert all(e.code == "upgrade.withdrawn" for e in ends if e.stage is Stage.DISCARDED)
-    assert sum(meter.tried for meter in street.meters) == sum(
-        e.stage is Stage.CONFIRMED for e in ends
-    )
-
-
 def test_meters_that_verify_slowly_do_not_hold_up_the_others() -> None:
     meters = [SimMeter(serial_of(n), faults=frozenset({"slow"}), busy=20) for n in range(3)]
     meters += [SimMeter(serial_of(100 + n)) for n in range(3)]

@@ -28,7 +28,6 @@ from openami.fleet.upgrade.answers import (
     Stuck,
     Transfer,
     Verify,
-    Withdrawn,
 )
 from openami.fleet.upgrade.costs import Costs, transmissions
 from openami.fleet.upgrade.machine import advance, begun, next_step
@@ -74,7 +73,6 @@ __all__ = [
     "Turn",
     "Upgrade",
     "Verify",
-    "Withdrawn",
     "Work",
     "advance",
     "begun",

@@ -159,25 +159,8 @@ class Stuck:
 
 
 @dataclass(frozen=True, slots=True)
-class Withdrawn:
-    """The image is not to be activated any more."""
-
-
-@dataclass(frozen=True, slots=True)
 class Expired:
     """The order's time is over."""
 
 
-Answer = (
-    Looked
-    | Polled
-    | Accepted
-    | Busy
-    | Refused
-    | Silent
-    | Fed
-    | Filled
-    | Stuck
-    | Withdrawn
-    | Expired
-)
+Answer = Looked | Polled | Accepted | Busy | Refused | Silent | Fed | Filled | Stuck | Expired

@@ -37,7 +37,6 @@ from openami.fleet.upgrade.answers import (
     Stuck,
     Transfer,
     Verify,
-    Withdrawn,
 )
 from openami.fleet.upgrade.looking import looked, verification_over
 from openami.fleet.upgrade.state import Stage
@@ -177,14 +176,8 @@ _GIVEN_UP: Final[Mapping[Stage, tuple[Stage, str]]] = {
 }
 
 
-def _withdrawn(state: Upgrade, _: Answer, now: float, __: MeterPolicy) -> Upgrade:
-    """What has begun to activate is followed to its own end."""
-    if state.stage.switching:
-        return state
-    return state.at(Stage.DISCARDED, now, code="upgrade.withdrawn")
-
-
 def _expired(state: Upgrade, _: Answer, now: float, policy: MeterPolicy) -> Upgrade:
+    """What has begun to activate is followed to its own end."""
     if not state.stage.switching:
         return state.at(Stage.FAILED, now, code="upgrade.expired")
     if now - state.since < policy.activation_s + policy.trial_s:
@@ -209,6 +202,5 @@ _ANSWERS: Final[Mapping[type[Answer], Handler]] = {
     Silent: _silent,
     Refused: _refused,
     Stuck: _refused,
-    Withdrawn: _withdrawn,
     Expired: _expired,
 }

@@ -31,7 +31,6 @@ from openami.fleet.upgrade.answers import (
     Step,
     Stuck,
     Transfer,
-    Withdrawn,
 )
 from openami.fleet.upgrade.ledger import Place
 from openami.fleet.upgrade.machine import advance, begun, next_step
@@ -284,20 +283,15 @@ class Segment:
 
     def expire(self, now: float) -> tuple[Upgrade, ...]:
         """Give up what has taken too long; return the states to keep."""
-        return self._all(Expired(), now) if now >= self._order.until else ()
-
-    def withdraw(self, now: float) -> tuple[Upgrade, ...]:
-        """Activate no more meters; return the states to keep."""
-        return self._all(Withdrawn(), now)
+        if now < self._order.until:
+            return ()
+        before = dict(self._upgrades)
+        after = [self.told(serial, Expired(), now) for serial in before]
+        return tuple(new for new in after if new != before[new.serial])
 
     def activate_at(self, when: float | None) -> None:
         """Let verified meters activate from a time on; None: not yet."""
         self._order = replace(self._order, activate_at=when)
-
-    def _all(self, answer: Answer, now: float) -> tuple[Upgrade, ...]:
-        before = dict(self._upgrades)
-        after = [self.told(serial, answer, now) for serial in before]
-        return tuple(new for new in after if new != before[new.serial])
 
     def _keep(self, upgrade: Upgrade) -> Upgrade:
         self._upgrades[upgrade.serial] = upgrade
