@@ -350,7 +350,7 @@ def test_a_rate_comes_from_what_was_measured() -> None:
 
 def test_words_for_whom_and_how_much() -> None:
     which = DeviceFilter(kind=DeviceKind.METER, dcu="D1", region="north")
-    assert views.whom_words(which, "meter") == "meters: behind DCU D1, region north"
+    assert views.whom_words(which, "meter") == "meters behind DCU D1, region north"
     assert views.whom_words(DeviceFilter(), "DCU") == "every DCU"
     assert views.budget_words(Budget()) == "as much as there is"
     assert "2 downloads in a segment" in views.budget_words(Budget(segment_jobs=2, jobs=1))

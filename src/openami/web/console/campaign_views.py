@@ -213,11 +213,12 @@ def passed(marks: Sequence[Mark], now: float) -> list[Passed]:
 
 
 def whom_words(which: DeviceFilter, noun: str) -> str:
-    """Return whom a filter finds, such as ``meters of DCU D1, region north``."""
+    """Return whom a filter finds, such as ``meters behind DCU D1, region north``."""
     said = filter_words(replace(which, dcu=None))
-    parts = [f"behind DCU {which.dcu}" if which.dcu else "", said if said != EVERY else ""]
-    named = ", ".join(part for part in parts if part)
-    return f"{noun}s: {named}" if named else f"every {noun}"
+    others = "" if said == EVERY else said
+    if which.dcu:
+        return ", ".join(filter(None, (f"{noun}s behind DCU {which.dcu}", others)))
+    return f"{noun}s: {others}" if others else f"every {noun}"
 
 
 def budget_words(budget: Budget) -> str:
