@@ -73,6 +73,10 @@ async def test_it_does_not_begin_after_the_window_or_in_a_pause(tmp_path: Path) 
             assert made.fetcher._next() is None
         await made.order()
         assert made.fetcher._next() is not None
+        made.clock.advance(7200.0)
+        await made.order(until=made.clock.now())  # every meter is given up
+        await made.manager.use(0.1)
+        assert made.fetcher._next() is None
 
 
 async def test_a_pause_cuts_it_short_and_it_goes_on(tmp_path: Path) -> None:

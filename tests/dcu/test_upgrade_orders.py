@@ -305,6 +305,19 @@ async def test_a_head_end_that_knows_nothing_of_upgrades_is_asked_seldom(
         it.headend.fault = None
 
 
+@pytest.mark.parametrize(
+    ("left", "rest"), [(None, 3600.0), (-5.0, 3600.0), (10.0, 30.0), (600.0, 300.0), (1e6, 3600.0)]
+)
+async def test_a_step_that_is_worked_at_is_told_of_before_the_head_end_gives_it_up(
+    tmp_path: Path, certificates: Certificates, left: float | None, rest: float
+) -> None:
+    async with talk(tmp_path, certificates) as it:
+        now = it.made.clock.now()
+        step = None if left is None else {**order()["activate"], "until": now + left}
+        await it.made.take(order(download=None, activate=step))
+        assert it.exchange._rest() == rest
+
+
 async def test_so_many_marks_are_told_at_a_time_of_all_orders_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
