@@ -343,6 +343,7 @@ async def test_an_application_runs_with_its_libraries_and_without_our_keys(
         "_LEAST_VERSION = 99",
         "_MACHINES = {}",
         "_python = lambda: [confined.Path('/')]",
+        "_AF_INET = 1",  # a filter with another kernel's numbers
     ],
 )
 async def test_where_nothing_confines_it_no_application_runs(

@@ -15,13 +15,15 @@ import platform
 import resource
 import runpy
 import signal
+import socket
 import struct
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 CONFINED: Final = 81
 """Exit status: it is not confined here."""
@@ -50,6 +52,8 @@ _OF_A_FILE: Final = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE
 _MACHINES: Final[Mapping[str, tuple[int, int]]] = {
     "x86_64": (0xC000003E, 41),
     "aarch64": (0xC00000B7, 198),
+    "riscv64": (0xC00000F3, 198),
+    "armv7l": (0x40000028, 281),
 }
 _IO_URING_SETUP: Final = 425
 _X32: Final = 0x40000000  # another set of numbers for the same calls of x86_64
@@ -100,6 +104,8 @@ def confine(folder: Path, images: Iterable[Path]) -> None:
     _call(_libc.syscall, _RESTRICT_SELF, ruleset, 0)
     os.close(ruleset)
     _close_sockets()
+    _try(lambda: socket.socket(socket.AF_UNIX).close(), "sockets of this machine")
+    _try(lambda: list(folder.parent.iterdir()), "folders of the DCU")
 
 
 def _python() -> Iterable[Path]:
@@ -124,14 +130,14 @@ def _close_sockets() -> None:
     """Let only sockets of IP be opened: the others reach what is on this machine, and trusts it."""
     if platform.machine() not in _MACHINES:
         raise OSError(f"no filter is known for {platform.machine()}")
-    machine, socket = _MACHINES[platform.machine()]
+    machine, opens = _MACHINES[platform.machine()]
     steps = (
         (_LOAD, 0, 0, _ARCH),
         (_EQUAL, 0, 7, machine),  # another machine's numbers: refused
         (_LOAD, 0, 0, _NR),
         (_AT_LEAST, 5, 0, _X32),
         (_EQUAL, 4, 0, _IO_URING_SETUP),
-        (_EQUAL, 0, 4, socket),
+        (_EQUAL, 0, 4, opens),
         (_LOAD, 0, 0, _FIRST),
         (_EQUAL, 2, 0, _AF_INET),
         (_EQUAL, 1, 0, _AF_INET6),
@@ -139,8 +145,15 @@ def _close_sockets() -> None:
         (_RETURN, 0, 0, _ALLOW),
     )
     code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps))
-    program = struct.pack("HxxxxxxP", len(steps), ctypes.addressof(code))
+    program = struct.pack("HP", len(steps), ctypes.addressof(code))
     _call(_libc.prctl, _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, program, 0, 0)
+
+
+def _try(forbidden: Callable[[], object], what: str) -> None:
+    """Let what must be out of reach be tried: a number that is not this kernel's shows here."""
+    with suppress(PermissionError):
+        forbidden()
+        raise OSError(f"{what} are within reach")
 
 
 def _call(function: ctypes._FuncPointer, *arguments: object) -> int:
