@@ -24,7 +24,7 @@ BCD_CHARACTERS: Final = "0123456789- ?.??"
 def typed(value: Any, kind: type[T]) -> T:
     """Return ``value`` if it is a ``kind``, which a bool is not where a number is wanted."""
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise ValueError(f"{kind.__name__} wanted, {type(value).__name__} found")  # noqa: TRY004 - codecs have one error
+        raise ValueError(f"{kind.__name__} wanted, {type(value).__name__} found")
     return value
 
 
@@ -120,6 +120,28 @@ class Octets(Codec):
         return bytes.fromhex(typed(value, str))
 
 
+class SecretOctets(bytes):
+    """A password or a key of a table: what shows it shows its length."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"SecretOctets({len(self)})"
+
+    __str__ = __repr__
+
+
+@dataclass(frozen=True, slots=True)
+class Secret(Octets):
+    """A password or a key. JSON takes it, and never gives it."""
+
+    def decode(self, octets: bytes) -> SecretOctets:
+        return SecretOctets(octets)
+
+    def to_json(self, value: Any) -> str:
+        return str(SecretOctets(typed(value, bytes)))
+
+
 @dataclass(frozen=True, slots=True)
 class Tail(Octets):
     """Octets to the end of the table, ``size`` at most: what a procedure takes or answers."""
@@ -157,21 +179,23 @@ class Text(Codec):
         return _ENCODINGS[CharFormat(self.char)] if self.char in _ENCODINGS else "latin-1"
 
     def decode(self, octets: bytes) -> str:
-        return octets.decode(self._encoding).rstrip(" ")
+        encoding = self._encoding
+        odd = len(octets) % len(" ".encode(encoding))  # what is left over holds no character
+        return octets[: len(octets) - odd].decode(encoding).rstrip(" ")
 
     def encode(self, value: Any) -> bytes:
         encoding = self._encoding
         octets = typed(value, str).encode(encoding)
         space = " ".encode(encoding)
         missing, odd = divmod(self.size - len(octets), len(space))
-        if missing < 0 or odd:
+        if missing < 0:
             raise ValueError(f"{len(octets)} octets of text do not fit in {self.size}")
-        return octets + missing * space
+        return octets + missing * space + bytes(odd)
 
 
 @dataclass(frozen=True, slots=True)
 class BcdText(Codec):
-    """An identifier of BCD digits, two in an octet, with spaces after them that are no part of it."""
+    """An identifier of BCD digits, two in an octet; spaces after them are no part of it."""
 
     size: int
 
@@ -205,14 +229,21 @@ class SetOf(Codec):
     size: int
 
     def decode(self, octets: bytes) -> frozenset[int]:
-        bits = int.from_bytes(octets, "little")
-        return frozenset(bit for bit in range(8 * self.size) if bits >> bit & 1)
+        return frozenset(
+            8 * place + bit
+            for place, octet in enumerate(octets)
+            for bit in range(8)
+            if octet >> bit & 1
+        )
 
     def encode(self, value: Any) -> bytes:
         members: AbstractSet[Any] = typed(value, frozenset)
         if any(not 0 <= typed(bit, int) < 8 * self.size for bit in members):
             raise ValueError(f"a set of {8 * self.size} holds 0 to {8 * self.size - 1}")
-        return sum(1 << bit for bit in members).to_bytes(self.size, "little")
+        octets = bytearray(self.size)
+        for bit in members:
+            octets[bit // 8] |= 1 << bit % 8
+        return bytes(octets)
 
     def to_json(self, value: Any) -> list[int]:
         return sorted(typed(value, frozenset))

@@ -1,6 +1,6 @@
 """Tables by description: the small language in which layouts are written down.
 
-The standard's tables (``openami.c1222.tables.standard``) and a manufacturer's are written in the
+The standard's tables (``openami.c1222.tables.decades``) and a manufacturer's are written in the
 same language; docs/reference/c1219.md has its grammar. A description is lines::
 
     table ST23 CURRENT_REGISTER_DATA
@@ -15,6 +15,9 @@ same language; docs/reference/c1219.md has its grammar. A description is lines::
         FIRST   0
         OTHERS  1-3
 
+    table ST20,ST21 DIM_REGS,ACT_REGS
+        NBR_TIERS  u8
+
     procedure SP10 SET_DATE_TIME
         MASK  u8
 
@@ -25,14 +28,16 @@ same language; docs/reference/c1219.md has its grammar. A description is lines::
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from openami.c1222.tables.codecs import UNNAMED, Bit
-from openami.c1222.tables.expressions import Expression, constant, parse_expression
+from openami.c1222.tables.expressions import Expression, parse_expression
 from openami.c1222.tables.ids import TableId
 from openami.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MAX_TEXT: Final = 256 * 1024
 """Characters of one description: those of the standard's tables have twenty thousand."""
@@ -43,7 +48,7 @@ _BIT_TYPES: Final = {"u8": 1, "u16": 2, "u24": 3, "u32": 4}
 SCALARS: Final = {
     **{f"{sign}{8 * size}": 0 for sign in "ui" for size in (1, 2, 3, 4, 5, 6, 8)},
     **dict.fromkeys(("ni1", "ni2", "ltime", "stime", "time", "date"), 0),
-    **dict.fromkeys(("text", "octets", "set", "tail", "coded"), 1),
+    **dict.fromkeys(("text", "octets", "secret", "set", "tail", "coded"), 1),
     "id": 2,
 }
 """The types that are there by themselves, and how many arguments each takes."""
@@ -155,6 +160,9 @@ def _sections(text: str) -> list[_Section]:
             continue
         if not line[0].isspace():
             found.append(_Section(line.split(), number))
+        elif line.lstrip().startswith("if ") and found and found[-1].body:
+            started, before = found[-1].body.pop()  # a condition may stand on a line of its own
+            found[-1].body.append((started, f"{before} {line.strip()}"))
         elif found:
             found[-1].body.append((number, line.strip()))
         else:
@@ -174,14 +182,16 @@ def parse_description(text: str) -> Description:
     for section in _sections(text):
         try:
             _SECTIONS[section.words[0]](found, section)
-        except (KeyError, IndexError, ValueError):
+        except (KeyError, ValueError):
             raise _wrong(section.line, "table, record, bits, procedure or answer wanted") from None
     return found
 
 
 def _table(found: Description, section: _Section) -> None:
-    _, number, name = section.words
-    _put(found.tables, TableId.parse(number), Named(name, _fields(section)), section)
+    _, numbers, names = section.words
+    fields = _fields(section)
+    for number, name in zip(numbers.split(","), names.split(","), strict=True):
+        _put(found.tables, TableId.parse(number), Named(name, fields), section)
 
 
 def _record(found: Description, section: _Section) -> None:
@@ -225,7 +235,7 @@ def _bit(number: int, line: str) -> Bit:
     return Bit(name, low, high - low + 1)
 
 
-def _put(mapping: Mapping[object, object], key: object, value: object, section: _Section) -> None:
+def _put(mapping: Mapping[Any, Any], key: Any, value: object, section: _Section) -> None:
     if key in mapping or (isinstance(key, str) and not _NAME.fullmatch(key)):
         raise _wrong(section.line, f"{key} is there twice, or is no name")
     mapping[key] = value  # type: ignore[index]  # the dicts that parse_description has made
@@ -282,4 +292,3 @@ _SECTIONS: Final = {
     "procedure": _procedure,
     "answer": _answer,
 }
-ONE: Final = constant(1)

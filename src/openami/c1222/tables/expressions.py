@@ -76,20 +76,15 @@ def parse_expression(text: str) -> Expression:
     Raises:
         ConfigError: ``c1219.description``, it is none.
     """
+    if len(text) > MAX_LENGTH:
+        raise ConfigError("an expression is too long", code="c1219.description")
     try:
-        if len(text) > MAX_LENGTH:
-            raise ValueError("too long")
         tree = ast.parse(text.strip(), mode="eval")
         needs: set[TableId] = set()
         evaluate = _compiled(tree.body, needs)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ConfigError(f"no expression: {text!r}: {error}", code="c1219.description") from None
     return Expression(text, frozenset(needs), evaluate)
-
-
-def constant(number: int) -> Expression:
-    """Return a number that follows from nothing."""
-    return Expression(str(number), frozenset(), lambda _: number)
 
 
 def _compiled(node: ast.expr, needs: set[TableId]) -> _Evaluate:

@@ -139,7 +139,8 @@ class TimeOfDay(_Iso):
         if not self.size:
             return None
         if self.size == 3:
-            return time(*_numbers(octets, self.form))
+            hour, minute, second = _numbers(octets, self.form)
+            return time(hour, minute, second)
         minutes, second = divmod(int.from_bytes(octets, self.order), 60)
         return time(*divmod(minutes, 60), second)
 

@@ -1,0 +1,85 @@
+"""Decade 5: clock, calendar and tariff switches."""
+
+from __future__ import annotations
+
+from typing import Final
+
+TIME: Final = """
+bits TIME_FUNC_1 u8
+    TOU_SELF_READ       0
+    SEASON_SELF_READ    1
+    SEASON_DEMAND_RESET 2
+    SEASON_CHNG_ARMED   3
+    SORT_DATES          4
+    ANCHOR_DATE         5
+bits TIME_FUNC_2 u8
+    CAP_DST_AUTO         0
+    SEPARATE_WEEKDAYS    1
+    SEPARATE_SUM_DEMANDS 2
+    SORT_TIER_SWITCHES   3
+    CAP_TM_ZN_OFFSET     4
+bits CALENDAR_BFLD u8
+    NBR_SEASONS       0-3
+    NBR_SPECIAL_SCHED 4-7
+table ST50,ST51 DIM_TIME_TOU,ACT_TIME_TOU
+    FLAG1                TIME_FUNC_1
+    FLAG2                TIME_FUNC_2
+    CALENDAR             CALENDAR_BFLD
+    NBR_NON_RECURR_DATES u8
+    NBR_RECURR_DATES     u8
+    NBR_TIER_SWITCHES    u16
+    CALENDAR_TBL_SIZE    u16
+
+bits TIME_DATE_QUAL_BFLD u8
+    DAY_OF_WEEK   0-2
+    DST           3
+    GMT           4
+    TM_ZN_APPLIED 5
+    DST_APPLIED   6
+    DST_SUPPORTED 7
+table ST52 CLOCK
+    CLOCK_CALENDAR ltime
+    TIME_DATE_QUAL TIME_DATE_QUAL_BFLD
+
+table ST53 TIME_OFFSET
+    DST_TIME_EFF        time
+    DST_TIME_AMT        u8
+    TIME_ZONE_OFFSET    i16 if ST51.FLAG2.CAP_TM_ZN_OFFSET
+
+record NON_RECURR_DATE
+    DATE   date
+    ACTION u8
+record RECURR_DATE
+    RDATE  u16
+    ACTION u8
+bits SWITCH u16
+    TIER      0-2
+    SUMMATION 3
+    DEMAND    4
+    MINUTE    5-10
+    HOUR      11-15
+record TIER_SWITCH
+    TIER_SWITCH   SWITCH
+    DAY_SCH_NUM   u8
+table ST54 CALENDAR
+    ANCHOR_DATE       date if ST51.FLAG1.ANCHOR_DATE
+    NON_RECURR_DATES  NON_RECURR_DATE * ST51.NBR_NON_RECURR_DATES
+    RECURR_DATES      RECURR_DATE * ST51.NBR_RECURR_DATES
+    TIER_SWITCHES     TIER_SWITCH * ST51.NBR_TIER_SWITCHES
+    DAILY_SCHEDULE_ID tail(ST51.CALENDAR_TBL_SIZE)
+
+bits CLOCK_STATUS u16
+    TIER        0-2
+    DEMAND_TIER 3-5
+    TIER_DRIVE  6-7
+    SPECIAL     8-11
+    SEASON      12-15
+table ST55 CLOCK_STATE
+    CLOCK_CALENDAR ltime
+    TIME_DATE_QUAL TIME_DATE_QUAL_BFLD
+    STATUS         CLOCK_STATUS
+
+table ST56 TIME_REMAIN
+    TIER_TIME_REMAIN u16
+    SELF_READ_DAYS_REMAIN u8
+"""
