@@ -68,7 +68,7 @@ def _signed(codec: Any) -> Column:
 
 
 def _as_integers(view: Values) -> Values:
-    return view.astype(np.int64)
+    return view.astype(np.int64, order="C")
 
 
 def _joined(view: Values, order: Order) -> Values:
@@ -97,7 +97,7 @@ def _float(codec: Any) -> Column:
 
 
 def _as_floats(view: Values) -> Values:
-    return view.astype(np.float64)
+    return view.astype(np.float64, order="C")
 
 
 def _fixed(codec: Any) -> Column:
@@ -177,23 +177,39 @@ def _from_minutes(minutes: Values, seconds: Values | int = 0) -> Values:
     return np.where(wrong, np.datetime64("NaT", "s"), (count * 60 + seconds).astype("M8[s]"))
 
 
-def _from_clock(view: Values, form: TimeFormat) -> Values:
-    numbers = view.astype(np.int64)
-    wrong: Any = np.zeros(view.shape[:-1], bool)
-    if form is TimeFormat.BCD:
-        high, low = numbers >> 4, numbers & 0x0F
-        wrong = ((high > 9) | (low > 9)).any(axis=-1)
-        numbers = high * 10 + low
-    year, month, day, hour, minute = (numbers[..., place] for place in range(5))
-    second = numbers[..., 5] if view.shape[-1] == 6 else np.int64(0)
-    years = np.where(year >= 90, year - 70, year + 30)  # since 1970
-    months = (years * 12 + month - 1).astype("M8[M]")
+def _calendar() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the first second of each month less a day, and its days, for years of two digits.
+
+    The month of year 25 and number 6 is the element 25 * 12 + 6.
+    """
+    year = np.arange(_YEARS)
+    months = np.where(year >= 90, year - 70, year + 30)[:, None] * 12 + np.arange(-1, 11)
+    months = np.append(months.reshape(-1), months[-1, -1] + 1).astype("M8[M]")
     days = months.astype("M8[D]")
     length = ((months + 1).astype("M8[D]") - days).astype(np.int64)
-    wrong |= (year > 99) | (month < 1) | (month > 12) | (day < 1) | (day > length)
-    wrong |= (hour > 23) | (minute > 59) | (second > 59)
-    moment = days.astype("M8[s]") + ((((day - 1) * 24 + hour) * 60 + minute) * 60 + second)
-    return np.where(wrong, np.datetime64("NaT", "s"), moment)
+    return (days.astype(np.int64) - 1) * _DAY, length
+
+
+_YEARS: Final = 100
+_DAY: Final = 86400
+_MONTH_STARTS, _MONTH_DAYS = _calendar()
+_DIGITS: Final = np.array(
+    [high * 10 + low if high < 10 and low < 10 else 255 for high in range(16) for low in range(16)]
+)
+"""What two BCD digits say; 255, which no part of a time is, where they are none."""
+_LOWEST: Final = np.array((0, 1, 1, 0, 0, 0))
+_HIGHEST: Final = np.array((_YEARS - 1, 12, 31, 23, 59, 59))
+_SECONDS: Final = np.array((_DAY, 3600, 60, 1))
+
+
+def _from_clock(view: Values, form: TimeFormat) -> Values:
+    numbers = _DIGITS[view] if form is TimeFormat.BCD else view.astype(np.int64)
+    size = view.shape[-1]
+    right = ((numbers >= _LOWEST[:size]) & (numbers <= _HIGHEST[:size])).all(axis=-1)
+    month = np.where(right, numbers[..., 0] * 12 + numbers[..., 1], 0)
+    seconds = _MONTH_STARTS[month] + numbers[..., 2:] @ _SECONDS[: size - 2]
+    right &= numbers[..., 2] <= _MONTH_DAYS[month]
+    return np.where(right, seconds.astype("M8[s]"), np.datetime64("NaT", "s"))
 
 
 _COLUMNS: Final[dict[type[Codec], Callable[[Any], Column]]] = {

@@ -27,7 +27,6 @@ CONTROL: Final = standard(62)
 DIMENSIONS: Final = standard(61)
 FIRST_DATA: Final = 63
 """ST-64 has the first set."""
-_NIBBLES: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +103,7 @@ class ProfileSet:
     _dtype: np.dtype[Any]
     _columns: Mapping[str, Column]
     _scales: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+    _before: npt.NDArray[np.timedelta64]
 
     @classmethod
     def of(cls, tables: Tables, number: int) -> Self:
@@ -133,6 +133,8 @@ class ProfileSet:
                 np.array(control.get("SCALARS", ones), np.int64),
                 np.array(control.get("DIVISORS", ones), np.int64),
             ),
+            np.arange(size["NBR_BLK_INTS"] - 1, -1, -1)
+            * np.timedelta64(60 * size["MAX_INT_TIME"], "s"),
         )
 
     @staticmethod
@@ -181,12 +183,13 @@ class ProfileSet:
             intervals = intervals[:, ::-1]
         keep = self._kept(len(data), extent)
         block_ends = self._columns["BLK_END_TIME"].convert(data["BLK_END_TIME"])
-        numbers = self._columns["INT_DATA"].convert(intervals["INT_DATA"])
+        by_channel = np.moveaxis(intervals["INT_DATA"], 2, 0)
+        numbers = np.ascontiguousarray(self._columns["INT_DATA"].convert(by_channel))
         common, status = self._statuses(intervals, keep)
         readings, pulses = (self._of_blocks(data, name) for name in ("READ", "PULSE"))
         return ProfileColumns(
             self._ends(block_ends, extent).reshape(-1)[keep],
-            np.ascontiguousarray(self._rows(numbers, self.channels)[keep].T),
+            numbers.reshape(self.channels, len(data) * self.intervals)[:, keep],
             *self._scales,
             self._valid(data, extent)[keep],
             common,
@@ -195,9 +198,6 @@ class ProfileSet:
             readings,
             pulses,
         )
-
-    def _rows(self, numbers: Values, width: int) -> Values:
-        return numbers.reshape(numbers.shape[0] * self.intervals, width)
 
     def _kept(self, blocks: int, extent: _Extent) -> Any:
         """Return which rows there are: all but those that the newest block has not filled."""
@@ -211,10 +211,9 @@ class ProfileSet:
         return keep
 
     def _ends(self, block_ends: npt.NDArray[np.datetime64], extent: _Extent) -> Values:
-        step = np.timedelta64(60 * self.minutes, "s")
-        ends = block_ends[:, None] - np.arange(self.intervals - 1, -1, -1) * step
+        ends = block_ends[:, None] - self._before
         if len(ends) and not extent.reverse:  # the newest block's time is its last interval's
-            ends[-1] += (self.intervals - extent.newest) * step
+            ends[-1] += self._before[extent.newest - 1] if extent.newest else 0
         return ends
 
     def _valid(self, data: Values, extent: _Extent) -> npt.NDArray[np.bool_]:
@@ -222,7 +221,7 @@ class ProfileSet:
             return np.ones(len(data) * self.intervals, bool)
         bits = np.unpackbits(data["SIMPLE_INT_STATUS"], axis=-1, bitorder="little")
         bits = bits[:, : self.intervals]
-        return (bits[:, ::-1] if extent.reverse else bits).reshape(-1).astype(bool)
+        return (bits[:, ::-1] if extent.reverse else bits).reshape(-1).view(np.bool_)
 
     @property
     def _names(self) -> tuple[str, ...]:
@@ -231,14 +230,16 @@ class ProfileSet:
     def _statuses(
         self, intervals: Values, keep: Any
     ) -> tuple[npt.NDArray[np.uint8] | None, npt.NDArray[np.uint8] | None]:
-        """Return the nibbles: the first is all channels', each that follows one channel's."""
+        """Return the nibbles: high of the first octet for all channels, then one per channel."""
         if "EXTENDED_INT_STATUS" not in (intervals.dtype.names or ()):
             return None, None
         octets = intervals["EXTENDED_INT_STATUS"]
-        nibbles = np.stack((octets >> 4, octets & 0x0F), axis=-1)
-        rows = self._rows(nibbles, _NIBBLES * octets.shape[-1])[keep]
-        own = rows[:, 1 : 1 + self.channels].T
-        return np.ascontiguousarray(rows[:, 0]), np.ascontiguousarray(own)
+        rows = octets.shape[0] * self.intervals
+        flat = np.moveaxis(octets, 2, 0).reshape(octets.shape[2], rows)[:, keep]
+        own = np.empty((self.channels, flat.shape[1]), np.uint8)
+        own[0::2] = flat[: (self.channels + 1) // 2] & 0x0F
+        own[1::2] = flat[1 : 1 + self.channels // 2] >> 4
+        return flat[0] >> 4, own
 
     def _of_blocks(self, data: Values, what: str) -> Values | None:
         name = f"BLK_END_{what}"
