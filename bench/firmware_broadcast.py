@@ -19,10 +19,12 @@ from tests.support.dlms_meter import CLIENT_TITLE, CONFIGS, KEYS, Pair, make_met
 from tests.support.memory_image import image_in_memory
 
 from openami.core.obis import Obis
+from openami.dcu.upgrade.class18 import LOOKED_AT
 from openami.dlms import data as d
 from openami.dlms.apdu.action import ActionRequestNormal
 from openami.dlms.apdu.ciphered import Form
 from openami.dlms.client import GetAttribute, GetList, InvokeMethod
+from openami.dlms.cosem import DataObject
 from openami.dlms.cosem.image import ImageInfo
 from openami.dlms.hdlc import HdlcAddress, HdlcClientLink, HdlcParameters, HdlcServerLink
 from openami.dlms.references import AttributeRef, MethodRef
@@ -64,7 +66,6 @@ RUNS = 5
 OLD, NEW = "1.0.0", "1.1.0"
 IDENTIFIER = b"openami-meter-1.1.0"
 IMAGE_OBIS = Obis.parse("0.0.44.0.0.255")
-VERSION = AttributeRef(1, Obis.parse("0.0.96.1.9.255"), 2)
 DESCRIPTOR = 600
 """Octets of a download descriptor and of the HTTP around it and the image."""
 
@@ -118,7 +119,8 @@ def _attribute(number: int) -> GetAttribute:
 def exchanges(block: int) -> dict[str, Exchange]:
     """Return what each step exchanges with blocks of a size."""
     image = image_in_memory(_Installer(), block_size=block)
-    meter = make_meter(rows=0, max_pdu=0, extra=(image,))
+    plain = [DataObject(ref.obis, d.octets(IDENTIFIER)) for ref in LOOKED_AT if ref.class_id == 1]
+    meter = make_meter(rows=0, max_pdu=0, extra=(image, *plain))
     pair = _LinePair(meter, *CONFIGS["hls-both"])
     found: dict[str, Exchange] = {}
 
@@ -138,7 +140,7 @@ def exchanges(block: int) -> dict[str, Exchange]:
         ask("unicast", _method(2, d.structure(d.u32(number), d.octets(bytes(block)))))
     ask("ask", _attribute(3))
     ask("verify", _method(3, d.i8(0)))
-    ask("look", GetList((*map(_attribute, range(2, 8)), GetAttribute(VERSION))))
+    ask("look", GetList(tuple(map(GetAttribute, LOOKED_AT))))
     ask("activate", _method(4, d.i8(0)))
     found["broadcast"] = Exchange((len(broadcast(block)),))
     return found
