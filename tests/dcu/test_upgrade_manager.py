@@ -34,6 +34,7 @@ from openami.fleet.upgrade import (
     Send,
     Silent,
     Stage,
+    Status,
 )
 from openami.omadm.download.ends import End
 
@@ -155,6 +156,17 @@ async def test_a_meter_that_comes_to_the_line_late_is_upgraded_without_broadcast
         await made.run()
         assert set(made.stages().values()) == {Stage.CONFIRMED}
         assert not any(isinstance(work, Blocks) for work in made.line.log)
+
+
+@pytest.mark.parametrize("other", [f"openami-2.{NEW}", f"openami-1{NEW}", f"openami-{NEW}1"])
+async def test_a_meter_whose_version_only_looks_alike_does_not_have_it(
+    tmp_path: Path, other: str
+) -> None:
+    async with bench(tmp_path, meters_of(clean=1, version=other)) as made:
+        await made.order(activate=None)
+        await made.fetch()
+        await made.run()
+        assert set(made.stages().values()) == {Stage.VERIFIED}
 
 
 async def test_a_meter_that_has_it_is_left_alone(tmp_path: Path) -> None:
@@ -405,6 +417,8 @@ async def test_a_pause_begins_nothing_new_and_follows_what_switches(tmp_path: Pa
         await made.order(activate=None)
         await made.run()
         assert set(made.stages().values()) == {Stage.VERIFIED}
+        sent = [n for work in made.line.log if isinstance(work, Blocks) for n in work.numbers]
+        assert sorted(sent) == list(range(5))  # what they had before the pause is not sent again
         await made.order()
         await made.run(lambda: Stage.ACTIVATED in made.stages().values())
         switching = [s for s, stage in made.stages().items() if stage is Stage.ACTIVATED]
@@ -416,6 +430,28 @@ async def test_a_pause_begins_nothing_new_and_follows_what_switches(tmp_path: Pa
         await made.order()
         await made.run()
         assert set(made.stages().values()) == {Stage.CONFIRMED}
+
+
+async def test_a_meter_that_loses_its_image_in_a_pause_does_not_begin_again(tmp_path: Path) -> None:
+    async with bench(tmp_path, meters_of("slow", clean=0)) as made:
+        [meter] = made.line.meters.values()
+        await made.order(activate=None)
+        await made.fetch()
+        await made.run(lambda: made.stages()[meter.serial] is Stage.VERIFYING)
+        await made.order(directive="hold", activate=None)
+        meter.status = Status.NOT_INITIATED
+        meter.has.clear()
+        done = len(made.line.log)
+        await made.run()
+        assert made.stages()[meter.serial] is Stage.ASKED
+        assert not any(
+            isinstance(step, Initiate)
+            for _, step in [x for x in made.line.log[done:] if isinstance(x, tuple)]
+        )
+        assert not any(isinstance(work, Blocks | Send) for work in made.line.log[done:])
+        await made.order(activate=None)
+        await made.run()
+        assert set(made.stages().values()) == {Stage.VERIFIED}
 
 
 async def test_an_order_that_is_void_is_dropped_but_for_what_switches(tmp_path: Path) -> None:
