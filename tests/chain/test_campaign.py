@@ -31,7 +31,7 @@ METERS: Final = int(os.environ.get("OPENAMI_CAMPAIGN_METERS", "200"))
 DCUS: Final = int(os.environ.get("OPENAMI_CAMPAIGN_DCUS", "4"))
 HEADEND: Final = float(os.environ.get("OPENAMI_CAMPAIGN_HEADEND", "0.1"))
 UNFIT: Final = 0.02
-OVER_S: Final = 120 + 0.6 * METERS
+OVER_S: Final = 300 + 0.6 * METERS  # a machine that does much else is slow
 GROUPS: Final = [
     {"name": "canary", "canary": True, "areas": ["Street 1"], "error": 25, "success": 75},
     {"name": "rest", "error": 25, "success": 75},
@@ -45,7 +45,7 @@ GOOD: Final = ("confirmed", None)
 
 @pytest.mark.fums("UMS-1", "UMS-2", "UMS-3", "UC1-end", "UC1-readings", "UC1-reading")
 @pytest.mark.fums("UC6-at-once", "DES-2", "DES-3")
-@pytest.mark.timeout(300 + METERS)
+@pytest.mark.timeout(600 + 2 * METERS)
 async def test_good_meters_are_upgraded_once_and_the_others_are_as_before(tmp_path: Path) -> None:
     seed = int(os.environ.get("OPENAMI_CAMPAIGN_SEED", str(secrets.randbits(32))))
     chance = random.Random(seed)
