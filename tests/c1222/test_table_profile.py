@@ -23,7 +23,7 @@ from openami.c1222.tables import (
     TimeFormat,
     standard,
 )
-from openami.c1222.tables.codecs import Octets, SInt
+from openami.c1222.tables.codecs import Octets, SInt, UInt
 from openami.c1222.tables.columns import column_of
 from openami.c1222.tables.numbers import non_integer
 from openami.c1222.tables.times import long_time, short_time
@@ -328,6 +328,25 @@ def test_integers_with_a_sign(form: IntFormat, size: int, order: Any) -> None:
     found = column.convert(np.frombuffer(octets, column.dtype))
     rows = [octets[place : place + size] for place in range(0, len(octets), size)]
     assert found.tolist() == [codec.decode(row) for row in rows]
+
+
+def test_characters_that_numpy_reads_otherwise() -> None:
+    rows = [b"1E2   ", b"1_0   ", b"inf   ", b"\xe912   ", b"  1.50"]
+    column = column_of(CHAR6)
+    found = column.convert(np.array(rows, column.dtype))
+    np.testing.assert_array_equal(found, [100, np.nan, np.nan, np.nan, 1.5])
+
+
+def test_integers_without_a_sign() -> None:
+    for size in (1, 2, 3, 4, 8):
+        codec = UInt(size, "big")
+        octets = Random(9).randbytes(size * 50)
+        if size == 8:
+            octets = bytes(8) + b"\x7f" + bytes(7)
+        column = column_of(codec)
+        rows = [octets[place : place + size] for place in range(0, len(octets), size)]
+        found = column.convert(np.frombuffer(octets, column.dtype))
+        assert found.tolist() == [codec.decode(row) for row in rows]
 
 
 def test_octets_are_no_column() -> None:

@@ -121,6 +121,13 @@ def test_what_is_missing_is_named_in_its_order(tables: Tables) -> None:
     with pytest.raises(ConfigError) as unknown:
         tables.layout(standard(120))
     assert unknown.value.code == "c1219.table"
+    for ask in (tables.missing, tables.description.needs):
+        with pytest.raises(ConfigError):
+            ask(standard(120))
+    for procedure in ((False, 99), (True, 0)):
+        with pytest.raises(ConfigError) as nothing:
+            tables.parameters(procedure)
+        assert nothing.value.code == "c1219.procedure"
 
 
 @RANDOM

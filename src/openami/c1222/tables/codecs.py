@@ -6,6 +6,7 @@ A codec knows its size and turns octets into a value and back. What does not fit
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
@@ -28,20 +29,20 @@ def typed(value: Any, kind: type[T]) -> T:
     return value
 
 
-class Codec:
+class Codec(ABC):
     """One element: ``size`` octets."""
 
     __slots__ = ()
     size: int
     VARIABLE: ClassVar[bool] = False
 
+    @abstractmethod
     def decode(self, octets: bytes) -> Any:
         """Return the value of ``size`` octets."""
-        raise NotImplementedError
 
+    @abstractmethod
     def encode(self, value: Any) -> bytes:
         """Return the octets of a value."""
-        raise NotImplementedError
 
     def to_json(self, value: Any) -> Any:
         """Return the value as JSON has it."""

@@ -8,6 +8,7 @@ others; then it lays out every table that is described.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from openami.c1222.tables import layout
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from openami.c1222.tables.description import Description, Field, Fields, ProcedureKey, Type
 
 CONFIG: Final = standard(0)
-CONFIG_HEAD: Final = 19
-"""Octets of ST-00 before its sets, whose sizes they say."""
 MAX_DEPTH: Final = 16
 """Records within records: those of the standard go four deep."""
 
@@ -69,8 +68,8 @@ class Tables:
             DecodeError: it is no ST-00.
         """
         blank = cls(Formats(), description=description)
-        head = Record(blank.config_head(), CONFIG_HEAD)
-        known = {CONFIG: layout.decode(head, octets[:CONFIG_HEAD])}
+        head = blank.config_head()
+        known = {CONFIG: layout.decode(head, octets[: head.size])}
         try:
             formats = Formats.of(known[CONFIG])
         except ValueError as error:
@@ -87,18 +86,10 @@ class Tables:
         blank = cls(Formats(), {CONFIG: config}, description)
         return cls.of_config(blank.encode(CONFIG, config), description)
 
-    def config_head(self) -> tuple[Member, ...]:
-        """Return the members of ST-00 before its sets."""
+    def config_head(self) -> Record:
+        """Return the layout of ST-00 before its sets, whose sizes it says."""
         fields = self.description.tables[CONFIG].fields
-        members: list[Member] = []
-        at = 0
-        for each in fields:
-            if at == CONFIG_HEAD:
-                break
-            node = self._field(each, 0)
-            members.append(Member(each.name, at, node))
-            at += node.size if node is not None else 0
-        return tuple(members)
+        return self._record(tuple(takewhile(lambda each: not each.needs, fields)), 0)
 
     def learn(self, table: TableId, octets: bytes) -> Self:
         """Return the tables with what a dimension table says.
