@@ -104,7 +104,7 @@ async def test_a_campaign_goes_its_way(
     await running.services.upgrades.rounds.round()
     failed = {
         "meter": "M03", "state": "failed", "at": START + 1.0, "attempt": 1,
-        "code": "upgrade.verification",
+        "code": "upgrade.verification", "reason": "Failed Upgrade Process: firmware.signature",
     }  # fmt: skip
     counts = {"offered": 8, "failed": 1}
     await tell(dcu, id_, 1, counts=counts, codes={"upgrade.verification": 1}, marks=[failed])
@@ -119,7 +119,8 @@ async def test_a_campaign_goes_its_way(
     assert [json.loads(line)["serial"] for line in lines] == ["M01", "M02"]
     for more in ((), ("--campaign", id_)):
         status, lines, said = await run_main("campaign", "timeline", "M03", *more)
-        assert lines[-1].split()[1:] == ["1", "failed", "upgrade.verification"]
+        words = ["Failed", "Upgrade", "Process:", "firmware.signature"]
+        assert lines[-1].split()[1:] == ["1", "failed", "upgrade.verification", *words]
         assert "refused the image at its verification" in said
     assert (await run_main("campaign", "timeline", "none", "--campaign", id_))[0] == 6
     status, _, said = await run_main("campaign", "pause", id_, "--why", "look at M03")

@@ -302,7 +302,7 @@ def test_marks_of_own_meters_make_timelines_and_of_others_are_passed_over(
     mine, foreign = f"{canary}-1", f"{other}-1"
     marks = [
         SaidMark(mine, D.DOWNLOADED, 10.0, 1),
-        SaidMark(mine, D.FAILED, 30.0, 1, "upgrade.verification"),
+        SaidMark(mine, D.FAILED, 30.0, 1, "upgrade.verification", "no\nsignature" + 999 * "!"),
         SaidMark(mine, D.FAILED, 31.0, 1),  # says not why
         SaidMark(mine, D.VERIFIED, 31.0, 1, "upgrade"),  # says why not
         SaidMark(mine, D.OFFERED, 31.0, ATTEMPTS + 1),
@@ -318,6 +318,8 @@ def test_marks_of_own_meters_make_timelines_and_of_others_are_passed_over(
     ]  # fmt: skip
     assert (found.device.state, found.device.code) == (D.FAILED, "upgrade.verification")
     assert found.device.why.cause == "the meter refused the image at its verification"
+    reason = found.marks[-1].reason
+    assert (reason[:13], len(reason)) == ("no signature!", 200)
     assert office.campaigns.timeline(id_, foreign).marks == ()
     text = services.metrics.exposition().decode()
     assert "openami_campaign_marks_refused_total 6.0" in text

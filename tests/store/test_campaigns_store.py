@@ -90,7 +90,7 @@ def test_one_moment_of_several_campaigns_is_kept_at_once(store: RelationalStore)
     one, two = add(store), add(store, "c2")
     for record in (one, two):
         store.campaigns.plan(Changes(record, more=[site(0, "A"), site(1, "B")]))
-    marks = [("m1", Mark(D.OFFERED, 1.0)), ("m1", Mark(D.FAILED, 2.0, 1, "upgrade"))]
+    marks = [("m1", Mark(D.OFFERED, 1.0)), ("m1", Mark(D.FAILED, 2.0, 1, "upgrade", "why"))]
     changes = Changes(
         moved(one, S.RUNNING),
         sites=[state(1, 7)],

@@ -69,9 +69,10 @@ def print_timeline(item: Mapping[str, Any]) -> None:
     device = item["device"]
     note(f"{device['serial']} in {item['name']} ({item['campaign']}), {item['package']}:")
     rows = [
-        [moment(mark["at"]), mark["attempt"], mark["state"], mark["code"]] for mark in item["marks"]
+        [moment(mark["at"]), mark["attempt"], mark["state"], mark["code"], mark["reason"]]
+        for mark in item["marks"]
     ]
-    table(["time", "attempt", "state", "code"], rows, nothing="nothing yet")
+    table(["time", "attempt", "state", "code", "in its words"], rows, nothing="nothing yet")
     why = device["why"]
     note("it runs the new version" if why is None else f"{why['cause']}; {why['step']}")
 

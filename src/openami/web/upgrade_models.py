@@ -52,7 +52,9 @@ class MarkSaid(_Message):
 
     def mark(self) -> SaidMark:
         """Return it as campaigns take it."""
-        return SaidMark(self.meter, _BY_NAME[self.state], self.at, self.attempt, self.code)
+        return SaidMark(
+            self.meter, _BY_NAME[self.state], self.at, self.attempt, self.code, self.reason
+        )
 
 
 class StepFailure(_Message):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from openami.fleet.campaigns.model import ERRORS
+from openami.fleet.campaigns.model import ERRORS, MAX_TEXT
 from openami.fleet.campaigns.model import DeviceState as D
 
 if TYPE_CHECKING:
@@ -23,14 +23,20 @@ class Mark:
         at: by the clock of who saw it.
         attempt: which try of the DCU with this device, from 1.
         code: why, where it ended badly.
+        reason: the same in the device's words, if it has any: printable, of one line.
     """
 
     state: D
     at: float
     attempt: int = 1
     code: str | None = None
+    reason: str = ""
 
     def __post_init__(self) -> None:
+        if len(self.reason) > MAX_TEXT or not self.reason.isprintable():
+            raise ValueError(f"a reason is one line of up to {MAX_TEXT} characters")
+        if self.reason and self.code is None:
+            raise ValueError("a mark has a reason if it is a failure")
         if (self.code is not None) != (self.state in ERRORS) or self.attempt < 1:
             raise ValueError("a mark has a code if it is a failure, and an attempt from 1")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from openami.core.errors import RemoteProtocolError
-from openami.fleet.campaigns.model import STATES, StepKind
+from openami.fleet.campaigns.model import MAX_TEXT, STATES, StepKind
 from openami.fleet.campaigns.progress import MAX_CODE, Report
 from openami.fleet.campaigns.timeline import MAX_MARKS, Mark
 from openami.fleet.devices import DeviceKind
@@ -44,6 +44,7 @@ class SaidMark:
     at: float
     attempt: int
     code: str | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,10 +209,16 @@ class Uplink:
         return found
 
 
+def _line(words: str) -> str:
+    """Return a device's words as a line: whatever does not print is no reason to lose a mark."""
+    return "".join(sign if sign.isprintable() else " " for sign in words)[:MAX_TEXT].strip()
+
+
 def _mark(said: SaidMark) -> Mark | None:
     if said.code is not None and len(said.code) > MAX_CODE:
         return None
+    words = "" if said.code is None else _line(said.reason)
     try:
-        return Mark(said.state, said.at, said.attempt, said.code)
+        return Mark(said.state, said.at, said.attempt, said.code, words)
     except ValueError:
         return None

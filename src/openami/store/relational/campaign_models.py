@@ -76,6 +76,7 @@ class CampaignMarkRow(Base):
     state: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     at: Mapped[float]
     code: Mapped[str | None] = mapped_column(Words)
+    reason: Mapped[str] = mapped_column(Words)
 
 
 class CampaignTaskRow(Base):

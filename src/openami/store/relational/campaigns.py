@@ -229,7 +229,8 @@ class CampaignRepository(CampaignCensus):
             for some in slices(sorted(serials)):
                 query = select(table).where(table.campaign == key, table.device.in_(some))
                 for row in session.scalars(query.order_by(table.attempt, table.state)):
-                    found[row.device].append(Mark(STATES[row.state], row.at, row.attempt, row.code))
+                    mark = Mark(STATES[row.state], row.at, row.attempt, row.code, row.reason)
+                    found[row.device].append(mark)
         return found
 
     def task_news(self, *, most: int) -> Sequence[tuple[str, TaskNews]]:
@@ -347,7 +348,7 @@ def _site_values(key: int, one: PlannedSite) -> dict[str, Any]:
 def _mark_values(key: int, serial: str, mark: Mark) -> dict[str, Any]:
     return {
         "device": serial, "campaign": key, "attempt": mark.attempt, "state": mark.state.value,
-        "at": mark.at, "code": mark.code,
+        "at": mark.at, "code": mark.code, "reason": mark.reason,
     }  # fmt: skip
 
 

@@ -222,12 +222,18 @@ class MarkModel(Model):
     at: datetime = Field(description="By the clock of who saw it.")
     attempt: int
     code: str | None = Field(description="Why it ended badly.")
+    reason: str | None = Field(description="The same in the device's words.")
 
     @classmethod
     def of(cls, mark: Mark) -> Self:
         """Return the model of a mark."""
-        at = utc(mark.at)
-        return cls(state=state_name(mark.state), at=at, attempt=mark.attempt, code=mark.code)
+        return cls(
+            state=state_name(mark.state),
+            at=utc(mark.at),
+            attempt=mark.attempt,
+            code=mark.code,
+            reason=mark.reason or None,
+        )
 
 
 class TimelineModel(Model):

@@ -72,6 +72,7 @@ def _create_devices() -> None:
         sa.Column("state", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("at", sa.Double(), nullable=False),
         sa.Column("code", sa.Text(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
         _of_campaign("campaign_mark"),
         sa.PrimaryKeyConstraint("device", "campaign", "attempt", "state", name="pk_campaign_mark"),
     )
