@@ -10,6 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.c1219 import any_device, config, tables_of, value_of
 
+from openami.c1222.codes import ResponseCode
+from openami.c1222.services import (
+    Done,
+    Failure,
+    Read,
+    ReadOffset,
+    Response,
+    TableData,
+    Write,
+    WriteIndex,
+    WriteOffset,
+    decode_request,
+)
 from openami.c1222.tables import (
     Procedure,
     ProcedureRequest,
@@ -19,6 +32,7 @@ from openami.c1222.tables import (
     TableId,
     TableMemory,
     Tables,
+    serve,
     span,
     standard,
 )
@@ -286,3 +300,43 @@ def test_answers_of_every_result(memory: TableMemory) -> None:
         ProcedureResponse.decode(memory.tables, b"\0\0\0")
     ours = ProcedureResponse(4, 1, Result.DONE, {"RAW": b"ours"}, manufacturer=True)
     assert ProcedureResponse.decode(memory.tables, ours.encode(memory.tables)) == ours
+
+
+@pytest.mark.parametrize(
+    ("request_octets", "answer"),
+    [
+        ("30 0001", TableData(bytes(range(65, 97)))),
+        ("3F 0001 000010 0010", TableData(bytes(range(81, 97)))),  # as in C12.22, annex example 8
+        ("31 0001 0006 0001", TableData(bytes(range(81, 97)))),
+        ("31 0001 0002 0003", TableData(bytes((77, 78, 79)))),
+        ("31 0001 0006 0002", Failure(ResponseCode.IAR)),
+        ("3F 0001 000020 0001", Failure(ResponseCode.IAR)),
+        ("30 0063", Failure(ResponseCode.ONP)),
+        ("30 2001", Failure(ResponseCode.ONP)),
+        ("30 1005", Failure(ResponseCode.ONP)),
+        ("40 0007 0005 1a00000200 e4", Done()),  # as in the EAX' vector V1
+        ("41 0001 0002 0001 09 f7", Done()),
+        ("4F 0001 00000C 0001 08 f8", Done()),
+        ("40 0005 0001 00 00", Failure(ResponseCode.IAR)),
+        ("20", Failure(ResponseCode.SNS)),
+        ("3E", Failure(ResponseCode.SNS)),
+    ],
+)
+def test_requests_for_tables(memory: TableMemory, request_octets: str, answer: Response) -> None:
+    request = decode_request(bytes.fromhex(request_octets))
+    assert serve(memory, request) == answer
+
+
+def test_a_table_too_long_for_one_answer(memory: TableMemory) -> None:
+    table = TableId(9, manufacturer=True)
+    memory.contents[table] = bytes(0xFFFF)
+    assert serve(memory, Read(table.wire)) == Failure(ResponseCode.RSTL, 0xFFFE)
+    assert serve(memory, ReadOffset(table.wire, 1, 0xFFFE)) == TableData(bytes(0xFFFE))
+
+
+def test_what_was_written_is_there(memory: TableMemory) -> None:
+    serve(memory, WriteIndex(1, (2,), b"\1\2"))
+    serve(memory, WriteOffset(1, 14, b"\3"))
+    serve(memory, Write(5, IDENT[::-1]))
+    assert memory.read_index(standard(1), (2,), 3) == b"\1\2\3"
+    assert memory.read(standard(5)) == IDENT[::-1]

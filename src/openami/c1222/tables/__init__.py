@@ -28,6 +28,7 @@ from openami.c1222.tables.procedures import (
     Selector,
 )
 from openami.c1222.tables.profile import ProfileColumns, ProfileSet
+from openami.c1222.tables.service import serve
 from openami.c1222.tables.tables import Tables
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "from_json",
     "locate",
     "parse_description",
+    "serve",
     "span",
     "standard",
     "to_json",
