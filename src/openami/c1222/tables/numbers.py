@@ -17,6 +17,7 @@ from openami.c1222.tables.codecs import Codec, SInt, bcd_characters, bcd_octets,
 from openami.c1222.tables.formats import Formats, NiFormat, Order
 
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[Ee][+-]?[0-9]{1,3})?")
+_LEADING_ZERO: Final = re.compile(r"^(-?)0\.")
 _MAX_DIGITS: Final = 64
 """Before and after the point, of what is written out: no format holds as many."""
 _DECIMALS: Final = 4
@@ -106,7 +107,7 @@ def parsed(text: str) -> Decimal | None:
     digits = text.strip(" \0")
     if digits and not _NUMBER.fullmatch(digits):
         raise ValueError(f"no number: {text!r}")
-    return Decimal(digits) if digits else None
+    return bounded(Decimal(digits)) if digits else None
 
 
 def bounded(value: Any) -> Decimal:
@@ -119,10 +120,19 @@ def bounded(value: Any) -> Decimal:
 
 def written(value: Any, width: int) -> str:
     """Return a number written out, in so many characters; None is blank."""
-    text = "" if value is None else format(bounded(value), "f")
-    if len(text) > width:
-        raise ValueError(f"{text} is longer than {width} characters")
-    return text.rjust(width)
+    forms = [""] if value is None else _forms(bounded(value))
+    fitting = [text for text in forms if len(text) <= width]
+    if not fitting:
+        raise ValueError(f"{value} is longer than {width} characters")
+    return fitting[0].rjust(width)
+
+
+def _forms(number: Decimal) -> list[str]:
+    """Return a number written out, without a zero before its point, and with an exponent."""
+    plain = format(number, "f")
+    sign, digits, exponent = number.as_tuple()
+    mantissa = ("-" if sign else "") + "".join(map(str, digits))
+    return [plain, _LEADING_ZERO.sub(r"\1.", plain), f"{mantissa}E{exponent}"]
 
 
 _FLOATS: Final = {NiFormat.FLOAT64: 8, NiFormat.FLOAT32: 4}
