@@ -7,7 +7,7 @@ import random
 import threading
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.dcu_managed import Registered
@@ -33,6 +33,7 @@ from tests.support.management import ListPlanner, planning
 from openami.core.clock import ManualClock
 from openami.core.errors import StoreError
 from openami.dcu import files as dcu_files
+from openami.dcu import repository
 from openami.dcu.repository import ROOT_FILE
 from openami.dcu.updates import fetching, firmware, firmware_book
 from openami.firmware.component import Component, ComponentKind
@@ -267,6 +268,32 @@ async def test_a_release_that_was_withdrawn_is_not_found(
     package = offer_firmware(running, tmp_path)
     withdraw(running, package)
     assert await failed(running, planner, device, url_of(running, package)) == "411 dcu.package"
+
+
+async def test_a_download_keeps_to_the_rate_of_its_address(
+    running: Running,
+    planner: ListPlanner,
+    device: Device,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rates: list[float | None] = []
+
+    real = repository.Means
+
+    def means(*places: Any, rate: int | None) -> repository.Means:
+        rates.append(rate)
+        return real(*places, rate=rate)
+
+    monkeypatch.setattr(repository, "Means", means)
+    url = url_of(running, offer_firmware(running, tmp_path))
+    async with device.running() as live:
+        for n, query in enumerate(("", "?rate=500000000")):
+            await obey(live, planner, ordered(f"{url}{query}", "Download", f"job-{n}"))
+            await live.until(partial(told, planner.alerts, f"job-{n}"))
+            ((_, _, result, _),) = told(planner.alerts, f"job-{n}")
+            assert result == "200"
+    assert rates == [None, 500_000_000]
 
 
 async def test_an_address_elsewhere_is_not_asked(

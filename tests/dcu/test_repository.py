@@ -13,7 +13,7 @@ from tests.support.headend import running_headend
 
 from openami.core.errors import DecodeError, NotFoundError, SecurityError, TransportError
 from openami.dcu.flow import Stop
-from openami.dcu.repository import ROOT_FILE, Access, Repository, address, package_of
+from openami.dcu.repository import ROOT_FILE, Access, Repository, address, package_of, rate_of
 from openami.dcu.threads import WorkThread
 from openami.firmware import delta
 from openami.fleet.devices import LifecycleState
@@ -200,3 +200,18 @@ def test_an_address_names_a_package_of_the_own_head_end() -> None:
         assert caught.value.code == "dcu.package.url"
     with pytest.raises(DecodeError):
         package_of(good, "")
+    assert package_of(f"{good}?rate=20000", origin) == package
+
+
+@pytest.mark.parametrize(
+    ("query", "rate"), [("", None), ("?target=x", None), ("?rate=20000", 20_000), ("?rate=1", 1)]
+)
+def test_an_address_says_how_fast_the_package_may_come(query: str, rate: int | None) -> None:
+    assert rate_of(f"https://headend/a/b/c{query}") == rate
+
+
+@pytest.mark.parametrize("rate", ["", "0", "-1", "1.5", "٣", "1" * 13, "1&rate=2"])
+def test_a_rate_that_is_none_is_refused(rate: str) -> None:
+    with pytest.raises(DecodeError) as caught:
+        rate_of(f"https://headend/a/b/c?rate={rate}")
+    assert caught.value.code == "dcu.package.url"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,9 +10,11 @@ from tests.support.campaigns import D, Office, offer
 from tests.support.dm_planned import add_devices
 from tests.support.dossiers import apply, saw, start
 
+from openami.dcu.repository import package_of, rate_of
 from openami.firmware.manifest import Fit, ReleaseKind
 from openami.fleet.campaigns.machine import Act, CampaignState
-from openami.fleet.campaigns.model import Group, Retry, StepKind
+from openami.fleet.campaigns.model import Budget, Group, Retry, Step, StepKind
+from openami.fleet.campaigns.windows import Window
 from openami.fleet.desired import KnownNode
 from openami.fleet.devices import DeviceKind, Sighting
 from openami.fleet.tasks import Answered, Concluded, Lost, Result, TaskKind, TaskState
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 DCUS = ("C1", "C2")
 NODE = "./FUMO/agent"
+HOUR, DAY = 3_600.0, 86_400.0
 RETRY = Retry(attempts=2, first_s=10.0, most_s=100.0, lease_s=1_000.0, longest_s=5_000.0)
 
 
@@ -98,7 +102,9 @@ def test_a_campaign_for_dcus_goes_through_device_management(
 ) -> None:
     id_ = started(office, release)
     (url,) = session(office, stores, "C1")
-    where = "https://head-end.example:8444/device/v1/descriptors/dcu-firmware/agent/2.0.0"
+    where = (
+        "https://head-end.example:8444/device/v1/descriptors/dcu-firmware/agent/2.0.0?rate=125000"
+    )
     (command,) = url.commands
     assert (url.kind, command.uri, command.value) == (
         TaskKind.SET, f"{NODE}/Download/PkgURL", where,
@@ -281,3 +287,155 @@ def test_a_job_of_which_nobody_knows_is_kept_open_while_it_may_still_end(
     office.act(id_, Act.STOP)
     office.round()
     assert stores.campaigns.open_tasks() == []
+
+
+def test_a_job_is_made_when_its_place_in_the_jitter_has_come(
+    office: Office, stores: Stores, release: str
+) -> None:
+    id_ = started(office, release, jitter_s=600.0)
+    work = office.services.upgrades.fleet.live[id_]
+    begins = {work.planned[row].dcu: given.begin for (row, _), given in work.given.items()}
+    first, second = sorted(DCUS, key=lambda dcu: begins[dcu])
+    assert office.wall.now() + 1.0 < begins[first] < begins[second] - 1.0
+    for dcu, other in ((first, second), (second, None)):
+        office.round(begins[dcu] - 1.0 - office.wall.now())
+        assert session(office, stores, dcu) == []
+        office.round(1.0)
+        office.round()
+        assert len(session(office, stores, dcu)) == 1
+        if other is not None:
+            assert session(office, stores, other) == []
+    marks = {dcu: office.campaigns.timeline(id_, dcu).marks[0] for dcu in DCUS}
+    assert {dcu: mark.at for dcu, mark in marks.items()} == begins
+
+
+def from_two_to_three(office: Office) -> Step:
+    """Let it be ten to three, in a window that closes at three."""
+    office.wall.set((office.wall.now() // DAY + 1) * DAY + 3 * HOUR - 600.0)
+    return Step(windows=(Window(120, 180),))
+
+
+def later(office: Office, stores: Stores, seconds: float) -> None:
+    """Let time pass at the head-end, and jobs end with it."""
+    office.wall.advance(seconds)
+    stores.tasks.pass_time(now=office.wall.now())
+    for _ in range(3):
+        office.round()
+
+
+def test_nothing_is_carried_out_after_its_window(
+    office: Office, stores: Stores, release: str
+) -> None:
+    retry = replace(RETRY, lease_s=2 * HOUR, longest_s=DAY)
+    step = from_two_to_three(office)
+    id_ = started(office, release, activation=step, retry=retry)
+    for dcu in DCUS:
+        download(office, stores, dcu)
+    (update,) = session(office, stores, "C1")  # it has begun, and ends when it ends
+    answer(office, stores, "C1", update, 202)
+    office.wall.advance(601.0)
+    assert session(office, stores, "C2") == []  # the job is over before anybody looks
+    later(office, stores, HOUR)
+    words = Result(update.commands[0].uri, 200, "chr", "200 confirmed")
+    apply(stores, update.id, "C1", Concluded(office.wall.now(), words))
+    for _ in range(6):
+        later(office, stores, HOUR)
+        assert session(office, stores, "C2") == []
+    assert office.campaigns.get(id_).states == {D.CONFIRMED: 1, D.VERIFIED: 1}
+    jobs = len(stores.tasks.list().items)
+    later(office, stores, 15.5 * HOUR)
+    assert len(stores.tasks.list().items) == jobs  # not before the window
+    later(office, stores, HOUR)
+    (again,) = session(office, stores, "C2")
+    assert again.commands[0].uri == f"{NODE}/Update"
+    conclude(office, stores, "C2", again, "200 confirmed")
+    assert office.campaigns.get(id_).states == {D.CONFIRMED: 2}
+
+
+def test_of_a_download_nothing_more_is_begun_after_its_window(
+    office: Office, stores: Stores, release: str
+) -> None:
+    """The address was told, and the window closes before the download is to begin."""
+    retry = replace(RETRY, lease_s=DAY, longest_s=DAY)
+    started(office, release, download=from_two_to_three(office), retry=retry)
+    (told,) = session(office, stores, "C1")
+    office.wall.advance(601.0)
+    answer(office, stores, "C1", told, 200)
+    later(office, stores, 0.0)
+    assert session(office, stores, "C1") == []
+    assert stores.campaigns.open_tasks() == []
+    later(office, stores, 22.5 * HOUR)
+    assert session(office, stores, "C1") == []
+    later(office, stores, 0.5 * HOUR)  # the next window, and the same attempt
+    assert session(office, stores, "C1")[0].commands[0].uri.endswith("PkgURL")
+
+
+def test_a_job_that_was_noted_and_not_made_is_not_made_after_its_window(
+    office: Office, stores: Stores, release: str, context: Context, wall: ManualClock
+) -> None:
+    def killed(_: object) -> None:
+        raise KeyboardInterrupt
+
+    step = from_two_to_three(office)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stores.tasks, "add", killed)
+        with pytest.raises(KeyboardInterrupt):
+            office.started(release, groups=(Group("all"),), kind=DeviceKind.DCU, download=step)
+    assert len(stores.campaigns.open_tasks()) == 2
+    again = Office(build(context, stores), wall)
+    later(again, stores, 601.0)
+    assert stores.tasks.list().items == ()
+    assert stores.campaigns.open_tasks() == []
+
+
+def test_a_stop_that_comes_while_jobs_are_made_is_not_outrun(
+    office: Office, stores: Stores, release: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errands, emergency = office.services.upgrades.errands, office.campaigns.emergency
+    wanted = errands._wanted
+
+    def slow(now: float) -> Any:
+        found = wanted(now)
+        if found:
+            emergency(who="ann", why="smoke")
+        return found
+
+    monkeypatch.setattr(errands, "_wanted", slow)
+    started(office, release)
+    assert stores.tasks.list().items == ()
+    office.round()
+    assert stores.campaigns.open_tasks() == []
+
+
+def test_a_dcu_is_told_the_rate_that_it_was_granted(
+    office: Office, stores: Stores, release: str
+) -> None:
+    started(office, release, budget=Budget(link_rate=20_000))
+    (told,) = session(office, stores, "C1")
+    url = str(told.commands[0].value)
+    assert rate_of(url) == 20_000
+    assert str(package_of(url, "https://head-end.example:8444")) == "dcu-firmware/agent/2.0.0"
+
+
+def untrusted(office: Office) -> list[tuple[str, str]]:
+    found = office.services.alarms.list(only_open=True).items
+    return [(one.subject, one.message) for one in found if one.code == "release.untrusted"]
+
+
+def test_operators_are_called_to_a_dcu_that_does_not_believe_the_repository(
+    office: Office, stores: Stores, release: str, context: Context
+) -> None:
+    started(office, release)
+    download(office, stores, "C1", "402 download.corrupt it came damaged")
+    assert untrusted(office) == []
+    download(office, stores, "C2", "404 firmware.trust.rollback it went back")
+    ((subject, message),) = untrusted(office)
+    assert subject == "dcu-C2"
+    assert message.startswith("firmware.trust.rollback: the DCU does not trust")
+    later(office, stores, 30.0)
+    download(office, stores, "C1")
+    assert len(untrusted(office)) == 1  # it is about another
+    again = Office(build(context, stores), office.wall)
+    again.services.upgrades.errands.reach_at("https://head-end.example:8444/dm")
+    download(again, stores, "C2")
+    assert untrusted(again) == []

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import structlog
 from tuf.api.metadata import Root
@@ -53,6 +54,7 @@ TYPES: Final = frozenset({"application/octet-stream"})
 """Files of packages are octets, whatever is in them; what they are says the manifest."""
 
 _TRUSTED_MOST: Final = sum(MAX_SIZE.values()) + 64
+_RATE: Final = re.compile(r"[1-9][0-9]{0,11}")
 _ANSWER_S: Final = 60.0  # as long as a download waits for the head of an answer
 _OVER: Final = frozenset({404, 410})
 _KEPT_OUT: Final = frozenset({401, 403})
@@ -252,6 +254,20 @@ def package_of(url: str, origin: str) -> PackageId:
         return packages.Place.parse(f"{'/'.join(parts[-3:])}/manifest.json").package
     except DecodeError:
         raise DecodeError("the address names no package", code="dcu.package.url") from None
+
+
+def rate_of(url: str) -> int | None:
+    """Return how many octets a second a PkgURL allows (``?rate=20000``); None: it says nothing.
+
+    Raises:
+        DecodeError: it says what is no rate (``dcu.package.url``).
+    """
+    told = parse_qs(urlsplit(url).query, keep_blank_values=True).get("rate")
+    if told is None:
+        return None
+    if len(told) != 1 or not _RATE.fullmatch(told[0]):
+        raise DecodeError("the address allows a rate that is none", code="dcu.package.url")
+    return int(told[0])
 
 
 def _packages(trusted: Trusted, now: float) -> dict[PackageId, Package]:

@@ -19,7 +19,7 @@ from openami.core.errors import (
     TransportTimeoutError,
 )
 from openami.dcu.flow import Patience
-from openami.dcu.repository import package_of
+from openami.dcu.repository import package_of, rate_of
 from openami.firmware.manifest import Finding
 from openami.omadm.download.ends import End
 
@@ -113,7 +113,7 @@ class Fetching:
             installed: a file that a delta may be for.
         """
         try:
-            id_ = package_of(url, self._origin())
+            id_, rate = package_of(url, self._origin()), rate_of(url)
             found = await self._find(id_)
             if found is None:
                 return Fetched(None)
@@ -122,7 +122,7 @@ class Fetching:
             if isinstance(chosen, Finding):
                 return Fetched(End.BAD_TYPE, f"{chosen.code} {chosen.text}", misfit=chosen)
             loaded = await self._packages.load(
-                package, chosen, self._place, self._stop, installed=installed
+                package, chosen, self._place, self._stop, rate=rate, installed=installed
             )
         except OpenAmiError as error:
             return Fetched(end_of(error), f"{error.code} {error.message}")

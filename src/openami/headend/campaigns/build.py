@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from openami.headend.campaigns.counting import Counting, Rates
+from openami.headend.campaigns.distrust import Distrust
 from openami.headend.campaigns.errands import Errands
 from openami.headend.campaigns.facade import Campaigns
 from openami.headend.campaigns.fleet import Fleet
@@ -41,7 +42,8 @@ def build_upgrades(
         stores.campaigns, clock=context.clock, rates=rates,
         lost_s=schedule.period * schedule.lost_periods,
     )  # fmt: skip
-    errands = Errands(fleet, stores.tasks, stores.trees, wall=wall)
+    distrust = Distrust(alarms)
+    errands = Errands(fleet, stores.tasks, stores.trees, distrust, wall=wall)
     return Upgrades(
         Campaigns(fleet, stores.releases, stores.devices, counting, wall=wall),
         fleet,

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from openami.core.clock import Clock
     from openami.fleet.campaigns.records import TaskNews
     from openami.fleet.management import TaskRecords, TreeRecords
+    from openami.headend.campaigns.distrust import Distrust
     from openami.headend.campaigns.fleet import Fleet
     from openami.headend.campaigns.work import AtWork
 
@@ -66,8 +67,15 @@ class Errands:
     """Makes jobs of orders, and reports of what came of them. Calls block."""
 
     def __init__(
-        self, fleet: Fleet, tasks: TaskRecords, trees: TreeRecords, *, wall: Clock
+        self,
+        fleet: Fleet,
+        tasks: TaskRecords,
+        trees: TreeRecords,
+        distrust: Distrust,
+        *,
+        wall: Clock,
     ) -> None:
+        self._distrust = distrust
         self._fleet, self._tasks, self._trees, self._wall = fleet, tasks, trees, wall
         self._origin: str | None = None
         self._rests = 0.0
@@ -85,7 +93,9 @@ class Errands:
         end = self._wall.now()
         self._rests = end + min(max(0.0, end - now) * REST, REST_MOST_S)
         for work, task in wanted[:MADE]:
-            self._make(work, task, now)
+            with self._fleet.lock:
+                if work.may(task.row, task.step, now):  # an operator may just have stopped it
+                    self._make(work, task, now)
 
     def _wanted(self, now: float) -> Sequence[tuple[AtWork, TaskRecord]]:
         wanted: list[tuple[AtWork, TaskRecord]] = []
@@ -97,20 +107,21 @@ class Errands:
                 work = self._fleet.at_work(id_)
                 if work is None:
                     continue
-                if one.state is None and not work.over:
+                if one.state is None and work.may(one.task.row, one.task.step, now):
                     wanted.append((work, one.task))
                 else:
                     wanted += ((work, task) for task in self._ended(work, one, now))
             for work in [one for one in live.values() if _for_dcus(one)]:
-                wanted += ((work, task) for task in _asked(work))
+                wanted += ((work, task) for task in _asked(work, now))
         return wanted
 
     def _make(self, work: AtWork, task: TaskRecord, now: float) -> None:
         dcu = work.planned[task.row].dcu
         due = work.engine.position(task.row, task.step).due
+        expires = min(max(due, now + LEAST_S), work.ends(task.row, task.step, now))
         kind, command = self._command(work, task, dcu)
         job = ManagementJob(
-            task.job, kind, (command,), f"campaign {work.id}", now, max(due, now + LEAST_S),
+            task.job, kind, (command,), f"campaign {work.id}", now, expires,
             devices=(dcu,), why=work.engine.run.campaign.name, repeatable=task.part != UPDATE,
         )  # fmt: skip
         try:
@@ -127,6 +138,9 @@ class Errands:
         node = found[0] if found else FIRST
         if task.part == URL:
             url = f"{self._origin or ''}/device/v1/descriptors/{work.engine.run.campaign.release}"
+            given = work.step(task.row, task.step)
+            if given is not None and given.rate:
+                url = f"{url}?rate={given.rate}"
             return TaskKind.SET, Command(f"{node}/Download/PkgURL", "chr", url)
         name = "Download" if task.part == DOWNLOAD else "Update"
         return TaskKind.EXEC, Command(f"{node}/{name}")
@@ -137,10 +151,12 @@ class Errands:
         match news.state:
             case TaskState.DONE if task.part == URL:
                 work.close_task(task)
-                if _runs(work) and work.step(task.row, task.step) is not None:
+                if work.may(task.row, task.step, now):
                     yield work.open_task(_task(task.row, task.step, task.attempt, DOWNLOAD))
             case TaskState.DONE:
                 self._reached(work, task, _DONE[task.part], now)
+                if task.part == DOWNLOAD:
+                    self._distrust.fetched(work.planned[task.row].dcu)
             case TaskState.FAILED if task.part == UPDATE and news.status == TAKEN_BACK:
                 self._reached(work, task, (D.REVERTED,), now, code=_code(news))
             case TaskState.FAILED:
@@ -179,17 +195,18 @@ class Errands:
         failed = StepFailed(task.step, task.attempt, code[:MAX_CODE])
         codes = work.engine.progress.codes(row)
         work.report(row, Report(number, counts, codes, failed), now=now)
+        self._distrust.failed(work.planned[row].dcu, failed.code)
 
 
-def _asked(work: AtWork) -> Iterator[TaskRecord]:
-    """Yield a new job for every DCU that was given a step and has none."""
+def _asked(work: AtWork, now: float) -> Iterator[TaskRecord]:
+    """Yield a new job for every DCU that may begin a step and has none."""
     if not _runs(work):
         return
     for row, step in sorted(work.jobless):
         given = work.step(row, step)
         if given is None or (row, step) in work.tasks:
             work.jobless.discard((row, step))
-        else:
+        elif work.may(row, step, now):
             yield work.open_task(_task(row, step, given.attempt, _FIRST[step]))
             if step is StepKind.DOWNLOAD and given.attempt <= ATTEMPTS:
                 mark = Mark(D.OFFERED, given.begin, given.attempt)

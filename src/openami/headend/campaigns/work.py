@@ -136,6 +136,22 @@ class AtWork:
         valid = position.place is Place.GIVEN and given and given.attempt == position.attempt
         return given if valid else None
 
+    def ends(self, row: int, kind: StepKind, now: float) -> float:
+        """Return from when on a DCU may not begin a step that it is at work on.
+
+        What was not done in one window is gone on with in the next.
+        """
+        given, position = self.step(row, kind), self.engine.position(row, kind)
+        opens, closes = self.engine.stretch(kind, now)
+        end = given.end if given is not None and now < opens else closes
+        return min(end, position.ends)
+
+    def may(self, row: int, kind: StepKind, now: float) -> bool:
+        """Return whether a DCU may begin, now, a step that it is at work on."""
+        given = self.step(row, kind)
+        running = self.engine.run.state is CampaignState.RUNNING
+        return running and given is not None and given.begin <= now < self.ends(row, kind, now)
+
     def shape(self, row: int, *, epoch: int) -> tuple[object, ...] | None:
         """Return what changes whenever the order of a DCU does; None: it has none."""
         directive = self.listed(row, epoch=epoch)
