@@ -47,7 +47,7 @@ def build_upgrades(
     return Upgrades(
         Campaigns(fleet, stores.releases, stores.devices, counting, wall=wall),
         fleet,
-        Uplink(fleet, metrics=context.metrics, wall=wall),
+        Uplink(fleet, distrust, metrics=context.metrics, wall=wall),
         Rounds(
             fleet,
             errands,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from openami.core.errors import RemoteProtocolError
-from openami.fleet.campaigns.model import MAX_TEXT, STATES, StepKind
+from openami.fleet.campaigns.model import MAX_TEXT, STATES, DeviceState, StepKind
 from openami.fleet.campaigns.progress import MAX_CODE, Report
 from openami.fleet.campaigns.timeline import MAX_MARKS, Mark
 from openami.fleet.devices import DeviceKind
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from openami.core.clock import Clock
-    from openami.fleet.campaigns.model import DeviceState
     from openami.fleet.campaigns.progress import StepFailed
+    from openami.headend.campaigns.distrust import Distrust
     from openami.headend.campaigns.fleet import Fleet
     from openami.headend.campaigns.work import AtWork
     from openami.headend.metrics import Metrics
@@ -104,7 +104,8 @@ class Told:
 class Uplink:
     """Takes reports and tells orders."""
 
-    def __init__(self, fleet: Fleet, *, metrics: Metrics, wall: Clock) -> None:
+    def __init__(self, fleet: Fleet, distrust: Distrust, *, metrics: Metrics, wall: Clock) -> None:
+        self._distrust = distrust
         self._fleet, self._metrics, self._wall = fleet, metrics, wall
         self._told = Seldom()
         self._grouped: Grouped[Asked, Told] = Grouped(self._together, "campaigns")
@@ -142,6 +143,7 @@ class Uplink:
         if work is None or row is None or work.engine.run.campaign.kind is DeviceKind.DCU:
             self._metrics.campaign_report("stranger")
             return said.number
+        failed = _counted(work, row, said)
         try:
             report = Report(said.number, said.counts, said.codes, said.failed)
             fresh = work.report(row, report, now=self._wall.now())
@@ -155,6 +157,10 @@ class Uplink:
             return None
         self._metrics.campaign_report("taken" if fresh else "repeated")
         work.mark(self._own_marks(work, row, said))
+        if failed is not None:
+            self._distrust.failed(dcu, failed.code)
+        elif any(one.state is DeviceState.DOWNLOADED for one in said.marks):
+            self._distrust.fetched(dcu)
         return work.engine.progress.number(row)
 
     def _own_marks(self, work: AtWork, row: int, said: Said) -> Iterator[tuple[str, Mark]]:
@@ -200,13 +206,16 @@ class Uplink:
             if given is None:
                 continue
             position = work.engine.position(row, kind)
-            opens, closes = work.engine.stretch(kind, now)
-            # What was not done in one window is gone on with in the next.
-            end = closes if opens <= now else given.end
-            found[kind] = ToldStep(
-                given.attempt, given.rate, given.begin, min(end, position.ends), position.due
-            )
+            end = work.ends(row, kind, now)
+            found[kind] = ToldStep(given.attempt, given.rate, given.begin, end, position.due)
         return found
+
+
+def _counted(work: AtWork, row: int, said: Said) -> StepFailed | None:
+    """Return a failure of the attempt that is under way: a DCU says it in each report after it."""
+    failed = said.failed
+    given = None if failed is None else work.step(row, failed.step)
+    return failed if failed and given is not None and given.attempt == failed.attempt else None
 
 
 def _line(words: str) -> str:
