@@ -34,6 +34,7 @@ from openami.core.clock import ManualClock
 from openami.core.errors import StoreError
 from openami.dcu import files as dcu_files
 from openami.dcu import repository
+from openami.dcu.download import Means
 from openami.dcu.repository import ROOT_FILE
 from openami.dcu.updates import fetching, firmware, firmware_book
 from openami.firmware.component import Component, ComponentKind
@@ -270,6 +271,10 @@ async def test_a_release_that_was_withdrawn_is_not_found(
     assert await failed(running, planner, device, url_of(running, package)) == "411 dcu.package"
 
 
+def is_told(planner: ListPlanner, correlator: str) -> bool:
+    return told(planner.alerts, correlator) != []
+
+
 async def test_a_download_keeps_to_the_rate_of_its_address(
     running: Running,
     planner: ListPlanner,
@@ -279,18 +284,16 @@ async def test_a_download_keeps_to_the_rate_of_its_address(
 ) -> None:
     rates: list[float | None] = []
 
-    real = repository.Means
-
-    def means(*places: Any, rate: int | None) -> repository.Means:
-        rates.append(rate)
-        return real(*places, rate=rate)
+    def means(*others: Any, **options: Any) -> Means:
+        rates.append(options["rate"])
+        return Means(*others, **options)
 
     monkeypatch.setattr(repository, "Means", means)
     url = url_of(running, offer_firmware(running, tmp_path))
     async with device.running() as live:
         for n, query in enumerate(("", "?rate=500000000")):
             await obey(live, planner, ordered(f"{url}{query}", "Download", f"job-{n}"))
-            await live.until(partial(told, planner.alerts, f"job-{n}"))
+            await live.until(partial(is_told, planner, f"job-{n}"))
             ((_, _, result, _),) = told(planner.alerts, f"job-{n}")
             assert result == "200"
     assert rates == [None, 500_000_000]
