@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
     from openami.headend.server import Running
 
-DESCRIBED = ("--release", "1", "--canary", "1%", "--groups", "rest", "--error", "50")
+DESCRIBED = (
+    "--release", "1", "--canary", "1%", "--groups", "rest", "--error", "50", "--success", "50",
+)  # fmt: skip
 NOTHING: dict[str, Any] = {
     "file": None, "name": None, "release": None, "region": None, "dcu": None, "model": None,
     "search": None,

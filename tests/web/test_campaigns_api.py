@@ -23,7 +23,7 @@ SPEC: dict[str, Any] = {
     "name": "Autumn",
     "release": 1,
     "groups": [
-        {"name": "canary", "share": 1, "canary": True, "soak_s": 60, "error": 50},
+        {"name": "canary", "share": 1, "canary": True, "soak_s": 60, "error": 50, "success": 50},
         {"name": "rest"},
     ],
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import signal
 import socket
@@ -287,10 +288,9 @@ async def _watch(
             note(_line(found, clock, sum((await audit.stored_wh(client, serials)).values())))
             left = LINE_S if deadline is None else deadline - loop.time()
             wait = min(LINE_S, left) if left > 0 else LINE_S
-            try:
-                await asyncio.wait_for(stop.wait(), wait)
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):  # wait_for loses a cancel at the very moment
+                    await stop.wait()
 
 
 def _over(deadline: float | None, upgrades: Upgrading | None) -> bool:
