@@ -342,6 +342,14 @@ async def test_more_marks_than_a_report_holds_go_in_several(
     monkeypatch.setattr("openami.dcu.upgrade.book.MAX_MARKS", 3)
     async with talk(tmp_path, certificates) as it:
         made = it.made
+        reports, held = made.book.reports, list[int]()
+
+        async def counted() -> Any:
+            bodies, sent = await reports()
+            held.append(sum(len(body["marks"]) for body in bodies))
+            return bodies, sent
+
+        monkeypatch.setattr(made.book, "reports", counted)
         it.headend.command(order_body(made.roster.stations, made.clock.now()))
         it.exchange.revised(it.headend.revision)
         await it.until(lambda: "c1" in it.headend.told)
@@ -349,3 +357,6 @@ async def test_more_marks_than_a_report_holds_go_in_several(
         await made.run()
         await it.until(lambda: len(it.headend.marks) == 14)
         await it.until(lambda: not it.made.store.marks("c1", 1))
+        assert max(held) == 3
+        once = {(mark["meter"], mark["state"]) for mark in it.headend.marks}
+        assert (len(once), len(it.headend.marks)) == (14, 14)
