@@ -156,6 +156,35 @@ async def test_a_campaign_is_tried_kept_and_followed(
     assert f'action="{path}/' not in page
 
 
+async def test_a_group_that_failed_says_so_whatever_becomes_of_its_campaign(
+    running: Running, csrf: str, browser: httpx.AsyncClient, dcu: httpx.AsyncClient,
+    boris: tuple[httpx.AsyncClient, str],
+) -> None:  # fmt: skip
+    path = await keep(browser, csrf, error=["0%"] * 3, least=["1"] * 3)
+    assert await act(browser, csrf, path, "plan") == 303
+    other, token = boris
+    assert await act(other, token, path, "approve") == 303
+    assert await act(browser, csrf, path, "start") == 303
+    await running.services.upgrades.rounds.round()
+    codes = {"upgrade.verification": 1}
+    await tell(dcu, path.rpartition("/")[2], 1, counts={"offered": 8, "failed": 1}, codes=codes)
+    await running.services.upgrades.rounds.round()
+    group = "Too many of its devices have failed."
+    page = (await browser.get(path)).text
+    assert "Too many devices of a group have failed, the campaign is paused." in page
+    assert group in page
+    assert await act(browser, csrf, path, "stop") == 303
+    page = (await browser.get(path)).text
+    assert "An operator has stopped the campaign." in page
+    assert group in page
+    assert "is paused" not in page
+    assert "resume" not in page.casefold()
+    told = (await browser.get(f"/api/v1{path}")).json()["progress"]["groups"][0]["cause"]
+    assert told["code"] == "campaign.errors"
+    assert "paused" not in told["cause"]
+    assert "resume" not in told["step"]
+
+
 async def test_what_the_form_does_not_show_whole_is_kept(
     running: Running, csrf: str, browser: httpx.AsyncClient
 ) -> None:

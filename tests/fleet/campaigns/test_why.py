@@ -10,10 +10,10 @@ import pytest
 
 from openami.fleet.campaigns.allowance import Full
 from openami.fleet.campaigns.dispatch import Place
-from openami.fleet.campaigns.groups import GroupState
+from openami.fleet.campaigns.groups import ERRORS_REACHED, OUT_OF_REACH, GroupState
 from openami.fleet.campaigns.machine import CampaignState
 from openami.fleet.campaigns.model import ERRORS, DeviceState
-from openami.fleet.campaigns.why import SILENT_S, WORDS, Situation, why
+from openami.fleet.campaigns.why import SILENT_S, WORDS, Situation, of_group, why
 
 D, G, S = DeviceState, GroupState, CampaignState
 NOW = 1_800_000_000.0
@@ -110,6 +110,18 @@ def test_a_dcu_that_could_not_fetch_an_image_is_said_so() -> None:
     assert "the DCU's link fails" in str(why(spent))
     other = replace(spent, failure="download.server")
     assert "could not fetch the image" in str(why(other))
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [(ERRORS_REACHED, "too many"), (OUT_OF_REACH, "threshold"), ("campaign.new", "it has failed")],
+)
+def test_a_group_says_why_it_failed_and_nothing_of_its_campaign(code: str, words: str) -> None:
+    found = of_group(code)
+    assert found.code == code
+    assert words in found.cause
+    assert "campaign" not in str(found)
+    assert found.step
 
 
 def test_there_is_always_an_answer() -> None:

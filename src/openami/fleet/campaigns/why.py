@@ -236,6 +236,13 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     }
 )
 
+# Why a group has failed, which stays so whatever then becomes of its campaign.
+_OF_GROUPS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        ERRORS_REACHED: "too many of its devices have failed",
+        OUT_OF_REACH: "it can not reach its success threshold any more",
+    }
+)
 _ON_ITS_WAY: Final = frozenset({D.DOWNLOADED, D.TRANSFERRED, D.ACTIVATED, D.SELF_TESTED})
 _STATES: Final[Mapping[CampaignState, str]] = MappingProxyType(
     {
@@ -277,6 +284,11 @@ def explain(code: str, situation: Situation) -> Why:
         "code": code,
     }
     return Why(code, cause.format_map(values), step.format_map(values))
+
+
+def of_group(code: str) -> Why:
+    """Return the words for why a group has failed."""
+    return Why(code, _OF_GROUPS.get(code, "it has failed"), "look at the failures by code")
 
 
 def _waiting(s: Situation) -> str:

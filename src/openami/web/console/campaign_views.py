@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from openami.fleet.campaigns.groups import GroupState
 from openami.fleet.campaigns.machine import TRANSITIONS, Act, CampaignState
 from openami.fleet.campaigns.model import READY, DeviceState
-from openami.fleet.campaigns.why import Situation, explain
+from openami.fleet.campaigns.why import Situation, explain, of_group
 from openami.web.console.choosing import EVERY, filter_words
 from openami.web.console.filters import THIN, counted
 
@@ -159,7 +159,7 @@ def group_rows(view: View, now: float) -> list[GroupRow]:
         GroupRow(
             group,
             pieces(group.states),
-            None if group.cause is None else words(group.cause, now),
+            None if group.cause is None else of_group(group.cause),
             rate_of(group, now),
         )
         for group in view.groups

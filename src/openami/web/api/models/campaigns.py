@@ -12,6 +12,7 @@ from openami.fleet.campaigns.machine import MAX_REASON, TRANSITIONS, Act, Campai
 from openami.fleet.campaigns.model import DeviceState
 from openami.fleet.campaigns.timeline import Mark
 from openami.fleet.campaigns.why import Why as WhyWords
+from openami.fleet.campaigns.why import of_group
 from openami.fleet.devices import DeviceKind
 from openami.headend.campaigns.views import DeviceView, GroupView, TimelineView, View
 from openami.web.api.models.campaign_plans import CampaignSpec, Reason
@@ -103,7 +104,7 @@ class GroupProgress(Model):
             name=group.name,
             state=group.state,
             since=utc(group.since),
-            cause=None if group.cause is None else Reason.of_code(group.cause, now),
+            cause=None if group.cause is None else _reason(of_group(group.cause)),
             dcus=group.dcus,
             devices=group.total,
             states=_named(group.states),
