@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -238,6 +239,21 @@ def test_a_segment_holds_one_order() -> None:
     other = replace(ORDER, id="another")
     with pytest.raises(ValueError, match="another order"):
         Segment(ORDER, [Upgrade.offer(serial_of(1), other, 0.0)], lambda _: COSTS)
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_meters_for_which_a_group_has_no_room_fail_and_the_others_do_not(
+    monkeypatch: pytest.MonkeyPatch, *, restarts: bool
+) -> None:
+    street = Street([SimMeter(serial_of(number)) for number in range(5)])
+    while restarts and not any(isinstance(work, Blocks) for work in street.log):
+        assert street._step()
+    monkeypatch.setattr("openami.fleet.upgrade.ledger.MAX_CELLS", 3 * 50)
+    if restarts:
+        street.boot()
+    street.run()
+    ends = Counter((street.state(n).stage, street.state(n).code) for n in range(5))
+    assert ends == {(Stage.CONFIRMED, ""): 3, (Stage.FAILED, "upgrade.block-size"): 2}
 
 
 def test_a_segment_tells_what_is_lacking_and_lost() -> None:

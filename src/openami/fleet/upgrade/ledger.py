@@ -86,6 +86,11 @@ class Ledger:
         """Return a meter's row; None: it is not of this group."""
         return self._rows.get(serial)
 
+    def has_room(self, serial: str) -> bool:
+        """Tell whether a meter is of this group, or may be."""
+        rows = len(self.serials) + 1
+        return serial in self._rows or (rows <= MAX_METERS and rows * self.blocks <= MAX_CELLS)
+
     def add(self, serial: str, bits: Bits | None, place: Place) -> int:
         """Take in a meter, or take note anew of what it has; return its row.
 
@@ -108,9 +113,9 @@ class Ledger:
         return row
 
     def _grow(self, serial: str) -> int:
-        row = len(self.serials)
-        if row >= MAX_METERS or (row + 1) * self.blocks > MAX_CELLS:
+        if not self.has_room(serial):
             raise ValueError("too many meters for blocks of this size")
+        row = len(self.serials)
         self._tries = np.vstack((self._tries, np.zeros((1, self.blocks), dtype=np.uint8)))
         self._lost, self._tried = np.append(self._lost, 0.0), np.append(self._tried, 0.0)
         self._suspect = np.append(self._suspect, [False])

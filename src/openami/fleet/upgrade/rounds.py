@@ -208,6 +208,10 @@ class Rounds:
         row = self._ledger.row(serial)
         return 0 if row is None else len(self._ledger.lacks(row))
 
+    def has_room(self, serial: str) -> bool:
+        """Tell whether a meter is of this group, or may be."""
+        return self._ledger.has_room(serial)
+
     def deaf(self, serial: str) -> bool:
         """Whether a meter has heard nothing of all that was broadcast."""
         return self._ledger.row(serial) in self._ledger.deaf

@@ -182,18 +182,22 @@ class Segment:
         self._rounds = Rounds(blocks, self._size, costs, policy=self._policy)
         self._begun = False
         for serial, upgrade in self._upgrades.items():
-            if self._fills(upgrade):
-                self._join(serial)
+            if self._fills(upgrade) and not self._join(serial):
+                self._keep(replace(upgrade, looked_at=None))  # what it is told then is kept
 
     def _fills(self, upgrade: Upgrade) -> bool:
         ours = upgrade.stage in _FILLING and upgrade.block_size == self._size
         return ours and upgrade.looked_at is not None
 
-    def _join(self, serial: str) -> None:
+    def _join(self, serial: str) -> bool:
+        """Take a meter into its group; False: there is no room for it."""
         assert self._rounds is not None  # whoever fills belongs to the group whose turn it is
+        if not self._rounds.has_room(serial):
+            return False
         hears = not (serial in self._deaf or self._upgrades[serial].deaf)
         self._rounds.add(serial, self._bits.get(serial), hears=hears)
         self._note(serial)
+        return True
 
     def _note(self, serial: str) -> None:
         if self._rounds is not None and self._rounds.deaf(serial):
@@ -223,8 +227,10 @@ class Segment:
         if not self._fills(new):
             self._leave(serial)
         elif isinstance(answer, Looked) or old.stage is Stage.PREPARING:
-            self._join(serial)
-            return self._settle(serial, now)
+            if self._join(serial):
+                return self._settle(serial, now)
+            why = f"too many meters with blocks of {new.block_size} octets"
+            return self._keep(new.at(Stage.FAILED, now, code="upgrade.block-size", reason=why))
         return new
 
     def _leave(self, serial: str) -> None:
