@@ -15,12 +15,13 @@ from uuid import uuid4
 
 import click
 
-from openami.cli.output import note
+from openami.cli.output import emit_json, note
 from openami.core.errors import ConfigError, OpenAmiError, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 
+    from openami.cli.output import Table
     from openami.transport.http import HttpAnswer, HttpClient
 
 T = TypeVar("T")
@@ -231,6 +232,29 @@ async def pages(
         after = page.get("next")
         if after is None:
             return
+
+
+def print_pages(
+    target: Target,
+    path: str,
+    rows: Table,
+    row: Callable[[dict[str, Any]], list[object]],
+    *,
+    most: int | None,
+    as_json: bool,
+    **params: Any,
+) -> None:
+    """Print the items of a list as they come: rows of a table, or a line of JSON for each."""
+
+    async def work(client: HttpClient, add: Callable[[dict[str, Any]], None]) -> None:
+        async for item in pages(client, path, most=most, **params):
+            add(item)
+
+    if as_json:
+        ask(target, lambda client: work(client, emit_json))
+        return
+    with rows:
+        ask(target, lambda client: work(client, lambda item: rows.add(row(item))))
 
 
 async def made_once(

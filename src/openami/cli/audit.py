@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -16,19 +14,18 @@ from openami.cli.api import (
     checked,
     find_target,
     get_json,
-    pages,
+    print_pages,
     target_options,
 )
 from openami.cli.options import examples
-from openami.cli.output import Table, emit_json, json_option, moment, note
+from openami.cli.output import Table, emit_json, json_option, moment, note, sink
 from openami.cli.pki import installation
 from openami.core.clock import isoformat
-from openami.core.errors import ConfigError
 from openami.fleet.audit import MAX_LINE, AuditError, read_head
 from openami.fleet.audit_check import Verifier
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator
     from contextlib import AbstractContextManager
 
     from openami.cli.api import Target
@@ -72,17 +69,11 @@ def list_entries(
     as_json: bool,
 ) -> None:
     """List entries, the newest first."""
-    chosen = {"who": who, "what": what, "subject": subject, "start": since, "end": until}
-
-    async def work(client: HttpClient, add: Callable[[Any], None]) -> None:
-        async for item in pages(client, "/audit", most=most, **chosen):
-            add(item if as_json else _row(item))
-
-    if as_json:
-        ask(target, lambda client: work(client, emit_json))
-        return
-    with Table(HEADER, nothing="no such entries", cut=("why", "what")) as rows:
-        ask(target, lambda client: work(client, rows.add))
+    print_pages(
+        target, "/audit", Table(HEADER, nothing="no such entries", cut=("why", "what")), _row,
+        most=most, as_json=as_json,
+        who=who, what=what, subject=subject, start=since, end=until,
+    )  # fmt: skip
 
 
 @audit.command(
@@ -104,10 +95,10 @@ def export(out: Path | None, after: int, target: Target) -> None:
     async def work(client: HttpClient) -> None:
         pieces = _export(client, after)
         first = await anext(pieces)
-        with _sink(out) as sink:
-            sink.write(first)
+        with sink(out) as file:
+            file.write(first)
             async for piece in pieces:
-                sink.write(piece)
+                file.write(piece)
 
     ask(target, work)
 
@@ -285,18 +276,6 @@ async def _few(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         if size > MAX_LINE:
             return
         yield piece
-
-
-@contextmanager
-def _sink(out: Path | None) -> Iterator[BinaryIO]:
-    if out is None:
-        yield sys.stdout.buffer
-        return
-    try:
-        with out.open("wb") as file:
-            yield file
-    except OSError as error:
-        raise ConfigError(f"{out}: {error.strerror}", code="config.file") from error
 
 
 def _row(item: dict[str, Any]) -> list[object]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from openami.cli.aiming import aimed
-from openami.cli.api import PREFIX, ask, checked, get_json, made_once, pages, segment
+from openami.cli.api import PREFIX, ask, checked, get_json, made_once, print_pages, segment
 from openami.cli.campaign_options import spec_options
 from openami.cli.campaign_words import print_progress, print_timeline, said, states_words, watched
 from openami.cli.options import examples
@@ -15,7 +15,7 @@ from openami.cli.output import Table, counted, emit_json, moment, note, table
 from openami.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Mapping
 
     from openami.cli.api import Target
     from openami.transport.http import HttpClient
@@ -250,7 +250,7 @@ def list_campaigns(target: Target, state: str | None, most: int | None, as_json:
         told = [item["id"], item["name"], item["package"], item["state"], item["devices"]]
         return [*told, states.get("confirmed", 0), failed, moment(item["since"])]
 
-    _listed(target, PATH, Table(header, nothing="no such campaigns", cut=("name",)), row,
+    print_pages(target, PATH, Table(header, nothing="no such campaigns", cut=("name",)), row,
             most=most, as_json=as_json, state=state)  # fmt: skip
 
 
@@ -292,7 +292,7 @@ def devices(
 
     rows = Table(header, nothing="no such devices", cut=("why", "what to do"))
     path = f"{_path(campaign_id)}/devices"
-    _listed(target, path, rows, row, most=most, as_json=as_json, **which)
+    print_pages(target, path, rows, row, most=most, as_json=as_json, **which)
 
 
 @campaign.command(
@@ -350,27 +350,3 @@ def _tell(item: Mapping[str, Any], *, as_json: bool) -> None:
     progress = item["progress"]
     told = states_words(progress)
     note(f"campaign {progress['id']}, {progress['name']}, is {said(progress)}{told and ': '}{told}")
-
-
-def _listed(
-    target: Target,
-    path: str,
-    rows: Table,
-    row: Callable[[dict[str, Any]], list[object]],
-    *,
-    most: int | None,
-    as_json: bool,
-    **params: Any,
-) -> None:
-    async def work(client: HttpClient) -> None:
-        async for item in pages(client, path, most=most, **params):
-            if as_json:
-                emit_json(item)
-            else:
-                rows.add(row(item))
-
-    if as_json:
-        ask(target, work)
-        return
-    with rows:
-        ask(target, work)

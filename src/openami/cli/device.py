@@ -8,29 +8,28 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from openami.cli import device_registration
+from openami.cli.aiming import aimed
 from openami.cli.api import (
     PREFIX,
     ApiError,
     ask,
     checked,
-    find_target,
     get_json,
-    pages,
+    print_pages,
     segment,
-    target_options,
 )
 from openami.cli.names import parse_name
 from openami.cli.options import examples
-from openami.cli.output import Table, emit_json, json_option, moment, note, table
+from openami.cli.output import Table, emit_json, moment, note, table
 from openami.core.errors import ConfigError
 from openami.core.obis import Obis
 from openami.core.units import Quantity, symbol
 from openami.dlms.obis_names import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
+    from collections.abc import Mapping
 
+    from openami.cli.api import Target
     from openami.transport.http import HttpClient
 
 POLL_S: Final = 0.3
@@ -52,8 +51,7 @@ def device() -> None:
 @click.option("--contact", help="Only meters of which their DCU says this, such as unreachable.")
 @click.option("--search", help="Part of serial number, label or model.")
 @click.option("--most", type=click.IntRange(1), help="At most so many.")
-@target_options
-@json_option
+@aimed
 def list_devices(
     kind: str | None,
     dcu: str | None,
@@ -61,27 +59,16 @@ def list_devices(
     contact: str | None,
     search: str | None,
     most: int | None,
-    url: str | None,
-    ca: Path | None,
-    token_file: Path | None,
+    target: Target,
     as_json: bool,
 ) -> None:
     """List devices: one JSON object for each line with --json."""
-    target = find_target(url, ca, token_file)
-
-    async def work(client: HttpClient, add: Callable[[Any], None]) -> None:
-        async for item in pages(
-            client, "/devices", most=most, kind=kind, dcu=dcu, state=state, contact=contact,
-            search=search,
-        ):  # fmt: skip
-            add(item if as_json else _summary(item))
-
-    if as_json:
-        ask(target, lambda client: work(client, emit_json))
-        return
     header = ["serial", "kind", "state", "contact", "dcu", "address", "region", "last seen"]
-    with Table(header, nothing="no such devices") as rows:
-        ask(target, lambda client: work(client, rows.add))
+    print_pages(
+        target, "/devices", Table(header, nothing="no such devices"), _summary,
+        most=most, as_json=as_json,
+        kind=kind, dcu=dcu, state=state, contact=contact, search=search,
+    )  # fmt: skip
 
 
 def _summary(item: Mapping[str, Any]) -> list[object]:
@@ -91,14 +78,11 @@ def _summary(item: Mapping[str, Any]) -> list[object]:
 
 @device.command()
 @click.argument("device_id", metavar="DEVICE")
-@target_options
-@json_option
-def show(
-    device_id: str, url: str | None, ca: Path | None, token_file: Path | None, as_json: bool
-) -> None:
+@aimed
+def show(device_id: str, target: Target, as_json: bool) -> None:
     """Show one DEVICE, such as meter-A1000001 or dcu-D1."""
     path = _path(device_id)
-    item = ask(find_target(url, ca, token_file), lambda client: get_json(client, path))
+    item = ask(target, lambda client: get_json(client, path))
     if as_json:
         emit_json(item)
     else:
@@ -138,15 +122,12 @@ def _words(value: object) -> object:
     type=click.Choice(["registered", "commissioned", "in service", "suspended", "retired"]),
 )
 @click.option("--why", required=True, help="The reason, for the audit log.")
-@target_options
-@json_option
+@aimed
 def move(
     device_id: str,
     to: str,
     why: str,
-    url: str | None,
-    ca: Path | None,
-    token_file: Path | None,
+    target: Target,
     as_json: bool,
 ) -> None:
     """Move a device in its life.
@@ -159,7 +140,7 @@ def move(
         return checked(await client.post(f"{PREFIX}{path}/state", json_body=wish)).json()
 
     path = _path(device_id)
-    item = ask(find_target(url, ca, token_file), work)
+    item = ask(target, work)
     if as_json:
         emit_json(item)
     else:
@@ -177,15 +158,12 @@ def move(
 @click.argument("device_id", metavar="DEVICE")
 @click.option("--region", help="Where it is; filters and groups of DCUs go by it.")
 @click.option("--label", help="What people call it.")
-@target_options
-@json_option
+@aimed
 def describe_device(
     device_id: str,
     region: str | None,
     label: str | None,
-    url: str | None,
-    ca: Path | None,
-    token_file: Path | None,
+    target: Target,
     as_json: bool,
 ) -> None:
     """Say where a device is, and what people call it; what is left out stays.
@@ -201,7 +179,7 @@ def describe_device(
     async def work(client: HttpClient) -> Any:
         return checked(await client.request("PATCH", PREFIX + path, json_body=wish)).json()
 
-    item = ask(find_target(url, ca, token_file), work)
+    item = ask(target, work)
     if as_json:
         emit_json(item)
     else:
@@ -216,14 +194,11 @@ def describe_device(
 )
 @click.argument("serial")
 @click.argument("names", nargs=-1, metavar="[OBIS | CLASS/OBIS/ATTRIBUTE]…")
-@target_options
-@json_option
+@aimed
 def read(
     serial: str,
     names: tuple[str, ...],
-    url: str | None,
-    ca: Path | None,
-    token_file: Path | None,
+    target: Target,
     as_json: bool,
 ) -> None:
     """Read attributes of the meter SERIAL now, through its DCU.
@@ -232,7 +207,7 @@ def read(
     CLASS/OBIS/ATTRIBUTE, such as 8/0.0.1.0.0.255/2. Without names: clock, energies and power.
     """
     wish = {"attributes": [attribute(name) for name in names or DEFAULT_READ]}
-    job = ask(find_target(url, ca, token_file), lambda client: _read(client, segment(serial), wish))
+    job = ask(target, lambda client: _read(client, segment(serial), wish))
     if as_json:
         emit_json(job)
     else:

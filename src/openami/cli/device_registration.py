@@ -13,7 +13,7 @@ from openami.cli.api import (
     ask,
     checked,
     get_json,
-    pages,
+    print_pages,
     segment,
 )
 from openami.cli.options import examples
@@ -23,7 +23,7 @@ from openami.core.identifiers import check_serial
 from openami.fleet.expected import read_expected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from openami.cli.api import Target
     from openami.transport.http import HttpClient
@@ -56,7 +56,7 @@ def registrations(
         times = [moment(claim["asked"]), moment(item["asks_anew"])]
         return [*stands, *told, *times, item["reason"]]
 
-    _list(
+    print_pages(
         target, "/registrations", Table(header, nothing="no such registrations"), row,
         most=most, as_json=as_json, standing=standing, asking=asking or None,
     )  # fmt: skip
@@ -138,7 +138,7 @@ def register(
 def expected(target: Target, most: int | None, as_json: bool) -> None:
     """List the devices that are expected."""
     header = ["uid", "manufacturer", "model", "approval", "region", "label", "fingerprint"]
-    _list(
+    print_pages(
         target, "/expected", Table(header, nothing="no device is expected"),
         lambda item: [item[name] for name in header], most=most, as_json=as_json,
     )  # fmt: skip
@@ -159,7 +159,7 @@ def alarms(
         times = [moment(item[name]) for name in ("raised", "cleared")]
         return [item["id"], item["code"], item["subject"], *times, item["message"]]
 
-    _list(
+    print_pages(
         target, "/alarms", Table(header, nothing="no alarms"), row, most=most, as_json=as_json, open=None if everything else True, subject=subject,
     )  # fmt: skip
 
@@ -265,30 +265,6 @@ async def _import(client: HttpClient, part: str) -> int:
 async def _post(client: HttpClient, path: str, why: str) -> dict[str, Any]:
     item: dict[str, Any] = checked(await client.post(path, json_body={"why": why})).json()
     return item
-
-
-def _list(
-    target: Target,
-    path: str,
-    rows: Table,
-    row: Callable[[dict[str, Any]], list[object]],
-    *,
-    most: int | None,
-    as_json: bool,
-    **params: Any,
-) -> None:
-    async def work(client: HttpClient) -> None:
-        async for item in pages(client, path, most=most, **params):
-            if as_json:
-                emit_json(item)
-            else:
-                rows.add(row(item))
-
-    if as_json:
-        ask(target, work)
-        return
-    with rows:
-        ask(target, work)
 
 
 def _path(uid: str) -> str:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from contextlib import contextmanager
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 
 import click
 
+from openami.core.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
 # Rows that decide how wide the columns of a table are: some screens full.
 HELD_ROWS: Final = 200
@@ -62,6 +66,23 @@ def _plain(cell: object) -> str:
     if isinstance(cell, Decimal):
         return f"{cell:f}"
     return "" if cell is None else printable(str(cell))
+
+
+@contextmanager
+def sink(out: Path | None) -> Iterator[BinaryIO]:
+    """Give the file where an export goes; None: stdout.
+
+    Raises:
+        ConfigError: ``config.file``, it can not be written.
+    """
+    if out is None:
+        yield sys.stdout.buffer
+        return
+    try:
+        with out.open("wb") as file:
+            yield file
+    except OSError as error:
+        raise ConfigError(f"{out}: {error.strerror}", code="config.file") from error
 
 
 class Table:

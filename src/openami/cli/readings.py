@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from urllib.parse import quote
 
 import click
 
+from openami.cli.aiming import aimed
 from openami.cli.api import (
     EXPORT_OCTETS,
     PREFIX,
     ask,
     checked,
-    find_target,
     get_json,
     pages,
     segment,
-    target_options,
 )
 from openami.cli.options import examples
-from openami.cli.output import Table, emit_json, json_option
+from openami.cli.output import Table, emit_json, sink
 from openami.core.errors import ConfigError
 from openami.core.obis import Obis
 from openami.core.units import Quantity
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
+    from openami.cli.api import Target
     from openami.transport.http import HttpClient
 
 NEXT_HEADER: Final = "openami-next"
@@ -70,8 +68,7 @@ def _obis(_context: click.Context, _option: click.Parameter, names: tuple[str, .
 )  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="A file, else stdout.")
 @click.option("--most", type=click.IntRange(1), help="At most so many (table and json).")
-@target_options
-@json_option
+@aimed
 def readings(
     serial: str,
     start: str | None,
@@ -83,9 +80,7 @@ def readings(
     form: str,
     out: Path | None,
     most: int | None,
-    url: str | None,
-    ca: Path | None,
-    token_file: Path | None,
+    target: Target,
     as_json: bool,
 ) -> None:
     """Print the stored readings of the meter SERIAL, all pages of them.
@@ -93,7 +88,6 @@ def readings(
     Times are UTC and name the end of an interval. With --json or --format json: one object for
     each line.
     """
-    target = find_target(url, ca, token_file)
     path = f"/meters/{segment(serial)}"
     query: dict[str, Any] = {
         "start": start,
@@ -105,8 +99,8 @@ def readings(
     if export and (latest or most is not None):
         raise ConfigError(f"--latest and --most do not go with --format {form}")
     if export:
-        with _sink(out) as sink:
-            ask(target, lambda client: _export(client, path, query, channels, form, sink))
+        with sink(out) as file:
+            ask(target, lambda client: _export(client, path, query, channels, form, file))
         return
     if out is not None:
         raise ConfigError("--out goes with --format csv or arrow")
@@ -120,18 +114,6 @@ def readings(
         return
     with Table(HEADER, nothing="no such readings") as rows:
         ask(target, lambda client: work(client, lambda item: rows.add(_row(item))))
-
-
-@contextmanager
-def _sink(out: Path | None) -> Iterator[BinaryIO]:
-    if out is None:
-        yield sys.stdout.buffer
-        return
-    try:
-        with out.open("wb") as file:
-            yield file
-    except OSError as error:
-        raise ConfigError(f"{out}: {error.strerror}") from error
 
 
 async def _items(

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from openami.cli.aiming import aimed
-from openami.cli.api import PREFIX, ask, checked, get_json, pages
+from openami.cli.api import PREFIX, ask, checked, get_json, print_pages
 from openami.cli.options import examples
 from openami.cli.output import Table, counted, emit_json, moment, note, table
 from openami.cli.release_keys import draft, keys, repository, sign
 from openami.cli.release_upload import release_pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from openami.cli.api import Target
     from openami.transport.http import HttpClient
@@ -101,17 +101,11 @@ def list_releases(
     as_json: bool,
 ) -> None:
     """List releases, those uploaded last first."""
-
-    async def work(client: HttpClient, add: Callable[[Any], None]) -> None:
-        async for item in pages(client, "/releases", most=most, state=state, kind=kind, name=name):
-            add(item if as_json else _summary(item))
-
-    if as_json:
-        ask(target, lambda client: work(client, emit_json))
-        return
     header = ["number", "kind", "name", "version", "counter", "state", "uploader", "uploaded"]
-    with Table(header, nothing="no such releases") as rows:
-        ask(target, lambda client: work(client, rows.add))
+    print_pages(
+        target, "/releases", Table(header, nothing="no such releases"), _summary,
+        most=most, as_json=as_json, state=state, kind=kind, name=name,
+    )  # fmt: skip
 
 
 @release.command(short_help="Show a release and what was done to it.")
