@@ -130,6 +130,20 @@ def test_what_is_kept_twice_is_there_once(store: RelationalStore) -> None:
     assert store.campaigns.epoch() == 2
 
 
+def test_marks_come_in_any_order_and_again(store: RelationalStore) -> None:
+    made = add(store)
+    way = [
+        Mark(D.OFFERED, 1.0),
+        Mark(D.DOWNLOADED, 2.0),
+        Mark(D.FAILED, 3.0, 1, "firmware.hash"),
+        Mark(D.OFFERED, 4.0, 2),
+        Mark(D.VERIFIED, 5.0, 2),
+    ]
+    for some in (way[3:], way[:1:-1], way[::-1]):
+        store.campaigns.keep([Changes(made, marks=[("m1", mark) for mark in some])])
+    assert store.campaigns.marks(made.key, ["m1"]) == {"m1": way}
+
+
 def test_a_job_that_is_closed_is_looked_at_no_more(store: RelationalStore) -> None:
     made = add(store)
     task = TaskRecord("j1", 0, StepKind.ACTIVATE, 1, "update")

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import Final
 
 from openami.fleet.campaigns.model import ERRORS, MAX_TEXT
 from openami.fleet.campaigns.model import DeviceState as D
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 MAX_MARKS: Final = 128
-"""Marks of one device: eleven states, and more attempts than any policy makes. The latest stay."""
+"""Marks of one device: all its states, in more attempts than any policy makes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,35 +36,3 @@ class Mark:
             raise ValueError("a mark has a reason if it is a failure")
         if (self.code is not None) != (self.state in ERRORS) or self.attempt < 1:
             raise ValueError("a mark has a code if it is a failure, and an attempt from 1")
-
-
-@dataclass(frozen=True, slots=True)
-class Timeline:
-    """Marks of one device, by attempt and state; each state once in an attempt."""
-
-    device: str
-    marks: tuple[Mark, ...] = ()
-
-    @property
-    def state(self) -> D:
-        """How far the device is, in its latest attempt."""
-        return self.marks[-1].state if self.marks else D.WAITING
-
-    @property
-    def code(self) -> str | None:
-        """Why it ended badly, if it did."""
-        return self.marks[-1].code if self.marks else None
-
-    def with_marks(self, marks: Iterable[Mark]) -> Timeline:
-        """Return the timeline with what it did not have; the first word about a state holds.
-
-        They may come late, again and in any order. The very same timeline comes back if all was
-        known.
-        """
-        known = {(mark.attempt, mark.state): mark for mark in self.marks}
-        for mark in marks:
-            known.setdefault((mark.attempt, mark.state), mark)
-        if len(known) == len(self.marks):
-            return self
-        ordered = sorted(known.values(), key=lambda mark: (mark.attempt, mark.state.value))
-        return replace(self, marks=tuple(ordered[-MAX_MARKS:]))
