@@ -99,14 +99,14 @@ def test_an_image_says_what_it_is(tmp_path: Path) -> None:
     assert {"click", "numpy"} <= set(libraries)
     said = about("1.2.3+4", 7, libraries=libraries)
     file, _ = make_image(tmp_path, "1.2.3+4", 7, libraries=libraries)
-    assert read_about(file) == said
+    assert read_about(io.BytesIO(file.read_bytes())) == said
     assert said.objection() is None
     with zipfile.ZipFile(file) as archive:
         assert archive.read("openami/__init__.py") == b'__version__ = "1.2.3+4"\n'
     for data in (b"", b"PK", file.read_bytes()[:-1], said.encode()):
         file.write_bytes(data)
         with pytest.raises(DecodeError) as caught:
-            read_about(file)
+            read_about(io.BytesIO(file.read_bytes()))
         assert caught.value.code == "slots.package"
 
 
@@ -119,7 +119,7 @@ def test_a_compressed_image_is_none_whatever_it_unpacks_to(tmp_path: Path, how: 
     for data in (whole, whole[:60] + bytes(20) + whole[80:]):
         file.write_bytes(data)
         with pytest.raises(DecodeError) as caught:
-            read_about(file)
+            read_about(io.BytesIO(file.read_bytes()))
         assert caught.value.code == "slots.package"
 
 

@@ -109,6 +109,15 @@ def test_bounds_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Component.decode(image) == LIBRARY
 
 
+@pytest.mark.parametrize("how", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_what_may_unpack_to_anything_is_not_opened(how: int) -> None:
+    octets = io.BytesIO()
+    with zipfile.ZipFile(octets, "w", how) as archive:
+        archive.writestr(ABOUT, json.dumps(GOOD))
+    with pytest.raises(DecodeError, match="compressed as none is"):
+        Component.decode(octets.getvalue())
+
+
 def test_a_name_that_stands_twice_is_refused() -> None:
     octets = io.BytesIO(LIBRARY.build({"a.py": b"1"}))
     with zipfile.ZipFile(octets, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):

@@ -141,7 +141,7 @@ def inspect(file: Path, as_json: bool) -> None:
 
     octets = _read(file)
     if octets.startswith(_ZIP):
-        told = component_facts(octets) if is_component(file) else package_facts(file)
+        told = component_facts(octets) if is_component(octets) else package_facts(octets)
     else:
         told = _delta_facts(octets) if octets.startswith(MAGIC) else _image_facts(octets)
     if as_json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,14 +90,15 @@ def package_component(
     note(f"{out}: {said.kind} {name} {version}, {counted(len(files), 'file')}, {len(made)} octets")
 
 
-def is_component(image: Path) -> bool:
+def is_component(octets: bytes) -> bool:
     """Return whether a zip is the image of a component."""
-    from openami.firmware.component import ABOUT
+    from openami.firmware import zips
+    from openami.firmware.component import ABOUT, CODE
 
     try:
-        with zipfile.ZipFile(image) as archive:
+        with zips.opened(io.BytesIO(octets), "component", CODE) as archive:
             return ABOUT in archive.namelist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
+    except DecodeError:
         return False  # who reads it tells what it is
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def package_dcu(
     note(f"{out}: {name} {version}, {len(made)} octets, for Python {about.python} and {libraries}")
 
 
-def package_facts(file: Path) -> dict[str, Any]:
+def package_facts(octets: bytes) -> dict[str, Any]:
     """Return what an image says of itself.
 
     Raises:
@@ -72,7 +73,7 @@ def package_facts(file: Path) -> dict[str, Any]:
     """
     from openami.dcu.slots.package import read_about
 
-    about = read_about(file)
+    about = read_about(io.BytesIO(octets))
     return {
         "form": "DCU software",
         "name": about.name,
@@ -81,8 +82,8 @@ def package_facts(file: Path) -> dict[str, Any]:
         "fits": [f"{model}={hardware}" for model, hardware in about.fits],
         "python": about.python,
         "libraries": [f"{name} {version}" for name, version in about.libraries.items()],
-        "octets": file.stat().st_size,
-        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "octets": len(octets),
+        "sha256": hashlib.sha256(octets).hexdigest(),
     }
 
 

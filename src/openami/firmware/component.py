@@ -10,13 +10,12 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-import zlib
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from openami.core.errors import DecodeError
-from openami.firmware import documents
+from openami.firmware import documents, zips
 from openami.firmware.documents import check_text, check_token
 from openami.firmware.manifest_codec import version_of
 
@@ -42,7 +41,6 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_
 _NAME_MOST: Final = 200
 _MODULE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}(\.[A-Za-z_][A-Za-z0-9_]{0,63}){0,7}")
 _URI: Final = re.compile(r"\./(AMI|SCHED)/[^?\s]{1,500}")
-_DATE: Final = (1980, 1, 1, 0, 0, 0)  # of every file: the same files give the same image
 
 
 class ComponentKind(StrEnum):
@@ -79,7 +77,7 @@ class Component:
         octets = io.BytesIO()
         with zipfile.ZipFile(octets, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, data in ((ABOUT, self._encode()), *sorted((files or {}).items())):
-                archive.writestr(zipfile.ZipInfo(name, _DATE), data, zipfile.ZIP_DEFLATED)
+                archive.writestr(zipfile.ZipInfo(name, zips.DATE), data, zipfile.ZIP_DEFLATED)
         return octets.getvalue()
 
     def _encode(self) -> bytes:
@@ -109,14 +107,10 @@ class Component:
         """
         if len(image) > MAX_IMAGE:
             raise _malformed(f"of {len(image)} octets; {MAX_IMAGE} are taken")
-        try:
-            with zipfile.ZipFile(io.BytesIO(image)) as archive:
-                names = _checked(archive)
-                with archive.open(ABOUT) as member:
-                    said = member.read(MAX_ABOUT + 1)
-        except (zipfile.BadZipFile, KeyError, ValueError, OSError, zlib.error, EOFError,
-                NotImplementedError, RuntimeError) as error:  # fmt: skip  # as zipfile refuses
-            raise _malformed(str(error)[:200]) from None
+        with zips.opened(io.BytesIO(image), "component", CODE) as archive:
+            names = _checked(archive)
+            with archive.open(ABOUT) as member:
+                said = member.read(MAX_ABOUT + 1)
         return cls._read(said, names)
 
     @classmethod

@@ -8,15 +8,13 @@ has one meaning for every reader. What is not in that form raises ``DecodeError`
 
 from __future__ import annotations
 
-import io
 import re
-import zipfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from openami.core.errors import DecodeError
 from openami.core.obis import Obis
-from openami.firmware import documents
+from openami.firmware import documents, zips
 from openami.firmware.documents import Fields, check_token
 from openami.firmware.image import HARDWARE_NAME
 from openami.firmware.version import Version
@@ -40,9 +38,6 @@ MAX_TRIAL_S: Final = 86_400  # after a day without a fault nobody waits for anot
 
 _ABOUT: Final = "firmware.json"
 _APPLICATION: Final = "application.py"
-_DATE: Final = (1980, 1, 1, 0, 0, 0)
-_UNIX: Final = 3
-_MODE: Final = 0o644 << 16
 # Of a member's local header (APPNOTE 4.3.7): its octets, and where the size is.
 _HEADER: Final = 30
 _SIZE_AT: Final = 18
@@ -135,13 +130,7 @@ class Payload:
         """
         if not 0 < len(self.application) <= MAX_APPLICATION:
             raise ValueError(f"an application of 1 to {MAX_APPLICATION} octets wanted")
-        octets = io.BytesIO()
-        with zipfile.ZipFile(octets, "w", zipfile.ZIP_STORED) as archive:
-            for name, data in (_ABOUT, self.about.encode()), (_APPLICATION, self.application):
-                member = zipfile.ZipInfo(name, _DATE)
-                member.create_system, member.external_attr = _UNIX, _MODE
-                archive.writestr(member, data)
-        return octets.getvalue()
+        return zips.stored(((_ABOUT, self.about.encode()), (_APPLICATION, self.application)))
 
     @classmethod
     def decode(cls, data: bytes) -> Self:

@@ -10,7 +10,6 @@ Libraries are not in it. They are the device's, and ``package.json`` says which 
 
 from __future__ import annotations
 
-import io
 import re
 import sys
 import zipfile
@@ -18,8 +17,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
-from openami.core.errors import DecodeError
-from openami.firmware import documents
+from openami.firmware import documents, zips
 from openami.firmware.documents import Fields, check_text, check_token
 from openami.firmware.image import HARDWARE_NAME
 from openami.firmware.manifest import Finding
@@ -39,18 +37,11 @@ MAX_FITS: Final = 32  # one for each build of a product line
 
 _ABOUT: Final = "package.json"
 _SCHEMA: Final = 1
-_DATE: Final = (1980, 1, 1, 0, 0, 0)
-_UNIX: Final = 3
-_MODE: Final = 0o644 << 16
 _NOT_OURS: Final = frozenset({"headend", "meter", "web"})
 """Rooms of the other applications: a DCU imports none of them."""
 _STORES: Final = frozenset({"lake", "relational"})  # the head-end's
 _VERSION_LINE: Final = re.compile(rb'^__version__ = "[^"\n]*"$', re.MULTILINE)
 _LIBRARY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_UNREADABLE: Final = (
-    zipfile.BadZipFile, zipfile.LargeZipFile, KeyError, OSError, EOFError, ValueError,
-    NotImplementedError, RuntimeError,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,20 +116,17 @@ class About:
         return None
 
 
-def read_about(file: Path | BinaryIO) -> About:
+def read_about(file: BinaryIO) -> About:
     """Return what an image says of itself.
 
     Raises:
         DecodeError: it is no image (``slots.package``).
     """
-    try:
-        with zipfile.ZipFile(file) as archive:
-            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-                raise DecodeError("not the image of a DCU's software: it is compressed", code=CODE)
-            with archive.open(_ABOUT) as member:
-                data = member.read(MAX_ABOUT + 1)
-    except _UNREADABLE as error:
-        raise DecodeError(f"not the image of a DCU's software: {error}", code=CODE) from None
+    with zips.opened(file, "not the image of a DCU's software", CODE) as archive:
+        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+            raise ValueError("it is compressed")
+        with archive.open(_ABOUT) as member:
+            data = member.read(MAX_ABOUT + 1)
     return About.decode(data)
 
 
@@ -157,16 +145,9 @@ def build(about: About, files: Mapping[str, bytes]) -> bytes:
     )
     if lines != 1:
         raise ValueError("__init__.py with one __version__ wanted")
-    octets = io.BytesIO()
-    with zipfile.ZipFile(octets, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in (
-            (_ABOUT, about.encode()),
-            *sorted({**files, "__init__.py": init}.items()),
-        ):
-            member = zipfile.ZipInfo(name if name == _ABOUT else f"{MODULE}/{name}", _DATE)
-            member.create_system, member.external_attr = _UNIX, _MODE
-            archive.writestr(member, data)
-    return octets.getvalue()
+    named = sorted({**files, "__init__.py": init}.items())
+    members = [(f"{MODULE}/{name}", data) for name, data in named]
+    return zips.stored([(_ABOUT, about.encode()), *members])
 
 
 def files_of(tree: Path) -> dict[str, bytes]:

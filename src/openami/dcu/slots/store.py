@@ -27,6 +27,7 @@ from openami.dcu.slots.journal import MAX_JOURNAL, SLOTS, Image, Journal, Step
 from openami.dcu.slots.package import read_about
 from openami.firmware.fits import Installed, why_not
 from openami.firmware.version import Version
+from openami.store.durable import told
 from openami.store.folder import pieces_of
 
 if TYPE_CHECKING:
@@ -210,7 +211,8 @@ class TwoSlots:
             words = f"{attachment.name} is not the file that the manifest names"
             raise SecurityError(words, code="firmware.package.image")
         try:
-            about = read_about(image)
+            with told(str(image)), image.open("rb") as octets:
+                about = read_about(octets)
         except DecodeError as error:
             raise SecurityError(error.reason, code=error.code) from error
         said = (about.name, about.version, about.counter)
