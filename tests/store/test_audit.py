@@ -7,16 +7,14 @@ import random
 from typing import TYPE_CHECKING
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import text
 from tests.fleet.test_audit import head_of
 from tests.support.killed import run_and_kill
+from tests.support.migrated import bring_to
 
 from openami.fleet.audit import AuditError, Head, extend
 from openami.fleet.devices import AuditEntry
 from openami.store.relational import RelationalStore, open_engine, upgrade
-from openami.store.relational.engine import _MIGRATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,11 +121,8 @@ def test_nothing_is_laid_on_what_is_not_what_was_signed(store: RelationalStore, 
 
 def test_the_log_of_an_older_version_is_laid_from_its_beginning(where: Path | str) -> None:
     engine = open_engine(where)
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
     with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0012")
+        bring_to(connection, "0012")
         for number in range(3):
             connection.execute(
                 text(

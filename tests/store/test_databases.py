@@ -11,13 +11,12 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.migration import MigrationContext
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import create_engine, text
+from tests.support.migrated import bring_to
 from tests.support.readings import MIDNIGHT
 from tests.support.registering import watch_writing
 
@@ -32,7 +31,7 @@ from openami.headend.management.proofs import policy_of
 from openami.mdm.readings import events_table
 from openami.omadm.auth import AuthPolicy
 from openami.store.relational import RelationalStore, open_engine, upgrade
-from openami.store.relational.engine import _MIGRATIONS, normalised
+from openami.store.relational.engine import normalised
 from openami.store.relational.models import Base, JobRow
 
 if TYPE_CHECKING:
@@ -53,11 +52,8 @@ def test_the_migrations_make_what_the_models_say(store: RelationalStore) -> None
 
 def test_a_database_of_the_first_version_is_brought_up_to_date(where: Path | str) -> None:
     engine = open_engine(where)
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
     with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+        bring_to(connection, "0001")
         connection.execute(
             text(
                 "INSERT INTO job (id, kind, meter, dcu, who, state, created, updated, expires,"
@@ -80,11 +76,8 @@ def test_the_lists_of_manufacturers_are_known_after_an_upgrade(where: Path | str
     root = make_root("M", ec.generate_private_key(ec.SECP256R1()), serial=1, validity=validity)
     crl = make_crl(root, (), number=1, validity=validity).public_bytes(Encoding.DER)
     engine = open_engine(where)
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
     with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0005")
+        bring_to(connection, "0005")
         for fingerprint, old in (("aa", crl), ("bb", b"")):
             connection.execute(
                 text(
@@ -104,11 +97,8 @@ def test_the_lists_of_manufacturers_are_known_after_an_upgrade(where: Path | str
 
 def test_accounts_of_before_accept_what_they_did(where: Path | str) -> None:
     engine = open_engine(where)
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
     with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0009")
+        bring_to(connection, "0009")
         connection.execute(
             text(
                 "INSERT INTO dm_account (uid, digest, suspended, created, client_nonce,"
@@ -138,11 +128,8 @@ def test_grants_of_live_registrations_are_forgotten_by_an_upgrade(where: Path | 
     for uid, before in (("D6", "live"), ("D7", "approved"), ("D8", "pending")):
         rows.append((uid, "blocked", {"before": before}))
     engine = open_engine(where)
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
     with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0007")
+        bring_to(connection, "0007")
         for uid, standing, more in rows:
             body = {"claim": claim, "grant": grant.hex(), "past": [gone.hex()], **more}
             connection.execute(
