@@ -119,6 +119,8 @@ async def test_a_pipe_that_nobody_empties_holds_up_nothing(
         async with asyncio.timeout(20):
             while slots.running.on_trial:
                 await asyncio.sleep(0.002)
+        assert slots.running.version == "1.0.0"
+        await until_said(pipe[0], BEAT)  # once there is room again
 
 
 async def test_without_its_launcher_an_agent_ends(slots: TwoSlots, pipe: tuple[int, int]) -> None:
@@ -128,6 +130,7 @@ async def test_without_its_launcher_an_agent_ends(slots: TwoSlots, pipe: tuple[i
     try:
         os.close(pipe[0])
         async with TrialHealth(slots, pipe[1]).beating(), asyncio.timeout(20):
-            await ended.wait()
+            assert await ended.wait()
+        assert slots.running.on_trial  # which is the launcher's to end
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
