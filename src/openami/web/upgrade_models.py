@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
-from openami.fleet.campaigns.model import STATES, DeviceState, StepKind
+from openami.fleet.campaigns.model import BY_WORD, STATES, StepKind
 from openami.fleet.campaigns.progress import MAX_CODE, MAX_CODES, MAX_NUMBER, StepFailed
 from openami.headend.campaigns.uplink import Asked, Said, SaidMark
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from openami.headend.campaigns.uplink import Told, ToldOrder, ToldStep
 
 REPORTS: Final = 64
@@ -23,10 +21,7 @@ METERS: Final = 4096
 """On one DCU."""
 WORDS: Final = 500
 
-_BY_NAME: Final[Mapping[str, DeviceState]] = {
-    state.name.lower().replace("_", "-"): state for state in STATES
-}
-_NAME: Final = f"^({'|'.join(name for name in _BY_NAME if name != 'waiting')})$"
+_NAME: Final = f"^({'|'.join(name for name in BY_WORD if name != 'waiting')})$"
 
 StateName = Annotated[str, Field(pattern=_NAME)]
 Count = Annotated[int, Field(ge=0, le=METERS)]
@@ -53,7 +48,7 @@ class MarkSaid(_Message):
     def mark(self) -> SaidMark:
         """Return it as campaigns take it."""
         return SaidMark(
-            self.meter, _BY_NAME[self.state], self.at, self.attempt, self.code, self.reason
+            self.meter, BY_WORD[self.state], self.at, self.attempt, self.code, self.reason
         )
 
 
@@ -81,7 +76,7 @@ class CampaignReport(_Message):
         return Said(
             self.campaign,
             self.number,
-            {_BY_NAME[name]: count for name, count in self.counts.items()},
+            {BY_WORD[name]: count for name, count in self.counts.items()},
             self.codes,
             None if failed is None else StepFailed(failed.step, failed.attempt, failed.code),
             tuple(mark.mark() for mark in self.marks),

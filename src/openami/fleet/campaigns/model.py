@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum, unique
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from openami.core.backoff import backoff
@@ -16,6 +17,8 @@ from openami.fleet.campaigns.windows import MAX_WINDOWS, Window
 from openami.fleet.devices import DeviceKind
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from openami.fleet.ports import DeviceFilter
 
 WHOLE: Final = 10_000
@@ -48,8 +51,16 @@ class DeviceState(Enum):
     DISCARDED = 9
     FAILED = 10
 
+    @property
+    def word(self) -> str:
+        """What it is called in reports, answers and addresses, such as ``self-tested``."""
+        return self.name.lower().replace("_", "-")
+
 
 STATES: Final = tuple(DeviceState)
+BY_WORD: Final[Mapping[str, DeviceState]] = MappingProxyType(
+    {state.word: state for state in STATES}
+)
 NOT_FETCHED: Final = (DeviceState.WAITING, DeviceState.OFFERED)
 READY: Final = (
     DeviceState.VERIFIED,

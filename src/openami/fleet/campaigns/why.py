@@ -280,7 +280,7 @@ def explain(code: str, situation: Situation) -> Why:
     values = {
         "at": isoformat(at or situation.now),
         "heard": isoformat(situation.heard) if situation.heard else "it was asked",
-        "device": situation.device.name.lower().replace("_", "-"),
+        "device": situation.device.word,
         "code": code,
     }
     return Why(code, cause.format_map(values), step.format_map(values))

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query, Response, status
 
 from openami.firmware.manifest import ReleaseKind
 from openami.fleet.campaigns.machine import Act, CampaignState
-from openami.fleet.campaigns.model import MAX_TEXT, Campaign, DeviceState
+from openami.fleet.campaigns.model import BY_WORD, MAX_TEXT, Campaign, DeviceState
 from openami.fleet.devices import DeviceKind
 from openami.fleet.ports import MAX_PAGE
 from openami.headend.errors import RequestError
@@ -23,7 +23,6 @@ from openami.web.api.dependencies import (
 )
 from openami.web.api.models.campaign_plans import CampaignSpec, DryRunModel
 from openami.web.api.models.campaigns import (
-    STATE_NAMES,
     CampaignCommand,
     CampaignDetail,
     CampaignDevice,
@@ -46,9 +45,7 @@ Serial = Annotated[str, Path(max_length=32)]
 Text = Annotated[str | None, Query(max_length=MAX_TEXT)]
 StateName = Annotated[
     str | None,
-    Query(
-        description="Only devices that are so far.", json_schema_extra={"enum": list(STATE_NAMES)}
-    ),
+    Query(description="Only devices that are so far.", json_schema_extra={"enum": list(BY_WORD)}),
 ]
 Command = Literal[Act.PLAN, Act.APPROVE, Act.START, Act.PAUSE, Act.RESUME, Act.STOP]
 
@@ -204,6 +201,6 @@ def meant(head: Services, spec: CampaignSpec) -> Campaign:
 
 
 def _state(name: str | None) -> DeviceState | None:
-    if name is not None and name not in STATE_NAMES:
+    if name is not None and name not in BY_WORD:
         raise RequestError(f"no device is ever {name!r}", code="request.state")
-    return None if name is None else STATE_NAMES[name]
+    return None if name is None else BY_WORD[name]

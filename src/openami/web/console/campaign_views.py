@@ -64,14 +64,6 @@ DEVICES: Final[Mapping[DeviceState, tuple[str, str]]] = {
 }
 
 
-def key_of(state: DeviceState) -> str:
-    """Return what a state is called in addresses and style sheets."""
-    return state.name.lower().replace("_", "-")
-
-
-KEYS: Final[Mapping[str, DeviceState]] = {key_of(state): state for state in DEVICES}
-
-
 @dataclass(frozen=True, slots=True)
 class Piece:
     """One part of a bar: ``start`` and ``share`` in percent of it."""
@@ -148,7 +140,7 @@ def pieces(states: Mapping[DeviceState, int]) -> tuple[Piece, ...]:
         count = states.get(state, 0)
         share = 100 * count / total
         if count:
-            found.append(Piece(key_of(state), label, count, start, share))
+            found.append(Piece(state.word, label, count, start, share))
         start += share
     return tuple(found)
 

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from openami.core.errors import NotFoundError
 from openami.fleet.campaigns.machine import CampaignState
+from openami.fleet.campaigns.model import BY_WORD
 from openami.fleet.campaigns.spoken import rule_words, share_words, window_words
 from openami.fleet.operators import Role
 from openami.headend.errors import RequestError
@@ -99,7 +100,7 @@ class Campaigns:
             view = self._desk.get(id_)
             page = self._desk.devices(
                 id_,
-                state=views.KEYS.get(asked["state"]),
+                state=BY_WORD.get(asked["state"]),
                 group=asked["group"] or None,
                 dcu=asked["dcu"] or None,
                 after=after,
@@ -185,7 +186,6 @@ def _known(view: View, caller: Caller, now: float) -> dict[str, Any]:
         "run": run,
         "states": views.STATES,
         "labels": views.DEVICES,
-        "key_of": views.key_of,
         "pieces": views.pieces(view.states),
         "cause": None if run.cause is None else views.words(run.cause, now),
         "may": views.may(view),

@@ -27,14 +27,6 @@ Number = Annotated[
 ]
 
 
-def state_name(state: DeviceState) -> str:
-    """Return what a device's state is called, such as ``self-tested``."""
-    return state.name.lower().replace("_", "-")
-
-
-STATE_NAMES: Final[Mapping[str, DeviceState]] = {state_name(state): state for state in DeviceState}
-
-
 class CampaignRequest(Model):
     """A campaign that is to be."""
 
@@ -202,7 +194,7 @@ class CampaignDevice(Model):
             serial=device.serial,
             dcu=device.dcu,
             group=device.group,
-            state=state_name(device.state),
+            state=device.state.word,
             since=moment(device.since),
             code=device.code,
             why=None if device.state is DeviceState.CONFIRMED else _reason(device.why),
@@ -229,7 +221,7 @@ class MarkModel(Model):
     def of(cls, mark: Mark) -> Self:
         """Return the model of a mark."""
         return cls(
-            state=state_name(mark.state),
+            state=mark.state.word,
             at=utc(mark.at),
             attempt=mark.attempt,
             code=mark.code,
@@ -259,7 +251,7 @@ class TimelineModel(Model):
 
 
 def _named(states: Mapping[DeviceState, int]) -> dict[str, int]:
-    return {state_name(state): count for state, count in states.items()}
+    return {state.word: count for state, count in states.items()}
 
 
 def _reason(why: WhyWords) -> Reason:
