@@ -6,7 +6,8 @@ import json
 import os
 import signal
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +21,8 @@ from tests.support.management import ListPlanner, planning
 from openami.crypto.certificates import Validity, make_root
 from openami.dcu import files as dcu_files
 from openami.dcu.updates import fetching, programs
+from openami.dcu.updates.ledger import Order as UnderWay
+from openami.dcu.updates.ledger import Page
 from openami.firmware import intake
 from openami.firmware.component import Component, ComponentKind
 from openami.firmware.manifest import ReleaseKind
@@ -27,6 +30,7 @@ from openami.firmware.version import Version
 from openami.omadm.messages.model import Add, Delete, Item, Location, Replace
 from openami.omadm.objects.updates import SCOMO_COMPLETE
 from openami.omadm.session.events import Order
+from openami.store.device_memory import DeviceMemory
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -517,3 +521,38 @@ async def see(
     planner.orders["D1"] = []
     assert seen == ("300" if "on" in job else "900")
     return Cutting.left <= 0
+
+
+@pytest.mark.parametrize(
+    ("node", "operation", "step"),
+    [
+        (f"{DEPLOYED}/fast", "Deactivate", "rinse"),
+        (f"{DEPLOYED}/fast", "Polish", "fetch"),
+        ("./SCOMO/Elsewhere/x", "Download", "fetch"),
+    ],
+)
+async def test_what_only_a_newer_version_knows_is_over_with_the_one_before(
+    running: Running,
+    planner: ListPlanner,
+    device: Device,
+    tmp_path: Path,
+    node: str,
+    operation: str,
+    step: str,
+) -> None:
+    package = offered(running, tmp_path, settings({PERIOD: "300"}))
+    async with device.running() as live:
+        desk = Desk(live, planner)
+        await desk.name(url_of(running, package))
+        assert await desk.do(f"{DOWNLOAD}/Operations/DownloadInstall") == "1200"
+    with closing(DeviceMemory(device.made.state / "management.sqlite")) as memory:
+        page = Page.decode(memory.fact("scomo") or "")
+        order = UnderWay(node, operation, "newer", step)
+        memory.put_fact("scomo", replace(page, order=order).encode())
+    async with device.running() as live:
+        await live.until(lambda: told(planner.alerts, "newer") != [])
+        ((_, _, result, words),) = told(planner.alerts, "newer")
+        assert (result, words.split()[0]) == ("1411", "dcu.step")
+        desk = Desk(live, planner)
+        assert (desk.text(f"{DEPLOYED}/fast/State"), desk.text(PERIOD)) == ("20", "300")
+        assert await desk.do(f"{DEPLOYED}/fast/Operations/Deactivate") == "1200"

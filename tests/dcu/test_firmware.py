@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -37,12 +38,16 @@ from openami.dcu import repository
 from openami.dcu.download import Means
 from openami.dcu.repository import ROOT_FILE
 from openami.dcu.updates import fetching, firmware, firmware_book
+from openami.dcu.updates.ledger import Order as UnderWay
+from openami.dcu.updates.ledger import Page
+from openami.dcu.upgrade.upgrader import STORE
 from openami.firmware.component import Component, ComponentKind
 from openami.firmware.manifest import Fit, ReleaseKind
 from openami.firmware.version import Version
 from openami.omadm.messages.model import Add, Delete, Item, Location
 from openami.omadm.objects.updates import FumoAlert
 from openami.omadm.session.events import Order
+from openami.store.device_memory import DeviceMemory
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -431,6 +436,12 @@ def knows_orders(live: Live) -> bool:
     return upgrader is not None and upgrader.book.revision is not None
 
 
+def forget_epoch(device: Device) -> None:
+    """Let a DCU be as if it had never heard of an epoch, if it has."""
+    for file in device.made.state.glob(f"{STORE}*"):
+        file.unlink()
+
+
 @pytest.mark.fums("DES-3")
 async def test_an_emergency_at_the_head_end_stops_what_is_fetched(
     running: Running,
@@ -452,6 +463,64 @@ async def test_an_emergency_at_the_head_end_stops_what_is_fetched(
         ((_, _, result, words),) = told(planner.alerts)
         assert (result, words.split()[0]) == ("401", "download.cancelled")
         assert live.dcu.tree.text(f"{NODE}/State") == "10"
+
+
+@pytest.mark.fums("DES-3")
+@pytest.mark.parametrize("fetched", [False, True])
+async def test_the_first_epoch_that_is_heard_of_stops_what_is_of_one_before(
+    running: Running,
+    planner: ListPlanner,
+    device: Device,
+    tmp_path: Path,
+    held: threading.Event,
+    *,
+    fetched: bool,
+) -> None:
+    """Of an emergency that came while the DCU was off it hears with its first poll."""
+    url = url_of(running, offer_firmware(running, tmp_path)) + "?epoch=0"
+    if fetched:
+        held.set()
+    async with device.running() as live:
+        await obey(live, planner, ordered(url, "Download"))
+        state = "40" if fetched else "30"
+        await live.until(lambda: live.dcu.tree.text(f"{NODE}/State") == state)
+    emergency = partial(running.services.campaigns.emergency, who="anna", why="it burns")
+    await asyncio.to_thread(emergency)
+    forget_epoch(device)
+    async with device.running() as live:
+        await live.until(lambda: knows_orders(live))
+        assert (device.made.state / STORE).exists()
+        await live.until(lambda: live.dcu.tree.text(f"{NODE}/State") == "10")
+        if fetched:
+            assert await obey(live, planner, [execute(f"{NODE}/Update", "job-2")]) == [405]
+        else:
+            await live.until(lambda: told(planner.alerts) != [])
+            ((_, _, result, words),) = told(planner.alerts)
+            assert (result, words.split()[0]) == ("401", "download.cancelled")
+
+
+@pytest.mark.parametrize("query", ["?epoch=1", ""])
+async def test_the_first_epoch_that_is_heard_of_stops_nothing_else(
+    running: Running,
+    planner: ListPlanner,
+    device: Device,
+    tmp_path: Path,
+    held: threading.Event,
+    query: str,
+) -> None:
+    url = url_of(running, offer_firmware(running, tmp_path)) + query
+    emergency = partial(running.services.campaigns.emergency, who="anna", why="it burns")
+    await asyncio.to_thread(emergency)
+    async with device.running() as live:
+        await obey(live, planner, ordered(url, "Download"))
+        await live.until(lambda: live.dcu.tree.text(f"{NODE}/State") == "30")
+    forget_epoch(device)
+    async with device.running() as live:
+        await live.until(lambda: knows_orders(live))
+        held.set()
+        await live.until(lambda: told(planner.alerts) != [])
+        assert [result for _, _, result, _ in told(planner.alerts)] == ["200"]
+        assert live.dcu.tree.text(f"{NODE}/State") == "40"
 
 
 async def test_a_device_that_is_not_started_as_what_was_armed_stays_what_it_is(
@@ -630,3 +699,24 @@ async def test_whenever_it_is_cut_it_is_done_once(
             break
         cuts += 1
     assert cuts >= 6
+
+
+async def test_a_step_that_only_a_newer_version_knows_is_over_with_the_one_before(
+    running: Running, planner: ListPlanner, device: Device, tmp_path: Path
+) -> None:
+    url = url_of(running, offer_firmware(running, tmp_path))
+    async with device.running() as live:
+        await obey(live, planner, ordered(url, "Download"))
+        await live.until(lambda: told(planner.alerts) != [])
+    with closing(DeviceMemory(device.made.state / "management.sqlite")) as memory:
+        page = Page.decode(memory.fact("fumo") or "")
+        order = UnderWay(NODE, "Update", "newer", "rinse")
+        memory.put_fact("fumo", replace(page, order=order).encode())
+    async with device.running() as live:
+        await live.until(lambda: told(planner.alerts, "newer") != [])
+        ((_, _, result, words),) = told(planner.alerts, "newer")
+        assert (result, words.split()[0]) == ("408", "dcu.step")
+        assert live.dcu.tree.text(f"{NODE}/State") == "70"
+        assert await obey(live, planner, [execute(f"{NODE}/Update", "job-2")]) == [202]
+        await live.task
+        assert live.dcu.restarting

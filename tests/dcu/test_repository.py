@@ -13,7 +13,15 @@ from tests.support.headend import running_headend
 
 from openami.core.errors import DecodeError, NotFoundError, SecurityError, TransportError
 from openami.dcu.flow import Stop
-from openami.dcu.repository import ROOT_FILE, Access, Repository, address, package_of, rate_of
+from openami.dcu.repository import (
+    ROOT_FILE,
+    Access,
+    Repository,
+    address,
+    epoch_of,
+    package_of,
+    rate_of,
+)
 from openami.dcu.threads import WorkThread
 from openami.firmware import delta
 from openami.fleet.devices import LifecycleState
@@ -208,6 +216,26 @@ def test_an_address_names_a_package_of_the_own_head_end() -> None:
 )
 def test_an_address_says_how_fast_the_package_may_come(query: str, rate: int | None) -> None:
     assert rate_of(f"https://headend/a/b/c{query}") == rate
+
+
+@pytest.mark.parametrize(
+    ("query", "epoch"),
+    [
+        ("", None),
+        ("?epoch=0", 0),
+        ("?epoch=12&rate=20000", 12),
+        ("?rate=20000&epoch=3#x", 3),
+        ("?epoch=", None),
+        ("?epoch=-1", None),
+        ("?epoch=1.5", None),
+        ("?epoch=\u0663", None),
+        (f"?epoch={10**18}", None),
+        ("?an-epoch=3", None),
+    ],
+)
+def test_an_address_says_of_which_epoch_it_is(query: str, epoch: int | None) -> None:
+    assert epoch_of(f"https://headend/a/b/c{query}") == epoch
+    assert epoch_of(f"http://[{query}") == epoch  # whatever else it is
 
 
 @pytest.mark.parametrize("rate", ["", "0", "-1", "1.5", "٣", "1" * 13, "1&rate=2"])

@@ -44,8 +44,8 @@ class Scene:
         self.voided = 0
         made.upgrading = Upgrading(shop, self._void, made.clock, Patience(POLICY), news_s=0.05)
 
-    async def _void(self) -> None:
-        self.voided += 1
+    async def _void(self, below: int | None) -> None:
+        self.voided += below is None
 
     def order(self, *numbers: int, **more: Any) -> dict[str, Any]:
         serials = [identity(number).serial for number in numbers or self.made.numbers]

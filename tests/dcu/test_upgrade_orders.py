@@ -193,6 +193,7 @@ class Talk:
         self.stop = Stop()
         self.voided = self.taken = 0
         self.refuse = 0
+        self.below: list[int] = []
         self.exchange = Exchange(
             api,
             made.book,
@@ -204,7 +205,10 @@ class Talk:
             news_s=0.0,
         )
 
-    async def _void(self) -> None:
+    async def _void(self, below: int | None) -> None:
+        if below is not None:
+            self.below.append(below)
+            return
         self.voided += 1
         if self.refuse:
             self.refuse -= 1
@@ -261,12 +265,12 @@ async def test_an_emergency_is_kept_only_after_everything_else_was_let_go(
 ) -> None:
     async with talk(tmp_path, certificates) as it:
         await it.until(lambda: it.taken == 1)
-        assert it.voided == 0
+        assert (it.voided, it.below) == (0, [1])
         it.refuse = 2
         it.headend.command(epoch=9)
         it.exchange.revised(it.headend.revision)
         await it.until(lambda: it.made.book.epoch == 9)
-        assert it.voided == 3
+        assert (it.voided, it.below) == (3, [1])
         assert it.made.store.epoch() == 9
 
 

@@ -10,7 +10,7 @@ from tests.support.campaigns import D, Office, offer
 from tests.support.dm_planned import add_devices
 from tests.support.dossiers import apply, saw, start
 
-from openami.dcu.repository import package_of, rate_of
+from openami.dcu.repository import epoch_of, package_of, rate_of
 from openami.firmware.manifest import Fit, ReleaseKind
 from openami.fleet.campaigns.machine import Act, CampaignState
 from openami.fleet.campaigns.model import Budget, Group, Retry, Step, StepKind
@@ -103,7 +103,8 @@ def test_a_campaign_for_dcus_goes_through_device_management(
     id_ = started(office, release)
     (url,) = session(office, stores, "C1")
     where = (
-        "https://head-end.example:8444/device/v1/descriptors/dcu-firmware/agent/2.0.0?rate=125000"
+        "https://head-end.example:8444/device/v1/descriptors/dcu-firmware/agent/2.0.0"
+        "?epoch=0&rate=125000"
     )
     (command,) = url.commands
     assert (url.kind, command.uri, command.value) == (
@@ -413,8 +414,17 @@ def test_a_dcu_is_told_the_rate_that_it_was_granted(
     started(office, release, budget=Budget(link_rate=20_000))
     (told,) = session(office, stores, "C1")
     url = str(told.commands[0].value)
-    assert rate_of(url) == 20_000
+    assert (epoch_of(url), rate_of(url)) == (0, 20_000)
     assert str(package_of(url, "https://head-end.example:8444")) == "dcu-firmware/agent/2.0.0"
+
+
+def test_a_dcu_is_told_in_which_epoch_its_campaign_was_started(
+    office: Office, stores: Stores, release: str
+) -> None:
+    office.campaigns.emergency(who="ann", why="smoke")
+    started(office, release)
+    (told,) = session(office, stores, "C1")
+    assert epoch_of(str(told.commands[0].value)) == office.campaigns.epoch() == 1
 
 
 def untrusted(office: Office) -> list[tuple[str, str]]:

@@ -55,6 +55,7 @@ TYPES: Final = frozenset({"application/octet-stream"})
 
 _TRUSTED_MOST: Final = sum(MAX_SIZE.values()) + 64
 _RATE: Final = re.compile(r"[1-9][0-9]{0,11}")
+_EPOCH: Final = re.compile(r"[?&]epoch=([0-9]{1,18})(?=[&#]|$)", re.ASCII)
 _ANSWER_S: Final = 60.0  # as long as a download waits for the head of an answer
 _OVER: Final = frozenset({404, 410})
 _KEPT_OUT: Final = frozenset({401, 403})
@@ -268,6 +269,12 @@ def rate_of(url: str) -> int | None:
     if len(told) != 1 or not _RATE.fullmatch(told[0]):
         raise DecodeError("the address allows a rate that is none", code="dcu.package.url")
     return int(told[0])
+
+
+def epoch_of(url: str) -> int | None:
+    """Return the fleet's epoch in which a PkgURL was set (``?epoch=3``); None: it says none."""
+    told = _EPOCH.search(url)
+    return None if told is None else int(told[1])
 
 
 def _packages(trusted: Trusted, now: float) -> dict[PackageId, Package]:

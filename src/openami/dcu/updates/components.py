@@ -17,13 +17,12 @@ from openami.dcu.updates import settings
 from openami.dcu.updates.components_book import (
     DELIVERED_MOST,
     DEPLOYED_MOST,
-    PLANS,
     ComponentsBook,
     Entry,
     Step,
 )
 from openami.dcu.updates.fetching import FLOOR_OCTETS, Fetching
-from openami.dcu.updates.works import Works
+from openami.dcu.updates.works import UNKNOWN, Works
 from openami.firmware.component import MAX_IMAGE, Component, ComponentKind
 from openami.firmware.fits import Installed, why_not
 from openami.firmware.manifest import Finding, ReleaseKind
@@ -68,7 +67,7 @@ class Components:
         self._fetching = Fetching(
             bench.packages, self._place, bench.origin, bench.stop, bench.chance
         )
-        steps: dict[str, Callable[[Order], Awaitable[None]]] = {
+        self._steps: dict[str, Callable[[Order], Awaitable[None]]] = {
             Step.FETCH: self._fetch,
             Step.INSTALL: self._install,
             Step.ACTIVATE: self._activate,
@@ -76,7 +75,7 @@ class Components:
             Step.DISCARD: self._discard,
             Step.UNDEPLOY: self._undeploy,
         }
-        self._works = Works(self.book.ledger, bench.stop, steps, idle=self._rest)
+        self._works = Works(self.book.ledger, bench.stop, self._do, idle=self._rest)
         self.book.wake = self._works.wake
 
     async def run(self) -> None:
@@ -104,6 +103,13 @@ class Components:
         await self._bench.disk.do(self._sweep, self.book.stock.images)
 
     # Steps
+
+    async def _do(self, order: Order) -> None:
+        if self.book.plan_of(order):
+            await self._steps[order.step](order)
+        else:
+            result = ScomoResult.NOT_IMPLEMENTED
+            await self._bench.thread.do(self.book.failed, order, UNKNOWN, result)
 
     async def _fetch(self, order: Order) -> None:
         do = self._bench.thread.do
@@ -238,8 +244,7 @@ class Components:
 
     async def _make_way(self, order: Order, there: Entry, entry: Entry) -> str:
         """Switch another version of a component off; return why it stays on, or nothing."""
-        place, _ = self.book.place_of(order)
-        stays = there.active and Step.ACTIVATE in PLANS[place, order.operation]
+        stays = there.active and Step.ACTIVATE in self.book.plan_of(order)
         if stays and entry.kind == there.kind == ComponentKind.CERTIFICATES:
             return await self._believe(order, replace(entry, active=True))
         return await self._switch_off(order, there)

@@ -228,7 +228,7 @@ class ComponentsBook:
     def done(self, order: Order, stock: Stock | None = None) -> None:
         """Note that the step was done: the next one follows, or the end."""
         place, name = self.place_of(order)
-        plan = PLANS[place, order.operation]
+        plan = self.plan_of(order)
         after = plan[plan.index(Step(order.step)) + 1 :]
         if after:
             self.enter(replace(order, step=after[0]), stock)
@@ -271,6 +271,12 @@ class ComponentsBook:
         news = News(order.node, SCOMO_COMPLETE, result, words, order.correlator, good)
         self.ledger.conclude(news, asdict(self.stock))
         self.mirror()
+
+    def plan_of(self, order: Order) -> tuple[Step, ...]:
+        """Return the steps of an order; none: only another version knows what it is at."""
+        place, _ = self.place_of(order)
+        plan = PLANS.get((place, order.operation), ())
+        return plan if order.step in plan else ()
 
     def place_of(self, order: Order) -> tuple[TreePath, str]:
         """Return where an order's node is, and its name."""
@@ -332,9 +338,10 @@ class ComponentsBook:
     def _step(self, one: Entry) -> Step | None:
         """Return what is being done with a component."""
         order = self.ledger.order
-        busy = None if order is None else self.entry_of(order)
-        mine = order is not None and busy is not None and busy.sha256 == one.sha256
-        return Step(order.step) if order is not None and mine else None
+        if order is None or not self.plan_of(order):
+            return None
+        busy = self.entry_of(order)
+        return Step(order.step) if busy is not None and busy.sha256 == one.sha256 else None
 
     def _show_downloads(self, draft: Draft) -> None:
         for name in draft.node(DOWNLOAD).children:

@@ -13,6 +13,7 @@ the new software has shown that it works, or the old one is back.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -28,7 +29,7 @@ from openami.core.errors import (
 from openami.dcu.ports import Running
 from openami.dcu.updates.fetching import Fetching
 from openami.dcu.updates.firmware_book import FirmwareBook, Step
-from openami.dcu.updates.works import Works
+from openami.dcu.updates.works import UNKNOWN, Works
 from openami.firmware.fits import Installed, why_not
 from openami.firmware.manifest import Finding, ReleaseKind
 from openami.firmware.version import Version
@@ -78,12 +79,12 @@ class Firmware:
         self._fetching = Fetching(
             bench.packages, self.book.place, bench.origin, bench.stop, bench.chance
         )
-        steps: dict[str, Callable[[Order], Awaitable[None]]] = {
+        self._steps: dict[str, Callable[[Order], Awaitable[None]]] = {
             Step.FETCH: self._fetch,
             Step.INSTALL: self._install,
             Step.TRIAL: self._try,
         }
-        self._works = Works(self.book.ledger, bench.stop, steps)
+        self._works = Works(self.book.ledger, bench.stop, self._do)
         self.book.wake = self._works.wake
 
     async def run(self) -> None:
@@ -91,13 +92,13 @@ class Firmware:
         await self._bench.disk.do(self._settle)
         await self._works.run()
 
-    async def void(self) -> None:
-        """Give up what is under way and forget what was fetched, unless it is being tried."""
-        if not self.book.trying:
-            await self._works.give_up(self._give_up)
+    async def void(self, below: int | None = None) -> None:
+        """Give up what is under way and forget what was fetched: see ``FirmwareBook.is_void``."""
+        if self.book.is_void(below):
+            await self._works.give_up(partial(self._give_up, below))
 
-    async def _give_up(self) -> None:
-        if not await self._bench.thread.do(self.book.give_up):
+    async def _give_up(self, below: int | None) -> None:
+        if not await self._bench.thread.do(self.book.give_up, below):
             return
         await self._bench.disk.do(self.book.place.clear)
         if self._slots is not None:
@@ -111,6 +112,13 @@ class Firmware:
             self._slots.told()
         except StoreError as error:  # it is found again at the next start
             log.warning("not noted", code=error.code, error=error.message)
+
+    async def _do(self, order: Order) -> None:
+        if order.step in self._steps:
+            await self._steps[order.step](order)
+        else:
+            result = FumoResult.NOT_IMPLEMENTED
+            await self._bench.thread.do(self.book.updated, order, result, UNKNOWN)
 
     async def _fetch(self, order: Order) -> None:
         do = self._bench.thread.do

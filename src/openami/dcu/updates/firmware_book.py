@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from openami.core.errors import OpenAmiError, StoreError
+from openami.dcu.repository import epoch_of
 from openami.dcu.updates.fetching import FLOOR_OCTETS
 from openami.dcu.updates.ledger import Ledger, News, Order
 from openami.firmware import manifest_codec
@@ -187,12 +188,28 @@ class FirmwareBook:
         if good:
             self.place.clear()
 
-    def give_up(self) -> bool:
+    def is_void(self, below: int | None = None) -> bool:
+        """Tell whether what is under way, or was fetched, is to be given up.
+
+        Args:
+            below: an epoch of the fleet: what was ordered in one before is, as its PkgURL says;
+                None: all is. What is being tried is not.
+        """
+        order = self.ledger.order
+        if self.trying or below is None:
+            return not self.trying
+        node = self._own.get("node") if order is None else order.node
+        # Campaigns have it fetched, and then have it updated with what is there.
+        kind = BOTH if order is not None and order.operation == BOTH else DOWNLOAD
+        epoch = epoch_of(self._bench.tree.text(f"{node}/{kind}/{_URL}")) if node else None
+        return epoch is not None and epoch < below
+
+    def give_up(self, below: int | None = None) -> bool:
         """Conclude what is under way as cancelled, and forget the image.
 
-        False: it is being tried, and nothing was given up.
+        False: it is not void (``is_void``), and nothing was given up.
         """
-        if self.trying:
+        if not self.is_void(below):
             return False
         states, order = self._without_image(), self.ledger.order
         if order is None:

@@ -66,11 +66,15 @@ class Updates:
             if not task.cancelled():
                 task.result()
 
-    async def void(self) -> None:
+    async def void(self, below: int | None = None) -> None:
         """Give up all that is under way, and forget what was fetched, but for what is being tried.
+
+        Args:
+            below: only what a campaign of an epoch before this one has ordered; None: all.
 
         Raises:
             StoreError: that could not be noted.
         """
-        await self._firmware.void()
-        await self._components.void()
+        await self._firmware.void(below)
+        if below is None:  # no campaign has components fetched
+            await self._components.void()

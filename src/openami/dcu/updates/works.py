@@ -12,7 +12,7 @@ from openami.core.errors import StoreError, TransportError
 from openami.dcu.threads import on_loop
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from openami.core.clock import Clock
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 AGAIN_S: Final = 60.0
 """Before a step is tried again that the disk did not let be noted."""
+UNKNOWN: Final = "dcu.step a step that this version of the software does not know"
+"""Why an order is over that a newer version has begun; then the one before was brought back."""
 _REST_S: Final = 3600.0
 
 log = structlog.get_logger("dcu.updates")
@@ -77,7 +79,7 @@ class Works:
     Args:
         ledger: says what is under way.
         stop: the wish that the DCU ends.
-        steps: what is done at each step of an order; it notes the next one, or the end.
+        do: does the next step of an order, and notes the one after that, or the end.
         idle: is done whenever nothing is under way any more.
     """
 
@@ -85,12 +87,12 @@ class Works:
         self,
         ledger: Ledger,
         stop: Stop,
-        steps: Mapping[str, Callable[[Order], Awaitable[None]]],
+        do: Callable[[Order], Awaitable[None]],
         idle: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._ledger = ledger
         self._stop = stop
-        self._steps = steps
+        self._do = do
         self._idle = idle
         self._ordered = asyncio.Event()
         self._turn = asyncio.Lock()
@@ -142,7 +144,7 @@ class Works:
         """Do the steps of what is under way, as far as they go now."""
         while (order := self._ledger.order) is not None and not self._stop:
             try:
-                await self._steps[order.step](order)
+                await self._do(order)
             except (StoreError, TransportError) as error:  # the disk, or the security module
                 log.warning("an update waits", code=error.code, error=error.message)
                 await self._stop.sleep(AGAIN_S)

@@ -86,6 +86,11 @@ class Book:
         return self._epoch or 0
 
     @property
+    def knows_epoch(self) -> bool:
+        """Whether the head-end ever said one that is remembered here."""
+        return self._epoch is not None
+
+    @property
     def tasks(self) -> tuple[Task, ...]:
         """All orders, in the order in which they are carried out."""
         return tuple(sorted(self._tasks.values(), key=lambda task: (task.place, task.campaign)))

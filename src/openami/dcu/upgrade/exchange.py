@@ -36,7 +36,8 @@ class Exchange:
         headend: who is told.
         book: what is told, and where orders go.
         voided: called when the fleet's epoch has risen, before that is kept: it may be called
-            again, and lets go of every package that is not being switched to.
+            again, and lets go of every package that is not being switched to. With the first epoch
+            that is heard of, it lets go of those that were ordered in one before.
         taken: called when orders were taken.
         clock: the true time.
         patience: between tries.
@@ -49,7 +50,7 @@ class Exchange:
         headend: HeadEnd,
         book: Book,
         *,
-        voided: Callable[[], Awaitable[None]],
+        voided: Callable[[int | None], Awaitable[None]],
         taken: Callable[[], None],
         clock: Clock,
         patience: Patience,
@@ -126,7 +127,9 @@ class Exchange:
         async with self._book.lock:
             if self._book.rises(said.epoch):
                 log.warning("everything before is void", epoch=said.epoch)
-                await self._voided()
+                await self._voided(None)
+            elif not self._book.knows_epoch:
+                await self._voided(said.epoch)
             await self._book.take(said)
             await self._book.told(sent, said.taken)
         return refused

@@ -44,14 +44,15 @@ class Upgrading:
 
     Attributes:
         packages: where images come from.
-        voided: lets go of every package that is not being switched to; it may be called again.
+        voided: lets go of every package that is not being switched to, or of those that were
+            ordered in an epoch before; it may be called again.
         wall: the true time, by which the head-end orders, whatever time the meters have.
         patience: how meters are dealt with.
         news_s: how long news for the head-end waits for more.
     """
 
     packages: Packages
-    voided: Callable[[], Awaitable[None]]
+    voided: Callable[[int | None], Awaitable[None]]
     wall: Clock
     patience: Patience = field(default_factory=Patience)
     news_s: float = NEWS_S

@@ -11,7 +11,7 @@ import re
 import secrets
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import structlog
 
@@ -137,10 +137,12 @@ class Errands:
         found = sorted({told.group(1) for uri in known if (told := _NODE.match(uri))})
         node = found[0] if found else FIRST
         if task.part == URL:
-            url = f"{self._origin or ''}/device/v1/descriptors/{work.engine.run.campaign.release}"
-            given = work.step(task.row, task.step)
+            run, given = work.engine.run, work.step(task.row, task.step)
+            more = {"epoch": run.epoch}  # so that the DCU sees what an emergency has made void
             if given is not None and given.rate:
-                url = f"{url}?rate={given.rate}"
+                more["rate"] = given.rate
+            place = f"{self._origin or ''}/device/v1/descriptors/{run.campaign.release}"
+            url = f"{place}?{urlencode(more)}"
             return TaskKind.SET, Command(f"{node}/Download/PkgURL", "chr", url)
         name = "Download" if task.part == DOWNLOAD else "Update"
         return TaskKind.EXEC, Command(f"{node}/{name}")
