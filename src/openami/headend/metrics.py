@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -103,7 +103,8 @@ class Metrics:
 
     def watch_registrations(self, counts: Callable[[], Mapping[Standing, int]]) -> None:
         """Ask ``counts`` how many registrations stand where whenever the figures are read."""
-        self.registry.register(_Registrations(counts))
+        words = "Devices that have asked to be let in"
+        self.registry.register(_Counts("registrations", words, "standing", counts))
 
     def watch_devices(self, counts: DeviceCounts) -> None:
         """Ask ``counts`` for the devices by kind and state whenever the figures are read."""
@@ -151,7 +152,7 @@ class Metrics:
 
     def watch_campaigns(self, counts: Callable[[], Mapping[str, int]]) -> None:
         """Ask ``counts`` how many campaigns are in each state whenever the figures are read."""
-        self.registry.register(_Campaigns(counts))
+        self.registry.register(_Counts("campaigns", "Campaigns by state", "state", counts))
 
     def dm_session(self, end: str) -> None:
         """Count one session with a device, by how it ended."""
@@ -196,35 +197,20 @@ class _Devices:
         yield family
 
 
-class _Registrations:
-    """Registrations by where they stand, counted when asked."""
+class _Counts:
+    """How many things there are by one label, counted when asked."""
 
-    def __init__(self, counts: Callable[[], Mapping[Standing, int]]) -> None:
-        self._counts = counts
-
-    def describe(self) -> list[Metric]:
-        return []
-
-    def collect(self) -> Iterator[Metric]:
-        family = GaugeMetricFamily(
-            "openami_registrations", "Devices that have asked to be let in", labels=["standing"]
-        )
-        for standing, count in self._counts().items():
-            family.add_metric([standing.value], count)
-        yield family
-
-
-class _Campaigns:
-    """Campaigns by state, counted when asked."""
-
-    def __init__(self, counts: Callable[[], Mapping[str, int]]) -> None:
-        self._counts = counts
+    def __init__(
+        self, name: str, words: str, label: str, counts: Callable[[], Mapping[Any, int]]
+    ) -> None:
+        self._said = (f"openami_{name}", words)
+        self._label, self._counts = label, counts
 
     def describe(self) -> list[Metric]:
         return []
 
     def collect(self) -> Iterator[Metric]:
-        family = GaugeMetricFamily("openami_campaigns", "Campaigns by state", labels=["state"])
-        for state, count in self._counts().items():
-            family.add_metric([state], count)
+        family = GaugeMetricFamily(*self._said, labels=[self._label])
+        for value, count in self._counts().items():
+            family.add_metric([value], count)
         yield family

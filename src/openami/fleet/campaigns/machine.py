@@ -94,6 +94,8 @@ TRANSITIONS: Final[Mapping[tuple[CampaignState, Act], CampaignState]] = MappingP
         (_S.RUNNING, _A.FINISH): _S.FINISHED,
     }
 )
+COMMANDS: Final = (_A.PLAN, _A.APPROVE, _A.START, _A.PAUSE, _A.RESUME, _A.STOP)
+"""What an operator does with one campaign, in the order of its life."""
 UNNUMBERED: Final = frozenset({_A.STOP, _A.WITHDRAW, _A.EMERGENCY})
 _OWN: Final = frozenset({_A.FAIL, _A.FINISH})  # nobody commands these
 

@@ -12,6 +12,7 @@ from openami.firmware.manifest import ReleaseKind
 from openami.firmware.releases import ReleaseState
 from openami.fleet.campaigns.dryrun import Load, dry_run
 from openami.fleet.campaigns.machine import (
+    COMMANDS,
     OVER,
     TRANSITIONS,
     UNNUMBERED,
@@ -59,7 +60,6 @@ LINE_FACTOR: Final = 2.5
 again; twice the image and a half is what a line with a tenth of its frames lost takes."""
 ORDER: Final = 50
 """DCUs whose order a dry run tells, unless more are asked for: a page."""
-COMMANDS: Final = frozenset({Act.PLAN, Act.APPROVE, Act.START, Act.PAUSE, Act.RESUME, Act.STOP})
 _KINDS: Final = {
     DeviceKind.METER: ReleaseKind.METER_IMAGE,
     DeviceKind.DCU: ReleaseKind.DCU_FIRMWARE,

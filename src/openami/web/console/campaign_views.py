@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from openami.fleet.campaigns.groups import GroupState
-from openami.fleet.campaigns.machine import TRANSITIONS, Act, CampaignState
+from openami.fleet.campaigns.machine import COMMANDS, TRANSITIONS, CampaignState
 from openami.fleet.campaigns.model import READY, DeviceState
 from openami.fleet.campaigns.why import Situation, explain, of_group
 from openami.web.console.choosing import EVERY, filter_words
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 S, D, G = CampaignState, DeviceState, GroupState
 HOUR: Final = 3600.0
-# what a person commands of a campaign, in the order of its life
-ACTS: Final = (Act.PLAN, Act.APPROVE, Act.START, Act.PAUSE, Act.RESUME, Act.STOP)
 # label and tone
 STATES: Final[Mapping[CampaignState, tuple[str, str]]] = {
     S.DRAFT: ("draft", "idle"),
@@ -175,7 +173,7 @@ def words(code: str, now: float) -> Why:
 
 def may(view: View) -> set[str]:
     """Return the commands that may follow."""
-    return {act.value for act in ACTS if (view.run.state, act) in TRANSITIONS}
+    return {act.value for act in COMMANDS if (view.run.state, act) in TRANSITIONS}
 
 
 def forecasts(found: DryRun, now: float) -> list[Forecast]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from openami.core.errors import NotFoundError
-from openami.fleet.campaigns.machine import CampaignState
+from openami.fleet.campaigns.machine import COMMANDS, CampaignState
 from openami.fleet.campaigns.model import BY_WORD
 from openami.fleet.campaigns.spoken import rule_words, share_words, window_words
 from openami.fleet.operators import Role
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 CAMPAIGNS: Final = 20  # of a page: each has its bar
 TEXT_LENGTH: Final = 200  # of a group's name, as long as it may be
-ACTS: Final = {act.value: act for act in views.ACTS}
+ACTS: Final = {act.value: act for act in COMMANDS}
 
 
 class Campaigns:

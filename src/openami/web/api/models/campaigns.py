@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Final, Self
+from typing import Annotated, Self
 
 from pydantic import Field
 
 from openami.core.clock import utc
 from openami.fleet.campaigns.groups import GroupState
-from openami.fleet.campaigns.machine import MAX_REASON, TRANSITIONS, Act, CampaignState
+from openami.fleet.campaigns.machine import COMMANDS, MAX_REASON, TRANSITIONS, Act, CampaignState
 from openami.fleet.campaigns.model import DeviceState
 from openami.fleet.campaigns.timeline import Mark
 from openami.fleet.campaigns.why import Why as WhyWords
@@ -17,9 +17,6 @@ from openami.fleet.devices import DeviceKind
 from openami.headend.campaigns.views import DeviceView, GroupView, TimelineView, View
 from openami.web.api.models.campaign_plans import CampaignSpec, Reason
 from openami.web.api.models.common import Cursor, Model, moment
-
-# What an operator commands of one campaign, in the order of its life.
-ACTS: Final = (Act.PLAN, Act.APPROVE, Act.START, Act.PAUSE, Act.RESUME, Act.STOP)
 
 Why = Annotated[str, Field(max_length=MAX_REASON, description="In words, for the audit log.")]
 Number = Annotated[
@@ -148,7 +145,7 @@ class CampaignModel(Model):
             approver=run.approver,
             epoch=run.epoch,
             next_number=run.commands + 1,
-            next=[act for act in ACTS if (run.state, act) in TRANSITIONS],
+            next=[act for act in COMMANDS if (run.state, act) in TRANSITIONS],
             dcus=view.dcus,
             devices=view.total,
             states=_named(view.states),
