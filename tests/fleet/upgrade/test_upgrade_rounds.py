@@ -120,7 +120,6 @@ def test_a_meter_that_hears_nothing_is_visited_and_the_others_are_not() -> None:
             group.delivered(turn.serial, number)
     assert turn == Ask(serial_of(0))
     group.reported(serial_of(0), bits_of(set(range(50))))
-    assert group.done
     assert group.next() is None
     assert group.place(serial_of(0)) is Place.FULL
 
@@ -146,7 +145,7 @@ def test_a_silent_meter_is_set_aside_after_the_others_had_their_turn() -> None:
     for _ in range(2):
         group.silent(serial_of(0))
     assert group.place(serial_of(0)) is Place.SILENT
-    assert group.done
+    assert group.next() is None
 
 
 def test_a_meter_that_goes_silent_during_its_visit_is_set_aside() -> None:
@@ -155,7 +154,7 @@ def test_a_meter_that_goes_silent_during_its_visit_is_set_aside() -> None:
     assert isinstance(group.next(), Send)
     for _ in range(3):
         group.silent(serial_of(0))
-    assert group.done
+    assert group.next() is None
     group.add(serial_of(0), bits_of({0, 1}), hears=False)
     assert group.next() == Send(serial_of(0), 100, (2, 3, 4))
 
@@ -169,9 +168,9 @@ def test_strangers_and_the_dropped_change_nothing() -> None:
         group.reported(serial, bits_of(set(range(50))))
     assert group.place(serial_of(1)) is Place.SILENT
     assert group.place(serial_of(9)) is None
-    assert group.lacking(serial_of(9)) == 0
-    assert group.lacking(serial_of(0)) == 50
-    assert group.loss == RoundPolicy().loss
+    assert group._ledger.loss == RoundPolicy().loss
+    assert send_all(group) == list(range(50))
+    assert group.next() == Ask(serial_of(0))
 
 
 def test_a_latecomer_is_sent_what_it_missed() -> None:
@@ -254,16 +253,6 @@ def test_meters_for_which_a_group_has_no_room_fail_and_the_others_do_not(
     street.run()
     ends = Counter((street.state(n).stage, street.state(n).code) for n in range(5))
     assert ends == {(Stage.CONFIRMED, ""): 3, (Stage.FAILED, "upgrade.block-size"): 2}
-
-
-def test_a_segment_tells_what_is_lacking_and_lost() -> None:
-    street = Street([SimMeter(serial_of(number)) for number in range(4)], loss=0.2, seed=2)
-    told = (street.segment.loss, street.segment.lacking(serial_of(0)))
-    assert told == (None, None)
-    while not any(isinstance(work, Ask) for work in street.log):
-        assert street._step()
-    assert street.segment.loss != RoundPolicy().loss
-    assert street.segment.lacking(serial_of(3)) in range(51)
 
 
 def test_answers_before_anything_was_sent_change_nothing() -> None:

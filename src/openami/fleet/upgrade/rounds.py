@@ -193,20 +193,10 @@ class Rounds:
 
     # What it tells.
 
-    @property
-    def done(self) -> bool:
-        """Whether nothing is left to do."""
-        return not any(place.active for place in self._ledger.places)
-
     def place(self, serial: str) -> Place | None:
         """Return where a meter stands; None: it is not of this group."""
         row = self._ledger.row(serial)
         return None if row is None else self._ledger.places[row]
-
-    def lacking(self, serial: str) -> int:
-        """Return how many blocks a meter lacks, as far as is known."""
-        row = self._ledger.row(serial)
-        return 0 if row is None else len(self._ledger.lacks(row))
 
     def has_room(self, serial: str) -> bool:
         """Tell whether a meter is of this group, or may be."""
@@ -215,11 +205,6 @@ class Rounds:
     def deaf(self, serial: str) -> bool:
         """Whether a meter has heard nothing of all that was broadcast."""
         return self._ledger.row(serial) in self._ledger.deaf
-
-    @property
-    def loss(self) -> float:
-        """What is lost, as far as is known."""
-        return self._ledger.loss
 
     def next(self, room: float = float("inf")) -> Turn | None:
         """Return what to do now; None: nothing, or nothing that has room.

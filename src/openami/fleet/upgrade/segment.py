@@ -112,16 +112,6 @@ class Segment:
         """Whether every meter has come to its end."""
         return all(upgrade.stage.final for upgrade in self._upgrades.values())
 
-    @property
-    def loss(self) -> float | None:
-        """Of a block at a meter, as measured with the group whose turn it is."""
-        return None if self._rounds is None else self._rounds.loss
-
-    def lacking(self, serial: str) -> int | None:
-        """Return how many blocks a meter lacks; None: it takes none just now."""
-        filling = self._upgrades[serial].stage in _FILLING
-        return self._rounds.lacking(serial) if filling and self._rounds else None
-
     def next(self, now: float, room: float = float("inf")) -> Work:
         """Return what to do now; the same until something is told.
 
