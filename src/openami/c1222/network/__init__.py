@@ -1,0 +1,1 @@
+"""The network: who is registered where, and stations that pass messages on by ApTitle."""

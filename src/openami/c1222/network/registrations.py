@@ -1,0 +1,323 @@
+"""Who is registered, where, and until when (C12.22, 5.3.2.4.12 and 5.3.2.4.13).
+
+A table for whoever answers Register: a master relay, or a host that is one. Who may register, and
+as what, is for a ``Policy`` to say. A node is reached where its registration came from; one that
+came through a relay is reached wherever that relay is now, so that a relay whose connection broke
+brings its nodes back with one registration of its own.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from openami.c1222.codes import Connection, NodeType, ResponseCode, SecurityMode
+from openami.c1222.native import NativeAddress
+from openami.c1222.services import Failure, Register, Registered
+from openami.c1222.services.responses import NOTHING
+from openami.c1222.station import Peer
+from openami.c1222.titles import ApTitle
+from openami.core.errors import DecodeError
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Iterator
+
+MAX_NODES: Final = 100_000
+"""In one table: about a hundred megabytes."""
+MAX_OF_SOURCE: Final = 1024
+"""Titles of one source that is no registered relay: a gateway, or a relay that does not say that it
+is one; more is somebody who fills the table.
+"""
+LEAST_PERIOD: Final = 1
+_SLACK: Final = 64
+
+
+def address_of(source: Hashable) -> NativeAddress | None:
+    """Return where a source is, if it says so."""
+    if isinstance(source, Peer):
+        return source.address
+    return source if isinstance(source, NativeAddress) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """One node. Times are seconds of UTC.
+
+    Attributes:
+        title: what it is called.
+        serial: its electronic serial number.
+        native: its own address; None: nobody knows it.
+        source: where its registration came from, as the transport names it.
+        node_type: what it is.
+        connection: what it can do.
+        device_class: four octets of its maker and model.
+        registered_at: when it registered last.
+        expires_at: when it is forgotten.
+        via: the registered relay that its registration came through.
+    """
+
+    title: ApTitle
+    serial: ApTitle
+    native: NativeAddress | None
+    source: Hashable
+    node_type: NodeType
+    connection: Connection
+    device_class: bytes
+    registered_at: float
+    expires_at: float
+    via: ApTitle | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A registration as plain values, for a database or a file; where it came from is not kept."""
+
+    title: str
+    serial: str
+    native: bytes
+    node_type: int
+    connection: int
+    device_class: bytes
+    registered_at: float
+    expires_at: float
+    via: str | None = None
+
+
+def row_of(registration: Registration) -> Row:
+    """Return a registration as plain values."""
+    return Row(
+        str(registration.title),
+        str(registration.serial),
+        b"" if registration.native is None else registration.native.encode(),
+        int(registration.node_type),
+        int(registration.connection),
+        registration.device_class,
+        registration.registered_at,
+        registration.expires_at,
+        None if registration.via is None else str(registration.via),
+    )
+
+
+def from_row(row: Row) -> Registration:
+    """Return what ``row_of`` was given; it came from its own address.
+
+    Raises:
+        ValueError: a title is none.
+        DecodeError: the address is none.
+    """
+    native = NativeAddress.decode(row.native) if row.native else None
+    return Registration(
+        ApTitle.parse(row.title),
+        ApTitle.parse(row.serial),
+        native,
+        native,
+        NodeType(row.node_type),
+        Connection(row.connection),
+        row.device_class,
+        row.registered_at,
+        row.expires_at,
+        None if row.via is None else ApTitle.parse(row.via),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """What a policy is asked about.
+
+    Attributes:
+        request: what the node says.
+        calling: the title that sent it; to be believed where the mode is not clear.
+        source: where it came from.
+        mode: how the message was protected.
+        key_id: the key that protected it.
+        known: who has the title now.
+    """
+
+    request: Register
+    calling: ApTitle | None
+    source: Hashable
+    mode: SecurityMode = SecurityMode.CLEAR
+    key_id: int | None = None
+    known: Registration | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A node may take part.
+
+    Attributes:
+        title: what it is called from now on.
+        period: seconds until it has to register again, at most.
+        delay: seconds that it waits before it registers after its power failed.
+        info: what it is told to do.
+    """
+
+    title: ApTitle
+    period: int
+    delay: int = 0
+    info: Connection = NOTHING
+
+
+class Policy(Protocol):
+    """Says who may register."""
+
+    def admit(self, application: Application, *, now: float) -> Admitted | ResponseCode:
+        """Return what the node gets, or why it gets nothing."""
+        ...
+
+
+class Registrations:
+    """All registrations of one registrar.
+
+    Args:
+        policy: who may register.
+        most: registrations in all.
+        of_source: registrations of one source that is no registered relay.
+    """
+
+    def __init__(
+        self, policy: Policy, *, most: int = MAX_NODES, of_source: int = MAX_OF_SOURCE
+    ) -> None:
+        self._policy = policy
+        self._most = most
+        self._of_source = of_source
+        self._all: dict[bytes, Registration] = {}
+        self._sources: Counter[Hashable] = Counter()
+        self._relays: dict[Hashable, ApTitle] = {}
+        self._ends: list[tuple[float, bytes]] = []
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __iter__(self) -> Iterator[Registration]:
+        return iter(tuple(self._all.values()))
+
+    def register(
+        self,
+        request: Register,
+        calling: ApTitle | None,
+        source: Hashable,
+        *,
+        now: float,
+        mode: SecurityMode = SecurityMode.CLEAR,
+        key_id: int | None = None,
+    ) -> Registered | Failure:
+        """Answer a registration; who is registered under that title already is replaced.
+
+        Args:
+            request: what the node says.
+            calling: the title that sent it.
+            source: where from.
+            now: seconds of UTC.
+            mode: how its message was protected.
+            key_id: the key that protected it.
+        """
+        self.expire(now)
+        known = self.find(request.title)
+        admitted = self._policy.admit(
+            Application(request, calling, source, mode, key_id, known), now=now
+        )
+        if isinstance(admitted, ResponseCode):
+            return Failure(admitted)
+        try:
+            native = NativeAddress.decode(request.native) if request.native else address_of(source)
+        except DecodeError:  # of another network than IP: the node is where the message came from
+            native = address_of(source)
+        # RFC 6142, 3.3 and C12.22, 5.3.2.4.12: never longer than was asked for, where it was.
+        period = max(min(request.period or admitted.period, admitted.period), LEAST_PERIOD)
+        entry = Registration(
+            admitted.title,
+            request.serial,
+            native,
+            source,
+            request.node_type,
+            request.connection,
+            request.device_class,
+            now,
+            now + period,
+            self._relay_of(source, admitted.title),
+        )
+        if not self._has_room(entry):
+            return Failure(ResponseCode.BSY)
+        self._put(entry)
+        return Registered(admitted.title, admitted.delay, period, admitted.info)
+
+    def deregister(self, title: ApTitle) -> Registration | None:
+        """Forget a registration, and return it; whether that is right is for the caller to say."""
+        entry = self._all.pop(title.name, None)
+        if entry is None:
+            return None
+        self._sources[entry.source] -= 1
+        if not self._sources[entry.source]:
+            del self._sources[entry.source]
+        if self._relays.get(entry.source) == entry.title:
+            del self._relays[entry.source]
+        return entry
+
+    def find(self, title: ApTitle) -> Registration | None:
+        """Return who is registered under a title, absolute or relative."""
+        return self._all.get(title.name)
+
+    def route(self, title: ApTitle) -> Hashable:
+        """Return where to send what is for a title: a source, a native address; None: nowhere."""
+        entry = self.find(title)
+        if entry is None:
+            return None
+        relay = None if entry.via is None else self.find(entry.via)
+        # A relay is where it was heard last; its own way is not looked for further up.
+        return (relay or entry).source
+
+    def expire(self, now: float) -> list[Registration]:
+        """Forget what has ended, and return it."""
+        ended = []
+        while (at := self.next_timer()) is not None and at <= now:
+            entry = self.deregister(self._all[self._ends[0][1]].title)
+            if entry is not None:  # it is there: next_timer has looked
+                ended.append(entry)
+        return ended
+
+    def next_timer(self) -> float | None:
+        """Return when the next registration ends."""
+        # What was renewed or has gone is still in the heap, under its old end.
+        while self._ends and self._is_stale(self._ends[0]):
+            heapq.heappop(self._ends)
+        return self._ends[0][0] if self._ends else None
+
+    def snapshot(self) -> list[Row]:
+        """Return all of it as plain values."""
+        return [row_of(each) for each in self._all.values()]
+
+    def restore(self, rows: Iterable[Row], *, now: float) -> None:
+        """Take back what ``snapshot`` gave, but for what has ended since; nobody is asked."""
+        for row in rows:
+            if row.expires_at > now and len(self._all) < self._most:
+                self._put(from_row(row))
+
+    def _put(self, entry: Registration) -> None:
+        self.deregister(entry.title)
+        name = entry.title.name
+        self._all[name] = entry
+        self._sources[entry.source] += 1
+        if entry.source is not None and entry.node_type & (NodeType.RELAY | NodeType.MASTER_RELAY):
+            self._relays[entry.source] = entry.title
+        heapq.heappush(self._ends, (entry.expires_at, name))
+        if len(self._ends) > 2 * len(self._all) + _SLACK:  # one of many renewals
+            self._ends = [(each.expires_at, each.title.name) for each in self._all.values()]
+            heapq.heapify(self._ends)
+
+    def _relay_of(self, source: Hashable, title: ApTitle) -> ApTitle | None:
+        relay = self._relays.get(source)
+        return None if relay is None or relay.name == title.name else relay
+
+    def _has_room(self, entry: Registration) -> bool:
+        known = self._all.get(entry.title.name)
+        if known is None and len(self._all) >= self._most:
+            return False
+        renewed = known is not None and known.source == entry.source
+        return renewed or entry.via is not None or self._sources[entry.source] < self._of_source
+
+    def _is_stale(self, end: tuple[float, bytes]) -> bool:
+        entry = self._all.get(end[1])
+        return entry is None or entry.expires_at != end[0]
