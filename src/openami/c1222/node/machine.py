@@ -23,10 +23,12 @@ from openami.c1222.services import Failure
 from openami.core.errors import LocalProtocolError, RemoteProtocolError, SecurityError
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
 
     from openami.c1222.node.config import NodeConfig
     from openami.c1222.node.device import Device
+    from openami.c1222.security import Keys
+    from openami.c1222.titles import ApTitle
 
 _ID_MASK: Final = 0xFFFF_FFFF
 _MAX_EVENTS: Final = 256
@@ -42,10 +44,20 @@ class Node:
         config: how it behaves.
         device: what answers.
         first_id: its first invocation id; from chance, so that none is used again after a restart.
+        keys_of: returns the keys that it shares with whoever calls, where each has its own; those
+            of ``config`` if not given.
     """
 
-    def __init__(self, config: NodeConfig, device: Device, *, first_id: int) -> None:
+    def __init__(
+        self,
+        config: NodeConfig,
+        device: Device,
+        *,
+        first_id: int,
+        keys_of: Callable[[ApTitle | None], Keys] | None = None,
+    ) -> None:
         self.config = config
+        self._keys_of = keys_of or (lambda _: config.keys)
         self.sessions = Sessions(config.sessions)
         self._device = device
         self._next_id = first_id
@@ -121,7 +133,7 @@ class Node:
     def _opened(self, apdu: Apdu, now: float) -> Opened:
         session = self.sessions.get(sender_of(apdu))
         remembered = None if session is None else session.key
-        opened = unprotect_apdu(apdu, self.config.keys, remembered=remembered)
+        opened = unprotect_apdu(apdu, self._keys_of(apdu.calling), remembered=remembered)
         least = max(self.config.least, SecurityMode.CLEAR if session is None else session.mode)
         if opened.epsem.mode < least:
             raise SecurityError("a message that is protected too little", code="security.mode")
@@ -178,5 +190,6 @@ class Node:
             key=None if opened.key is None else KeyUse.at(opened.key.key_id, now),
         )
         self._next_id = (self._next_id + 1) & _ID_MASK
-        message = protect(apdu, Epsem(services, opened.epsem.mode), self.config.keys)
+        keys = self._keys_of(request.calling)
+        message = protect(apdu, Epsem(services, opened.epsem.mode), keys)
         return (message,) if largest is None else split(message, largest)
