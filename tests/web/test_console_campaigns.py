@@ -359,7 +359,7 @@ def test_a_dry_run_as_a_picture() -> None:
     assert [(bar.key, bar.start, bar.share) for bar in first.bars] == [
         ("load", 0.0, 20.0), ("switch", 20.0, 30.0), ("watch", 50.0, 50.0),
     ]  # fmt: skip
-    assert (empty.bars, never.bars, never.endless) == ((), (), True)
+    assert (empty.bars, never.bars) == ((), ())
     assert views.horizon(found, 100.0) == 200.0
 
 

@@ -116,11 +116,6 @@ class Forecast:
     group: GroupForecast
     bars: tuple[Bar, ...]
 
-    @property
-    def endless(self) -> bool:
-        """Whether it never ends, with these windows."""
-        return not math.isfinite(self.group.ends)
-
 
 @dataclass(frozen=True, slots=True)
 class Passed:
