@@ -71,7 +71,7 @@ async def test_the_page_shows_the_chain_and_what_is_asked_for(
     async def found(**asked: str) -> tuple[int, str]:
         page = (await browser.get("/audit", params={"who": "carla <b>", **asked})).text
         assert "carla &lt;b&gt;" in page
-        return len(re.findall(r'<td class="words"><bdi>thing</bdi>', page)), page
+        return len(re.findall("<bdi>thing</bdi></td>", page)), page
 
     count, page = await found()
     assert 'rel="next"' in page
