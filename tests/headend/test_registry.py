@@ -9,6 +9,7 @@ from tests.support.headend import shipment, shipped
 from openami.core.clock import ManualClock
 from openami.core.errors import ConfigError, ConflictError, NotFoundError, SecurityError
 from openami.fleet.devices import Contact, DeviceKind, Fault, Health, LifecycleState, Sighting
+from openami.fleet.shipment import ShippedC1222
 from openami.headend.bus import LiveEvent, Topic
 from openami.headend.errors import RequestError
 from openami.headend.registry import Description
@@ -191,6 +192,16 @@ class TestShipments:
         assert caught.value.code == "device.title"
         found = services.credentials.for_dcu("D1", shipped(1).system_title).keys
         assert found["guek"] == shipped(1).keys["guek"]
+
+    def test_a_meter_may_speak_c1222_too(self, services: Services) -> None:
+        services.shipments.take(shipment(shipped(1)), who="test")
+        later = ShippedC1222(".123.8437", {2: bytes(16)}, 2, "password")
+        services.shipments.take(shipment(shipped(1, c1222=later)), who="test")
+        kept = services.credentials._vault.find("meter", "M1")
+        assert kept == shipped(1, c1222=later).secrets()
+        other = ShippedC1222(".123.8437", {2: bytes(16)}, 2, "another")
+        with pytest.raises(ConflictError):
+            services.shipments.take(shipment(shipped(1, c1222=other)), who="test")
 
     def test_keys_show_nowhere(self, services: Services) -> None:
         services.shipments.take(shipment(shipped(1)), who="test")

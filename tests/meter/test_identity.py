@@ -133,6 +133,22 @@ def test_a_new_meter_keeps_its_identity(tmp_path: Path) -> None:
     assert ensure_identity(tmp_path / "other").serial.startswith("OAM")
 
 
+def test_a_meter_gets_what_c1222_wants_when_it_is_asked_for(tmp_path: Path) -> None:
+    plain = ensure_identity(tmp_path, number=8437)
+    assert plain.c1222 is None
+    made = ensure_identity(tmp_path, c1222=True)
+    assert made.c1222 is not None
+    assert (made.c1222.title, made.c1222.user) == (".123.1.8437", 2)
+    assert len(made.c1222.password) == 20
+    assert [len(key) for key in made.c1222.keys.values()] == [16]
+    assert (made.keys, made.serial) == (plain.keys, plain.serial)
+    assert ensure_identity(tmp_path, c1222=True) == ensure_identity(tmp_path) == made
+    assert ensure_identity(tmp_path / "new", c1222=True).c1222 is not None
+    shown = repr(made) + repr(MeterConfig(made))
+    assert made.c1222.password not in shown
+    assert repr(made.c1222.keys[2]) not in shown
+
+
 def test_zones_go_by_name_or_offset() -> None:
     assert zone_of("Europe/Berlin") == ZONES["Europe/Berlin"]
     assert zone_of("UTC+05:30") == Zone(330)

@@ -7,9 +7,15 @@ import pytest
 
 from openami.core.errors import ConfigError
 from openami.core.identifiers import SystemTitle
-from openami.fleet.shipment import Shipment, ShippedMeter
+from openami.fleet.shipment import Shipment, ShippedC1222, ShippedMeter
 
 SECRET = bytes(range(16))
+C1222: dict[str, Any] = {
+    "title": ".123.8437",
+    "keys": {"2": SECRET.hex()},
+    "user": 2,
+    "password": "20 hex digits".replace(" ", "-"),
+}
 
 
 def shipped(number: int = 1) -> ShippedMeter:
@@ -69,6 +75,53 @@ def test_what_is_no_shipment_is_refused_without_showing_it(octets: bytes) -> Non
         Shipment.decode(octets)
     assert caught.value.code == "request.shipment"
     assert "secret" not in str(caught.value)
+
+
+def test_what_a_meter_speaks_c1222_with_is_optional() -> None:
+    (meter,) = Shipment.decode(changed(c1222=C1222)).meters
+    assert meter.c1222 == ShippedC1222(".123.8437", {2: SECRET}, 2, C1222["password"])
+    assert Shipment.decode(Shipment((meter,)).encode()).meters == (meter,)
+    assert meter.secrets() == {
+        **meter.keys,
+        "c1222.title": b".123.8437",
+        "c1222.user": b"2",
+        "c1222.2": SECRET,
+        "c1222.password": C1222["password"].encode(),
+    }
+    shown = repr(meter)
+    assert C1222["password"] not in shown
+    assert repr(SECRET) not in shown
+    assert Shipment.decode(changed(c1222=None)).meters == (shipped(),)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"title": "123.x"},
+        {"title": 8437},
+        {"title": "." + "9" * 11},
+        {"keys": {}},
+        {"keys": {"256": SECRET.hex()}},
+        {"keys": {"two": SECRET.hex()}},
+        {"keys": {"2": SECRET.hex()[2:]}},
+        {"keys": {str(n): SECRET.hex() for n in range(9)}},
+        {"user": 65_536},
+        {"password": ""},
+        {"password": "a word with spaces"},
+        {"password": "x" * 21},
+    ],
+)
+def test_what_no_meter_speaks_c1222_with_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="meter 1 is incomplete or wrong"):
+        Shipment.decode(changed(c1222={**C1222, **fields}))
+
+
+def test_two_meters_of_one_ap_title_are_refused() -> None:
+    data = json.loads(Shipment((shipped(1), shipped(2))).encode())
+    for meter in data["meters"]:
+        meter["c1222"] = C1222
+    with pytest.raises(ConfigError, match="an ApTitle is there twice"):
+        Shipment.decode(json.dumps(data).encode())
 
 
 def test_two_meters_of_one_title_are_refused() -> None:

@@ -14,7 +14,8 @@ A JSON file, kept as a secret (mode 0600) until the head-end has taken it::
           "firmware": "openami-0.1.0",
           "phases": 1,
           "address": 17,
-          "keys": {"master": "…", "guek": "…", "gak": "…", "gbek": "…", "gbak": "…", "lls": "…"}
+          "keys": {"master": "…", "guek": "…", "gak": "…", "gbek": "…", "gbak": "…", "lls": "…"},
+          "c1222": {"title": ".123.8437", "keys": {"2": "…"}, "user": 2, "password": "…"}
         }
       ]
     }
@@ -23,11 +24,17 @@ A JSON file, kept as a secret (mode 0600) until the head-end has taken it::
 ``guek`` and ``gak`` are needed, each of 16 octets; other names are taken as they are. ``gbek`` and
 ``gbak`` encipher and authenticate what is broadcast: the same for all meters of one line, which
 otherwise get everything one by one.
+
+``c1222`` is there if the meter speaks ANSI C12.22: its ApTitle, its keys by their ids (0 to 255,
+hexadecimal, 16 octets), and the user who may write, by number and password (printable ASCII). In
+the head-end's vault these are ``c1222.title`` (text), ``c1222.KEYID`` (octets), ``c1222.user``
+(decimal text) and ``c1222.password`` of the meter.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -48,6 +55,60 @@ _KEY_OCTETS: Final = 64
 _TEXT: Final = 128  # characters of a model or a firmware id
 _ADDRESSES: Final = range(0x10, 0x3FFE)  # IEC 62056-46 6.4.2.3: others are reserved
 _NEEDED: Final = ("guek", "gak")
+_KEY_OCTETS_C1222: Final = 16
+_KEYS_C1222: Final = 8  # of one node: one in use, the next one, and some for others' devices
+_TITLE: Final = re.compile(r"\.?[0-9]{1,10}(\.[0-9]{1,10}){0,20}")
+_PASSWORD: Final = re.compile(r"[!-~]{1,20}")  # C12.22, 5.3.2.4.7: twenty octets, spaces behind
+
+
+@dataclass(frozen=True, slots=True)
+class ShippedC1222:
+    """What a meter that speaks C12.22 is called, and who may speak to it.
+
+    Args:
+        title: its ApTitle, relative with a point before it.
+        keys: of 16 octets, by their ids.
+        user: who may write.
+        password: that user's.
+    """
+
+    title: str
+    keys: Mapping[int, bytes] = field(repr=False)
+    user: int
+    password: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not _TITLE.fullmatch(self.title) or not 0 <= self.user <= 0xFFFF:
+            raise ValueError("an ApTitle and a user of 16 bits wanted")
+        if not 0 < len(self.keys) <= _KEYS_C1222 or not _PASSWORD.fullmatch(self.password):
+            raise ValueError(f"1 to {_KEYS_C1222} keys and a password of 1 to 20 characters wanted")
+        for key_id, key in self.keys.items():
+            if not 0 <= key_id <= 0xFF or len(key) != _KEY_OCTETS_C1222:
+                raise ValueError("keys of 16 octets, with ids of 0 to 255, wanted")
+
+    def data(self) -> dict[str, Any]:
+        """Return what JSON holds of it, keys included."""
+        return {
+            "title": self.title,
+            "keys": {str(key_id): key.hex().upper() for key_id, key in self.keys.items()},
+            "user": self.user,
+            "password": self.password,
+        }
+
+    @classmethod
+    def of(cls, data: Any) -> Self:
+        """Read what ``data`` gave; raises ``ValueError``, ``KeyError`` or ``TypeError``."""
+        keys = {int(key_id): bytes.fromhex(key) for key_id, key in data["keys"].items()}
+        return cls(_text(data["title"]), keys, int(data["user"]), _text(data["password"]))
+
+    def secrets(self) -> dict[str, bytes]:
+        """Return what a vault holds of it, by name."""
+        return {
+            "c1222.title": self.title.encode("ascii"),
+            "c1222.user": str(self.user).encode("ascii"),
+            "c1222.password": self.password.encode("ascii"),
+            **{f"c1222.{key_id}": key for key_id, key in self.keys.items()},
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +123,11 @@ class ShippedMeter:
     phases: int
     address: int | None
     keys: Mapping[str, bytes] = field(repr=False)
+    c1222: ShippedC1222 | None = None
 
     def data(self) -> dict[str, Any]:
         """Return what JSON holds of it, keys included."""
-        return {
+        found = {
             "serial": self.serial,
             "system_title": str(self.system_title),
             "logical_device_name": self.logical_device_name,
@@ -75,6 +137,11 @@ class ShippedMeter:
             "address": self.address,
             "keys": {name: key.hex().upper() for name, key in self.keys.items()},
         }
+        return found if self.c1222 is None else {**found, "c1222": self.c1222.data()}
+
+    def secrets(self) -> dict[str, bytes]:
+        """Return what a vault holds of it, by name."""
+        return {**self.keys, **({} if self.c1222 is None else self.c1222.secrets())}
 
     @classmethod
     def of(cls, data: Any) -> Self:
@@ -96,6 +163,7 @@ class ShippedMeter:
             phases=phases,
             address=address,
             keys=keys,
+            c1222=ShippedC1222.of(data["c1222"]) if data.get("c1222") is not None else None,
         )
 
 
@@ -147,6 +215,9 @@ class Shipment:
         for name in ("serial", "system_title"):
             if len({getattr(meter, name) for meter in meters}) != len(meters):
                 raise _error(f"a {name} is there twice")
+        titles = [meter.c1222.title for meter in meters if meter.c1222 is not None]
+        if len(set(titles)) != len(titles):
+            raise _error("an ApTitle is there twice")
         return cls(meters, str(data.get("made", ""))[:_TEXT])
 
 

@@ -56,16 +56,16 @@ class Shipments:
         return Imported(added, len(meters) - added)
 
     def _take(self, meter: ShippedMeter, who: str) -> bool:
-        present = self._vault.find(KIND, meter.serial)
-        if any(present.get(name, key) != key for name, key in meter.keys.items()):
+        present, secrets = self._vault.find(KIND, meter.serial), meter.secrets()
+        if any(present.get(name, secret) != secret for name, secret in secrets.items()):
             raise ConflictError(
                 f"meter {meter.serial} is known with other keys",
                 code="device.keys",
                 hint="retire the old meter first",
             )
-        for name, key in meter.keys.items():
+        for name, secret in secrets.items():
             if name not in present:
-                self._vault.put(KIND, meter.serial, name, key)
+                self._vault.put(KIND, meter.serial, name, secret)
         return self._register(meter, who)
 
     def _register(self, meter: ShippedMeter, who: str) -> bool:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from openami import __version__
 from openami.core.errors import ConfigError
 from openami.core.identifiers import SystemTitle, check_serial
-from openami.fleet.shipment import Shipment, ShippedMeter
+from openami.fleet.shipment import Shipment, ShippedC1222, ShippedMeter
 from openami.meter.files import read_secret, write_secret
 
 if TYPE_CHECKING:
@@ -27,6 +27,13 @@ ADDRESSES: Final = 0x3FFD - FIRST_ADDRESS + 1
 KEY_OCTETS: Final = 16
 NAME_OCTETS: Final = 16
 PASSWORD_DIGITS: Final = 8
+C1222_NETWORK: Final = ".123.1"
+"""Where ApTitles of our meters begin; their running number follows. Those that are shorter, such as
+``.123.4``, are for head-ends and relays."""
+C1222_KEY: Final = 2
+C1222_USER: Final = 2
+"""The key's id and the user's number of a new meter that speaks C12.22."""
+_PASSWORD_OCTETS: Final = 10  # 80 bits, as 20 hexadecimal digits: all that C12.22 has room for
 MODELS: Final = {1: "OA1-100", 3: "OA3-100"}
 
 
@@ -85,6 +92,7 @@ class MeterIdentity:
         firmware: identifier of the firmware in service.
         address: its station (lower HDLC) address.
         keys: its secrets.
+        c1222: what it is called and protected by in C12.22; None: it does not speak that.
     """
 
     serial: str
@@ -95,6 +103,7 @@ class MeterIdentity:
     firmware: str
     address: int
     keys: MeterKeys = field(repr=False)
+    c1222: ShippedC1222 | None = None
 
     def __post_init__(self) -> None:
         check_serial(self.serial)
@@ -113,7 +122,21 @@ class MeterIdentity:
             phases=self.phases,
             address=self.address,
             keys={name: key for name, key in keys.items() if key is not None},
+            c1222=self.c1222,
         )
+
+    def with_c1222(self, octets: Callable[[int], bytes]) -> MeterIdentity:
+        """Return the same meter with a title, a key and a password of C12.22, if it has none.
+
+        Args:
+            octets: gives random octets.
+        """
+        if self.c1222 is not None:
+            return self
+        number = int.from_bytes(self.system_title.raw[-4:], "big")
+        key, password = octets(KEY_OCTETS), octets(_PASSWORD_OCTETS).hex()
+        title = f"{C1222_NETWORK}.{number}"
+        return replace(self, c1222=ShippedC1222(title, {C1222_KEY: key}, C1222_USER, password))
 
     @classmethod
     def of(cls, shipped: ShippedMeter) -> Self:
@@ -134,6 +157,7 @@ class MeterIdentity:
                 firmware=shipped.firmware,
                 address=shipped.address,
                 keys=MeterKeys(**shipped.keys),
+                c1222=shipped.c1222,
             )
         except (ValueError, TypeError):  # what was found may be a key: it is not shown
             raise ConfigError(f"meter {shipped.serial} cannot be made of this entry") from None

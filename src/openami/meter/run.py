@@ -278,7 +278,12 @@ def _log_event(event: ServerEvent) -> None:
 
 
 def ensure_identity(
-    state: Path, *, number: int | None = None, phases: int = 1, address: int | None = None
+    state: Path,
+    *,
+    number: int | None = None,
+    phases: int = 1,
+    address: int | None = None,
+    c1222: bool = False,
 ) -> MeterIdentity:
     """Return the identity in the folder ``state``, made at random and kept there if it has none.
 
@@ -287,15 +292,23 @@ def ensure_identity(
         number: the maker's running number of a new meter; at random if not given.
         phases: of a new meter.
         address: the station address of a new meter; from its number if not given.
+        c1222: it speaks C12.22; a meter that has no title and no key for that gets them.
 
     Raises:
         ConfigError: the file cannot be read or written, or is no meter's.
     """
     path = state / IDENTITY_FILE
     if path.exists():
-        return load_identity(path)
+        known = load_identity(path)
+        if not c1222 or known.c1222 is not None:
+            return known
+        identity = known.with_c1222(secrets.token_bytes)
+        save_identity(path, identity)
+        return identity
     chosen = secrets.randbelow(100_000_000) if number is None else number
     identity = generate_identity(chosen, secrets.token_bytes, phases=phases, address=address)
+    if c1222:
+        identity = identity.with_c1222(secrets.token_bytes)
     save_identity(path, identity)
     return identity
 
