@@ -148,6 +148,23 @@ def test_nodes_are_where_their_relay_is() -> None:
     assert entry.via is None
 
 
+def test_nodes_are_where_the_first_of_their_relays_is() -> None:
+    table = Registrations(Office())
+    far = ApTitle.parse(".123.2")
+    old, new = Peer(HOME, connection=1), Peer(HOME, connection=2)
+    enrol(table, old, title=RELAY, node_type=NodeType.RELAY)
+    enrol(table, old, title=far, node_type=NodeType.RELAY)
+    enrol(table, old)
+    assert [each.via for each in table] == [None, RELAY, RELAY]
+    enrol(table, new, title=RELAY, node_type=NodeType.RELAY)
+    assert [table.route(each.title) for each in table] == [new] * 3
+    # Whichever of two relays on one connection comes first, the other is behind it.
+    enrol(table, old, title=far, node_type=NodeType.RELAY)
+    enrol(table, old, title=RELAY, node_type=NodeType.RELAY)
+    enrol(table, old)
+    assert [table.route(each.title) for each in table] == [old] * 3
+
+
 def test_a_table_is_bounded() -> None:
     table = Registrations(Office(), most=3, of_source=2)
     titles = [ApTitle.parse(f".1.{number}") for number in range(5)]

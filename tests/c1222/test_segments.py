@@ -63,6 +63,20 @@ def test_what_fits_is_not_cut() -> None:
     assert Reassembler().receive(whole, now=0) == Apdu.decode(whole)
 
 
+@given(st.lists(st.integers(80, 1500), min_size=1, max_size=4))
+@settings(max_examples=30, deadline=None)
+def test_segments_are_cut_again_where_the_next_network_takes_less(sizes: list[int]) -> None:
+    """Across any number of networks, in any order of their sizes, the whole comes out."""
+    whole = message(2000)
+    sent: tuple[bytes, ...] = (whole,)
+    for largest in sizes:
+        sent = tuple(piece for each in sent for piece in split(each, largest))
+        assert max(map(len, sent)) <= largest
+    reassembler = Reassembler()
+    found = [reassembler.receive(each, now=0) for each in reversed(sent)]
+    assert [each.octets for each in found if each is not None] == [whole]
+
+
 @given(
     st.integers(100, 20_000), st.integers(80, 1500), st.randoms(use_true_random=False), st.data()
 )

@@ -126,11 +126,13 @@ class Client:
         now: float,
         respond: ResponseControl = ResponseControl.ALWAYS,
         qualifier: Qualifier = Qualifier(0),  # noqa: B008 - it is frozen
+        proxy: bool = False,
     ) -> int:
         """Send requests in one message and return its invocation id.
 
         Without an answer wanted there comes none, and nothing is sent again; where one is wanted
-        only if something fails, none in time is good news.
+        only if something fails, none in time is good news. ``proxy``: it is for another node, whose
+        title the requests name.
 
         Raises:
             LocalProtocolError: something does not fit, or too much waits.
@@ -142,7 +144,8 @@ class Client:
         key = KeyUse.at(config.key_id, now) if config.mode else None
         apdu = Apdu(number, config.node, config.title, qualifier=qualifier, key=key)
         services = tuple(request.encode() for request in requests)
-        message = protect(apdu, Epsem(services, config.mode, respond), config.keys)
+        epsem = Epsem(services, config.mode, respond, proxy=proxy)
+        message = protect(apdu, epsem, config.keys)
         messages = (message,) if config.largest is None else split(message, config.largest)
         self._next_id = (number + 1) & _ID_MASK
         if respond is not ResponseControl.NEVER:

@@ -42,7 +42,7 @@ def split(message: bytes, largest: int) -> tuple[bytes, ...]:
     """Return what to send of a message: itself if it fits, or its segments.
 
     Args:
-        message: a whole message.
+        message: a whole message, or a segment, which is cut into smaller ones.
         largest: octets that the network below takes.
 
     Raises:
@@ -51,22 +51,22 @@ def split(message: bytes, largest: int) -> tuple[bytes, ...]:
     """
     if len(message) <= largest:
         return (message,)
+    apdu = Apdu.decode(message)
     head = replace(
-        Apdu.decode(message),
-        answers=None,
-        key=None,
-        mechanism=None,
-        information=b"",
-        reference=None,
+        apdu, answers=None, key=None, mechanism=None, information=b"", total=None, reference=None
     )
     size = largest - len(head.encode()) - _HEAD_ROOM
-    if size < _LEAST_SLICE or len(message) > size * MAX_SEGMENTS:
+    if apdu.total is None or apdu.reference is None:
+        total, first, octets = len(message), 0, message
+    else:
+        total, first, octets = apdu.total, apdu.reference, apdu.information
+    if size < _LEAST_SLICE or total > size * MAX_SEGMENTS:
         raise LocalProtocolError(f"no segments of {largest} octets", code="c1222.mtu")
     return tuple(
         replace(
-            head, total=len(message), reference=at, information=message[at : at + size]
+            head, total=total, reference=first + at, information=octets[at : at + size]
         ).encode()
-        for at in range(0, len(message), size)
+        for at in range(0, len(octets), size)
     )
 
 

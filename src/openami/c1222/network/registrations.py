@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from openami.c1222.codes import Connection, NodeType, ResponseCode, SecurityMode
+from openami.c1222.limits import MAX_TITLES
 from openami.c1222.native import NativeAddress
 from openami.c1222.services import Failure, Register, Registered
 from openami.c1222.services.responses import NOTHING
@@ -32,6 +33,7 @@ is one; more is somebody who fills the table.
 """
 LEAST_PERIOD: Final = 1
 _SLACK: Final = 64
+_RELAYS: Final = NodeType.RELAY | NodeType.MASTER_RELAY
 
 
 def address_of(source: Hashable) -> NativeAddress | None:
@@ -246,15 +248,7 @@ class Registrations:
 
     def deregister(self, title: ApTitle) -> Registration | None:
         """Forget a registration, and return it; whether that is right is for the caller to say."""
-        entry = self._all.pop(title.name, None)
-        if entry is None:
-            return None
-        self._sources[entry.source] -= 1
-        if not self._sources[entry.source]:
-            del self._sources[entry.source]
-        if self._relays.get(entry.source) == entry.title:
-            del self._relays[entry.source]
-        return entry
+        return self._forget(title.name) if title.name in self._all else None
 
     def find(self, title: ApTitle) -> Registration | None:
         """Return who is registered under a title, absolute or relative."""
@@ -263,19 +257,18 @@ class Registrations:
     def route(self, title: ApTitle) -> Hashable:
         """Return where to send what is for a title: a source, a native address; None: nowhere."""
         entry = self.find(title)
-        if entry is None:
-            return None
-        relay = None if entry.via is None else self.find(entry.via)
-        # A relay is where it was heard last; its own way is not looked for further up.
-        return (relay or entry).source
+        for _ in range(MAX_TITLES):
+            relay = None if entry is None or entry.via is None else self.find(entry.via)
+            if relay is None:
+                break
+            entry = relay
+        return None if entry is None else entry.source
 
     def expire(self, now: float) -> list[Registration]:
         """Forget what has ended, and return it."""
         ended = []
         while (at := self.next_timer()) is not None and at <= now:
-            entry = self.deregister(self._all[self._ends[0][1]].title)
-            if entry is not None:  # it is there: next_timer has looked
-                ended.append(entry)
+            ended.append(self._forget(self._ends[0][1]))
         return ended
 
     def next_timer(self) -> float | None:
@@ -300,12 +293,22 @@ class Registrations:
         name = entry.title.name
         self._all[name] = entry
         self._sources[entry.source] += 1
-        if entry.source is not None and entry.node_type & (NodeType.RELAY | NodeType.MASTER_RELAY):
+        near = entry.source is not None and entry.via is None
+        if near and entry.node_type & _RELAYS:
             self._relays[entry.source] = entry.title
         heapq.heappush(self._ends, (entry.expires_at, name))
         if len(self._ends) > 2 * len(self._all) + _SLACK:  # one of many renewals
             self._ends = [(each.expires_at, each.title.name) for each in self._all.values()]
             heapq.heapify(self._ends)
+
+    def _forget(self, name: bytes) -> Registration:
+        entry = self._all.pop(name)
+        self._sources[entry.source] -= 1
+        if not self._sources[entry.source]:
+            del self._sources[entry.source]
+        if self._relays.get(entry.source) == entry.title:
+            del self._relays[entry.source]
+        return entry
 
     def _relay_of(self, source: Hashable, title: ApTitle) -> ApTitle | None:
         relay = self._relays.get(source)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from openami.c1222.node.config import NodeConfig
     from openami.c1222.node.device import Device
     from openami.c1222.security import Keys
+    from openami.c1222.services import Response
     from openami.c1222.titles import ApTitle
 
 _ID_MASK: Final = 0xFFFF_FFFF
@@ -46,6 +47,8 @@ class Node:
         first_id: its first invocation id; from chance, so that none is used again after a restart.
         keys_of: returns the keys that it shares with whoever calls, where each has its own; those
             of ``config`` if not given.
+        defer: called with each message that is to be believed; True: its services do not run, and
+            ``answer`` answers it later.
     """
 
     def __init__(
@@ -55,9 +58,11 @@ class Node:
         *,
         first_id: int,
         keys_of: Callable[[ApTitle | None], Keys] | None = None,
+        defer: Callable[[Opened, Hashable, float], bool] | None = None,
     ) -> None:
         self.config = config
         self._keys_of = keys_of or (lambda _: config.keys)
+        self._defer = defer or (lambda *_: False)
         self.sessions = Sessions(config.sessions)
         self._device = device
         self._next_id = first_id
@@ -92,6 +97,14 @@ class Node:
             self._events.append(MessageRefused(source, error.code, count))
             return ()
 
+    def answer(
+        self, opened: Opened, *responses: Response, now: float, largest: int | None = None
+    ) -> tuple[bytes, ...]:
+        """Return the answer to a message that was deferred, one response for each service."""
+        out = self._response(opened, Served(list(responses)), largest, now)
+        self._answers.keep(opened.apdu.octets, out, now=now)
+        return out
+
     def next_event(self) -> NodeEvent | None:
         """Return what happened, or None."""
         return self._events.popleft() if self._events else None
@@ -118,6 +131,9 @@ class Node:
         opened = self._opened(apdu, now)
         if opened.key is not None:
             self._failures.succeeded(source)
+        if self._defer(opened, source, now):
+            self._answers.keep(apdu.octets, (), now=now)  # a repetition waits as the first one does
+            return ()
         turn = Message(opened, source, self.config.timeout, now)
         served = serve_all(turn, self._device, self.sessions)
         self._tell(served, source, now)
