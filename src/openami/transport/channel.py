@@ -88,6 +88,11 @@ class Channel(ABC):
         self.sent_octets += len(data)
         self._send(data)
 
+    @property
+    def full(self) -> bool:
+        """Whether the system has no room for more octets; see ``drain``."""
+        return not self._writable.is_set()
+
     async def drain(self) -> None:
         """Return when the system has room again for more octets."""
         await self._writable.wait()

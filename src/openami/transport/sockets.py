@@ -7,13 +7,14 @@ import socket
 from openami.transport.failures import transport_error
 
 
-def bind(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
+def bind(host: str, port: int, kind: socket.SocketKind, *, apart: bool = False) -> socket.socket:
     """Return a non-blocking socket bound to the first address of ``host``.
 
     Args:
         host: a name or an address.
         port: 0: any free one.
         kind: ``SOCK_STREAM`` or ``SOCK_DGRAM``.
+        apart: an address of IPv6 takes nothing of IPv4, which has a socket of its own.
 
     Raises:
         TransportError: ``transport.in-use``, ``transport.denied``, ``transport.unknown-host``, ….
@@ -29,6 +30,8 @@ def bind(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
     try:
         if kind is socket.SOCK_STREAM:  # a restart need not wait for old connections to fade
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if apart and family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         bound.bind(address)
         bound.setblocking(False)
     except OSError as exc:

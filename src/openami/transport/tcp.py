@@ -28,17 +28,25 @@ _KEEPALIVE: Final = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT"
 
 
 class TcpChannel(Channel, asyncio.Protocol):
-    """One TCP connection; made by ``open_tcp`` and ``listen_tcp``."""
+    """One TCP connection; made by ``open_tcp`` and ``listen_tcp``.
+
+    Attributes:
+        peer: the other end's address and port.
+    """
 
     def __init__(self, on_open: Callable[[TcpChannel], None] | None = None) -> None:
         super().__init__("tcp", answers=on_open is not None)
         self._on_open = on_open
         self._transport: asyncio.Transport | None = None
+        self.peer: tuple[str, int] = ("", 0)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=_WRITE_LIMIT)
-        self.name = f"tcp {endpoint(transport.get_extra_info('peername'))}"
+        peer = transport.get_extra_info("peername")
+        self.name = f"tcp {endpoint(peer)}"
+        if isinstance(peer, tuple):
+            self.peer = peer[:2]
         tune(transport.get_extra_info("socket"))
         if self._on_open is not None:
             self._on_open(self)

@@ -1,0 +1,140 @@
+"""A UDP port of an endpoint: each datagram is a message, or a segment of one."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from openami.c1222.native import MULTICAST_IPV4, MULTICAST_IPV6, NativeAddress, Transport
+from openami.c1222.segments import split
+from openami.c1222.station import Peer
+from openami.c1222.stream import PORT
+from openami.core.errors import DecodeError, LocalProtocolError, TransportError
+from openami.transport.failures import transport_error
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from openami.transport.c1222.streams import Receive
+
+log = structlog.get_logger(__name__)
+
+_UNSENT: Final = 256 * 1024
+"""Octets that the system has not taken, beyond which datagrams are lost as the network loses
+them."""
+_KNOWN: Final = 1024
+_GROUPS: Final[Mapping[int, str]] = {
+    socket.AF_INET: MULTICAST_IPV4,
+    socket.AF_INET6: MULTICAST_IPV6,
+}
+
+
+class DatagramPort(asyncio.DatagramProtocol):
+    """One socket.
+
+    Args:
+        receive: takes each message and returns the replies.
+        largest: octets of the longest message that goes into a datagram.
+    """
+
+    def __init__(self, receive: Receive, largest: int) -> None:
+        self._receive = receive
+        self._largest = largest
+        self._transport: Any = None  # typeshed does not know its write buffer
+        self.host = ""
+
+    async def start(self, bound: socket.socket) -> None:
+        """Take the datagrams of a bound socket."""
+        self.host = bound.getsockname()[0]
+        await asyncio.get_running_loop().create_datagram_endpoint(lambda: self, sock=bound)
+
+    def close(self) -> None:
+        """Close the socket."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        if not addr[1]:  # RFC 6142: port 0 sends nothing, and can not be answered
+            return
+        for reply in self._receive(data, _peer(addr), self._largest):
+            self._write(reply, addr)
+
+    def error_received(self, exc: Exception) -> None:
+        """Ignore that some peer was not there: its own silence tells."""
+
+    def send(self, address: NativeAddress, message: bytes) -> bool:
+        """Send a message, in segments where it is long; False: it is lost."""
+        try:
+            segments = split(message, self._largest)
+        except (LocalProtocolError, DecodeError) as error:
+            log.info("a message that can not be sent", to=str(address), code=error.code)
+            return False
+        where = str(address.host), address.port or PORT
+        sent = [self._write(each, where) for each in segments]
+        return all(sent)
+
+    def _write(self, data: bytes, where: Any) -> bool:
+        if self._transport is None or self._transport.get_write_buffer_size() > _UNSENT:
+            return False
+        self._transport.sendto(data, where)
+        return True
+
+
+@lru_cache(maxsize=_KNOWN)
+def _peer(addr: tuple[Any, ...]) -> Peer:
+    host, port, *rest = addr
+    scope = rest[1] if len(rest) > 1 else 0
+    name = f"{host}%{scope}" if scope and "%" not in host else host
+    return Peer(NativeAddress.of(name, port, Transport.UDP))
+
+
+def join(bound: socket.socket) -> None:
+    """Let a socket take what is sent to all nodes of a link (RFC 6142).
+
+    Raises:
+        TransportError: the system has no multicast there.
+    """
+    _join(bound, bound.getsockname())
+
+
+def group_socket(bound: socket.socket) -> socket.socket:
+    """Return a socket that takes what is sent to all nodes at the port of another.
+
+    A socket that is bound to one address of its own takes nothing that is sent to a group.
+
+    Raises:
+        TransportError: the system has no multicast there.
+    """
+    own = bound.getsockname()
+    made = socket.socket(bound.family, socket.SOCK_DGRAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # other stations listen too
+        scope = own[2:]
+        made.bind((_GROUPS[bound.family], own[1], *scope))
+        made.setblocking(False)
+        _join(made, own)
+    except (OSError, TransportError) as error:
+        made.close()
+        raise transport_error(error, f"listening to {_GROUPS[bound.family]}") from error
+    return made
+
+
+def _join(bound: socket.socket, own: Any) -> None:
+    group = socket.inet_pton(bound.family, _GROUPS[bound.family])
+    try:
+        if bound.family == socket.AF_INET:
+            level, option, link = socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, own[0]
+            bound.setsockopt(level, option, group + socket.inet_aton(link))
+        else:
+            level, option = socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP
+            bound.setsockopt(level, option, group + struct.pack("@I", own[3]))
+    except OSError as error:
+        raise transport_error(error, f"joining {_GROUPS[bound.family]}") from error
