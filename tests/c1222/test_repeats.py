@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openami.c1222.apdu import Apdu, KeyUse
-from openami.c1222.repeats import WINDOW, Answers, Failures, ReplayCache, sender_of
+from openami.c1222.repeats import WINDOW, Answers, Failures, ReplayCache, counted, sender_of
 from openami.c1222.titles import ApTitle
 from openami.core.errors import SecurityError
 
@@ -149,3 +149,20 @@ def test_failures_are_forgotten() -> None:
     failures.failed("b", now=15)
     failures.failed("c", now=15)
     assert failures.failed("a", now=15) == 1
+
+
+def test_what_was_taken_before_a_restart_is_not_taken_again() -> None:
+    before = ReplayCache()
+    before.accept(made(1), KeyUse.at(2, NOW), now=NOW)
+    assert before.newest == NOW
+    after = ReplayCache(floor=before.newest)
+    assert after.newest == NOW
+    for number in (1, 2):
+        assert refused(after, made(number), KeyUse.at(2, NOW), NOW) == "security.time"
+    after.accept(made(2), KeyUse.at(2, NOW + 1), now=NOW)
+    assert after.newest == NOW + 1
+
+
+def test_ids_have_32_bits() -> None:
+    ids = counted(0xFFFF_FFFF)
+    assert [ids(), ids(), ids()] == [0xFFFF_FFFF, 0, 1]

@@ -15,17 +15,18 @@ from typing import TYPE_CHECKING, Final
 from openami.c1222.apdu import Apdu, KeyUse
 from openami.c1222.codes import Qualifier, ResponseControl, SecurityMode
 from openami.c1222.epsem import Epsem
-from openami.c1222.repeats import ReplayCache
+from openami.c1222.repeats import ReplayCache, counted
 from openami.c1222.security import NO_KEYS, Keys, Opened, protect, unprotect_apdu
 from openami.c1222.segments import Reassembler, split
 from openami.c1222.services import Response, decode_responses
 from openami.core.errors import LocalProtocolError, RemoteProtocolError, SecurityError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from openami.c1222.services import Request
     from openami.c1222.titles import ApTitle
 
-_ID_MASK: Final = 0xFFFF_FFFF
 _MAX_EVENTS: Final = 256
 """What nobody fetches is forgotten, the oldest first: strangers cause events."""
 _MAX_WAITING: Final = 64
@@ -109,11 +110,14 @@ class Client:
     Args:
         config: whom, and how.
         first_id: its first invocation id; from chance, so that none is used again after a restart.
+        ids: gives its invocation ids instead, where somebody keeps count over restarts.
     """
 
-    def __init__(self, config: ClientConfig, *, first_id: int) -> None:
+    def __init__(
+        self, config: ClientConfig, *, first_id: int = 0, ids: Callable[[], int] | None = None
+    ) -> None:
         self.config = config
-        self._next_id = first_id
+        self._ids = ids or counted(first_id)
         self._waiting: dict[int, _Waiting] = {}
         self._out: deque[bytes] = deque()
         self._events: deque[ClientEvent] = deque(maxlen=_MAX_EVENTS)
@@ -140,14 +144,13 @@ class Client:
         """
         if len(self._waiting) >= _MAX_WAITING or not requests:
             raise LocalProtocolError(f"1 request or more, and {_MAX_WAITING} messages at most")
-        config, number = self.config, self._next_id
+        config, number = self.config, self._ids()
         key = KeyUse.at(config.key_id, now) if config.mode else None
         apdu = Apdu(number, config.node, config.title, qualifier=qualifier, key=key)
         services = tuple(request.encode() for request in requests)
         epsem = Epsem(services, config.mode, respond, proxy=proxy)
         message = protect(apdu, epsem, config.keys)
         messages = (message,) if config.largest is None else split(message, config.largest)
-        self._next_id = (number + 1) & _ID_MASK
         if respond is not ResponseControl.NEVER:
             retries = config.retries if respond is ResponseControl.ALWAYS else 0
             self._waiting[number] = _Waiting(requests, messages, now + config.timeout, retries)

@@ -7,6 +7,7 @@ A protected message that comes again is nobody's, or an attacker's.
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +16,7 @@ from openami.core.errors import SecurityError
 from openami.core.recent import Recent
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
 
     from openami.c1222.apdu import Apdu, KeyUse
 
@@ -33,6 +34,13 @@ LONGEST_PAUSE: Final = 300.0
 """A tag has 32 bits: one source that guesses every five minutes finds one in 20,000 years."""
 MAX_SOURCES: Final = 4096
 _HALF: Final = 1 << 31
+_ID_MASK: Final = 0xFFFF_FFFF
+
+
+def counted(first: int) -> Callable[[], int]:
+    """Return what gives invocation ids: 32 bits, one after another."""
+    ids = itertools.count(first)
+    return lambda: next(ids) & _ID_MASK
 
 
 def sender_of(apdu: Apdu) -> bytes:
@@ -49,14 +57,25 @@ class ReplayCache:
     Args:
         window: seconds before and after now.
         most: messages that are remembered.
+        floor: what was made then, or before, is refused: ``newest`` of before a restart, so that
+            what was taken before it is not taken again.
+
+    Attributes:
+        newest: when the latest of all messages that were taken was made.
     """
 
-    def __init__(self, *, window: float = WINDOW, most: int = MAX_REMEMBERED) -> None:
+    def __init__(
+        self,
+        *,
+        window: float = WINDOW,
+        most: int = MAX_REMEMBERED,
+        floor: float = float("-inf"),
+    ) -> None:
         self._window = window
         self._most = most
         self._seen: set[tuple[float, bytes, int, int, bool]] = set()
         self._oldest: list[tuple[float, bytes, int, int, bool]] = []
-        self._floor = float("-inf")
+        self._floor = self.newest = floor
 
     def accept(self, apdu: Apdu, key: KeyUse, *, now: float) -> None:
         """Take note of a message whose tag was right.
@@ -81,6 +100,7 @@ class ReplayCache:
         self._forget(now)
         self._seen.add(entry)
         heapq.heappush(self._oldest, entry)
+        self.newest = max(self.newest, made)
 
     def _forget(self, now: float) -> None:
         while self._oldest and self._oldest[0][0] < int(now) - self._window:

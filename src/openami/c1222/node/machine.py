@@ -16,7 +16,7 @@ from openami.c1222.epsem import Epsem
 from openami.c1222.node.events import MessageRefused, NodeEvent, SessionBegan, SessionEnded
 from openami.c1222.node.services import Message, Served, serve_all
 from openami.c1222.node.sessions import Sessions
-from openami.c1222.repeats import Answers, Failures, ReplayCache, sender_of
+from openami.c1222.repeats import Answers, Failures, ReplayCache, counted, sender_of
 from openami.c1222.security import Opened, protect, unprotect_apdu
 from openami.c1222.segments import Reassembler, split
 from openami.c1222.services import Failure
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from openami.c1222.services import Response
     from openami.c1222.titles import ApTitle
 
-_ID_MASK: Final = 0xFFFF_FFFF
 _MAX_EVENTS: Final = 256
 """What nobody fetches is forgotten, the oldest first: strangers cause events."""
 _GUESSES: Final = frozenset({"security.tag", "security.key-id", "security.nonce"})
@@ -45,6 +44,8 @@ class Node:
         config: how it behaves.
         device: what answers.
         first_id: its first invocation id; from chance, so that none is used again after a restart.
+        ids: gives its invocation ids instead, where somebody keeps count over restarts.
+        replays: takes each protected message once; one of its own if not given.
         keys_of: returns the keys that it shares with whoever calls, where each has its own; those
             of ``config`` if not given.
         defer: called with each message that is to be believed; True: its services do not run, and
@@ -56,7 +57,9 @@ class Node:
         config: NodeConfig,
         device: Device,
         *,
-        first_id: int,
+        first_id: int = 0,
+        ids: Callable[[], int] | None = None,
+        replays: ReplayCache | None = None,
         keys_of: Callable[[ApTitle | None], Keys] | None = None,
         defer: Callable[[Opened, Hashable, float], bool] | None = None,
     ) -> None:
@@ -65,10 +68,10 @@ class Node:
         self._defer = defer or (lambda *_: False)
         self.sessions = Sessions(config.sessions)
         self._device = device
-        self._next_id = first_id
+        self._ids = ids or counted(first_id)
         self._reassembler = Reassembler()
         self._answers = Answers()
-        self._replays = ReplayCache()
+        self._replays = replays or ReplayCache()
         self._failures = Failures()
         self._passwords = Failures()
         self._events: deque[NodeEvent] = deque(maxlen=_MAX_EVENTS)
@@ -199,13 +202,12 @@ class Node:
         request = opened.apdu
         # The titles change places octet for octet; key and mode stay those of the request.
         apdu = Apdu(
-            self._next_id,
+            self._ids(),
             called=request.calling,
             calling=request.called or self.config.title,
             answers=request.invocation_id,
             key=None if opened.key is None else KeyUse.at(opened.key.key_id, now),
         )
-        self._next_id = (self._next_id + 1) & _ID_MASK
         keys = self._keys_of(request.calling)
         message = protect(apdu, Epsem(services, opened.epsem.mode), keys)
         return (message,) if largest is None else split(message, largest)
