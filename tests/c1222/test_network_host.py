@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from tests.support.c1222_device import START
 from tests.support.c1222_hosting import HOST, Meter, Town
 
 from openami.c1222.client import Client, ClientConfig
 from openami.c1222.codes import ResponseCode, SecurityMode
+from openami.c1222.native import NativeAddress, Transport
 from openami.c1222.network import host as hosts
 from openami.c1222.network.host_events import (
     Answered,
@@ -39,7 +42,7 @@ from openami.c1222.services import (
     Traced,
     Write,
 )
-from openami.core.errors import LocalProtocolError
+from openami.core.errors import LocalProtocolError, SecurityError
 
 
 def joined(town: Town) -> Town:
@@ -225,10 +228,35 @@ def test_no_more_nodes_are_asked_than_there_is_room_for(monkeypatch: pytest.Monk
 
 
 def test_a_node_whose_keys_are_gone_can_not_be_asked() -> None:
-    from openami.core.errors import SecurityError
-
     town = joined(Town(1))
     meter = town.meters.pop()
     with pytest.raises(SecurityError):
         town.host.ask(meter.title, Read(5), now=town.now)
     assert town.host.next_timer() == START + 600, "no client is left behind"
+
+
+def test_a_node_is_asked_where_it_says_that_it_listens_and_then_where_it_came_from() -> None:
+    town = Town(1)
+    meter = town.meters[0]
+    home = NativeAddress.of("127.0.0.1", 1153, Transport.TCP)
+    town.tell(meter, replace(meter.register(), native=home.encode()))
+    town.events()
+    number = town.host.ask(meter.title, Read(5), now=town.now)
+    (out,) = town.host.outgoing()
+    assert out.to == home
+    town.pass_time(10)
+    town.carry()
+    assert [type(event) for event in town.events()] == [Answered]
+    assert number
+
+
+def test_what_was_taken_before_a_restart_is_not_taken_again() -> None:
+    town = Town(1)
+    meter = town.meters[0]
+    meter.client.ask(meter.register(), now=town.now)
+    (message,) = meter.client.data_to_send()
+    after = Town(1, heard=town.now)
+    assert after.host.receive(message, source="thief", now=after.now + 5) == ()
+    (event,) = after.events()
+    assert isinstance(event, Refused)
+    assert event.code == "security.time"

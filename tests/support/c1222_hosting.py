@@ -67,7 +67,7 @@ class Meter:
 class Town:
     """A host, and meters that it can reach."""
 
-    def __init__(self, meters: int = 2, *, retries: int = 1) -> None:
+    def __init__(self, meters: int = 2, *, retries: int = 1, heard: float = 0.0) -> None:
         self.now = START
         self.meters = [Meter(number) for number in range(1, meters + 1)]
         self.by_source = {meter.source: meter for meter in self.meters}
@@ -78,6 +78,7 @@ class Town:
             Registrations(HouseRule()),
             self.partner_of,
             chance=lambda: next(ids) * 1_000_003 & 0xFFFF_FFFF,
+            heard=heard,
         )
 
     def partner_of(self, title: ApTitle) -> Partner | None:

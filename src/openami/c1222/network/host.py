@@ -22,7 +22,9 @@ from openami.c1222.network.host_events import (
     Refused,
     Unanswered,
 )
+from openami.c1222.network.registrations import address_of
 from openami.c1222.node import MessageRefused, Node, NodeConfig
+from openami.c1222.repeats import ReplayCache
 from openami.c1222.security import NO_KEYS, Keys
 from openami.c1222.segments import Reassembler
 from openami.c1222.station import Outgoing
@@ -86,6 +88,8 @@ class Host:
         partner_of: returns what is shared with whoever has a title; None: nobody has it. It is
             asked for titles that strangers make up.
         chance: returns 32 bits by chance, for invocation ids that were never used before.
+        heard: when the last message before a restart was made, or taken: none of before that is
+            taken again, UTC.
     """
 
     def __init__(
@@ -95,6 +99,7 @@ class Host:
         partner_of: Callable[[ApTitle], Partner | None],
         *,
         chance: Callable[[], int],
+        heard: float = float("-inf"),
     ) -> None:
         self.config = config
         self.registrations = registrations
@@ -106,7 +111,8 @@ class Host:
         self._out: deque[Outgoing] = deque()
         node = NodeConfig(config.title, least=config.least, sessions=0)
         desk = Desk(config.title, registrations, self._events)
-        self._node = Node(node, desk, first_id=chance(), keys_of=self._keys_of)
+        replays = ReplayCache(floor=heard)
+        self._node = Node(node, desk, first_id=chance(), replays=replays, keys_of=self._keys_of)
 
     # Asking
 
@@ -198,6 +204,7 @@ class Host:
         self._expire(now)
         for client in tuple(self._clients.values()):
             client.handle_timer(now=now)
+            self._collect(client, client.config.node, again=True)
             self._hear(client, client.config.node, None)
 
     # What became of it
@@ -231,7 +238,19 @@ class Host:
         if client.next_timer() is None:
             del self._clients[title.name]
 
-    def _collect(self, client: clients.Client, title: ApTitle) -> None:
-        to = self.registrations.route(title)
+    def _collect(self, client: clients.Client, title: ApTitle, *, again: bool = False) -> None:
+        to = self._way(title, again=again)
         # Who has left meanwhile gets nothing more; what was asked of it is given up in time.
         self._out += [Outgoing(to, each) for each in client.data_to_send() if to is not None]
+
+    def _way(self, title: ApTitle, *, again: bool) -> Hashable:
+        """Return where to send what is for a node; None: nowhere.
+
+        A node that says its address listens there, and its connection may have ended long ago;
+        where it can not be reached there, it may be where it registered from (behind a NAT).
+        """
+        found = self.registrations.find(title)
+        if again or found is None or found.via is not None:
+            return self.registrations.route(title)
+        said = found.native is not None and found.native != address_of(found.source)
+        return found.native if said else found.source

@@ -20,6 +20,7 @@ from openami.c1222.repeats import Answers, Failures, ReplayCache, counted, sende
 from openami.c1222.security import Opened, protect, unprotect_apdu
 from openami.c1222.segments import Reassembler, split
 from openami.c1222.services import Failure
+from openami.c1222.station import blamed
 from openami.core.errors import LocalProtocolError, RemoteProtocolError, SecurityError
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Node:
 
         Args:
             data: as it came.
-            source: where from; failures are counted for each.
+            source: where from; failures are counted for each host.
             now: seconds of UTC.
             largest: octets of the longest message to send; None: they may be of any length.
         """
@@ -91,12 +92,12 @@ class Node:
         try:
             apdu = self._reassembler.receive(data, now=now)
             guards = (self._failures, self._passwords)
-            if apdu is None or not all(each.allows(source, now=now) for each in guards):
+            if apdu is None or not all(each.allows(blamed(source), now=now) for each in guards):
                 return ()
             return self._answered(apdu, source, now, largest)
         except (RemoteProtocolError, SecurityError) as error:
             guess = error.code in _GUESSES
-            count = self._failures.failed(source, now=now) if guess else 0
+            count = self._failures.failed(blamed(source), now=now) if guess else 0
             self._events.append(MessageRefused(source, error.code, count))
             return ()
 
@@ -133,7 +134,7 @@ class Node:
             return kept
         opened = self._opened(apdu, now)
         if opened.key is not None:
-            self._failures.succeeded(source)
+            self._failures.succeeded(blamed(source))
         if self._defer(opened, source, now):
             self._answers.keep(apdu.octets, (), now=now)  # a repetition waits as the first one does
             return ()
@@ -174,10 +175,10 @@ class Node:
         for ended, reason in served.ended:
             self._events.append(SessionEnded(ended.caller, ended.user_id, reason))
         if served.wrong_password:
-            count = self._passwords.failed(source, now=now)
+            count = self._passwords.failed(blamed(source), now=now)
             self._events.append(MessageRefused(source, "security.password", count))
         elif served.right_password:
-            self._passwords.succeeded(source)
+            self._passwords.succeeded(blamed(source))
 
     def _response(
         self, opened: Opened, served: Served, largest: int | None, now: float
