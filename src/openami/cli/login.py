@@ -28,7 +28,7 @@ DAYS = 30
 @click.option("--name", default="admin", show_default=True, help="The account.")
 @account_password_option
 def login(url: str, ca: Path | None, name: str, password_file: Path | None) -> None:
-    """Sign in to the head-end at URL and keep an API token for `device`, `dm` and `readings`.
+    """Sign in to the head-end at URL and keep an API token for the commands that ask it.
 
     The token is good for 30 days. It is kept in the folder of your settings, readable by you only.
     """
