@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 from openami import __version__
 from openami.web import console, crl, device_api, dm_api, packages_api, security_api
 from openami.web.api import (
+    API,
     audit,
     campaigns,
     dm,
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from openami.headend.services import Services
-
-API: Final = "/api/v1"
 
 TAGS: Final[list[dict[str, Any]]] = [
     {"name": "fleet", "description": "Overview, devices, DCUs, shipments."},
@@ -90,7 +89,8 @@ def describe_api() -> FastAPI:
     )
     device_management = (dm, dm_accounts, dm_sessions)
     security = (audit, pki, registrations, releases, campaigns)
-    for module in (fleet, readings, jobs, live, sessions, *security, *device_management):
-        app.include_router(module.router, prefix=API)
-    app.include_router(service.router)
+    operation = (fleet, readings, jobs, live, sessions)
+    for module in (*operation, *security, *device_management, service):
+        # Their paths are whole: to include a router is to make each of its routes once more.
+        app.router.routes.extend(module.router.routes)
     return app

@@ -8,10 +8,11 @@ from fastapi import APIRouter, Query, Response
 from starlette.responses import StreamingResponse
 
 from openami.fleet.audit import head_line
+from openami.web.api import API
 from openami.web.api.dependencies import Admin, After, Head, Limit, Range, Viewer, errors
 from openami.web.api.models.audit import AuditHead, AuditModel, AuditPage
 
-router = APIRouter(tags=["audit log"])
+router = APIRouter(prefix=API, tags=["audit log"])
 
 LINES: Final = 500  # of an export in one piece: each piece is a turn of a thread
 NDJSON: Final = "application/x-ndjson"

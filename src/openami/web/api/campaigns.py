@@ -11,6 +11,7 @@ from openami.fleet.devices import DeviceKind
 from openami.fleet.ports import MAX_PAGE
 from openami.headend.errors import RequestError
 from openami.headend.services import Services
+from openami.web.api import API
 from openami.web.api.dependencies import (
     After,
     Head,
@@ -36,7 +37,7 @@ from openami.web.api.models.campaigns import (
     TimelineModel,
 )
 
-router = APIRouter(tags=["campaigns"])
+router = APIRouter(prefix=API, tags=["campaigns"])
 
 PATH: Final = "/campaigns"
 

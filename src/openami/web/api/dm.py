@@ -16,6 +16,7 @@ from openami.headend.management.addresses import (
 from openami.headend.management.device_groups import group_scope
 from openami.headend.management.tasks import Whom
 from openami.headend.management.trees import MOST, device_scope
+from openami.web.api import API
 from openami.web.api.dependencies import (
     After,
     Head,
@@ -55,7 +56,7 @@ from openami.web.api.models.dm_jobs import (
     TaskPage,
 )
 
-router = APIRouter(prefix="/dm", tags=["device management"])
+router = APIRouter(prefix=f"{API}/dm", tags=["device management"])
 
 Uid = Annotated[str, Path(max_length=32, examples=["OAMDCU0001"])]
 Name = Annotated[str, Path(max_length=64, examples=["north"])]

@@ -4,10 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
+from openami.web.api import API
 from openami.web.api.dependencies import Admin, Head, Viewer, errors
 from openami.web.api.models.dm_accounts import AccountModel, AccountRequest
 
-router = APIRouter(prefix="/dm", tags=["device management"])
+router = APIRouter(prefix=f"{API}/dm", tags=["device management"])
 
 Uid = Annotated[str, Path(max_length=32, examples=["OAMDCU0001"])]
 

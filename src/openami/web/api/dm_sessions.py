@@ -4,10 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
+from openami.web.api import API
 from openami.web.api.dependencies import After, Head, Limit, OperatorCaller, Viewer, errors
 from openami.web.api.models.dm_sessions import ConversationModel, SessionModel, SessionPage
 
-router = APIRouter(prefix="/dm", tags=["device management"])
+router = APIRouter(prefix=f"{API}/dm", tags=["device management"])
 
 Number = Annotated[int, Path(ge=0, lt=2**63)]
 

@@ -9,6 +9,7 @@ from openami.fleet.devices import Contact, Device, DeviceKind, LifecycleState
 from openami.fleet.ports import DeviceFilter
 from openami.headend.registry import Description
 from openami.headend.services import Services
+from openami.web.api import API
 from openami.web.api.dependencies import Admin, After, Head, Limit, OperatorCaller, Viewer, errors
 from openami.web.api.models.audit import AuditModel, AuditPage
 from openami.web.api.models.fleet import (
@@ -24,7 +25,7 @@ from openami.web.api.models.fleet import (
     StateChange,
 )
 
-router = APIRouter(tags=["fleet"])
+router = APIRouter(prefix=API, tags=["fleet"])
 
 DeviceId = Annotated[str, Path(max_length=64, examples=["meter-A1000001"])]
 Text = Annotated[str | None, Query(max_length=128)]

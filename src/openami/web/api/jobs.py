@@ -7,10 +7,11 @@ from fastapi import APIRouter, Query, Response, status
 from openami.core.obis import Obis
 from openami.fleet.jobs import Target
 from openami.headend.errors import RequestError
+from openami.web.api import API
 from openami.web.api.dependencies import After, Head, Limit, OperatorCaller, Viewer, errors
 from openami.web.api.models.jobs import JobModel, JobPage, ReadRequest, TargetModel
 
-router = APIRouter(tags=["on-demand reads"])
+router = APIRouter(prefix=API, tags=["on-demand reads"])
 
 
 @router.post(

@@ -14,10 +14,11 @@ from starlette.types import Receive, Scope, Send
 from openami.core.clock import isoformat
 from openami.headend.bus import ALL, LiveEvent, Subscription, Topic, Wanted
 from openami.headend.errors import BusyError
+from openami.web.api import API
 from openami.web.api.dependencies import Head, Viewer, errors
 from openami.web.auth import Caller, services_of
 
-router = APIRouter(tags=["live"])
+router = APIRouter(prefix=API, tags=["live"])
 
 # Often enough for proxies that cut silent connections at 30 s, and to notice an ended session.
 HEARTBEAT_S: Final = 15.0

@@ -8,6 +8,7 @@ from openami.crypto.requests import requested_key
 from openami.fleet.certificates import CertificateKind
 from openami.headend.registry import reason
 from openami.headend.security.issued import serial_number
+from openami.web.api import API
 from openami.web.api.dependencies import Admin, After, Head, Limit, Viewer, errors
 from openami.web.api.models.pki import (
     AnchorList,
@@ -21,7 +22,7 @@ from openami.web.api.models.pki import (
     Revocation,
 )
 
-router = APIRouter(prefix="/pki", tags=["certificates"])
+router = APIRouter(prefix=f"{API}/pki", tags=["certificates"])
 
 Serial = Annotated[str, Path(max_length=64, description="In hexadecimal digits.")]
 Fingerprint = Annotated[str, Path(max_length=95, description="SHA-256, hexadecimal.")]

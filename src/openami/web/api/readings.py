@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse
 from openami.fleet.ports import ReadingFilter
 from openami.headend.readings import PERIOD_S, PROFILE, as_arrow, as_csv, as_rows
 from openami.mdm.readings import CONTENT_TYPE
+from openami.web.api import API
 from openami.web.api.dependencies import After, Head, Limit, Range, Viewer, errors
 from openami.web.api.models.readings import (
     EventModel,
@@ -23,7 +24,7 @@ from openami.web.api.models.readings import (
     SumPage,
 )
 
-router = APIRouter(tags=["readings"])
+router = APIRouter(prefix=API, tags=["readings"])
 
 NEXT_HEADER: Final = "OpenAMI-Next"
 

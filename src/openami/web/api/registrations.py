@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query, Request, Response, status
 from openami.fleet.registration import Standing
 from openami.headend.errors import RequestError
 from openami.headend.security.registrations import Known, Registrations
+from openami.web.api import API
 from openami.web.api.dependencies import After, Head, Limit, OperatorCaller, Viewer, errors
 from openami.web.api.models.registrations import (
     AlarmModel,
@@ -23,7 +24,7 @@ from openami.web.api.models.registrations import (
     RegistrationPage,
 )
 
-router = APIRouter(tags=["registration"])
+router = APIRouter(prefix=API, tags=["registration"])
 
 Uid = Annotated[str, Path(max_length=32, examples=["OAMDCU0001"])]
 

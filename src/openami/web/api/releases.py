@@ -15,6 +15,7 @@ from openami.firmware.repository import RoleKeys
 from openami.firmware.shelf import Shelved
 from openami.headend.errors import RequestError
 from openami.headend.services import Services
+from openami.web.api import API
 from openami.web.api.dependencies import Admin, After, Head, Limit, OperatorCaller, Viewer, errors
 from openami.web.api.models.releases import (
     DifferenceModel,
@@ -32,7 +33,7 @@ from openami.web.api.models.releases import (
     Word,
 )
 
-router = APIRouter(tags=["releases"])
+router = APIRouter(prefix=API, tags=["releases"])
 
 PATH: Final = "/releases"
 TAR: Final = "application/x-tar"

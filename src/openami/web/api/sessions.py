@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path, Request, Response, status
 
 from openami.core.clock import utc
 from openami.core.errors import SecurityError
+from openami.web.api import API
 from openami.web.api.dependencies import Admin, After, Head, Limit, Viewer, errors
 from openami.web.api.models.accounts import (
     CallerModel,
@@ -27,7 +28,7 @@ from openami.web.auth import (
     set_cookie,
 )
 
-router = APIRouter(tags=["operators"])
+router = APIRouter(prefix=API, tags=["operators"])
 
 SessionId = Annotated[int, Path(ge=1)]
 
