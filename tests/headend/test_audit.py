@@ -151,6 +151,7 @@ def test_the_key_shows_nowhere(services: Services) -> None:
     assert "PRIVATE" not in "".join([repr(services.audit), *services.audit.export()])
 
 
+@pytest.mark.parametrize("waiting", [0, 1])
 @pytest.mark.parametrize(
     "statements",
     [
@@ -163,7 +164,7 @@ def test_the_key_shows_nowhere(services: Services) -> None:
     ],
 )
 def test_what_no_backup_mends_is_adopted_and_that_is_told(
-    context: Context, services: Services, statements: tuple[str, ...]
+    context: Context, services: Services, statements: tuple[str, ...], waiting: int
 ) -> None:
     write(services, 3)
     kept = check(services.audit, services.audit.export())
@@ -171,7 +172,7 @@ def test_what_no_backup_mends_is_adopted_and_that_is_told(
         services.audit.adopt(who="root", why="for fun")
     for statement in statements:
         spoil(context, statement)
-    write(services, 1)
+    write(services, waiting)
     beside = AuditTrail(services.audit.log, services.audit._vault, wall=context.wall)
     said = beside.adopt(who="root", why="no backup")
     assert said.what.startswith("audit.adopted after entry ")

@@ -293,6 +293,14 @@ class AuditLog(Protocol):
         """Return entries of the chain by their numbers, those beyond ``after``."""
         ...
 
+    def end(self) -> Head | None:
+        """Return the head that is kept, of a chain that ends there.
+
+        Raises:
+            AuditError: ``audit.broken``, as ``lay`` says it.
+        """
+        ...
+
     def head(self) -> Head | None:
         """Return the head that is kept; None: nothing has been laid yet."""
         ...

@@ -102,6 +102,12 @@ class AuditRepository:
         with self._transactions.reading() as session:
             return [_entry(row) for row in session.scalars(query.limit(bounded(limit)))]
 
+    def end(self) -> Head | None:
+        with self._transactions.writing() as session:  # nothing is laid while it is looked at
+            row = session.get_one(AuditHeadRow, _HEAD, with_for_update=True)
+            _check(session, row)
+            return _head(row)
+
     def head(self) -> Head | None:
         with self._transactions.reading() as session:
             return _head(session.get_one(AuditHeadRow, _HEAD))
