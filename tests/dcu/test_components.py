@@ -102,6 +102,7 @@ class Desk:
         self.live = live
         self.planner = planner
         self.jobs = 0
+        self.words = ""
 
     def text(self, uri: str) -> str:
         return self.live.dcu.tree.text(uri)
@@ -116,6 +117,7 @@ class Desk:
         await self.live.until(lambda: told(self.planner.alerts, job) != [])
         ((kind, form, result, words),) = told(self.planner.alerts, job)
         assert (kind, form) == (SCOMO_COMPLETE, "int")
+        self.words = words
         return f"{result} {words.partition(' ')[0]}".strip()
 
     async def name(self, url: str, node: str = DOWNLOAD) -> None:
@@ -211,6 +213,76 @@ async def test_a_newer_version_takes_the_place(
         assert (
             await desk.do(f"{DOWNLOAD}/Operations/DownloadInstall") == "1407 firmware.fit.counter"
         )
+
+
+REFUSED = {"./AMI/Link/Window": "2", PERIOD: "60"}  # the margin is not less
+
+
+async def test_when_a_newer_version_is_refused_the_one_before_is_on_again(
+    running: Running, planner: ListPlanner, device: Device, tmp_path: Path
+) -> None:
+    good = offered(running, tmp_path, settings({PERIOD: "300"}))
+    bad = offered(running, tmp_path, settings(REFUSED, "2.0.0"), counter=2)
+    async with device.running() as live:
+        desk = Desk(live, planner)
+        for package, ended in ((good, "1200"), (bad, "1409")):
+            await desk.name(url_of(running, package))
+            assert (await desk.do(f"{DOWNLOAD}/Operations/DownloadInstall")).startswith(ended)
+        assert desk.words.endswith("; 1.0.0 is on again")
+        assert desk.text(f"{DEPLOYED}/fast/Version") == "1.0.0"
+        assert desk.text(f"{DEPLOYED}/fast/State") == "20"
+        assert desk.text(PERIOD) == "300"
+        assert await desk.do(f"{DEPLOYED}/fast/Operations/Remove") == "1200"
+        assert desk.text(PERIOD) == "900"
+
+
+async def test_what_can_not_be_switched_off_stays_on(
+    running: Running, planner: ListPlanner, device: Device, tmp_path: Path
+) -> None:
+    good = offered(running, tmp_path, settings({PERIOD: "300"}))
+    bad = offered(running, tmp_path, settings(REFUSED, "2.0.0"), counter=2)
+    async with device.running() as live:
+        desk = Desk(live, planner)
+        await desk.name(url_of(running, good))
+        assert await desk.do(f"{DOWNLOAD}/Operations/DownloadInstall") == "1200"
+        await desk.name(url_of(running, bad))
+        assert await desk.do(f"{DOWNLOAD}/Operations/Download") == "1200"
+        for image in (device.made.state / "packages" / "components").iterdir():
+            image.write_bytes(image.read_bytes() + b"x")
+        ended = await desk.do(f"{DELIVERED}/p1/Operations/Install")
+        assert ended == "1405 firmware.package.image"
+        assert desk.text(f"{DEPLOYED}/fast/Version") == "1.0.0"
+        assert desk.text(PERIOD) == "300"
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_whenever_it_is_cut_the_version_before_is_on_again(
+    running: Running,
+    planner: ListPlanner,
+    device: Device,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    after: bool,
+) -> None:
+    monkeypatch.setattr(dcu_files, "DeviceMemory", Cutting)
+    Cutting.which, Cutting.left = "scomo", 0
+    good = offered(running, tmp_path, settings({PERIOD: "300"}))
+    bad = offered(running, tmp_path, settings(REFUSED, "2.0.0"), counter=2)
+    async with device.running() as live:
+        desk = Desk(live, planner)
+        await desk.name(url_of(running, good))
+        assert await desk.do(f"{DOWNLOAD}/Operations/DownloadInstall") == "1200"
+        await desk.name(url_of(running, bad))
+    cuts, cut = 0, True
+    while cut:
+        job = f"on-{cuts}"
+        cut = await see(
+            device, planner, f"{DOWNLOAD}/Operations/DownloadInstall", job, (cuts + 1, after)
+        )
+        ((_, _, result, words),) = told(planner.alerts, job)
+        assert (result, words.endswith("; 1.0.0 is on again")) == ("1409", True), cuts
+        cuts += 1
+    assert cuts >= 7
 
 
 async def test_what_came_before_a_higher_counter_is_not_installed_any_more(
@@ -338,6 +410,35 @@ async def test_an_application_runs_with_its_libraries_and_without_our_keys(
         node = f"{DEPLOYED}/monitor/Operations/Activate"
         assert await desk.do(node) == "1409 firmware.package.image"
         assert not told_file.exists()
+
+
+async def test_when_a_newer_application_dies_the_one_before_runs_again(
+    running: Running, planner: ListPlanner, device: Device, tmp_path: Path
+) -> None:
+    lives = b"import pathlib, time\npathlib.Path('alive').write_text('1')\ntime.sleep(600)\n"
+    told_file = device.made.state / "packages" / "data" / "monitor" / "alive"
+    async with device.running() as live:
+        desk = Desk(live, planner)
+        for counter, code, ended in ((1, lives, "1200"), (2, b"1 / 0\n", "1409 scomo.program")):
+            version = Version(counter, 0, 0)
+            app = Component(ComponentKind.APPLICATION, "monitor", version, main="monitor.run")
+            files = {"monitor/__init__.py": b"", "monitor/run.py": code}
+            await desk.name(
+                url_of(running, offered(running, tmp_path, app, files, counter=counter))
+            )
+            assert await desk.do(f"{DOWNLOAD}/Operations/DownloadInstall") == ended
+            await live.until(told_file.exists)
+            told_file.unlink()
+        assert desk.words.endswith("; 1.0.0 is on again")
+        assert desk.text(f"{DEPLOYED}/monitor/Version") == "1.0.0"
+        assert desk.text(f"{DEPLOYED}/monitor/State") == "20"
+        assert await desk.do(f"{DOWNLOAD}/Operations/Download") == "1200"
+        for image in (device.made.state / "packages" / "components").iterdir():
+            image.write_bytes(image.read_bytes() + b"x")
+        ended = await desk.do(f"{DELIVERED}/p1/Operations/Install")
+        assert ended == "1409 firmware.package.image"
+        assert "; 1.0.0 is off: firmware.package.image" in desk.words
+        assert desk.text(f"{DEPLOYED}/monitor/State") == "10"
 
 
 @pytest.mark.parametrize(

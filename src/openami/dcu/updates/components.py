@@ -36,7 +36,6 @@ from openami.store.whole import read_whole, replace_whole
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
-    from pathlib import Path
 
     from openami.dcu.updates.fetching import Fetched
     from openami.dcu.updates.ledger import Order
@@ -74,6 +73,7 @@ class Components:
             Step.DEACTIVATE: self._deactivate,
             Step.DISCARD: self._discard,
             Step.UNDEPLOY: self._undeploy,
+            Step.FALL_BACK: self._fall_back,
         }
         self._works = Works(self.book.ledger, bench.stop, self._do, idle=self._rest)
         self.book.wake = self._works.wake
@@ -195,33 +195,27 @@ class Components:
         if entry is None:
             await do(self.book.failed, order, "dcu.package it is not here any more")
             return
-        try:
-            component = await self._bench.disk.do(self._open, entry)
-            if component.kind is ComponentKind.SETTINGS:
-                await do(self._settle, order, entry, component)
-        except (DecodeError, SecurityError, TreeRefusedError) as error:
-            await do(self._unset, order, entry.name)
-            await do(self.book.failed, order, f"{error.code} {error.message}")
-            return
-        if component.kind is ComponentKind.CERTIFICATES:
-            words = await self._believe(order, replace(entry, active=True))
-            await self._conclude(order, words)
-            return
-        await do(self._note, order, replace(self.book.stock.deployed[entry.name], active=True))
-        self._tell_programs()
-        if component.kind is ComponentKind.APPLICATION:
-            words = await self._programs.begun(entry.name)
-            if words:
-                await do(self._note, order, replace(entry, active=False))
-                self._tell_programs()
-                await do(self.book.failed, order, words)
-                return
-        if not self._bench.stop:
+        words = await self._switch_on(entry)
+        if words:
+            await do(self.book.fall_back, order, words)
+        elif not self._bench.stop:
             await do(self.book.done, order)
+
+    async def _fall_back(self, order: Order) -> None:
+        """Switch on again what was there before, and only then tell that the new one is not."""
+        stock = self.book.stock
+        words = stock.failure
+        if stock.former is not None:
+            there = stock.deployed[stock.former.name]
+            why = await self._switch_on(there)
+            if self._bench.stop:
+                return
+            words = f"{words}; {there.version} is {f'off: {why}' if why else 'on again'}"
+        await self._bench.thread.do(self.book.failed, order, words)
 
     async def _deactivate(self, order: Order) -> None:
         entry = self.book.entry_of(order)
-        await self._conclude(order, "" if entry is None else await self._switch_off(order, entry))
+        await self._conclude(order, "" if entry is None else await self._switch_off(entry))
 
     async def _conclude(self, order: Order, words: str) -> None:
         """End a step: with words, badly."""
@@ -246,10 +240,35 @@ class Components:
         """Switch another version of a component off; return why it stays on, or nothing."""
         stays = there.active and Step.ACTIVATE in self.book.plan_of(order)
         if stays and entry.kind == there.kind == ComponentKind.CERTIFICATES:
-            return await self._believe(order, replace(entry, active=True))
-        return await self._switch_off(order, there)
+            return await self._believe(replace(entry, active=True))
+        if stays:
+            former = replace(self.book.stock, former=there)
+            await self._bench.thread.do(self.book.keep, order, former)
+        return await self._switch_off(there)
 
-    async def _believe(self, order: Order, entry: Entry) -> str:
+    async def _switch_on(self, entry: Entry) -> str:
+        """Switch a component on; return why it stays off, or nothing."""
+        do = self._bench.thread.do
+        try:
+            component = await self._bench.disk.do(self._open, entry)
+            if component.kind is ComponentKind.SETTINGS:
+                await do(self._settle, entry, component)
+        except (DecodeError, SecurityError, TreeRefusedError) as error:
+            await do(self._unset, entry.name)
+            return f"{error.code} {error.message}"
+        if component.kind is ComponentKind.CERTIFICATES:
+            return await self._believe(replace(entry, active=True))
+        await do(self._note, replace(self.book.stock.deployed[entry.name], active=True))
+        self._tell_programs()
+        if component.kind is not ComponentKind.APPLICATION:
+            return ""
+        words = await self._programs.begun(entry.name)
+        if words:
+            await do(self._note, replace(entry, active=False))
+            self._tell_programs()
+        return words
+
+    async def _believe(self, entry: Entry) -> str:
         """Trust the authorities of all certificates that are on, with one that is about to change.
 
         They hold once a session went well with them; else those of before do. Returns why, or
@@ -259,7 +278,7 @@ class Components:
         try:
             await self._bench.trust(await self._anchors({**before, entry.name: entry}, entry))
             if await self._bench.prove():
-                await self._bench.thread.do(self._note, order, entry)
+                await self._bench.thread.do(self._note, entry)
                 return ""
             words = "scomo.session no session went well with them"
         except (DecodeError, SecurityError) as error:
@@ -285,45 +304,45 @@ class Components:
                 log.warning("authorities are damaged", name=one.name, code=error.code)
         return "".join(f"{anchors}\n" for anchors in found)
 
-    async def _switch_off(self, order: Order, entry: Entry) -> str:
+    async def _switch_off(self, entry: Entry) -> str:
         """Switch a component off; return why it stays on, or nothing."""
         if not entry.active:
             return ""
         do = self._bench.thread.do
         if entry.kind == ComponentKind.CERTIFICATES:
-            return await self._believe(order, replace(entry, active=False))
+            return await self._believe(replace(entry, active=False))
         try:
             if entry.kind == ComponentKind.SETTINGS:
                 component = await self._bench.disk.do(self._open, entry)
                 await do(self._restore, entry, component)
         except (DecodeError, SecurityError, TreeRefusedError) as error:
             return f"{error.code} {error.message}"
-        await do(self._note, order, replace(entry, active=False, before=None))
+        await do(self._note, replace(entry, active=False, before=None))
         self._tell_programs()
         return ""
 
-    def _settle(self, order: Order, entry: Entry, component: Component) -> None:
+    def _settle(self, entry: Entry, component: Component) -> None:
         """Let the tree have a component's settings; what was there is on the disk before."""
         tree, now = self._bench.tree, self._bench.clock.now()
         if entry.before is None:
             entry = replace(entry, before=settings.present(tree, component.settings))
-            self._note(order, entry)
+            self._note(entry)
         settings.apply(tree, component.settings, now=now)
 
-    def _unset(self, order: Order, name: str) -> None:
+    def _unset(self, name: str) -> None:
         """Forget what was there before settings that were refused."""
         there = self.book.stock.deployed.get(name)
         if there is not None and there.before is not None and not there.active:
-            self._note(order, replace(there, before=None))
+            self._note(replace(there, before=None))
 
     def _restore(self, entry: Entry, component: Component) -> None:
         tree, now = self._bench.tree, self._bench.clock.now()
         settings.restore(tree, component.settings, entry.before or {}, now=now)
 
-    def _note(self, order: Order, entry: Entry) -> None:
+    def _note(self, entry: Entry) -> None:
         stock = self.book.stock
         deployed = {**stock.deployed, entry.name: entry}
-        self.book.keep(order, replace(stock, deployed=deployed))
+        self.book.keep(self.book.ledger.order, replace(stock, deployed=deployed))
         self.book.mirror()
 
     def _tell_programs(self) -> None:
@@ -351,7 +370,14 @@ class Components:
         return Component.decode(data)
 
     def _sweep(self, needed: frozenset[str]) -> None:
-        _sweep(self._folder, needed)
+        """Remove images that nothing needs; StoreError."""
+        folder = self._folder
+        try:
+            for file in folder.iterdir() if folder.is_dir() else ():
+                if file.name not in needed:
+                    file.unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"{folder}: {error.strerror}") from error
 
     def _choose(self, manifest: Manifest) -> Attachment | Finding:
         """Return the image that this device takes of a release, or why it takes none."""
@@ -366,16 +392,6 @@ class Components:
         if image is not None and (problem is None or problem.code == _SAME):
             return image
         return problem or Finding("firmware.fit.hardware", f"not for {bench.hardware}")
-
-
-def _sweep(folder: Path, needed: frozenset[str]) -> None:
-    """Remove images that nothing needs; StoreError."""
-    try:
-        for file in folder.iterdir() if folder.is_dir() else ():
-            if file.name not in needed:
-                file.unlink(missing_ok=True)
-    except OSError as error:
-        raise StoreError(f"{folder}: {error.strerror}") from error
 
 
 def _result_of(fetched: Fetched) -> ScomoResult:

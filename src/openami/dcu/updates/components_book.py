@@ -53,6 +53,7 @@ class Step(StrEnum):
     DEACTIVATE = "deactivate"
     DISCARD = "discard"
     UNDEPLOY = "undeploy"
+    FALL_BACK = "fall-back"  # of no operation: what follows when a new version does not go on
 
 
 _S = Step
@@ -76,14 +77,17 @@ _FAILURES: Final = {
     _S.DEACTIVATE: ScomoResult.DEACTIVATE_FAILED,
     _S.DISCARD: ScomoResult.REMOVE_FAILED,
     _S.UNDEPLOY: ScomoResult.REMOVE_FAILED,
+    _S.FALL_BACK: ScomoResult.ACTIVATE_FAILED,
 }
 _DELIVERED: Final[Mapping[Step | None, ScomoDeliveredStatus]] = {
     _S.INSTALL: ScomoDeliveredStatus.INSTALLING,
     _S.ACTIVATE: ScomoDeliveredStatus.INSTALLING,
+    _S.FALL_BACK: ScomoDeliveredStatus.INSTALLING,
     _S.DISCARD: ScomoDeliveredStatus.REMOVING,
 }
 _DEPLOYED: Final[Mapping[Step | None, ScomoDeployedStatus]] = {
     _S.ACTIVATE: ScomoDeployedStatus.ACTIVATING,
+    _S.FALL_BACK: ScomoDeployedStatus.ACTIVATING,
     _S.DEACTIVATE: ScomoDeployedStatus.DEACTIVATING,
     _S.UNDEPLOY: ScomoDeployedStatus.REMOVING,
 }
@@ -91,6 +95,7 @@ _DOWNLOAD: Final = {
     _S.FETCH: ScomoStatus.DOWNLOADING,
     _S.INSTALL: ScomoStatus.INSTALLING,
     _S.ACTIVATE: ScomoStatus.INSTALLING,
+    _S.FALL_BACK: ScomoStatus.INSTALLING,
 }
 
 
@@ -124,13 +129,16 @@ class Stock:
     """All components: those that were delivered, by their nodes, and those deployed, by name.
 
     ``statuses`` are those of packages below Download; ``floors`` the highest release counters that
-    were ever installed, by name: no lower one is.
+    were ever installed, by name: no lower one is. ``former`` was on where another version is being
+    switched on, and goes on again if that one does not; ``failure`` says then why it did not.
     """
 
     statuses: Mapping[str, int] = field(default_factory=dict)
     delivered: Mapping[str, Entry] = field(default_factory=dict)
     deployed: Mapping[str, Entry] = field(default_factory=dict)
     floors: Mapping[str, int] = field(default_factory=dict)
+    former: Entry | None = None
+    failure: str = ""
 
     @classmethod
     def of(cls, own: Mapping[str, Any]) -> Stock:
@@ -140,13 +148,15 @@ class Stock:
             {name: read(Entry, one) for name, one in own.get("delivered", {}).items()},
             {name: read(Entry, one) for name, one in own.get("deployed", {}).items()},
             own.get("floors", {}),
+            read(Entry, own["former"]) if own.get("former") else None,
+            own.get("failure", ""),
         )
 
     @property
     def images(self) -> frozenset[str]:
         """The images that are needed, by their digests."""
-        entries = (*self.delivered.values(), *self.deployed.values())
-        return frozenset(entry.sha256 for entry in entries)
+        entries = (*self.delivered.values(), *self.deployed.values(), self.former)
+        return frozenset(entry.sha256 for entry in entries if entry is not None)
 
 
 class ComponentsBook:
@@ -233,20 +243,31 @@ class ComponentsBook:
         if after:
             self.enter(replace(order, step=after[0]), stock)
             return
-        self.stock = stock or self.stock
+        stock = stock or self.stock
         if place == DOWNLOAD:
             status = ScomoStatus.DOWNLOADED if len(plan) == 1 else ScomoStatus.IDLE
-            self.stock = replace(self.stock, statuses={**self.stock.statuses, name: int(status)})
-        self._end(order, ScomoResult.OK, "")
+            stock = replace(stock, statuses={**stock.statuses, name: int(status)})
+        self._end(order, ScomoResult.OK, "", stock)
+
+    def fall_back(self, order: Order, words: str) -> None:
+        """Note that a component does not go on, and that the one before it takes its place."""
+        stock = self.stock
+        if stock.former is None:
+            self.failed(order, words)
+            return
+        back = replace(stock.former, active=False, before=None)
+        deployed = {**stock.deployed, back.name: back}
+        after = replace(stock, deployed=deployed, failure=words)
+        self.enter(replace(order, step=Step.FALL_BACK), after)
 
     def failed(self, order: Order, words: str, result: ScomoResult | None = None) -> None:
         """Conclude an operation whose step did not go well."""
-        place, name = self.place_of(order)
+        (place, name), stock = self.place_of(order), self.stock
         if place == DOWNLOAD:
             fetch = order.step == Step.FETCH
             status = ScomoStatus.DOWNLOAD_FAILED if fetch else ScomoStatus.FAILED_WITH_DATA
-            self.stock = replace(self.stock, statuses={**self.stock.statuses, name: int(status)})
-        self._end(order, result or _FAILURES[Step(order.step)], words)
+            stock = replace(stock, statuses={**stock.statuses, name: int(status)})
+        self._end(order, result or _FAILURES[Step(order.step)], words, stock)
 
     def give_up(self) -> bool:
         """Conclude what is fetched as cancelled, and forget what is not installed.
@@ -257,26 +278,28 @@ class ComponentsBook:
         if order is not None and order.step != Step.FETCH:
             return False
         kept = {name: one for name, one in self.stock.delivered.items() if one.sha256 in sha}
-        self.stock = replace(self.stock, statuses={}, delivered=kept)
+        stock = replace(self.stock, statuses={}, delivered=kept)
         if order is None:
-            self.keep(None, self.stock)
+            self.keep(None, stock)
             self.mirror()
         else:
             words = "download.cancelled everything stops"
-            self._end(order, ScomoResult.USER_CANCELLED, words)
+            self._end(order, ScomoResult.USER_CANCELLED, words, stock)
         return True
 
-    def _end(self, order: Order, result: ScomoResult, words: str) -> None:
+    def _end(self, order: Order, result: ScomoResult, words: str, stock: Stock) -> None:
         good = result is ScomoResult.OK
         news = News(order.node, SCOMO_COMPLETE, result, words, order.correlator, good)
-        self.ledger.conclude(news, asdict(self.stock))
+        stock = replace(stock, former=None, failure="")
+        self.ledger.conclude(news, asdict(stock))
+        self.stock = stock
         self.mirror()
 
     def plan_of(self, order: Order) -> tuple[Step, ...]:
         """Return the steps of an order; none: only another version knows what it is at."""
         place, _ = self.place_of(order)
         plan = PLANS.get((place, order.operation), ())
-        return plan if order.step in plan else ()
+        return plan if order.step in (*plan, Step.FALL_BACK) else ()
 
     def place_of(self, order: Order) -> tuple[TreePath, str]:
         """Return where an order's node is, and its name."""
