@@ -59,6 +59,13 @@ class Contact(StrEnum):
     REFUSED = "refused"
 
 
+class MeterProtocol(StrEnum):
+    """What is spoken to a meter to read it."""
+
+    DLMS = "DLMS"
+    C1222 = "C12.22"
+
+
 class Health(StrEnum):
     """How well a device is in contact, by what it has delivered."""
 
@@ -93,7 +100,8 @@ class Device:
 
     Times are seconds since 1970-01-01T00:00:00Z; ``clock_offset`` is seconds that the device's
     clock is ahead of ours. ``dcu`` is the serial number of the DCU that looks after a meter, and
-    ``address`` how it is reached there.
+    ``address`` how it is reached there. A meter that speaks C12.22 and has no DCU is read by the
+    head-end itself; of other devices than meters ``protocol`` says nothing.
     """
 
     kind: DeviceKind
@@ -114,6 +122,7 @@ class Device:
     location: Location | None = None
     label: str = ""
     region: str = ""
+    protocol: MeterProtocol = MeterProtocol.DLMS
 
     def __post_init__(self) -> None:
         check_serial(self.serial)
@@ -140,6 +149,7 @@ class Sighting:
     last_read: float | None = None
     clock_offset: float | None = None
     fault: Fault | None = None
+    protocol: MeterProtocol | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +220,7 @@ def sight(device: Device | None, sighting: Sighting, *, now: float) -> Device:
         last_read=latest(known.last_read, sighting.last_read),
         clock_offset=known.clock_offset if offset is None else offset,
         fault=sighting.fault,
+        protocol=sighting.protocol or known.protocol,
     )
 
 

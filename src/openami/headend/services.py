@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from openami.fleet.certificates import CertificateStore
     from openami.fleet.dossiers import Dossiers
     from openami.fleet.management import TaskRecords, TreeRecords
+    from openami.fleet.nodes import NodeStore
     from openami.fleet.operators import OperatorStore
     from openami.fleet.ports import (
         AuditLog,
@@ -80,6 +81,7 @@ class Stores:
     dossiers: Dossiers
     releases: ReleaseStore
     campaigns: CampaignStore
+    nodes: NodeStore
     vault: Vault = field(repr=False)
     readings: ReadingStore
 

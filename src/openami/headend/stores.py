@@ -65,6 +65,7 @@ def open_stores(home: Installation, database: SecretStr | None = None) -> Iterat
             dossiers=relational.dossiers,
             releases=relational.releases,
             campaigns=relational.campaigns,
+            nodes=relational.nodes,
             vault=vault,
             readings=lake,
         )

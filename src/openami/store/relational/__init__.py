@@ -19,6 +19,7 @@ from openami.store.relational.management_accounts import AccountRepository
 from openami.store.relational.management_dossiers import DossierRepository
 from openami.store.relational.management_tasks import TaskRepository
 from openami.store.relational.management_trees import TreeRepository
+from openami.store.relational.nodes import NodeRepository
 from openami.store.relational.operators import OperatorRepository
 from openami.store.relational.registrations import RegistrationRepository
 from openami.store.relational.releases import ReleaseRepository
@@ -66,6 +67,7 @@ class RelationalStore:
         self.certificates = CertificateRepository(transactions)
         self.releases = ReleaseRepository(transactions)
         self.campaigns = CampaignRepository(transactions)
+        self.nodes = NodeRepository(transactions)
         self.installation = InstallationRepository(engine, transactions)
 
     @classmethod

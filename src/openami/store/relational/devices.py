@@ -19,6 +19,7 @@ from openami.fleet.devices import (
     Health,
     LifecycleState,
     Location,
+    MeterProtocol,
     device_id,
     move,
     sight,
@@ -289,6 +290,7 @@ def read_device(row: DeviceRow) -> Device:
         location=Location(row.latitude or 0.0, row.longitude or 0.0) if located else None,
         label=row.label,
         region=row.region,
+        protocol=MeterProtocol(row.protocol),
     )
 
 
@@ -317,3 +319,4 @@ def _update(row: DeviceRow, device: Device) -> None:
     row.longitude = device.location.longitude if device.location else None
     row.label = device.label
     row.region = device.region
+    row.protocol = device.protocol.value

@@ -98,6 +98,7 @@ class DeviceRow(Base):
     longitude: Mapped[float | None]
     label: Mapped[str] = mapped_column(Words)
     region: Mapped[str] = mapped_column(Words)
+    protocol: Mapped[str] = mapped_column(Name(16), server_default="DLMS")
 
 
 class AuditRow(Base):

@@ -5,6 +5,7 @@ from alembic import context
 from openami.store.relational import (  # noqa: F401 - their tables
     campaign_models,
     management_models,
+    node_models,
     release_models,
     security_models,
 )
