@@ -83,31 +83,43 @@ def test_what_is_none_is_refused(change: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "files"),
+    ("said", "files", "why"),
     [
-        (GOOD, {"a.py": b""}),
-        ({**GOOD, "type": "application", "main": "a b"}, {"a.py": b""}),
-        ({**GOOD, "type": "certificates", "anchors": "none"}, {}),
-        ({**GOOD, "type": "certificates", "anchors": f"{PEM}-----BEGIN PRIVATE KEY-----"}, {}),
-        (GOOD, {"../a.py": b""}),
-        (GOOD, {"/a.py": b""}),
-        (GOOD, {"a/" * 120 + "a": b""}),
+        (GOOD, {"a.py": b""}, "files are what libraries and applications have"),
+        ({**GOOD, "type": "application", "main": "a b"}, {"a.py": b""}, "name of a module"),
+        ({**GOOD, "type": "certificates", "anchors": "none"}, {}, "certificates in PEM"),
+        (
+            {**GOOD, "type": "certificates", "anchors": f"{PEM}-----BEGIN PRIVATE KEY-----"},
+            {},
+            "certificates in PEM",
+        ),
+        (GOOD, {"../a.py": b""}, "no file is called"),
+        (GOOD, {"/a.py": b""}, "no file is called"),
+        (GOOD, {"a/" * 120 + "a": b""}, "no file is called"),
     ],
 )
-def test_other_contents_are_refused(said: dict[str, Any], files: dict[str, bytes]) -> None:
+def test_other_contents_are_refused(
+    said: dict[str, Any], files: dict[str, bytes], why: str
+) -> None:
     said = {key: value for key, value in said.items() if key != "settings" or said is GOOD}
-    with pytest.raises(DecodeError):
+    with pytest.raises(DecodeError, match=why):
         Component.decode(packed(said, files))
 
 
-def test_bounds_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "room", "why"),
+    [
+        ("MAX_IMAGE", -1, "octets; [0-9]+ are taken"),
+        ("MAX_FILES", 2, "more than 2 files"),
+        ("MAX_OPENED", 100_000, "or 100000 octets"),
+    ],
+)
+def test_bounds_hold(name: str, room: int, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
     image = LIBRARY.build({"a.py": bytes(100_000), "b.py": b""})
-    for name, value in (("MAX_IMAGE", len(image) - 1), ("MAX_FILES", 2), ("MAX_OPENED", 100_000)):
-        with monkeypatch.context() as patch:
-            patch.setattr(component, name, value)
-            with pytest.raises(DecodeError):
-                Component.decode(image)
     assert Component.decode(image) == LIBRARY
+    monkeypatch.setattr(component, name, len(image) + room if room < 0 else room)
+    with pytest.raises(DecodeError, match=why):
+        Component.decode(image)
 
 
 @pytest.mark.parametrize("how", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
@@ -123,7 +135,7 @@ def test_a_name_that_stands_twice_is_refused() -> None:
     octets = io.BytesIO(LIBRARY.build({"a.py": b"1"}))
     with zipfile.ZipFile(octets, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
         archive.writestr("a.py", b"2")
-    with pytest.raises(DecodeError):
+    with pytest.raises(DecodeError, match="stands twice"):
         Component.decode(octets.getvalue())
 
 
