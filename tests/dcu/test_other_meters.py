@@ -110,10 +110,12 @@ async def test_a_counter_that_somebody_else_moved_on(
     async with chain_of(tmp_path, certificates, OtherLine(at17=meter)) as made:
         await made.start_dcu()
         await made.until(lambda: told(made).get("state") == "ok")
+        before = told(made)["last_read"]
         meter.security.counters.accept(50_000)
         made.advance(PERIOD)
         await made.until(lambda: meter.security.counters.last > 50_000)
-        await made.until(lambda: told(made).get("state") == "ok")
+        await made.until(lambda: told(made)["last_read"] > before)
+        assert told(made)["state"] == "ok"
 
 
 async def test_no_title_no_key_no_name(tmp_path: Path, certificates: Certificates) -> None:
