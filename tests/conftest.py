@@ -40,7 +40,17 @@ QUICK_HASHER: Final = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 # is opened for hundreds of tests.
 QUICK_LAKE: Final = {"allow_unsigned_extensions": "true", "threads": "1"}
 
+WORKER: Final = "PYTEST_XDIST_WORKER"
 CI: Final = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    # In a worker of xdist pytest-cov starts anew, and leaves going what it began with: whenever the
+    # second is paused, the first goes on, and traces what is not to be traced.
+    coverage = session.config.pluginmanager.get_plugin("_cov")
+    if coverage is not None and coverage.cov_controller is not None and WORKER in os.environ:
+        coverage.cov_controller.pause()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
