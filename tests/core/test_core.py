@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openami.core import errors
-from openami.core.clock import ManualClock, ScaledClock, isoformat, parse_utc, utc
+from openami.core.clock import ManualClock, ScaledClock, isoformat, parse_utc, time_zone, utc
 from openami.core.errors import DecodeError, OpenAmiError
 from openami.core.identifiers import SystemTitle, check_serial
 from openami.core.obis import Obis
@@ -85,6 +85,13 @@ def test_times_as_text() -> None:
     assert parse_utc("1970-01-02") == 86400
     with pytest.raises(ValueError, match="Invalid isoformat"):
         parse_utc("yesterday")
+
+
+@pytest.mark.parametrize("name", ["Mars/Olympus", "", "Europe", "../UTC", "/etc/passwd", "\0"])
+def test_a_time_zone_goes_by_its_name(name: str) -> None:
+    assert str(time_zone("Europe/Berlin")) == "Europe/Berlin"
+    with pytest.raises(ValueError, match="is no time zone"):
+        time_zone(name)
 
 
 @given(st.integers(0, 4_000_000_000))

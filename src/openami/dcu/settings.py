@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - pydantic looks the annotations up
 from typing import Final, Self
-from zoneinfo import ZoneInfo
 
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from openami.core.clock import time_zone
 from openami.core.identifiers import check_serial
 from openami.core.obis import Obis
 from openami.core.settings import Words  # noqa: TC001 - as above
@@ -255,10 +255,7 @@ class DcuSettings(BaseModel):
     @field_validator("timezone")
     @classmethod
     def _zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (OSError, ValueError, KeyError) as error:
-            raise ValueError(f"{value!r} is no time zone") from error
+        time_zone(value)
         return value
 
     @field_validator("headend")

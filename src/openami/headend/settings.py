@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Final, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from openami.core.clock import time_zone
 from openami.core.settings import Settings, Words
 
 PREFIX: Final = "OPENAMI_HEADEND_"
@@ -297,10 +297,7 @@ class HeadendSettings(Settings):
     @field_validator("timezone")
     @classmethod
     def _zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (KeyError, OSError, ValueError) as error:
-            raise ValueError(f"{value!r} is no time zone") from error
+        time_zone(value)
         return value
 
     @field_validator("listen", "device_listen", "security_listen")

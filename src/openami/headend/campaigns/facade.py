@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
+from openami.core.clock import time_zone
 from openami.core.errors import ConflictError
 from openami.firmware.manifest import ReleaseKind
 from openami.firmware.releases import ReleaseState
@@ -319,9 +320,9 @@ class Campaigns:
 
     def _checked(self, campaign: Campaign) -> Shelved:
         try:
-            ZoneInfo(campaign.zone)
-        except (KeyError, OSError, ValueError) as error:
-            raise RequestError("no such time zone", code="request.zone") from error
+            time_zone(campaign.zone)
+        except ValueError as error:
+            raise RequestError(str(error), code="request.zone") from error
         shelved = find_release(self._releases, campaign.release)
         if shelved.manifest.kind is not _KINDS[campaign.kind]:
             raise ConflictError(

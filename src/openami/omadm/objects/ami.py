@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
+from openami.core.clock import time_zone
 from openami.core.obis import Obis
 from openami.omadm.codes import Status
 from openami.omadm.objects.values import between, leaves, one_of
@@ -74,10 +74,7 @@ def _are_logs(value: str) -> None:
 
 
 def _is_zone(value: str) -> None:
-    try:
-        ZoneInfo(value)
-    except (OSError, ValueError, KeyError) as error:
-        raise ValueError("the value is no time zone") from error
+    time_zone(value)
 
 
 def _is_title(value: str) -> None:

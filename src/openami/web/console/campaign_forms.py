@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
-from openami.core.clock import utc
+from openami.core.clock import time_zone, utc
 from openami.firmware.manifest import ReleaseKind
 from openami.fleet.campaigns.model import Budget, Campaign, Group, Rest, Retry, Step, Thresholds
 from openami.fleet.campaigns.spoken import (
@@ -256,9 +256,9 @@ _UNITS: Final[Mapping[str, Callable[[int], str]]] = dict.fromkeys(_RATES, _kilo)
 
 def _zone(name: str) -> ZoneInfo:
     try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise RequestError(f"there is no time zone {name!r}", code="request.zone") from error
+        return time_zone(name)
+    except ValueError as error:
+        raise RequestError(str(error), code="request.zone") from error
 
 
 def _moment(text: str, zone: ZoneInfo) -> float | None:
