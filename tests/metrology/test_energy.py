@@ -78,12 +78,19 @@ def test_demand_is_the_average_of_a_period_and_keeps_the_largest() -> None:
     base, energy, demand = Energy(), Energy(), Demand()
     energy.add(Sample(2_000_000), 900_000_000, 2)
     demand.close(energy, base, elapsed=900_000_000, period=900, at=900)
-    assert demand.last == [2000, 0, 0, 2000]
+    assert demand.last == [2000, 0, 0, 2000, 0, 0]
     demand.close(energy, energy, elapsed=900_000_000, period=900, at=1800)
-    assert demand.last == [0, 0, 0, 0]
-    assert demand.maximum == [Maximum(2000, 900), Maximum(), Maximum(), Maximum(2000, 900)]
+    assert demand.last == [0] * 6
+    top, none = Maximum(2000, 900), Maximum()
+    assert demand.maximum == [top, none, none, top, none, none]
     demand.reset()
-    assert demand.maximum == [Maximum()] * 4
+    assert demand.maximum == [Maximum()] * 6
+
+
+def test_a_memory_may_know_of_fewer_demands() -> None:
+    known = Demand.of([5, 0, 5, 0], [Maximum(5, 900)] * 4)
+    assert known.last == [5, 0, 5, 0, 0, 0]
+    assert known.maximum == [Maximum(5, 900)] * 4 + [Maximum()] * 2
 
 
 def test_a_period_that_took_too_long_makes_no_peak() -> None:

@@ -13,6 +13,7 @@ from openami.metrology.config import EngineConfig
 from openami.metrology.energy import Channel
 from openami.metrology.engine import FILL_LIMIT, MeterEngine
 from openami.metrology.events import Alarm, Event, Ring, RowStatus
+from openami.metrology.self_read import SelfRead
 from openami.metrology.sources import ConstantSource, LiveSource, Sample, SeriesSource
 from openami.metrology.zone import ZONES
 
@@ -320,11 +321,32 @@ def test_clearing_is_written_down_and_loses_no_energy() -> None:
     assert events(engine, Ring.STANDARD_LOG) == log
 
 
+def test_what_a_billing_period_ended_with_is_kept_by_rate() -> None:
+    engine, begin = meter("2026-01-30T12:00", zone=ZONES["Asia/Seoul"])
+    engine.advance(begin + 40 * DAY, KILOWATT)
+    kept = [SelfRead.decode(row) for row in engine.rows[Ring.SELF_READ].entries()]
+    billing = columns(engine, Ring.BILLING)
+    assert [(read.at, read.resets) for read in kept] == [
+        (row.time, n) for n, row in enumerate(billing)
+    ]
+    for read, row in zip(kept, billing, strict=True):
+        imported, exported = read.energy
+        assert (imported[0], exported[0], *imported[1:]) == (*row.values[:2], *row.values[4:8])
+        assert exported == (0,) * 5
+    assert [top.watts for top in kept[0].demand] == [1000, 1000, 0, 1000, 1000]  # no working day
+    assert [top.watts for top in kept[1].demand] == [1000] * 5
+    assert SelfRead.decode(kept[0].encode()) == kept[0]
+    engine.self_read()
+    assert len(engine.rows[Ring.SELF_READ]) == 3
+    assert len(engine.rows[Ring.BILLING]) == 2
+
+
 def test_billing_can_be_closed_by_hand_but_not_twice_at_once() -> None:
     engine, begin = meter()
     engine.advance(begin + 2000, KILOWATT)
     engine.close_billing()
     engine.close_billing()
+    engine.self_read()
     assert [row.values[8] for row in columns(engine, Ring.BILLING)] == [1000]
     assert engine.state.demand.maximum[0].watts == 0
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from openami.metrology.clock import SECOND
 from openami.metrology.energy import Channel
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from openami.metrology.energy import Energy
 
 _MILLI: Final = 1000
@@ -18,8 +20,11 @@ DEMANDS: Final = (
     (Channel.EXPORT, 0),
     (Channel.IMPORT, 1),
     (Channel.IMPORT, 2),
+    (Channel.IMPORT, 3),
+    (Channel.IMPORT, 4),
 )
-"""Channels and rates whose demand is followed."""
+"""Channels and rates whose demand is followed; new ones come last, since a memory keeps them by
+their place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,12 @@ class Demand:
 
     last: list[int] = field(default_factory=lambda: [0] * len(DEMANDS))
     maximum: list[Maximum] = field(default_factory=lambda: [Maximum()] * len(DEMANDS))
+
+    @classmethod
+    def of(cls, last: Sequence[int], maximum: Sequence[Maximum]) -> Self:
+        """Return what was kept, by a program that perhaps followed fewer."""
+        missing = len(DEMANDS) - len(last)
+        return cls([*last, *[0] * missing], [*maximum, *[Maximum()] * missing])
 
     def close(self, energy: Energy, base: Energy, *, elapsed: int, period: int, at: int) -> None:
         """Take in a finished period.

@@ -19,6 +19,7 @@ from openami.metrology.events import Alarm, Event, Ring, RowStatus
 from openami.metrology.instant import Instant, instant
 from openami.metrology.quality import VoltageWatch
 from openami.metrology.recorder import Recorder
+from openami.metrology.self_read import SelfRead
 from openami.metrology.sources import NOTHING, Sample, Source
 from openami.metrology.state import State
 from openami.metrology.zone import STATUS_INVALID
@@ -317,8 +318,17 @@ class MeterEngine:
             self.stamp(moment), self.row_status, state.energy, state.demand, top
         )
         self.rows[Ring.BILLING].append(moment, row)
+        self.self_read(moment)
         state.demand.reset()
         state.counts.billings += 1
+
+    def self_read(self, at: int | None = None) -> None:
+        """Keep what registers and demands of all rates show (``at``: now if not given)."""
+        state, ring = self.state, self.rows[Ring.SELF_READ]
+        moment = self.seconds if at is None else at
+        if moment not in ring:
+            read = SelfRead.take(moment, state.counts.billings, state.energy, state.demand)
+            ring.append(moment, read.encode())
 
     def _cross_day(self, old: int, new: int) -> None:
         if self.state.zone.day(new) > self.state.day:

@@ -40,6 +40,7 @@ class Ring(IntEnum):
     LOAD_PROFILE = 1
     DAILY = 2
     BILLING = 3
+    SELF_READ = 4
     STANDARD_LOG = 16
     FRAUD_LOG = 17
     DISCONNECT_LOG = 18
@@ -104,11 +105,15 @@ class Event(IntEnum):
     FIRMWARE_REFUSED = 217
     FIRMWARE_RESCUED = 218
     APPLICATION_FAILED = 219
+    DEMAND_RESET = 220
+    RESTARTED = 221
+    DIAGNOSTICS_PASSED = 222
+    DIAGNOSTICS_FAILED = 223
     LOAD_PROFILE_CLEARED = 254
     LOG_CLEARED = 255
 
 
-_STANDARD: Final = (10, 11, 14, 15, 17, 18, 47, 51, *range(210, 220), 254, 255)
+_STANDARD: Final = (10, 11, 14, 15, 17, 18, 47, 51, *range(210, 224), 254, 255)
 _POWER: Final = (1, 2)
 _CLOCK: Final = (3, 4, 5, 6)
 _FRAUD: Final = (40, 41, 42, 43, 44, 45)
@@ -137,6 +142,7 @@ CAPACITY: Final[Mapping[Ring, int]] = {
     Ring.LOAD_PROFILE: 96 * 60,  # sixty days of quarter hours
     Ring.DAILY: 180,
     Ring.BILLING: 24,
+    Ring.SELF_READ: 12,
     Ring.STANDARD_LOG: 200,
     Ring.FRAUD_LOG: 100,
     Ring.DISCONNECT_LOG: 100,

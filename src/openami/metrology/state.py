@@ -110,7 +110,7 @@ class State:
             zone=_zone(data["zone"]),
             energy=Energy(data["energy"]),
             base=Energy(data["base"]),
-            demand=Demand(list(last), [Maximum(*pair) for pair in maximum]),
+            demand=Demand.of(last, [Maximum(*pair) for pair in maximum]),
             counts=Counts(**data["counts"]),
             lasts={int(ring): last for ring, last in data["lasts"].items()},
             **{name: data[name] for name in _PLAIN},
