@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from openami.c1222.codes import Connection, NodeType, ResponseCode, SecurityMode
 from openami.c1222.limits import MAX_TITLES
-from openami.c1222.native import NativeAddress
+from openami.c1222.native import NativeAddress, Transport
 from openami.c1222.services import Failure, Register, Registered
 from openami.c1222.services.responses import NOTHING
 from openami.c1222.station import Peer
+from openami.c1222.stream import PORT
 from openami.c1222.titles import ApTitle
 from openami.core.errors import DecodeError
 
@@ -33,7 +34,8 @@ is one; more is somebody who fills the table.
 """
 LEAST_PERIOD: Final = 1
 _SLACK: Final = 64
-_RELAYS: Final = NodeType.RELAY | NodeType.MASTER_RELAY
+RELAYS: Final = NodeType.RELAY | NodeType.MASTER_RELAY
+"""What other nodes may be behind."""
 
 
 def address_of(source: Hashable) -> NativeAddress | None:
@@ -41,6 +43,19 @@ def address_of(source: Hashable) -> NativeAddress | None:
     if isinstance(source, Peer):
         return source.address
     return source if isinstance(source, NativeAddress) else None
+
+
+def same_place(one: Hashable, other: Hashable) -> bool:
+    """Tell whether two names of neighbours are of the same one: connections come and go."""
+    return one == other or (_place(one) is not None and _place(one) == _place(other))
+
+
+def _place(source: Hashable) -> Hashable:
+    address = address_of(source)
+    if address is None:
+        return None
+    kind = address.transport or Transport.TCP
+    return address.host, address.port or PORT, kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +73,7 @@ class Registration:
         registered_at: when it registered last.
         expires_at: when it is forgotten.
         via: the registered relay that its registration came through.
+        mode: how its registration was protected; it is not ended by what is protected less.
     """
 
     title: ApTitle
@@ -70,6 +86,7 @@ class Registration:
     registered_at: float
     expires_at: float
     via: ApTitle | None = None
+    mode: SecurityMode = SecurityMode.CLEAR
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +102,7 @@ class Row:
     registered_at: float
     expires_at: float
     via: str | None = None
+    mode: int = 0
 
 
 def row_of(registration: Registration) -> Row:
@@ -99,6 +117,7 @@ def row_of(registration: Registration) -> Row:
         registration.registered_at,
         registration.expires_at,
         None if registration.via is None else str(registration.via),
+        int(registration.mode),
     )
 
 
@@ -121,6 +140,7 @@ def from_row(row: Row) -> Registration:
         row.registered_at,
         row.expires_at,
         None if row.via is None else ApTitle.parse(row.via),
+        SecurityMode(row.mode),
     )
 
 
@@ -135,6 +155,7 @@ class Application:
         mode: how the message was protected.
         key_id: the key that protected it.
         known: who has the title now.
+        by_relay: a relay that is registered itself sent it, for a node that asked it to.
     """
 
     request: Register
@@ -143,6 +164,7 @@ class Application:
     mode: SecurityMode = SecurityMode.CLEAR
     key_id: int | None = None
     known: Registration | None = None
+    by_relay: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,32 +241,53 @@ class Registrations:
         self.expire(now)
         known = self.find(request.title)
         admitted = self._policy.admit(
-            Application(request, calling, source, mode, key_id, known), now=now
+            Application(
+                *(request, calling, source, mode, key_id, known),
+                by_relay=self.is_relay(calling, source),
+            ),
+            now=now,
         )
         if isinstance(admitted, ResponseCode):
             return Failure(admitted)
+        # C12.22, 5.3.2.4.12: never longer than was asked for, where it was.
+        period = max(min(request.period or admitted.period, admitted.period), LEAST_PERIOD)
+        title = admitted.title
+        if not self.learn(request, source, title=title, period=period, now=now, mode=mode):
+            return Failure(ResponseCode.BSY)
+        return Registered(admitted.title, admitted.delay, period, admitted.info)
+
+    def learn(
+        self,
+        request: Register,
+        source: Hashable,
+        *,
+        title: ApTitle,
+        period: int,
+        now: float,
+        mode: SecurityMode = SecurityMode.CLEAR,
+    ) -> bool:
+        """Take over a registration that somebody has admitted; False: there is no room for it.
+
+        Args:
+            request: what the node said.
+            source: where from.
+            title: what it is called.
+            period: seconds until it has to register again.
+            now: seconds of UTC.
+            mode: how its message was protected.
+        """
         try:
             native = NativeAddress.decode(request.native) if request.native else address_of(source)
         except DecodeError:  # of another network than IP: the node is where the message came from
             native = address_of(source)
-        # RFC 6142, 3.3 and C12.22, 5.3.2.4.12: never longer than was asked for, where it was.
-        period = max(min(request.period or admitted.period, admitted.period), LEAST_PERIOD)
         entry = Registration(
-            admitted.title,
-            request.serial,
-            native,
-            source,
-            request.node_type,
-            request.connection,
-            request.device_class,
-            now,
-            now + period,
-            self._relay_of(source, admitted.title),
+            *(title, request.serial, native, source, request.node_type, request.connection),
+            *(request.device_class, now, now + period, self._relay_of(source, title), mode),
         )
         if not self._has_room(entry):
-            return Failure(ResponseCode.BSY)
+            return False
         self._put(entry)
-        return Registered(admitted.title, admitted.delay, period, admitted.info)
+        return True
 
     def deregister(self, title: ApTitle) -> Registration | None:
         """Forget a registration, and return it; whether that is right is for the caller to say."""
@@ -253,6 +296,10 @@ class Registrations:
     def find(self, title: ApTitle) -> Registration | None:
         """Return who is registered under a title, absolute or relative."""
         return self._all.get(title.name)
+
+    def get(self, name: bytes) -> Registration | None:
+        """Return who is registered under the title whose arcs are these octets."""
+        return self._all.get(name)
 
     def route(self, title: ApTitle) -> Hashable:
         """Return where to send what is for a title: a source, a native address; None: nowhere."""
@@ -263,6 +310,13 @@ class Registrations:
                 break
             entry = relay
         return None if entry is None else entry.source
+
+    def is_relay(self, title: ApTitle | None, source: Hashable) -> bool:
+        """Tell whether a title is that of a registered relay, on whose way a message came."""
+        relay = None if title is None else self.find(title)
+        if relay is None or not relay.node_type & RELAYS:
+            return False
+        return same_place(self.route(relay.title), source)
 
     def expire(self, now: float) -> list[Registration]:
         """Forget what has ended, and return it."""
@@ -294,7 +348,7 @@ class Registrations:
         self._all[name] = entry
         self._sources[entry.source] += 1
         near = entry.source is not None and entry.via is None
-        if near and entry.node_type & _RELAYS:
+        if near and entry.node_type & RELAYS:
             self._relays[entry.source] = entry.title
         heapq.heappush(self._ends, (entry.expires_at, name))
         if len(self._ends) > 2 * len(self._all) + _SLACK:  # one of many renewals
