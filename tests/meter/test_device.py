@@ -35,7 +35,6 @@ from openami.dlms.security import Keys
 from openami.dlms.server.throttle import FIRST_PAUSE, FREE_ATTEMPTS
 from openami.dlms.wrapper import Packet
 from openami.meter.counters import KEYS_REMEMBERED, RESERVE, AssociationCounters, OwnCounter
-from openami.meter.device import tick_all
 from openami.meter.identity import seeded
 from openami.meter.server import PATIENCE_S, MeterServer
 from openami.metrology.clock import SECOND
@@ -46,8 +45,6 @@ from openami.metrology.sources import LiveSource, Sample
 from openami.metrology.zone import ZONES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from openami.dlms.client import ClientConfig
 
 CLOCK = "8/0.0.1.0.0.255"
@@ -138,29 +135,6 @@ def test_a_full_memory_gives_no_answers_that_could_be_lost() -> None:
     memory.full = False
     assert session.data(ENERGY).integer() == 250
     assert len(columns(bench.meter.engine, Ring.LOAD_PROFILE)) == 1
-
-
-def test_many_meters_are_committed_at_once() -> None:
-    class Counting(VolatileMemory):
-        calls: list[int] = []  # noqa: RUF012 - for this test alone
-
-        def commit(self, commits: Sequence[MeterCommit]) -> None:
-            self.calls.append(len(commits))
-            super().commit(commits)
-
-    memory = Counting()
-    bench = Bench(memory=memory)
-    meters = [bench.meter]
-    for number in range(2, 6):
-        identity = replace(bench.config.identity, serial=f"M{number}")
-        bench.config = replace(bench.config, identity=identity)
-        meters.append(bench._make())
-    tick_all(meters, memory, START + 1)
-    tick_all(meters, memory, START + 2)
-    tick_all(meters, memory, START + 900)
-    assert memory.calls == [5, 5]
-    tick_all([], memory, START + 901)
-    assert [meter.captured(Channel.IMPORT) for meter in meters] == [250] * 5
 
 
 @pytest.mark.parametrize(

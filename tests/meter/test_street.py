@@ -41,9 +41,11 @@ from openami.transport.tcp import open_tcp
 from openami.transport.url import MeterUrl
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from openami.meter.device import Meter
+    from openami.metrology.memory import MeterCommit
 
 START = 1_774_742_400.0  # 2026-03-29T00:00:00Z
 SERIAL = AttributeRef(1, Obis.parse("0.0.96.1.0.255"), 2)
@@ -187,6 +189,23 @@ async def test_a_bad_line_and_a_fast_clock(tmp_path: Path) -> None:
                 assert sum(row[2] for row in rows) <= energy
         while not all(imported(meter) for meter in street.meters.values()):
             await asyncio.sleep(0.05)
+
+
+async def test_what_is_due_is_kept_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, kept = ManualClock(START), list[int]()
+    async with StreetRunner(settings(tmp_path, state=None, clock=clock)) as street:
+        commit = street._memory.commit
+
+        def counted(commits: Sequence[MeterCommit]) -> None:
+            kept.append(len(commits))
+            commit(commits)
+
+        monkeypatch.setattr(street._memory, "commit", counted)
+        clock.advance(900)
+        while not kept:
+            await asyncio.sleep(0.01)
+        assert kept == [len(street.meters)]
+        assert not any(map(due, street.meters.values()))
 
 
 async def test_a_full_disk_stops_no_meter(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from openami.metrology.zone import DAY
 from openami.transport.clock import monotonic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from openami.dlms.cosem import ImageStore, ScriptRef, SecurityState
     from openami.dlms.data import Data
@@ -53,7 +53,7 @@ SETTING_OCTETS: Final = 4096  # of one written attribute: a schedule of 96 execu
 
 
 class Meter:
-    """One meter. It does nothing by itself: call ``tick``, or ``tick_all`` for many.
+    """One meter. It does nothing by itself: call ``tick``, or what that does.
 
     Args:
         config: who it is and how it is set up.
@@ -379,21 +379,3 @@ class Meter:
                 if forget:
                     del self._kept.settings[name]
                     self.engine.record(Event.PARAMETERS_CHANGED)
-
-
-def tick_all(meters: Iterable[Meter], memory: MeterMemory, now: float) -> None:
-    """Let many meters of one memory measure up to ``now``, and commit what is due at once.
-
-    Raises:
-        StoreError: nothing was committed; the meters go on, and try again at the next call.
-    """
-    due: list[Meter] = []
-    for meter in meters:
-        meter.measure(now)
-        meter.management.step()
-        if meter.due:
-            due.append(meter)
-    if due:
-        memory.commit([meter.change() for meter in due])
-        for meter in due:
-            meter.committed()
