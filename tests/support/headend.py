@@ -28,6 +28,7 @@ from openami.mdm.readings import (
     profile_table,
     to_ipc,
 )
+from openami.store.lake import Lake
 from openami.store.relational import RelationalStore
 
 START = 1_780_000_200  # a quarter hour of 2026-05-28
@@ -47,13 +48,22 @@ def new_database() -> bytes:
         return file.read_bytes()
 
 
+@cache
+def new_lake() -> bytes:
+    """Return the catalogue of a lake that was just made; nothing else is in it yet."""
+    with TemporaryDirectory() as folder:
+        Lake(Path(folder)).close()
+        return (Path(folder) / "catalogue.sqlite").read_bytes()
+
+
 def settings_in(folder: Path, **options: Any) -> HeadendSettings:
-    """Return the settings of a head-end in a folder, where its database already is."""
-    database = folder / "headend" / "openami.sqlite"
-    if "database" not in options and not database.parent.exists():
-        database.parent.mkdir(mode=0o700, parents=True)
-        database.touch(mode=0o600)
-        database.write_bytes(new_database())
+    """Return the settings of a head-end in a folder, where its stores already are."""
+    state = folder / "headend"
+    if "database" not in options and not state.exists():
+        state.mkdir(mode=0o700, parents=True)
+        _put(state / "openami.sqlite", new_database())
+        (state / "lake").mkdir()
+        _put(state / "lake" / "catalogue.sqlite", new_lake())
     base: dict[str, Any] = {
         "state": folder / "headend",
         "listen": "127.0.0.1:0",
@@ -63,6 +73,11 @@ def settings_in(folder: Path, **options: Any) -> HeadendSettings:
         "drain_s": 1.0,
     }
     return HeadendSettings(**{**base, **options})
+
+
+def _put(file: Path, octets: bytes) -> None:
+    file.touch(mode=0o600)
+    file.write_bytes(octets)
 
 
 @asynccontextmanager
