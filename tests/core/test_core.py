@@ -49,6 +49,9 @@ def test_a_decode_error_tells_where() -> None:
     error = DecodeError("no tag", offset=3, hint="look", code="protocol.decode.tag")
     assert str(error) == "no tag (at octet 3)"
     assert (error.offset, error.hint, error.code) == (3, "look", "protocol.decode.tag")
+    assert str(DecodeError("no tag", offset=0)) == "no tag (at octet 0)"
+    whole = DecodeError("no address")
+    assert (str(whole), whole.reason, whole.offset) == ("no address", "no address", 0)
 
 
 def test_a_manual_clock_moves_when_told() -> None:

@@ -72,17 +72,24 @@ class DecodeError(RemoteProtocolError):
 
     Args:
         message: what was expected.
-        offset: where, in octets from the start of what was being decoded.
+        offset: where, in octets from the start of what was being decoded; None: the whole of it
+            is not, and ``offset`` is 0.
     """
 
     code = "protocol.decode"
 
     def __init__(
-        self, message: str, *, offset: int = 0, hint: str | None = None, code: str | None = None
+        self,
+        message: str,
+        *,
+        offset: int | None = None,
+        hint: str | None = None,
+        code: str | None = None,
     ) -> None:
-        super().__init__(f"{message} (at octet {offset})", hint=hint, code=code)
+        where = "" if offset is None else f" (at octet {offset})"
+        super().__init__(message + where, hint=hint, code=code)
         self.reason = message
-        self.offset = offset
+        self.offset = offset or 0
 
 
 class SecurityError(OpenAmiError):

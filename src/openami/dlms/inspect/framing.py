@@ -69,8 +69,7 @@ class HdlcInspector:
         try:
             frame = Frame.decode(raw)
         except DecodeError as error:
-            message = str(error).partition(" (at ")[0]
-            raise DecodeError(message, offset=start + error.offset) from None
+            raise DecodeError(error.reason, offset=start + error.offset) from None
         return Node("frame", None, start, raw, self._parts(frame, raw, start), _headline(frame))
 
     def _parts(self, frame: Frame, raw: bytes, start: int) -> tuple[Node, ...]:
