@@ -196,6 +196,12 @@ class Client:
                 del self._waiting[number]
                 self._events.append(Unanswered(number))
 
+    def hurry(self, *, now: float) -> None:
+        """Send again now what was not answered: the connection that it went over was lost."""
+        for waiting in self._waiting.values():
+            waiting.deadline = now
+        self.handle_timer(now=now)
+
     def _take(self, opened: Opened, now: float) -> None:
         apdu, config = opened.apdu, self.config
         mode_kept = opened.epsem.mode >= config.mode

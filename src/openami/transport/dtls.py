@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Final, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 
 from openami.core.errors import ConfigError, TransportError
@@ -228,12 +229,11 @@ def _context() -> SSL.Context:
 
 
 def _load_identity(context: SSL.Context, certificate: Path, key: Path) -> None:
-    context.set_passwd_cb(lambda *_: b"")  # else OpenSSL asks on the terminal
     try:
         context.use_certificate_chain_file(str(certificate))
-        context.use_privatekey_file(str(key))
+        context.use_privatekey(cast("Any", load_pem_private_key(key.read_bytes(), None)))
         context.check_privatekey()
-    except (SSL.Error, OSError) as error:
+    except (SSL.Error, OSError, ValueError, TypeError) as error:
         raise ConfigError(
             f"{certificate} and {key} are no certificate and key in PEM: {_reason(error)}",
             hint="the key must belong to the certificate and must not be encrypted",

@@ -57,6 +57,19 @@ class SerialMode:
     parity: str = "N"
     stop_bits: int = 1
 
+    @classmethod
+    def of(cls, given: Mapping[str, str]) -> Self:
+        """Read ``baud`` and ``frame`` of a URL's options.
+
+        Raises:
+            ValueError: one of them is none.
+        """
+        frame = given.get("frame", "8N1").upper()
+        if not re.fullmatch(r"[78][NEO][12]", frame):
+            raise ValueError(f"frame {frame!r} is not like 8N1 or 7E1")
+        baud = _number("baud", given.get("baud", "9600"), 50, 4_000_000)
+        return cls(baud, int(frame[0]), frame[1], int(frame[2]))
+
     @property
     def frame(self) -> str:
         """The character's shape, as in ``8N1``."""
@@ -172,7 +185,7 @@ def _options(parts: SplitResult, link: LinkKind, carrier: Carrier) -> dict[str, 
     addresses = _hdlc_addresses if link is LinkKind.HDLC else _wrapper_addresses
     options = addresses(given)
     if carrier is Carrier.SERIAL:
-        options["mode"] = _mode(given)
+        options["mode"] = SerialMode.of(given)
     return options
 
 
@@ -202,14 +215,6 @@ def _fits(server: int, station: int | None, size: int) -> bool:
     if station is None or size == 1:
         return station is None and size == 1 and server <= 0x7F
     return size == 4 or max(server, station) <= 0x7F
-
-
-def _mode(given: Mapping[str, str]) -> SerialMode:
-    frame = given.get("frame", "8N1").upper()
-    if not re.fullmatch(r"[78][NEO][12]", frame):
-        raise ValueError(f"frame {frame!r} is not like 8N1 or 7E1")
-    baud = _number("baud", given.get("baud", "9600"), 50, 4_000_000)
-    return SerialMode(baud, int(frame[0]), frame[1], int(frame[2]))
 
 
 def _number(name: str, text: str, least: int, most: int) -> int:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import socket
 import struct
 from functools import lru_cache
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -15,11 +17,14 @@ from openami.c1222.segments import split
 from openami.c1222.station import Peer
 from openami.c1222.stream import PORT
 from openami.core.errors import DecodeError, LocalProtocolError, TransportError
+from openami.transport.dtls import OVERHEAD
+from openami.transport.dtls_hub import DtlsHub
 from openami.transport.failures import transport_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from openami.transport.c1222.config import EndpointConfig
     from openami.transport.c1222.streams import Receive
 
 log = structlog.get_logger(__name__)
@@ -28,6 +33,7 @@ _UNSENT: Final = 256 * 1024
 """Octets that the system has not taken, beyond which datagrams are lost as the network loses
 them."""
 _KNOWN: Final = 1024
+_SHORTEST_S: Final = 0.001
 _GROUPS: Final[Mapping[int, str]] = {
     socket.AF_INET: MULTICAST_IPV4,
     socket.AF_INET6: MULTICAST_IPV6,
@@ -39,8 +45,13 @@ class DatagramPort(asyncio.DatagramProtocol):
 
     Args:
         receive: takes each message and returns the replies.
-        largest: octets of the longest message that goes into a datagram.
+        largest: octets of the longest datagram.
+
+    Attributes:
+        host: what it is bound to.
     """
+
+    secure = False
 
     def __init__(self, receive: Receive, largest: int) -> None:
         self._receive = receive
@@ -64,8 +75,7 @@ class DatagramPort(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: Any) -> None:
         if not addr[1]:  # RFC 6142: port 0 sends nothing, and can not be answered
             return
-        for reply in self._receive(data, _peer(addr), self._largest):
-            self._write(reply, addr)
+        self._take(data, addr)
 
     def error_received(self, exc: Exception) -> None:
         """Ignore that some peer was not there: its own silence tells."""
@@ -77,9 +87,13 @@ class DatagramPort(asyncio.DatagramProtocol):
         except (LocalProtocolError, DecodeError) as error:
             log.info("a message that can not be sent", to=str(address), code=error.code)
             return False
-        where = str(address.host), address.port or PORT
+        where = _socket_address(address)
         sent = [self._write(each, where) for each in segments]
         return all(sent)
+
+    def _take(self, data: bytes, addr: Any) -> None:
+        for reply in self._receive(data, _peer(addr, self.secure), self._largest):
+            self._write(reply, addr)
 
     def _write(self, data: bytes, where: Any) -> bool:
         if self._transport is None or self._transport.get_write_buffer_size() > _UNSENT:
@@ -88,12 +102,81 @@ class DatagramPort(asyncio.DatagramProtocol):
         return True
 
 
+class SecurePort(DatagramPort):
+    """One socket, all of whose datagrams are inside DTLS."""
+
+    secure = True
+
+    def __init__(self, receive: Receive, largest: int, config: EndpointConfig) -> None:
+        super().__init__(receive, largest - OVERHEAD)
+        secret = secrets.token_bytes(32)
+        self._hub = DtlsHub(config.dtls, config.dial_dtls, config, secret=secret, mtu=largest)
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._due: float | None = None
+
+    def close(self) -> None:
+        """End all associations, and close the socket."""
+        self._hub.close()
+        self._flush()
+        if self._timer is not None:
+            self._timer.cancel()
+        super().close()
+
+    def _take(self, data: bytes, addr: Any) -> None:
+        for message in self._hub.receive(data, addr, now=self._loop.time()):
+            super()._take(message, addr)
+        self._flush()
+
+    def _write(self, data: bytes, where: Any) -> bool:
+        sent = self._hub.send(data, where, now=self._loop.time())
+        self._flush()
+        return sent
+
+    def _flush(self) -> None:
+        for datagram, where in self._hub.datagrams():
+            super()._write(datagram, where)
+        self._arm()
+
+    def _arm(self) -> None:
+        now = self._loop.time()
+        due = self._hub.next_timer(now=now)
+        # One that is due too early is left to fire, and is set anew then.
+        if due is None or (self._due is not None and self._due <= due):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due = due
+        self._timer = self._loop.call_later(max(due - now, _SHORTEST_S), self._fire)
+
+    def _fire(self) -> None:
+        self._timer = self._due = None
+        self._hub.handle_timer(now=self._loop.time())
+        self._flush()
+
+
+def open_port(receive: Receive, version: int, config: EndpointConfig) -> DatagramPort:
+    """Return a port for a version of IP, not yet started."""
+    largest = config.largest(version)
+    if config.dtls is None and config.dial_dtls is None:
+        return DatagramPort(receive, largest)
+    return SecurePort(receive, largest, config)
+
+
 @lru_cache(maxsize=_KNOWN)
-def _peer(addr: tuple[Any, ...]) -> Peer:
+def _peer(addr: tuple[Any, ...], secure: bool) -> Peer:
     host, port, *rest = addr
     scope = rest[1] if len(rest) > 1 else 0
     name = f"{host}%{scope}" if scope and "%" not in host else host
-    return Peer(NativeAddress.of(name, port, Transport.UDP))
+    return Peer(NativeAddress.of(name, port, Transport.UDP), secure)
+
+
+def _socket_address(address: NativeAddress) -> tuple[Any, ...]:
+    """Return an address as sockets have it: the same as they give for a peer."""
+    host, port = address.host, address.port or PORT
+    if isinstance(host, IPv6Address):
+        return (str(host).partition("%")[0], port, 0, int(host.scope_id or 0))
+    return (str(host), port)
 
 
 def join(bound: socket.socket) -> None:

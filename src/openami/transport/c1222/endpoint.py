@@ -12,7 +12,7 @@ import structlog
 from openami.c1222.native import NativeAddress, Transport
 from openami.c1222.station import Outgoing, Peer, Station
 from openami.core.errors import TransportError
-from openami.transport.c1222.datagrams import DatagramPort, group_socket, join
+from openami.transport.c1222.datagrams import DatagramPort, group_socket, join, open_port
 from openami.transport.c1222.streams import Streams
 from openami.transport.clock import speed_of
 from openami.transport.sockets import bind
@@ -88,6 +88,7 @@ class Endpoint:
         await self._streams.close()
         for port in (*self._ports, *self._groups):
             port.close()
+        await asyncio.sleep(0)  # the loop closes what was closed
 
     async def failed(self) -> BaseException:
         """Return what the station raised, when it does: a bug of ours that must not stay unseen."""
@@ -180,12 +181,12 @@ class Endpoint:
 
     async def _add_port(self, host: str, port: int) -> DatagramPort:
         bound = bind(host, port, socket.SOCK_DGRAM, apart=True)
-        largest = self.config.largest(ip_address(bound.getsockname()[0]).version)
-        made = DatagramPort(self._receive, largest)
+        version = ip_address(bound.getsockname()[0]).version
+        made = open_port(self._receive, version, self.config)
         await made.start(bound)
         self._ports.append(made)
-        if self.config.multicast and port:
-            await self._join(bound, largest)
+        if self.config.multicast and port and self.config.dtls is None:
+            await self._join(bound, self.config.largest(version))
         return made
 
     async def _join(self, bound: socket.socket, largest: int) -> None:

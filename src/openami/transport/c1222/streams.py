@@ -152,12 +152,12 @@ class Streams:
         for entrance, listener in self._entrances:
             await entrance.stop()
             listener.close()
+        for stream in tuple(self._streams.values()):
+            stream.channel.close()
+        await asyncio.sleep(0)  # who watches them has seen it
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for stream in tuple(self._streams.values()):
-            stream.channel.close()
-        await asyncio.sleep(0)  # closed connections are closed by the loop
 
     def send(self, to: Peer | NativeAddress, message: bytes) -> bool:
         """Send a message on a connection that is open, or open one to an address.
