@@ -55,6 +55,8 @@ from openami.core.errors import DecodeError, OpenAmiError, SecurityError
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
 
+    from openami.c1222.station import Outgoing
+
 NODE: Final = ApTitle.parse(".123.8437")
 TESTER: Final = ApTitle.parse(".123.9")
 KEY: Final = bytes(range(16))
@@ -168,6 +170,9 @@ class HealthyNode(Node):
     def __init__(self, device: HealthyDevice | None = None) -> None:
         self.device = device or HealthyDevice()
         super().__init__(NodeConfig(NODE, KEYS), self.device, first_id=1000)
+
+    def outgoing(self) -> tuple[Outgoing, ...]:
+        return ()
 
 
 def remade(octets: bytes, change: Callable[[Apdu, Epsem], tuple[Apdu, Epsem]]) -> bytes:

@@ -119,7 +119,7 @@ def gather(
     if (text := os.environ.get("OPENAMI_METER_PASSWORD")) is not None:
         password = text.encode()
     if password_file:
-        password = _read_password(password_file)
+        password = read_password(password_file)
     return Secrets(
         keys={**base.keys, **_from_environment(), **_from_options(keys)},
         password=password,
@@ -127,7 +127,12 @@ def gather(
     )
 
 
-def _read_password(path: Path) -> bytes:
+def read_password(path: Path) -> bytes:
+    """Return the password that a file holds, without the end of its line.
+
+    Raises:
+        ConfigError: it can not be read.
+    """
     try:
         return path.read_bytes().rstrip(b"\r\n")
     except OSError as error:
@@ -145,7 +150,7 @@ def account_password(password_file: Path | None, *, new: bool = False) -> str:
         ConfigError: the file can not be read, or nobody is there to ask.
     """
     if password_file is not None:
-        return _read_password(password_file).decode(errors="replace")
+        return read_password(password_file).decode(errors="replace")
     if (given := os.environ.get("OPENAMI_PASSWORD")) is not None:
         return given
     if not sys.stdin.isatty():

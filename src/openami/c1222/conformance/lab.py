@@ -74,7 +74,7 @@ class Lab:
         asked: what the case asked first, in words.
         answered: what the first answer was, in words.
         probe: a question that the node answers.
-        lost: ids of messages that were not answered: their answers may come late.
+        lost: ids of messages whose answers are heard no more: they may come late, or twice.
     """
 
     target: Target
@@ -152,10 +152,9 @@ class Lab:
         raise FindingError(UNANSWERED, f"no answer to {made.words}")
 
     def answer_in(self, heard: Heard) -> Apdu | None:
-        """Return the first message that is no late answer, and nothing that nobody asked for."""
+        """Return the first message that is not one which nobody asked for."""
         for apdu in heard.messages:
-            unasked = apdu.answers is None and apdu.qualifier & Qualifier.NOTIFICATION
-            if not unasked and apdu.answers not in self.lost:
+            if apdu.answers is not None or not apdu.qualifier & Qualifier.NOTIFICATION:
                 return apdu
         return None
 
@@ -252,7 +251,7 @@ class Lab:
         heard = yield Exchange((*messages, *self.pieces(probe.octets)))
         for _ in range(self.target.retries + 2):
             for apdu in heard.messages:
-                if apdu.answers in self.lost or (kept and apdu.octets == kept.octets):
+                if kept is not None and apdu.octets == kept.octets:
                     continue
                 if apdu.answers in wrong or not self.is_answer(apdu, probe):
                     self.answered = "an answer"
@@ -297,7 +296,9 @@ class Lab:
         if self.session:
             self.session = False
             mode = max(self.target.mode, self.guarded) if self.has_key else None
-            yield Exchange(self.pieces(self.message(Terminate(), mode=mode).octets))
+            made = self.message(Terminate(), mode=mode)
+            yield Exchange(self.pieces(made.octets))
+            self.lost.add(made.apdu.invocation_id)
 
     @property
     def has_key(self) -> bool:

@@ -110,7 +110,7 @@ class Run:
         except RemoteProtocolError:
             self._broken += 1
             return
-        if apdu is not None:
+        if apdu is not None and apdu.answers not in self._lab.lost:
             self._heard.append(apdu)
 
     def report(self, address: str, *, now: float) -> Report:
@@ -200,7 +200,7 @@ class Run:
             if heard.messages:
                 return True
             self._lab.lost.add(probe.apdu.invocation_id)
-            yield Exchange(seconds=_REST_S)
+            yield Exchange(seconds=min(_REST_S, self.target.timeout))
         return False
 
     def _own_up(self) -> None:
