@@ -33,10 +33,10 @@ def to_text(report: Report) -> str:
         for each in report.results
     ]
     rows = [(row.value, verdict.value, remark) for row, verdict, remark in report.rows()]
-    said = [f"{each.code}: {each.words}" for each in report.findings]
+    said = [_printable(f"{each.code}: {each.words}") for each in report.findings]
     counts = ", ".join(f"{count} {verdict.value}" for verdict, count in report.counts.items())
     blocks = (
-        head,
+        _printable(head),
         _table(("service", "case", "request", "response", "verdict"), cases),
         _table(("service", "result", "remark"), rows),
         "\n".join(said),
@@ -52,7 +52,11 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join((lines[0], "-" * len(lines[0]), *lines[1:]))
 
 
+def _printable(text: str) -> str:
+    """Return a line without what a node could have written into it to rule a terminal."""
+    return "".join(each if each.isprintable() else "?" for each in text)
+
+
 def _plain(text: str) -> str:
-    """Return a cell without what a node could have written into it to rule a terminal."""
-    shown = "".join(each if each.isprintable() else "?" for each in text)
+    shown = _printable(text)
     return shown if len(shown) <= _WIDEST else shown[: _WIDEST - 1] + "…"
