@@ -84,10 +84,10 @@ class Relay:
             None if above is None else Learning(self.registrations, above.registering.registrar)
         )
 
-    def start(self, *, now: float) -> None:
-        """Register with the registrar above, if there is one."""
+    def start(self, *, now: float, native: bytes = b"") -> None:
+        """Register with the registrar above, if there is one; ``native``: where others reach us."""
         if self._upward is not None:
-            self._upward.start(now=now)
+            self._upward.start(now=now, native=native)
             self._collect(now)
 
     def receive(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from openami.c1222.client import Answered, Client, ClientConfig, Unanswered
@@ -58,8 +58,9 @@ class Upward:
         )
         self._deferred: dict[int, Deferred] = {}
 
-    def start(self, *, now: float) -> None:
-        """Register."""
+    def start(self, *, now: float, native: bytes = b"") -> None:
+        """Register; ``native``: where others reach the relay."""
+        self._registering.config = replace(self._registering.config, native=native)
         self._registering.start(now=now)
 
     def ask(self, deferred: Deferred, *, now: float) -> bool:

@@ -1,0 +1,284 @@
+"""Runs a relay until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import structlog
+
+from openami.c1222.codes import NodeType, SecurityMode
+from openami.c1222.native import NativeAddress, Transport
+from openami.c1222.network.policy import KeyPolicy
+from openami.c1222.network.relay import Relay
+from openami.c1222.network.relay_config import (
+    Above,
+    MessageDropped,
+    RelayConfig,
+    RelayEvent,
+    RouteLearned,
+    RouteLost,
+)
+from openami.c1222.node import MessageRefused
+from openami.c1222.node.registering import RegisteringConfig
+from openami.c1222.repeats import counted
+from openami.c1222.security import NO_KEYS, Keys
+from openami.c1222.segments import HEADERS_IPV4, HEADERS_IPV6
+from openami.core.errors import StoreError, TransportError
+from openami.relay.state import load_rows, save_rows
+from openami.transport.c1222 import Endpoint, EndpointConfig, Outgoing
+from openami.transport.c1222.url import Carrier, NodeUrl
+from openami.transport.clock import SystemClock, monotonic
+from openami.transport.signals import stop_signals
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Hashable, Mapping
+    from pathlib import Path
+
+    from openami.c1222.titles import ApTitle
+    from openami.core.clock import Clock
+
+log = structlog.get_logger()
+
+SAVE_S: Final = 1.0
+"""Seconds between two looks at whether there are ways to save; and ten times what saving takes."""
+_SHARE: Final = 10
+_QUIET: Final = (MessageDropped, MessageRefused)
+"""What strangers cause at will is told only to who wants to see it all."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelaySettings:
+    """What a relay runs with.
+
+    Attributes:
+        title: its ApTitle.
+        listen: hosts and ports, for TCP and UDP alike.
+        master: it registers nodes itself.
+        parent: where its parent is, with the title of the registrar as ``node``.
+        keys: its keys.
+        least: how registrations with a master, and what else is said to the relay itself, have to
+            be protected.
+        period: seconds that registrations last: of a master those of its nodes at most, of another
+            relay its own.
+        mtu: octets of the largest packet; None: what every path carries.
+        routes: ways that are configured, by the title, or the beginning of titles.
+        state: the file of its ways; None: it forgets them when it stops.
+        tls: what it speaks to a parent of ``c1222+tls``.
+        clock: the world's.
+    """
+
+    title: ApTitle
+    listen: tuple[tuple[str, int], ...]
+    master: bool = False
+    parent: NodeUrl | None = None
+    keys: Keys = field(default=NO_KEYS)
+    least: SecurityMode = SecurityMode.CLEAR
+    period: int = 3600
+    mtu: int | None = None
+    routes: Mapping[ApTitle, NativeAddress] = field(default_factory=dict)
+    state: Path | None = None
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+    clock: Clock = field(default_factory=SystemClock)
+
+
+class RelayRunner:
+    """A relay on its sockets; as a context manager. It is the ``Station`` of its endpoint.
+
+    Args:
+        settings: what it runs with.
+
+    Attributes:
+        relay: the machine.
+        listening: where it can be reached, with the ports that it was given.
+    """
+
+    relay: Relay
+
+    def __init__(self, settings: RelaySettings) -> None:
+        self.listening: tuple[NativeAddress, ...] = ()
+        self._settings = settings
+        self._endpoint = Endpoint(self, _endpoint_config(settings), clock=settings.clock)
+        self._saving: asyncio.Task[None] | None = None
+        self._changed = False
+
+    async def __aenter__(self) -> Self:
+        settings = self._settings
+        self.relay = await _relay(settings)
+        now = settings.clock.now()
+        if settings.state is not None:
+            self.relay.registrations.restore(load_rows(settings.state), now=now)
+        await self._endpoint.__aenter__()
+        self.listening = self._endpoint.listening
+        self.relay.start(now=now, native=_native(self.listening))
+        self._endpoint.wake()
+        if settings.state is not None:
+            self._saving = asyncio.ensure_future(self._save_changes(settings.state))
+        log.info("relay serves", title=str(settings.title), ways=len(self.relay.registrations))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._endpoint.__aexit__()
+        if self._saving is not None and self._settings.state is not None:
+            self._saving.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._saving
+            with suppress(StoreError):  # told when it was written last; nodes register again
+                save_rows(self._settings.state, self.relay.registrations.snapshot())
+        log.info("relay stopped", title=str(self._settings.title))
+
+    async def failed(self) -> BaseException:
+        """Return what the relay raised, when it does: a bug of ours."""
+        return await self._endpoint.failed()
+
+    # The station
+
+    def receive(
+        self, data: bytes, *, source: Hashable, now: float, largest: int | None = None
+    ) -> tuple[bytes, ...]:
+        """Take one message or segment; see ``Station``."""
+        replies = self.relay.receive(data, source=source, now=now, largest=largest)
+        self._tell()
+        return replies
+
+    def outgoing(self) -> tuple[Outgoing, ...]:
+        """Return the messages for others than who has just spoken, once."""
+        return self.relay.outgoing()
+
+    def next_timer(self) -> float | None:
+        """Return when ``handle_timer`` has something to do."""
+        return self.relay.next_timer()
+
+    def handle_timer(self, *, now: float) -> None:
+        """Do what is due."""
+        self.relay.handle_timer(now=now)
+        self._tell()
+
+    def _tell(self) -> None:
+        while (event := self.relay.next_event()) is not None:
+            self._changed |= isinstance(event, RouteLearned | RouteLost)
+            tell = log.debug if isinstance(event, _QUIET) else log.info
+            tell(type(event).__name__, **_shown(event))
+
+    async def _save_changes(self, path: Path) -> None:
+        """Write the ways whenever they have changed."""
+        pause = SAVE_S
+        while True:
+            await asyncio.sleep(pause)
+            if not self._changed:
+                continue
+            self._changed = False
+            rows, began = self.relay.registrations.snapshot(), monotonic()
+            try:
+                await asyncio.to_thread(save_rows, path, rows)
+            except StoreError as error:  # the relay goes on, and tries again
+                self._changed = True
+                log.warning("ways not saved", code=error.code, why=error.message)
+            pause = max(SAVE_S, _SHARE * (monotonic() - began))
+
+
+def _shown(event: RelayEvent) -> dict[str, Any]:
+    return {name: str(getattr(event, name)) for name in event.__slots__}
+
+
+def _endpoint_config(settings: RelaySettings) -> EndpointConfig:
+    config = EndpointConfig(settings.listen, dial_tls=settings.tls)
+    if settings.mtu is None:
+        return config
+    return replace(
+        config,
+        largest_ipv4=settings.mtu - HEADERS_IPV4,
+        largest_ipv6=settings.mtu - HEADERS_IPV6,
+    )
+
+
+async def _relay(settings: RelaySettings) -> Relay:
+    config = RelayConfig(
+        settings.title,
+        settings.keys,
+        settings.least,
+        settings.master,
+        await _above(settings),
+        settings.routes,
+    )
+    policy = KeyPolicy(settings.title, settings.least, settings.period)
+    ids = counted(secrets.randbits(32))
+    chance = secrets.SystemRandom().random
+    return Relay(config, chance=chance, ids=ids, policy=policy if settings.master else None)
+
+
+async def _above(settings: RelaySettings) -> Above | None:
+    url = settings.parent
+    if url is None:
+        return None
+    asked = url.client_config(settings.keys)
+    registering = RegisteringConfig(
+        settings.title,
+        asked.node,
+        settings.title.absolute(),
+        node_type=NodeType.RELAY,
+        period=settings.period,
+        keys=asked.keys,
+        key_id=asked.key_id,
+        mode=asked.mode,
+    )
+    return Above(await _resolved(url), registering)
+
+
+async def _resolved(url: NodeUrl) -> NativeAddress:
+    """Return where a parent is.
+
+    Raises:
+        TransportError: nobody knows its name.
+    """
+    datagrams = url.carrier in {Carrier.UDP, Carrier.DTLS}
+    kind = Transport.UDP if datagrams else Transport.TCP
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(url.host, url.port)
+    except OSError as error:
+        raise TransportError(f"{url.host}: {error.strerror}", code="transport.name") from error
+    return NativeAddress.of(str(found[0][4][0]), url.port, kind)
+
+
+def _native(listening: tuple[NativeAddress, ...]) -> bytes:
+    """Return where others reach the relay, if it listens on an address and not on all."""
+    fixed = [each for each in listening if not ip_address(each.host).is_unspecified]
+    return fixed[0].encode() if fixed else b""
+
+
+async def run_relay(
+    settings: RelaySettings, *, ready: Callable[[RelayRunner], None] | None = None
+) -> None:
+    """Run a relay until SIGTERM or SIGINT.
+
+    Args:
+        settings: what it runs with.
+        ready: called once it can be reached.
+
+    Raises:
+        ConfigError: the settings do not fit together, or its file holds something else.
+        TransportError: it cannot listen, or the name of its parent is not known.
+        StoreError: its file cannot be read.
+    """
+    stop = asyncio.Event()
+    with stop_signals(stop.set):
+        async with RelayRunner(settings) as runner:
+            if ready is not None:
+                ready(runner)
+            waits = {asyncio.ensure_future(stop.wait()), asyncio.ensure_future(_raise(runner))}
+            try:
+                done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+            finally:
+                for task in waits:
+                    task.cancel()
+
+
+async def _raise(runner: RelayRunner) -> None:
+    raise await runner.failed()
