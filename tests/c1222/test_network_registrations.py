@@ -179,10 +179,25 @@ def test_a_table_is_bounded() -> None:
 
 def test_many_renewals_take_no_more_room() -> None:
     table = Registrations(Office())
-    for step in range(1000):
+    enrol(table, title=RELAY, period=500)  # what ends first hides the others
+    for step in range(400):
         enrol(table, now=START + step)
-    assert len(table._ends) < 200
-    assert table.next_timer() == START + 999 + 600
+    assert len(table._ends) < 100
+    assert table.next_timer() == START + 500
+    assert [each.title for each in table.expire(START + 998)] == [RELAY]
+    assert table.next_timer() == START + 399 + 600
+
+
+def test_ways_that_go_in_a_circle_end() -> None:
+    table = Registrations(Office())
+    enrol(table, HOME, title=RELAY, node_type=NodeType.RELAY)
+    enrol(table, HOME)
+    rows = [
+        replace(row, via=str(METER if row.title == str(RELAY) else RELAY))
+        for row in table.snapshot()
+    ]
+    table.restore(rows, now=START)
+    assert table.route(METER) == HOME
 
 
 def test_snapshots() -> None:

@@ -28,9 +28,11 @@ from openami.c1222.client import Answered, AnswerRefused, Client, ClientConfig, 
 from openami.c1222.codes import Qualifier, ResponseCode, ResponseControl, SecurityMode
 from openami.c1222.epsem import Epsem
 from openami.c1222.network.flights import MAX_PASSES, Limits
-from openami.c1222.network.relay_config import MessageDropped, RouteLearned, RouteLost
+from openami.c1222.network.relay import Relay
+from openami.c1222.network.relay_config import MessageDropped, RelayConfig, RouteLearned, RouteLost
 from openami.c1222.node.registering import Joined
 from openami.c1222.security import protect
+from openami.c1222.segments import split
 from openami.c1222.services import (
     Deregister,
     Deregistered,
@@ -53,7 +55,6 @@ from openami.c1222.titles import ApTitle
 if TYPE_CHECKING:
     import random
 
-    from openami.c1222.network.relay import Relay
     from openami.c1222.services import Request, Response
 
 MODES: Final = pytest.mark.parametrize("mode", SecurityMode)
@@ -173,6 +174,15 @@ def test_what_a_relay_answers_itself(mode: SecurityMode) -> None:
     assert chain.ask(client, Trace(())) == (Traced(expected),)
     assert code(chain.ask(client, Read(1))[0]) is ResponseCode.SNS
     assert code(chain.ask(client, Logon.of(1, b"", 60))[0]) is ResponseCode.BSY
+
+
+def test_what_is_for_a_relay_itself_is_put_together() -> None:
+    station = relay(MASTER, mode=SecurityMode.CLEAR)
+    pieces = split(sealed(Trace((OFFICE,) * 30), mode=SecurityMode.CLEAR), 120)
+    assert len(pieces) > 2
+    replies = [station.receive(each, source="x", now=START, largest=120) for each in pieces]
+    assert not any(replies[:-1])
+    assert len(replies[-1]) > 2
 
 
 def test_a_relay_has_no_users() -> None:
@@ -375,7 +385,6 @@ def test_a_relay_is_busy() -> None:
     assert [ask(1), ask(2), ask(3)] == ["meter", "meter", "office"]
     assert ask(2) == "meter"  # it comes again
     assert [ask(4, NOWHERE), ask(5, NOWHERE)] == ["nowhere", "office"]
-    answer = protect(Apdu(1, OFFICE, METER, answers=1), Epsem((b"\x00",)))
     station.receive(
         protect(Apdu(1, METER, METER, answers=2), Epsem((b"\x00",))), source="meter", now=START
     )
@@ -385,7 +394,6 @@ def test_a_relay_is_busy() -> None:
     station.handle_timer(now=START + 30)
     assert station.next_timer() is None
     assert station._flights.octets == len(station._flights) == 0
-    assert answer
 
 
 def test_what_is_no_message() -> None:
@@ -603,3 +611,84 @@ def test_loss_repetition_and_disorder(
         assert each_relay._flights.octets >= 0
     chain._chance = None
     assert chain.ask(chain.office, Read(1)) == (TableData(b"OAMI    METER   "),)
+
+
+# -- the rest of what it is told --------------------------------------------------------------------
+
+
+def test_the_way_to_a_relay_is_the_way_to_all_that_begin_with_its_title() -> None:
+    chain = Chain(SecurityMode.CLEAR)
+    chain.open()
+    below = ApTitle.parse(".123.2.7.1")
+    master = chain.relays["master"]
+    master.receive(sealed(Read(1), called=below, mode=SecurityMode.CLEAR), source="x", now=START)
+    assert [out.to for out in master.outgoing()] == ["middle"]
+
+
+def test_a_registrar_that_does_not_answer() -> None:
+    chain = Chain()
+    chain.open()
+    client = chain.asker(STRANGER, NEAR, first_id=1)
+    chain.stations["node"] = Asker(client, "near")
+    del chain.stations["master"]
+    client.config = replace(client.config, timeout=60)
+    client.ask(Resolve(NOWHERE), now=chain.now)
+    chain.wait(59)
+    assert [code(each) for each in answers(client)] == [ResponseCode.NETT]
+
+
+def test_a_relay_without_room_learns_nothing() -> None:
+    chain = Chain(SecurityMode.AUTHENTICATED)
+    near = chain.relays["near"]
+    near.registrations._most = 0
+    chain.open()
+    assert len(near.registrations) == 0
+    assert isinstance(chain.ask(chain.meter, register(native=HOME))[0], Registered)
+    assert isinstance(chain.ask(chain.meter, Deregister(METER))[0], Deregistered)
+
+
+def test_a_relay_that_is_no_master_and_has_nobody_above_admits_nobody() -> None:
+    ids = iter(range(10))
+    alone = Relay(RelayConfig(NEAR), chance=lambda: 0.5, ids=lambda: next(ids))
+    alone.start(now=START)
+    told_ = alone.registrations.register(register(), METER, "x", now=START)
+    assert told_ == Failure(ResponseCode.SNS)
+
+
+def test_services_that_nobody_knows_pass_through() -> None:
+    """A relay does not judge what it brings: registrations among others are seen all the same."""
+    chain = Chain(SecurityMode.CLEAR)
+    chain.open()
+    near = chain.relays["near"]
+    near.registrations.deregister(METER)
+    services = (b"\x77\x01", register().encode())
+    near.receive(
+        protect(Apdu(900, MASTER, METER), Epsem(services)), source="elsewhere", now=chain.now
+    )
+    answer = Epsem((b"\x02", Registered(METER, 0, 0).encode()))
+    near.receive(protect(Apdu(5, METER, MASTER, answers=900), answer), source="middle", now=START)
+    entry = near.registrations.find(METER)
+    assert entry is not None
+    assert (entry.source, entry.expires_at) == ("elsewhere", START + 86_400)
+
+
+def test_who_is_deregistered_elsewhere_keeps_the_way_that_is_known() -> None:
+    chain = Chain(SecurityMode.AUTHENTICATED)
+    chain.open()
+    near = chain.relays["near"]
+    near.registrations.learn(register(), "elsewhere", title=METER, period=900, now=chain.now)
+    assert isinstance(chain.ask(chain.meter, Deregister(METER))[0], Deregistered)
+    assert near.registrations.route(METER) == "elsewhere"
+
+
+def test_segments_of_an_answer_come_from_where_the_request_went() -> None:
+    station = relay(MASTER, mode=SecurityMode.CLEAR, routes={METER: "meter"})
+    asked = sealed(Read(1), calling=OFFICE, called=METER, mode=SecurityMode.CLEAR)
+    station.receive(asked, source="office", now=START)
+    station.outgoing()
+    segment = Apdu(9, OFFICE, METER, total=500, reference=10, information=b"x").encode()
+    for source, to in (("thief", []), ("meter", ["office"])):
+        station.receive(segment, source=source, now=START)
+        assert [out.to for out in station.outgoing()] == to
+    station.handle_timer(now=START + 30)
+    assert station.outgoing() == ()  # who has begun to answer is not late
