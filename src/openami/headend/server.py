@@ -150,6 +150,7 @@ async def headend(
         stack.push_async_callback(services.ingest.stop)
         stack.push_async_callback(services.upgrades.uplink.stop)
         stack.push_async_callback(services.management.stop)
+        stack.push_async_callback(services.node_tests.stop)
         await asyncio.to_thread(_publish, services)
         contexts = _contexts(services)
         chores = Chores(services, stores.readings, partial(_renew, services, contexts))

@@ -17,6 +17,7 @@ from openami.headend.jobs import Jobs
 from openami.headend.management.facade import Management, build_management
 from openami.headend.management.planner import TreePlanner
 from openami.headend.management.troubles import Troubles
+from openami.headend.node_tests import NodeTests
 from openami.headend.operators import Operators
 from openami.headend.ownership import Ownership
 from openami.headend.readings import Readings
@@ -132,6 +133,7 @@ class Services:
     operators: Operators
     statistics: Statistics
     health: Health
+    node_tests: NodeTests
 
     @property
     def campaigns(self) -> Campaigns:
@@ -177,6 +179,9 @@ def build(context: Context, stores: Stores) -> Services:
         ),
         statistics=statistics,
         health=_health(context, stores),
+        node_tests=NodeTests(
+            stores.nodes, vault, audit, allowed=settings.c1222_test_allowed, clock=clock, wall=wall
+        ),
     )  # fmt: skip
     _watch(services, stores)
     _follow(services)

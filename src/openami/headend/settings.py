@@ -275,6 +275,11 @@ class HeadendSettings(Settings):
         gt=0,
         description="How long before the end of what keepers elsewhere signed an alarm is raised.",
     )
+    c1222_test_allowed: Words = Field(
+        default=(),
+        description="HOST:PORT of C12.22 nodes that the console may test beside meters that have "
+        "registered; meters with an address of this machine are tested only if it is named here.",
+    )
     page_rows: int = Field(
         default=10_000, ge=10, le=1_000_000, description="Most rows of readings in one page."
     )
