@@ -37,6 +37,8 @@ def test_a_node_comes_back_with_its_registration_and_logs(store: RelationalStore
         store.nodes.put(node)
     assert store.nodes.find("M1") == ONE
     assert store.nodes.find("M3") is None
+    assert store.nodes.of_title(TWO.title) == TWO
+    assert store.nodes.of_title("2.16") is None
     store.nodes.register({"M1": HERE, "M9": HERE})
     store.nodes.note("M1", {"a": 5})
     store.nodes.note("M1", {"b": 6})

@@ -127,6 +127,7 @@ def run(
             "console": running.url,
             "devices": running.device_url,
             "security": running.security_url,
+            "c1222": running.c1222,
             "ca": str(running.home.authority),
             "admin_password": str(running.home.admin_password),
         }
@@ -136,6 +137,8 @@ def run(
         note(f"console   {running.url}")
         note(f"devices   {running.device_url}")
         note(f"security  {running.security_url}")
+        if running.c1222 is not None:
+            note(f"c1222     {running.c1222}, TCP and UDP")
         if running.first_password is not None:
             note(f"account   {settings.admin_name}, password in {running.home.admin_password}")
         note("Ctrl-C stops it.")

@@ -48,6 +48,10 @@ TRANSITIONS: Final[Mapping[LifecycleState, frozenset[LifecycleState]]] = {
 }
 
 
+ITSELF: Final = ""
+"""In the place of a DCU: the head-end itself, which reads meters that have their own way to it."""
+
+
 class Contact(StrEnum):
     """What the DCU last said of a meter; ``unknown`` before it has said anything."""
 

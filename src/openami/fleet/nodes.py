@@ -75,6 +75,10 @@ class NodeStore(Protocol):
 
     def find(self, meter: str) -> MeterNode | None: ...
 
+    def of_title(self, title: str) -> MeterNode | None:
+        """Return the node that has an absolute title."""
+        ...
+
     def list(self, *, after: str | None = None, limit: int = 100) -> Page[MeterNode]:
         """Return nodes by their meters' serial numbers."""
         ...

@@ -18,6 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from openami.core.errors import ConflictError, DecodeError
+from openami.fleet.devices import ITSELF
 from openami.fleet.ports import Batch, BatchResult, BatchStatus
 from openami.headend.errors import BusyError, RequestError
 from openami.headend.groups import Grouped, apart
@@ -62,7 +63,10 @@ class Owners(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One batch as it came; ``digest`` is the SHA-256 that the DCU gave with it."""
+    """One batch as it came; ``digest`` is the SHA-256 that the DCU gave with it.
+
+    What the head-end has read itself comes in the same way, from ``ITSELF``.
+    """
 
     dcu: str
     id: str
@@ -197,7 +201,8 @@ class Ingest:
             raise DecodeError(
                 f"more than {self._settings.batch_rows} rows", code="upload.too-large"
             )
-        self._owners.claim(upload.dcu, meters_of(table))
+        if upload.dcu != ITSELF:
+            self._owners.claim(upload.dcu, meters_of(table))
         return Batch(upload.dcu, upload.id, upload.digest, table)
 
     def _tell(self, upload: Upload, batch: Batch, result: BatchResult) -> None:

@@ -13,7 +13,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import ConflictError, NotFoundError
-from openami.fleet.devices import LifecycleState
+from openami.fleet.devices import ITSELF, LifecycleState, MeterProtocol
 from openami.fleet.jobs import MAX_ATTRIBUTES, Job, JobChanged, TimePassed, WakeDcu, created
 from openami.headend.bus import LiveEvent, Topic
 from openami.headend.errors import BusyError, RequestError
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
     from openami.core.clock import Clock
+    from openami.fleet.devices import Device
     from openami.fleet.jobs import Effect, JobEvent, Target
     from openami.fleet.ports import JobStore, Page
     from openami.headend.bus import Bus, Subscription
@@ -83,13 +84,14 @@ class Jobs:
         device = await asyncio.to_thread(self._registry.meter, meter)
         if device.state is LifecycleState.RETIRED:
             raise ConflictError(f"meter {meter} is retired", code="job.retired")
-        if device.dcu is None:
+        dcu = self._reader(device)
+        if dcu is None:
             raise ConflictError(f"no DCU looks after meter {meter}", code="job.no-dcu")
         now = self._wall.now()
         job = Job(
             id=secrets.token_hex(ID_OCTETS),
             meter=meter,
-            dcu=device.dcu,
+            dcu=dcu,
             who=who,
             created=now,
             updated=now,
@@ -99,6 +101,13 @@ class Jobs:
         stored = await asyncio.to_thread(self._jobs.add, job)
         self._do(created(stored))
         return stored
+
+    def _reader(self, device: Device) -> str | None:
+        """Return who reads a meter: its DCU, or ``ITSELF``; None: nobody does."""
+        itself = self._settings.c1222_listen is not None
+        if device.dcu is None and device.protocol is MeterProtocol.C1222 and itself:
+            return ITSELF
+        return device.dcu
 
     async def get(self, job_id: str) -> Job:
         """Return a job; NotFoundError."""
@@ -152,7 +161,8 @@ class Jobs:
             self._look_again(dcu)
 
     def _look(self, dcu: str, news: Callable[[], bool]) -> tuple[Sequence[Job], bool]:
-        self._registry.admitted(dcu)
+        if dcu != ITSELF:
+            self._registry.admitted(dcu)
         offered = self._jobs.offer(dcu, now=self._wall.now(), lease=LEASE_S)
         return offered, bool(offered) or news()
 

@@ -61,6 +61,18 @@ class Metrics:
         self._downloads = self._counter(
             "downloads", "Downloads of packages by how DCUs say that they ended", "kind", "status"
         )
+        self._c1222_registrations = self._counter(
+            "c1222_registrations", "Registrations of C12.22 nodes by outcome", "outcome"
+        )
+        self._c1222_refused = self._counter(
+            "c1222_refused", "Messages of C12.22 that were not taken, by error code", "code"
+        )
+        self._c1222_notified = self._counter(
+            "c1222_notifications", "What C12.22 nodes have told unasked"
+        )
+        self._c1222_visits = self._counter(
+            "c1222_visits", "Reads of C12.22 meters by outcome", "outcome"
+        )
         self._requests = self._counter("requests", "HTTP requests", "listener", "method", "status")
         self._groups = Histogram(
             "openami_commit_seconds", "Time of one group commit", registry=self.registry
@@ -76,6 +88,9 @@ class Metrics:
         )
         self._alarms = Gauge(
             "openami_alarms_open", "Alarms that nobody has cleared", registry=self.registry
+        )
+        self._c1222_nodes = Gauge(
+            "openami_c1222_nodes", "C12.22 nodes that are registered", registry=self.registry
         )
         self._listeners = Gauge(
             "openami_live_listeners", "Subscribers to live events", registry=self.registry
@@ -169,6 +184,26 @@ class Metrics:
     def dm_refused(self, status: int) -> None:
         """Count one wanted value that a device has refused."""
         self._dm_refused.labels(f"{status // 100}xx").inc()
+
+    def c1222_registration(self, outcome: str) -> None:
+        """Count one registration: ``joined``, ``left``, ``expired`` or ``denied``."""
+        self._c1222_registrations.labels(outcome).inc()
+
+    def c1222_refused(self, code: str) -> None:
+        """Count one message that was not taken, by its error code."""
+        self._c1222_refused.labels(code).inc()
+
+    def c1222_notified(self) -> None:
+        """Count one notification of a node."""
+        self._c1222_notified.inc()
+
+    def c1222_visit(self, outcome: str) -> None:
+        """Count one read of a meter: ``ok``, or the error's code."""
+        self._c1222_visits.labels(outcome).inc()
+
+    def watch_c1222(self, count: Callable[[], int]) -> None:
+        """Ask ``count`` how many nodes are registered whenever the figures are read."""
+        self._c1222_nodes.set_function(count)
 
     def request(self, listener: str, method: str, status: int) -> None:
         """Count one answered HTTP request."""

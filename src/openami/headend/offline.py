@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from openami.fleet.devices import AuditEntry
 from openami.headend.audit import AuditTrail
 from openami.headend.bus import LocalBus
+from openami.headend.c1222.directory import Directory
 from openami.headend.installation import open_installation, publish_authorities
 from openami.headend.metrics import Metrics
 from openami.headend.operators import Operators
@@ -95,7 +96,14 @@ def open_offline(settings: HeadendSettings) -> Iterator[Offline]:
                 wall=wall,
                 pki=pki,
             ),
-            Shipments(records.devices, records.vault, records.audit, clock=wall, wall=wall),
+            Shipments(
+                records.devices,
+                records.vault,
+                records.audit,
+                Directory.of(records, settings, wall=wall),
+                clock=wall,
+                wall=wall,
+            ),
             Operators(
                 records.operators,
                 records.audit,

@@ -29,7 +29,7 @@ STRANGERS: Final = 16
 that is seen by these."""
 
 # What happens by itself once a device works: no operator need confirm what the readings show.
-_ONWARD: Final[Mapping[LifecycleState, LifecycleState]] = {
+ONWARD: Final[Mapping[LifecycleState, LifecycleState]] = {
     LifecycleState.MANUFACTURED: LifecycleState.REGISTERED,
     LifecycleState.REGISTERED: LifecycleState.COMMISSIONED,
     LifecycleState.COMMISSIONED: LifecycleState.IN_SERVICE,
@@ -125,11 +125,11 @@ class Reports:
         if not found:
             return
         why = "it works: its DCU reads it"
-        for device in self._devices.advance(found, _ONWARD, who=WHO, when=now, why=why):
+        for device in self._devices.advance(found, ONWARD, who=WHO, when=now, why=why):
             self._bus.publish(device_news(device, now))
 
     def _may_work(self, device: Device) -> bool:
-        if device.contact is not Contact.OK or device.state not in _ONWARD:
+        if device.contact is not Contact.OK or device.state not in ONWARD:
             return False
         # A meter that nobody expected: an operator decides.
         return device.kind is not DeviceKind.METER or self._credentials.known(device.serial)

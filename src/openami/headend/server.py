@@ -1,4 +1,4 @@
-"""The head-end as a process: three listeners and the chores, over one set of services."""
+"""The head-end as a process: its listeners and the chores, over one set of services."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import structlog
 
 from openami.core.errors import ConfigError
 from openami.headend.bus import LocalBus
+from openami.headend.c1222.serving import metering
 from openami.headend.chores import Chores
 from openami.headend.installation import open_installation, publish
 from openami.headend.metrics import Metrics
@@ -74,6 +75,7 @@ class Running:
         device_url: of the DCUs'.
         security_url: of the devices' that register.
         first_password: of the first account, if it was made by chance just now.
+        c1222: host and port for C12.22 meters; None: nobody listens for them.
     """
 
     url: str
@@ -82,6 +84,7 @@ class Running:
     home: Installation
     services: Services
     first_password: str | None = field(repr=False)
+    c1222: str | None = None
 
 
 async def run(
@@ -160,7 +163,8 @@ async def headend(
         services.jobs.start()
         stack.callback(_let_go, services)
         operators, devices, security = (server.url for server in servers)
-        yield Running(operators, devices, security, home, services, password)
+        c1222 = await stack.enter_async_context(metering(services, stores))
+        yield Running(operators, devices, security, home, services, password, c1222)
 
 
 def _names(settings: HeadendSettings) -> tuple[str, ...]:
@@ -299,6 +303,7 @@ def _log_start(running: Running) -> None:
         console=running.url,
         devices=running.device_url,
         security=running.security_url,
+        c1222=running.c1222 or "off",
     )
     if running.first_password is not None:
         log.info("first account made", password_in=str(running.home.admin_password))

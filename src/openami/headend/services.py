@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from openami.fleet.devices import ReadSchedule
 from openami.fleet.registration import RegistrationPolicy
 from openami.headend.audit import AuditTrail
+from openami.headend.c1222.directory import Directory
 from openami.headend.campaigns.build import Upgrades, build_upgrades
 from openami.headend.credentials import Credentials
 from openami.headend.firmware.facade import Firmware, build_firmware
@@ -130,6 +131,7 @@ class Services:
     ingest: Ingest
     readings: Readings
     jobs: Jobs
+    nodes: Directory
     operators: Operators
     statistics: Statistics
     health: Health
@@ -157,6 +159,7 @@ def build(context: Context, stores: Stores) -> Services:
     credentials = Credentials(devices, vault, audit, ownership, wall=wall)
     reports = Reports(devices, ownership, credentials, bus=bus, clock=clock, alarms=alarms)
     statistics = _statistics(context, stores, reports)
+    nodes = Directory.of(stores, settings, wall=wall)
     services = Services(
         settings=settings, clock=clock, wall=wall, bus=bus, metrics=metrics, home=home, pki=pki,
         registrar=registrar, registrations=registrations, alarms=alarms,
@@ -169,11 +172,12 @@ def build(context: Context, stores: Stores) -> Services:
             context, stores, alarms=alarms, schedule=_schedule(context)
         ),
         ownership=ownership, registry=registry, credentials=credentials,
-        shipments=Shipments(devices, vault, audit, clock=clock, wall=wall),
+        shipments=Shipments(devices, vault, audit, nodes, clock=clock, wall=wall),
         reports=reports,
         ingest=_ingest(context, stores, ownership),
         readings=Readings(stores.readings, stores.events, registry, page_rows=settings.page_rows),
         jobs=Jobs(stores.jobs, registry, bus=bus, wall=wall, metrics=metrics, settings=settings),
+        nodes=nodes,
         operators=Operators(
             stores.operators, audit, wall=wall, metrics=metrics, settings=settings, home=home
         ),

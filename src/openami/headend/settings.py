@@ -7,9 +7,9 @@ A setting ``commit_window_ms`` is ``commit_window_ms = 5`` in the file and
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from openami.core.clock import time_zone
@@ -55,6 +55,82 @@ class HeadendSettings(Settings):
     security_listen: str = Field(
         default="127.0.0.1:8445",
         description="HOST:PORT for devices that register, with mutual TLS. Port 0 picks one.",
+    )
+    c1222_listen: str | None = Field(
+        default=None,
+        description="HOST:PORT for C12.22 meters, TCP and UDP alike; 1153 is the standard's port. "
+        "Port 0 picks one. Not listened on if not given: no certificate keeps strangers from it, "
+        "and who has no such meters needs no such port.",
+    )
+    c1222_title: str = Field(
+        default=".123.4",
+        pattern=r"^\.?[0-9]{1,10}(\.[0-9]{1,10}){0,20}$",
+        description="ApTitle of this head-end, by which its C12.22 meters know it.",
+    )
+    c1222_connections: int = Field(
+        default=4096,
+        ge=4,
+        le=65536,
+        description="Most TCP connections of C12.22 meters and relays; the oldest that are silent "
+        "are closed. Those that speak UDP have none.",
+    )
+    c1222_registration_s: int = Field(
+        default=3600,
+        ge=10,
+        le=0xFFFFFF,
+        description="When a C12.22 meter has to register again, at the latest.",
+    )
+    c1222_timeout_s: float = Field(
+        default=10.0,
+        gt=0,
+        le=300,
+        description="How long a C12.22 meter may take for an answer until it is asked again, which "
+        "it is twice.",
+    )
+    c1222_visits: int = Field(
+        default=16, ge=1, le=512, description="Most C12.22 meters that are read at a time."
+    )
+    c1222_read_every_s: float = Field(
+        default=900.0, ge=10, description="How often each C12.22 meter is read."
+    )
+    c1222_settle_s: float = Field(
+        default=10.0,
+        ge=0,
+        description="How long after the end of a period a meter is given to close its interval.",
+    )
+    c1222_spread_s: float | None = Field(
+        default=None,
+        ge=0,
+        description="Time over which the reads of a period are spread, each meter at its own "
+        "place; the whole period if not given.",
+    )
+    c1222_backoff_s: float = Field(
+        default=30.0,
+        gt=0,
+        description="When a C12.22 meter that could not be read is tried again; then after twice "
+        "as long, and so on, up to an hour.",
+    )
+    c1222_history_days: float = Field(
+        default=400.0,
+        gt=0,
+        description="How far back the load profile of a meter is read of which nothing is stored.",
+    )
+    c1222_set_clocks: bool = Field(
+        default=True, description="Whether the clocks of C12.22 meters are set."
+    )
+    c1222_clock_threshold_s: float = Field(
+        default=10.0, gt=0, description="Offsets of a meter's clock up to this are left alone."
+    )
+    c1222_clock_max_step_s: float = Field(
+        default=3600.0,
+        gt=0,
+        description="Offsets beyond this are reported as a fault, and not corrected.",
+    )
+    c1222_clock_margin_s: float = Field(
+        default=15.0,
+        ge=0,
+        lt=225,
+        description="So near to an interval's boundary no clock is set.",
     )
     connections: int | None = Field(
         default=None,
@@ -305,8 +381,15 @@ class HeadendSettings(Settings):
         time_zone(value)
         return value
 
-    @field_validator("listen", "device_listen", "security_listen")
+    @field_validator("listen", "device_listen", "security_listen", "c1222_listen")
     @classmethod
-    def _address(cls, value: str) -> str:
-        address(value)
+    def _address(cls, value: str | None) -> str | None:
+        if value is not None:
+            address(value)
         return value
+
+    @model_validator(mode="after")
+    def _clocks(self) -> Self:
+        if self.c1222_clock_threshold_s > self.c1222_clock_max_step_s:
+            raise ValueError("c1222_clock_threshold_s is at most c1222_clock_max_step_s")
+        return self

@@ -10,6 +10,7 @@ from openami.fleet.devices import (
     Device,
     DeviceKind,
     LifecycleState,
+    MeterProtocol,
     Sighting,
     device_id,
 )
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from openami.core.clock import Clock
     from openami.fleet.ports import AuditLog, DeviceStore, Vault
     from openami.fleet.shipment import ShippedMeter
+    from openami.headend.c1222.directory import Directory
 
 
 class Imported(NamedTuple):
@@ -33,11 +35,19 @@ class Shipments:
     """Takes shipments. A file that was taken half is taken whole by taking it again."""
 
     def __init__(
-        self, devices: DeviceStore, vault: Vault, audit: AuditLog, *, clock: Clock, wall: Clock
+        self,
+        devices: DeviceStore,
+        vault: Vault,
+        audit: AuditLog,
+        nodes: Directory,
+        *,
+        clock: Clock,
+        wall: Clock,
     ) -> None:
         self._devices = devices
         self._vault = vault
         self._audit = audit
+        self._nodes = nodes
         self._clock = clock
         self._wall = wall
 
@@ -66,6 +76,7 @@ class Shipments:
         for name, secret in secrets.items():
             if name not in present:
                 self._vault.put(KIND, meter.serial, name, secret)
+        self._nodes.take(meter)
         return self._register(meter, who)
 
     def _register(self, meter: ShippedMeter, who: str) -> bool:
@@ -82,14 +93,25 @@ class Shipments:
                 model=meter.model,
                 firmware=meter.firmware,
                 address="" if meter.address is None else str(meter.address),
+                protocol=_protocol(meter),
             )
             self._devices.add(device, who=who, when=self._wall.now(), why="shipment")
             return True
-        if known.system_title is None:
-            title = Sighting(DeviceKind.METER, meter.serial, system_title=meter.system_title)
-            known = self._devices.sight([title], now=self._clock.now())[0]
+        if known.system_title is None or known.protocol is not _protocol(meter):
+            said = Sighting(
+                DeviceKind.METER,
+                meter.serial,
+                system_title=meter.system_title,
+                fault=known.fault,
+                protocol=_protocol(meter),
+            )
+            known = self._devices.sight([said], now=self._clock.now())[0]
         if known.system_title != meter.system_title:
             raise ConflictError(
                 f"meter {meter.serial} is known with another system title", code="device.title"
             )
         return False
+
+
+def _protocol(meter: ShippedMeter) -> MeterProtocol:
+    return MeterProtocol.DLMS if meter.c1222 is None else MeterProtocol.C1222

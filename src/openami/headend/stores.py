@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from openami.fleet.certificates import CertificateStore
+    from openami.fleet.nodes import NodeStore
     from openami.fleet.operators import OperatorStore
     from openami.fleet.ports import AuditLog, DeviceStore, Vault
     from openami.headend.installation import Installation
@@ -31,6 +32,7 @@ class Records:
     operators: OperatorStore
     audit: AuditLog
     certificates: CertificateStore
+    nodes: NodeStore
     vault: Vault = field(repr=False)
 
 
@@ -88,6 +90,7 @@ def open_records(home: Installation, database: SecretStr | None = None) -> Itera
             operators=relational.operators,
             audit=relational.audit,
             certificates=relational.certificates,
+            nodes=relational.nodes,
             vault=vault,
         )
 

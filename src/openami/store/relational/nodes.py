@@ -46,6 +46,11 @@ class NodeRepository:
             row = session.get(NodeRow, meter)
             return None if row is None else _node(row)
 
+    def of_title(self, title: str) -> MeterNode | None:
+        with self._transactions.reading() as session:
+            row = session.scalars(select(NodeRow).where(NodeRow.title == title)).first()
+            return None if row is None else _node(row)
+
     def list(self, *, after: str | None = None, limit: int = 100) -> Page[MeterNode]:
         limit = bounded(limit)
         query = select(NodeRow).order_by(NodeRow.meter).limit(limit + 1)

@@ -1,0 +1,1 @@
+"""The metering server of C12.22: registrations, schedule, reads, clocks, notifications."""
