@@ -27,6 +27,7 @@ from openami.c1222.apdu import Apdu, KeyUse
 from openami.c1222.client import Answered, AnswerRefused, Client, ClientConfig, Unanswered
 from openami.c1222.codes import Qualifier, ResponseCode, ResponseControl, SecurityMode
 from openami.c1222.epsem import Epsem
+from openami.c1222.native import NativeAddress, Transport
 from openami.c1222.network.flights import MAX_PASSES, Limits
 from openami.c1222.network.relay import Relay
 from openami.c1222.network.relay_config import MessageDropped, RelayConfig, RouteLearned, RouteLost
@@ -50,6 +51,7 @@ from openami.c1222.services import (
     Traced,
     Write,
 )
+from openami.c1222.station import Peer
 from openami.c1222.titles import ApTitle
 
 if TYPE_CHECKING:
@@ -371,7 +373,7 @@ def test_nobody_who_wants_no_answer_is_told_that_there_is_none() -> None:
 
 
 def test_a_relay_is_busy() -> None:
-    limits = Limits(messages=3, octets=400, of_destination=2)
+    limits = Limits(messages=3, octets=400, of_destination=2, of_host=4)
     ways = {METER: "meter", NOWHERE: "nowhere"}
     station = relay(MASTER, mode=SecurityMode.CLEAR, routes=ways, limits=limits)
 
@@ -394,6 +396,20 @@ def test_a_relay_is_busy() -> None:
     station.handle_timer(now=START + 30)
     assert station.next_timer() is None
     assert station._flights.octets == len(station._flights) == 0
+
+
+def test_one_host_does_not_take_the_places_of_others() -> None:
+    limits = Limits(of_host=2)
+    station = relay(MASTER, mode=SecurityMode.CLEAR, routes={METER: "meter"}, limits=limits)
+    found = []
+    for number, (host, port) in enumerate([(1, 1), (1, 2), (1, 3), (2, 1)]):
+        source = Peer(NativeAddress.of(f"10.0.0.{host}", port, Transport.UDP))
+        raw = sealed(Read(1), number=number, called=METER, mode=SecurityMode.CLEAR)
+        station.receive(raw, source=source, now=START)
+        found += [out.to == "meter" for out in station.outgoing()]
+    assert found == [True, True, False, True]
+    station.handle_timer(now=START + 30)
+    assert not station._flights._from
 
 
 def test_what_is_no_message() -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from openami.c1222.network.registrations import same_place
+from openami.c1222.station import blamed
 from openami.core.recent import Recent
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from openami.c1222.apdu import Apdu
     from openami.c1222.network.glance import Glance
     from openami.c1222.titles import ApTitle
+
+K = TypeVar("K")
 
 MAX_SOURCES: Final = 4
 """Neighbours that asked the same: one that connected anew, and few that copy what others ask."""
@@ -36,12 +39,14 @@ class Limits:
         messages: that wait for their answers.
         octets: of all of them.
         of_destination: messages to one title.
+        of_host: messages that came from one host: it does not take the others' places.
         seconds: that an answer may take; then the sender is told so.
     """
 
-    messages: int = 4096
+    messages: int = 8192
     octets: int = 16 * 1024 * 1024
-    of_destination: int = 1024
+    of_destination: int = 4096
+    of_host: int = 1024
     seconds: float = 30.0
 
 
@@ -60,6 +65,7 @@ class Flight:
         deadline: when its sender is told that no answer came.
         sources: the neighbours that it came from, the last one last.
         answering: segments of an answer have come.
+        blamed: the host that it came from first.
     """
 
     calling: ApTitle
@@ -72,6 +78,7 @@ class Flight:
     deadline: float
     sources: dict[Hashable, None] = field(default_factory=dict)
     answering: bool = False
+    blamed: Hashable = None
 
     @property
     def key(self) -> tuple[bytes, bytes, int]:
@@ -87,6 +94,7 @@ class Flights:
         self._all: OrderedDict[tuple[bytes, bytes, int], Flight] = OrderedDict()
         self._pairs: dict[tuple[bytes, bytes], dict[int, Flight]] = {}
         self._to: Counter[bytes] = Counter()
+        self._from: Counter[Hashable] = Counter()
         self._octets = 0
 
     def __len__(self) -> int:
@@ -101,6 +109,7 @@ class Flights:
         """Take note of a request; False: there is no room for it."""
         known = self._all.get(flight.key)
         size = flight.octets
+        flight.blamed = blamed(source) if known is None else known.blamed
         if self._octets + size > self._limits.octets or (known is None and self._is_full(flight)):
             return False
         if known is not None:
@@ -117,6 +126,7 @@ class Flights:
         self._all[flight.key] = flight
         self._pairs.setdefault(flight.key[:2], {})[flight.number] = flight
         self._to[flight.key[1]] += 1
+        self._from[flight.blamed] += 1
         self._octets += flight.octets
         return True
 
@@ -161,7 +171,11 @@ class Flights:
 
     def _is_full(self, flight: Flight) -> bool:
         limits = self._limits
-        return len(self._all) >= limits.messages or self._to[flight.key[1]] >= limits.of_destination
+        return (
+            len(self._all) >= limits.messages
+            or self._to[flight.key[1]] >= limits.of_destination
+            or self._from[flight.blamed] >= limits.of_host
+        )
 
     def _end(self, flight: Flight) -> None:
         key = flight.key
@@ -170,10 +184,15 @@ class Flights:
         del pair[flight.number]
         if not pair:
             del self._pairs[key[:2]]
-        self._to[key[1]] -= 1
-        if not self._to[key[1]]:
-            del self._to[key[1]]
+        _count_down(self._to, key[1])
+        _count_down(self._from, flight.blamed)
         self._octets -= flight.octets
+
+
+def _count_down(counter: Counter[K], key: K) -> None:
+    counter[key] -= 1
+    if not counter[key]:
+        del counter[key]
 
 
 class Passes:
