@@ -28,7 +28,11 @@ from openami.c1222.client import Answered, AnswerRefused, Client, ClientConfig, 
 from openami.c1222.codes import Qualifier, ResponseCode, ResponseControl, SecurityMode
 from openami.c1222.epsem import Epsem
 from openami.c1222.native import NativeAddress, Transport
+from openami.c1222.network import host_events as hosts
 from openami.c1222.network.flights import MAX_PASSES, Limits
+from openami.c1222.network.host import Host, HostConfig, Partner
+from openami.c1222.network.policy import KeyPolicy
+from openami.c1222.network.registrations import Registrations
 from openami.c1222.network.relay import Relay
 from openami.c1222.network.relay_config import MessageDropped, RelayConfig, RouteLearned, RouteLost
 from openami.c1222.node.registering import Joined
@@ -708,3 +712,37 @@ def test_segments_of_an_answer_come_from_where_the_request_went() -> None:
         assert [out.to for out in station.outgoing()] == to
     station.handle_timer(now=START + 30)
     assert station.outgoing() == ()  # who has begun to answer is not late
+
+
+# -- a host above ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", [SecurityMode.AUTHENTICATED, SecurityMode.ENCRYPTED])
+def test_a_host_asks_nodes_through_relays(mode: SecurityMode) -> None:
+    """The head-end's station registers what relays bring, and reaches it through them."""
+    chain = Chain(mode)
+    ids = iter(range(0x10_0000, 0x20_0000))
+    host = Host(
+        HostConfig(MASTER, least=mode),
+        Registrations(KeyPolicy(MASTER, mode)),
+        lambda _: Partner(KEYS, KEY_ID, mode),
+        chance=lambda: next(ids),
+    )
+    chain.stations["master"] = host
+    del chain.relays["master"], chain.stations["office"]
+    for each in chain.relays.values():
+        each.start(now=chain.now)
+        chain.carry()
+    assert isinstance(chain.ask(chain.meter, register())[0], Registered)
+    entry = host.registrations.find(METER)
+    assert entry is not None
+    assert (entry.via, entry.source) == (MIDDLE, "middle")
+    number = host.ask(METER, Read(64), now=chain.now)
+    chain.wait(5)
+    found = list(iter(host.next_event, None))
+    assert hosts.Answered(METER, number, (TableData(WHOLE),)) in found
+    own = ApTitle.parse(".123.55")
+    client = chain.asker(own, NEAR, first_id=0xB000)
+    chain.stations["node"] = Asker(client, "near")
+    assert isinstance(chain.ask(client, register(own))[0], Registered)
+    assert host.registrations.route(own) == "middle"
