@@ -28,6 +28,7 @@ PRINTS_NO_DATA: Final = {
     "openami audit export": "writes lines of JSON anyway",
     "openami audit head": "prints a line of JSON anyway",
     "openami audit key": "prints a key in PEM",
+    "openami c1222 write": "tells how much it wrote, and no more",
     "openami dcu boot": "runs until it is stopped",
     "openami dcu run": "runs until it is stopped",
     "openami firmware build": "writes a file",

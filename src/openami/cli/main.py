@@ -1,9 +1,8 @@
-"""The ``openami`` command: a group whose commands are imported only when they are used."""
+"""The ``openami`` command."""
 
 from __future__ import annotations
 
 import errno
-import importlib
 import os
 import sys
 from typing import Any, Final
@@ -11,6 +10,7 @@ from typing import Any, Final
 import click
 
 from openami import __version__
+from openami.cli.lazy import LazyGroup
 from openami.core.errors import ConfigError, OpenAmiError
 
 WIDTH: Final = 96  # of help on a wide terminal; the reference in docs/ is as wide
@@ -24,6 +24,7 @@ COMMANDS: Final[dict[str, str]] = {
     "headend": "openami.cli.headend:headend",
     "read": "openami.cli.read:read",
     "scan": "openami.cli.scan:scan",
+    "c1222": "openami.cli.c1222:c1222",
     "decode": "openami.cli.decode:decode",
     "readings": "openami.cli.readings:readings",
     "device": "openami.cli.device:device",
@@ -37,24 +38,9 @@ COMMANDS: Final[dict[str, str]] = {
 }
 
 
-class LazyGroup(click.Group):
-    """A group that knows its commands by name and loads the one that is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*COMMANDS, *super().list_commands(ctx)]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        where = COMMANDS.get(cmd_name)
-        if where is None:
-            return super().get_command(ctx, cmd_name)
-        module, _, attribute = where.partition(":")
-        command = getattr(importlib.import_module(module), attribute)
-        assert isinstance(command, click.Command)
-        return command
-
-
 @click.group(
     cls=LazyGroup,
+    where=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDTH},
 )
 @click.version_option(__version__, prog_name="openami")

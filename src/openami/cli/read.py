@@ -1,4 +1,4 @@
-"""``openami read``: attributes and profiles of any DLMS meter."""
+"""``openami read``: attributes and profiles of any DLMS meter, tables of any C12.22 node."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from openami.cli.c1222_tables import complete_tables
 from openami.cli.meter_access import access_options, make_access, progress, run
 from openami.cli.names import parse_name
 from openami.cli.options import examples
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from openami.transport.session import DlmsSession
 
 CLOCK: Final = 8
+C1222: Final = "c1222+"  # with what the URL of a C12.22 node begins
 
 
 @click.command(
@@ -33,10 +35,14 @@ CLOCK: Final = 8
         "openami read dlms+tcp://127.0.0.1:4059 --client 1 --auth hls5-gmac --key-file keys.toml \\",
         "    --profile 1.0.99.1.0.255 --from 2026-01-01 --to 2026-01-02",
         'openami read "hdlc+serial:/dev/ttyUSB0?baud=9600" --client 2 --auth lls 1.0.1.8.0.255',
+        "openami read 'c1222+tcp://127.0.0.1:1153?node=.123.8437' ST1 ST23",
     )
 )
 @click.argument("url")
-@click.argument("names", nargs=-1, metavar="[LOGICAL_NAME | CLASS/LOGICAL_NAME/ATTRIBUTE]…")
+@click.argument(
+    "names", nargs=-1, metavar="[LOGICAL_NAME | CLASS/LOGICAL_NAME/ATTRIBUTE | TABLE]…",
+    shell_complete=complete_tables,
+)  # fmt: skip
 @click.option("--profile", metavar="OBIS", help="Read the buffer of this profile.")
 @click.option("--from", "start", metavar="TIME", help="Rows from this time (ISO 8601; else UTC).")
 @click.option("--to", "end", metavar="TIME", help="Rows up to this time.")
@@ -65,7 +71,13 @@ def read(
 
     A LOGICAL_NAME alone reads its value (attribute 2); the meter's object list says of which
     class it is. Any other attribute is CLASS/LOGICAL_NAME/ATTRIBUTE.
+
+    With a URL of C12.22, as in c1222+tcp://HOST:1153?node=.123.8437, tables are read: ST1, MT5.
+    Keys are then by number, and of the options only --key, --key-file, --password-file and
+    --timeout count; openami c1222 has more.
     """
+    if url.lower().startswith(C1222):
+        return _read_tables(url, names, options, as_json=as_json)
     if bool(names) == bool(profile):
         raise click.UsageError("give logical names, or --profile")
     access = make_access(url, **options)
@@ -94,6 +106,19 @@ def read(
     else:
         table(["name", "meaning", "value", "unit"], [_line(value) for value in found])
     return 3 if all(value.get("error") for value in found) else 0
+
+
+def _read_tables(
+    url: str, names: Sequence[str], options: Mapping[str, Any], *, as_json: bool
+) -> int:
+    from openami.cli.c1222_access import make_access as access_of
+    from openami.cli.c1222_tables import parse_table, read_tables
+
+    if not names:
+        raise click.UsageError("give tables, such as ST1")
+    taken = {name: options[name] for name in ("key_file", "keys", "password_file", "timeout")}
+    access, tables = access_of(url, **taken), [parse_table(name) for name in names]
+    return read_tables(access, tables, raw=False, as_json=as_json)
 
 
 async def _values(

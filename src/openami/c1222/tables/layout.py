@@ -310,10 +310,11 @@ def _elements(node: Node, value: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 def to_text(node: Node, value: Any) -> str:
     """Return a line for each element."""
-    return "\n".join(f"{name}: {_shown(part)}" for name, part in elements(node, value))
+    return "\n".join(f"{name}: {shown(part)}" for name, part in elements(node, value))
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Return one element's value as people read it, on one line."""
     if isinstance(value, dict):
         named = (name if part is True else f"{name}={part}" for name, part in value.items() if part)
         return " ".join(named) or "none"

@@ -227,6 +227,6 @@ class Endpoint:
         self.wake()
 
     def _fail(self, error: Exception) -> None:
-        log.error("the station failed", exc_info=error)
+        log.error("the station failed", error=type(error).__name__)  # the owner raises it
         if self._failed is not None and not self._failed.done():
             self._failed.set_result(error)

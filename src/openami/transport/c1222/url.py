@@ -7,8 +7,9 @@
     c1222+tls://host?node=.123.8437                     inside TLS; dtls likewise
     c1222+serial:/dev/ttyUSB0?baud=9600                 C12.18: no titles, one device
 
-``node`` is the node's ApTitle and ``title`` our own, ``key`` the id of the key and ``mode`` how
-messages are protected: 0 clear, 1 authenticated, 2 encrypted. A URL carries no secrets: it is
+``node`` is the node's ApTitle and ``title`` our own, ``key`` the id of the key, ``mode`` how
+messages are protected (0 clear, 1 authenticated, 2 encrypted), ``user`` whose password is shown if
+one is at hand. A URL carries no secrets: it is
 shown, logged and kept in shell histories.
 """
 
@@ -35,12 +36,15 @@ DEFAULT_TITLE: Final = ".123.9"
 """Ours until the user names another: in the paper's network, a host that no meter is."""
 _TITLE: Final = ApTitle.parse(DEFAULT_TITLE)
 _SERIAL_MODE: Final = SerialMode()
+DEFAULT_USER: Final = 2
+"""The user of the standard's own examples."""
 _EXAMPLES: Final = (
     "as in c1222+tcp://127.0.0.1:1153?node=.123.8437&key=2&mode=2, or c1222+serial:/dev/ttyUSB0"
 )
-_NETWORK: Final = frozenset({"node", "title", "key", "mode"})
-_SERIAL: Final = frozenset({"baud", "frame"})
+_NETWORK: Final = frozenset({"node", "title", "key", "mode", "user"})
+_SERIAL: Final = frozenset({"baud", "frame", "user"})
 _MOST_KEY: Final = 255
+_MOST_USER: Final = 0xFFFF
 _PREFIX: Final = "c1222+"
 
 
@@ -68,6 +72,7 @@ class NodeUrl:
         title: our own.
         key: the id of the key that protects.
         mode: how.
+        user: whose password is shown, if one is at hand.
     """
 
     carrier: Carrier
@@ -79,6 +84,7 @@ class NodeUrl:
     title: ApTitle = _TITLE
     key: int = 0
     mode: SecurityMode = SecurityMode.CLEAR
+    user: int = DEFAULT_USER
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -119,11 +125,6 @@ class NodeUrl:
         return ClientConfig(self.title, self.node, keys, self.key, self.mode, timeout, retries)
 
 
-def is_node_url(text: str) -> bool:
-    """Tell whether a URL is one of C12.22."""
-    return text.lower().startswith(_PREFIX)
-
-
 def _carrier(scheme: str) -> Carrier:
     kind = scheme.removeprefix(_PREFIX)
     if kind == scheme or kind not in set(Carrier):
@@ -158,7 +159,7 @@ def _options(parts: SplitResult, carrier: Carrier) -> dict[str, Any]:
     if strange := given.keys() - known:
         raise ValueError(f"no option {min(strange)!r}; there are {', '.join(sorted(known))}")
     if carrier is Carrier.SERIAL:
-        return {"serial": SerialMode.of(given)}
+        return {"serial": SerialMode.of(given), "user": _user(given)}
     return _network(given)
 
 
@@ -168,7 +169,11 @@ def _network(given: Mapping[str, str]) -> dict[str, Any]:
     }
     found["key"] = _number("key", given.get("key", "0"), _MOST_KEY)
     found["mode"] = SecurityMode(_number("mode", given.get("mode", "0"), max(SecurityMode)))
-    return found
+    return {**found, "user": _user(given)}
+
+
+def _user(given: Mapping[str, str]) -> int:
+    return _number("user", given.get("user", str(DEFAULT_USER)), _MOST_USER)
 
 
 def _number(name: str, text: str, most: int) -> int:
