@@ -24,7 +24,7 @@ from openami.c1222.network.relay_config import (
     RouteLost,
 )
 from openami.c1222.node import MessageRefused
-from openami.c1222.node.registering import RegisteringConfig
+from openami.c1222.node.registering import Joined, NotJoined, Parted, RegisteringConfig
 from openami.c1222.repeats import counted
 from openami.c1222.security import NO_KEYS, Keys
 from openami.c1222.segments import HEADERS_IPV4, HEADERS_IPV6
@@ -48,6 +48,15 @@ log = structlog.get_logger()
 SAVE_S: Final = 1.0
 """Seconds between two looks at whether there are ways to save; and ten times what saving takes."""
 _SHARE: Final = 10
+_WORDS: Final[Mapping[type[RelayEvent], str]] = {
+    RouteLearned: "way learned",
+    RouteLost: "way lost",
+    MessageDropped: "message dropped",
+    MessageRefused: "message refused",
+    Joined: "registered",
+    NotJoined: "not registered",
+    Parted: "registered no more",
+}
 _QUIET: Final = (MessageDropped, MessageRefused)
 """What strangers cause at will is told only to who wants to see it all."""
 
@@ -162,8 +171,9 @@ class RelayRunner:
     def _tell(self) -> None:
         while (event := self.relay.next_event()) is not None:
             self._changed |= isinstance(event, RouteLearned | RouteLost)
-            tell = log.debug if isinstance(event, _QUIET) else log.info
-            tell(type(event).__name__, **_shown(event))
+            quiet = isinstance(event, _QUIET) or getattr(event, "renewed", False)
+            tell = log.debug if quiet else log.info
+            tell(_WORDS.get(type(event), type(event).__name__), **_shown(event))
 
     async def _save_changes(self, path: Path) -> None:
         """Write the ways whenever they have changed."""

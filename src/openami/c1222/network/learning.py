@@ -112,9 +112,11 @@ class Learning:
     def _learn(
         self, request: Register, title: ApTitle, source: Hashable, period: int, now: float
     ) -> RouteLearned | None:
+        known = self._registrations.find(title)
+        renewed = known is not None and same_place(known.source, source)
         lasts = period or SEALED_PERIOD  # without one it has no end, but a way shall have
         if self._registrations.learn(request, source, title=title, period=lasts, now=now):
-            return RouteLearned(title, source)
+            return RouteLearned(title, source, renewed)
         return None
 
     def _unlearn(self, title: ApTitle, source: Hashable) -> RouteLost | None:

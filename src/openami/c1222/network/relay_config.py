@@ -56,10 +56,14 @@ class RelayConfig:
 
 @dataclass(frozen=True, slots=True)
 class RouteLearned:
-    """A node is registered, here or further up, and ``source`` is the way to it."""
+    """A node is registered, here or further up, and ``source`` is the way to it.
+
+    ``renewed``: it was so before.
+    """
 
     title: ApTitle
     source: Hashable
+    renewed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,11 +94,13 @@ class RelayDesk:
     def _register(self, request: Register, caller: Caller, now: float) -> Response:
         if not self._config.master:
             return self._not_above(request, caller)
+        known = self._registrations.find(request.title)
+        renewed = known is not None and same_place(known.source, caller.source)
         answer = self._registrations.register(
             request, caller.title, caller.source, now=now, mode=caller.mode, key_id=caller.key_id
         )
         if isinstance(answer, Registered):
-            self._events.append(RouteLearned(answer.title, caller.source))
+            self._events.append(RouteLearned(answer.title, caller.source, renewed))
         return answer
 
     def _deregister(self, request: Deregister, caller: Caller, _: float) -> Response:
