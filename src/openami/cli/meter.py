@@ -23,15 +23,19 @@ from openami.cli.options import (
 from openami.cli.output import emit_json, json_option, note
 
 if TYPE_CHECKING:
+    from openami.meter.c1222.service import C1222Settings
     from openami.meter.identity import MeterIdentity
     from openami.meter.run import MeterRunner, RunSettings
 
 WRAPPER: Final = "127.0.0.1:4059"
 
 
-@click.group(short_help="Run a smart meter: a DLMS/COSEM server.")
+@click.group(short_help="Run a smart meter: a DLMS/COSEM server, and a node of ANSI C12.22.")
 def meter() -> None:
-    """Run a smart meter: a DLMS/COSEM server; only what it measures is simulated."""
+    """Run a smart meter: a DLMS/COSEM server, and a node of ANSI C12.22 if it shall be one.
+
+    Only what it measures is simulated.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,9 @@ class Wanted:
     hdlc: tuple[str, ...]
     serial: tuple[str, ...]
     pty: bool
+    c1222: tuple[str, ...]
+    c1222_register: str | None
+    c1222_least: str
     baud: int
     state: Path
     source: str
@@ -63,6 +70,7 @@ class Wanted:
         "openami meter run --state meter --source constant:1200",
         "openami meter run --state meter --hdlc 127.0.0.1:4061 --phases 3 --source household:H02*1.5",
         "openami meter run --state meter --serial /dev/ttyUSB0 --baud 9600",
+        "openami meter run --state meter --c1222 127.0.0.1:1153 --c1222-register c1222+tcp://127.0.0.1:1154",
     )
 )
 @click.option(
@@ -74,6 +82,24 @@ class Wanted:
 @click.option("--hdlc", multiple=True, metavar="HOST:PORT", help="HDLC over TCP.")
 @click.option("--serial", multiple=True, metavar="DEVICE", help="HDLC on a serial line.")
 @click.option("--pty", is_flag=True, help="HDLC on a new pseudo terminal, whose path is printed.")
+@click.option(
+    "--c1222",
+    multiple=True,
+    metavar="HOST:PORT",
+    help="ANSI C12.22 over TCP and UDP; port 0: any. A meter that has no ApTitle and no key gets them.",
+)
+@click.option(
+    "--c1222-register",
+    metavar="URL",
+    help="Register with a head-end or a master relay, such as c1222+tcp://HOST:1153?node=.123.4, which is the title if none is given; over UDP with c1222+udp.",
+)
+@click.option(
+    "--c1222-least",
+    type=click.Choice([str(int(mode)) for mode in (0, 1, 2)]),
+    default="0",
+    show_default=True,
+    help="Take no message of C12.22 that is protected less: 0 clear, 1 authenticated, 2 encrypted.",
+)
 @click.option(
     "--baud",
     type=click.IntRange(300, 4_000_000),
@@ -149,7 +175,8 @@ def run(*, log_level: str, as_json: bool, **options: Any) -> None:
     """Run one meter until SIGTERM or Ctrl-C.
 
     Its clients: 16 public (no security), 2 reader (LLS password), 1 management (HLS-5 GMAC,
-    ciphered). Keys and password of a new meter are made by chance and lie in STATE/meter.json.
+    ciphered). Keys and passwords of a new meter are made by chance and lie in STATE/meter.json,
+    those of C12.22 too.
     """
     from openami.cli.run import run_server
     from openami.meter.run import run_meter
@@ -169,15 +196,20 @@ def _settings(wanted: Wanted) -> RunSettings:
     from openami.meter.settings import MeterConfig, zone_of
     from openami.meter.sources import parse_source
 
-    links = bool(wanted.hdlc or wanted.serial or wanted.pty)
+    links = bool(wanted.hdlc or wanted.serial or wanted.pty or wanted.c1222)
     zone, clock, since = zone_of(wanted.zone), world_clock(wanted.clock), parse_since(wanted.since)
     source = parse_source(wanted.source, offset=zone.offset(int(clock.now())))
     wrapper = tuple(map(endpoint, wanted.wrapper or (() if links else (WRAPPER,))))
     hdlc = tuple(map(endpoint, wanted.hdlc))
+    c1222 = _node(wanted)
     maker = maker_of(wanted.maker_key)
     # The last of all: a mistake in the options leaves no new meter behind.
     identity = ensure_identity(
-        wanted.state, number=wanted.number, phases=int(wanted.phases), address=wanted.address
+        wanted.state,
+        number=wanted.number,
+        phases=int(wanted.phases),
+        address=wanted.address,
+        c1222=c1222 is not None,
     )
     config = MeterConfig(
         identity,
@@ -196,10 +228,24 @@ def _settings(wanted: Wanted) -> RunSettings:
         hdlc=hdlc,
         serial=wanted.serial,
         pty=wanted.pty,
+        c1222=c1222,
         baud=wanted.baud,
         clock=clock,
         maker=maker,
     )
+
+
+def _node(wanted: Wanted) -> C1222Settings | None:
+    """Return how the meter speaks C12.22, if it does."""
+    from openami.c1222.codes import SecurityMode
+    from openami.meter.c1222.service import C1222Settings
+    from openami.transport.c1222.url import NodeUrl
+
+    register = NodeUrl.parse(wanted.c1222_register) if wanted.c1222_register else None
+    if not wanted.c1222 and register is None:
+        return None
+    least = SecurityMode(int(wanted.c1222_least))
+    return C1222Settings(tuple(map(endpoint, wanted.c1222)), register, least)
 
 
 def _announce(identity: MeterIdentity, runner: MeterRunner, *, as_json: bool) -> None:
@@ -208,13 +254,17 @@ def _announce(identity: MeterIdentity, runner: MeterRunner, *, as_json: bool) ->
         "wrapper": [shown(where) for where in runner.listening.wrapper],
         "hdlc": [shown(where) for where in runner.listening.hdlc],
         "serial_lines": list(runner.listening.serial),
+        "c1222": [shown(where) for where in runner.listening.c1222],
     }
     title = str(identity.system_title)
     if as_json:
         station = identity.address
-        emit_json({"serial": identity.serial, "system_title": title, "station": station, **links})
+        found = {"serial": identity.serial, "system_title": title, "station": station, **links}
+        emit_json({**found, "ap_title": None if identity.c1222 is None else identity.c1222.title})
         return
     note(f"meter {identity.serial}, system title {title}")
+    if identity.c1222 is not None:
+        note(f"  ApTitle  {identity.c1222.title}")
     for name, places in links.items():
         for where in places:
             note(f"  {name.replace('_', ' ')}  {where}")

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from openami.dlms.data import Data
     from openami.dlms.references import AttributeRef
     from openami.meter.board import Board
+    from openami.meter.kept import C1222Record
     from openami.meter.loader import Application, Start
     from openami.meter.objects import ObjectModel, Running
     from openami.meter.settings import MeterConfig
@@ -97,6 +98,7 @@ class Meter:
         self._reader = AssociationCounters(self._own, key, reader)
         key = self._kept.security.keys.gbek or b""
         self._broadcast = AssociationCounters(self._own, key, broadcast)
+        self.application: Application
         self.model: ObjectModel
         self.device: MeterDevice
         self.management = Management(
@@ -138,7 +140,7 @@ class Meter:
         model = application.model
         device = MeterDevice(self, model)
         self._restore_settings(model, forget=not on_trial)
-        self.model, self.device = model, device
+        self.application, self.model, self.device = application, model, device
         self._disconnects = ScheduleWatch(model.disconnect_schedule)
         self._activations = ScheduleWatch(model.image_schedule)
         self._follow_schedules()  # what comes from now on is for these
@@ -158,7 +160,7 @@ class Meter:
             keep_password=self._keep_password,
             running=running,
             images=images,
-            refusal=lambda: self._kept.upgrade.refusal,
+            refusal=lambda: self.refusal,
             trial=lambda: self.management.trial,
         )
 
@@ -166,6 +168,16 @@ class Meter:
     def serial(self) -> str:
         """The serial number."""
         return self.config.identity.serial
+
+    @property
+    def c1222(self) -> C1222Record:
+        """What it must not forget of C12.22: it is kept with the next commit."""
+        return self._kept.c1222
+
+    @property
+    def refusal(self) -> str:
+        """Why the last image is not in service, by the error's code; empty if nothing failed."""
+        return self._kept.upgrade.refusal
 
     @property
     def station(self) -> int:
@@ -296,7 +308,7 @@ class Meter:
         return self._urgent
 
     def opened(self) -> None:
-        """Take note that an association was opened: its invocation counter must be kept."""
+        """Take note of what must be kept before a client is answered, as counters are."""
         self._urgent = True
 
     def note(self, event: Event) -> None:

@@ -87,6 +87,11 @@ class ImageBank:
         return BLOCK_SIZE
 
     @property
+    def identifier(self) -> bytes:
+        """What the image that was begun is called."""
+        return self._transfer.identifier
+
+    @property
     def status(self) -> ImageStatus:
         if self._check_at is not None:
             return ImageStatus.VERIFICATION_INITIATED

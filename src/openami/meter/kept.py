@@ -44,6 +44,34 @@ class UpgradeRecord:
 
 
 @dataclass(slots=True)
+class C1222Record:
+    """What a meter that speaks C12.22 must not forget of that.
+
+    Args:
+        ids: from where its invocation ids go on.
+        newest: when the latest protected message that it took was made (UTC seconds).
+        delay: within how many seconds it registers after its power failed.
+        told: events that its host has been told of, counted from the first that there was.
+        read: how far each list has been read, by the number of its procedures.
+        tables: what clients have written, by the table, in hexadecimal.
+        pending: tables that wait, each an event and octets, in hexadecimal.
+        activated: when one of those came in force (UTC seconds of the meter's clock); 0: never.
+    """
+
+    ids: int = 0
+    newest: float = 0.0
+    delay: int = 0
+    told: int = 0
+    read: dict[str, int] = field(default_factory=dict)
+    tables: dict[str, str] = field(default_factory=dict, repr=False)
+    pending: dict[str, tuple[str, str]] = field(default_factory=dict, repr=False)
+    activated: int = 0
+
+
+_NO_C1222: Final = C1222Record()
+
+
+@dataclass(slots=True)
 class Kept:
     """The part of a meter's state that is not its engine's.
 
@@ -55,6 +83,7 @@ class Kept:
             of broadcasts, by the fingerprint of the key.
         settings: attributes that clients have written, as ``class/obis/attribute``, encoded.
         upgrade: of its firmware.
+        c1222: of C12.22.
     """
 
     security: SecurityState = field(repr=False)
@@ -63,6 +92,7 @@ class Kept:
     accepted: tuple[Accepted, Accepted, Accepted] = field(default_factory=lambda: ({}, {}, {}))
     settings: dict[str, bytes] = field(default_factory=dict)
     upgrade: UpgradeRecord = field(default_factory=UpgradeRecord)
+    c1222: C1222Record = field(default_factory=C1222Record)
 
     @classmethod
     def new(cls, keys: MeterKeys) -> Self:
@@ -109,6 +139,8 @@ def encode(
         "settings": {name: value.hex() for name, value in kept.settings.items()},
         "upgrade": asdict(kept.upgrade),
     }
+    if kept.c1222 != _NO_C1222:  # most meters of a street do not speak it
+        data["c1222"] = asdict(kept.c1222)
     return json.dumps(data, separators=(",", ":")).encode()
 
 
@@ -131,7 +163,8 @@ def decode(snapshot: bytes, factory: bytes) -> tuple[dict[str, Any], Kept]:
         accepted = dict(management), dict(reader), dict(broadcast)
         settings = {name: bytes.fromhex(text) for name, text in data["settings"].items()}
         upgrade = UpgradeRecord(**data.get("upgrade", {}))  # meters of before 2026-11 have none
-        kept = Kept(security, password, counter, accepted, settings, upgrade)
+        c1222 = C1222Record(**data.get("c1222", {}))
+        kept = Kept(security, password, counter, accepted, settings, upgrade, c1222)
         return data["engine"], kept
     except (ValueError, KeyError, TypeError, AttributeError, SecurityError):
         # The cause may show a key: it is not handed on.

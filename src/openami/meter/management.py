@@ -100,6 +100,8 @@ class Management:
     Attributes:
         restarts: counts up when management goes away and when it is back.
         away: whether it is away.
+        running: what runs, or ran until management went away.
+        images: takes the next image.
     """
 
     def __init__(
@@ -118,12 +120,13 @@ class Management:
         self._target = Target(board.keys, identity.model)
         self._record = record
         self._times = times
-        self._ports = Ports(host.record, host.day, times.ticks, self._restart_soon)
+        self._ports = Ports(host.record, host.day, times.ticks, self.restart)
         self._log = log.bind(serial=identity.serial)
         self._up_at: float | None = None
         self._down_at: float | None = None
         self._booted: Booted
-        self._bank: ImageBank
+        self.running: Running
+        self.images: ImageBank
         self._trial: Trial | None = None
         self._faulty = False
 
@@ -159,7 +162,7 @@ class Management:
                 self._come_up(now)
             return
         try:
-            self._bank.step(now)
+            self.images.step(now)
         except StoreError as error:  # the check is to be asked for again
             self._log.error("image not checked", code=error.code, reason=error.message)
         if self._down_at is not None and now >= self._down_at:
@@ -176,14 +179,18 @@ class Management:
         finally:
             self._watchers.discard(watcher)
 
+    def restart(self) -> None:
+        """Restart the application, a moment after the answer to this request has gone.
+
+        What is on trial would not be confirmed by that, but given up.
+        """
+        self._down_at = self._times.ticks() + NOTICE_S
+
     def failed(self, error: BaseException) -> None:
         """Take note that the application raised what it must not: it is restarted."""
         self._fault(error)
 
     # Restarts.
-
-    def _restart_soon(self) -> None:
-        self._down_at = self._times.ticks() + NOTICE_S
 
     def _go_down(self, now: float) -> None:
         self._trial = self._down_at = None
@@ -242,8 +249,8 @@ class Management:
         booted = self._booted
         try:
             program = LOADER.load(booted.digest, self._payload)
-            running = Running(program.about.identifier, booted.digest)
-            self._bank = ImageBank(
+            self.running = running = Running(program.about.identifier, booted.digest)
+            self.images = ImageBank(
                 self._layout,
                 booted,
                 self._target,
@@ -252,7 +259,7 @@ class Management:
                 check_s=self._times.check_s,
             )
             on_trial = booted.on_trial and not booted.rescued
-            application = self._host.install(program.start, running, self._bank, on_trial=on_trial)
+            application = self._host.install(program.start, running, self.images, on_trial=on_trial)
             now = self._times.ticks()
             self._trial = Trial(application, program.about.self_test, now) if on_trial else None
         except _FAULTS as error:

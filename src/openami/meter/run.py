@@ -14,6 +14,7 @@ from openami.core.errors import ConfigError, StoreError, TransportError
 from openami.dlms.hdlc import HdlcParameters, HdlcServerLink
 from openami.dlms.server import ServerEvent
 from openami.dlms.wrapper import WrapperParameters, WrapperServerLink
+from openami.meter.c1222.service import C1222Service, C1222Settings, serving
 from openami.meter.device import Meter
 from openami.meter.factory import meter_board, new_board
 from openami.meter.identity import generate_identity, load_identity, save_identity
@@ -68,6 +69,7 @@ class RunSettings:
         hdlc: where it listens for HDLC over TCP.
         serial: serial devices on which it speaks HDLC.
         pty: whether it makes a pseudo terminal to speak HDLC on.
+        c1222: how it speaks C12.22, if it does.
         baud: of the serial devices.
         clock: the world's.
         maker: who makes the meter, if it is new; by default one whose key is kept in its folder.
@@ -80,6 +82,7 @@ class RunSettings:
     hdlc: tuple[Endpoint, ...] = ()
     serial: tuple[str, ...] = ()
     pty: bool = False
+    c1222: C1222Settings | None = None
     baud: int = 9600
     clock: Clock = field(default_factory=SystemClock)
     maker: Maker | None = field(default=None, repr=False)
@@ -92,6 +95,7 @@ class Listening:
     wrapper: tuple[Endpoint, ...] = ()
     hdlc: tuple[Endpoint, ...] = ()
     serial: tuple[str, ...] = ()
+    c1222: tuple[Endpoint, ...] = ()
 
 
 class MeterRunner:
@@ -105,12 +109,14 @@ class MeterRunner:
     """
 
     def __init__(self, settings: RunSettings) -> None:
-        if not (settings.wrapper or settings.hdlc or settings.serial or settings.pty):
-            raise ConfigError("a meter wants a link", hint="wrapper, HDLC over TCP, serial or pty")
+        links = (settings.wrapper, settings.hdlc, settings.serial, settings.pty, settings.c1222)
+        if not any(links):
+            raise ConfigError("a meter wants a link", hint="wrapper, HDLC, serial, pty or C12.22")
         self._settings = settings
         self._stack = AsyncExitStack()
         self._failed = asyncio.Event()
         self._failure: BaseException | None = None
+        self._c1222: C1222Service | None = None
         self.listening = Listening()
         self.meter: Meter
 
@@ -170,6 +176,8 @@ class MeterRunner:
             await asyncio.sleep(max(pause, 0.01))
             with suppress(StoreError):  # the memory has told; the meter measures on
                 self.meter.refresh()
+            if self._c1222 is not None:
+                self._c1222.look()
 
     def _watch(self, stack: AsyncExitStack, work: Coroutine[Any, Any, object]) -> None:
         """Do ``work`` as long as the meter runs; its failure, or its end, is the meter's."""
@@ -206,7 +214,17 @@ class MeterRunner:
             lines.append(path)
         for channel in channels:
             self._serve_line(stack, channel)
-        return Listening(tuple(wrapper), tuple(hdlc), tuple(lines))
+        return Listening(tuple(wrapper), tuple(hdlc), tuple(lines), await self._node(stack))
+
+    async def _node(self, stack: AsyncExitStack) -> tuple[Endpoint, ...]:
+        """Speak C12.22, if that is wanted; return where."""
+        settings = self._settings.c1222
+        if settings is None:
+            return ()
+        service = await stack.enter_async_context(serving(self.meter, settings))
+        self._watch(stack, _failed(service))
+        self._c1222 = service
+        return tuple((str(each.host), each.port or 0) for each in service.endpoint.listening)
 
     async def _keep(self, stack: AsyncExitStack, server: Server) -> None:
         await stack.enter_async_context(server)
@@ -252,6 +270,11 @@ class MeterRunner:
 async def _raise(server: Server) -> None:
     """Raise what a handler of ``server`` raised, when it does."""
     raise await server.failed()
+
+
+async def _failed(service: C1222Service) -> None:
+    """Raise what a station raised, when it does."""
+    raise await service.endpoint.failed()
 
 
 def hdlc_link(meter: Meter, *, alone: bool = False) -> HdlcServerLink:
