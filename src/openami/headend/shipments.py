@@ -92,7 +92,7 @@ class Shipments:
                 logical_device_name=meter.logical_device_name,
                 model=meter.model,
                 firmware=meter.firmware,
-                address="" if meter.address is None else str(meter.address),
+                address=_address(meter),
                 protocol=_protocol(meter),
             )
             self._devices.add(device, who=who, when=self._wall.now(), why="shipment")
@@ -111,6 +111,11 @@ class Shipments:
                 f"meter {meter.serial} is known with another system title", code="device.title"
             )
         return False
+
+
+def _address(meter: ShippedMeter) -> str:
+    """Return where a meter is on a DCU's line; one of C12.22 says where it is when it registers."""
+    return "" if meter.address is None or meter.c1222 is not None else str(meter.address)
 
 
 def _protocol(meter: ShippedMeter) -> MeterProtocol:

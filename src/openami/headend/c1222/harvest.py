@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -26,17 +27,21 @@ from openami.mdm.readings import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    import numpy.typing as npt
     import pyarrow as pa
 
+    from openami.c1222.tables import ProfileColumns
     from openami.headend.c1222.models import LogLayout, Model
     from openami.headend.c1222.quantities import Quantity
 
 LOAD_PROFILE: Final = "1.0.99.1.0.255"
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - a meter's clock shows no zone
 _QUARTER: Final = 900
-_ORDINALS: Final = 0x8000
+_AGAIN: Final = 32
+"""Entries of a log that are read again with those that are new."""
 # Status bits of a row (AMR profile status), by the status of an interval for all channels.
-_INVALID: Final = 0x04
+_NOT_VALID: Final = 0x04
+_SKIPPED: Final = 4  # the status of a channel that has no interval there
 _STATUS: Final = ((0x1, 0x08), (0x2, 0x80), (0x4, 0x20), (0x8, 0x20))
 
 
@@ -131,16 +136,19 @@ def intervals(
     known = ~np.isnat(found.ends)
     times = np.where(known, found.ends, np.datetime64(0, "s")).astype(np.int64) - zone
     good = known & (times > after) & (times >= MIN_TIME) & (times <= MAX_TIME)
-    # What the meter itself calls no interval is none: it stays a gap, which is looked for.
-    good &= found.valid
+    if found.status is None:  # nobody says why: what is not valid was not measured
+        good &= found.valid
     places = np.flatnonzero(good)
-    rows = _row_status(found.common, len(times))
+    rows = _row_status(found)
     tables = []
     for number, quantity in enumerate(model.channels):
         if quantity is None:
             continue
         scalar, divisor = int(found.scalars[number]), int(found.divisors[number])
         values, numeric, exponent = scaled(found.values[number], scalar, divisor)
+        if found.status is not None:
+            # A stretch without an interval stays a gap, which is looked for.
+            numeric = numeric & (found.status[number] != _SKIPPED)
         some = places[numeric[places]]
         tables.append(
             profile_table(
@@ -158,11 +166,11 @@ def _channel(quantity: Quantity, exponent: int, values: Any) -> ChannelValues:
     return ChannelValues(quantity.interval, quantity.scaler + exponent, quantity.unit, values)
 
 
-def _row_status(common: Any, rows: int) -> Any:
-    status = np.zeros(rows, np.uint8)
-    if common is not None:
+def _row_status(found: ProfileColumns) -> npt.NDArray[np.uint8]:
+    status = np.where(found.valid, 0, _NOT_VALID).astype(np.uint8)
+    if found.common is not None:
         for theirs, ours in _STATUS:
-            status |= np.where(common & theirs, ours, 0).astype(np.uint8)
+            status |= np.where(found.common & theirs, ours, 0).astype(np.uint8)
     return status
 
 
@@ -193,7 +201,10 @@ def entries_wanted(
     """
     valid, last = head["NBR_VALID_ENTRIES"], head["LAST_ENTRY_ELEMENT"]
     newest = head["LAST_ENTRY_SEQ_NBR"]
-    fresh = valid if known is None or newest < known else min(valid, newest - known)
+    if newest == known:
+        return [], newest
+    # A meter that sorts its log puts one in before others when its clock was set back.
+    fresh = valid if known is None or newest < known else min(valid, newest - known + _AGAIN)
     count = min(fresh, most)
     later = fresh - count
     return runs((last - later) % max(log.entries, 1), count, log.entries), newest - later
@@ -208,21 +219,26 @@ def runs(last: int, count: int, size: int) -> list[tuple[int, int]]:
     return [(first, head)] + ([(0, count - head)] if count > head else [])
 
 
-def events(model: Model, meter: str, parts: Sequence[bytes], *, newest: int, zone: int) -> pa.Table:
-    """Return entries of the event log as events; ``parts`` are in order, up to ``newest``."""
+def events(model: Model, meter: str, parts: Sequence[bytes], *, zone: int) -> pa.Table:
+    """Return entries of the event log, in order, as events.
+
+    One that happened several times in a second is counted within it: the same entry is the same
+    event, whenever it is read.
+    """
     assert model.log is not None
     size, whole = model.log.entry.size, b"".join(parts)
-    count = len(whole) // size
+    seen: Counter[tuple[str, int, int]] = Counter()
     rows = []
-    for place in range(count):
-        entry = layout.decode(model.log.entry, whole[place * size : (place + 1) * size])
-        row = _event(model, entry, newest - count + 1 + place, zone)
+    for at in range(0, len(whole) - size + 1, size):
+        row = _event(model, layout.decode(model.log.entry, whole[at : at + size]), zone)
         if row is not None:
-            rows.append({"meter": meter, **row})
+            name = (row["log"], row["time"], row["code"])
+            rows.append({"meter": meter, "ordinal": seen[name], **row})
+            seen[name] += 1
     return events_table(rows)
 
 
-def _event(model: Model, entry: Mapping[str, Any], sequence: int, zone: int) -> Any:
+def _event(model: Model, entry: Mapping[str, Any], zone: int) -> dict[str, Any] | None:
     assert model.log is not None
     is_event = model.log.table == EVENTS
     when = entry.get("EVENT_TIME" if is_event else "HISTORY_TIME")
@@ -233,6 +249,4 @@ def _event(model: Model, entry: Mapping[str, Any], sequence: int, zone: int) -> 
         return None
     code = entry["EVENT_CODE" if is_event else "HISTORY_CODE"]
     log, number, detail = named(model.maker, code["NUMBER"], own=code["MANUFACTURER"])
-    # Counted by the meter: the same entry is the same event, whenever it is read.
-    ordinal = sequence % _ORDINALS
-    return {"log": log, "time": time, "code": number, "ordinal": ordinal, "detail": detail}
+    return {"log": log, "time": time, "code": number, "detail": detail}

@@ -106,9 +106,12 @@ def _present(found: _Answers, model: Model, octets: bytes, _: float) -> None:
         number = exact(value)
         if quantity is None or number is None:
             continue
-        counted = quantity.counts and place >= len(demands)
-        name = quantity.register() if counted else quantity.present
-        unit = quantity.unit if counted else quantity.flow
+        if place < len(demands):
+            name, unit = quantity.so_far, quantity.flow
+        elif quantity.counts:
+            name, unit = quantity.register(), quantity.unit
+        else:
+            name, unit = quantity.present, quantity.flow
         found.registers.setdefault(name, (number[0], quantity.scaler + number[1], unit))
 
 

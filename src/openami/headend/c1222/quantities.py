@@ -46,7 +46,7 @@ _NET: Final = 16
 # SEGMENTATION: 0 all phases, 5 to 7 phases A to C against neutral; steps of value group C.
 _PHASES: Final[Mapping[int, int]] = {0: 0, 5: 20, 6: 40, 7: 60}
 _BY_PHASE: Final[Mapping[int, tuple[int, Unit]]] = {_VOLTS: (12, Unit.V), _AMPERES: (11, Unit.A)}
-_REGISTER, _INTERVAL, _DEMAND, _PRESENT = 8, 29, 6, 7
+_REGISTER, _INTERVAL, _DEMAND, _SO_FAR, _PRESENT = 8, 29, 6, 4, 7
 _DECIMALS: Final = 6
 
 
@@ -81,6 +81,11 @@ class Quantity:
     def demand(self) -> str:
         """The OBIS code of the largest mean flow."""
         return f"1.0.{self.group}.{_DEMAND}.0.255"
+
+    @property
+    def so_far(self) -> str:
+        """The OBIS code of the mean flow of the time of demand that is under way."""
+        return f"1.0.{self.group}.{_SO_FAR}.0.255"
 
     @property
     def present(self) -> str:

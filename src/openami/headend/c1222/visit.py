@@ -274,7 +274,7 @@ class Visit:
             *entries, octets = await self._talk.parts(made.table, [*parts, (0, start)])
             if harvest.log_head(made, octets)["LAST_ENTRY_SEQ_NBR"] != head["LAST_ENTRY_SEQ_NBR"]:
                 continue  # one more was written meanwhile, perhaps over what was to be read
-            found = harvest.events(model, self._meter, entries, newest=last, zone=shown.zone)
+            found = harvest.events(model, self._meter, entries, zone=shown.zone)
             self.report.events.append(found)
             self.report.sequence = known = last
 
