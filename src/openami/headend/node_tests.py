@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from dataclasses import dataclass, field
-from ipaddress import ip_address
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -220,7 +219,7 @@ class NodeTests:
                 hint="c1222_test_allowed",
                 code="c1222.test-where",
             )
-        place = f"{native.host}:{native.port or PORT}"
+        place = str(replace(native, transport=None))
         if not _is_public_enough(native) and place not in self.allowed:
             raise RequestError(
                 f"the node says that it is at {native}, where no meter can be",
@@ -288,7 +287,7 @@ def _native(node: MeterNode) -> NativeAddress | None:
 
 def _is_public_enough(native: NativeAddress) -> bool:
     """Whether a meter can be there: nodes write down themselves what their address is."""
-    host = ip_address(str(native.host))
+    host = getattr(native.host, "ipv4_mapped", None) or native.host
     inward = host.is_loopback or host.is_link_local or host.is_multicast or host.is_unspecified
     return not (inward or host.is_reserved)
 

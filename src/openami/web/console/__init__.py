@@ -18,6 +18,7 @@ from openami.web.console.fragments import Fragments
 from openami.web.console.groups import Groups
 from openami.web.console.issued import Issued
 from openami.web.console.managed import Managed
+from openami.web.console.node_tests import NodeTestPages
 from openami.web.console.pages import Pages
 from openami.web.console.planner import Planner
 from openami.web.console.render import Renderer
@@ -60,6 +61,7 @@ def routes(services: Services) -> Sequence[BaseRoute]:
         ReleaseShelf,
         Planner,
         Campaigns,
+        NodeTestPages,
     )
     pages = [entry for part in parts for entry in part(services, renderer).table()]
 
