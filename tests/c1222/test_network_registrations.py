@@ -129,7 +129,7 @@ def test_native_addresses(native: bytes, source: Hashable, known: NativeAddress 
 
 
 def test_nodes_are_where_their_relay_is() -> None:
-    table = Registrations(Office(), of_source=2)
+    table = Registrations(Office(), of_host=2)
     old, new = Peer(HOME, connection=1), Peer(HOME, connection=2)
     enrol(table, old, title=RELAY, node_type=NodeType.RELAY)
     enrol(table, old)
@@ -166,7 +166,7 @@ def test_nodes_are_where_the_first_of_their_relays_is() -> None:
 
 
 def test_a_table_is_bounded() -> None:
-    table = Registrations(Office(), most=3, of_source=2)
+    table = Registrations(Office(), most=3, of_host=2)
     titles = [ApTitle.parse(f".1.{number}") for number in range(5)]
     assert [enrol(table, "a", title=each) for each in titles[2:]][2] == Failure(ResponseCode.BSY)
     assert isinstance(enrol(table, "b", title=titles[0]), Registered)
@@ -233,7 +233,7 @@ def test_the_table_is_what_a_scan_would_say(
     steps: list[tuple[int, int, int, int]],
 ) -> None:
     """Whatever happens in whatever order, it knows what a plain dict of ends would know."""
-    table = Registrations(Office(), most=4, of_source=3)
+    table = Registrations(Office(), most=4, of_host=3)
     plain: dict[int, tuple[int, float]] = {}
     now = START
     for title, source, period, wait in steps:
@@ -244,8 +244,8 @@ def test_the_table_is_what_a_scan_would_say(
             assert (table.deregister(ApTitle.parse(f".1.{title}")) is not None) == (title in plain)
             plain.pop(title, None)
             continue
-        of_source = [each for each, row in plain.items() if row[0] == source]
-        fits = title in of_source or len(of_source) < 3
+        of_host = [each for each, row in plain.items() if row[0] == source]
+        fits = title in of_host or len(of_host) < 3
         room = fits and (title in plain or len(plain) < 4)
         told = enrol(table, source, title=ApTitle.parse(f".1.{title}"), period=period, now=now)
         assert isinstance(told, Registered) == room

@@ -27,6 +27,7 @@ from openami.c1222.apdu import Apdu, KeyUse
 from openami.c1222.client import Answered, AnswerRefused, Client, ClientConfig, Unanswered
 from openami.c1222.codes import Qualifier, ResponseCode, ResponseControl, SecurityMode
 from openami.c1222.epsem import Epsem
+from openami.c1222.limits import MAX_APDU
 from openami.c1222.native import NativeAddress, Transport
 from openami.c1222.network import host_events as hosts
 from openami.c1222.network.flights import MAX_PASSES, Limits
@@ -160,6 +161,16 @@ def test_a_trace_that_fails_tells_how_far_it_came() -> None:
     answer = chain.ask(lost, far)[0]
     assert isinstance(answer, Failure)
     assert (answer.code, len(answer.titles)) == (ResponseCode.NETR, 64)
+
+
+def test_a_trace_without_room_for_another_title_stays_as_it_is() -> None:
+    station = relay(MASTER, mode=SecurityMode.CLEAR, routes={METER: "meter"})
+    sizes = (0xFFFE, 0xFFFE, 0xFFFE, 65_460)
+    services = (Trace(()).encode(), *(Write(1, bytes(size)).encode() for size in sizes))
+    raw = protect(Apdu(1, METER, OFFICE), Epsem(services))
+    assert 0 <= MAX_APDU - len(raw) < 4
+    station.receive(raw, source="x", now=START)
+    assert [out.message for out in station.outgoing()] == [raw]
 
 
 @pytest.mark.parametrize("mode", [SecurityMode.AUTHENTICATED, SecurityMode.ENCRYPTED])

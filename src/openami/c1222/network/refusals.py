@@ -11,6 +11,7 @@ from openami.c1222.epsem import Epsem
 from openami.c1222.limits import MAX_TITLES
 from openami.c1222.security import protect
 from openami.c1222.services import Failure, Trace
+from openami.core.errors import LocalProtocolError
 
 if TYPE_CHECKING:
     from openami.c1222.codes import ResponseCode
@@ -63,7 +64,8 @@ def _is_long(request: Trace) -> bool:
 def traced(apdu: Apdu, seen: Glance, own: ApTitle) -> bytes:
     """Return a message as it is passed on: with the relay's title in its Trace, if it has one.
 
-    What is protected stays as it is: whoever changes it breaks its tag.
+    What is protected stays as it is: whoever changes it breaks its tag; and so does what is as long
+    as a message may be.
     """
     if seen.mode is not SecurityMode.CLEAR or not any(map(_is_trace, seen.services)):
         return apdu.octets
@@ -72,7 +74,10 @@ def traced(apdu: Apdu, seen: Glance, own: ApTitle) -> bytes:
         for octets, request in zip(seen.services, seen.requests(), strict=True)
     )
     epsem = replace(Epsem.read(apdu.information[0], apdu.information[1:]), services=services)
-    return replace(apdu, information=bytes((epsem.control,)) + epsem.body()).encode()
+    try:
+        return replace(apdu, information=bytes((epsem.control,)) + epsem.body()).encode()
+    except LocalProtocolError:
+        return apdu.octets
 
 
 def _is_trace(service: bytes) -> bool:

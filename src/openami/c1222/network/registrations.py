@@ -18,7 +18,7 @@ from openami.c1222.limits import MAX_TITLES
 from openami.c1222.native import NativeAddress, Transport
 from openami.c1222.services import Failure, Register, Registered
 from openami.c1222.services.responses import NOTHING
-from openami.c1222.station import Peer
+from openami.c1222.station import Peer, blamed
 from openami.c1222.stream import PORT
 from openami.c1222.titles import ApTitle
 from openami.core.errors import DecodeError
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 MAX_NODES: Final = 100_000
 """In one table: about a hundred megabytes."""
-MAX_OF_SOURCE: Final = 1024
-"""Titles of one source that is no registered relay: a gateway, or a relay that does not say that it
-is one; more is somebody who fills the table.
+MAX_CLEAR: Final = 1024
+"""Titles of one host, for who takes registrations in clear: a gateway or a lane behind one address;
+more is somebody who fills the table.
 """
 LEAST_PERIOD: Final = 1
 _SLACK: Final = 64
@@ -198,17 +198,16 @@ class Registrations:
     Args:
         policy: who may register.
         most: registrations in all.
-        of_source: registrations of one source that is no registered relay.
+        of_host: registrations of one host that is no registered relay; who asks for a key needs no
+            other bound than the number of nodes that have one.
     """
 
-    def __init__(
-        self, policy: Policy, *, most: int = MAX_NODES, of_source: int = MAX_OF_SOURCE
-    ) -> None:
+    def __init__(self, policy: Policy, *, most: int = MAX_NODES, of_host: int = MAX_NODES) -> None:
         self._policy = policy
         self._most = most
-        self._of_source = of_source
+        self._of_host = of_host
         self._all: dict[bytes, Registration] = {}
-        self._sources: Counter[Hashable] = Counter()
+        self._hosts: Counter[Hashable] = Counter()
         self._relays: dict[Hashable, ApTitle] = {}
         self._ends: list[tuple[float, bytes]] = []
 
@@ -346,7 +345,7 @@ class Registrations:
         self.deregister(entry.title)
         name = entry.title.name
         self._all[name] = entry
-        self._sources[entry.source] += 1
+        self._hosts[blamed(entry.source)] += 1
         near = entry.source is not None and entry.via is None
         if near and entry.node_type & RELAYS:
             self._relays[entry.source] = entry.title
@@ -357,9 +356,10 @@ class Registrations:
 
     def _forget(self, name: bytes) -> Registration:
         entry = self._all.pop(name)
-        self._sources[entry.source] -= 1
-        if not self._sources[entry.source]:
-            del self._sources[entry.source]
+        host = blamed(entry.source)
+        self._hosts[host] -= 1
+        if not self._hosts[host]:
+            del self._hosts[host]
         if self._relays.get(entry.source) == entry.title:
             del self._relays[entry.source]
         return entry
@@ -372,8 +372,9 @@ class Registrations:
         known = self._all.get(entry.title.name)
         if known is None and len(self._all) >= self._most:
             return False
-        renewed = known is not None and known.source == entry.source
-        return renewed or entry.via is not None or self._sources[entry.source] < self._of_source
+        host = blamed(entry.source)
+        renewed = known is not None and blamed(known.source) == host
+        return renewed or entry.via is not None or self._hosts[host] < self._of_host
 
     def _is_stale(self, end: tuple[float, bytes]) -> bool:
         entry = self._all.get(end[1])

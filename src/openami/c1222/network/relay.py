@@ -11,13 +11,13 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from openami.c1222.apdu import Apdu
-from openami.c1222.codes import ResponseCode, ResponseControl
+from openami.c1222.codes import ResponseCode, ResponseControl, SecurityMode
 from openami.c1222.network.flights import Flight, Flights, Passes
 from openami.c1222.network.glance import Glance, glance
 from openami.c1222.network.learning import Learning
 from openami.c1222.network.policy import KeyPolicy, Nobody
 from openami.c1222.network.refusals import is_circling, refusal, traced
-from openami.c1222.network.registrations import Registrations
+from openami.c1222.network.registrations import MAX_CLEAR, MAX_NODES, Registrations
 from openami.c1222.network.relay_config import (
     MessageDropped,
     RelayConfig,
@@ -66,7 +66,9 @@ class Relay:
     ) -> None:
         self.config = config
         admits = policy or (KeyPolicy(config.title) if config.master else Nobody())
-        self.registrations = Registrations(admits)
+        keyless = config.master and config.least is SecurityMode.CLEAR
+        of_host = MAX_CLEAR if keyless else MAX_NODES
+        self.registrations = Registrations(admits, of_host=of_host)
         above = config.above
         self._ids = ids
         self._events: deque[RelayEvent] = deque(maxlen=_MAX_EVENTS)
