@@ -1,8 +1,8 @@
 """What holds for every test.
 
 Coverage is measured by the tests of the pure rooms, and of the meter, alone: they are what is to
-tread every line of the pure rooms, and tracing would cost all others time. In CI no test is left out: one that is skipped makes
-the run fail.
+tread every line of the pure rooms, and tracing would cost all others time. In CI no test is left
+out: one that is skipped makes the run fail.
 """
 
 from __future__ import annotations
@@ -60,7 +60,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # The longest begin first, whatever order chance gave. They wait for most of their time: xdist
     # deals a list out in pieces, so one worker waits with them while the others compute, and who
     # is done early takes some of them over.
-    items.sort(key=lambda item: item.get_closest_marker("chain") is None)
+    items.sort(key=may_take, reverse=True)
+
+
+def may_take(item: pytest.Item) -> float:
+    """Return the seconds that a test of the chain is given, and 0 for all others."""
+    if item.get_closest_marker("chain") is None:
+        return 0.0
+    given = item.get_closest_marker("timeout")
+    return float(given.args[0] if given else item.config.getini("timeout"))
 
 
 @pytest.fixture(autouse=True)

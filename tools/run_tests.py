@@ -72,7 +72,7 @@ def main() -> int:
             "pytest",
             "-q",
             "-n",
-            "3",  # of two cores: the chain's tests wait for most of their time
+            "4",  # of two cores: the tests of chains and of DCUs wait for most of their time
             "--dist",
             "worksteal",
             *whole,
