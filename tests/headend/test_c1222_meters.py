@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import httpx
+
     from openami.headend.server import Running
 
 DAY = 86_400
@@ -65,6 +67,21 @@ async def read_up_to(running: Running, meter: TownMeter, end: float) -> None:
         return times.get(meter.serial, {}).get(PROFILE, 0) >= end
 
     await until(there, f"the interval that ends at {end}")
+
+
+async def seen_by_people(client: httpx.AsyncClient, meter: TownMeter) -> None:
+    node = (await client.get(f"/api/v1/meters/{meter.serial}/node")).json()
+    assert node["ap_title"] == meter.title
+    assert node["address"].startswith("127.0.0.1:")
+    assert (node["via"], node["expires_at"] > node["registered_at"]) == (None, True)
+    found = (await client.get(f"/api/v1/devices/meter-{meter.serial}")).json()
+    assert (found["protocol"], found["dcu"]) == ("C12.22", None)
+    page = (await client.get(f"/meters/{meter.serial}")).text
+    assert "ApTitle" in page
+    assert meter.title in page
+    assert ">C12.22<" in (await client.get("/meters")).text
+    answer = await client.get("/api/v1/meters/M404/node")
+    assert answer.status_code == 404
 
 
 def take(running: Running, *meters: TownMeter) -> None:
@@ -146,6 +163,7 @@ async def test_an_operator_reads_a_meter_now(tmp_path: Path, clock: ManualClock)
             assert results["0.0.1.0.0.255"]["value"].startswith("2026-05-28T21:30")
             assert results["0.0.96.1.0.255"]["value"] == meter.serial
             assert results["1.0.99.7.0.255"]["error"] == "c1222.not-here"
+            await seen_by_people(client, meter)
 
 
 async def test_a_restart_loses_no_registration(tmp_path: Path, clock: ManualClock) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response, status
 
+from openami.core.errors import NotFoundError
 from openami.fleet.devices import Contact, Device, DeviceKind, LifecycleState
 from openami.fleet.ports import DeviceFilter
 from openami.headend.registry import Description
@@ -20,6 +21,7 @@ from openami.web.api.models.fleet import (
     DeviceModel,
     DevicePage,
     Enrollment,
+    NodeModel,
     OverviewModel,
     ShipmentResult,
     StateChange,
@@ -90,6 +92,16 @@ def move(head: Head, caller: OperatorCaller, device: DeviceId, change: StateChan
 def assign(head: Head, caller: Admin, serial: str, change: DcuChange) -> DeviceModel:
     """Give a meter to another DCU, which from then on gets its credentials."""
     return _model(head, head.registry.assign(serial, change.dcu, who=caller.name, why=change.why))
+
+
+@router.get("/meters/{serial}/node", responses=errors(404))
+def node(head: Head, caller: Viewer, serial: str) -> NodeModel:
+    """Return a meter as a node of C12.22: its ApTitle, and where it is registered."""
+    del caller
+    seen = head.nodes.seen(head.registry.meter(serial).serial)
+    if seen is None:
+        raise NotFoundError(f"meter {serial} is no node of C12.22")
+    return NodeModel.of(seen)
 
 
 @router.get("/devices/{device}/audit", responses=errors(404, 409))

@@ -7,7 +7,8 @@ from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from openami.fleet.devices import Contact, Device, DeviceKind, Health
+from openami.core.clock import isoformat
+from openami.fleet.devices import Contact, Device, DeviceKind, Health, MeterProtocol
 from openami.fleet.ports import DeviceFilter
 from openami.web.console.filters import NOTHING, THIN, counted, duration, octets, offset, thousands
 from openami.web.console.values import IMPORTED, LOAD_PROFILE, seconds
@@ -15,6 +16,7 @@ from openami.web.console.values import IMPORTED, LOAD_PROFILE, seconds
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from openami.headend.c1222.directory import Seen
     from openami.headend.reports import DcuFigures
     from openami.headend.services import Services
     from openami.headend.statistics import DcuOverview
@@ -85,6 +87,7 @@ class MeterRow:
     state: str
     tone: str
     dcu: str | None
+    protocol: str
     model: str
     address: str
     last_read: float | None
@@ -160,6 +163,7 @@ def _meter_row(device: Device, energy: Energy | None) -> MeterRow:
         state=label,
         tone=tone,
         dcu=device.dcu,
+        protocol=device.protocol.value,
         model=device.model,
         address=device.address,
         last_read=device.last_read,
@@ -266,19 +270,37 @@ def meter_facts(services: Services, serial: str) -> dict[str, Any]:
         "last_read": device.last_read,
         "energy": energies(services, [serial]).get(serial),
         "last": last_interval(services, serial),
-        "facts": list(_meter_words(device)),
+        "facts": list(_meter_words(device, services)),
     }
 
 
-def _meter_words(device: Device) -> Iterator[tuple[str, str]]:
+def _meter_words(device: Device, services: Services) -> Iterator[tuple[str, str]]:
     yield "Serial number", device.serial
     yield from _described(device)
     yield "System title", str(device.system_title) if device.system_title else NOTHING
     yield "Logical device name", device.logical_device_name or NOTHING
     yield "Model", device.model or NOTHING
     yield "Firmware", device.firmware or NOTHING
-    yield "Address on the line", device.address or NOTHING
+    if device.protocol is MeterProtocol.C1222:
+        yield from _node_words(services.nodes.seen(device.serial))
+    else:
+        yield "Address on the line", device.address or NOTHING
     yield "Clock", offset(device.clock_offset)
+
+
+def _node_words(seen: Seen | None) -> Iterator[tuple[str, str]]:
+    """Yield what there is to say of a meter as a node of C12.22."""
+    yield "Protocol", MeterProtocol.C1222.value
+    standing = None if seen is None else seen.standing
+    yield "ApTitle", NOTHING if seen is None else seen.title
+    yield "Address", NOTHING if seen is None else seen.address or NOTHING
+    if standing is None:
+        yield "Registered", "no"
+        return
+    yield "Registered", isoformat(standing.registered_at)
+    yield "Registered until", isoformat(standing.expires_at)
+    if standing.via is not None:
+        yield "Through the relay", standing.via
 
 
 def _described(device: Device) -> Iterator[tuple[str, str]]:

@@ -14,8 +14,10 @@ from openami.fleet.devices import (
     Health,
     LifecycleState,
     Location,
+    MeterProtocol,
 )
 from openami.fleet.ports import FleetCounts
+from openami.headend.c1222.directory import Seen
 from openami.headend.statistics import DcuOverview, Overview, ReadRate
 from openami.web.api.models.common import Cursor, Model, moment
 from openami.web.api.models.readings import StoreModel
@@ -54,6 +56,7 @@ class DeviceModel(Model):
     model: str
     firmware: str
     dcu: str | None = Field(description="Id of the DCU that looks after it.")
+    protocol: MeterProtocol | None = Field(description="What is spoken to a meter.")
     address: str
     first_seen: datetime | None
     last_seen: datetime | None
@@ -81,6 +84,7 @@ class DeviceModel(Model):
             model=device.model,
             firmware=device.firmware,
             dcu=device.dcu,
+            protocol=device.protocol if device.kind is DeviceKind.METER else None,
             address=device.address,
             first_seen=moment(device.first_seen),
             last_seen=moment(device.last_seen),
@@ -92,6 +96,28 @@ class DeviceModel(Model):
             else None,
             label=device.label,
             region=device.region,
+        )
+
+
+class NodeModel(Model):
+    """A meter as a node of C12.22; what is null is not known: it is not registered."""
+
+    ap_title: str = Field(examples=[".123.8437"])
+    address: str = Field(description="Where it is asked.", examples=["192.0.2.7:1153/tcp"])
+    via: str | None = Field(description="ApTitle of the relay that it registered through.")
+    registered_at: datetime | None
+    expires_at: datetime | None
+
+    @classmethod
+    def of(cls, seen: Seen) -> Self:
+        """Return the model of a node."""
+        standing = seen.standing
+        return cls(
+            ap_title=seen.title,
+            address=seen.address,
+            via=standing.via if standing else None,
+            registered_at=moment(standing.registered_at) if standing else None,
+            expires_at=moment(standing.expires_at) if standing else None,
         )
 
 
