@@ -14,6 +14,7 @@ import structlog
 from openami.c1222.codes import NodeType, SecurityMode
 from openami.c1222.native import NativeAddress, Transport
 from openami.c1222.network.policy import KeyPolicy
+from openami.c1222.network.registrations import row_of
 from openami.c1222.network.relay import Relay
 from openami.c1222.network.relay_config import (
     Above,
@@ -37,9 +38,10 @@ from openami.transport.signals import stop_signals
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Mapping
     from pathlib import Path
 
+    from openami.c1222.network.registrations import Registration
     from openami.c1222.titles import ApTitle
     from openami.core.clock import Clock
 
@@ -138,7 +140,7 @@ class RelayRunner:
             with suppress(asyncio.CancelledError):
                 await self._saving
             with suppress(StoreError):  # told when it was written last; nodes register again
-                save_rows(self._settings.state, self.relay.registrations.snapshot())
+                _save(self._settings.state, self.relay.registrations)
         log.info("relay stopped", title=str(self._settings.title))
 
     async def failed(self) -> BaseException:
@@ -183,13 +185,18 @@ class RelayRunner:
             if not self._changed:
                 continue
             self._changed = False
-            rows, began = self.relay.registrations.snapshot(), monotonic()
+            entries, began = tuple(self.relay.registrations), monotonic()
             try:
-                await asyncio.to_thread(save_rows, path, rows)
+                await asyncio.to_thread(_save, path, entries)
             except StoreError as error:  # the relay goes on, and tries again
                 self._changed = True
                 log.warning("ways not saved", code=error.code, why=error.message)
             pause = max(SAVE_S, _SHARE * (monotonic() - began))
+
+
+def _save(path: Path, entries: Iterable[Registration]) -> None:
+    """Write ways; apart from the loop, which thousands of them would hold up."""
+    save_rows(path, [row_of(each) for each in entries])
 
 
 def _shown(event: RelayEvent) -> dict[str, Any]:
