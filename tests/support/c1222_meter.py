@@ -36,6 +36,7 @@ from openami.meter.device import Meter
 from openami.meter.factory import new_board
 from openami.meter.identity import generate_identity, seeded
 from openami.meter.settings import MeterConfig
+from openami.metrology.events import Event, Ring
 from openami.metrology.memory import VolatileMemory
 from openami.metrology.sources import ConstantSource, Sample
 
@@ -179,3 +180,13 @@ class MeterBench:
     ) -> Result:
         """Return the result of a procedure."""
         return Result(self.do(number, parameters, **how).result)
+
+    def live(self, seconds: int) -> None:
+        """Let time pass as a runner does, second by second."""
+        for _ in range(seconds):
+            self.advance(1)
+            self.station.handle_timer(now=self.clock.now())
+
+    def events(self, ring: Ring) -> list[Event]:
+        """Return the events of a log."""
+        return [Event(row[-1]) for row in self.meter.engine.rows[ring].entries()]

@@ -34,6 +34,7 @@ C1222_KEY: Final = 2
 C1222_USER: Final = 2
 """The key's id and the user's number of a new meter that speaks C12.22."""
 _PASSWORD_OCTETS: Final = 10  # 80 bits, as 20 hexadecimal digits: all that C12.22 has room for
+SHIPMENT_FILE: Final = "shipment.json"
 MODELS: Final = {1: "OA1-100", 3: "OA3-100"}
 
 

@@ -17,7 +17,13 @@ from openami.dlms.wrapper import WrapperParameters, WrapperServerLink
 from openami.meter.c1222.service import C1222Service, C1222Settings, serving
 from openami.meter.device import Meter
 from openami.meter.factory import meter_board, new_board
-from openami.meter.identity import generate_identity, load_identity, save_identity
+from openami.meter.identity import (
+    SHIPMENT_FILE,
+    generate_identity,
+    load_identity,
+    save_identity,
+    save_shipment,
+)
 from openami.meter.live import LiveFeed
 from openami.meter.memory import WatchedMemory
 from openami.meter.server import MeterServer
@@ -310,6 +316,8 @@ def ensure_identity(
 ) -> MeterIdentity:
     """Return the identity in the folder ``state``, made at random and kept there if it has none.
 
+    With a new one comes ``shipment.json``, which a head-end imports.
+
     Args:
         state: the meter's folder.
         number: the maker's running number of a new meter; at random if not given.
@@ -325,13 +333,17 @@ def ensure_identity(
         known = load_identity(path)
         if not c1222 or known.c1222 is not None:
             return known
-        identity = known.with_c1222(secrets.token_bytes)
-        save_identity(path, identity)
-        return identity
+        return _made(path, known.with_c1222(secrets.token_bytes))
     chosen = secrets.randbelow(100_000_000) if number is None else number
     identity = generate_identity(chosen, secrets.token_bytes, phases=phases, address=address)
     if c1222:
         identity = identity.with_c1222(secrets.token_bytes)
+    return _made(path, identity)
+
+
+def _made(path: Path, identity: MeterIdentity) -> MeterIdentity:
+    """Keep a new identity, and beside it what a head-end imports."""
+    save_shipment(path.with_name(SHIPMENT_FILE), [identity], SystemClock().now())
     save_identity(path, identity)
     return identity
 

@@ -15,6 +15,7 @@ from openami.core.errors import ConfigError, StoreError
 from openami.meter.device import Meter
 from openami.meter.factory import StreetBoards
 from openami.meter.identity import (
+    SHIPMENT_FILE,
     BroadcastKeys,
     generate_identity,
     load_shipment,
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
     from openami.transport.server import Handler
 
 MEMORY_FILE: Final = "street.db"
-SHIPMENT_FILE: Final = "shipment.json"
 
 TICK_S: Final = 1.0
 """Real seconds between two rounds over all meters: what a display changes in."""

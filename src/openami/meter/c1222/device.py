@@ -198,6 +198,7 @@ class MeterTables:
             answer = self._procedures.run(request.data, caller)
         except DecodeError:
             return Failure(ResponseCode.IAR)
+        self._meter.opened()
         if answer is not None:
             self._answers[_name(caller)] = answer
         return Done()

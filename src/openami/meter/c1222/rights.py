@@ -2,8 +2,8 @@
 
 Whoever asks may read what identifies the meter, and all that it measures where its public client
 may. Who has a key, or has shown the password, reads every table but those of passwords and keys.
-One user writes: with the password, or logged on in a message that a key protected. What acts on the
-supply, on what is kept and on the firmware wants the key as well: a password in clear is anybody's.
+One user writes, who has shown the password. What acts on the supply, on what is kept and on the
+firmware wants the key as well: a password in clear is anybody's.
 """
 
 from __future__ import annotations
@@ -69,10 +69,8 @@ class Rights:
         return known or ((table in OPEN or self.public) and not table.pending)
 
     def writes(self, caller: Caller) -> bool:
-        """Tell whether a caller is the one who writes."""
-        if caller.user_id != self.user:
-            return False
-        return caller.authorized or caller.mode is not SecurityMode.CLEAR
+        """Tell whether a caller is the one who writes, and has shown so."""
+        return caller.authorized and caller.user_id == self.user
 
     @staticmethod
     def protected(caller: Caller) -> bool:
