@@ -13,6 +13,7 @@ from tests.support.c1222_device import KEY_ID, METER, PASSWORD, TableDevice
 from tests.support.c1222_station import NodeStation, url_of
 
 from openami.c1222.codes import ResponseCode
+from openami.c1222.psem import PsemServer
 from openami.c1222.services import (
     Deregistered,
     Disconnect,
@@ -32,7 +33,9 @@ from openami.c1222.titles import ApTitle
 from openami.cli.c1222_tables import complete_tables
 from openami.cli.main import main
 from openami.transport.c1222 import Endpoint, EndpointConfig
+from openami.transport.c1222.optical import serve_optical
 from openami.transport.clock import SystemClock
+from openami.transport.serial import open_pty
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -265,3 +268,17 @@ def test_names_of_tables_are_completed() -> None:
     found = complete_tables(None, None, "st2")  # type: ignore[arg-type]  # looks at neither
     assert {str(item.value) for item in found} >= {"ST23", "ST21"}
     assert all(item.help for item in found)
+
+
+async def test_a_serial_line(bench: Bench, run: Run) -> None:
+    """The same commands over C12.18, the same tables."""
+    channel, path = open_pty()
+    server = PsemServer(bench.device)
+    serving = asyncio.ensure_future(serve_optical(channel, server, clock=SystemClock()))
+    url = f"c1222+serial:{path}"
+    status, out, err = await run("c1222", "read", url, "ST1", "--raw")
+    assert (status, err) == (0, "")
+    assert bench.device.memory.read(standard(1)).hex(" ") in out
+    _, out, _ = await run("c1222", "identify", url, "--json")
+    channel.close()
+    await serving

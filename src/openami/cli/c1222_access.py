@@ -46,8 +46,15 @@ class Access:
         from openami.c1222.security import Keys
         from openami.transport.c1222 import open_client
         from openami.transport.c1222.reader import with_password
+        from openami.transport.c1222.url import Carrier
 
         url = self.url
+        if url.carrier is Carrier.SERIAL:
+            from openami.transport.c1222.optical import open_optical
+
+            async with open_optical(url, password=self.password, answer_s=self.timeout) as optical:
+                yield optical.ask
+            return
         config = url.client_config(Keys(self.keys), timeout=self.timeout, retries=self.retries)
         async with open_client(url, config, **self._contexts()) as client:
             if self.password is None:
