@@ -21,12 +21,18 @@ from openami.dlms.hdlc import HdlcAddress, HdlcClientLink, HdlcParameters
 from openami.dlms.references import MethodRef
 from openami.dlms.results import ActionResult
 from openami.dlms.security import Keys
-from openami.meter.identity import MeterIdentity, generate_identity, load_shipment, seeded
+from openami.meter.identity import (
+    SHIPMENT_FILE,
+    MeterIdentity,
+    generate_identity,
+    load_shipment,
+    seeded,
+)
 from openami.meter.kept import decode, encode
 from openami.meter.objects.clients import BROADCAST_CLIENT
 from openami.meter.run import hdlc_link
 from openami.meter.server import MeterServer
-from openami.meter.street import SHIPMENT_FILE, prepare_identities
+from openami.meter.street import prepare_identities
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -200,7 +200,8 @@ def run(*, log_level: str, as_json: bool, **options: Any) -> None:
     into a head-end, so that it expects the meters and knows their keys.
     """
     from openami.cli.run import run_server
-    from openami.meter.street import SHIPMENT_FILE, run_street
+    from openami.meter.identity import SHIPMENT_FILE
+    from openami.meter.street import run_street
 
     wanted = Wanted(**options)
     settings = _settings(wanted)
