@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from tests.support.c1222_device import KEY_ID
+from tests.transport.certificates import Authority
 
 from openami.c1222.codes import SecurityMode
 from openami.c1222.native import NativeAddress, Transport
@@ -53,11 +54,13 @@ def _given(name: str, value: Any) -> list[str]:
 
 def test_a_master(key_file: Path) -> None:
     made = settings(master=True)
-    assert made.listen == (("127.0.0.1", 1153), ("::1", 0))
+    assert made.sockets.listen == (("127.0.0.1", 1153), ("::1", 0))
+    assert (made.sockets.tls, made.sockets.dtls, made.sockets.largest_ipv4) == (None, None, 548)
     assert (str(made.title), made.master, made.parent) == (".123.1", True, None)
-    assert (made.least, made.period, made.mtu) == (SecurityMode.CLEAR, 3600, None)
+    assert (made.least, made.period) == (SecurityMode.CLEAR, 3600)
     made = settings(master=True, key_file=key_file, mtu=600, period=60)
-    assert (made.least, made.period, made.mtu) == (SecurityMode.AUTHENTICATED, 60, 600)
+    assert (made.least, made.period) == (SecurityMode.AUTHENTICATED, 60)
+    assert (made.sockets.largest_ipv4, made.sockets.largest_ipv6) == (572, 552)
     assert settings(master=True, key_file=key_file, least=2).least is SecurityMode.ENCRYPTED
 
 
@@ -65,13 +68,28 @@ def test_one_with_a_parent(key_file: Path) -> None:
     routes = [".123.5=192.0.2.1:1153", "2.16.124.113620.1.22.0.7=[::1]:99/udp"]
     made = settings(parent=PARENT, key_file=key_file, route=routes)
     assert made.parent is not None
-    assert (made.parent.port, made.period, made.tls) == (1153, 240, None)
+    assert (made.parent.port, made.period, made.sockets.dial_tls) == (1153, 240, None)
     assert made.routes == {
         ApTitle.parse(".123.5"): NativeAddress.of("192.0.2.1", 1153, Transport.TCP),
         ApTitle.parse("2.16.124.113620.1.22.0.7"): NativeAddress.of("::1", 99, Transport.UDP),
     }
-    over_tls = settings(parent=PARENT.replace("+tcp", "+tls"), key_file=key_file)
-    assert over_tls.tls is not None
+
+
+def test_certificates(key_file: Path, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.issue("relay")
+    own = {"certificate": pair.certificate, "certificate_key": pair.key}
+    made = settings(master=True, **own).sockets
+    assert made.tls is not None
+    assert made.dtls is not None
+    assert (made.dial_tls, made.dial_dtls) == (None, None)
+    for carrier in ("tls", "dtls"):
+        parent = PARENT.replace("+tcp", f"+{carrier}")
+        made = settings(parent=parent, key_file=key_file, ca=authority.certificate).sockets
+        assert (made.dial_tls is None, made.dial_dtls is None) == (
+            carrier == "dtls",
+            carrier == "tls",
+        )
 
 
 @pytest.mark.parametrize(
@@ -79,8 +97,8 @@ def test_one_with_a_parent(key_file: Path) -> None:
     [
         ({}, "the master, or has a parent"),
         ({"master": True, "parent": PARENT}, "the master, or has a parent"),
-        ({"parent": "c1222+serial:/dev/ttyS0"}, "TCP, UDP or TLS"),
-        ({"parent": "c1222+dtls://127.0.0.1?node=.1"}, "TCP, UDP or TLS"),
+        ({"parent": "c1222+serial:/dev/ttyS0"}, "over a network"),
+        ({"master": True, "certificate": "x"}, "go together"),
         ({"parent": "c1222+tcp://127.0.0.1"}, "does not say the node's ApTitle"),
         ({"parent": PARENT}, "no key has the id 2"),
         ({"parent": "tcp://127.0.0.1"}, "names no node"),

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from tests.support.c1222_device import KEY_ID, KEYS, METER, TableDevice
 from tests.support.c1222_net import MASTER, MIDDLE, NEAR, OFFICE, Meter, register
+from tests.transport.certificates import Authority
 
 from openami.c1222.client import Answered, Client, ClientConfig
 from openami.c1222.codes import ResponseCode, SecurityMode
 from openami.c1222.native import NativeAddress, Transport
 from openami.c1222.node import Node, NodeConfig
+from openami.c1222.segments import HEADERS_IPV4
 from openami.c1222.services import (
     Deregister,
     Deregistered,
@@ -33,6 +35,7 @@ from openami.c1222.services import (
     Traced,
     Write,
 )
+from openami.c1222.station import Peer
 from openami.core.errors import ConfigError, StoreError, TransportError
 from openami.relay import run
 from openami.relay.run import RelayRunner, RelaySettings
@@ -40,6 +43,8 @@ from openami.relay.state import load_rows, save_rows
 from openami.transport.c1222 import Endpoint, EndpointConfig, open_client
 from openami.transport.c1222.url import NodeUrl
 from openami.transport.clock import SystemClock
+from openami.transport.dtls import DtlsContext
+from openami.transport.tls import client_context, server_context
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -51,6 +56,7 @@ if TYPE_CHECKING:
 LOCAL: Final = (("127.0.0.1", 0),)
 WHOLE: Final = bytes(range(250)) * 12
 MTU: Final = 250
+LARGEST: Final = MTU - HEADERS_IPV4
 RELAY: Final = "from openami.cli.c1222_relay import relay; relay()"
 KEY_FILE: Final = f'{KEY_ID} = "{bytes(range(16)).hex()}"\n'
 MODES: Final = pytest.mark.parametrize("mode", SecurityMode)
@@ -105,11 +111,23 @@ async def meter(
 
 
 def settings(
-    title: Any, parent: NativeAddress | None, mode: SecurityMode, carrier: str = "tcp", **more: Any
+    title: Any,
+    parent: NativeAddress | None,
+    mode: SecurityMode,
+    carrier: str = "tcp",
+    *,
+    state: Path | None = None,
+    **sockets: Any,
 ) -> RelaySettings:
     above = None if parent is None else url(parent, str(MASTER), mode, carrier)
     return RelaySettings(
-        title, LOCAL, master=above is None, parent=above, keys=KEYS, least=mode, period=600, **more
+        *(title, EndpointConfig(LOCAL, **sockets)),
+        master=above is None,
+        parent=above,
+        keys=KEYS,
+        least=mode,
+        period=600,
+        state=state,
     )
 
 
@@ -123,8 +141,12 @@ async def test_a_chain_of_three(mode: SecurityMode) -> None:
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         master = await enter(RelayRunner(settings(MASTER, None, mode)))
-        middle = await enter(RelayRunner(settings(MIDDLE, master.listening[0], mode, mtu=MTU)))
-        near = await enter(RelayRunner(settings(NEAR, middle.listening[0], mode, "udp", mtu=MTU)))
+        middle = await enter(
+            RelayRunner(settings(MIDDLE, master.listening[0], mode, largest_ipv4=LARGEST))
+        )
+        near = await enter(
+            RelayRunner(settings(NEAR, middle.listening[0], mode, "udp", largest_ipv4=LARGEST))
+        )
         end = await enter(meter(near.listening[0], mode, Transport.TCP))
         await eventually(lambda: known(master, MIDDLE) and known(master, NEAR))
         assert isinstance(await end.ask(register(native=b"\x0a\x00\x00\x01")), Registered)
@@ -146,6 +168,38 @@ async def test_a_chain_of_three(mode: SecurityMode) -> None:
         assert await end.ask(Deregister(METER)) == Deregistered(METER)
         assert not known(master, METER)
         assert known(near, METER) is (mode is SecurityMode.ENCRYPTED)
+
+
+@pytest.mark.parametrize("carrier", ["tls", "dtls"])
+async def test_a_relay_speaks_to_its_parent_inside_tls_and_dtls(
+    tmp_path: Path, carrier: str
+) -> None:
+    mode, authority = SecurityMode.ENCRYPTED, Authority(tmp_path)
+    pair = authority.issue("master")
+    inside: dict[str, Any] = {
+        "tls": server_context(pair.certificate, pair.key),
+        "dtls": DtlsContext.server(pair.certificate, pair.key),
+    }
+    ours: dict[str, dict[str, Any]] = {
+        "tls": {"dial_tls": client_context(authority.certificate)},
+        "dtls": {"dial_dtls": DtlsContext.client(authority.certificate)},
+    }
+    # What speaks DTLS speaks nothing else over UDP.
+    below = Transport.UDP if carrier == "tls" else Transport.TCP
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        master = await enter(RelayRunner(settings(MASTER, None, mode, **inside)))
+        parent = master.listening[0]
+        near = await enter(RelayRunner(settings(NEAR, parent, mode, carrier, **ours[carrier])))
+        end = await enter(meter(near.listening[0], mode, below))
+        assert isinstance(await end.ask(register()), Registered)
+        entry = master.relay.registrations.find(METER)
+        assert entry is not None
+        assert isinstance(entry.source, Peer)
+        assert entry.source.secure
+        to_near = url(near.listening[0], str(MASTER), mode, below.name.lower())
+        async with open_client(to_near, to_near.client_config(KEYS)) as office:
+            assert isinstance((await office.ask(Identify()))[0], Identified)
 
 
 @asynccontextmanager
@@ -183,7 +237,7 @@ async def test_a_relay_that_is_killed_comes_back(tmp_path: Path) -> None:
         )
         async with process("--listen", "127.0.0.1:0", *options) as (child, port):
             at = NativeAddress.of("127.0.0.1", port)
-            near = await enter(RelayRunner(settings(NEAR, at, mode, "udp", mtu=MTU)))
+            near = await enter(RelayRunner(settings(NEAR, at, mode, "udp", largest_ipv4=LARGEST)))
             end = await enter(meter(near.listening[0], mode, Transport.UDP))
             await eventually(lambda: known(master, MIDDLE) and known(master, NEAR))
             assert isinstance(await end.ask(register()), Registered)
@@ -265,7 +319,7 @@ async def test_what_cannot_be_saved_is_tried_again(
 
 async def test_a_parent_that_nobody_knows() -> None:
     parent = NodeUrl.parse("c1222+tcp://no.such.host.invalid:1153?node=.123.1")
-    wanted = RelaySettings(NEAR, LOCAL, parent=parent)
+    wanted = RelaySettings(NEAR, EndpointConfig(LOCAL), parent=parent)
     with pytest.raises(TransportError) as caught:
         async with RelayRunner(wanted):
             """It does not start."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,10 +20,13 @@ if TYPE_CHECKING:
     from openami.c1222.native import NativeAddress
     from openami.c1222.titles import ApTitle
     from openami.relay.run import RelayRunner, RelaySettings
+    from openami.transport.c1222 import EndpointConfig
+    from openami.transport.c1222.url import NodeUrl
 
 _LEAST_MTU: Final = 128
 """Octets of a packet in which a segment still has more slice than head, with the longest titles."""
 _UDP: Final = "/udp"
+_FILE: Final = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command(
@@ -48,7 +52,7 @@ _UDP: Final = "/udp"
     "--parent",
     metavar="URL",
     help="Where it passes on what it knows no way for: c1222+tcp://HOST:PORT?node=REGISTRAR with"
-    " key=ID and mode=0, 1 or 2 of its own registration; also c1222+udp and c1222+tls.",
+    " key=ID and mode=0, 1 or 2 of its own registration; also c1222+udp, c1222+tls, and c1222+dtls, with which its own UDP is for DTLS alone.",
 )
 @numbered_key_file_option
 @click.option(
@@ -76,8 +80,19 @@ _UDP: Final = "/udp"
 )
 @click.option(
     "--state",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=_FILE,
     help="File of who is registered, so that they need not register again after a restart.",
+)
+@click.option(
+    "--certificate",
+    type=_FILE,
+    help="Its certificate in PEM: it listens with TLS and DTLS, and shows it to its parent.",
+)
+@click.option("--certificate-key", type=_FILE, help="Its private key.")
+@click.option(
+    "--ca",
+    type=_FILE,
+    help="Who signs the parent's certificate, in PEM [default: whom this machine trusts].",
 )
 @clock_option
 @log_option
@@ -110,6 +125,7 @@ def _settings(
     ways: tuple[str, ...],
     state: Path | None,
     clock: str | None,
+    **certificates: Path | None,
 ) -> RelaySettings:
     """Return what the relay runs with.
 
@@ -120,7 +136,6 @@ def _settings(
     from openami.c1222.security import Keys
     from openami.relay.run import RelaySettings
     from openami.transport.c1222.url import Carrier, NodeUrl
-    from openami.transport.tls import client_context
 
     if master == (parent is not None):
         raise ConfigError(
@@ -129,23 +144,55 @@ def _settings(
     keys = gather_numbered(key_file=key_file)
     above = None if parent is None else NodeUrl.parse(parent)
     if above is not None:
-        if above.carrier in {Carrier.SERIAL, Carrier.DTLS}:
-            raise ConfigError("a parent is reached over TCP, UDP or TLS", code="config.url")
+        if above.carrier is Carrier.SERIAL:
+            raise ConfigError("a parent is reached over a network", code="config.url")
         above.client_config(Keys(keys))
     return RelaySettings(
         _title(own),
-        tuple(map(endpoint, places)),
+        _sockets(tuple(map(endpoint, places)), above, mtu=mtu, **certificates),
         master=master,
         parent=above,
         keys=Keys(keys),
         least=SecurityMode(bool(keys) if least is None else least),
         period=period or (3600 if master else 240),
-        mtu=mtu,
         routes=dict(_routes(ways)),
         state=state,
-        tls=client_context() if above is not None and above.carrier is Carrier.TLS else None,
         clock=world_clock(clock),
     )
+
+
+def _sockets(
+    places: tuple[tuple[str, int], ...],
+    above: NodeUrl | None,
+    *,
+    mtu: int | None,
+    ca: Path | None,
+    certificate: Path | None,
+    certificate_key: Path | None,
+) -> EndpointConfig:
+    """Return what the relay listens with, and how it speaks to its parent."""
+    from openami.c1222.segments import HEADERS_IPV4, HEADERS_IPV6
+    from openami.transport.c1222 import EndpointConfig
+    from openami.transport.c1222.url import Carrier
+    from openami.transport.dtls import DtlsContext
+    from openami.transport.tls import client_context, server_context
+
+    if (certificate is None) != (certificate_key is None):
+        raise ConfigError("--certificate and --certificate-key go together")
+    config = EndpointConfig(places)
+    if mtu is not None:
+        v4, v6 = mtu - HEADERS_IPV4, mtu - HEADERS_IPV6
+        config = replace(config, largest_ipv4=v4, largest_ipv6=v6)
+    if certificate is not None and certificate_key is not None:
+        pair = certificate, certificate_key
+        config = replace(config, tls=server_context(*pair), dtls=DtlsContext.server(*pair))
+    if above is not None and above.carrier is Carrier.TLS:
+        own = client_context(ca, certificate=certificate, key=certificate_key)
+        config = replace(config, dial_tls=own)
+    if above is not None and above.carrier is Carrier.DTLS:
+        dtls = DtlsContext.client(ca, certificate=certificate, key=certificate_key)
+        config = replace(config, dial_dtls=dtls)
+    return config
 
 
 def _title(text: str) -> ApTitle:

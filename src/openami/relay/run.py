@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -28,7 +28,6 @@ from openami.c1222.node import MessageRefused
 from openami.c1222.node.registering import Joined, NotJoined, Parted, RegisteringConfig
 from openami.c1222.repeats import counted
 from openami.c1222.security import NO_KEYS, Keys
-from openami.c1222.segments import HEADERS_IPV4, HEADERS_IPV6
 from openami.core.errors import StoreError, TransportError
 from openami.relay.state import load_rows, save_rows
 from openami.transport.c1222 import Endpoint, EndpointConfig, Outgoing
@@ -37,7 +36,6 @@ from openami.transport.clock import SystemClock, monotonic
 from openami.transport.signals import stop_signals
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Hashable, Iterable, Mapping
     from pathlib import Path
 
@@ -69,7 +67,7 @@ class RelaySettings:
 
     Attributes:
         title: its ApTitle.
-        listen: hosts and ports, for TCP and UDP alike.
+        sockets: where it listens, and what its sockets bear.
         master: it registers nodes itself.
         parent: where its parent is, with the title of the registrar as ``node``.
         keys: its keys.
@@ -77,24 +75,20 @@ class RelaySettings:
             be protected.
         period: seconds that registrations last: of a master those of its nodes at most, of another
             relay its own.
-        mtu: octets of the largest packet; None: what every path carries.
         routes: ways that are configured, by the title, or the beginning of titles.
         state: the file of its ways; None: it forgets them when it stops.
-        tls: what it speaks to a parent of ``c1222+tls``.
         clock: the world's.
     """
 
     title: ApTitle
-    listen: tuple[tuple[str, int], ...]
+    sockets: EndpointConfig
     master: bool = False
     parent: NodeUrl | None = None
     keys: Keys = field(default=NO_KEYS)
     least: SecurityMode = SecurityMode.CLEAR
     period: int = 3600
-    mtu: int | None = None
     routes: Mapping[ApTitle, NativeAddress] = field(default_factory=dict)
     state: Path | None = None
-    tls: ssl.SSLContext | None = field(default=None, repr=False)
     clock: Clock = field(default_factory=SystemClock)
 
 
@@ -114,7 +108,7 @@ class RelayRunner:
     def __init__(self, settings: RelaySettings) -> None:
         self.listening: tuple[NativeAddress, ...] = ()
         self._settings = settings
-        self._endpoint = Endpoint(self, _endpoint_config(settings), clock=settings.clock)
+        self._endpoint = Endpoint(self, settings.sockets, clock=settings.clock)
         self._saving: asyncio.Task[None] | None = None
         self._changed = False
 
@@ -201,17 +195,6 @@ def _save(path: Path, entries: Iterable[Registration]) -> None:
 
 def _shown(event: RelayEvent) -> dict[str, Any]:
     return {name: str(getattr(event, name)) for name in event.__slots__}
-
-
-def _endpoint_config(settings: RelaySettings) -> EndpointConfig:
-    config = EndpointConfig(settings.listen, dial_tls=settings.tls)
-    if settings.mtu is None:
-        return config
-    return replace(
-        config,
-        largest_ipv4=settings.mtu - HEADERS_IPV4,
-        largest_ipv6=settings.mtu - HEADERS_IPV6,
-    )
 
 
 async def _relay(settings: RelaySettings) -> Relay:
