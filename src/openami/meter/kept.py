@@ -51,7 +51,7 @@ class C1222Record:
         ids: from where its invocation ids go on.
         newest: when the latest protected message that it took was made (UTC seconds).
         delay: within how many seconds it registers after its power failed.
-        told: events that its host has been told of, counted from the first that there was.
+        told: how far into each log its host has been told of events, by the log's number.
         read: how far each list has been read, by the number of its procedures.
         tables: what clients have written, by the table, in hexadecimal.
         pending: tables that wait, each an event and octets, in hexadecimal.
@@ -61,7 +61,7 @@ class C1222Record:
     ids: int = 0
     newest: float = 0.0
     delay: int = 0
-    told: int = 0
+    told: dict[str, int] = field(default_factory=dict)
     read: dict[str, int] = field(default_factory=dict)
     tables: dict[str, str] = field(default_factory=dict, repr=False)
     pending: dict[str, tuple[str, str]] = field(default_factory=dict, repr=False)

@@ -1,6 +1,7 @@
 """ST-76: the newest events of all logs of the meter, in the order of their times.
 
-An event's number counts from the first that the meter ever wrote. The codes are those of
+An event's number counts from the first that the meter ever wrote; those of one second stand in the
+order of their logs. The codes are those of
 docs/reference/meter-events.md, as codes of the manufacturer.
 """
 
@@ -33,11 +34,13 @@ _U16: Final = 0xFFFF
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """One event; ``number`` counts from 1."""
+    """One event; ``number`` counts all of them from 1, ``sequence`` those of its log."""
 
     number: int
     at: int
     code: int
+    ring: Ring
+    sequence: int
 
     def entry(self) -> dict[str, Any]:
         """Return it as an entry of ST-76."""
@@ -59,14 +62,22 @@ def newest(engine: MeterEngine) -> list[Logged]:
     """Return the newest events, at most ``EVENTS``, oldest first."""
     kept = merge(
         *(
-            [(row.time, row.data[-1]) for row in engine.rows[ring].since(0)[-EVENTS:]]
+            [(row.time, ring, row) for row in engine.rows[ring].since(0)[-EVENTS:]]
             for ring in EVENT_RINGS
         ),
         key=lambda each: each[0],
     )
     chosen = list(kept)[-EVENTS:]
     first = count(engine) - len(chosen) + 1
-    return [Logged(first + place, at, code) for place, (at, code) in enumerate(chosen)]
+    return [
+        Logged(first + place, at, row.data[-1], ring, row.sequence)
+        for place, (at, ring, row) in enumerate(chosen)
+    ]
+
+
+def marks(engine: MeterEngine) -> dict[str, int]:
+    """Return how many events each log has ever held, by its number."""
+    return {str(int(ring)): engine.rows[ring].last for ring in EVENT_RINGS}
 
 
 def event_log(engine: MeterEngine, read: int) -> dict[str, Any]:

@@ -125,8 +125,8 @@ class MeterStation:
         self._reassembler = Reassembler()
         self._node = self._begin()
         self._out: list[Outgoing] = []
-        self._telling: int | None = None
-        self._silent_since: int | None = None
+        self._telling: dict[str, int] | None = None
+        self._silent_since: dict[str, int] | None = None
         self._registering = self._registration(chance)
 
     @property
@@ -327,25 +327,19 @@ class MeterStation:
     def _tell(self) -> None:
         """Write status and new exceptions into the host's image of the meter's tables."""
         engine, registering = self.meter.engine, self._registering
-        total = events.count(engine)
-        if registering is None or self._telling is not None or total <= self._record.told:
+        marks = events.marks(engine)
+        # Who did not answer is told when something else happens, or when it is registered with.
+        if registering is None or self._telling or marks in (self._record.told, self._silent_since):
             return
-        if self._silent_since is not None and total <= self._silent_since:
-            return  # it did not answer: until something else happens, or it registers anew
-        log_now = events.newest(engine)
-        new = [
-            (place, each)
-            for place, each in enumerate(log_now)
-            if each.number > self._record.told and each.code in events.EXCEPTIONS
-        ]
+        new = self._new_exceptions()
         if not new:
-            self._record.told = total
+            self._record.told = marks
             return
         octets = self.tables.table(LOG)
         layout = self.tables.memory.tables.layout(LOG)
         requests = [Write(STATUS.wire, self.tables.table(STATUS))]
         writes = []
-        for place, _ in new[-MOST_TOLD:]:
+        for place in new[-MOST_TOLD:]:
             span = locate(layout, f"ENTRIES[{place}]")
             writes.append(WriteOffset(LOG.wire, span.offset, octets[span.offset : span.end]))
         try:
@@ -353,13 +347,22 @@ class MeterStation:
         except (LocalProtocolError, SecurityError) as error:
             log.warning("nothing told", code=error.code, reason=error.message)
             return
-        self._telling = total
+        self._telling = marks
+
+    def _new_exceptions(self) -> list[int]:
+        """Return the places in ST-76 of what the host has not been told of."""
+        told = self._record.told
+        return [
+            place
+            for place, each in enumerate(events.newest(self.meter.engine))
+            if each.sequence > told.get(str(int(each.ring)), 0) and each.code in events.EXCEPTIONS
+        ]
 
     def _answered(self, *, taken: bool) -> None:
         if self._telling is None:
             return
         if taken:
-            self._record.told = max(self._record.told, self._telling)
+            self._record.told = self._telling
         else:
             self._silent_since = self._telling
         self._telling = None
