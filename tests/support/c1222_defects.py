@@ -571,7 +571,7 @@ class Bench:
                 for answer in () if exchange.apart else answers:
                     if run.waiting:
                         run.receive(answer, now=self.now)
-            if run.waiting:
+            if run.waiting or not exchange.messages:
                 self.now += target.timeout if exchange.seconds is None else exchange.seconds
         return run.report("memory", now=self.now)
 

@@ -104,8 +104,9 @@ class Exchange:
     """Something to send, and how long to listen then.
 
     Attributes:
-        messages: whole messages, or segments, in their order.
-        wanted: whole messages that are waited for; then, or in time, the exchange ends.
+        messages: whole messages, or segments, in their order; none: to listen only.
+        wanted: whole messages that are waited for; then, or in time, the exchange ends. None, and
+            nothing to send: a pause.
         seconds: how long to listen; None: as long as an answer may take.
         apart: on a connection of its own, which is closed at once: what breaks a stream.
         anew: on a new connection, which is kept.

@@ -200,7 +200,7 @@ class Run:
             if heard.messages:
                 return True
             self._lab.lost.add(probe.apdu.invocation_id)
-            yield Exchange(seconds=min(_REST_S, self.target.timeout))
+            yield Exchange(wanted=0, seconds=min(_REST_S, self.target.timeout))
         return False
 
     def _own_up(self) -> None:

@@ -89,7 +89,7 @@ class Line:
 
     async def _exchange(self, exchange: Exchange, run: Run, clock: Clock) -> None:
         seconds = run.target.timeout if exchange.seconds is None else exchange.seconds
-        if not exchange.messages:
+        if not exchange.messages and not exchange.wanted:
             await asyncio.sleep(seconds)
             return
         with suppress(TimeoutError):

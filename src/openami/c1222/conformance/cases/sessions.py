@@ -153,7 +153,7 @@ def security_pause(lab: Lab) -> Steps:
 def _rested(lab: Lab) -> Steps:
     """Wait until the node listens again."""
     for _ in range(_RESTS):
-        yield Exchange(seconds=_REST_S)
+        yield Exchange(wanted=0, seconds=_REST_S)
         probe = lab.message(lab.probe)
         heard = yield Exchange(lab.pieces(probe.octets))
         if lab.answer_in(heard) is not None:
