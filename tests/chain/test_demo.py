@@ -22,7 +22,19 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.chain
 
-OPTIONS: Final = ("--speed", "720", "--meters", "4", "--dcus", "2", "--port", "0", "--json")
+OPTIONS: Final = (
+    "--speed",
+    "720",
+    "--meters",
+    "5",
+    "--c1222",
+    "1",
+    "--dcus",
+    "2",
+    "--port",
+    "0",
+    "--json",
+)
 STEPS: Final = (
     "starts with its factory identity", "registered by SSMP", "first session", "configured:",
     "woken by a notification: has it", "collects:",
@@ -77,7 +89,7 @@ async def test_the_demo_upgrades_and_ends_with_equal_sides(tmp_path: Path) -> No
         assert children(state) == []
     result = json.loads(output.decode().splitlines()[-1])
     assert result.keys() >= SIDES
-    assert result["meters"] == result["meters_read"] == 4
+    assert result["meters"] == result["meters_read"] == 5
     assert result["metered_wh"] == result["stored_wh"] > 0
     assert result["duplicates"] == result["gaps"] == 0
     assert result["readings"] > 0

@@ -88,6 +88,9 @@ def shipped(chain: Chain) -> Iterator[tuple[MeterUrl, dict[str, Any]]]:
         for meter in content["meters"]:
             url = MeterUrl.parse(f"dlms+tcp://{facts['maintenance']}?server={meter['address']}")
             yield url, meter
+    for facts in chain.nodes:
+        content = json.loads(Path(facts["shipment"]).read_text("utf-8"))
+        yield MeterUrl.parse(f"dlms+tcp://{facts['wrapper'][0]}"), content["meters"][0]
 
 
 async def ask(

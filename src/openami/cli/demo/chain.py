@@ -1,4 +1,4 @@
-"""The chain that the demo runs: two streets, two DCUs, a head-end."""
+"""The chain that the demo runs: two streets, two DCUs, a head-end, meters that need no DCU."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from openami.cli.output import counted
 from openami.core.clock import isoformat
 from openami.headend.files import write_whole
 from openami.headend.security.maker import DeviceType, make_device, make_maker
+from openami.meter.identity import SHIPMENT_FILE
 from openami.meter.maker import Maker
+from openami.meter.run import ensure_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +28,7 @@ ZONE: Final = "Asia/Seoul"
 # demo shows, slow and lossy enough that frames are lost and repeated.
 LINE: Final = ("--bit-rate", "230400", "--delay", "0.001", "--loss", "0.002", "--seed", "7")
 DRIFT_PPM: Final = 900.0
+RECORDED: Final = ("H01", "H02", "H03", "H04", "H05", "H06", "H07", "H08")
 REVIEWER: Final = "reviewer"
 """Who approves what the first account wants: no operator approves what is his own."""
 TRIAL_S: Final = 120  # real seconds in which a DCU's new software must hold a session and collect
@@ -33,7 +36,10 @@ TRIAL_S: Final = 120  # real seconds in which a DCU's new software must hold a s
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How large the demo is and how fast its clock runs."""
+    """How large the demo is and how fast its clock runs.
+
+    ``meters`` are all of them; ``nodes`` of these speak C12.22 and stand on no street.
+    """
 
     dcus: int
     meters: int
@@ -41,6 +47,7 @@ class Plan:
     since: float
     factor: float
     port: int
+    nodes: int = 0
 
     @property
     def uids(self) -> list[str]:
@@ -55,8 +62,13 @@ class Plan:
     @property
     def streets(self) -> list[int]:
         """How many meters each street has."""
-        base, more = divmod(self.meters, self.dcus)
+        base, more = divmod(self.meters - self.nodes, self.dcus)
         return [base + (index < more) for index in range(self.dcus)]
+
+    @property
+    def numbers(self) -> range:
+        """The running numbers of the meters that speak C12.22."""
+        return range(self.meters - self.nodes + 1, self.meters + 1)
 
     @property
     def load_period(self) -> int:
@@ -81,6 +93,7 @@ class Chain:
     say: Callable[[str], None]
     headend: dict[str, Any] = field(default_factory=dict)
     streets: list[dict[str, Any]] = field(default_factory=list)
+    nodes: list[dict[str, Any]] = field(default_factory=list)
     maker: Maker = field(default_factory=Maker.generate)
     kind: DeviceType | None = None
     target: Target | None = None
@@ -100,6 +113,7 @@ class Chain:
         await self._start_headend()
         await self._start_streets()
         await self._import_shipments()
+        await self._start_nodes()
         await self._make_dcus()
         await self._start_dcus()
         await arrival.arrived(self, self.plan.uids)
@@ -112,11 +126,28 @@ class Chain:
             "--listen", f"127.0.0.1:{self.plan.port}", "--device-listen", "127.0.0.1:0",
             "--security-listen", "127.0.0.1:0",
             "--timezone", ZONE, "--clock", self.plan.clock, "--log-level", "warning",
-            "--set", "compact_every_s=60",
+            "--set", "compact_every_s=60", *self._metering(),
         )  # fmt: skip
         self.headend = await self.processes.ready("headend")
         self.target = await self._login()
         self.second = await self._hire()
+
+    def _metering(self) -> list[str]:
+        """Return what the head-end does for its meters of C12.22, as DCUs do for theirs."""
+        if not self.plan.nodes:
+            return []
+        period, collection = self.plan.load_period, "./AMI/Collection/"
+        wanted = self._wanted()
+        settings = {
+            "listen": "127.0.0.1:0",
+            "read_every_s": period,
+            "settle_s": wanted[f"{collection}Settle"],
+            "spread_s": wanted[f"{collection}Spread"],
+            "backoff_s": self.plan.factor,  # a real second
+            "clock_threshold_s": wanted["./AMI/Time/Threshold"],
+            "clock_margin_s": wanted["./AMI/Time/Margin"],
+        }
+        return [part for key in settings for part in ("--set", f"c1222_{key}={settings[key]}")]
 
     async def _hire(self) -> Target:
         """Make a second operator; return the head-end with a token of this account."""
@@ -168,14 +199,38 @@ class Chain:
 
     async def _import_shipments(self) -> None:
         assert self.target is not None
+        shipments = [facts["shipment"] for facts in self.streets]
+        for number in self.plan.numbers:
+            folder = self._node(number)
+            ensure_identity(folder, number=number, c1222=True)
+            shipments.append(str(folder / SHIPMENT_FILE))
         async with connected(self.target) as client:
-            for facts in self.streets:
-                checked(
-                    await client.post(
-                        f"{PREFIX}/shipments", content=read(facts["shipment"]).encode()
-                    )
-                )
+            for shipment in shipments:
+                checked(await client.post(f"{PREFIX}/shipments", content=read(shipment).encode()))
         self.say(f"head-end: expects {counted(self.plan.meters, 'meter')}, keys in its vault")
+
+    def _node(self, number: int) -> Path:
+        return self.state / f"meter-{number}"
+
+    async def _start_nodes(self) -> None:
+        """Start the meters that have their own way to the head-end."""
+        for number in self.plan.numbers:
+            home = RECORDED[number % len(RECORDED)]
+            await self.processes.start(
+                f"meter-{number}", "meter", "run", "--json", "--state", str(self._node(number)),
+                "--wrapper", "127.0.0.1:0", "--c1222", "127.0.0.1:0",
+                "--c1222-register", f"c1222+tcp://{self.headend['c1222']}",
+                "--source", f"household:{home}", "--zone", ZONE, "--drift-ppm", str(DRIFT_PPM),
+                "--since", isoformat(self.plan.since),
+                "--clock", self.plan.clock, "--log-level", "warning",
+            )  # fmt: skip
+        for number in self.plan.numbers:
+            facts = await self.processes.ready(f"meter-{number}")
+            self.nodes.append({**facts, "shipment": str(self._node(number) / SHIPMENT_FILE)})
+            self.say(
+                f"meter {number}: speaks C12.22 and needs no DCU: {facts['ap_title']} at"
+                f" {facts['c1222'][0]} registers with {self.headend['c1222']}"
+            )
 
     async def _make_dcus(self) -> None:
         """Make the DCUs in a factory, and let the head-end know of them and what it wants."""

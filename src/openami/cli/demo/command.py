@@ -78,6 +78,12 @@ def length(text: str) -> float:
     "--meters", type=click.IntRange(1, 200), default=20, show_default=True, help="How many meters."
 )
 @click.option(
+    "--c1222",
+    "nodes",
+    type=click.IntRange(0, 20),
+    help="How many of the meters speak ANSI C12.22 to the head-end, without a DCU. [default: one of ten]",
+)
+@click.option(
     "--dcus",
     type=click.IntRange(1, 8),
     default=2,
@@ -107,22 +113,25 @@ def demo(
     duration: str | None,
     speed: float,
     meters: int,
+    nodes: int | None,
     dcus: int,
     upgrades: bool,
     port: int,
     state: Path | None,
     as_json: bool,
 ) -> None:
-    """Run the whole chain: 20 meters on two streets, 2 DCUs, a head-end with its console.
+    """Run the whole chain: 20 meters, 2 DCUs, a head-end with its console.
 
     Every part is a process of its own on real sockets; the meters play recorded consumption of
-    real homes, and the clock runs fast. Meanwhile the first DCU's meters are upgraded
+    real homes, and the clock runs fast. Two of the meters speak ANSI C12.22 to the head-end itself,
+    the others DLMS to the DCUs of their two streets. Meanwhile the first DCU's meters are upgraded
     twice, the first time with a faulty image that they take back, and then the DCU itself, by
     campaigns that two operators let through. At the end all supplies are switched off, the last
     intervals are collected, and the meters' registers are compared with what the store holds.
     """
     seconds = length(duration) if duration else None
-    if meters < dcus:
+    nodes = meters // 10 if nodes is None else nodes
+    if meters - nodes < dcus:
         raise ConfigError(f"{dcus} DCUs want {dcus} meters or more", code="config.option")
     _check_port(port)
     with ExitStack() as stack:
@@ -135,7 +144,9 @@ def demo(
                 raise ConfigError(
                     f"{folder} is not empty", hint="name a new folder: the demo's clock starts anew"
                 )
-        result = asyncio.run(_run(folder, seconds, speed, meters, dcus, port, upgrades=upgrades))
+        result = asyncio.run(
+            _run(folder, seconds, speed, meters, dcus, port, nodes=nodes, upgrades=upgrades)
+        )
     if as_json:
         emit_json(result)
     if not result["agrees"]:
@@ -168,6 +179,7 @@ async def _run(
     dcus: int,
     port: int,
     *,
+    nodes: int,
     upgrades: bool,
 ) -> dict[str, Any]:
     from openami.cli.demo.chain import Chain, Plan
@@ -179,7 +191,7 @@ async def _run(
     start = (wall + ZONE_OFFSET_S) // DAY_S * DAY_S - ZONE_OFFSET_S - BACK_DAYS * DAY_S
     settings = ClockSettings(start=start, factor=speed, origin=wall)
     since = start - HISTORY_S
-    plan = Plan(dcus, meters, str(settings), since, speed, port)
+    plan = Plan(dcus, meters, str(settings), since, speed, port, nodes)
     clock = settings.clock()
     came: dict[str, Any] | None = None
     stop, begun = asyncio.Event(), asyncio.Event()
