@@ -76,7 +76,7 @@ def _looked_at(lab: Lab, number: int) -> Generator[Exchange, Heard, str]:
             return ""
         return f"{table} has {len(said.data)} octets, not {node.size}"
     if isinstance(said, Failure) and said.code is ResponseCode.RSTL and node is not None:
-        (last,) = yield from lab.ask(ReadOffset(number, node.size - 1, 1))
+        last = yield from lab.ask_one(ReadOffset(number, node.size - 1, 1))
         return "" if isinstance(last, TableData) else f"{table} has not {node.size} octets"
     return ""
 
