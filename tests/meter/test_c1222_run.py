@@ -1,0 +1,229 @@
+"""A meter that runs: DLMS and C12.22 side by side, as a process, over power cuts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.support.c1222_meter import HOST, IDENTITY, KEYS, PASSWORD, START, TITLE
+
+from openami.c1222.codes import SecurityMode
+from openami.c1222.security import Keys
+from openami.c1222.services import Done, Failure, Read, Security, TableData, Write
+from openami.c1222.tables import Procedure, ProcedureRequest, Tables, standard
+from openami.core.clock import ManualClock
+from openami.core.errors import ConfigError, TransportError
+from openami.core.obis import Obis
+from openami.dlms.apdu.acse import Mechanism
+from openami.dlms.client import ClientConfig
+from openami.dlms.references import AttributeRef
+from openami.meter.c1222.description import DESCRIPTION
+from openami.meter.c1222.service import C1222Settings
+from openami.meter.identity import load_identity
+from openami.meter.run import MeterRunner, RunSettings
+from openami.meter.settings import MeterConfig
+from openami.meter.sources import parse_source
+from openami.relay.run import RelayRunner, RelaySettings
+from openami.transport.c1222 import EndpointConfig, open_client
+from openami.transport.c1222.url import NodeUrl
+from openami.transport.clock import SystemClock
+from openami.transport.session import open_session
+from openami.transport.url import MeterUrl
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from openami.transport.c1222.client import AsyncClient
+
+LOCAL = (("127.0.0.1", 0),)
+ENERGY = AttributeRef(3, Obis.parse("1.0.1.8.0.255"), 2)
+READER = ClientConfig(mechanism=Mechanism.LLS, secret=IDENTITY.keys.lls)
+CLI = "from openami.cli.main import main; main()"
+
+
+def settings(clock: ManualClock | None = None, **changes: Any) -> RunSettings:
+    base = RunSettings(
+        config=MeterConfig(IDENTITY, restart_s=0.2),
+        source=parse_source("constant:3600"),
+        clock=clock or ManualClock(START),
+        c1222=C1222Settings(LOCAL),
+    )
+    return replace(base, **changes)
+
+
+@asynccontextmanager
+async def asking(
+    host: str, port: int, *, carrier: str = "tcp", keys: Keys = KEYS, title: str = str(TITLE)
+) -> AsyncIterator[AsyncClient]:
+    url = NodeUrl.parse(f"c1222+{carrier}://{host}:{port}?node={title}&key=2&mode=2")
+    async with open_client(url, url.client_config(keys, timeout=1.0)) as client:
+        yield client
+
+
+async def tables_of(client: AsyncClient) -> Tables:
+    config, registers = await client.ask(Read(0), Read(21))
+    assert isinstance(config, TableData)
+    assert isinstance(registers, TableData)
+    tables = Tables.of_config(config.data, DESCRIPTION)
+    return tables.learn(standard(21), registers.data)
+
+
+async def energy(client: AsyncClient) -> int:
+    tables = await tables_of(client)
+    (found,) = await client.ask(Read(23))
+    assert isinstance(found, TableData)
+    values = tables.decode(standard(23), found.data)
+    return int(values["TOT_DATA_BLOCK"]["SUMMATIONS"][0])
+
+
+@pytest.mark.parametrize("carrier", ["tcp", "udp"])
+async def test_both_protocols_read_the_same_watt_hours(carrier: str) -> None:
+    clock = ManualClock(START)
+    async with MeterRunner(settings(clock, wrapper=LOCAL)) as runner:
+        (host, wrapper), (_, port) = runner.listening.wrapper[0], runner.listening.c1222[0]
+        url = MeterUrl.parse(f"dlms+tcp://{host}:{wrapper}?client=2")
+        async with asking(host, port, carrier=carrier) as client:
+            for seconds in (1234, 86_400, 1):
+                clock.advance(seconds)
+                async with open_session(url, READER) as session:
+                    assert await energy(client) == (await session.get(ENERGY)).integer()
+            assert await energy(client) == 1234 + 86_400 + 1
+
+
+async def test_it_is_deaf_while_management_restarts_and_back_after_it() -> None:
+    clock = ManualClock(START)
+    async with MeterRunner(settings(clock)) as runner, asking(*runner.listening.c1222[0]) as client:
+        tables = await tables_of(client)
+        request = ProcedureRequest(Procedure.WARM_START, 1)
+        password = Security.of(PASSWORD.encode(), 2)
+        answers = await client.ask(password, Write(7, request.encode(tables)))
+        assert answers == (Done(), Done())
+        management, restarts = runner.meter.management, runner.meter.management.restarts
+        async with asyncio.timeout(20):
+            while management.restarts < restarts + 2:
+                await asyncio.sleep(0.02)
+        clock.advance(1000)
+        assert await energy(client) == 1000
+
+
+async def test_a_meter_without_material_does_not_speak_it() -> None:
+    plain = MeterConfig(replace(IDENTITY, c1222=None))
+    with pytest.raises(ConfigError) as caught:
+        async with MeterRunner(settings(config=plain)):
+            raise AssertionError("it runs")
+    assert caught.value.code == "config.c1222"
+
+
+@pytest.mark.parametrize("carrier", ["tls", "dtls"])
+async def test_a_meter_registers_over_what_it_has(carrier: str) -> None:
+    register = NodeUrl.parse(f"c1222+{carrier}://127.0.0.1:1153?node=.123.4")
+    with pytest.raises(ConfigError):
+        async with MeterRunner(settings(c1222=C1222Settings(LOCAL, register))):
+            raise AssertionError("it runs")
+
+
+async def test_a_registrar_that_nobody_knows_is_told() -> None:
+    register = NodeUrl.parse("c1222+tcp://no-such-host.invalid:1153?node=.123.4")
+    with pytest.raises(TransportError) as caught:
+        async with MeterRunner(settings(c1222=C1222Settings(LOCAL, register))):
+            raise AssertionError("it runs")
+    assert caught.value.code == "transport.unknown-host"
+
+
+@pytest.mark.parametrize("carrier", ["tcp", "udp"])
+async def test_a_meter_that_only_calls_is_reached_over_its_own_connection(carrier: str) -> None:
+    relaying = RelaySettings(HOST, EndpointConfig(LOCAL), master=True, keys=KEYS)
+    async with RelayRunner(relaying) as relay:
+        port = relay.listening[0].port
+        register = NodeUrl.parse(f"c1222+{carrier}://localhost:{port}")
+        async with MeterRunner(settings(c1222=C1222Settings((), register))):
+            async with asyncio.timeout(10):
+                while relay.relay.registrations.find(TITLE) is None:
+                    await asyncio.sleep(0.01)
+            async with asking("127.0.0.1", port or 0) as client:
+                (answer,) = await client.ask(Read(5))
+                assert answer == TableData(b"OAM00008437".ljust(20))
+
+
+class Process:
+    """``openami meter run`` as a process."""
+
+    def __init__(self, process: asyncio.subprocess.Process, said: dict[str, Any]) -> None:
+        self.process = process
+        self.said = said
+
+    @classmethod
+    async def start(cls, state: Path, *options: str) -> Process:
+        arguments = ("meter", "run", "--state", str(state), "--number", "8437", "--json")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            CLI,
+            *arguments,
+            "--source",
+            "constant:3600",
+            "--c1222",
+            "127.0.0.1:0",
+            *options,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        assert process.stdout is not None
+        line = await asyncio.wait_for(process.stdout.readline(), 60)
+        return cls(process, json.loads(line))
+
+    async def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return await asyncio.wait_for(self.process.wait(), 20)
+
+    @property
+    def where(self) -> tuple[str, int]:
+        host, _, port = self.said["c1222"][0].rpartition(":")
+        return host, int(port)
+
+
+async def test_a_meter_as_a_process_keeps_what_it_was_told(tmp_path: Path) -> None:
+    meter = await Process.start(tmp_path)
+    identity = load_identity(tmp_path / "meter.json")
+    material = identity.c1222
+    assert material is not None
+    assert meter.said["ap_title"] == material.title == ".123.1.8437"
+    assert meter.said["wrapper"] == []
+    keys, password = Keys(material.keys), Security.of(material.password.encode(), material.user)
+    name = b"KEPT".ljust(20)
+    async with asking(*meter.where, keys=keys, title=material.title) as client:
+        assert await client.ask(Read(5)) == (TableData(b"OAM00008437".ljust(20)),)
+        assert await client.ask(password, Write(5, name)) == (Done(), Done())
+        strange = Security.of(b"guess", material.user)
+        refused, _ = await client.ask(strange, Read(5))
+        assert isinstance(refused, Failure)
+        before = await energy(client)
+    await meter.stop(signal.SIGKILL)
+    killed = int(SystemClock().now())
+    meter = await Process.start(tmp_path)
+    while int(SystemClock().now()) <= killed:  # what it may have taken before is not taken again
+        await asyncio.sleep(0.05)
+    async with asking(*meter.where, keys=keys, title=material.title, carrier="udp") as client:
+        assert await client.ask(Read(5)) == (TableData(name),)
+        assert await energy(client) >= before
+    assert await meter.stop() == 0
+
+
+async def test_least_mode_of_a_process(tmp_path: Path) -> None:
+    meter = await Process.start(tmp_path, "--c1222-least", "1")
+    host, port = meter.where
+    url = NodeUrl.parse(f"c1222+tcp://{host}:{port}?node={meter.said['ap_title']}")
+    config = url.client_config(timeout=0.3, retries=0)
+    assert config.mode is SecurityMode.CLEAR
+    async with open_client(url, config) as client:
+        with pytest.raises(TransportError) as caught:
+            await client.ask(Read(5))
+    assert caught.value.code == "c1222.unanswered"
+    assert await meter.stop() == 0
