@@ -1,0 +1,98 @@
+"""Types of day and periods of the hours of a month, for tariffs whose price depends on them."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Final
+
+import holidays
+import numpy as np
+import numpy.typing as npt
+
+from openami.core.errors import ConfigError
+from openami.mdm.tariffs.model import DayType
+
+if TYPE_CHECKING:
+    from openami.mdm.tariffs.model import HolidayRule, Hours, Tariff
+    from openami.mdm.tariffs.month import Month
+
+Places = npt.NDArray[np.int64]
+
+_WEEKEND: Final = {5: DayType.SATURDAY, 6: DayType.SUNDAY}
+
+
+def is_calendar(country: str, subdivision: str | None) -> bool:
+    """Return whether the public holidays of a country, or a part of it, are known."""
+    known = holidays.list_supported_countries(include_aliases=False)
+    return country in known and (subdivision is None or subdivision in known[country])
+
+
+@lru_cache(maxsize=64)
+def public_holidays(country: str, subdivision: str | None, year: int) -> frozenset[date]:
+    """Return the public holidays of a year, those in lieu and of one year alone among them."""
+    return frozenset(holidays.country_holidays(country, subdiv=subdivision, years=year))
+
+
+def day_type(day: date, rule: HolidayRule | None) -> DayType:
+    """Return what a day is for a tariff; without a rule no day is a holiday."""
+    if rule is not None and _is_holiday(day, rule):
+        return DayType.HOLIDAY
+    return _WEEKEND.get(day.weekday(), DayType.WEEKDAY)
+
+
+def _is_holiday(day: date, rule: HolidayRule) -> bool:
+    if day in rule.added:
+        return True
+    found = public_holidays(rule.country, rule.subdivision, day.year)
+    return day in found and day not in rule.dropped
+
+
+def interval_ends(tariff: Tariff, month: Month, interval_s: int) -> Places:
+    """Return the ends of a month's intervals in the tariff's own time, in seconds UTC."""
+    start, end = month.span(tariff.zone)
+    return np.arange(start // interval_s + 1, end // interval_s + 1, dtype=np.int64) * interval_s
+
+
+def period_places(tariff: Tariff, ends: Places, month: Month, interval_s: int) -> Places:
+    """Return for each interval which of ``tariff.periods`` it belongs to, as a place in them.
+
+    Args:
+        tariff: with periods.
+        ends: of the intervals, in seconds UTC, each in the month.
+        month: the month, whose season and dates choose the hours.
+        interval_s: how long an interval is.
+
+    Raises:
+        ConfigError: ``tariff.interval``, an interval lies in two periods.
+    """
+    season = tariff.season(month)
+    places = np.empty(len(ends), np.int64)
+
+    @cache
+    def hours(day: date) -> Hours:
+        return hours_on(tariff, season, day)
+
+    def period(seconds: int) -> str:
+        local = datetime.fromtimestamp(seconds, UTC).astimezone(tariff.zone)
+        return hours(local.date()).period_at(local.hour * 60 + local.minute)
+
+    for at, end in enumerate(ends.tolist()):
+        first = period(end - interval_s)
+        if period(end - 1) != first:
+            raise ConfigError(
+                f"intervals of {interval_s} s do not fit the hours of {tariff.name}",
+                code="tariff.interval",
+            )
+        places[at] = tariff.periods.index(first)
+    return places
+
+
+def hours_on(tariff: Tariff, season: str, day: date) -> Hours:
+    """Return the hours that hold on a day of a season."""
+    kind = day_type(day, tariff.holidays)
+    return [
+        row.holds
+        for row in tariff.hours
+        if season in row.seasons and kind in row.holds.days and row.since <= day
+    ][-1]

@@ -1,0 +1,117 @@
+"""Usage out of interval energy: by period and day, with what is missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from openami.mdm.tariffs.calendar import interval_ends, period_places
+from openami.mdm.tariffs.usage import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from openami.mdm.tariffs.model import Tariff
+    from openami.mdm.tariffs.month import Month
+
+Longs = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+_HOUR: Final = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Metered:
+    """What a meter's intervals of a month say.
+
+    ``days`` has a row for each complete day of the month up to the last interval that is there,
+    and a column for each period, in Wh; ``left`` is how many seconds of the month follow that
+    interval.
+    """
+
+    usage: Usage
+    expected: int
+    present: int
+    until: int
+    left: int
+    days: Longs = field(repr=False)
+
+    @property
+    def missing(self) -> int:
+        """How many intervals are not there though later ones are."""
+        return self.expected - self.present
+
+
+def metered(tariff: Tariff, month: Month, ends: Longs, wh: Longs, interval_s: int) -> Metered:
+    """Return a month's usage out of the energy of its intervals.
+
+    The demand is the mean power of the interval with the most energy. Intervals of other months
+    and off the grid count for nothing.
+
+    Args:
+        tariff: whose time, hours and periods count.
+        month: the month.
+        ends: of the intervals that are there, in seconds UTC, each once.
+        wh: the energy of each.
+        interval_s: how long an interval is.
+
+    Raises:
+        ConfigError: ``tariff.interval``, intervals do not fit the tariff's hours;
+            ``tariff.not-valid``, ``tariff.season``.
+    """
+    grid = interval_ends(tariff, month, interval_s)
+    energy, there = _on_grid(grid, ends, wh)
+    places = (
+        period_places(tariff, grid, month, interval_s)
+        if tariff.periods
+        else np.zeros(len(grid), np.int64)
+    )
+    names = tariff.periods or ("",)
+    until = int(grid[there][-1]) if there.any() else int(grid[0]) - interval_s
+    days = [
+        split(energy[mine][:, None], places[mine], len(names))[:, 0]
+        for mine in _complete(month.midnights(tariff.zone), grid, there)
+    ]
+    sums = split(energy[:, None], places, len(names))[:, 0]
+    return Metered(
+        usage=Usage(
+            {name: _kilo(value) for name, value in zip(names, sums.tolist(), strict=True)},
+            _kilo(int(energy.max()) * _HOUR) / interval_s,
+        ),
+        expected=int((grid <= until).sum()),
+        present=int(there.sum()),
+        until=until,
+        left=int(grid[-1]) - until,
+        days=np.array(days, np.int64).reshape(len(days), len(names)),
+    )
+
+
+def split(energy: Longs, places: Longs, periods: int) -> Longs:
+    """Return energy by period: of a row for each interval and a column for each meter, sums."""
+    return np.stack([energy[places == place].sum(axis=0) for place in range(periods)])
+
+
+def _on_grid(grid: Longs, ends: Longs, wh: Longs) -> tuple[Longs, Flags]:
+    energy, there = np.zeros(len(grid), np.int64), np.zeros(len(grid), np.bool_)
+    place = np.searchsorted(grid, ends).clip(max=len(grid) - 1)
+    good = grid[place] == ends
+    energy[place[good]] = wh[good]
+    there[place[good]] = True
+    return energy, there
+
+
+def _complete(starts: Sequence[int], grid: Longs, there: Flags) -> Iterator[Flags]:
+    """Yield for each day that has all of its intervals which of them those are."""
+    for begin, end in pairwise(starts):
+        mine = (grid > begin) & (grid <= end)
+        if there[mine].all():
+            yield mine
+
+
+def _kilo(value: int) -> Decimal:
+    return Decimal(value).scaleb(-3)
