@@ -17,7 +17,6 @@ from openami.c1222.titles import ApTitle
 from openami.core.errors import DecodeError, LocalProtocolError
 from openami.wire import ber, oid
 from openami.wire.reader import Reader
-from openami.wire.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,6 +43,7 @@ _C1222: Final = 0xA1
 _ID_BITS: Final = 32
 _MOST_KEY_ID: Final = 0xFF
 _LONGEST_LENGTH: Final = 5
+_LONG: Final = 0x80
 IV_SIZE: Final = 4
 _KEY_HEAD: Final = bytes((_CHOICE, 13, _SINGLE, 11, _C1222, 9, _KEY_ID, 1))
 _NONE: Final = Qualifier(0)
@@ -121,26 +121,42 @@ class Apdu:
         Raises:
             LocalProtocolError: an id does not fit, or there is too much of it.
         """
-        ids = (self.invocation_id, self.answers or 0)
-        if any(number < 0 or number >> _ID_BITS for number in ids):
-            raise LocalProtocolError(f"an invocation id has {_ID_BITS} bits")
-        w = Writer()
-        _put(w, CONTEXT, None if self.context is None else ber.wrap(ber.OID, self.context))
-        _put(w, CALLED, None if self.called is None else self.called.encode())
-        _put(w, TOTAL, None if self.total is None else ber.write_integer(self.total))
-        _put(w, ANSWERS, None if self.answers is None else ber.write_unsigned(self.answers))
-        _put(w, CALLING, None if self.calling is None else self.calling.encode())
-        _put(w, QUALIFIER, ber.write_unsigned(self.qualifier) if self.qualifier else None)
-        _put(w, INVOCATION, ber.write_unsigned(self.invocation_id))
-        _put(w, MECHANISM, self.mechanism)
-        _put(w, AUTHENTICATION, None if self.key is None else _write_key(self.key))
-        reference = b"" if self.reference is None else ber.write_integer(self.reference)
-        external = reference + ber.wrap(_OCTETS, self.information)
-        _put(w, INFORMATION, ber.wrap(_EXTERNAL, external))
-        octets = ber.wrap(TAG, w.bytes())
+        octets = ber.wrap(TAG, b"".join(self.pieces().values()))
         if len(octets) > MAX_APDU:
             raise LocalProtocolError(f"a message has {MAX_APDU} octets at most")
         return octets
+
+    def pieces(self) -> dict[int, bytes]:
+        """Return the octets of each field, by its tag, in the order of their numbers.
+
+        Raises:
+            LocalProtocolError: an id does not fit.
+        """
+        ids = (self.invocation_id, self.answers or 0)
+        if any(number < 0 or number >> _ID_BITS for number in ids):
+            raise LocalProtocolError(f"an invocation id has {_ID_BITS} bits")
+        found: dict[int, bytes] = {}
+        if self.context is not None:
+            found[CONTEXT] = ber.wrap(CONTEXT, ber.wrap(ber.OID, self.context))
+        if self.called is not None:
+            found[CALLED] = ber.wrap(CALLED, self.called.element)
+        if self.total is not None:
+            found[TOTAL] = ber.wrap(TOTAL, ber.write_integer(self.total))
+        if self.answers is not None:
+            found[ANSWERS] = ber.wrap(ANSWERS, ber.write_unsigned(self.answers))
+        if self.calling is not None:
+            found[CALLING] = ber.wrap(CALLING, self.calling.element)
+        if self.qualifier:
+            found[QUALIFIER] = ber.wrap(QUALIFIER, ber.write_unsigned(self.qualifier))
+        found[INVOCATION] = ber.wrap(INVOCATION, ber.write_unsigned(self.invocation_id))
+        if self.mechanism is not None:
+            found[MECHANISM] = ber.wrap(MECHANISM, self.mechanism)
+        if self.key is not None:
+            found[AUTHENTICATION] = ber.wrap(AUTHENTICATION, _write_key(self.key))
+        reference = b"" if self.reference is None else ber.write_integer(self.reference)
+        external = reference + ber.wrap(_OCTETS, self.information)
+        found[INFORMATION] = ber.wrap(INFORMATION, ber.wrap(_EXTERNAL, external))
+        return found
 
     @classmethod
     def decode(cls, octets: bytes) -> Self:
@@ -182,19 +198,17 @@ def parts(octets: bytes) -> tuple[Part, ...]:
         if tag not in _READERS or tag & _NUMBER <= last:  # ITU-T X.227: a SEQUENCE
             raise DecodeError(f"no field {tag:02X} here", offset=start)
         last = tag & _NUMBER
-        head = Reader(octets[start + 1 : start + 1 + _LONGEST_LENGTH], base=start + 1)
-        size = head.length()
-        content = head.offset
+        size = octets[start + 1] if start + 1 < end else _LONG
+        content = start + 2
+        if size >= _LONG:
+            head = Reader(octets[start + 1 : start + 1 + _LONGEST_LENGTH], base=start + 1)
+            size = head.length()
+            content = head.offset
         if size > end - content:
             raise DecodeError(f"{size} octets wanted, {end - content} left", offset=content)
         found.append(Part(tag, start, content, content + size))
         start = content + size
     return tuple(found)
-
-
-def _put(w: Writer, tag: int, content: bytes | None) -> None:
-    if content is not None:
-        w.u8(tag).octets(content)
 
 
 def _write_key(key: KeyUse) -> bytes:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from openami.c1222 import apdu as fields
-from openami.c1222.apdu import Apdu, KeyUse, Part, parts
+from openami.c1222.apdu import Apdu, KeyUse, Part
 from openami.c1222.codes import SecurityMode
 from openami.c1222.epsem import Epsem, check_control, mode_of
+from openami.c1222.limits import MAX_APDU
 from openami.c1222.titles import ApTitle
 from openami.core.errors import DecodeError, LocalProtocolError, SecurityError
 from openami.crypto.eax import TAG_SIZE, EaxPrime
@@ -94,10 +95,14 @@ def canonical(octets: bytes, fields_of: tuple[Part, ...], body: int, key: KeyUse
     for part in fields_of:
         if part.tag in _TITLES:
             title = ApTitle.read(Reader(octets[part.content : part.end], base=part.content))
-            pieces[part.tag] = ber.wrap(part.tag, ber.wrap(ber.OID, title.name))
+            pieces[part.tag] = ber.wrap(part.tag, title.canonical)
         else:
             # Of the user information, the last field, only the head: nothing of it follows.
             pieces[part.tag] = octets[part.start : min(part.end, body)]
+    return _joined(pieces, key)
+
+
+def _joined(pieces: Mapping[int, bytes], key: KeyUse) -> bytes:
     whole = [pieces[tag] for tag in _ORDER if tag in pieces]
     return b"".join((*whole, bytes((key.key_id,)), key.iv))
 
@@ -130,9 +135,15 @@ def protect(apdu: Apdu, epsem: Epsem, keys: Keys = NO_KEYS) -> bytes:
         # eprint 2012/018: what is authenticated is then long enough, whatever is in it.
         raise LocalProtocolError("a protected message says its key and both its ApTitles")
     eax = keys.eax(key.key_id)
-    draft = replace(apdu, information=head + body + bytes(TAG_SIZE)).encode()
-    at = len(draft) - len(body) - TAG_SIZE
-    return draft[:at] + _SEAL[epsem.mode](eax, canonical(draft, parts(draft), at, key), body)
+    pieces = replace(apdu, information=head + body + bytes(TAG_SIZE)).pieces()
+    draft = ber.wrap(fields.TAG, b"".join(pieces.values()))
+    if len(draft) > MAX_APDU:
+        raise LocalProtocolError(f"a message has {MAX_APDU} octets at most")
+    cut = -len(body) - TAG_SIZE
+    pieces[fields.INFORMATION] = pieces[fields.INFORMATION][:cut]
+    pieces[fields.CALLED] = ber.wrap(fields.CALLED, apdu.called.canonical)
+    pieces[fields.CALLING] = ber.wrap(fields.CALLING, apdu.calling.canonical)
+    return draft[:cut] + _SEAL[epsem.mode](eax, _joined(pieces, key), body)
 
 
 def unprotect(octets: bytes, keys: Keys = NO_KEYS, *, remembered: KeyUse | None = None) -> Opened:

@@ -76,6 +76,16 @@ class ApTitle:
         """The octets of its arcs as an absolute one: what equal nodes have in common."""
         return BASE + self.content if self.relative else self.content
 
+    @cached_property
+    def element(self) -> bytes:
+        """The element: tag, length, arcs."""
+        return wrap(self.tag, self.content)
+
+    @cached_property
+    def canonical(self) -> bytes:
+        """The element of the absolute title of the same node."""
+        return wrap(OID, self.name)
+
     def absolute(self) -> ApTitle:
         """Return the absolute title of the same node."""
         return ApTitle(self.name, relative=False)
@@ -88,7 +98,7 @@ class ApTitle:
 
     def encode(self) -> bytes:
         """Return the element: tag, length, arcs."""
-        return wrap(self.tag, self.content)
+        return self.element
 
     @classmethod
     def read(cls, r: Reader) -> ApTitle:

@@ -21,6 +21,8 @@ TAG_SIZE: Final = 4
 _BLOCK: Final = 16
 _REDUCTION: Final = 0x87
 _MASK: Final = (1 << 128) - 1
+_FEW_BLOCKS: Final = 4
+"""Of so many at most, one by one is faster than to set up a chain or a counter: most messages."""
 # Bits that begin as zeros, so that additions to the counter need not carry beyond them.
 _COUNTER_MASK: Final = _MASK ^ (0x80 << 24 | 0x80 << 8)
 
@@ -45,15 +47,18 @@ class EaxPrime:
         SecurityError: the key has not 16 octets (``security.key``).
     """
 
-    __slots__ = ("_cipher", "_d", "_q")
+    __slots__ = ("_blocks", "_chains", "_cipher", "_d", "_q")
 
     def __init__(self, key: bytes) -> None:
         if len(key) != KEY_SIZE:
             raise SecurityError("a key of 16 octets wanted", code="security.key")
         self._cipher = AES(key)
-        zero = Cipher(self._cipher, ECB()).encryptor()  # noqa: S305 - one block, to derive D and Q
-        self._d = _double(zero.update(bytes(_BLOCK)))
+        # Single blocks: to derive D and Q, and chains and counters that are built of them. It keeps
+        # nothing from one to the next.
+        self._blocks = Cipher(self._cipher, ECB()).encryptor()  # noqa: S305 - as said
+        self._d = _double(self._blocks.update(bytes(_BLOCK)))
         self._q = _double(self._d)
+        self._chains = {each: Cipher(self._cipher, CBC(each)) for each in (self._d, self._q)}
 
     def seal(self, cleartext: bytes, plaintext: bytes) -> bytes:
         """Return the ciphertext and its tag over ciphertext and ``cleartext``.
@@ -113,12 +118,22 @@ class EaxPrime:
             last = _xor(last, self._d)
         else:
             last = _xor((last + b"\x80").ljust(_BLOCK, b"\x00"), self._q)
-        chain = Cipher(self._cipher, CBC(start)).encryptor()
-        return chain.update(message[:whole] + last)[-_BLOCK:]
+        if whole < _FEW_BLOCKS * _BLOCK:
+            for at in range(0, whole, _BLOCK):
+                start = self._blocks.update(_xor(start, message[at : at + _BLOCK]))
+            return self._blocks.update(_xor(start, last))
+        return self._chains[start].encryptor().update(message[:whole] + last)[-_BLOCK:]
 
     def _crypt(self, nonce: bytes, text: bytes) -> bytes:
-        counter = (int.from_bytes(nonce, "big") & _COUNTER_MASK).to_bytes(_BLOCK, "big")
-        return Cipher(self._cipher, CTR(counter)).encryptor().update(text)
+        counter = int.from_bytes(nonce, "big") & _COUNTER_MASK
+        if len(text) > _FEW_BLOCKS * _BLOCK:
+            mode = CTR(counter.to_bytes(_BLOCK, "big"))
+            return Cipher(self._cipher, mode).encryptor().update(text)
+        size = len(text)
+        counters = [
+            (counter + number).to_bytes(_BLOCK, "big") for number in range(-(-size // _BLOCK))
+        ]
+        return _xor(text, self._blocks.update(b"".join(counters))[:size])
 
 
 def _check_size(cleartext: bytes) -> None:
