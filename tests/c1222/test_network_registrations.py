@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from openami.c1222.codes import Connection, NodeType, ResponseCode, SecurityMode
 from openami.c1222.native import NativeAddress, Transport
-from openami.c1222.network.registrations import Admitted, Application, Registrations, address_of
+from openami.c1222.network.places import address_of
+from openami.c1222.network.registrations import Admitted, Application, Registrations
 from openami.c1222.services import Failure, Register, Registered
 from openami.c1222.station import Peer
 from openami.c1222.titles import ApTitle
@@ -163,6 +164,17 @@ def test_nodes_are_where_the_first_of_their_relays_is() -> None:
     enrol(table, old, title=RELAY, node_type=NodeType.RELAY)
     enrol(table, old)
     assert [table.route(each.title) for each in table] == [old] * 3
+
+
+def test_who_lost_its_connection_is_where_it_listens() -> None:
+    table = Registrations(Office())
+    caller = Peer(NativeAddress.of("192.168.1.100", 50_000, Transport.TCP), connection=1)
+    enrol(table, caller, native=HOME.encode())
+    enrol(table, caller, title=ApTitle.parse(".1"))
+    assert table.reach(METER, lambda _: True) == caller
+    assert table.reach(METER, lambda _: False) == HOME
+    assert table.reach(ApTitle.parse(".1"), lambda _: False) is None
+    assert table.reach(ApTitle.parse(".2"), lambda _: True) is None
 
 
 def test_a_table_is_bounded() -> None:

@@ -254,6 +254,26 @@ async def test_a_relay_that_is_killed_comes_back(tmp_path: Path) -> None:
                 assert await child.wait() == 0
 
 
+async def test_a_node_whose_connection_ended_is_where_it_listens() -> None:
+    mode = SecurityMode.ENCRYPTED
+    async with RelayRunner(settings(MASTER, None, mode)) as master:
+        async with meter(master.listening[0], mode, Transport.TCP) as end:
+            at = end.endpoint.listening[0]
+            assert isinstance(await end.ask(register(native=at.encode())), Registered)
+            end.endpoint._streams.sweep(float("inf"))  # as after a long silence
+            await eventually(lambda: master._endpoint.connections == 0)
+            to_meter = url(master.listening[0], str(METER), mode)
+            async with open_client(to_meter, to_meter.client_config(KEYS)) as office:
+                assert await office.ask(Read(5)) == (TableData(b"8437"),)
+                assert isinstance(await end.ask(register()), Registered)
+                end.endpoint._streams.sweep(float("inf"))
+                await eventually(lambda: master._endpoint.connections <= 2)
+                master._endpoint._streams.sweep(float("inf"))
+        to_meter = url(master.listening[0], str(METER), SecurityMode.CLEAR)
+        async with open_client(to_meter, to_meter.client_config(KEYS)) as office:
+            assert await office.ask(Read(5)) == (Failure(ResponseCode.NETR),)
+
+
 async def test_a_master_remembers_over_a_restart(tmp_path: Path) -> None:
     mode, state = SecurityMode.AUTHENTICATED, tmp_path / "folder" / "ways.json"
     wanted = settings(MASTER, None, mode, state=state)

@@ -30,7 +30,7 @@ from openami.c1222.repeats import counted
 from openami.c1222.security import NO_KEYS, Keys
 from openami.core.errors import StoreError, TransportError
 from openami.relay.state import load_rows, save_rows
-from openami.transport.c1222 import Endpoint, EndpointConfig, Outgoing
+from openami.transport.c1222 import Endpoint, EndpointConfig, Outgoing, Peer
 from openami.transport.c1222.url import Carrier, NodeUrl
 from openami.transport.clock import SystemClock, monotonic
 from openami.transport.signals import stop_signals
@@ -114,7 +114,7 @@ class RelayRunner:
 
     async def __aenter__(self) -> Self:
         settings = self._settings
-        self.relay = await _relay(settings)
+        self.relay = await _relay(settings, self._alive)
         now = settings.clock.now()
         if settings.state is not None:
             self.relay.registrations.restore(load_rows(settings.state), now=now)
@@ -164,6 +164,9 @@ class RelayRunner:
         self.relay.handle_timer(now=now)
         self._tell()
 
+    def _alive(self, source: Hashable) -> bool:
+        return not isinstance(source, Peer) or self._endpoint.reaches(source)
+
     def _tell(self) -> None:
         while (event := self.relay.next_event()) is not None:
             self._changed |= isinstance(event, RouteLearned | RouteLost)
@@ -197,7 +200,7 @@ def _shown(event: RelayEvent) -> dict[str, Any]:
     return {name: str(getattr(event, name)) for name in event.__slots__}
 
 
-async def _relay(settings: RelaySettings) -> Relay:
+async def _relay(settings: RelaySettings, alive: Callable[[Hashable], bool]) -> Relay:
     config = RelayConfig(
         settings.title,
         settings.keys,
@@ -209,7 +212,8 @@ async def _relay(settings: RelaySettings) -> Relay:
     policy = KeyPolicy(settings.title, settings.least, settings.period)
     ids = counted(secrets.randbits(32))
     chance = secrets.SystemRandom().random
-    return Relay(config, chance=chance, ids=ids, policy=policy if settings.master else None)
+    admits = policy if settings.master else None
+    return Relay(config, chance=chance, ids=ids, policy=admits, alive=alive)
 
 
 async def _above(settings: RelaySettings) -> Above | None:

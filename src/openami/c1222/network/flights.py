@@ -10,7 +10,7 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from openami.c1222.network.registrations import same_place
+from openami.c1222.network.places import same_place
 from openami.c1222.station import blamed
 from openami.core.recent import Recent
 

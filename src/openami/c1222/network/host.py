@@ -22,7 +22,7 @@ from openami.c1222.network.host_events import (
     Refused,
     Unanswered,
 )
-from openami.c1222.network.registrations import address_of
+from openami.c1222.network.places import address_of
 from openami.c1222.node import MessageRefused, Node, NodeConfig
 from openami.c1222.repeats import ReplayCache
 from openami.c1222.security import NO_KEYS, Keys

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from openami.c1222.codes import Connection, NodeType, SecurityMode
 from openami.c1222.network.glance import glance
-from openami.c1222.network.registrations import same_place
+from openami.c1222.network.places import same_place
 from openami.c1222.network.relay_config import RouteLearned, RouteLost
 from openami.c1222.services import (
     Deregister,

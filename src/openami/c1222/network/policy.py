@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from openami.c1222.codes import ResponseCode, SecurityMode
-from openami.c1222.network.registrations import Admitted, same_place
+from openami.c1222.network.places import same_place
+from openami.c1222.network.registrations import Admitted
 
 if TYPE_CHECKING:
     from openami.c1222.network.registrations import Application

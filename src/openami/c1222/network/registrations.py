@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from openami.c1222.codes import Connection, NodeType, ResponseCode, SecurityMode
 from openami.c1222.limits import MAX_TITLES
-from openami.c1222.native import NativeAddress, Transport
+from openami.c1222.native import NativeAddress
+from openami.c1222.network.places import address_of, same_place
 from openami.c1222.services import Failure, Register, Registered
 from openami.c1222.services.responses import NOTHING
-from openami.c1222.station import Peer, blamed
-from openami.c1222.stream import PORT
+from openami.c1222.station import blamed
 from openami.c1222.titles import ApTitle
 from openami.core.errors import DecodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator
+    from collections.abc import Callable, Hashable, Iterable, Iterator
 
 MAX_NODES: Final = 100_000
 """In one table: about a hundred megabytes."""
@@ -36,26 +36,6 @@ LEAST_PERIOD: Final = 1
 _SLACK: Final = 64
 RELAYS: Final = NodeType.RELAY | NodeType.MASTER_RELAY
 """What other nodes may be behind."""
-
-
-def address_of(source: Hashable) -> NativeAddress | None:
-    """Return where a source is, if it says so."""
-    if isinstance(source, Peer):
-        return source.address
-    return source if isinstance(source, NativeAddress) else None
-
-
-def same_place(one: Hashable, other: Hashable) -> bool:
-    """Tell whether two names of neighbours are of the same one: connections come and go."""
-    return one == other or (_place(one) is not None and _place(one) == _place(other))
-
-
-def _place(source: Hashable) -> Hashable:
-    address = address_of(source)
-    if address is None:
-        return None
-    kind = address.transport or Transport.TCP
-    return address.host, address.port or PORT, kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,13 +282,33 @@ class Registrations:
 
     def route(self, title: ApTitle) -> Hashable:
         """Return where to send what is for a title: a source, a native address; None: nowhere."""
+        entry = self._nearest(title)
+        return None if entry is None else entry.source
+
+    def reach(self, title: ApTitle, alive: Callable[[Hashable], bool]) -> Hashable:
+        """Return where to send what is for a title, where connections may have ended.
+
+        Args:
+            title: whom it is for.
+            alive: tells whether there is still a way to a source.
+
+        Returns:
+            None: nowhere: its connection has ended, and it did not say where it listens.
+        """
+        entry = self._nearest(title)
+        if entry is None or alive(entry.source):
+            return None if entry is None else entry.source
+        return None if entry.native == address_of(entry.source) else entry.native
+
+    def _nearest(self, title: ApTitle) -> Registration | None:
+        """Return the first relay on the way to a title, or who has it."""
         entry = self.find(title)
         for _ in range(MAX_TITLES):
             relay = None if entry is None or entry.via is None else self.find(entry.via)
             if relay is None:
                 break
             entry = relay
-        return None if entry is None else entry.source
+        return entry
 
     def is_relay(self, title: ApTitle | None, source: Hashable) -> bool:
         """Tell whether a title is that of a registered relay, on whose way a message came."""

@@ -51,6 +51,7 @@ class Relay:
         chance: returns a number by chance, from 0 to less than 1.
         ids: gives its invocation ids; none is given again after a restart.
         policy: of a master relay: who may register; not given: whoever has one of its keys.
+        alive: tells whether there is still a way to a source; not given: there always is.
 
     Attributes:
         registrations: the ways to who is registered, here or, through here, further up.
@@ -63,6 +64,7 @@ class Relay:
         chance: Callable[[], float],
         ids: Callable[[], int],
         policy: Policy | None = None,
+        alive: Callable[[Hashable], bool] = lambda _: True,
     ) -> None:
         self.config = config
         admits = policy or (KeyPolicy(config.title) if config.master else Nobody())
@@ -78,7 +80,7 @@ class Relay:
         self._node = Node(node, self._desk, ids=ids, defer=self._defer)
         self._reassembler = Reassembler()
         self._parent = None if above is None else above.parent
-        self._routes = Routes(self.registrations, config.routes, self._parent)
+        self._routes = Routes(self.registrations, config.routes, self._parent, alive)
         self._flights = Flights(config.limits)
         self._passes = Passes(config.limits.seconds)
         self._upward = None if above is None else Upward(above, chance=chance, ids=ids)

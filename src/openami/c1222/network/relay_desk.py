@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from openami.c1222.codes import ResponseCode, SecurityMode, Standard
 from openami.c1222.limits import MAX_TITLES
-from openami.c1222.network.registrations import same_place
+from openami.c1222.network.places import same_place
 from openami.c1222.network.relay_config import RouteLearned, RouteLost
 from openami.c1222.services import (
     Deregister,

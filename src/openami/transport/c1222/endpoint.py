@@ -67,6 +67,10 @@ class Endpoint:
         """How many TCP connections are open."""
         return len(self._streams)
 
+    def reaches(self, peer: Peer) -> bool:
+        """Tell whether there is a way to a peer: its connection is open, or it needs none."""
+        return not peer.connection or self._streams.has(peer.connection)
+
     async def __aenter__(self) -> Self:
         self._failed = asyncio.get_running_loop().create_future()
         try:

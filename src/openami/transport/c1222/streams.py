@@ -134,6 +134,10 @@ class Streams:
     def __len__(self) -> int:
         return len(self._streams)
 
+    def has(self, number: int) -> bool:
+        """Tell whether a connection is open."""
+        return number in self._streams
+
     def bind(self, host: str, port: int) -> socket.socket:
         """Return a socket for ``listen``; see ``sockets.bind`` for what it raises."""
         return bind(host, port, socket.SOCK_STREAM, apart=True)
