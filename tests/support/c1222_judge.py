@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from openami.c1222.apdu import Apdu
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -37,6 +39,22 @@ def needs_judge() -> pytest.MarkDecorator:
     """Skip a test where the judge is not: ``make test`` then names it at its end."""
     absent = [command for command in COMMANDS if shutil.which(command) is None]
     return pytest.mark.skipif(bool(absent), reason=f"no {', '.join(absent)}")
+
+
+def judgeable(octets: bytes) -> bool:
+    """Whether the judge can tell if a message's tag is right.
+
+    It finds the head of the user information, of which tags are made, by one of its three lengths:
+    where these have not as many octets each (a few sizes about 128 and about 256) it takes others.
+    """
+    part = Apdu.decode(octets).parts[-1]
+    head = octets[part.start :]
+    sizes = []
+    for _ in range(3):
+        size = 1 + max(head[1] - 0x80, 0)
+        sizes.append(size)
+        head = head[1 + size :]
+    return len(set(sizes)) == 1
 
 
 def judge(
