@@ -10,6 +10,7 @@ from bench.machine import describe
 BENCHMARKS = {
     "columns": "load profiles to columns, against gurux-dlms",
     "c1219_profile": "load-profile tables of C12.19 to columns, against a plain loop",
+    "c1222_transactions": "read transactions of C12.22, on the codec and over loopback",
     "street": "whole reads of meters from one street, against gurux-dlms",
     "omadm": "device management messages, against xml.etree",
     "dm_sessions": "sessions of device management through HTTP, per second and core",

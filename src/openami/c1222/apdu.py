@@ -46,6 +46,7 @@ _LONGEST_LENGTH: Final = 5
 _LONG: Final = 0x80
 IV_SIZE: Final = 4
 _KEY_HEAD: Final = bytes((_CHOICE, 13, _SINGLE, 11, _C1222, 9, _KEY_ID, 1))
+_KEY_TAIL: Final = bytes((_IV, IV_SIZE))
 _NONE: Final = Qualifier(0)
 
 
@@ -219,7 +220,11 @@ def _write_key(key: KeyUse) -> bytes:
 
 
 def _read_key(r: Reader) -> dict[str, Any]:
-    r = _inside(r, _CHOICE)
+    at, whole = r.offset, r.rest()
+    id_at, iv_at = len(_KEY_HEAD), len(whole) - IV_SIZE
+    if whole[:id_at] == _KEY_HEAD and whole[id_at + 1 : iv_at] == _KEY_TAIL:  # as all write it
+        return {"key": KeyUse(whole[id_at], whole[iv_at:])}
+    r = _inside(Reader(whole, base=at), _CHOICE)
     if r.remaining and r.peek() == ber.INTEGER:  # an indirect reference, which says nothing
         ber.element(r, ber.INTEGER, "reference")
     for tag in (_SINGLE, _C1222):  # a key is named by C12.22's own kind; A0, C12.21's, has none
