@@ -35,8 +35,10 @@ if TYPE_CHECKING:
 
 SEALED_PERIOD: Final = 86_400
 """Seconds that a way lasts whose registration was enciphered: nodes speak every day."""
-MAX_LEARNED_FROM: Final = 16_384
-"""Messages that something was learned from: who sends one of them again is not who made it."""
+MAX_ANSWERED: Final = 65_536
+"""Messages that were answered: who sends one of them again is not who made it, but is answered,
+too, for a minute. These are those of a thousand a second.
+"""
 
 Learned = RouteLearned | RouteLost
 
@@ -52,7 +54,7 @@ class Learning:
     def __init__(self, registrations: Registrations, registrar: ApTitle) -> None:
         self._registrations = registrations
         self._registrar = registrar.name
-        self._used: Recent[int, None] = Recent(MAX_LEARNED_FROM)
+        self._used: Recent[int, None] = Recent(MAX_ANSWERED)
 
     def answered(self, flight: Flight, answer: Apdu, *, now: float) -> Learned | None:
         """Learn from the answer to a message, which came from where the message went."""
@@ -63,14 +65,10 @@ class Learning:
         shown, (source,) = glance(answer), flight.sources
         if (shown.mode, shown.key_id) != (flight.glance.mode, flight.glance.key_id):
             return None  # an error that a relay wrote, for one
-        learned = (
-            self._sealed(flight.calling, source, now)
-            if shown.mode is SecurityMode.ENCRYPTED
-            else self._open(flight, shown.services, source, now)
-        )
-        if learned is not None:
-            self._used[flight.message] = None
-        return learned
+        self._used[flight.message] = None
+        if shown.mode is SecurityMode.ENCRYPTED:
+            return self._sealed(flight.calling, source, now)
+        return self._open(flight, shown.services, source, now)
 
     def take(
         self, request: Request | None, response: Response, source: Hashable, *, now: float
