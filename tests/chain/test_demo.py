@@ -136,8 +136,9 @@ async def test_ctrl_c_ends_the_demo_in_good_order(tmp_path: Path) -> None:
             assert {word for word in command if word.startswith("--")} == TOLD | BY_LAUNCHER
             factory = Path(command[command.index("--factory") + 1])
             assert {entry.name for entry in factory.iterdir()} == MADE
-        # Itself, a head-end, two streets, two DCUs with their launchers and security modules.
-        assert len(children(state)) == 10
+        # Itself, a head-end, two streets, two DCUs with their launchers and security modules, and
+        # a meter that needs none.
+        assert len(children(state)) == 11
         while b"canary activating" not in (line := await process.stderr.readline()):
             assert line, "the demo ended by itself"  # and meters restart when it is to end
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
