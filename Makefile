@@ -41,7 +41,7 @@ demo: $(VENV)/.run ## Run the whole chain on this machine
 test: $(VENV)/.dev ## Run every test; installs what they need
 	@$(BIN)/python tools/run_tests.py $(ARGS)
 
-check: $(VENV)/.dev ## Run ruff, mypy, the import contracts and the checks of the docs
+check: $(VENV)/.dev ## Run ruff, mypy, the import contracts, and the checks of the docs; find the tests
 	@$(BIN)/python tools/run_checks.py
 
 bench: $(VENV)/.dev ## Run the benchmarks and print their ratios

@@ -17,6 +17,8 @@ CHECKS: dict[str, list[str | Path]] = {
     "import contracts": [BIN / "lint-imports", "--no-cache"],
     "mypy": [BIN / "mypy"],
     "docs": [sys.executable, "tools/generate_docs.py", "--check"],
+    # What it compiles no worker of the tests has to compile once more.
+    "tests are found": [sys.executable, "-m", "pytest", "--collect-only", "-q", "--no-cov"],
 }
 
 
