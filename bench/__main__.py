@@ -12,6 +12,7 @@ BENCHMARKS = {
     "c1219_profile": "load-profile tables of C12.19 to columns, against a plain loop",
     "c1222_transactions": "read transactions of C12.22, on the codec and over loopback",
     "street": "whole reads of meters from one street, against gurux-dlms",
+    "c1222_nodes": "registrations of C12.22 nodes, and memory for 10,000 of them",
     "omadm": "device management messages, against xml.etree",
     "dm_sessions": "sessions of device management through HTTP, per second and core",
     "firmware_broadcast": "one image to 200 meters of a line, against one after another",

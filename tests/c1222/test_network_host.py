@@ -250,6 +250,19 @@ def test_a_node_is_asked_where_it_says_that_it_listens_and_then_where_it_came_fr
     assert number
 
 
+def test_a_node_behind_something_is_asked_through_that_and_then_directly() -> None:
+    town = Town(1)
+    meter = town.meters[0]
+    home = NativeAddress.of("192.168.0.9", 1153, Transport.TCP)
+    town.tell(meter, replace(meter.register(), native=home.encode()))
+    town.host.ask(meter.title, Read(5), now=town.now)
+    (out,) = town.host.outgoing()
+    assert out.to == meter.source
+    town.pass_time(10)
+    (out,) = town.host.outgoing()
+    assert out.to == home
+
+
 def test_what_was_taken_before_a_restart_is_not_taken_again() -> None:
     town = Town(1)
     meter = town.meters[0]

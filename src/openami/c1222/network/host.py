@@ -246,11 +246,15 @@ class Host:
     def _way(self, title: ApTitle, *, again: bool) -> Hashable:
         """Return where to send what is for a node; None: nowhere.
 
-        A node that says its address listens there, and its connection may have ended long ago;
-        where it can not be reached there, it may be where it registered from (behind a NAT).
+        A node listens where it says that it does, and its connection may have ended long ago. What
+        it says is of another host than it registered from where an address translator or a relay
+        is between: then it is asked through that. Asked again, it is asked the other way.
         """
         found = self.registrations.find(title)
-        if again or found is None or found.via is not None:
+        if found is None or found.via is not None or found.native is None:
             return self.registrations.route(title)
-        said = found.native is not None and found.native != address_of(found.source)
-        return found.native if said else found.source
+        came = address_of(found.source)
+        if found.native == came:
+            return found.source
+        between = came is not None and came.host != found.native.host
+        return found.source if between is not again else found.native
