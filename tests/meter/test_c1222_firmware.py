@@ -10,7 +10,15 @@ from tests.support.c1222_meter import MeterBench
 from tests.support.upgrades import BACK, CHECK_S, FAULTS, GOOD, MAKER, image
 
 from openami.c1222.codes import ResponseCode, SecurityMode
-from openami.c1222.services import Done, Failure, Response, WriteOffset
+from openami.c1222.services import (
+    Done,
+    Failure,
+    Read,
+    Response,
+    Write,
+    WriteIndex,
+    WriteOffset,
+)
 from openami.c1222.tables import Result
 from openami.dlms.cosem import ImageStatus
 from openami.firmware.sparse import SparseFlash
@@ -188,6 +196,15 @@ def test_nothing_is_taken_before_a_transfer_or_for_another_image() -> None:
     assert meter.result(INITIATE, {"SIZE": 0, "IDENTIFIER": b""}, own=True) is (
         Result.BAD_PARAMETER
     )
+
+
+def test_the_image_is_written_by_offset_only_and_not_read() -> None:
+    meter, octets = bench(), image()
+    begin(meter, octets)
+    refused = (Failure(ResponseCode.IAR),)
+    assert meter.as_user(Write(IMAGE.wire, octets)) == refused
+    assert meter.as_user(WriteIndex(IMAGE.wire, (0,), octets[:BLOCK_SIZE])) == refused
+    assert meter.ask(Read(IMAGE.wire)) == refused
 
 
 def test_transfers_of_a_day_are_bounded_and_can_be_shut_off() -> None:

@@ -162,6 +162,15 @@ def test_pending_tables_can_be_dropped_or_activated_all() -> None:
     assert bench.read(5)["IDENTIFICATION"] == "X"
 
 
+def test_what_an_older_program_has_kept_and_is_no_table_is_forgotten() -> None:
+    bench = MeterBench()
+    bench.meter.c1222.tables = {"ST5": "00", "ST6": "zz"}
+    bench.meter.commit()
+    again = MeterBench(memory=bench.memory, board=bench.board, clock=bench.clock)
+    assert again.meter.c1222.tables == {}
+    assert again.read(5)["IDENTIFICATION"] == "OAM00008437"
+
+
 # Procedures.
 
 

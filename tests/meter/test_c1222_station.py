@@ -309,6 +309,32 @@ def test_what_cannot_be_kept_is_not_answered() -> None:
     assert bench.read(5)["IDENTIFICATION"] == "KEPT"
 
 
+def test_a_request_that_fails_on_the_way_is_not_answered() -> None:
+    memory = Broken()
+    bench = MeterBench(memory=memory)
+    bench.read(5)
+    bench.meter.record(Event.PARAMETERS_CHANGED)  # must be kept before the next look
+    memory.broken = True
+    assert bench.exchange(Read(23)) is None
+    memory.broken = False
+    assert bench.read(23)
+
+
+def test_a_crowd_of_events_that_nobody_takes_is_no_trouble() -> None:
+    network = Network()
+    network.start()
+    network.cut = True
+    for number in range(40):  # while the registration lasts
+        network.bench.advance(61)
+        network.bench.meter.note(Event.AUTHENTICATION_FAILED)
+        network.bench.station.handle_timer(now=network.bench.clock.now())
+        assert network.look() == [], number
+    network.cut = False
+    codes = [code for _ in range(5) for code in told(network.live(30))]
+    network.bench.meter.record(Event.METER_COVER_OPENED)
+    assert Event.METER_COVER_OPENED in [*codes, *told(network.live(1))]
+
+
 def test_without_ids_nothing_is_sent() -> None:
     memory = Broken()
     bench = MeterBench(memory=memory, registrar=PLACE)

@@ -323,6 +323,9 @@ def test_strangers_read_who_it_is_and_no_more(lived: MeterBench) -> None:
         assert isinstance(answer, TableData) == (number in {0, 1, 5}), number
     open_meter = MeterBench(SecurityMode.CLEAR, public_reads=True)
     assert isinstance(open_meter.ask(Read(23))[0], TableData)
+    rights = open_meter.read(44)["ACCESS_CONTROL"]
+    closed = {each["IDC"]["NUMBER"] for each in rights if not each["IDC"]["ANY_READ"]}
+    assert closed - open_meter.read(0)["STD_PROC_USED"] == {42, 45, 2}  # MP-2 is a procedure
     for secret in (42, 45):
         assert open_meter.as_user(Read(secret)) == (Failure(ResponseCode.ISC),)
 

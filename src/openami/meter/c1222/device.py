@@ -96,8 +96,9 @@ class MeterTables:
         self._leave = leave
         self._user = material.user
         self._password = material.password.encode("ascii").ljust(PASSWORD_SIZE)
-        self._rights = Rights(material.user, meter.config.public_reads)
-        fixed = FixedTables(meter.engine.config, material)
+        public = meter.config.public_reads
+        self._rights = Rights(material.user, public)
+        fixed = FixedTables(meter.engine.config, material, public=public)
         self.memory = TableMemory(fixed.tables, dict(fixed.contents))
         self._profile = None if fixed.profile is None else ProfileTable(fixed.profile)
         self._lists = Lists(meter, self._profile)

@@ -85,6 +85,7 @@ class FixedTables:
     Args:
         config: how it measures.
         material: its keys and users.
+        public: whether everybody reads what it measures.
 
     Attributes:
         tables: the layouts of all its tables.
@@ -93,8 +94,11 @@ class FixedTables:
         profile: how its load profile is cut; None: it cannot be shown.
     """
 
-    def __init__(self, config: EngineConfig, material: ShippedC1222) -> None:
+    def __init__(
+        self, config: EngineConfig, material: ShippedC1222, *, public: bool = False
+    ) -> None:
         self._config = config
+        self._public = public
         self.sources: tuple[Source, ...] = sources(config.phases)
         self.profile = Profile.of(config)
         self._standard = frozenset((*_ORDINARY, *(_PROFILE if self.profile else ())))
@@ -289,7 +293,23 @@ class FixedTables:
         return [(table, False) for table in tables] + [(each, True) for each in procedures]
 
     def _access(self) -> dict[str, Any]:
-        return {"ACCESS_CONTROL": [_right(each, proc) for each, proc in self._entries()]}
+        return {"ACCESS_CONTROL": [self._right(*each) for each in self._entries()]}
+
+    def _right(self, table: TableId, procedure: bool) -> dict[str, Any]:
+        """Return who may do what: the one user has bit 0."""
+        secret = not table.manufacturer and table.number in SECRET
+        read = not procedure and not secret
+        return {
+            "IDC": {
+                "NUMBER": table.number,
+                "MANUFACTURER": table.manufacturer,
+                "PROCEDURE": procedure,
+                "ANY_READ": read and (self._public or table in OPEN),
+                "ANY_WRITE": False,
+            },
+            "READ": int(read),
+            "WRITE": int(procedure or table in WRITABLE),
+        }
 
     def _switches(self) -> list[tuple[Switch, int]]:
         tariff = self._config.tariff
@@ -322,24 +342,6 @@ def block_size(profile: Profile) -> int:
     """Return the octets of a block: its time, a bit and a status and values for each interval."""
     status = len(CHANNELS) // 2 + 1
     return 4 + -(-profile.intervals // 8) + profile.intervals * (status + 4 * len(CHANNELS))
-
-
-def _right(table: TableId, procedure: bool) -> dict[str, Any]:
-    """Return who may do what: the one user has bit 0."""
-    number = table.number
-    secret = not procedure and not table.manufacturer and number in SECRET
-    opened = not procedure and table in OPEN
-    return {
-        "IDC": {
-            "NUMBER": number,
-            "MANUFACTURER": table.manufacturer,
-            "PROCEDURE": procedure,
-            "ANY_READ": opened,
-            "ANY_WRITE": False,
-        },
-        "READ": int(not procedure and not secret),
-        "WRITE": int(procedure or table in WRITABLE),
-    }
 
 
 DEVICE_CLASS: Final = b"OAMI"
