@@ -69,6 +69,8 @@ def test_one_with_a_parent(key_file: Path) -> None:
     made = settings(parent=PARENT, key_file=key_file, route=routes)
     assert made.parent is not None
     assert (made.parent.port, made.period, made.sockets.dial_tls) == (1153, 240, None)
+    assert made.registers
+    assert not settings(parent=PARENT, key_file=key_file, no_register=True).registers
     assert made.routes == {
         ApTitle.parse(".123.5"): NativeAddress.of("192.0.2.1", 1153, Transport.TCP),
         ApTitle.parse("2.16.124.113620.1.22.0.7"): NativeAddress.of("::1", 99, Transport.UDP),

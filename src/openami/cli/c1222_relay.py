@@ -54,6 +54,12 @@ _FILE: Final = click.Path(path_type=Path, dir_okay=False)
     help="Where it passes on what it knows no way for: c1222+tcp://HOST:PORT?node=REGISTRAR with"
     " key=ID and mode=0, 1 or 2 of its own registration; also c1222+udp, c1222+tls, and c1222+dtls, with which its own UDP is for DTLS alone.",
 )
+@click.option(
+    "--register/--no-register",
+    "registers",
+    default=True,
+    help="Whether it registers itself; a head-end knows meters only, and refuses it.",
+)
 @numbered_key_file_option
 @click.option(
     "--least",
@@ -118,6 +124,7 @@ def _settings(
     own: str,
     master: bool,
     parent: str | None,
+    registers: bool,
     key_file: Path | None,
     least: int | None,
     period: int | None,
@@ -152,6 +159,7 @@ def _settings(
         _sockets(tuple(map(endpoint, places)), above, mtu=mtu, **certificates),
         master=master,
         parent=above,
+        registers=registers,
         keys=Keys(keys),
         least=SecurityMode(bool(keys) if least is None else least),
         period=period or (3600 if master else 240),

@@ -70,6 +70,7 @@ class RelaySettings:
         sockets: where it listens, and what its sockets bear.
         master: it registers nodes itself.
         parent: where its parent is, with the title of the registrar as ``node``.
+        registers: it registers itself with that registrar.
         keys: its keys.
         least: how registrations with a master, and what else is said to the relay itself, have to
             be protected.
@@ -84,6 +85,7 @@ class RelaySettings:
     sockets: EndpointConfig
     master: bool = False
     parent: NodeUrl | None = None
+    registers: bool = True
     keys: Keys = field(default=NO_KEYS)
     least: SecurityMode = SecurityMode.CLEAR
     period: int = 3600
@@ -120,8 +122,9 @@ class RelayRunner:
             self.relay.registrations.restore(load_rows(settings.state), now=now)
         await self._endpoint.__aenter__()
         self.listening = self._endpoint.listening
-        self.relay.start(now=now, native=_native(self.listening))
-        self._endpoint.wake()
+        if settings.registers:
+            self.relay.start(now=now, native=_native(self.listening))
+            self._endpoint.wake()
         if settings.state is not None:
             self._saving = asyncio.ensure_future(self._save_changes(settings.state))
         log.info("relay serves", title=str(settings.title), ways=len(self.relay.registrations))

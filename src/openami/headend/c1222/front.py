@@ -176,7 +176,6 @@ class Front:
         node = self._directory.of_title(event.registration.title)
         if node is None:
             return None
-        self.on_joined(node.meter)
         return node.meter, standing_of(row_of(event.registration))
 
     def _left(self, event: Left) -> _Change | None:
@@ -266,6 +265,10 @@ class Front:
         finally:
             self._held.difference_update(replies)
         self._out += [Outgoing(source, reply) for reply in replies]
+        # Nobody asks it before it has its answer: relays learn from that where it is.
+        for meter, standing in changes:
+            if standing is not None:
+                self.on_joined(meter)
         self.wake()
 
 
