@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from tests.support.upgrade_meters import COSTS, ORDER, Killed, SimMeter, Street, serial_of
 
@@ -201,6 +201,13 @@ def test_a_kill_at_every_single_step_changes_nothing_in_the_end() -> None:
     loss=st.sampled_from((0.0, 0.01, 0.1, 0.3)),
     kills=st.sampled_from((0.0, 0.01, 0.04)),
     seed=st.integers(0, 1 << 16),
+)
+@example(  # a meter that says it takes a block, never shows it, and answers only looks
+    faults=[{"no-status", "refuses"}, {"reset", "long"}, {"silent-bitmap", "hides"}],
+    sizes=[100, 64, 64, 64, 100, 100],
+    loss=0.3,
+    kills=0.01,
+    seed=2467,
 )
 def test_whatever_happens_it_ends_and_no_meter_is_upgraded_twice(
     faults: list[set[str]], sizes: list[int], loss: float, kills: float, seed: int

@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 _VISITS: Final = 4
 """Visits in a row while blocks are on their way: a hundred meters that verify are no reason for
 the others to wait."""
+_VAIN: Final = 3
+"""Looks in a row that show nothing of the blocks that a meter said it took: it will not tell more,
+and without a bound its gaps would be filled for as long as the order holds."""
 _FILLING: Final = frozenset({Stage.PREPARED, Stage.TRANSFERRING})
 _BEGINNING: Final = frozenset({Stage.OFFERED, Stage.ASKED, Stage.PREPARING})
 
@@ -95,6 +98,8 @@ class Segment:
         self._meters = meters or MeterPolicy()
         self._policy = rounds or RoundPolicy()
         self._bits: dict[str, Bits | None] = {}
+        self._took: set[str] = set()
+        self._vain: Counter[str] = Counter()
         self._rounds: Rounds | None = None
         self._size = 0
         self._begun = False
@@ -211,17 +216,27 @@ class Segment:
         old = self._upgrades[serial]
         new = self._keep(advance(self._order, old, answer, now, self._meters))
         if isinstance(answer, Looked):
-            self._bits[serial] = answer.bits
+            self._watch(serial, answer.bits)
         elif old.stage is Stage.PREPARING:
             self._bits[serial] = None
         if not self._fills(new):
             self._leave(serial)
+        elif self._vain[serial] >= _VAIN:
+            return self.told(serial, Stuck(), now)
         elif isinstance(answer, Looked) or old.stage is Stage.PREPARING:
             if self._join(serial):
                 return self._settle(serial, now)
             why = f"too many meters with blocks of {new.block_size} octets"
             return self._keep(new.at(Stage.FAILED, now, code="upgrade.block-size", reason=why))
         return new
+
+    def _watch(self, serial: str, bits: Bits | None) -> None:
+        """Take note of what a meter shows, and whether that is more where it took blocks."""
+        if serial in self._took:
+            same = bits == self._bits.get(serial)
+            self._vain[serial] = self._vain[serial] + 1 if same else 0
+            self._took.discard(serial)
+        self._bits[serial] = bits
 
     def _leave(self, serial: str) -> None:
         if self._rounds is not None:
@@ -252,6 +267,7 @@ class Segment:
         if self._rounds is not None:
             self._begun, self._burst = True, 0
             self._rounds.delivered(serial, number)
+        self._took.add(serial)
         self._heard(serial)
         return self.told(serial, Fed(), now)
 
