@@ -12,6 +12,7 @@ from tests.support.upgrades import FAULTS, image
 
 from openami.c1222.codes import ResponseCode, SecurityMode
 from openami.c1222.services import (
+    Deregister,
     Disconnect,
     Done,
     Failure,
@@ -20,7 +21,6 @@ from openami.c1222.services import (
     LoggedOn,
     Logon,
     Read,
-    ReadDefault,
     Register,
     Request,
     Resolve,
@@ -422,7 +422,7 @@ def test_a_trace_ends_here_and_a_meter_is_no_relay() -> None:
     assert bench.ask(Trace((HOST,))) == (Traced((HOST,)),)
     register = next(each for each, _ in REQUESTS if isinstance(each, Register))
     nothing = (Failure(ResponseCode.SNS),)
-    requests: tuple[Request, ...] = (register, Resolve(TITLE), ReadDefault())
+    requests: tuple[Request, ...] = (register, Resolve(TITLE), Deregister(TITLE))
     for request in requests:
         assert bench.ask(request) == nothing
     assert bench.as_user(Disconnect()) == (Done(),)

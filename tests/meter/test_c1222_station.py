@@ -25,7 +25,7 @@ from openami.c1222.titles import ApTitle
 from openami.core.clock import ManualClock
 from openami.core.errors import StoreError
 from openami.meter.c1222.ids import ENOUGH, RESERVE, InvocationIds
-from openami.meter.c1222.station import MOST_TOLD, Registrar
+from openami.meter.c1222.station import MOST_TOLD, PAUSE_S, Registrar
 from openami.meter.kept import C1222Record
 from openami.metrology.events import Event, Ring
 from openami.metrology.memory import MeterCommit, VolatileMemory
@@ -346,6 +346,26 @@ def test_without_ids_nothing_is_sent() -> None:
     memory.broken = False
     bench.advance(1)
     assert bench.read(5)
+
+
+def test_a_memory_that_cannot_be_written_is_not_tried_all_the_time() -> None:
+    memory = Broken()
+    network = Network(memory=memory)
+    network.start()
+    station, clock = network.bench.station, network.bench.clock
+    for _ in range(RESERVE - ENOUGH):  # until there are not enough ids
+        station._ids.take()
+    memory.broken = True
+    due = station.next_timer()
+    assert due is not None
+    clock.set(due)
+    station.handle_timer(now=due)
+    assert station.outgoing() == ()
+    assert station.next_timer() == due + PAUSE_S
+    memory.broken = False
+    clock.set(due + PAUSE_S)
+    station.handle_timer(now=clock.now())
+    assert any(isinstance(each, Joined) for each in network.carry())
 
 
 def test_ids_go_on_where_they_were() -> None:

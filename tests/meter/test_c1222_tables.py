@@ -10,14 +10,21 @@ import pytest
 from tests.support.c1222_meter import IDENTITY, PASSWORD, START, MeterBench
 
 from openami.c1222.codes import ResponseCode, SecurityMode
-from openami.c1222.services import Failure, Read, ReadIndex, ReadOffset, TableData
+from openami.c1222.services import (
+    Failure,
+    Read,
+    ReadDefault,
+    ReadIndex,
+    ReadOffset,
+    TableData,
+)
 from openami.c1222.tables import ProfileSet, TableId, locate, standard
 from openami.core.obis import Obis
 from openami.dlms.cosem import LOCAL
 from openami.dlms.data import decode_data
 from openami.dlms.datetime import CosemDateTime
 from openami.dlms.references import AttributeRef
-from openami.meter.c1222.fixed import EVENTS
+from openami.meter.c1222.sizes import EVENTS
 from openami.metrology.energy import Channel
 from openami.metrology.events import Event, Ring
 from openami.metrology.sources import ConstantSource, Sample, SeriesSource
@@ -311,6 +318,7 @@ def test_parts_of_tables_are_parts(lived: MeterBench) -> None:
     (by_offset,) = lived.ask(ReadOffset(23, where.offset, where.size))
     (by_index,) = lived.ask(ReadIndex(23, (1, 0, 0), 1))
     assert by_offset == by_index == TableData(whole[where.offset : where.end])
+    assert lived.ask(ReadDefault()) == (TableData(whole),)
     assert lived.ask(ReadOffset(23, len(whole), 1)) == (Failure(ResponseCode.IAR),)
     assert lived.ask(ReadIndex(23, (9,), 1)) == (Failure(ResponseCode.IAR),)
     assert lived.ask(Read(0x2000 | 23)) == (Failure(ResponseCode.ONP),)

@@ -16,6 +16,7 @@ from openami.c1222.services import (
     Identified,
     Identity,
     Read,
+    ReadDefault,
     ReadIndex,
     ReadOffset,
     Trace,
@@ -57,6 +58,8 @@ ANSWERS: Final = 16
 """Callers whose last procedure is remembered."""
 INITIATE: Final = standard(7)
 RESPONSE: Final = standard(8)
+DEFAULT: Final = standard(23)
+"""Read by who names no table."""
 _VERSION: Final = re.compile(r"(\d{1,3})\.(\d{1,3})")
 _U8: Final = 0xFF
 
@@ -211,6 +214,9 @@ class MeterTables:
             self.memory.contents[RESPONSE] = answer
         return answer is not None
 
+    def _read_default(self, _: ReadDefault, caller: Caller) -> Response:
+        return self._read(Read(DEFAULT.wire), caller)
+
     # The network.
 
     def _trace(self, request: Trace, _: Caller) -> Response:
@@ -226,6 +232,7 @@ class MeterTables:
         Read: _read,
         ReadIndex: _read,
         ReadOffset: _read,
+        ReadDefault: _read_default,
         Write: _write,
         WriteIndex: _write,
         WriteOffset: _write,

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from heapq import merge
 from typing import TYPE_CHECKING, Any, Final
 
-from openami.meter.c1222.fixed import EVENTS
 from openami.meter.c1222.moments import shown
+from openami.meter.c1222.sizes import EVENTS
 from openami.metrology.events import LOGS, Event, Ring
 
 if TYPE_CHECKING:

@@ -9,9 +9,20 @@ from openami.c1222.tables import Procedure, TableId, Tables, standard
 from openami.c1222.tables.formats import CharFormat, NiFormat, TimeFormat
 from openami.meter.c1222.description import DESCRIPTION
 from openami.meter.c1222.rights import OPEN, SECRET, WRITABLE
+from openami.meter.c1222.sizes import (
+    EVENT_CODES,
+    LOG_SIZE,
+    LP_FLAGS,
+    LP_FORMATS,
+    REG_FUNC_1,
+    REG_FUNC_2,
+    SOURCE_FLAGS,
+    TIME_FUNC_1,
+    TIME_FUNC_2,
+)
 from openami.meter.c1222.sources import CHANNELS, DEMANDS, SUMMATIONS, Source, present, sources
 from openami.metrology.energy import RATES
-from openami.metrology.events import CAPACITY, Event, Ring
+from openami.metrology.events import CAPACITY, Ring
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,10 +32,7 @@ if TYPE_CHECKING:
     from openami.metrology.tariff import Switch
 
 PENDING: Final = 2
-EVENTS: Final = 100
-"""Events in ST-76: so many of the newest are in the rings for certain."""
 STATUS_OCTETS: Final = 1  # of the manufacturer in ST-03
-CODE_OCTETS: Final = 32  # of the set of event codes, 0 to 255
 U32: Final = 4  # INT_FMT_CDE
 _ORDINARY: Final = (
     *(0, 1, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 15, 16, 20, 21, 22, 23, 25, 26, 27, 28),
@@ -112,7 +120,7 @@ class FixedTables:
             ((20, 21), self._registers_size()),
             ((40, 41), self._security_size(material)),
             ((50, 51), self._calendar_size()),
-            ((70, 71), _LOG_SIZE),
+            ((70, 71), LOG_SIZE),
         ):
             self._put_size(numbers, values)
         if self.profile is not None:
@@ -122,7 +130,7 @@ class FixedTables:
         self._put(27, self._present())
         self._put(44, self._access())
         self._put(54, self._calendar())
-        self._put(72, _EVENT_CODES)
+        self._put(72, EVENT_CODES)
 
     @property
     def readable(self) -> frozenset[TableId]:
@@ -169,7 +177,7 @@ class FixedTables:
         }
         octets = profile.blocks * block_size(profile)
         self._put_size(
-            (60, 61), {"LP_MEMORY_LEN": octets, "LP_FLAGS": _LP_FLAGS, "LP_FMATS": _LP_FORMATS}
+            (60, 61), {"LP_MEMORY_LEN": octets, "LP_FLAGS": LP_FLAGS, "LP_FMATS": LP_FORMATS}
             | {"SET1": size},
         )  # fmt: skip
         channels = [
@@ -217,7 +225,7 @@ class FixedTables:
         }
 
     def _sources_size(self) -> dict[str, Any]:
-        flags = dict.fromkeys(_SOURCE_FLAGS, False) | {"BLOCK_DEMAND": True}
+        flags = dict.fromkeys(SOURCE_FLAGS, False) | {"BLOCK_DEMAND": True}
         count = len(self.sources)
         return {
             "SOURCE_FLAGS": flags,
@@ -233,8 +241,8 @@ class FixedTables:
     def _registers_size(self) -> dict[str, Any]:
         on = {"DATE_TIME": True, "DEMAND_RESET_CTR": True, "TIME_REMAINING": True}
         return {
-            "FUNC1": dict.fromkeys(_REG_FUNC_1, False) | on,
-            "FUNC2": dict.fromkeys(_REG_FUNC_2, False)
+            "FUNC1": dict.fromkeys(REG_FUNC_1, False) | on,
+            "FUNC2": dict.fromkeys(REG_FUNC_2, False)
             | {"SELF_READ_SEQ_NBR": True, "SELF_READ_DEMAND_RESET": 0},
             "NBR_SELF_READS": CAPACITY[Ring.SELF_READ],
             "NBR_SUMMATIONS": len(SUMMATIONS),
@@ -258,8 +266,8 @@ class FixedTables:
     def _calendar_size(self) -> dict[str, Any]:
         size = 3 * len(self._switches()) + len(_SCHEDULES)
         return {
-            "FLAG1": dict.fromkeys(_TIME_FUNC_1, False),
-            "FLAG2": dict.fromkeys(_TIME_FUNC_2, False)
+            "FLAG1": dict.fromkeys(TIME_FUNC_1, False),
+            "FLAG2": dict.fromkeys(TIME_FUNC_2, False)
             | {"CAP_DST_AUTO": True, "CAP_TM_ZN_OFFSET": True},
             "CALENDAR": {"NBR_SEASONS": 1, "NBR_SPECIAL_SCHED": 0},
             "NBR_NON_RECURR_DATES": 0,
@@ -349,52 +357,3 @@ WEEKDAY: Final = 0
 WEEKEND: Final = 1
 """Numbers of the day schedules."""
 _SCHEDULES: Final = bytes((WEEKEND, WEEKEND, WEEKDAY))  # Saturday, Sunday, the others
-
-_SOURCE_FLAGS: Final = (
-    *("PF_EXCLUDE", "RESET_EXCLUDE", "BLOCK_DEMAND", "SLIDING_DEMAND", "THERMAL_DEMAND"),
-    *("SET1_PRESENT", "SET2_PRESENT", "CONVERSION_ALG"),
-)
-_REG_FUNC_1: Final = (
-    *("SEASON_INFO", "DATE_TIME", "DEMAND_RESET_CTR", "DEMAND_RESET_LOCK", "CUM_DEMAND"),
-    *("CONT_CUM_DEMAND", "TIME_REMAINING"),
-)
-_REG_FUNC_2: Final = (
-    *("SELF_READ_INHIBIT_OVERFLOW", "SELF_READ_SEQ_NBR", "DAILY_SELF_READ"),
-    *("WEEKLY_SELF_READ", "SELF_READ_DEMAND_RESET"),
-)
-_TIME_FUNC_1: Final = (
-    *("TOU_SELF_READ", "SEASON_SELF_READ", "SEASON_DEMAND_RESET", "SEASON_CHNG_ARMED"),
-    *("SORT_DATES", "ANCHOR_DATE"),
-)
-_TIME_FUNC_2: Final = (
-    *("CAP_DST_AUTO", "SEPARATE_WEEKDAYS", "SEPARATE_SUM_DEMANDS", "SORT_TIER_SWITCHES"),
-    "CAP_TM_ZN_OFFSET",
-)
-_LP_FLAGS: Final = {
-    **{f"INHIBIT_OVF_SET{number}": False for number in (1, 2, 3, 4)},
-    "BLK_END_READ": False,
-    "BLK_END_PULSE": False,
-    **{f"SCALAR_DIVISOR_SET{number}": False for number in (1, 2, 3, 4)},
-    "EXTENDED_INT_STATUS": True,
-    "SIMPLE_INT_STATUS": True,
-    "BLK_END_RD_INDICATOR": False,
-}
-_LP_FORMATS: Final = {
-    name: name == "U32" for name in ("U8", "U16", "U32", "I8", "I16", "I32", "NI1", "NI2")
-}
-_LOG_SIZE: Final = {
-    "LOG_FLAGS": dict.fromkeys(
-        ("EVENT_NUMBER", "HIST_DATE_TIME", "HIST_SEQ_NBR", "HIST_INHIBIT_OVF", "EVENT_INHIBIT_OVF"),
-        False,
-    ),
-    "NBR_STD_EVENTS": 0,
-    "NBR_MFG_EVENTS": CODE_OCTETS,
-    "HIST_DATA_LENGTH": 0,
-    "EVENT_DATA_LENGTH": 0,
-    "NBR_HISTORY_ENTRIES": 0,
-    "NBR_EVENT_ENTRIES": EVENTS,
-}
-_EVENT_CODES: Final = {
-    "STD_EVENTS_SUPPORTED": frozenset[int](),
-    "MFG_EVENTS_SUPPORTED": frozenset(map(int, Event)),
-}

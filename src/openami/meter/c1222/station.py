@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 STATUS: Final = standard(3)
 LOG: Final = standard(76)
+PAUSE_S: Final = 10.0
+"""Seconds until a memory that cannot be written is tried again for what is to be sent."""
 MOST_TOLD: Final = 8
 """Events in one notification: what it holds goes into one datagram, almost."""
 
@@ -119,7 +121,7 @@ class MeterStation:
             place=self._place,
             leave=lambda: self.leave(now=self._now),
         )
-        self._now = 0.0
+        self._now = self._not_before = 0.0
         self._native = b""
         self._restarts = meter.management.restarts
         self._reassembler = Reassembler()
@@ -172,7 +174,8 @@ class MeterStation:
         timers = [self._node.next_timer(), self._reassembler.next_timer()]
         if registering is not None and not self.meter.management.away:
             timers.append(registering.next_timer())
-        return min((timer for timer in timers if timer is not None), default=None)
+        due = min((timer for timer in timers if timer is not None), default=None)
+        return due if due is None else max(due, self._not_before)
 
     def handle_timer(self, *, now: float) -> None:
         """Do what is due."""
@@ -256,6 +259,7 @@ class MeterStation:
         try:
             self._ids.reserve()
         except StoreError:  # the memory has told
+            self._not_before = self._now + PAUSE_S
             return False
         return True
 

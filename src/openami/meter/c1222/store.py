@@ -41,10 +41,7 @@ class WrittenTables:
         for name, text in tuple(record.tables.items()):
             try:
                 memory.write(TableId.parse(name), bytes.fromhex(text))
-            except (
-                OpenAmiError,
-                ValueError,
-            ):  # of a program that laid it out otherwise: as from the factory
+            except (OpenAmiError, ValueError):  # of another program: it is as from the factory
                 del record.tables[name]
         for name, (event, octets) in record.pending.items():
             memory.pending[TableId.parse(name)] = Pending(
