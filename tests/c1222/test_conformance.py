@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
-import pytest
-from tests.support.c1222_defects import DEFECTS, Bench, HealthyNode, target
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from openami.c1222.codes import SecurityMode
+import pytest
+from tests.support.c1222_defects import DEFECTS, TESTER, Bench, HealthyNode, Mad, Says, target
+
+from openami.c1222.codes import ResponseCode, SecurityMode
 from openami.c1222.conformance import CASES, Verdict
+from openami.c1222.services import (
+    Done,
+    Failure,
+    Identified,
+    Identify,
+    LoggedOn,
+    Read,
+    ReadDefault,
+    ReadIndex,
+    ReadOffset,
+    Registered,
+    Request,
+    Resolved,
+    Response,
+    TableData,
+)
+from openami.core.errors import TransportTimeoutError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @pytest.mark.parametrize("mode", SecurityMode)
@@ -18,6 +41,103 @@ def test_a_healthy_node_passes_every_case(mode: SecurityMode) -> None:
     }
     assert left == {}
     assert len(report.results) == len(CASES) > 60
+
+
+def said(request: Request | bytes, answer: Response | bytes) -> Callable[[], HealthyNode]:
+    """Return what makes a node that says this to that."""
+    octets = request if isinstance(request, bytes) else request.encode()
+    wrong = answer if isinstance(answer, bytes) else answer.encode()
+    return lambda: Says({octets: wrong})
+
+
+ERR, ISC, ONP, BSY = (Failure(ResponseCode[name]) for name in ("ERR", "ISC", "ONP", "BSY"))
+SNS, ISSS, UAT = (Failure(ResponseCode[name]) for name in ("SNS", "ISSS", "UAT"))
+LOGON, SECURITY, LOGOFF, TERMINATE, WAIT = b"\x50", b"\x51", b"\x52", b"\x21", b"\x70"
+RESOLVE = {"resolve": "resolve", "malformed-service": None}
+ANSWERS = {
+    "no C12.22": (said(Identify(), Identified(0, 1, 0)), {"identify": "identify"}),
+    "no identity": (said(Identify(), ERR), None),
+    "no ST-00": (said(Read(0), ONP), None),
+    "an empty ST-00": (said(Read(0), TableData(b"")), None),
+    "no ST-00 at all": (said(Read(0), b"\x00\x00\x05"), None),
+    "another part": (said(ReadOffset(0, 3, 4), TableData(b"abcd")), {"read-offset": "read-part"}),
+    "another element": (said(ReadIndex(0, (1,), 2), ERR), {"read-index": "read-part"}),
+    "no default": (said(ReadDefault(), ONP), {}),
+    "a wrong default": (said(ReadDefault(), BSY), {"read-default": "read-default"}),
+    "an unknown table": (
+        said(Read(0x7FF), TableData(b"?")),
+        {"read-unknown-table": "unknown-table", "list": "order"},
+    ),
+    "a far element": (
+        said(ReadIndex(0, (0xFFFE,), 1), ONP),
+        {"read-index-range": "index-range"},
+    ),
+    "far octets": (
+        said(ReadOffset(0, 0xFFFFFE, 1), TableData(b"")),
+        {"read-offset-range": "offset-range"},
+    ),
+    "a service that is cut off": (
+        said(b"\x50\x00", Done()),
+        {"malformed-service": "malformed-service"},
+    ),
+    "no sessions": (said(LOGON, SNS), None),
+    "no sessions for the tester": (said(LOGON, BSY), None),
+    "a session of no length": (said(LOGON, LoggedOn(0)), None),
+    "no end of sessions": (said(TERMINATE, ERR), {"terminate": "terminate"}),
+    "a session that goes on": (said(LOGOFF, Done()), None),
+    "wait refused": (said(WAIT, ERR), {"wait": "wait", "wait-early": "wait-sequence"}),
+    "no wait": (said(WAIT, SNS), {}),
+    "the password refused": (said(SECURITY, ISC), None),
+    "no passwords": (said(SECURITY, SNS), None),
+    "another fault of passwords": (said(SECURITY, BSY), None),
+    "no disconnection": (said(b"\x22", ERR), {"disconnect": "disconnect"}),
+    "a forbidden disconnection": (said(b"\x22", ISC), {}),
+    "registers for ever": (
+        said(b"\x27", Registered(TESTER, 0, 7200)),
+        {"register": "register", "deregister": None},
+    ),
+    "registers nobody": (said(b"\x27", UAT), {}),
+    "registers in other words": (said(b"\x27", b"\x00"), None),
+    "deregisters everybody": (
+        said(b"\x24", Done()),
+        {"deregister": "deregister", "deregister-nobody": None},
+    ),
+    "resolves everybody": (said(b"\x25", Resolved(bytes(6))), RESOLVE),
+    "resolves to nowhere": (said(b"\x25", Resolved(b"x")), RESOLVE),
+    "no way": (said(b"\x26", UAT), {"trace": "trace"}),
+    "writes that are not done": (said(b"\x40", BSY), None),
+    "writes by offset that are not": (said(b"\x4f", BSY), None),
+    "no writes": (said(b"\x40", SNS), None),
+    "no ST-07": (said(b"\x40", ONP), None),
+    "no ST-08": (said(Read(8), ONP), None),
+    "another ST-08": (said(Read(8), TableData(b"\x00")), None),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_wrong_answer_is_found(name: str) -> None:
+    make, wanted = ANSWERS[name]
+    report = Bench(make()).run(target())
+    found = {each.case.name: each.code for each in report.findings}
+    if wanted is None:  # several cases see it
+        assert all(each.words for each in report.results if each.verdict is not Verdict.PASS)
+        return
+    sure = {case: f"c1222.test.{code}" for case, code in wanted.items() if code}
+    assert sure.items() <= found.items()
+    assert found.keys() <= wanted.keys()
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("rate", [0.02, 0.3])
+def test_whatever_a_node_says_the_run_ends_with_a_report(
+    seed: int, rate: float, inside: bool
+) -> None:
+    node = Mad(seed, rate=rate, inside=inside)
+    with suppress(TransportTimeoutError):
+        report = Bench(node).run(target(SecurityMode(seed % 3)))
+        assert len(report.results) == len(CASES)
+        assert {each.verdict for each in report.results} >= {Verdict.PASS}
 
 
 @pytest.mark.parametrize("name", DEFECTS)

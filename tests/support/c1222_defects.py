@@ -455,6 +455,71 @@ class OtherCode(Answering):
         return apdu, replace(epsem, services=services)
 
 
+class Says(HealthyNode):
+    """Says something else to some requests: to their octets, or to all with their first octet."""
+
+    def __init__(self, answers: Mapping[bytes, bytes], device: HealthyDevice | None = None) -> None:
+        super().__init__(device)
+        self._said = answers
+
+    def receive(self, data: bytes, **where: Any) -> tuple[bytes, ...]:
+        answers = super().receive(data, **where)
+        try:
+            asked = unprotect(data, KEYS).epsem.services
+        except (DecodeError, SecurityError):
+            return answers
+        if len(answers) != 1:
+            return answers
+        return (remade(answers[0], lambda apdu, epsem: (apdu, self.said(epsem, asked))),)
+
+    def said(self, epsem: Epsem, asked: tuple[bytes, ...]) -> Epsem:
+        pairs = zip(asked, epsem.services, strict=True)
+        services = tuple(
+            self._said.get(request, self._said.get(request[:1], answer))
+            for request, answer in pairs
+        )
+        return replace(epsem, services=tuple(each for each in services if each))
+
+
+class Mad(HealthyNode):
+    """Changes its answers by chance, before or after they are protected."""
+
+    def __init__(self, seed: int, *, rate: float, inside: bool) -> None:
+        super().__init__()
+        self._chance = Random(seed)
+        self._rate = rate
+        self._inside = inside
+
+    def receive(self, data: bytes, **where: Any) -> tuple[bytes, ...]:
+        return tuple(
+            self.spoilt(each) if self._chance.random() < self._rate else each
+            for each in super().receive(data, **where)
+        )
+
+    def spoilt(self, octets: bytes) -> bytes:
+        if self._inside:
+            return remade(octets, self.other)
+        changed = bytearray(octets)
+        changed[self._chance.randrange(len(changed))] ^= 1 << self._chance.randrange(8)
+        return bytes(changed)
+
+    def other(self, apdu: Apdu, epsem: Epsem) -> tuple[Apdu, Epsem]:
+        chance = self._chance
+        services = [bytearray(each) for each in epsem.services]
+        place = chance.randrange(len(services))
+        one = services[place]
+        kind = chance.randrange(4)
+        if kind == 0:
+            one[chance.randrange(len(one))] ^= 1 << chance.randrange(8)
+        elif kind == 1:
+            del one[chance.randrange(len(one)) :]
+        elif kind == 2:
+            one += chance.randbytes(chance.randrange(5))
+        else:
+            services.append(bytearray(chance.randbytes(3)))
+        return apdu, replace(epsem, services=tuple(bytes(each) for each in services if each))
+
+
 class LongTable(HealthyDevice):
     """ST-01 has an octet more than it may."""
 

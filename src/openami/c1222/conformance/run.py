@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from openami.c1222.conformance.case import (
+    ANSWER,
     DEAD,
     PREFIX,
     Case,
@@ -24,7 +25,12 @@ from openami.c1222.conformance.result import Pdu, Report, Result
 from openami.c1222.inspect import Inspector
 from openami.c1222.segments import Reassembler
 from openami.c1222.services import Read
-from openami.core.errors import DecodeError, RemoteProtocolError, TransportTimeoutError
+from openami.core.errors import (
+    DecodeError,
+    OpenAmiError,
+    RemoteProtocolError,
+    TransportTimeoutError,
+)
 from openami.core.inspection import to_dict
 
 if TYPE_CHECKING:
@@ -181,6 +187,10 @@ class Run:
             if not case.owns(error):
                 self._foreign.append((len(self.results), error))
                 verdict, code, words = Verdict.SKIPPED, "", f"{error.message} ({error.code})"
+        except RemoteProtocolError as error:  # a table or an address that is none
+            verdict, code, words = Verdict.FAIL, PREFIX + ANSWER, error.message
+        except OpenAmiError as error:  # what the node says of itself can not be used
+            verdict, words = Verdict.SKIPPED, error.message
         lab = self._lab
         found = Result(case, verdict, code, words, lab.asked, lab.answered, tuple(self._pdus))
         yield from lab.leave()

@@ -108,7 +108,8 @@ def duplicate(lab: Lab) -> Steps:
         yield Exchange()  # the answer to the other question
     said, before = lab.open(again).epsem.services, first.encode()
     if said != (before,):
-        raise FindingError("duplicate", f"{before.hex()} at first, {said[0].hex()} then")
+        then = b"".join(said).hex().upper()
+        raise FindingError("duplicate", f"{before.hex().upper()} at first, {then} then")
 
 
 def _cut(octets: bytes) -> list[tuple[str, bytes]]:
