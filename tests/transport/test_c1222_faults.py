@@ -17,9 +17,9 @@ from tests.support.c1222_device import KEY_ID, KEYS, METER, PASSWORD, SERVER, ST
 from tests.support.c1222_station import CLOCK, NodeStation
 
 from openami.c1222.client import Answered, Client, ClientConfig, Unanswered
-from openami.c1222.codes import SecurityMode
+from openami.c1222.codes import ResponseControl, SecurityMode
 from openami.c1222.native import NativeAddress, Transport
-from openami.c1222.services import Done, Read, Security, TableData, Write
+from openami.c1222.services import Done, Failure, Read, Security, TableData, Write
 from openami.c1222.station import Peer
 from openami.c1222.stream import MessageReader
 from openami.core.errors import TransportError
@@ -201,3 +201,24 @@ async def test_a_client_that_is_closed_fails_what_waits() -> None:
         with pytest.raises(TransportError) as caught:
             await waits
         assert caught.value.code == "transport.closed"
+
+
+async def test_no_news_is_good_news_unless_the_connection_broke() -> None:
+    station = NodeStation()
+    config = EndpointConfig((("127.0.0.1", 0),))
+    only = ResponseControl.ON_EXCEPTION
+    async with Endpoint(station, config, clock=CLOCK) as served:
+        port = served.listening[0].port or 0
+        url = NodeUrl.parse(f"c1222+tcp://127.0.0.1:{port}?node={METER}&title={SERVER}")
+        async with open_client(url, url.client_config(timeout=0.1)) as client:
+            assert await client.ask(Read(5), respond=only) == ()
+            (refused,) = await client.ask(Read(99), respond=only)
+            assert isinstance(refused, Failure)
+            assert await client.ask(Read(5), respond=ResponseControl.NEVER) == ()
+        async with open_client(url, url.client_config(timeout=5)) as client:
+            waits = asyncio.ensure_future(client.ask(Read(5), respond=only))
+            await asyncio.sleep(0.01)
+            client._channel.abort()  # type: ignore[union-attr]  # as a network breaks
+            with pytest.raises(TransportError) as caught:
+                await waits
+            assert caught.value.code == "transport.closed"

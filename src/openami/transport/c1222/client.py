@@ -26,6 +26,7 @@ from openami.transport.c1222.url import Carrier, NodeUrl
 from openami.transport.clock import SystemClock, speed_of
 from openami.transport.dtls import OVERHEAD
 from openami.transport.dtls_channel import open_dtls
+from openami.transport.failures import closed_error
 from openami.transport.tcp import CONNECT_TIMEOUT_S, open_tcp
 from openami.transport.tls import client_context
 from openami.transport.udp import open_udp
@@ -142,7 +143,8 @@ class AsyncClient:
 
     def channel_closed(self, error: TransportError | None) -> None:
         """Send again over another connection what waits."""
-        self._lost = error
+        assert self._channel is not None
+        self._lost = error or closed_error(self._channel.name)
         if self._waiting and not self._closed:
             self._client.hurry(now=self._clock.now())
             self._settle()
@@ -154,6 +156,7 @@ class AsyncClient:
             if self._channel is None or self._channel.closed:
                 self._reader = MessageReader()
                 self._channel = await self._connect()
+                self._lost = None
                 self._channel.attach(self)
 
     def _settle(self) -> None:
@@ -176,12 +179,13 @@ class AsyncClient:
         if future is None or future.done():
             return
         if isinstance(event, Answered):
-            self._lost = None
             future.set_result(event.responses)
-        elif content:
+        elif content and self._lost is None:
             future.set_result(())
+        elif self._lost is not None and not self._refused:
+            future.set_exception(self._lost)
         else:
-            future.set_exception(self._lost or self._unanswered())
+            future.set_exception(self._unanswered())
 
     def _unanswered(self) -> TransportTimeoutError:
         hint = "wrong ApTitle, key, mode or password: a node does not answer strangers"
@@ -191,7 +195,8 @@ class AsyncClient:
 
     def _flush(self) -> None:
         if self._channel is None or self._channel.closed:
-            if self._waiting and self._mending is None and not self._closed:
+            waits = any(not future.done() for future, _ in self._waiting.values())
+            if waits and self._mending is None and not self._closed:
                 self._mending = asyncio.ensure_future(self._mend())
         else:
             for message in self._client.data_to_send():

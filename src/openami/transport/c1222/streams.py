@@ -156,9 +156,13 @@ class Streams:
         for entrance, listener in self._entrances:
             await entrance.stop()
             listener.close()
-        for stream in tuple(self._streams.values()):
+        streams = tuple(self._streams.values())
+        for stream in streams:
             stream.channel.close()
         await asyncio.sleep(0)  # who watches them has seen it
+        for stream in streams:
+            stream.channel.abort()  # who takes no answers is not waited for
+        await asyncio.sleep(0)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
