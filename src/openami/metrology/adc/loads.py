@@ -14,10 +14,15 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
-from openami.metrology.adc.waves import ORDERS, Phasors, Wave, harmonics
+from openami.metrology.adc.waves import ORDERS, Wave, harmonics
+from openami.metrology.clock import micros
+from openami.metrology.instant import SHARES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+    from openami.metrology.adc.waves import Phasors
+    from openami.metrology.sources import Source
 
 _NOTHING: Final = np.zeros(len(ORDERS), complex)
 _DAY: Final = 86_400
@@ -140,64 +145,35 @@ class Vehicle:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
-    """What was measured of a real home for some time.
-
-    Args:
-        watts: active power.
-        vars: reactive power.
-        volts: r.m.s.
-    """
-
-    watts: float
-    vars: float
-    volts: float
-
-
-@dataclass(frozen=True, slots=True)
-class Playback:
-    """A recording, each entry for ``step`` seconds, over and over; it sets the voltage too.
+class Played:
+    """What a meter's source says, such as a recording of a real home, as waves.
 
     The current follows from powers and voltage, as a sine.
-    """
-
-    entries: Sequence[Recorded]
-    step: float = 60
-
-    def __post_init__(self) -> None:
-        if not self.entries or min(each.volts for each in self.entries) <= 0:
-            raise ValueError("a recording has entries, each with a voltage")
-
-    def at(self, second: float) -> Recorded:
-        """Return what holds in a second."""
-        return self.entries[int(second // self.step) % len(self.entries)]
-
-    def wave(self, second: float, frequency: float) -> Wave:
-        """Return the wave of a second, of one meter with one phase."""
-        entry = self.at(second)
-        volts = harmonics(complex(entry.volts))
-        amps = harmonics(complex(entry.watts, -entry.vars) / entry.volts)
-        return Wave(frequency, volts[None, None], amps[None, None])
-
-
-def playback(rows: Sequence[Mapping[str, str]], step: float = 60) -> Playback:
-    """Return the recording of rows with the columns of the one-minute file.
 
     Args:
-        rows: with ``active_power_kw``, ``reactive_power_kvar`` and ``voltage_v``.
-        step: seconds of a row.
+        source: active and reactive power, and the voltage where it knows it.
+        voltage: V where the source knows none.
+        frequency: Hz.
+        phases: 1 or 3, which share the power as the meter's own model does.
     """
-    return Playback(
-        [
-            Recorded(
-                float(row["active_power_kw"]) * 1000,
-                float(row["reactive_power_kvar"]) * 1000,
-                float(row["voltage_v"]),
-            )
-            for row in rows
-        ],
-        step,
-    )
+
+    source: Source
+    voltage: float = 230.0
+    frequency: float = 50.0
+    phases: int = 1
+
+    def wave(self, second: float) -> Wave:
+        """Return the wave of a second of the world's time, of one meter."""
+        sample = self.source.at(micros(second)).sample
+        size = sample.voltage / 1000 or self.voltage
+        turns = np.exp(-2j * np.pi / 3 * np.arange(self.phases))
+        power = complex(sample.active, -sample.reactive) / 1000
+        rows = [
+            (harmonics(size * turn), harmonics(power * share / 100 / size * turn))
+            for share, turn in zip(SHARES[self.phases], turns.tolist(), strict=True)
+        ]
+        volts, amps = (np.stack(each)[None] for each in zip(*rows, strict=True))
+        return Wave(self.frequency, volts, amps)
 
 
 @dataclass(frozen=True, slots=True)

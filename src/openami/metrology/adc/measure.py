@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from openami.metrology.adc.sums import Sums
     from openami.metrology.adc.waves import Floats, Phasors
 
+_QUIET: Final = 0.01  # square codes; less than any converter's noise
 _AUDIBLE: Final = 16.0  # codes of voltage, r.m.s.; below them noise would make the frequency
 
 
@@ -76,7 +77,7 @@ def measure(sums: Sums, constants: Constants) -> Measurement:
     noise = np.stack((constants.volt_noise, constants.amp_noise))
     both = (squares - offsets**2 - noise).clip(0)
     first = (np.abs(phasors) ** 2).mean(-1)
-    heard = np.where(first > noise, first, 0.0)
+    heard = np.where(first > noise + _QUIET, first, 0.0)
     distortion = np.sqrt(_ratio((both - first).clip(0), heard, 0.0))
     return Measurement(
         voltage=np.sqrt(both[0]) * constants.volt,
