@@ -17,6 +17,7 @@ BENCHMARKS = {
     "dm_sessions": "sessions of device management through HTTP, per second and core",
     "firmware_broadcast": "one image to 200 meters of a line, against one after another",
     "campaigns": "the plan of a country, and a campaign's transitions, against a row per meter",
+    "metrology": "samples to measurements and energy, against a plain loop and a copy",
     "store": "uploads, pipeline, octets a reading, queries",
 }
 
