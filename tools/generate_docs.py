@@ -2,7 +2,8 @@
 
 The CLI reference comes from the commands' own ``--help``, the configuration reference from the
 fields of the settings classes, the reference of management objects from their DDF files, the
-requirements of upgrades from the marks of the tests that show them.
+requirements of upgrades from the marks of the tests that show them, the accuracy of front ends
+from their test.
 ``--check`` also follows every relative link of the pages.
 """
 
@@ -11,13 +12,18 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 from pydantic_core import PydanticUndefined
 
 from openami.cli.main import WIDTH, cli
+from openami.metrology.accuracy import verify
+from openami.metrology.accuracy_plot import plot
+from openami.metrology.adc.frontend import FRONT_ENDS
 from openami.omadm.objects.catalog import OBJECTS as OBJECT_NAMES
 from openami.omadm.objects.catalog import rule_of
 from openami.web.app import TAGS, describe_api
@@ -32,6 +38,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
     from pydantic_settings import BaseSettings
 
+    from openami.metrology.accuracy import Accuracy
     from openami.omadm.tree.schema import Rule
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -192,7 +199,60 @@ def fums_page() -> str:
     return f"{NOTICE}\n{fums.page()}"
 
 
+ACCURACY = """\
+What `openami metrology accuracy` finds: a meter with each front end is calibrated once at 10 A and
+fed sines of 220 V and 60 Hz, 60 seconds at each current and power factor; the error is that of its
+energy register. The limits are those of IEC 62053-21:2003 table 6 (class 1) and
+IEC 62053-22:2003 table 4 (class 0.5S). A point that is not kept says **no**.
+
+Modelled are quantisation, noise, offset, gain, delay between the channels and the ends of the
+scale; not temperature, ageing, and how a transformer's errors change with its current. A real
+meter has these, too. [What the front ends are](../explanation/metrology.md#front-ends).
+
+![Errors over current](../pictures/accuracy.svg)
+"""
+
+
+@lru_cache
+def accuracies() -> list[Accuracy]:
+    """Return the tests of all front ends, as the command makes them by default."""
+    return [verify(front, np.random.default_rng(1)) for front in FRONT_ENDS.values()]
+
+
+def accuracy_page() -> str:
+    """Return docs/reference/accuracy.md."""
+    parts = [NOTICE, "# Accuracy\n", ACCURACY]
+    for found in accuracies():
+        front = found.front
+        parts.append(f"## {front.name}\n\n{front.title}; class {front.meter_class}.\n")
+        parts.append(
+            f"Starts at its starting current: {yes_or_no(found.starts)}; stands still without a"
+            f" load at 115 % of its voltage: {yes_or_no(found.stands_still)}.\n"
+        )
+        parts.append("| power factor | current, A | limit, % | error, % | kept |")
+        parts.append("|---|---|---|---|---|")
+        parts.extend(
+            f"| {point.factor} | {point.current:g} | {point.limit:g} | {round(point.error, 2) + 0.0:+.2f} |"
+            f" {yes_or_no(point.kept)} |"
+            for point in found.points
+        )
+        parts.append("")
+    return "\n".join(parts)
+
+
+def yes_or_no(kept: bool) -> str:
+    """Return what a table says."""
+    return "yes" if kept else "**no**"
+
+
+def accuracy_picture() -> str:
+    """Return docs/pictures/accuracy.svg."""
+    return plot(accuracies())
+
+
 PAGES = {
+    "docs/reference/accuracy.md": accuracy_page,
+    "docs/pictures/accuracy.svg": accuracy_picture,
     "docs/reference/fums-requirements.md": fums_page,
     "docs/reference/management-objects.md": objects_page,
     "docs/reference/rest-api.md": rest_page,
