@@ -12,20 +12,33 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.c1222_meter import HOST, IDENTITY, KEYS, PASSWORD, START, TITLE
+from tests.support.upgrades import MAKER, image
 
 from openami.c1222.codes import SecurityMode
 from openami.c1222.security import Keys
-from openami.c1222.services import Done, Failure, Read, Security, TableData, Write
+from openami.c1222.services import (
+    Done,
+    Failure,
+    Read,
+    Security,
+    TableData,
+    Write,
+    WriteOffset,
+)
 from openami.c1222.tables import Procedure, ProcedureRequest, Tables, standard
 from openami.core.clock import ManualClock
 from openami.core.errors import ConfigError, TransportError
 from openami.core.obis import Obis
 from openami.dlms.apdu.acse import Mechanism
 from openami.dlms.client import ClientConfig
+from openami.dlms.cosem import ImageStatus
 from openami.dlms.references import AttributeRef
-from openami.meter.c1222.description import DESCRIPTION
+from openami.meter.board import BLOCK_SIZE
+from openami.meter.c1222.description import DESCRIPTION, IMAGE
 from openami.meter.c1222.service import C1222Settings
+from openami.meter.c1222.station import StationConfig
 from openami.meter.identity import load_identity
+from openami.meter.kept import C1222Record
 from openami.meter.run import MeterRunner, RunSettings
 from openami.meter.settings import MeterConfig
 from openami.meter.sources import parse_source
@@ -227,3 +240,31 @@ async def test_least_mode_of_a_process(tmp_path: Path) -> None:
             await client.ask(Read(5))
     assert caught.value.code == "c1222.unanswered"
     assert await meter.stop() == 0
+
+
+@pytest.mark.parametrize("carrier", ["tcp", "udp"])
+async def test_firmware_comes_over_either_transport(carrier: str) -> None:
+    octets, password = image(padding=60_000), Security.of(PASSWORD.encode(), 2)
+    changed = settings(maker=MAKER, config=MeterConfig(IDENTITY, check_s=0.0, restart_s=0.1))
+    async with MeterRunner(changed) as runner:
+        host, port = runner.listening.c1222[0]
+        async with asking(host, port, carrier=carrier) as client:
+            tables = await tables_of(client)
+            begin = ProcedureRequest(0, 1, {"SIZE": len(octets), "IDENTIFIER": b"2"}, True)
+            assert await client.ask(password, Write(7, begin.encode(tables))) == (Done(), Done())
+            for at in range(0, len(octets), 16 * BLOCK_SIZE):
+                piece = WriteOffset(IMAGE.wire, at, octets[at : at + 16 * BLOCK_SIZE])
+                assert await client.ask(password, piece) == (Done(), Done())
+            verify = ProcedureRequest(1, 2, {}, True)
+            asked = await client.ask(password, Write(7, verify.encode(tables)), Read(8))
+            assert asked[2] == TableData(b"\x01\x08\x02\x00")  # MP-1, sequence 2, done
+        assert runner.meter.management.images.status is ImageStatus.VERIFICATION_SUCCESSFUL
+
+
+def test_nothing_shows_a_secret() -> None:
+    material = IDENTITY.c1222
+    assert material is not None
+    shown = repr((settings(), StationConfig(material), material, C1222Record(tables={"ST5": "41"})))
+    assert PASSWORD not in shown
+    assert repr(material.keys[2])[2:-1] not in shown
+    assert material.keys[2].hex() not in shown

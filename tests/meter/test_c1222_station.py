@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support.c1222_judge import judge, judgeable, needs_judge
 from tests.support.c1222_meter import HOST, KEYS, SECURITY, START, TITLE, MeterBench
 
 from openami.c1222.apdu import Apdu
@@ -17,7 +18,20 @@ from openami.c1222.network.host_events import Joined, Left, Notified
 from openami.c1222.network.registrations import Admitted, Application, Registrations
 from openami.c1222.node import registering
 from openami.c1222.security import Keys
-from openami.c1222.services import Done, Failure, Logon, Read, Security, Write, WriteOffset
+from openami.c1222.services import (
+    Done,
+    Failure,
+    Identify,
+    Logoff,
+    Logon,
+    Read,
+    ReadOffset,
+    Security,
+    Trace,
+    Wait,
+    Write,
+    WriteOffset,
+)
 from openami.c1222.station import Outgoing
 from openami.c1222.tables import Procedure, TableId, standard
 from openami.c1222.tables import layout as layouts
@@ -32,6 +46,7 @@ from openami.metrology.memory import MeterCommit, VolatileMemory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from openami.c1222.network.host_events import HostEvent
 
@@ -413,3 +428,52 @@ def test_what_is_no_answer_of_the_registrar_is_nothing() -> None:
     assert strange.station.receive(answer, source="x", now=START) == ()  # it asks nobody
     assert network.bench.station.receive(b"\x60", source="x", now=START) == ()
     assert not network.bench.station.joined
+
+
+class Wire:
+    """Keeps every message that a meter takes and gives."""
+
+    def __init__(self, network: Network) -> None:
+        self.messages: list[bytes] = []
+        station = network.bench.station
+        self._receive, self._outgoing = station.receive, station.outgoing
+        station.receive = self.receive  # type: ignore[method-assign]  # it only listens
+        station.outgoing = self.outgoing  # type: ignore[method-assign]  # likewise
+
+    def receive(self, data: bytes, **how: Any) -> tuple[bytes, ...]:
+        answers = self._receive(data, **how)
+        self.messages += [data, *answers]
+        return answers
+
+    def outgoing(self) -> tuple[Outgoing, ...]:
+        out = self._outgoing()
+        self.messages += [each.message for each in out]
+        return out
+
+
+@pytest.mark.peer
+@needs_judge()
+@pytest.mark.parametrize("link", ["tcp", "udp", "udp6"])
+def test_a_judge_finds_nothing_wrong_with_a_meters_messages(link: str, tmp_path: Path) -> None:
+    network = Network()
+    wire = Wire(network)
+    network.start()
+    bench = network.bench
+    bench.advance(3 * 86_400)
+    for mode in SecurityMode:
+        client = bench.client_of(mode)
+        bench.ask(Identify(), Trace(()), client=client)
+        bench.ask(SECURITY, *(Read(number) for number in (0, 1, 23, 28, 52, 63)), client=client)
+        bench.do(Procedure.EXECUTE_DIAGNOSTICS, client=client)
+        bench.ask(Logon.of(2, b"utility", 60), client=client)
+        bench.ask(Wait(60), client=client)
+        bench.ask(ReadOffset(64, 0, 2000), Read(2000), client=client)
+        bench.ask(Logoff(), client=client)
+        bench.meter.engine.tamper(Event.METER_COVER_OPENED)
+        network.look()
+    bench.station.leave(now=bench.clock.now())
+    network.carry()
+    messages = [each for each in wire.messages if judgeable(each)]
+    assert len(messages) > 50
+    verdict = judge(messages, tmp_path, link=link, keys={2: bytes(range(16))})
+    assert (verdict.seen, verdict.wrong) == (len(messages), [])

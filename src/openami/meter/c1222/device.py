@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from openami.c1222.codes import ResponseCode, Standard
@@ -27,7 +28,7 @@ from openami.c1222.services import (
 )
 from openami.c1222.services.features import ASCII
 from openami.c1222.services.requests import PASSWORD_SIZE
-from openami.c1222.tables import EntryList, TableId, TableMemory, serve, standard
+from openami.c1222.tables import EntryList, TableId, TableMemory, layout, serve, standard
 from openami.c1222.titles import MECHANISM, ApTitle
 from openami.core.errors import DecodeError
 from openami.core.recent import Recent
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from openami.c1222.node import Caller
     from openami.c1222.repeats import ReplayCache
     from openami.c1222.services import Request, Response
+    from openami.c1222.tables.layout import Record
     from openami.fleet.shipment import ShippedC1222
     from openami.meter.device import Meter
 
@@ -113,9 +115,6 @@ class MeterTables:
         self._answers: Recent[bytes, bytes] = Recent(ANSWERS)
         self._there = fixed.readable
         self._made = self._makers(fixed, place)
-        if self._profile is None:
-            for number in (63, 64):
-                self._made.pop(standard(number), None)
 
     # What a node asks of its device.
 
@@ -245,7 +244,7 @@ class MeterTables:
     def _makers(
         self, fixed: FixedTables, place: Callable[[], Place]
     ) -> dict[TableId, Callable[[], bytes]]:
-        engine, lists, encode = self._meter.engine, self._lists, fixed.tables.encode
+        engine, lists = self._meter.engine, self._lists
         values: dict[TableId, Callable[[], Mapping[str, Any]]] = {
             standard(1): self._maker,
             standard(3): lambda: live.status(engine),
@@ -265,10 +264,12 @@ class MeterTables:
             NETWORK: lambda: _network(place()),
         }
 
-        def maker(table: TableId) -> Callable[[], bytes]:
-            return lambda: encode(table, values[table]())
-
-        return {**{table: maker(table) for table in values}, standard(64): self._lp_data}
+        makers = {standard(64): self._lp_data}
+        if self._profile is None:
+            del values[standard(63)], makers[standard(64)]
+        for table, value in values.items():
+            makers[table] = partial(_encoded, fixed.tables.layout(table), value)
+        return makers
 
     def _lp_status(self) -> dict[str, Any]:
         assert self._profile is not None
@@ -308,6 +309,10 @@ class MeterTables:
         return live.supply(
             self._meter.engine, {"STATE": int(control.state), "MODE": int(control.mode)}
         )
+
+
+def _encoded(node: Record, values: Callable[[], Mapping[str, Any]]) -> bytes:
+    return layout.encode(node, values())
 
 
 def _name(caller: Caller) -> bytes:
