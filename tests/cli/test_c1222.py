@@ -32,6 +32,7 @@ from openami.c1222.tables import TableMemory, Tables, serve, standard
 from openami.c1222.titles import ApTitle
 from openami.cli.c1222_tables import complete_tables
 from openami.cli.main import main
+from openami.core.errors import TransportError
 from openami.transport.c1222 import Endpoint, EndpointConfig
 from openami.transport.c1222.optical import serve_optical
 from openami.transport.clock import SystemClock
@@ -282,3 +283,22 @@ async def test_a_serial_line(bench: Bench, run: Run) -> None:
     _, out, _ = await run("c1222", "identify", url, "--json")
     channel.close()
     await serving
+
+
+async def test_the_nodes_of_a_link(run: Run) -> None:
+    station = NodeStation()
+    where = EndpointConfig((("127.0.0.1", 0),), multicast=True)
+    try:
+        served = await Endpoint(station, where, clock=SystemClock()).__aenter__()
+    except TransportError:
+        pytest.skip("no multicast on the loopback of this machine")
+    port = str(served.listening[0].port)
+    asked = ("c1222", "discover", "--from", "127.0.0.1", "--port", port, "--wait", "0.3")
+    _, out, _ = await run(*asked, "--json")
+    assert json.loads(out) == [
+        {"address": f"127.0.0.1:{port}/udp", "title": ".123.8437", "identity": ""}
+    ]
+    assert ".123.8437" in (await run(*asked))[1]
+    await served.__aexit__()
+    assert "no node answers" in (await run(*asked))[2]
+    assert (await run("c1222", "discover", "--from", "x"))[0] == 2

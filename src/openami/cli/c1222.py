@@ -10,6 +10,7 @@ from openami.cli.lazy import LazyGroup
 
 COMMANDS: Final[dict[str, str]] = {
     "identify": "openami.cli.c1222_network:identify",
+    "discover": "openami.cli.c1222_network:discover",
     "read": "openami.cli.c1222_tables:read",
     "write": "openami.cli.c1222_tables:write",
     "register": "openami.cli.c1222_network:register",

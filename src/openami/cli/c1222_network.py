@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -74,6 +75,49 @@ def identify(url: str, as_json: bool, **options: Any) -> None:
         "unknown": features.unknown.hex(" ") or None,
     }
     _show({name: value for name, value in shown.items() if value is not None}, as_json=as_json)
+
+
+@click.command(
+    short_help="Find the nodes of a link.",
+    epilog=examples("openami c1222 discover", "openami c1222 discover --from fe80::1%eth0 --json"),
+)
+@click.option(
+    "--from", "host", default="0.0.0.0", show_default=True, metavar="ADDRESS",  # noqa: S104 - the system chooses the link
+    help="Our own address on the link; :: and others of IPv6 ask FF02::204.",
+)  # fmt: skip
+@click.option("--port", type=click.IntRange(1, 0xFFFF), default=1153, show_default=True,
+              help="Of the nodes.")  # fmt: skip
+@click.option("--title", default=".123.9", show_default=True, help="Our own ApTitle.")
+@click.option(
+    "--wait", type=click.FloatRange(0.05, 60), default=2.0, show_default=True,
+    help="Seconds that answers are waited for.",
+)  # fmt: skip
+@json_option
+def discover(host: str, port: int, title: str, wait: float, as_json: bool) -> None:
+    """Ask all nodes of a link who they are, by multicast (224.0.2.4 or FF02::204).
+
+    Nodes that take nothing in clear stay silent.
+    """
+    import secrets
+
+    from openami.transport.c1222.discovery import discover as ask_all
+
+    own = _title(title)
+    try:
+        ip_address(host)
+    except ValueError as error:
+        raise ConfigError(f"--from: {error}") from error
+    found = run(
+        lambda: ask_all(own, invocation_id=secrets.randbits(31), host=host, port=port, wait_s=wait)
+    )
+    rows = [
+        [str(each.address), str(each.title or ""), str(each.identified.features.identity or "")]
+        for each in found
+    ]
+    if as_json:
+        emit_json([dict(zip(("address", "title", "identity"), row, strict=True)) for row in rows])
+    else:
+        table(["address", "title", "identity"], rows, nothing="no node answers")
 
 
 @click.command(
