@@ -177,10 +177,11 @@ def _bounds(terms: Steps) -> Iterator[tuple[Decimal, Decimal | None, Decimal, st
 
 def _tier(case: _Case, charge: Charge, part: Part[Steps]) -> Iterator[Item]:
     del charge
-    for _, to, rate, called in _bounds(part.row.holds):
-        if to is None or case.usage.kwh <= to:
-            yield _item(case, part, called, _MONTH, rate)
-            return
+    reached = (
+        step for step in _bounds(part.row.holds) if step[1] is None or case.usage.kwh <= step[1]
+    )
+    _, _, rate, called = next(reached)
+    yield _item(case, part, called, _MONTH, rate)
 
 
 def _energy(case: _Case, charge: Charge, part: Part[Steps]) -> Iterator[Item]:

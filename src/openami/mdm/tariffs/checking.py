@@ -13,7 +13,7 @@ from __future__ import annotations
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from openami.mdm.tariffs.model import Charge, DayType, Kind, Prices, Row, Share, Steps
 from openami.mdm.tariffs.reading import refuse
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import date
 
-    from openami.mdm.tariffs.model import Tariff, Terms
+    from openami.mdm.tariffs.model import Amount, Tariff, Terms
 
 _FALLING: Final = frozenset({Kind.DISCOUNT, Kind.MINIMUM})
 _PER_KWH: Final = frozenset({Kind.ENERGY, Kind.TIME_OF_USE})
@@ -71,8 +71,6 @@ def _check_dates(tariff: Tariff, dates: Sequence[date], where: str, what: str) -
 
 def _check_hours(tariff: Tariff) -> None:
     if not tariff.periods:
-        if tariff.hours:
-            refuse("hours", "want the tariff's periods", "tariff.field")
         return
     if not any(charge.kind is Kind.TIME_OF_USE for charge in tariff.charges):
         refuse("periods", "no charge of kind time-of-use has prices for them", "tariff.reference")
@@ -86,9 +84,7 @@ def _check_hours(tariff: Tariff) -> None:
             )
 
 
-def _check_steps(tariff: Tariff, terms: Terms, where: str) -> None:
-    if not isinstance(terms, Steps):
-        return
+def _check_steps(tariff: Tariff, terms: Steps, where: str) -> None:
     bounds = [step.to for step in terms.steps]
     if bounds[-1] is not None or None in bounds[:-1]:
         refuse(where, "the last step, and no other, has no end", "tariff.cover")
@@ -100,21 +96,19 @@ def _check_steps(tariff: Tariff, terms: Terms, where: str) -> None:
         refuse(where, "steps rise", "tariff.order")
 
 
-def _check_tier(tariff: Tariff, terms: Terms, where: str) -> None:
+def _check_tier(tariff: Tariff, terms: Steps, where: str) -> None:
     _check_steps(tariff, terms, where)
-    if isinstance(terms, Steps) and any(
-        after.rate < before.rate for before, after in pairwise(terms.steps)
-    ):
+    if any(after.rate < before.rate for before, after in pairwise(terms.steps)):
         refuse(where, "an amount is less than that of the step before", "tariff.falls")
 
 
-def _check_discount(tariff: Tariff, terms: Terms, where: str) -> None:
+def _check_discount(tariff: Tariff, terms: Share | Amount, where: str) -> None:
     del tariff
     if isinstance(terms, Share) and terms.percent > 100:
         refuse(where, "a discount is 100 percent at most", "tariff.value")
 
 
-_TERMS: Final[Mapping[Kind, Callable[[Tariff, Terms, str], None]]] = {
+_TERMS: Final[Mapping[Kind, Callable[[Tariff, Any, str], None]]] = {
     Kind.ENERGY: _check_steps,
     Kind.TIER: _check_tier,
     Kind.DISCOUNT: _check_discount,

@@ -30,7 +30,7 @@ from openami.mdm.tariffs.model import (
     Tariff,
     Terms,
 )
-from openami.mdm.tariffs.reading import Table, exact, refuse
+from openami.mdm.tariffs.reading import Table, refuse
 from openami.mdm.tariffs.rounding import MODES, Rounding
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ FORMAT: Final = 1
 # The largest that is shipped has 5 KiB.
 MAX_OCTETS: Final = 256 * 1024
 _NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_HOURS: Final = re.compile(r"(\d\d):(\d\d)-(\d\d):(\d\d)")
+_HOURS: Final = re.compile(r"([0-9]{2}):([0-9]{2})-([0-9]{2}):([0-9]{2})")
 _DERIVED: Final = frozenset({Kind.SHARE, Kind.DISCOUNT, Kind.MINIMUM})
 
 
@@ -338,8 +338,3 @@ def _holidays(table: Table) -> HolidayRule:
     if not is_calendar(rule.country, rule.subdivision):
         refuse(table.where, "there is no calendar of that country and subdivision", "tariff.value")
     return rule
-
-
-def parse_number(where: str, text: str) -> Decimal:
-    """Return a number that a person has typed, as exact as those of a file."""
-    return exact(where, text)

@@ -12,7 +12,7 @@ from openami.core.errors import ConfigError
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-_FORM: Final = re.compile(r"(\d{4})-(\d{2})")
+_FORM: Final = re.compile(r"([0-9]{4})-([0-9]{2})")
 # As for readings: nothing was measured before 2000 or will be after 2100.
 _YEARS: Final = range(2000, 2100)
 

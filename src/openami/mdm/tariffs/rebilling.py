@@ -76,7 +76,7 @@ def _amount(line: Mapping[str, Any] | None) -> Decimal:
 
 def _reasons(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     reasons = []
-    kwh = [Decimal(str(bill["usage"]["kwh"])) for bill in (before, after)]
+    kwh = [Decimal(str(bill["usage"]["kwh"])).normalize() for bill in (before, after)]
     if before["tariff"] != after["tariff"]:
         reasons.append(f"tariff {before['tariff']} is now {after['tariff']}")
     elif before["digest"] != after["digest"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import ConfigError
@@ -70,3 +70,14 @@ def billed(tariff: Tariff, usage: Usage) -> Billed:
         {period: tariff.usage.apply(usage.energy[period]) for period in periods},
         tariff.demand.apply(demand),
     )
+
+
+def parse_quantity(text: str) -> Decimal:
+    """Return kWh or kW that a person has typed; ConfigError ``bill.usage``."""
+    try:
+        quantity = Decimal(text)
+    except InvalidOperation:
+        quantity = Decimal("NaN")
+    if not quantity.is_finite():
+        raise ConfigError(f"{text!r} is no quantity", hint="such as 350", code="bill.usage")
+    return quantity

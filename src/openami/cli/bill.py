@@ -1,0 +1,152 @@
+"""``openami bill``: a month's bill, of a number of kWh or of a meter's readings."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from openami.cli.api import find_target, target_options
+from openami.cli.options import examples
+from openami.cli.output import emit_row, json_option
+from openami.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from openami.mdm.tariffs.model import Tariff
+    from openami.mdm.tariffs.usage import Usage
+
+DEFAULT: Final = "kr-residential-low"
+
+
+@click.command(
+    short_help="Make a month's bill.",
+    epilog=examples(
+        "openami bill --tariff kr-residential-low --month 2024-03 --kwh 350",
+        "openami bill --tariff kr-residential-tou-jeju --month 2024-07"
+        " --kwh off-peak=120 --kwh mid=90 --kwh peak=80",
+        "openami bill --meter OAM00000001 --month 2026-05 --json",
+        "openami bill --meter OAM00000001 --month 2026-05 --against before.json",
+    ),
+)
+@click.option(
+    "--tariff", "name", default=DEFAULT, envvar="OPENAMI_TARIFF", show_default=True,
+    show_envvar=True, help="By which: a name of `openami tariff list`, or a file.",
+)  # fmt: skip
+@click.option("--month", "text", required=True, metavar="YYYY-MM", help="The month.")
+@click.option(
+    "--kwh", "energy", multiple=True, metavar="[PERIOD=]N",
+    help="What was used; of a tariff by time of use once for each of its periods.",
+)  # fmt: skip
+@click.option("--meter", "serial", metavar="SERIAL", help="What this meter's readings say instead.")
+@click.option("--kw", "demand", metavar="N", help="The demand; else what the meter's readings say.")
+@click.option(
+    "--discount", "discounts", multiple=True, metavar="ID",
+    help="A discount that the customer is given; repeatable.",
+)  # fmt: skip
+@click.option(
+    "--against", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
+    help="A bill of the same month that --json printed: what is different, and why.",
+)  # fmt: skip
+@json_option
+@target_options
+def bill(
+    name: str,
+    text: str,
+    energy: tuple[str, ...],
+    serial: str | None,
+    demand: str | None,
+    discounts: tuple[str, ...],
+    against: Path | None,
+    as_json: bool,
+    url: str | None,
+    ca: Path | None,
+    token_file: Path | None,
+) -> None:
+    """Make the bill of a month, each line with its quantity, rate, rule and source.
+
+    With --meter it is made of the readings that a head-end has stored. Of a month that is running
+    the bill is that of its usage so far, and an estimate for the whole month comes with it.
+    With --json: one object with ``total`` in the currency's unit, and ``lines``.
+    """
+    from openami.cli.bill_output import print_bill
+    from openami.mdm.tariffs.billing import make_bill
+    from openami.mdm.tariffs.month import Month
+    from openami.mdm.tariffs.statement import statement
+    from openami.mdm.tariffs.usage import parse_quantity
+
+    if bool(energy) == (serial is not None):
+        raise ConfigError("say --kwh or --meter, one of them", code="bill.usage")
+    month, tariff = Month.parse(text), _tariff(name)
+    tariff.season(month)
+    before = None if against is None else _read(against)
+    kw = None if demand is None else parse_quantity(demand)
+    if serial is None:
+        usage = typed_usage(energy, kw)
+        made = statement(make_bill(tariff, month, usage, discounts=discounts))
+    else:
+        from openami.cli.bill_metered import metered_bill
+
+        target = find_target(url, ca, token_file)
+        made = metered_bill(target, serial, tariff, month, kw, discounts)
+    if before is not None:
+        made["against"] = compared(before, made)
+    if as_json:
+        emit_row(made)
+    else:
+        print_bill(made)
+
+
+def _tariff(name: str) -> Tariff:
+    from openami.cli.tariff import find_tariff
+
+    return find_tariff(name)
+
+
+def typed_usage(energy: tuple[str, ...], kw: Decimal | None) -> Usage:
+    """Return the usage of ``--kwh`` and ``--kw``; ConfigError ``bill.usage``."""
+    from openami.mdm.tariffs.usage import Usage, parse_quantity
+
+    found: dict[str, Decimal] = {}
+    for text in energy:
+        period, _, number = text.rpartition("=")
+        if period in found:
+            again = f"--kwh for {period} is" if period else "--kwh is"
+            raise ConfigError(f"{again} there twice", code="bill.usage")
+        found[period] = parse_quantity(number)
+    return Usage(found, kw)
+
+
+def compared(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is different from a bill that was made before, as plain data."""
+    from openami.mdm.tariffs.rebilling import rebill
+
+    found = rebill(before, after)
+    return {
+        "reasons": list(found.reasons),
+        "lines": [
+            {
+                "id": each.name,
+                "title": each.title,
+                "before": each.before,
+                "after": each.after,
+                "difference": each.difference,
+            }
+            for each in found.changes
+        ],
+        "before": found.total.before,
+        "difference": found.total.difference,
+    }
+
+
+def _read(file: Path) -> Any:
+    octets = file.read_bytes()
+    try:
+        return json.loads(octets, parse_float=Decimal)
+    except (ValueError, RecursionError) as error:
+        reason = f"{file} holds no bill"
+        raise ConfigError(reason, hint="as --json prints it", code="bill.against") from error
