@@ -17,6 +17,7 @@ from openami.cli.demo.audit import IMPORTED, SWITCH_OFF, _newest, ask, stored_wh
 from openami.cli.demo.chain import Chain, Plan
 from openami.core.clock import isoformat
 from openami.dlms.data import i8
+from openami.meter.run import ensure_identity
 from openami.transport.clock import ClockSettings, SystemClock
 from openami.transport.url import MeterUrl
 
@@ -78,6 +79,7 @@ class Town:
 
     async def ship(self, client: HttpClient) -> None:
         for number in NUMBERS:
+            ensure_identity(self.folder / f"meter-{number}", number=number, c1222=True)
             content = (self.folder / f"meter-{number}" / "shipment.json").read_bytes()
             checked(await client.post(f"{PREFIX}/shipments", content=content))
 
@@ -108,11 +110,11 @@ async def test_readings_are_the_meters_own_whoever_is_killed(tmp_path: Path) -> 
         town = Town(tmp_path, crew)
         await town.start_headend()
         since = isoformat(START - BACK_S)
-        for number in NUMBERS:
-            await town.start_meter(number, since=since)
         assert town.chain.target is not None
         async with connected(town.chain.target) as client:
             await town.ship(client)
+            for number in NUMBERS:
+                await town.start_meter(number, since=since)
             await registered(client, town)
             await town.read_up_to(client, town.clock.now() // PERIOD * PERIOD)
             await asked(client, town)
@@ -141,7 +143,8 @@ async def registered(client: HttpClient, town: Town) -> None:
 
 
 async def node(client: HttpClient, town: Town, number: int) -> dict[str, Any]:
-    return await get_json(client, f"/meters/{town.serial(number)}/node")
+    found: dict[str, Any] = await get_json(client, f"/meters/{town.serial(number)}/node")
+    return found
 
 
 async def known(client: HttpClient, town: Town) -> None:

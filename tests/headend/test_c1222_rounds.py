@@ -37,10 +37,12 @@ def test_who_calls_during_a_visit_is_visited_again_at_once() -> None:
     rounds = Rounds(PACE)
     rounds.call("A", 0.0)
     assert rounds.take(0.0) == "A"
+    rounds.call("A", 4.0)
     rounds.call("A", 1.0)
+    rounds.call("A", 2.0)
     assert rounds.next() is None
     rounds.came("A", 5.0)
-    assert (rounds.next(), rounds.take(5.0)) == (5.0, "A")
+    assert (rounds.next(), rounds.take(5.0)) == (1.0, "A")
     rounds.call("A", 6.0)
     rounds.dropped("A")
     assert rounds.take(6.0) == "A"

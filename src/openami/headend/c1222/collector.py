@@ -15,7 +15,8 @@ from openami.headend.c1222.ondemand import read_targets
 from openami.headend.c1222.rounds import LOST_AFTER, Rounds
 from openami.headend.c1222.talk import Talk
 from openami.headend.c1222.visit import Visit
-from openami.transport.clock import speed_of
+from openami.headend.seldom import Seldom
+from openami.transport.clock import monotonic, speed_of
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -36,6 +37,7 @@ log = structlog.get_logger(__name__)
 
 LOOK_S: Final = 1.0  # real seconds after which the clock is looked at, whatever it showed
 WORK_S: Final = 20.0
+TOLD_S: Final = 5.0  # real seconds in which a meter that tells a lot is visited once for it
 PAUSE_S: Final = 1.0  # real seconds before more work is asked for, when that failed
 
 
@@ -83,6 +85,7 @@ class Collector:
         self._at_once = at_once
         self._history = history
         self._known: dict[str, Model] = {}
+        self._told_lately = Seldom(TOLD_S)
         self._visits: set[asyncio.Task[None]] = set()
         self._errands: set[asyncio.Task[None]] = set()
         self._look = asyncio.Event()
@@ -114,8 +117,11 @@ class Collector:
 
     def _told(self, meter: str, request: Request) -> None:
         """Read a meter that has something to tell: what it is stands in its event log."""
-        log.info("notification", meter=meter, service=type(request).__name__)
-        self.call(meter)
+        log.debug("notification", meter=meter, service=type(request).__name__)
+        fresh = self._told_lately.due(meter, monotonic())
+        wait = 0.0 if fresh else TOLD_S * speed_of(self._clock)
+        self._rounds.call(meter, self._clock.now() + wait)
+        self._look.set()
 
     # Visits
 

@@ -54,18 +54,16 @@ class Rounds:
     _due: dict[str, float] = field(default_factory=dict)
     _heap: list[tuple[float, str]] = field(default_factory=list)
     _failures: dict[str, int] = field(default_factory=dict)
-    _busy: dict[str, bool] = field(default_factory=dict)
+    _busy: dict[str, float | None] = field(default_factory=dict)
 
     def call(self, meter: str, at: float) -> None:
-        """Have a meter visited at a time, if nothing is sooner.
-
-        One that is being visited is visited anew at once after that.
-        """
+        """Have a meter visited at a time, if nothing is sooner; after a visit that is under way."""
         if meter in self._busy:
-            self._busy[meter] = True
+            known = self._busy[meter]
+            self._busy[meter] = at if known is None else min(at, known)
             return
-        known = self._due.get(meter)
-        if known is None or at < known:
+        due = self._due.get(meter)
+        if due is None or at < due:
             self._put(meter, at)
 
     def forget(self, meter: str) -> None:
@@ -86,30 +84,31 @@ class Rounds:
             return None
         _, meter = heapq.heappop(self._heap)
         del self._due[meter]
-        self._busy[meter] = False
+        self._busy[meter] = None
         return meter
 
     def came(self, meter: str, now: float, *, again: float | None = None) -> None:
         """Take note of a visit that went well; ``again``: when another one was asked for."""
         self._failures.pop(meter, None)
         due = self.pace.due(meter, now)
-        self._after(meter, due if again is None else min(due, again), now)
+        self._after(meter, due if again is None else min(due, again))
 
     def failed(self, meter: str, now: float) -> int:
         """Take note of a visit that failed; return how many have in a row."""
         failures = self._failures[meter] = self._failures.get(meter, 0) + 1
-        self._after(meter, now + self.pace.pause(meter, failures), now)
+        self._after(meter, now + self.pace.pause(meter, failures))
         return failures
 
     def dropped(self, meter: str) -> None:
         """Take note that a meter is not to be visited, until it is called."""
         self._failures.pop(meter, None)
-        if self._busy.pop(meter, False):
-            self._put(meter, 0.0)
+        called = self._busy.pop(meter, None)
+        if called is not None:
+            self._put(meter, called)
 
-    def _after(self, meter: str, due: float, now: float) -> None:
-        called = self._busy.pop(meter, False)
-        self._put(meter, now if called else due)
+    def _after(self, meter: str, due: float) -> None:
+        called = self._busy.pop(meter, None)
+        self._put(meter, due if called is None else min(due, called))
 
     def _put(self, meter: str, at: float) -> None:
         self._due[meter] = at

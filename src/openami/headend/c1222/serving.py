@@ -73,8 +73,10 @@ async def metering(services: Services, stores: Stores) -> AsyncIterator[str | No
             front.wake = endpoint.wake
             collector.start()
             watching = asyncio.create_task(_watch(endpoint, services), name="c1222 endpoint")
+            where = str(endpoint.listening[0])
+            services.health.note("c1222", ok=True, detail=f"listens on {where}")
             try:
-                yield str(endpoint.listening[0])
+                yield where
             finally:
                 watching.cancel()
                 await collector.stop()
