@@ -18,6 +18,7 @@ BENCHMARKS = {
     "firmware_broadcast": "one image to 200 meters of a line, against one after another",
     "campaigns": "the plan of a country, and a campaign's transitions, against a row per meter",
     "metrology": "samples to measurements and energy, against a plain loop and a copy",
+    "bills": "bills of a million meters, against the exact path in a loop",
     "store": "uploads, pipeline, octets a reading, queries",
 }
 
