@@ -110,6 +110,12 @@ ANSWERS = {
     "no writes": (said(b"\x40", SNS), None),
     "no ST-07": (said(b"\x40", ONP), None),
     "no ST-08": (said(Read(8), ONP), None),
+    "a table of others": (said(Read(22), ISC), {}),
+    "a table that is too long": (said(Read(23), Failure(ResponseCode.RSTL, 10)), {}),
+    "a dimension table cut off": (
+        said(Read(21), TableData(b"x")),
+        {"table-lengths": "table-length"},
+    ),
     "another ST-08": (said(Read(8), TableData(b"\x00")), None),
 }
 

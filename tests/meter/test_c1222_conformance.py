@@ -35,5 +35,5 @@ def test_nothing_is_found(mode: SecurityMode) -> None:
     report = bench.run(target)
     assert [(each.case.name, each.code, each.words) for each in report.findings] == []
     left = {each.case.name for each in report.results if each.verdict is not Verdict.PASS}
-    assert left == RELAYS | {"read-default"}
-    assert {each.verdict for each in report.results} == {Verdict.PASS, Verdict.NOT_SUPPORTED}
+    assert left - {"read-default"} == RELAYS  # a meter need not have a default table
+    assert Verdict.SKIPPED not in {each.verdict for each in report.results}

@@ -549,6 +549,14 @@ class WrongResult(HealthyDevice):
         return ProcedureResponse.to(asked, Result.DONE if done else result)
 
 
+class TakesAnything(HealthyDevice):
+    """Procedures are done whatever their parameters are."""
+
+    def executed(self, asked: ProcedureRequest, result: Result) -> ProcedureResponse:
+        wrong = result is Result.BAD_PARAMETER
+        return ProcedureResponse.to(asked, Result.DONE if wrong else result)
+
+
 class Trusting(HealthyDevice):
     """Any password is right."""
 
@@ -590,6 +598,9 @@ DEFECTS: Final[Mapping[str, Defect]] = {
     ),
     "does what it does not know": Defect(
         lambda: HealthyNode(WrongResult()), "procedure-unknown", "procedure-unknown"
+    ),
+    "a time that is cut off": Defect(
+        lambda: HealthyNode(TakesAnything()), "procedure-parameters", "procedure-parameters"
     ),
     "no pause": Defect(Patient, "security-pause", "pause"),
     "its own id again": Defect(SameOwnId, "own-id", "own-id"),

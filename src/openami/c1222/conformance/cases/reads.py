@@ -55,9 +55,10 @@ def config(lab: Lab) -> Generator[Exchange, Heard, Tables]:
         StoppedError: it can not be read.
     """
     if lab.tables is None:
+        octets = yield from octets_of(lab, 0)
         try:
-            lab.tables = Tables.of_config((yield from octets_of(lab, 0)))
-        except (DecodeError, OpenAmiError) as error:
+            lab.tables = Tables.of_config(octets)
+        except OpenAmiError as error:
             raise skipped(f"ST-00 can not be read: {error.message}") from None
     return lab.tables
 
@@ -70,6 +71,7 @@ def octets_of(lab: Lab, table: int) -> Generator[Exchange, Heard, bytes]:
     """
     if table not in lab.contents:
         said = yield from lab.ask_one(Read(table))
+        supported(said, "Read")
         if not isinstance(said, TableData):
             raise skipped(f"{TableId.from_octets(table)} can not be read")
         lab.contents[table] = said.data
