@@ -67,8 +67,8 @@ class Desk:
         )
         if isinstance(answer, Registered):
             found = self._registrations.find(answer.title)
-            if found is not None:
-                self._events.append(Joined(found))
+            assert found is not None
+            self._events.append(Joined(found))
         else:
             self._events.append(Denied(request.title, caller.source, answer.code, caller.mode))
         return answer
@@ -76,8 +76,7 @@ class Desk:
     def _deregister(self, request: Deregister, caller: Caller, _: float) -> Response:
         if not self._is_itself(caller, request.title):
             return Failure(ResponseCode.ISC)
-        if self._registrations.deregister(request.title) is None:
-            return Failure(ResponseCode.UAT)
+        self._registrations.deregister(request.title)
         self._events.append(Left(request.title))
         return Deregistered(request.title)
 

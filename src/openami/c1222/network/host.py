@@ -219,8 +219,8 @@ class Host:
 
     def _hear_node(self, calling: ApTitle | None) -> None:
         while (event := self._node.next_event()) is not None:
-            if isinstance(event, MessageRefused):
-                self._events.append(Refused(calling, event.source, event.code, event.failures))
+            assert isinstance(event, MessageRefused)  # without sessions there is nothing else
+            self._events.append(Refused(calling, event.source, event.code, event.failures))
 
     def _hear(self, client: clients.Client, title: ApTitle, source: Hashable) -> None:
         """Take what a client tells; one that waits for nothing is dropped."""
@@ -232,8 +232,6 @@ class Host:
                     self._events.append(Unanswered(title, number))
                 case clients.AnswerRefused(code):
                     self._events.append(Refused(title, source, code))
-                case clients.Notified():  # only of a message that answers nothing
-                    pass
         self._collect(client, title)
         if client.next_timer() is None:
             del self._clients[title.name]
