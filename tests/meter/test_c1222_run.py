@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.support.c1222_meter import HOST, IDENTITY, KEYS, PASSWORD, START, TITLE
 from tests.support.upgrades import MAKER, image
+from tests.transport.certificates import Authority
 
 from openami.c1222.codes import SecurityMode
 from openami.c1222.security import Keys
@@ -26,6 +27,8 @@ from openami.c1222.services import (
     WriteOffset,
 )
 from openami.c1222.tables import Procedure, ProcedureRequest, Tables, standard
+from openami.c1222.titles import ApTitle
+from openami.cli.main import main
 from openami.core.clock import ManualClock
 from openami.core.errors import ConfigError, TransportError
 from openami.core.obis import Obis
@@ -39,14 +42,16 @@ from openami.meter.c1222.service import C1222Settings
 from openami.meter.c1222.station import StationConfig
 from openami.meter.identity import load_identity
 from openami.meter.kept import C1222Record
-from openami.meter.run import MeterRunner, RunSettings
+from openami.meter.run import MeterRunner, RunSettings, ensure_identity
 from openami.meter.settings import MeterConfig
 from openami.meter.sources import parse_source
 from openami.relay.run import RelayRunner, RelaySettings
 from openami.transport.c1222 import EndpointConfig, open_client
 from openami.transport.c1222.url import NodeUrl
 from openami.transport.clock import SystemClock
+from openami.transport.dtls import DtlsContext
 from openami.transport.session import open_session
+from openami.transport.tls import client_context, server_context
 from openami.transport.url import MeterUrl
 
 if TYPE_CHECKING:
@@ -140,6 +145,37 @@ async def test_a_meter_registers_over_what_it_has(carrier: str) -> None:
     with pytest.raises(ConfigError):
         async with MeterRunner(settings(c1222=C1222Settings(LOCAL, register))):
             raise AssertionError("it runs")
+
+
+@pytest.mark.parametrize("carrier", ["tls", "dtls"])
+async def test_all_of_it_goes_inside_tls_and_dtls(carrier: str, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.issue("node")
+    inside = EndpointConfig(
+        tls=server_context(pair.certificate, pair.key),
+        dtls=DtlsContext.server(pair.certificate, pair.key),
+    )
+    ours: dict[str, Any] = {
+        "dial_tls": client_context(authority.certificate) if carrier == "tls" else None,
+        "dial_dtls": DtlsContext.client(authority.certificate) if carrier == "dtls" else None,
+    }
+    relaying = RelaySettings(HOST, replace(inside, listen=LOCAL), master=True, keys=KEYS)
+    async with RelayRunner(relaying) as relay:
+        port = relay.listening[0].port
+        register = NodeUrl.parse(f"c1222+{carrier}://127.0.0.1:{port}?node={HOST}")
+        speaking = C1222Settings(LOCAL, register, sockets=replace(inside, **ours))
+        async with MeterRunner(settings(c1222=speaking)) as runner:
+            async with asyncio.timeout(10):
+                while relay.relay.registrations.find(TITLE) is None:
+                    await asyncio.sleep(0.01)
+            host, own = runner.listening.c1222[0]
+            url = NodeUrl.parse(f"c1222+{carrier}://{host}:{own}?node={TITLE}&key=2&mode=2")
+            how: dict[str, Any] = {
+                "tls": ours["dial_tls"],
+                "dtls": ours["dial_dtls"],
+            }
+            async with open_client(url, url.client_config(KEYS), **how) as client:
+                assert await client.ask(Read(5)) == (TableData(b"OAM00008437".ljust(20)),)
 
 
 async def test_a_registrar_that_nobody_knows_is_told() -> None:
@@ -268,3 +304,38 @@ def test_nothing_shows_a_secret() -> None:
     assert PASSWORD not in shown
     assert repr(material.keys[2])[2:-1] not in shown
     assert material.keys[2].hex() not in shown
+
+
+@pytest.mark.parametrize("carrier", ["tls", "dtls"])
+async def test_a_process_inside_tls_that_registers(carrier: str, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.issue("node")
+    server = EndpointConfig(
+        LOCAL,
+        tls=server_context(pair.certificate, pair.key),
+        dtls=DtlsContext.server(pair.certificate, pair.key),
+    )
+    state = tmp_path / "state"
+    identity = ensure_identity(state, number=8437, c1222=True)
+    assert identity.c1222 is not None
+    keys, title = Keys(identity.c1222.keys), ApTitle.parse(identity.c1222.title)
+    async with RelayRunner(RelaySettings(HOST, server, master=True, keys=keys)) as relay:
+        url = f"c1222+{carrier}://127.0.0.1:{relay.listening[0].port}"
+        files = ("--c1222-certificate", str(pair.certificate), "--c1222-ca")
+        key = ("--c1222-certificate-key", str(pair.key))
+        options = ("--c1222-register", url, *files, str(authority.certificate), *key)
+        meter = await Process.start(state, *options)
+        async with asyncio.timeout(20):
+            while relay.relay.registrations.find(title) is None:
+                await asyncio.sleep(0.01)
+        assert await meter.stop() == 0
+        assert relay.relay.registrations.find(title) is None
+
+
+def test_a_certificate_wants_its_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "certificate.pem"
+    file.write_text("")
+    options = ["--c1222", "127.0.0.1:0", "--c1222-certificate", str(file)]
+    assert main(["meter", "run", "--state", str(tmp_path / "state"), *options]) == 2
+    assert "go together" in capsys.readouterr().err
+    assert not (tmp_path / "state").exists()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,13 +21,17 @@ from openami.cli.options import (
     world_clock,
 )
 from openami.cli.output import emit_json, json_option, note
+from openami.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from openami.meter.c1222.service import C1222Settings
     from openami.meter.identity import MeterIdentity
     from openami.meter.run import MeterRunner, RunSettings
+    from openami.transport.c1222 import EndpointConfig
+    from openami.transport.c1222.url import Carrier
 
 WRAPPER: Final = "127.0.0.1:4059"
+_FILE: Final = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.group(short_help="Run a smart meter: a DLMS/COSEM server, and a node of ANSI C12.22.")
@@ -49,6 +53,9 @@ class Wanted:
     c1222: tuple[str, ...]
     c1222_register: str | None
     c1222_least: str
+    c1222_certificate: Path | None
+    c1222_certificate_key: Path | None
+    c1222_ca: Path | None
     baud: int
     state: Path
     source: str
@@ -99,6 +106,17 @@ class Wanted:
     default="0",
     show_default=True,
     help="Take no message of C12.22 that is protected less: 0 clear, 1 authenticated, 2 encrypted.",
+)
+@click.option(
+    "--c1222-certificate",
+    type=_FILE,
+    help="Speak C12.22 inside TLS and DTLS alone: the certificate, in PEM.",
+)
+@click.option("--c1222-certificate-key", type=_FILE, help="Its private key.")
+@click.option(
+    "--c1222-ca",
+    type=_FILE,
+    help="Who signs the certificate of a registrar at c1222+tls or c1222+dtls [default: whom this machine trusts].",
 )
 @click.option(
     "--baud",
@@ -245,7 +263,34 @@ def _node(wanted: Wanted) -> C1222Settings | None:
     if not wanted.c1222 and register is None:
         return None
     least = SecurityMode(int(wanted.c1222_least))
-    return C1222Settings(tuple(map(endpoint, wanted.c1222)), register, least)
+    sockets = _sockets(wanted, None if register is None else register.carrier)
+    return C1222Settings(tuple(map(endpoint, wanted.c1222)), register, least, sockets)
+
+
+def _sockets(wanted: Wanted, carrier: Carrier | None) -> EndpointConfig:
+    """Return what a meter's node listens with, and how it speaks to its registrar."""
+    from openami.meter.c1222.service import CONNECTIONS
+    from openami.transport.c1222 import EndpointConfig
+    from openami.transport.c1222.url import Carrier
+    from openami.transport.dtls import DtlsContext
+    from openami.transport.tls import client_context, server_context
+
+    certificate, key = wanted.c1222_certificate, wanted.c1222_certificate_key
+    if (certificate is None) != (key is None):
+        raise ConfigError("--c1222-certificate and --c1222-certificate-key go together")
+    config = EndpointConfig(connections=CONNECTIONS)
+    if certificate is not None and key is not None:
+        pair = certificate, key
+        config = replace(config, tls=server_context(*pair), dtls=DtlsContext.server(*pair))
+    if carrier is Carrier.TLS:
+        config = replace(
+            config, dial_tls=client_context(wanted.c1222_ca, certificate=certificate, key=key)
+        )
+    if carrier is Carrier.DTLS:
+        config = replace(
+            config, dial_dtls=DtlsContext.client(wanted.c1222_ca, certificate=certificate, key=key)
+        )
+    return config
 
 
 def _announce(identity: MeterIdentity, runner: MeterRunner, *, as_json: bool) -> None:

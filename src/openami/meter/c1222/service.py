@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
@@ -32,7 +32,12 @@ CONNECTIONS: Final = 16
 """TCP clients at once: its head-end, a tool or two of its fitter, and some that have died."""
 PARTING_S: Final = 2.0
 """Real seconds for which a meter that stops waits until its registrar knows."""
-_CARRIERS: Final = {Carrier.TCP: Transport.TCP, Carrier.UDP: Transport.UDP}
+_CARRIERS: Final = {
+    Carrier.TCP: Transport.TCP,
+    Carrier.UDP: Transport.UDP,
+    Carrier.TLS: Transport.TCP,
+    Carrier.DTLS: Transport.UDP,
+}
 _RESOLUTION: Final = 1 << 53
 
 log = structlog.get_logger(__name__)
@@ -46,12 +51,14 @@ class C1222Settings:
         listen: where, TCP and UDP; port 0 for any free one.
         register: with whom it registers, if with anybody.
         least: messages that are protected less are not looked at.
+        sockets: what its sockets bear, and their side of TLS and DTLS.
         clock: tells the time of messages, whatever the meter's own clock shows.
     """
 
     listen: tuple[tuple[str, int], ...]
     register: NodeUrl | None = None
     least: SecurityMode = SecurityMode.CLEAR
+    sockets: EndpointConfig = EndpointConfig(connections=CONNECTIONS)  # noqa: RUF009 - it is frozen
     clock: Clock = field(default_factory=SystemClock)
 
 
@@ -103,7 +110,7 @@ async def serving(meter: Meter, settings: C1222Settings) -> AsyncIterator[C1222S
         TransportError: an address can not be listened on, or is that of no registrar.
     """
     station = MeterStation(meter, await _config(meter, settings), chance=_chance)
-    config = EndpointConfig(listen=settings.listen, connections=CONNECTIONS)
+    config = replace(settings.sockets, listen=settings.listen)
     async with AsyncExitStack() as stack:
         endpoint = await stack.enter_async_context(Endpoint(station, config, clock=settings.clock))
         stack.enter_context(meter.management.watched(endpoint.wake))
@@ -122,14 +129,15 @@ async def _config(meter: Meter, settings: C1222Settings) -> StationConfig:
     if not meter.c1222.ids:  # new, or without a memory: what was used before nobody knows
         meter.c1222.ids = secrets.randbits(32)
     url = settings.register
-    registrar = None if url is None else await _registrar(url)
+    registrar = None if url is None else await _registrar(url, settings.sockets)
     return StationConfig(material, settings.least, registrar)
 
 
-async def _registrar(url: NodeUrl) -> Registrar:
+async def _registrar(url: NodeUrl, sockets: EndpointConfig) -> Registrar:
     transport = _CARRIERS.get(url.carrier)
-    if transport is None:
-        raise ConfigError("a meter registers over c1222+tcp or c1222+udp", code="config.c1222")
+    inside = {Carrier.TLS: sockets.dial_tls, Carrier.DTLS: sockets.dial_dtls}
+    if transport is None or inside.get(url.carrier, sockets) is None:
+        raise ConfigError(f"a meter does not register over {url.carrier}", code="config.c1222")
     host = await _resolve(url.host, url.port)
     return Registrar(
         NativeAddress.of(host, url.port, transport), url.node or ApTitle.parse(REGISTRAR_TITLE)
