@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from tests.transport.certificates import Authority, Pem
 
 from openami.core.errors import ConfigError, TransportError
-from openami.transport.dtls import DtlsContext, DtlsSession, is_hello
+from openami.transport.dtls import COOKIE_S, DtlsContext, DtlsSession, is_hello
 from openami.transport.dtls_channel import open_dtls
-from openami.transport.dtls_hub import COOKIE_S, DtlsHub
+from openami.transport.dtls_hub import PATIENCE_S, DtlsHub
 from openami.transport.udp import listen_udp
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Town:
     def __init__(self, authority: Authority, pem: Pem, **limits: Any) -> None:
         self.server = DtlsContext.server(pem.certificate, pem.key)
         self.client = DtlsContext.client(authority.certificate)
-        self.hub = DtlsHub(self.server, self.client, Limits(**limits), secret=b"x" * 32, mtu=MTU)
+        self.hub = DtlsHub(self.server, self.client, Limits(**limits), mtu=MTU)
         self.now = 1000.0
         self.heard: list[bytes] = []
 
@@ -181,13 +181,39 @@ def test_a_hub_calls_another(authority: Authority, server_pem: Pem) -> None:
         for datagram, _to in theirs.hub.datagrams():
             ours.hub.receive(datagram, far, now=0.0)
     assert heard == [b"hello", b"again"]
-    silent = DtlsHub(None, None, Limits(), secret=b"", mtu=MTU)
+    silent = DtlsHub(None, None, Limits(), mtu=MTU)
     assert not silent.send(b"hello", far, now=0.0)
     assert silent.next_timer(now=0.0) is None
     session = ours.call()
     ours_out = session.datagrams()
     assert silent.receive(ours_out[0], near, now=0.0) == []
     assert silent.datagrams() == []
+
+
+def test_one_that_lost_its_power_is_called_anew(authority: Authority, server_pem: Pem) -> None:
+    ours, theirs = Town(authority, server_pem), Town(authority, server_pem)
+    far, near = ("127.0.0.1", 1), ("127.0.0.1", 2)
+
+    def carry(now: float) -> list[bytes]:
+        heard: list[bytes] = []
+        for _ in range(8):
+            for datagram, _to in ours.hub.datagrams():
+                heard += theirs.hub.receive(datagram, near, now=now)
+            for datagram, _to in theirs.hub.datagrams():
+                ours.hub.receive(datagram, far, now=now)
+        return heard
+
+    ours.hub.send(b"1", far, now=0.0)
+    assert carry(0.0) == [b"1"]
+    theirs.hub.send(b"answer", near, now=100.0)
+    assert carry(100.0) == []
+    theirs = Town(authority, server_pem)  # the power was cut: it knows nobody
+    ours.hub.send(b"2", far, now=200.0)
+    assert carry(200.0) == []
+    ours.hub.send(b"3", far, now=200.0 + PATIENCE_S - 1)
+    assert carry(229.0) == []
+    ours.hub.send(b"4", far, now=200.0 + PATIENCE_S)
+    assert carry(230.0) == [b"4"]
 
 
 def test_a_handshake_that_loses_a_flight_is_sent_again(town: Town) -> None:
@@ -227,7 +253,8 @@ def test_what_strangers_send_changes_nothing(town: Town, noise: list[bytes], see
     fresh = town.call()
     town.shake(fresh)
     assert fresh.established
-    for datagram in noise:
+    alert = bytes.fromhex("15fefd00000000000000090002") + b"\x02\x28"  # fatal, in clear
+    for datagram in (*noise, alert):
         assert town.hub.receive(datagram, HERE, now=town.now) == []
     fresh.send(b"still")
     town.to_hub(fresh)

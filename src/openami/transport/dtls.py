@@ -7,6 +7,8 @@ datagrams out; only the timers within OpenSSL read the machine's clock.
 
 from __future__ import annotations
 
+import hmac
+import secrets
 from contextlib import suppress
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, Self, cast
@@ -16,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 
 from openami.core.errors import ConfigError, TransportError
+from openami.crypto.compare import equal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +29,8 @@ _CIPHERS: Final = b"ECDHE+AESGCM:ECDHE+CHACHA20"
 _OPTIONS: Final = (
     SSL.OP_NO_QUERY_MTU | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_TICKET
 )
+COOKIE_S: Final = 60.0
+"""How long a cookie is good: the time before it, too (RFC 6347, 4.2.1)."""
 OVERHEAD: Final = 64
 """Octets of a datagram that a record needs for itself: 13 before, 24 for the ciphers in use."""
 MAX_RECORD: Final = 13 + 2**14 + 2048
@@ -35,6 +40,25 @@ _HANDSHAKE: Final = 22
 _CLIENT_HELLO: Final = 1
 _MAX_UNSENT: Final = 64
 """Messages that wait for the end of a handshake."""
+
+
+class _Cookies:
+    """Cookies of one server, good for the address that they were sent to."""
+
+    def __init__(self) -> None:
+        self._secret = secrets.token_bytes(32)
+
+    def generate(self, connection: SSL.Connection) -> bytes:
+        address, now = connection.get_app_data()
+        return self._made(address, int(now / COOKIE_S))
+
+    def verify(self, connection: SSL.Connection, cookie: bytes) -> bool:
+        address, now = connection.get_app_data()
+        turn = int(now / COOKIE_S)
+        return any(equal(cookie, self._made(address, each)) for each in (turn, turn - 1))
+
+    def _made(self, address: object, turn: int) -> bytes:
+        return hmac.digest(self._secret, repr((address, turn)).encode(), "sha256")
 
 
 class DtlsContext:
@@ -58,6 +82,9 @@ class DtlsContext:
         """
         context = _context()
         context.set_options(cast("int", SSL.OP_COOKIE_EXCHANGE))  # it is there since DTLS is
+        cookies = _Cookies()
+        context.set_cookie_generate_callback(cookies.generate)
+        context.set_cookie_verify_callback(cookies.verify)
         _load_identity(context, certificate, key)
         if client_authority is not None:
             _load_authority(context, client_authority)

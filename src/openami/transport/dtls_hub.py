@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections import Counter, OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,8 +16,9 @@ if TYPE_CHECKING:
 
     from openami.transport.dtls import DtlsContext
 
-COOKIE_S: Final = 60.0
-"""How long a cookie is good: the time before it, too (RFC 6347, 4.2.1)."""
+PATIENCE_S: Final = 30.0
+"""How long one that was called may be silent when it is spoken to, until it is called anew: it may
+have lost its power, and then it hears nothing of the old association."""
 Address = tuple[Any, ...]
 
 
@@ -55,7 +55,6 @@ class DtlsHub:
         server: answers who calls; None: nobody is answered.
         client: calls others; None: nobody is called.
         limits: of associations and handshakes.
-        secret: octets from chance, which cookies are made with.
         mtu: octets of the longest datagram.
     """
 
@@ -65,22 +64,18 @@ class DtlsHub:
         client: DtlsContext | None,
         limits: HubLimits,
         *,
-        secret: bytes,
         mtu: int,
     ) -> None:
         self._client = client
         self._limits = limits
-        self._secret = secret
         self._mtu = mtu
         self._listener: SSL.Connection | None = None
         self._server = server
         self._greetings: OrderedDict[Address, _Greeting] = OrderedDict()
         self._sessions: OrderedDict[Address, tuple[DtlsSession, float]] = OrderedDict()
         self._hosts: Counter[Hashable] = Counter()
+        self._spoken: dict[Address, float | None] = {}  # called: since when it owes an answer
         self._out: list[tuple[bytes, Address]] = []
-        if server is not None:
-            server.ssl.set_cookie_generate_callback(self._cookie)
-            server.ssl.set_cookie_verify_callback(self._is_cookie)
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -111,16 +106,23 @@ class DtlsHub:
 
     def send(self, message: bytes, address: Address, *, now: float) -> bool:
         """Send a message to who is in, or call and send it then; False: it is lost."""
+        self._doubt(address, now)
         session, _ = self._sessions.get(address, (None, 0.0))
         if session is None:
             greeting = self._greetings.get(address)
             session = self._call(address, now) if greeting is None else greeting.session
-        else:
-            self._touch(session, address, now)
         sent = session is not None and session.send(message)
         if session is not None:
             self._collect(session, address)
         return sent
+
+    def _doubt(self, address: Address, now: float) -> None:
+        """End an association with one that was called and has long owed an answer."""
+        since = self._spoken.get(address, now)
+        if since is None:
+            self._spoken[address] = now
+        elif since + PATIENCE_S <= now and address in self._sessions:
+            self._end(self._sessions[address][0], address)
 
     def datagrams(self) -> list[tuple[bytes, Address]]:
         """Return what is to be sent, and where, once."""
@@ -142,7 +144,7 @@ class DtlsHub:
             greeting.session.handle_timer()
             self._collect(greeting.session, address)
             if greeting.until <= now or greeting.session.closed:
-                del self._greetings[address]
+                self._give_up(address)
         while self._sessions:
             address, (session, heard) = next(iter(self._sessions.items()))
             if heard + self._limits.idle_s > now:
@@ -185,11 +187,12 @@ class DtlsHub:
     def _call(self, address: Address, now: float) -> DtlsSession | None:
         if self._client is None or not self._has_room(address):
             return None
+        self._spoken[address] = now
         return self._begin(DtlsSession.to(self._client, address[0], mtu=self._mtu), address, now)
 
     def _begin(self, session: DtlsSession, address: Address, now: float) -> DtlsSession:
         if len(self._greetings) >= self._limits.handshakes:
-            self._greetings.popitem(last=False)  # who knocks and stays silent keeps nobody out
+            self._give_up(next(iter(self._greetings)))  # who stays silent keeps nobody out
         self._greetings[address] = _Greeting(session, now + self._limits.handshake_s)
         return session
 
@@ -199,11 +202,16 @@ class DtlsHub:
         found = session.receive(datagram)
         self._collect(session, address)
         if session.closed:
-            del self._greetings[address]
+            self._give_up(address)
         elif session.established:
             del self._greetings[address]
             self._enter(session, address, now)
         return found
+
+    def _give_up(self, address: Address) -> None:
+        del self._greetings[address]
+        if address not in self._sessions:
+            self._spoken.pop(address, None)
 
     def _has_room(self, address: Address) -> bool:
         if address in self._sessions:  # it begins anew
@@ -219,6 +227,7 @@ class DtlsHub:
 
     def _leave(self, address: Address) -> None:
         del self._sessions[address]
+        self._spoken.pop(address, None)
         self._hosts[address[0]] -= 1
         if not self._hosts[address[0]]:
             del self._hosts[address[0]]
@@ -231,22 +240,8 @@ class DtlsHub:
     def _touch(self, session: DtlsSession, address: Address, now: float) -> None:
         self._sessions[address] = session, now
         self._sessions.move_to_end(address)
+        if address in self._spoken:
+            self._spoken[address] = None
 
     def _collect(self, session: DtlsSession, address: Address) -> None:
         self._out += [(datagram, address) for datagram in session.datagrams()]
-
-    # -- cookies --
-
-    def _cookie(self, connection: SSL.Connection) -> bytes:
-        address, now = connection.get_app_data()
-        return self._made(address, int(now / COOKIE_S))
-
-    def _is_cookie(self, connection: SSL.Connection, cookie: bytes) -> bool:
-        address, now = connection.get_app_data()
-        turn = int(now / COOKIE_S)
-        return any(
-            hmac.compare_digest(cookie, self._made(address, each)) for each in (turn, turn - 1)
-        )
-
-    def _made(self, address: Address, turn: int) -> bytes:
-        return hmac.digest(self._secret, repr((address, turn)).encode(), "sha256")

@@ -72,6 +72,12 @@ class TcpChannel(Channel, asyncio.Protocol):
             self._transport.abort()
         self._finish(None)
 
+    def give_up_after(self, seconds: float) -> None:
+        """Have the connection end when what was sent is not acknowledged for so long."""
+        sock = None if self._transport is None else self._transport.get_extra_info("socket")
+        if sock is not None and hasattr(socket, "TCP_USER_TIMEOUT"):  # not every system has it
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
+
     def _send(self, data: bytes) -> None:
         if self._transport is not None:
             self._transport.write(data)

@@ -186,6 +186,13 @@ class AsyncClient:
             future.set_exception(self._lost)
         else:
             future.set_exception(self._unanswered())
+            self._doubt()
+
+    def _doubt(self) -> None:
+        """Have the next question go over a new connection: who is silent may have begun anew."""
+        waits = any(not future.done() for future, _ in self._waiting.values())
+        if self._channel is not None and not waits:
+            self._channel.close()
 
     def _unanswered(self) -> TransportTimeoutError:
         hint = "wrong ApTitle, key, mode or password: a node does not answer strangers"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import socket
 import struct
 from functools import lru_cache
@@ -109,8 +108,7 @@ class SecurePort(DatagramPort):
 
     def __init__(self, receive: Receive, largest: int, config: EndpointConfig) -> None:
         super().__init__(receive, largest - OVERHEAD)
-        secret = secrets.token_bytes(32)
-        self._hub = DtlsHub(config.dtls, config.dial_dtls, config, secret=secret, mtu=largest)
+        self._hub = DtlsHub(config.dtls, config.dial_dtls, config, mtu=largest)
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._due: float | None = None

@@ -31,6 +31,8 @@ MAX_DIALS: Final = 64
 """Connections that are being opened at a time."""
 MAX_PENDING: Final = 64
 """Messages that wait for one connection to open."""
+UNHEARD_S: Final = 60.0
+"""How long what is sent may stay unacknowledged: a peer that lost its power tells nobody."""
 _TURN: Final = "turn"
 
 Receive = Callable[[bytes, Peer, int | None], tuple[bytes, ...]]
@@ -200,6 +202,7 @@ class Streams:
     def _take(self, channel: TcpChannel, place: bytes, *, secure: bool) -> Stream:
         number, where = next(self._numbers), channel.peer
         peer = Peer(NativeAddress.of(*where, Transport.TCP), secure, number)
+        channel.give_up_after(UNHEARD_S)
         stream = Stream(channel, peer, self._receive)
         self._streams[number] = self._at[where] = stream
         self._spawn(self._watch(stream, where, place))
