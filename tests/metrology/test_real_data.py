@@ -8,7 +8,6 @@ and over.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -17,14 +16,11 @@ from openami.meter.recordings import recording
 from openami.metrology.accuracy import calibrated
 from openami.metrology.adc.calibration import Constants
 from openami.metrology.adc.frontend import FRONT_ENDS
-from openami.metrology.adc.loads import Played
+from openami.metrology.adc.loads import wave_of
 from openami.metrology.adc.metering import Metering, Rating
 from openami.metrology.adc.registers import CHANNELS, PER_MICRO_WH
 from openami.metrology.link.ends import EnergyFollower, ManagementEnd, MeasuringEnd
 from openami.metrology.link.messages import Report
-
-if TYPE_CHECKING:
-    from openami.metrology.sources import Source
 
 DAYS = int(os.environ.get("OPENAMI_METROLOGY_DAYS", "0"))
 STEP = 1 if DAYS else 60  # seconds of the recording in one that is played
@@ -51,26 +47,21 @@ class Management:
                 self.counted += self.follower.take(message.totals)[0][0]
 
 
-def source() -> tuple[Source, int]:
-    found = recording("minute")
-    return found.source(0), found.start
-
-
 @pytest.mark.timeout(3600 if DAYS else 300)
 @pytest.mark.parametrize(("name", "limit"), [("paper-100a", 1.0), ("sigma-delta", 0.5)])
 def test_energy_is_the_integral_of_the_wave_although_the_line_is_cut(
     name: str, limit: float
 ) -> None:
     front, chance = FRONT_ENDS[name], np.random.default_rng(20)
-    home, begin = source()
-    played = Played(home, frequency=60)
+    minutes = recording("minute").samples
     metering = Metering(
         Rating.of(front), Constants.of([[calibrated(front, np.random.default_rng(21))]])
     )
     measuring, management = MeasuringEnd(1), Management()
     fed, off = 0.0, 0
     for second in range(SECONDS):
-        wave = played.wave(begin + second * STEP)
+        minute = minutes[second * STEP // 60 % len(minutes)]
+        wave = wave_of(minute, voltage=front.voltage, frequency=front.frequency)
         fed += float(wave.active[0, 0])
         start = second * front.rate
         done = metering.process(front.sample(wave, start=start, count=front.rate, chance=chance))

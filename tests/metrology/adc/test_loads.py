@@ -15,12 +15,12 @@ from openami.metrology.adc.loads import (
     Home,
     Load,
     Motor,
-    Played,
     Solar,
     Vehicle,
+    wave_of,
 )
 from openami.metrology.adc.waves import harmonics
-from openami.metrology.sources import ConstantSource, Sample
+from openami.metrology.sources import Sample
 
 VOLTS = harmonics(220 + 0j)
 
@@ -89,10 +89,9 @@ def test_loads_of_a_home_add_up_and_pull_the_voltage_down() -> None:
 def test_the_minutes_of_a_real_home_come_back_as_waves() -> None:
     data = resources.files("openami.meter").joinpath("data", "house_1min.csv.gz").read_bytes()
     rows = list(csv.DictReader(StringIO(gzip.decompress(data).decode())))[::37]
-    found = recording("minute")
-    played = Played(found.source(0))
-    for number, row in enumerate(rows):
-        wave = played.wave(found.start + 60 * 37 * number + 30)
+    samples = recording("minute").samples[::37]
+    for sample, row in zip(samples, rows, strict=True):
+        wave = wave_of(sample, voltage=230, frequency=50)
         assert wave.active[0, 0] == pytest.approx(1000 * float(row["active_power_kw"]))
         assert wave.reactive[0, 0] == pytest.approx(1000 * float(row["reactive_power_kvar"]))
         volts, amps = wave.rms[:, 0, 0]
@@ -102,7 +101,7 @@ def test_the_minutes_of_a_real_home_come_back_as_waves() -> None:
 
 
 def test_a_source_without_a_voltage_plays_on_three_phases() -> None:
-    wave = Played(ConstantSource(Sample(1_000_000, -200_000)), phases=3).wave(5)
+    wave = wave_of(Sample(1_000_000, -200_000), voltage=230, frequency=50, phases=3)
     assert wave.active[0].tolist() == pytest.approx([420, 330, 250])
     assert wave.reactive.sum() == pytest.approx(-200)
     np.testing.assert_allclose(wave.rms[0], [[230, 230, 230]])

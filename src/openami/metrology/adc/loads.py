@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Final, Protocol
 import numpy as np
 
 from openami.metrology.adc.waves import ORDERS, Wave, harmonics
-from openami.metrology.clock import micros
 from openami.metrology.instant import SHARES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from openami.metrology.adc.waves import Phasors
-    from openami.metrology.sources import Source
+    from openami.metrology.sources import Sample
 
 _NOTHING: Final = np.zeros(len(ORDERS), complex)
 _DAY: Final = 86_400
@@ -144,36 +143,24 @@ class Vehicle:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Played:
-    """What a meter's source says, such as a recording of a real home, as waves.
-
-    The current follows from powers and voltage, as a sine.
+def wave_of(sample: Sample, *, voltage: float, frequency: float, phases: int = 1) -> Wave:
+    """Return one meter's wave of a sample; the current follows from powers and voltage, as a sine.
 
     Args:
-        source: active and reactive power, and the voltage where it knows it.
-        voltage: V where the source knows none.
+        sample: active and reactive power, and the voltage where it is known.
+        voltage: V where it is not.
         frequency: Hz.
         phases: 1 or 3, which share the power as the meter's own model does.
     """
-
-    source: Source
-    voltage: float = 230.0
-    frequency: float = 50.0
-    phases: int = 1
-
-    def wave(self, second: float) -> Wave:
-        """Return the wave of a second of the world's time, of one meter."""
-        sample = self.source.at(micros(second)).sample
-        size = sample.voltage / 1000 or self.voltage
-        turns = np.exp(-2j * np.pi / 3 * np.arange(self.phases))
-        power = complex(sample.active, -sample.reactive) / 1000
-        rows = [
-            (harmonics(size * turn), harmonics(power * share / 100 / size * turn))
-            for share, turn in zip(SHARES[self.phases], turns.tolist(), strict=True)
-        ]
-        volts, amps = (np.stack(each)[None] for each in zip(*rows, strict=True))
-        return Wave(self.frequency, volts, amps)
+    size = sample.voltage / 1000 or voltage
+    turns = np.exp(-2j * np.pi / 3 * np.arange(phases))
+    power = complex(sample.active, -sample.reactive) / 1000
+    rows = [
+        (harmonics(size * turn), harmonics(power * share / 100 / size * turn))
+        for share, turn in zip(SHARES[phases], turns.tolist(), strict=True)
+    ]
+    volts, amps = (np.stack(each)[None] for each in zip(*rows, strict=True))
+    return Wave(frequency, volts, amps)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,105 @@
+"""A source as a meter's own converter sees it: waves, samples, registers, the line to management.
+
+What the engine of a meter asks is a source; this one stands between it and another, so that the
+engine counts what was measured, errors and all, instead of what flows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from openami.metrology.accuracy import calibrated
+from openami.metrology.adc.calibration import Constants
+from openami.metrology.adc.loads import wave_of
+from openami.metrology.adc.metering import Metering, Rating
+from openami.metrology.adc.registers import CHANNELS, PER_MICRO_WH
+from openami.metrology.clock import SECOND
+from openami.metrology.link.ends import EnergyFollower, ManagementEnd, MeasuringEnd
+from openami.metrology.link.messages import Report
+from openami.metrology.sources import NOTHING, Sample, Segment
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from openami.metrology.adc.frontend import FrontEnd
+    from openami.metrology.link.messages import Totals
+    from openami.metrology.sources import Source
+
+REFRESH: Final = 60
+"""Seconds after which what does not change is measured anew: a month that a meter catches up on
+takes half a minute of a core, and noise still shows."""
+
+_PER_MILLIWATT: Final = 1_000_000  # nanojoules of a second
+_SIGNS: Final = ((1, -1, 0, 0, 0, 0, 0, 0), (0, 0, 1, 1, -1, -1, 0, 0))
+"""How the channels of a register make active and reactive energy."""
+
+
+class MeasuredSource:
+    """Another source, measured: a second of samples whenever what flows has changed.
+
+    Args:
+        source: what flows.
+        front: the meter's input, with its nominal voltage and frequency.
+        chance: where its noise comes from.
+        phases: 1 or 3.
+    """
+
+    def __init__(
+        self, source: Source, front: FrontEnd, chance: np.random.Generator, *, phases: int = 1
+    ) -> None:
+        self._source = source
+        self._front = front
+        self._chance = chance
+        self._phases = phases
+        constants = Constants.of([[calibrated(front, chance)] * phases])
+        self._metering = Metering(Rating.of(front), constants)
+        self._measuring = MeasuringEnd(1)
+        self._management = ManagementEnd()
+        rows = self._metering.registers.whole.shape[1]
+        self._follower = EnergyFollower(((0,) * len(CHANNELS),) * rows)
+        self._rest = [0, 0]
+        self._begin = self._end = 0
+        self._flowing = self._measured = NOTHING
+        self._seconds = 0
+        self.report: Report | None = None
+        """What the measuring part told last; None: nothing was asked yet."""
+
+    def at(self, world: int) -> Segment:
+        """Return what is measured at ``world``, and until when it holds at most."""
+        segment = self._source.at(world)
+        if segment.sample != self._flowing or not self._begin <= world < self._end:
+            self._flowing = segment.sample
+            self._begin, self._end = world, world + REFRESH * SECOND
+            self._measure()
+        until = self._end if segment.until is None else min(self._end, segment.until)
+        return Segment(self._measured, until)
+
+    def _measure(self) -> None:
+        """Measure a second, and take what comes over the line."""
+        front = self._front
+        wave = wave_of(
+            self._flowing, voltage=front.voltage, frequency=front.frequency, phases=self._phases
+        )
+        start = self._seconds * front.rate
+        self._seconds += 1
+        codes = front.sample(wave, start=start, count=front.rate, chance=self._chance)
+        found = self._metering.process(codes).measurement
+        whole, at = self._metering.registers.whole, self._metering.milliseconds
+        line = self._measuring.report(Report.of(found, whole, life=1, at=at))
+        self._management.receive_data(line)
+        message = self._management.next_message()
+        assert isinstance(message, Report)  # nothing else was told
+        self.report = message
+        volts = max(1, message.phases[0].voltage)  # 0 would let the engine's model choose
+        active, reactive = self._powers(self._follower.take(message.totals))
+        self._measured = Sample(active, reactive, volts)
+
+    def _powers(self, moved: Totals) -> list[int]:
+        """Return mW and mvar of a second's energy; what is less than one goes into the next."""
+        powers = []
+        for place, signs in enumerate(_SIGNS):
+            units = sum(sign * each for sign, each in zip(signs, moved[0], strict=True))
+            energy = units * PER_MICRO_WH + self._rest[place]
+            power, self._rest[place] = divmod(energy, _PER_MILLIWATT)
+            powers.append(power)
+        return powers
