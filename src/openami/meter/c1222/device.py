@@ -224,6 +224,7 @@ class MeterTables:
     def _disconnect(self, _: Disconnect, caller: Caller) -> Response:
         if not self._rights.writes(caller):
             return Failure(ResponseCode.ISC)
+        self._meter.opened()  # once: it is not to be taken again after a power cut
         self._leave()
         return Done()
 
