@@ -75,7 +75,7 @@ def test_what_is_skipped_says_why() -> None:
     why = {each.case.name: (each.verdict, each.words) for each in report.results}
     assert why["mode-2"] == (Verdict.SKIPPED, "no key is given")
     assert why["security-session"] == (Verdict.SKIPPED, "no user and password are given")
-    assert why["write"][1].startswith("only with what disturbs (--intrusive): ")
+    assert why["write"][1].startswith("wants --intrusive: ")
     assert why["resolve"] == (Verdict.NOT_SUPPORTED, "Resolve: service not supported")
     assert ("Trace", "not supported") in [(row.value, v.value) for row, v, _ in report.rows()]
 

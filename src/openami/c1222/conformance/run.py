@@ -45,7 +45,7 @@ MAX_OCTETS: Final = 4096
 """Octets of one message that are kept and parsed: who wants to read more of it captures it."""
 _REST_S: Final = 2.0
 """A node that may be starting again is asked once more after so long."""
-_DISTURBS: Final = "only with what disturbs (--intrusive): "
+_DISTURBS: Final = "wants --intrusive: "
 
 
 class Run:

@@ -29,6 +29,7 @@ def to_text(report: Report) -> str:
             each.request,
             each.response,
             each.verdict.value,
+            each.code or each.words,
         )
         for each in report.results
     ]
@@ -37,7 +38,7 @@ def to_text(report: Report) -> str:
     counts = ", ".join(f"{count} {verdict.value}" for verdict, count in report.counts.items())
     blocks = (
         _printable(head),
-        _table(("service", "case", "request", "response", "verdict"), cases),
+        _table(("service", "case", "request", "response", "verdict", "remark"), cases),
         _table(("service", "result", "remark"), rows),
         "\n".join(said),
         counts,
@@ -46,10 +47,11 @@ def to_text(report: Report) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    cells = [[_plain(cell) for cell in row] for row in (head, *rows)]
+    cells = [[*map(_plain, row[:-1]), _printable(row[-1])] for row in (head, *rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
-    return "\n".join((lines[0], "-" * len(lines[0]), *lines[1:]))
+    rule = "-" * (sum(widths[:-1]) + 2 * len(widths[:-1]) + len(head[-1]))
+    return "\n".join((lines[0], rule, *lines[1:]))
 
 
 def _printable(text: str) -> str:
