@@ -10,11 +10,14 @@ import pytest
 from tests.support.c1222_town import TownMeter
 from tests.support.headend import PERIOD, START, login, operator_client, running_headend
 
+from openami.c1222.titles import ApTitle
 from openami.core.clock import ManualClock
 from openami.fleet.devices import Contact, LifecycleState, MeterProtocol
 from openami.fleet.ports import ReadingFilter
 from openami.metrology.energy import Channel
 from openami.metrology.events import Event
+from openami.relay.run import RelayRunner, RelaySettings
+from openami.transport.c1222 import EndpointConfig, NodeUrl
 from openami.transport.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -187,6 +190,26 @@ async def test_a_restart_loses_no_registration(tmp_path: Path, clock: ManualCloc
             assert found.address == device(running, meter).address
             rows = [row for row in stored(running, meter) if row["channel"] == IMPORT]
         assert len(rows) == len({row["time"] for row in rows}) == 3
+
+
+async def test_a_meter_behind_a_relay_registers_and_is_read_through_it(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    meter = TownMeter(8446, clock)
+    async with running_headend(tmp_path, clock=clock, **SETTINGS) as running:
+        take(running, meter)
+        parent = NodeUrl.parse(f"c1222+tcp://{running.c1222}?node=.123.4")
+        sockets = EndpointConfig(listen=(("127.0.0.1", 0),))
+        title = ApTitle.parse(".123.2")
+        relay = RelaySettings(title, sockets, parent=parent, registers=False)
+        async with RelayRunner(relay) as between:
+            where = str(between.listening[0])
+            async with meter.online(where, listen=False) as (station, _):
+                await until(lambda: station.joined, "it is registered")
+                for _ in range(3):
+                    clock.advance(PERIOD)
+                    meter.meter.refresh()
+                await read_up_to(running, meter, clock.now() // PERIOD * PERIOD)
 
 
 async def test_what_happens_in_a_meter_is_told_at_once_and_stored_once(
