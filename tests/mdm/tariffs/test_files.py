@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -319,3 +320,9 @@ def test_every_row_is_described() -> None:
     assert [row.terms for row in describe(from_document(monthly, digest=""))] == ["5 a month"]
     with pytest.raises(TypeError):
         words(1)
+
+
+def test_the_example_of_the_reference_is_a_tariff() -> None:
+    page = (Path(__file__).parents[3] / "docs/reference/tariffs.md").read_text("utf-8")
+    example = page.partition("```toml\n")[2].partition("```")[0]
+    assert load(example.encode()).name == "example"
