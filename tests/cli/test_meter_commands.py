@@ -156,6 +156,29 @@ def test_a_meter_is_read_on_the_terminal_that_it_announces(
     assert serial["value"] == facts["serial"]
 
 
+def test_a_meter_counts_what_its_converter_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = tmp_path / "state"
+    words = [
+        "meter", "run", "--state", str(state), "--wrapper", "127.0.0.1:0", "--phases", "3",
+        "--source", "constant:3000,-600", "--adc", "sigma-delta",
+        "--clock", "2026-01-05T00:00:00Z,1", "--since", "2026-01-04T23:00:00Z",
+    ]  # fmt: skip
+    with running(*words) as facts:
+        url = f"dlms+tcp://{facts['wrapper'][0]}"
+        keys = ["--key-file", str(state / "meter.json")]
+        registers = ["1.0.1.8.0.255", "1.0.4.8.0.255", "1.0.1.7.0.255", "1.0.32.7.0.255"]
+        assert main(["read", url, "--json", *MANAGEMENT, *keys, *registers]) == 0
+    energy, reactive, power, volts = (
+        float(row["value"]) for row in json.loads(capsys.readouterr().out)
+    )
+    assert energy == pytest.approx(3000, rel=0.005)
+    assert reactive == pytest.approx(600, rel=0.01)
+    assert power == pytest.approx(3000, rel=0.005)
+    assert volts == pytest.approx(2300, rel=0.005)  # with a scaler of -1
+
+
 def test_a_street_is_scanned_on_the_terminal_that_it_announces(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from openami.cli import metrology
 from openami.cli.main import main
-from openami.cli.metrology import _NAMES
 from openami.metrology.adc.frontend import FRONT_ENDS
 
 if TYPE_CHECKING:
@@ -42,4 +42,4 @@ def test_json_and_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_the_command_knows_every_front_end() -> None:
-    assert set(_NAMES) == set(FRONT_ENDS)
+    assert set(metrology.FRONT_ENDS) == set(FRONT_ENDS)

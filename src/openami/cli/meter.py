@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from openami.cli.maker_options import maker_of, maker_option, restart_option
+from openami.cli.metrology import FRONT_ENDS, measured
 from openami.cli.options import (
     clock_option,
     endpoint,
@@ -59,6 +60,7 @@ class Wanted:
     baud: int
     state: Path
     source: str
+    adc: str | None
     phases: str
     number: int | None
     address: int | None
@@ -136,6 +138,11 @@ class Wanted:
     default="household:H01",
     show_default=True,
     help="What it measures: constant:W[,VAR], household:H01…H08, solar, minute, file:CSV, script:PYTHON, command:LINE; then *FACTOR, @SECONDS.",
+)
+@click.option(
+    "--adc",
+    type=click.Choice(FRONT_ENDS),
+    help="Measure that through a converter, sample by sample, with its errors [default: exactly].",
 )
 @click.option(
     "--phases",
@@ -240,7 +247,7 @@ def _settings(wanted: Wanted) -> RunSettings:
     )
     return RunSettings(
         config,
-        source,
+        source if wanted.adc is None else measured(source, wanted.adc, config),
         state=wanted.state,
         wrapper=wrapper,
         hdlc=hdlc,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,11 @@ from openami.cli.output import emit_json, json_option, note, sink, table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from openami.meter.settings import MeterConfig
+    from openami.meter.sources import SourceSpec
     from openami.metrology.accuracy import Accuracy
 
-_NAMES = ("paper", "paper-100a", "paper-quiet", "sigma-delta")
+FRONT_ENDS = ("paper", "paper-100a", "paper-quiet", "sigma-delta")
 
 
 @click.group(short_help="How exactly meters measure.")
@@ -34,7 +37,7 @@ def metrology() -> None:
 @click.option(
     "--front-end",
     "names",
-    type=click.Choice(_NAMES),
+    type=click.Choice(FRONT_ENDS),
     multiple=True,
     help="Only this front end; repeatable.",
 )
@@ -66,11 +69,11 @@ def accuracy(
 
     from openami.metrology.accuracy import verify
     from openami.metrology.accuracy_plot import plot
-    from openami.metrology.adc.frontend import FRONT_ENDS
+    from openami.metrology.adc import frontend
 
     found = [
-        verify(FRONT_ENDS[name], np.random.default_rng(seed), seconds=seconds)
-        for name in names or _NAMES
+        verify(frontend.FRONT_ENDS[name], np.random.default_rng(seed), seconds=seconds)
+        for name in names or FRONT_ENDS
     ]
     if picture is not None:
         with sink(picture) as file:
@@ -96,6 +99,23 @@ def accuracy(
     )
     for each in found:
         note(_summary(each))
+
+
+def measured(spec: SourceSpec, name: str, config: MeterConfig) -> SourceSpec:
+    """Return a meter's source as its own converter, with a front end of ``FRONT_ENDS``, sees it."""
+    import numpy as np
+
+    from openami.metrology.adc import frontend
+    from openami.metrology.measured import MeasuredSource
+
+    engine = config.engine()
+    front = replace(
+        frontend.FRONT_ENDS[name],
+        voltage=engine.nominal / 1000,
+        frequency=round(engine.frequency / 100),
+    )
+    source = MeasuredSource(spec.source, front, np.random.default_rng(), phases=engine.phases)
+    return replace(spec, source=source)
 
 
 def _summary(found: Accuracy) -> str:
