@@ -232,8 +232,8 @@ def accuracy_page() -> str:
         parts.append("| power factor | current, A | limit, % | error, % | kept |")
         parts.append("|---|---|---|---|---|")
         parts.extend(
-            f"| {point.factor} | {point.current:g} | {point.limit:g} | {round(point.error, 2) + 0.0:+.2f} |"
-            f" {yes_or_no(point.kept)} |"
+            f"| {point.factor} | {point.current:g} | {point.limit:g} |"
+            f" {round(point.error, 2) + 0.0:+.2f} | {yes_or_no(point.kept)} |"
             for point in found.points
         )
         parts.append("")
