@@ -18,7 +18,7 @@ from openami.c1222.native import NativeAddress, Transport
 from openami.c1222.network.host import Host, HostConfig
 from openami.c1222.network.registrations import Registrations, Row
 from openami.c1222.security import Keys
-from openami.c1222.services import Deregister, Read, Register, Registered
+from openami.c1222.services import Deregister, Identify, Read, Register, Registered
 from openami.c1222.station import Peer
 from openami.c1222.titles import ApTitle
 from openami.core.errors import ConflictError, StoreError, TransportTimeoutError
@@ -71,7 +71,7 @@ class Bench:
         self.directory = Directory(self.nodes, stores.devices, stores.vault, period=600, wall=wall)
         ids = count(100)
         host = Host(
-            HostConfig(HOST, timeout=5, retries=0),
+            HostConfig(HOST, timeout=5, retries=0, least=SecurityMode.AUTHENTICATED),
             Registrations(self.directory),
             self.directory.partner_of,
             chance=lambda: next(ids) * 1000,
@@ -87,10 +87,9 @@ class Bench:
         self.title = ApTitle.parse(".123.1.1")
         self.client = self.node(self.title)
 
-    def node(self, title: ApTitle, key: bytes = KEY, first: int = 1) -> Client:
-        mode = SecurityMode.ENCRYPTED
-        config = ClientConfig(title, HOST, Keys({2: key}), 2, mode)
-        return Client(config, first_id=first)
+    def node(self, title: ApTitle, mode: SecurityMode = SecurityMode.ENCRYPTED) -> Client:
+        config = ClientConfig(title, HOST, Keys({2: KEY}), 2, mode)
+        return Client(config, first_id=1)
 
     def register(self, title: ApTitle | None = None) -> Register:
         kind, takes = NodeType.END_DEVICE, Connection.ACCEPTS_CONNECTIONLESS
@@ -166,6 +165,20 @@ async def test_a_registration_that_can_not_be_kept_is_not_answered(
         made.nodes.fails = False
         made.send(made.register())
         assert await made.answered()
+
+
+async def test_what_comes_in_clear_is_not_answered_and_told_once(
+    services: Services, stores: Stores, wall: ManualClock
+) -> None:
+    async with bench(services, stores, wall) as made:
+        made.client = made.node(made.title, SecurityMode.CLEAR)
+        for request in (made.register(), Identify(), Identify()):
+            assert made.send(request)[1] == ()
+        assert made.front.outgoing() == ()
+        async with asyncio.timeout(10):
+            while not (found := services.alarms.list().items):
+                await asyncio.sleep(0.005)
+        assert [(each.subject, each.code) for each in found] == [("meter-M1", "c1222.mode")]
 
 
 async def test_who_asks_for_another_title_is_given_its_own(

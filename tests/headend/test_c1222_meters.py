@@ -14,6 +14,7 @@ from openami.c1222.titles import ApTitle
 from openami.core.clock import ManualClock
 from openami.fleet.devices import Contact, LifecycleState, MeterProtocol
 from openami.fleet.ports import ReadingFilter
+from openami.headend.c1222 import collector
 from openami.metrology.energy import Channel
 from openami.metrology.events import Event
 from openami.relay.run import RelayRunner, RelaySettings
@@ -213,8 +214,9 @@ async def test_a_meter_behind_a_relay_registers_and_is_read_through_it(
 
 
 async def test_what_happens_in_a_meter_is_told_at_once_and_stored_once(
-    tmp_path: Path, clock: ManualClock
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(collector, "TOLD_S", 0.1)
     meter = TownMeter(8440, clock)
     slow = {**SETTINGS, "c1222_read_every_s": 86_400.0}
     async with running_headend(tmp_path, clock=clock, **slow) as running:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import structlog
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
 Work: TypeAlias = "Callable[[], Coroutine[Any, Any, object]]"
 
 JOBS_EVERY_S: Final = 1.0  # an operator watches: an expired job should say so
@@ -88,7 +89,7 @@ class Chores:
             await asyncio.sleep(wait)
             wait = every
             try:
-                done = await _whole(work())
+                done = await whole(work())
             except OpenAmiError as error:
                 if error.code != failed:  # what goes on is in the health, not in the log each time
                     log.warning("chore failed", chore=name, code=error.code, message=error.message)
@@ -130,7 +131,7 @@ class Chores:
         await asyncio.to_thread(self._readings.compact)
 
 
-async def _whole(work: Coroutine[Any, Any, object]) -> object:
+async def whole(work: Coroutine[Any, Any, T]) -> T:
     """Finish ``work`` even when cancelled: no store may be closed under a thread that uses it."""
     task = asyncio.ensure_future(work)
     try:

@@ -11,6 +11,7 @@ import structlog
 from openami.core.errors import NotFoundError, OpenAmiError
 from openami.fleet.devices import ITSELF
 from openami.fleet.jobs import Failed, Finished, Started
+from openami.headend.c1222.meters import in_thread
 from openami.headend.c1222.ondemand import read_targets
 from openami.headend.c1222.rounds import LOST_AFTER, Rounds
 from openami.headend.c1222.talk import Talk
@@ -86,6 +87,7 @@ class Collector:
         self._history = history
         self._known: dict[str, Model] = {}
         self._told_lately = Seldom(TOLD_S)
+        self._later: dict[str, asyncio.TimerHandle] = {}
         self._visits: set[asyncio.Task[None]] = set()
         self._errands: set[asyncio.Task[None]] = set()
         self._look = asyncio.Event()
@@ -105,7 +107,9 @@ class Collector:
         ]
 
     async def stop(self) -> None:
-        """End; what is being stored is waited for."""
+        """End; what is at work in a store is waited for."""
+        for timer in self._later.values():
+            timer.cancel()
         for task in (*self._tasks, *self._visits, *self._errands):
             task.cancel()
         await asyncio.gather(*self._tasks, *self._visits, *self._errands, return_exceptions=True)
@@ -118,10 +122,15 @@ class Collector:
     def _told(self, meter: str, request: Request) -> None:
         """Read a meter that has something to tell: what it is stands in its event log."""
         log.debug("notification", meter=meter, service=type(request).__name__)
-        fresh = self._told_lately.due(meter, monotonic())
-        wait = 0.0 if fresh else TOLD_S * speed_of(self._clock)
-        self._rounds.call(meter, self._clock.now() + wait)
-        self._look.set()
+        if self._told_lately.due(meter, monotonic()):
+            self.call(meter)
+        elif meter not in self._later:
+            loop = asyncio.get_running_loop()
+            self._later[meter] = loop.call_later(TOLD_S, self._call_later, meter)
+
+    def _call_later(self, meter: str) -> None:
+        del self._later[meter]
+        self.call(meter)
 
     # Visits
 
@@ -175,12 +184,12 @@ class Collector:
         if self._front.host.registrations.find(node.title) is None:
             return False
         try:
-            return await asyncio.to_thread(self._meters.may_be_read, node.meter)
+            return await in_thread(self._meters.may_be_read, node.meter)
         except NotFoundError:
             return False
 
     async def _visited(self, node: Node) -> None:
-        cursors = await asyncio.to_thread(self._meters.cursors, node.meter)
+        cursors = await in_thread(self._meters.cursors, node.meter)
         visit = Visit(
             await self._talk(node),
             node.meter,
@@ -199,7 +208,7 @@ class Collector:
         if report.model is not None:
             self._known[node.meter] = report.model
         await self._meters.store(node.meter, report)
-        await asyncio.to_thread(self._meters.came, node.meter, report, self._address(node))
+        await in_thread(self._meters.came, node.meter, report, self._address(node))
         self._rounds.came(node.meter, self._clock.now(), again=report.again)
 
     async def _failed(self, meter: str, error: OpenAmiError) -> None:
@@ -211,12 +220,12 @@ class Collector:
         where = "" if node is None else self._address(node)
         lost = failures >= LOST_AFTER
         try:
-            await asyncio.to_thread(self._meters.failed, meter, error, where, lost=lost)
+            await in_thread(self._meters.failed, meter, error, where, lost=lost)
         except OpenAmiError as worse:
             log.warning("fault not kept", meter=meter, code=worse.code)
 
     async def _talk(self, node: Node) -> Talk:
-        password = await asyncio.to_thread(self._directory.password_of, node)
+        password = await in_thread(self._directory.password_of, node)
 
         async def ask(*requests: Request) -> tuple[object, ...]:
             return await self._front.ask(node.title, *requests)

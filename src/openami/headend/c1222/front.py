@@ -55,6 +55,7 @@ TOLD: Final = 256
 _WRONG: Final = {
     "security.tag": "messages in its name have a wrong tag: its key is another, or somebody forges",
     "security.key-id": "it uses a key that the shipment has not named",
+    "security.mode": "its messages are in clear: it has no key, or somebody takes its name",
     "security.time": "its messages are out of time: its clock is off, or somebody repeats them",
 }
 _Change = tuple[str, "NodeStanding | None"]

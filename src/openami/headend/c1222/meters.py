@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 from openami.core.errors import SecurityError, TransportError
 from openami.fleet.devices import (
@@ -19,13 +19,14 @@ from openami.fleet.devices import (
 from openami.headend.c1222.errors import NodeRefusedError
 from openami.headend.c1222.harvest import LOAD_PROFILE
 from openami.headend.c1222.visit import Cursors
+from openami.headend.chores import whole
 from openami.headend.ingest import SCHEMAS, BatchKind, Upload
 from openami.headend.registry import SHUT_OUT, device_news
 from openami.headend.reports import ONWARD, WHO
 from openami.mdm.readings import INSTANT, join, to_ipc
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import pyarrow as pa
 
@@ -37,9 +38,17 @@ if TYPE_CHECKING:
     from openami.headend.c1222.visit import Report
     from openami.headend.ingest import Ingest
 
+T = TypeVar("T")
+P = ParamSpec("P")
+
 EVENTS: Final = "events"
 """Under this name stands how far a node's event log is stored."""
 _BATCH_OCTETS: Final = 16
+
+
+async def in_thread(work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+    """Do work in a thread, to its end also if nobody waits for it any more."""
+    return await whole(asyncio.to_thread(work, *given, **named))
 
 
 class Meters:
@@ -83,13 +92,13 @@ class Meters:
         await self._submit(BatchKind.READINGS, report.readings)
         await self._submit(BatchKind.EVENTS, report.events)
         if report.sequence is not None:
-            await asyncio.to_thread(self._nodes.note, serial, {EVENTS: report.sequence})
+            await in_thread(self._nodes.note, serial, {EVENTS: report.sequence})
 
     async def _submit(self, kind: BatchKind, tables: Sequence[pa.Table]) -> None:
         table = join(tables, SCHEMAS[kind])
         if not table.num_rows:
             return
-        body = await asyncio.to_thread(to_ipc, table)
+        body = await in_thread(to_ipc, table)
         digest = hashlib.sha256(body).digest()
         name = hashlib.sha256(kind.encode() + body).hexdigest()[: 2 * _BATCH_OCTETS]
         with self._ingest.room(len(body)):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from openami.c1222.codes import SecurityMode
 from openami.c1222.network.host import Host, HostConfig
 from openami.c1222.network.registrations import Registrations
 from openami.c1222.titles import ApTitle
@@ -52,7 +53,8 @@ async def metering(services: Services, stores: Stores) -> AsyncIterator[str | No
     registrations.restore(rows, now=services.wall.now())
     title = ApTitle.parse(settings.c1222_title)
     host = Host(
-        HostConfig(title, timeout=settings.c1222_timeout_s),
+        # RFC 6142, 5: who faces the internet takes nothing in clear, and tells strangers nothing.
+        HostConfig(title, timeout=settings.c1222_timeout_s, least=SecurityMode.AUTHENTICATED),
         registrations,
         services.nodes.partner_of,
         chance=lambda: secrets.randbits(ID_BITS),

@@ -58,7 +58,7 @@ class JobModel(Model):
 
     id: str
     meter: str
-    dcu: str
+    dcu: str = Field(description="Who reads it; empty: the head-end itself.")
     who: str
     state: JobState
     progress: float = Field(description="0 to 1.")
