@@ -18,6 +18,7 @@ from tests.support.headend import (
     upload,
 )
 
+from openami.cli.bill_metered import watt_hours
 from openami.cli.main import main
 from openami.mdm.readings import ChannelValues, profile_table
 from openami.mdm.tariffs.catalog import tariff_named, tariff_names
@@ -252,3 +253,9 @@ async def test_a_meter_without_readings_has_no_bill(
     status, _, err = await run_main("bill", "--meter", "M9", "--month", "2026-05")
     assert status == 6
     assert err.startswith("error[store.not-found]")
+
+
+def test_energy_in_parts_of_a_watt_hour_carries_over() -> None:
+    assert watt_hours([14, 14, 14], [-1, -1, -1]).tolist() == [1, 1, 2]
+    assert watt_hours([1, 5], [3, -1]).tolist() == [1000, 0]
+    assert watt_hours([], []).tolist() == []

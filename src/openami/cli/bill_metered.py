@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -17,7 +18,7 @@ from openami.mdm.tariffs.intervals import Metered, metered
 from openami.mdm.tariffs.statement import statement
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from decimal import Decimal
 
     from openami.cli.api import Target
@@ -50,7 +51,7 @@ def metered_bill(
     """
     start, end = month.before.span(tariff.zone)[0], month.span(tariff.zone)[1]
     ends, wh = ask(target, lambda client: _readings(client, serial, start, end))
-    interval_s = int(np.diff(ends).min()) if len(ends) > 1 else PERIOD_S
+    interval_s = _interval(ends)
     found = metered(tariff, month, ends, wh, interval_s)
     if not found.present:
         raise NotFoundError(
@@ -78,14 +79,31 @@ async def _readings(client: HttpClient, serial: str, start: int, end: int) -> tu
     """Return the intervals' ends and their energy in Wh."""
     path = f"/meters/{segment(serial)}/readings"
     span = {"start": isoformat(start), "end": isoformat(end)}
-    ends, wh = [], []
+    ends, values, scalers = [], [], []
     async for item in pages(client, path, most=None, channel=IMPORTED, profile=PROFILE, **span):
         if item["unit"] != _WH:
             reason = f"{serial} gives {IMPORTED} in {item['symbol']}, not in Wh"
             raise ConfigError(reason, code="bill.unit")
         ends.append(int(parse_utc(item["time"])))
-        wh.append(item["value"] * 10 ** item["scaler"])
-    return np.array(ends, np.int64), np.array(wh, np.int64)
+        values.append(item["value"])
+        scalers.append(item["scaler"])
+    return np.array(ends, np.int64), watt_hours(values, scalers)
+
+
+def watt_hours(values: Sequence[int], scalers: Sequence[int]) -> Longs:
+    """Return the energy of intervals in whole Wh; what is over goes on to the next."""
+    places = -min((*scalers, 0))
+    sums = accumulate(
+        value * 10 ** (scaler + places) for value, scaler in zip(values, scalers, strict=True)
+    )
+    whole = np.array([0, *(each // 10**places for each in sums)], np.int64)
+    return whole[1:] - whole[:-1]
+
+
+def _interval(ends: Longs) -> int:
+    """Return how long an interval is: what lies most often between two that follow each other."""
+    lengths, times = np.unique(np.diff(ends), return_counts=True)
+    return int(lengths[times.argmax()]) if len(lengths) else PERIOD_S
 
 
 def _days_before(

@@ -6,8 +6,10 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from hypothesis import reject
 from hypothesis import strategies as st
 
+from openami.core.errors import ConfigError
 from openami.mdm.tariffs.loading import from_document
 from openami.mdm.tariffs.usage import Usage
 
@@ -51,6 +53,16 @@ def charge(name: str, kind: str, *rates: Mapping[str, Any], **others: Any) -> di
 
 def tariff(**changes: Any) -> Tariff:
     return from_document(document(**changes), digest="0" * 64)
+
+
+def loaded(found: dict[str, Any]) -> Tariff:
+    """Return the tariff of a random document, unless more usage could cost less by it."""
+    try:
+        return from_document(found, digest="")
+    except ConfigError as error:
+        if error.code != "tariff.falls":
+            raise
+        reject()
 
 
 def usage(kwh: str | float, demand_kw: str | None = None) -> Usage:
@@ -121,12 +133,13 @@ def _plain_charges() -> st.SearchStrategy[dict[str, Any]]:
         {"rate": numbers(0, 5000), "per": st.sampled_from(["day", "month"])}
     )
     rate = st.fixed_dictionaries({"rate": numbers(0, 9000)})
-    # The least that a kWh costs may be nothing: only what is small could not be taken off again.
+    credit = st.fixed_dictionaries({"rate": numbers(-30, 0)})
     return st.one_of(
         dated(fixed).map(lambda rows: charge("fixed", "fixed", *rows)),
         dated(stepped(rising=True)).map(lambda rows: charge("tier", "tier", *rows)),
         dated(rate).map(lambda rows: charge("demand", "demand", *rows)),
         dated(rate).map(lambda rows: charge("levy", "energy", *rows)),
+        dated(credit).map(lambda rows: charge("credit", "energy", *rows)),
     )
 
 

@@ -80,6 +80,7 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("words", energy({"rate": "dear"}), "charges[0].rates[0].rate", "tariff.value"),
     ("no number", energy({"rate": "NaN"}), "charges[0].rates[0].rate", "tariff.value"),
     ("digits", energy({"rate": "0.1234567"}), "charges[0].rates[0].rate", "tariff.value"),
+    ("a huge exponent", energy({"rate": "1e99999999"}), "rates[0].rate", "tariff.value"),
     ("an exponent", energy({"rate": "1e12"}), "charges[0].rates[0].rate", "tariff.value"),
     ("a season", energy({"rate": "1", "seasons": ["x"]}), "rates[0].seasons", "tariff.reference"),
     (

@@ -19,6 +19,7 @@ from openami.mdm.tariffs.estimate import WINDOW, estimate
 from openami.mdm.tariffs.intervals import metered, split
 from openami.mdm.tariffs.model import DayType, HolidayRule
 from openami.mdm.tariffs.month import Month
+from openami.mdm.tariffs.pricing import Price, price_at
 
 if TYPE_CHECKING:
     from openami.mdm.tariffs.model import Tariff
@@ -208,3 +209,33 @@ def test_an_estimate_is_what_the_rest_of_the_month_brings() -> None:
     foreseen = estimate(make_bill(LOW, month, found.usage), found)
     assert foreseen is not None
     assert foreseen.high.billed.kwh == 0
+
+
+def at(month: Month, day: int, hour: int, found: Tariff) -> float:
+    return month.midnights(found.zone)[day - 1] + 3600.0 * hour
+
+
+@pytest.mark.parametrize(
+    ("month", "kwh", "price"),
+    [
+        # The rate of the step, 9 and 5 won, and 13.7 or 13.2 percent of that.
+        (Month(2024, 3), 0, Price(Decimal(134) * Decimal("1.137"), None, 1, 3, Decimal(200))),
+        (Month(2024, 3), 200, Price(Decimal("228.6") * Decimal("1.137"), None, 2, 3, Decimal(400))),
+        (Month(2024, 8), 200, Price(Decimal(134) * Decimal("1.132"), None, 1, 4, Decimal(300))),
+        (Month(2024, 8), 1000, Price(Decimal("750.2") * Decimal("1.132"), None, 4, 4, None)),
+    ],
+)
+def test_the_price_of_the_next_kwh_by_step(month: Month, kwh: int, price: Price) -> None:
+    assert price_at(LOW, at(month, 5, 12, LOW), Decimal(kwh)) == price
+
+
+@pytest.mark.parametrize(
+    ("day", "hour", "period", "rate"),
+    [(1, 12, "mid", "121.5"), (1, 13, "peak", "155"), (6, 13, "off-peak", "95.7")],
+)
+def test_the_price_of_the_next_kwh_by_hour(day: int, hour: int, period: str, rate: str) -> None:
+    """The 6th of July 2025 is a Sunday."""
+    found = price_at(INDUSTRY, at(Month(2025, 7), day, hour, INDUSTRY), Decimal(5))
+    assert found.period == period
+    assert found.rate == (Decimal(rate) + 14) * Decimal("1.127")
+    assert (found.step, found.steps, found.until) == (1, 1, None)

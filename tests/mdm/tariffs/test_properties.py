@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.mdm.tariffs.support import documents
+from tests.mdm.tariffs.support import documents, loaded
 
 from openami.mdm.tariffs.billing import make_bill
 from openami.mdm.tariffs.catalog import tariff_named, tariff_names
 from openami.mdm.tariffs.fleet import FleetUsage, make_bills
-from openami.mdm.tariffs.loading import from_document
 from openami.mdm.tariffs.month import Month
 from openami.mdm.tariffs.usage import Usage
 
@@ -58,7 +57,7 @@ def check_equal(tariff: Tariff, month: Month, usage: FleetUsage, discounts: list
 def test_a_fleets_bills_are_the_exact_ones(
     document: dict[str, Any], month: Month, data: st.DataObject
 ) -> None:
-    tariff = from_document(document, digest="")
+    tariff = loaded(document)
     known = [charge.name for charge in tariff.charges if not charge.automatic]
     discounts = data.draw(st.lists(st.sampled_from(known), unique=True)) if known else []
     check_equal(tariff, month, draw_usage(data, tariff, 3), discounts)
@@ -80,7 +79,7 @@ def test_shipped_tariffs_bill_a_fleet_as_they_bill_one(name: str, data: st.DataO
 def test_a_bill_never_falls_and_its_parts_sum(
     document: dict[str, Any], month: Month, data: st.DataObject
 ) -> None:
-    tariff = from_document(document, digest="")
+    tariff = loaded(document)
     known = [charge.name for charge in tariff.charges if not charge.automatic]
     rows = max(len(tariff.periods), 1)
     less = data.draw(st.lists(WH, min_size=rows, max_size=rows))

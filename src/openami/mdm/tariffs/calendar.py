@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openami.core.errors import ConfigError
-from openami.mdm.tariffs.model import DayType
+from openami.mdm.tariffs.model import DayType, row_on
 
 if TYPE_CHECKING:
     from openami.mdm.tariffs.model import HolidayRule, Hours, Tariff
@@ -91,8 +91,4 @@ def period_places(tariff: Tariff, ends: Places, month: Month, interval_s: int) -
 def hours_on(tariff: Tariff, season: str, day: date) -> Hours:
     """Return the hours that hold on a day of a season."""
     kind = day_type(day, tariff.holidays)
-    return [
-        row.holds
-        for row in tariff.hours
-        if season in row.seasons and kind in row.holds.days and row.since <= day
-    ][-1]
+    return row_on([row for row in tariff.hours if kind in row.holds.days], season, day)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from openami.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import date
     from decimal import Decimal
     from zoneinfo import ZoneInfo
@@ -208,6 +208,11 @@ class Part(Generic[T_co]):
 
     days: int
     row: Row[T_co]
+
+
+def row_on(rows: Sequence[Row[T_co]], season: str, day: date) -> T_co:
+    """Return what holds on a day of a season."""
+    return [row.holds for row in rows if season in row.seasons and row.since <= day][-1]
 
 
 def parts_of(rows: tuple[Row[T_co], ...], season: str, month: Month) -> tuple[Part[T_co], ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from openami.core.errors import ConfigError
@@ -170,11 +170,10 @@ def exact(where: str, value: str | int, least: int | None = 0) -> Decimal:
     """Return a number with a bounded number of digits; ConfigError ``tariff.value``."""
     try:
         number = Decimal(value)
-    except InvalidOperation:
+        fits = abs(number) < 10**MAX_DIGITS and number == round(number, MAX_PLACES)
+    except ArithmeticError:
         refuse(where, f"{str(value)[:40]!r} is no number", "tariff.value")
-    if not number.is_finite():
-        refuse(where, "is no number", "tariff.value")
-    if abs(number) >= 10**MAX_DIGITS or number != round(number, MAX_PLACES):
+    if not fits:
         reason = f"has at most {MAX_DIGITS} digits before and {MAX_PLACES} after the point"
         refuse(where, reason, "tariff.value")
     if least is not None and number < least:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from openami.core.errors import ConfigError
@@ -45,7 +45,7 @@ def rebill(before: Mapping[str, Any], after: Mapping[str, Any]) -> Rebilling:
     """
     try:
         return _compare(before, after)
-    except (KeyError, TypeError, ValueError, AttributeError, InvalidOperation) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         reason = "what should be compared with is no bill"
         raise ConfigError(reason, hint="as --json prints it", code="bill.against") from error
 

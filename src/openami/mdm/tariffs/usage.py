@@ -64,7 +64,7 @@ def billed(tariff: Tariff, usage: Usage) -> Billed:
     demand = usage.demand_kw or Decimal(0)
     for quantity in (*usage.energy.values(), demand):
         if not 0 <= quantity <= MAX_QUANTITY:
-            reason = f"a month has 0 to {MAX_QUANTITY:f} kWh or kW, not {quantity:f}"
+            reason = f"a month has 0 to {MAX_QUANTITY:f} kWh or kW, not {quantity}"
             raise ConfigError(reason, code="bill.range")
     return Billed(
         {period: tariff.usage.apply(usage.energy[period]) for period in periods},
