@@ -324,15 +324,30 @@ def test_what_cannot_be_kept_is_not_answered() -> None:
     assert bench.read(5)["IDENTIFICATION"] == "KEPT"
 
 
-def test_a_request_that_fails_on_the_way_is_not_answered() -> None:
+def test_a_meter_whose_memory_fails_says_that_it_is_busy() -> None:
     memory = Broken()
     bench = MeterBench(memory=memory)
     bench.read(5)
     bench.meter.record(Event.PARAMETERS_CHANGED)  # must be kept before the next look
     memory.broken = True
-    assert bench.exchange(Read(23)) is None
+    assert bench.ask(Read(23)) == (Failure(ResponseCode.BSY),)
     memory.broken = False
     assert bench.read(23)
+
+
+def test_a_meter_whose_application_fails_says_that_it_is_busy_and_restarts_it() -> None:
+    bench = MeterBench()
+
+    def broken(_: object) -> bool:
+        raise ZeroDivisionError
+
+    bench.meter.model.disconnector.command = broken  # type: ignore[assignment, method-assign]  # as a bad application does
+    octets = b"\x15\x00\x01\x00\x00"  # direct load control: off
+    assert bench.as_user(Write(7, octets)) == (Failure(ResponseCode.BSY),)
+    bench.live(10)
+    assert Event.APPLICATION_FAILED in bench.events(Ring.STANDARD_LOG)
+    assert bench.as_user(Write(7, octets)) == (Done(),)
+    assert not bench.meter.engine.state.connected
 
 
 def test_a_crowd_of_events_that_nobody_takes_is_no_trouble() -> None:

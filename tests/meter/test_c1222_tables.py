@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,7 @@ def dlms(bench: MeterBench, class_id: int, name: str, attribute: int = 2) -> Dat
     return decode_data(bench.meter.device.get(ref, None, LOCAL).encode())
 
 
-def number(bench: MeterBench, name: str, class_id: int = 3, attribute: int = 2) -> int:
+def number_of(bench: MeterBench, name: str, class_id: int = 3, attribute: int = 2) -> int:
     return dlms(bench, class_id, name, attribute).integer()
 
 
@@ -65,10 +66,10 @@ def test_registers_are_those_that_dlms_gives(lived: MeterBench) -> None:
     values = lived.read(23)
     blocks = [values["TOT_DATA_BLOCK"], *values["TIER_DATA_BLOCK"]]
     for rate, block in enumerate(blocks):
-        imported, exported = (number(lived, f"1.0.{group}.8.{rate}.255") for group in (1, 2))
+        imported, exported = (number_of(lived, f"1.0.{group}.8.{rate}.255") for group in (1, 2))
         assert block["SUMMATIONS"] == [imported, exported]
         (demand,) = block["DEMANDS"]
-        assert demand["DEMAND"] == [number(lived, f"1.0.1.6.{rate}.255", 4)]
+        assert demand["DEMAND"] == [number_of(lived, f"1.0.1.6.{rate}.255", 4)]
         assert demand["DEMAND"][0] > 0
         when = CosemDateTime.decode(dlms(lived, 4, f"1.0.1.6.{rate}.255", 5).octets())
         assert demand["EVENT_TIME"][0].replace(tzinfo=UTC).timestamp() == when.timestamp()
@@ -81,15 +82,15 @@ def test_present_values_are_those_that_dlms_gives(lived: MeterBench) -> None:
     values, selected, units = lived.read(28), lived.read(27), lived.read(12)["UOM_ENTRY"]
     found = dict(zip(selected["PRESENT_VALUE_SELECT"], values["PRESENT_VALUE"], strict=True))
     for place, channel in enumerate(Channel):
-        assert found[place] == number(lived, f"1.0.{channel.value}.8.0.255")
+        assert found[place] == number_of(lived, f"1.0.{channel.value}.8.0.255")
     assert [demand["DEMAND_VALUE"] for demand in values["PRESENT_DEMAND"]] == [
-        number(lived, "1.0.1.4.0.255", 5),
-        number(lived, "1.0.2.4.0.255", 5),
+        number_of(lived, "1.0.1.4.0.255", 5),
+        number_of(lived, "1.0.2.4.0.255", 5),
     ]
-    assert found[13] == number(lived, "1.0.16.7.0.255")
+    assert found[13] == number_of(lived, "1.0.16.7.0.255")
     volts = next(n for n, unit in enumerate(units) if unit["ID_CODE"] == 8)
-    assert found[volts] // 100 == number(lived, "1.0.32.7.0.255")
-    assert found[volts + 1] // 10 == number(lived, "1.0.31.7.0.255")
+    assert found[volts] // 100 == number_of(lived, "1.0.32.7.0.255")
+    assert found[volts + 1] // 10 == number_of(lived, "1.0.31.7.0.255")
     assert (units[volts]["MULTIPLIER"], units[volts]["SEGMENTATION"]) == (6, 5)
     left = values["PRESENT_DEMAND"][0]["TIME_REMAINING"]
     assert left.minute * 60 + left.second == 900 - (int(lived.clock.now()) % 900)
@@ -288,8 +289,27 @@ def test_who_the_meter_is(lived: MeterBench) -> None:
     assert (values["MANUFACTURER"], values["ED_MODEL"]) == ("OAM", IDENTITY.model)
     assert values["MFG_SERIAL_NUMBER"] == lived.read(5)["IDENTIFICATION"] == "OAM00008437"
     assert lived.read(6)["DEVICE_ID"] == "OAM00008437"
-    three = MeterBench(source=ConstantSource(Sample(1_000_000)))
-    assert len(three.read(16)["SOURCES_LINK"]) == 18
+    assert len(lived.read(16)["SOURCES_LINK"]) == 18
+
+
+def test_a_meter_of_three_phases_shows_each_of_them() -> None:
+    identity = replace(IDENTITY, phases=3, model="OA3-100")
+    bench = MeterBench(source=ConstantSource(Sample(9_000_000, 1_000_000)), identity=identity)
+    bench.advance(3600)
+    units, values = bench.read(12)["UOM_ENTRY"], bench.read(28)["PRESENT_VALUE"]
+    selected = bench.read(27)["PRESENT_VALUE_SELECT"]
+    found = dict(zip(selected, values, strict=True))
+    for phase in (1, 2, 3):
+        volts = next(
+            number
+            for number, unit in enumerate(units)
+            if (unit["ID_CODE"], unit["SEGMENTATION"]) == (8, 4 + phase)
+        )
+        first = 20 * phase
+        assert found[volts] // 100 == number_of(bench, f"1.0.{first + 12}.7.0.255")
+        assert found[volts + 1] // 10 == number_of(bench, f"1.0.{first + 11}.7.0.255")
+    assert len(units) == len(bench.read(16)["SOURCES_LINK"]) == 22
+    assert bench.read(1)["ED_MODEL"] == "OA3-100"
 
 
 def test_what_is_said_to_be_there_is_there(lived: MeterBench) -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+import structlog
+
 from openami.c1222.codes import ResponseCode, Standard
 from openami.c1222.services import (
     Disconnect,
@@ -30,7 +32,7 @@ from openami.c1222.services.features import ASCII
 from openami.c1222.services.requests import PASSWORD_SIZE
 from openami.c1222.tables import EntryList, TableId, TableMemory, layout, serve, standard
 from openami.c1222.titles import MECHANISM, ApTitle
-from openami.core.errors import DecodeError
+from openami.core.errors import DecodeError, StoreError
 from openami.core.recent import Recent
 from openami.meter.c1222 import events, live
 from openami.meter.c1222.description import IMAGE, IMAGE_STATUS, NETWORK, SUPPLY
@@ -62,6 +64,8 @@ INITIATE: Final = standard(7)
 RESPONSE: Final = standard(8)
 DEFAULT: Final = standard(23)
 """Read by who names no table."""
+log = structlog.get_logger(__name__)
+
 _VERSION: Final = re.compile(r"(\d{1,3})\.(\d{1,3})")
 _U8: Final = 0xFF
 
@@ -138,8 +142,12 @@ class MeterTables:
         handler = self._HANDLERS.get(type(request))
         if handler is None:
             return Failure(ResponseCode.SNS)
-        self._meter.refresh()
-        return handler(self, request, caller)
+        try:
+            self._meter.refresh()
+            return handler(self, request, caller)
+        except StoreError as error:  # the memory fails, or the application: ask again later
+            log.warning("a request failed", code=error.code, reason=error.message)
+            return Failure(ResponseCode.BSY)
 
     # Tables.
 

@@ -277,11 +277,7 @@ class MeterStation:
             if self._registering is not None:
                 self._registering.receive(apdu.octets, now=now)
             return ()
-        try:
-            return self._node.receive(apdu.octets, source=source, now=now, largest=largest)
-        except StoreError as error:  # what was asked for is not done for good
-            log.warning("a request failed", code=error.code, reason=error.message)
-            return ()
+        return self._node.receive(apdu.octets, source=source, now=now, largest=largest)
 
     def _settle(self) -> None:
         while (happened := self._node.next_event()) is not None:
