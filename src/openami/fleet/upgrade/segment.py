@@ -48,9 +48,10 @@ if TYPE_CHECKING:
 _VISITS: Final = 4
 """Visits in a row while blocks are on their way: a hundred meters that verify are no reason for
 the others to wait."""
-_VAIN: Final = 3
-"""Looks in a row that show nothing of the blocks that a meter said it took: it will not tell more,
-and without a bound its gaps would be filled for as long as the order holds."""
+_VAIN: Final = 8
+"""Looks in a row that show nothing of the blocks that a meter said it took: without a bound its
+gaps would be filled for as long as the order holds. Some are ordinary where a bitmap is read from
+the wrong end, and forgotten by whoever is killed, or turns to other meters in between."""
 _FILLING: Final = frozenset({Stage.PREPARED, Stage.TRANSFERRING})
 _BEGINNING: Final = frozenset({Stage.OFFERED, Stage.ASKED, Stage.PREPARING})
 
