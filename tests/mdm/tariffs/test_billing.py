@@ -123,8 +123,18 @@ def test_what_can_not_be_billed_for_a_fleet() -> None:
     assert code(LOW, FleetUsage(np.array([[-1]]))) == "bill.range"
     assert code(LOW, FleetUsage(np.array([[2 * 10**12]]))) == "bill.range"
     assert code(INDUSTRY, FleetUsage(np.array([[1], [1], [1]]))) == "bill.demand"
+    three = np.array([[1], [1], [1]])
+    assert code(INDUSTRY, FleetUsage(three, np.array([1, 2]))) == "bill.usage"
+    with pytest.raises(TypeError):
+        make_bills(LOW, MARCH, FleetUsage(np.array([[1.5]])))
     dear = tariff(charges=[charge("energy", "energy", {"rate": "900000000000"})])
     assert code(dear, FleetUsage(np.array([[10**12]]))) == "bill.range"
+
+
+def test_narrow_integers_are_billed_as_wide_ones() -> None:
+    narrow = FleetUsage(np.array([[2_000_000_000]], np.uint32))
+    wide = FleetUsage(np.array([[2_000_000_000]], np.int64))
+    assert make_bills(LOW, MARCH, narrow).totals == make_bills(LOW, MARCH, wide).totals
 
 
 def test_a_fleet_may_be_empty() -> None:

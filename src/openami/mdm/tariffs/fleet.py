@@ -42,6 +42,8 @@ class FleetUsage:
         wh: a row for each of the tariff's periods in their order, one row where it has none;
             a column for each meter.
         demand_w: one for each meter; None where the tariff wants no demand.
+
+    Integers of any width that 64 bits hold; a bill raises TypeError for others.
     """
 
     wh: Longs = field(repr=False)
@@ -110,7 +112,10 @@ def _quantities(tariff: Tariff, usage: FleetUsage) -> tuple[Longs, Longs]:
         raise ConfigError(reason, code="bill.usage")
     if tariff.needs_demand and usage.demand_w is None:
         raise ConfigError(f"{tariff.name} wants the demand", code="bill.demand")
-    watts = np.zeros(usage.wh.shape[1], np.int64) if usage.demand_w is None else usage.demand_w
+    meters = usage.wh.shape[1]
+    watts = np.zeros(meters, np.int64) if usage.demand_w is None else usage.demand_w
+    if watts.shape != (meters,):
+        raise ConfigError(f"a demand for each of {meters} meters", code="bill.usage")
     return _steps_of(usage.wh, tariff.usage), _steps_of(watts, tariff.demand)
 
 
@@ -120,7 +125,8 @@ def _steps_of(values: Longs, rounding: Rounding) -> Longs:
     if values.size and not 0 <= int(values.min()) <= int(values.max()) <= most:
         raise ConfigError(f"a month has 0 to {MAX_QUANTITY:f} kWh or kW", code="bill.range")
     ratio = Fraction(rounding.step) * _PER_KILO
-    return rounding.divide(_times(values, ratio.denominator), ratio.numerator)
+    longs = values.astype(np.int64, casting="safe", copy=False)
+    return rounding.divide(_times(longs, ratio.denominator), ratio.numerator)
 
 
 def _units(tariff: Tariff, amount: Decimal) -> int:
