@@ -140,6 +140,14 @@ def test_chance_says_when(chance: float, part: float) -> None:
     assert line.node.next_timer() == pytest.approx(first + part * PERIOD, abs=0.01)
 
 
+def test_a_registration_can_be_put_off() -> None:
+    line = Line()
+    line.node.start(now=line.now, after=10)
+    assert line.pass_to(START + 9) == []
+    (joined,) = line.pass_to(START + 10)
+    assert isinstance(joined, Joined)
+
+
 def test_who_is_not_heard_tries_again_ever_later() -> None:
     line = Line(chance=0.0)
     line.cut = True

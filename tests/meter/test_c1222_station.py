@@ -376,6 +376,8 @@ def test_without_ids_nothing_is_sent() -> None:
     memory.broken = False
     bench.advance(1)
     assert bench.read(5)
+    bench.live(int(PAUSE_S))
+    assert len(bench.station.outgoing()) == 1  # it registers then
 
 
 def test_a_memory_that_cannot_be_written_is_not_tried_all_the_time() -> None:

@@ -173,9 +173,12 @@ class Registering:
         """Whether an answer is waited for."""
         return bool(self._asked)
 
-    def start(self, *, now: float, delay: float = 0.0) -> None:
-        """Register at a random moment within ``delay`` seconds: what the last registrar gave."""
-        self._next = now + delay * self._chance()
+    def start(self, *, now: float, delay: float = 0.0, after: float = 0.0) -> None:
+        """Register at a random moment within ``delay`` seconds: what the last registrar gave.
+
+        ``after``: seconds until that begins.
+        """
+        self._next = now + after + delay * self._chance()
         self.handle_timer(now=now)
 
     def stop(self, *, now: float) -> None:

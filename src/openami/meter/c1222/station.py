@@ -199,10 +199,11 @@ class MeterStation:
         """
         self._now = now
         registering = self._registering
-        if registering is not None and self._ready():
+        if registering is not None:
             self._native = native
             registering.config = replace(registering.config, native=native)
-            registering.start(now=now, delay=self._record.delay)
+            after = 0.0 if self._ready() else PAUSE_S
+            registering.start(now=now, delay=self._record.delay, after=after)
 
     def look(self, *, now: float) -> None:
         """Tell the host what has happened in the meter since the last look."""
