@@ -69,6 +69,7 @@ async def test_intervals_stand_newest_first_in_local_time_and_decimals() -> None
     # 5 over 2 of hundreds of watt-hours, in tenths of those.
     assert list(energy.values()) == [(25 * n, 1) for n in range(1, 15)]
     assert report.offset_s == pytest.approx(0, abs=1)
+    assert report.reached == Cursors(ends[-1], int(NOW))
     assert not {row["channel"] for row in join(report.readings).to_pylist()} - {
         "1.0.1.29.0.255", "1.0.1.8.0.255", "1.0.1.8.1.255", "1.0.1.6.0.255",
     }  # fmt: skip
@@ -107,6 +108,7 @@ async def test_nothing_new_is_nothing_read() -> None:
     cursors = Cursors(meter.last * PERIOD, int(NOW), 0)
     report = await visit(meter, cursors).run(None)
     assert (report.readings, report.events, report.again) == ([], [], None)
+    assert report.reached == cursors
     assert not any(isinstance(e, ReadOffset) and e.table == 64 for a in meter.asked for e in a)
 
 
@@ -150,13 +152,13 @@ async def test_events_come_once_under_names_that_are_known() -> None:
         ("0.0.99.98.30.255", 2053, 0, "event 5 of FRGN"),
         ("0.0.99.98.30.255", 2053, 1, "event 5 of FRGN"),
     ]
-    assert report.sequence == 5
+    assert report.reached.events == 5
     meter.events += [(NOW - 100 + n, 78, False) for n in range(8)]
     meter.refresh()
     report = await visit(meter, Cursors(events=5)).run(None)
     rows = join(report.events, EVENTS_SCHEMA).to_pylist()
     assert [row["code"] for row in rows] == [78] * 6  # the ring holds no more
-    assert report.sequence == 13
+    assert report.reached.events == 13
 
 
 async def test_a_clock_is_set_by_the_rule_and_what_refuses_is_a_fault() -> None:

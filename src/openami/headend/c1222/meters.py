@@ -70,6 +70,7 @@ class Meters:
         self._ingest = ingest
         self._bus = bus
         self._clock = clock
+        self._reached: dict[str, Cursors] = {}
 
     def may_be_read(self, serial: str) -> bool:
         """Return whether a meter is to be read by the head-end itself. Blocks."""
@@ -77,7 +78,13 @@ class Meters:
         return device.dcu is None and device.state not in SHUT_OUT
 
     def cursors(self, serial: str) -> Cursors:
-        """Return how far a meter is stored. Blocks."""
+        """Return how far a meter is stored: the store is asked once in a process's life. Blocks."""
+        known = self._reached.get(serial)
+        if known is None:
+            known = self._reached[serial] = self._look(serial)
+        return known
+
+    def _look(self, serial: str) -> Cursors:
         times = self._readings.cursors([serial]).get(serial, {})
         node = self._nodes.find(serial)
         logs = {} if node is None else node.logs
@@ -91,8 +98,10 @@ class Meters:
         """
         await self._submit(BatchKind.READINGS, report.readings)
         await self._submit(BatchKind.EVENTS, report.events)
-        if report.sequence is not None:
-            await in_thread(self._nodes.note, serial, {EVENTS: report.sequence})
+        reached = report.reached
+        if reached.events is not None and reached.events != self.cursors(serial).events:
+            await in_thread(self._nodes.note, serial, {EVENTS: reached.events})
+        self._reached[serial] = reached
 
     async def _submit(self, kind: BatchKind, tables: Sequence[pa.Table]) -> None:
         table = join(tables, SCHEMAS[kind])

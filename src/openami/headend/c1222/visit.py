@@ -6,9 +6,11 @@ visited half is visited again from where the store ends.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import structlog
 
 from openami.c1222.tables import Procedure, ProcedureRequest, Result
@@ -27,8 +29,6 @@ from openami.headend.c1222.models import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import pyarrow as pa
 
     from openami.core.clock import Clock
     from openami.fleet.collection import ClockReading, ClockRule
@@ -63,7 +63,7 @@ class Report:
         serial: what it calls itself.
         readings: tables of readings.
         events: tables of events.
-        sequence: the last entry of the event log in ``events``.
+        reached: how far the meter is stored once all of this is.
         offset_s: how far ahead its clock is.
         fault: what went wrong with a part of it: code and message.
         again: when it should be visited anew, before its next turn.
@@ -73,7 +73,7 @@ class Report:
     serial: str = ""
     readings: list[pa.Table] = field(default_factory=list)
     events: list[pa.Table] = field(default_factory=list)
-    sequence: int | None = None
+    reached: Cursors = Cursors()
     offset_s: float | None = None
     fault: tuple[str, str] | None = None
     again: float | None = None
@@ -110,7 +110,7 @@ class Visit:
         self._rule = rule
         self._cursors = cursors
         self._history = history
-        self.report = Report()
+        self.report = Report(reached=cursors)
 
     async def run(self, model: Model | None) -> Report:
         """Visit the meter; ``model``: how it was made last time.
@@ -124,7 +124,7 @@ class Visit:
             if model is None:
                 raise
             # It may be made otherwise now: learn it anew, once.
-            self.report = Report()
+            self.report = Report(reached=self._cursors)
             await self._all(None)
         return self.report
 
@@ -158,6 +158,9 @@ class Visit:
         self.report.offset_s = round(reading.offset_s, 2)
         return nameplate, reading, shown
 
+    def _reach(self, **cursors: int) -> None:
+        self.report.reached = replace(self.report.reached, **cursors)
+
     # Load profile
 
     async def _profile(self, model: Model, shown: Shown) -> None:
@@ -183,6 +186,7 @@ class Visit:
             table = harvest.intervals(model, self._meter, blocks, own, zone=shown.zone, after=after)
             if table.num_rows:
                 self.report.readings.append(table)
+                self._reach(interval=pc.max(table["time"].cast(pa.int64())).as_py())
             left -= count
         self.report.again = self._clock.now()
 
@@ -256,6 +260,7 @@ class Visit:
         table, _ = harvest.registers(model, self._meter, octets, at=int(shown.moment))
         if table.num_rows:
             self.report.readings.append(table)
+            self._reach(registers=int(shown.moment))
 
     async def _events(self, model: Model, shown: Shown) -> None:
         """Read what has come since the last entry that is stored."""
@@ -276,7 +281,8 @@ class Visit:
                 continue  # one more was written meanwhile, perhaps over what was to be read
             found = harvest.events(model, self._meter, entries, zone=shown.zone)
             self.report.events.append(found)
-            self.report.sequence = known = last
+            self._reach(events=last)
+            known = last
 
     # Clock
 
