@@ -47,6 +47,7 @@ from openami.meter.settings import MeterConfig
 from openami.meter.sources import parse_source
 from openami.relay.run import RelayRunner, RelaySettings
 from openami.transport.c1222 import EndpointConfig, open_client
+from openami.transport.c1222.discovery import discover
 from openami.transport.c1222.url import NodeUrl
 from openami.transport.clock import SystemClock
 from openami.transport.dtls import DtlsContext
@@ -339,3 +340,18 @@ def test_a_certificate_wants_its_key(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["meter", "run", "--state", str(tmp_path / "state"), *options]) == 2
     assert "go together" in capsys.readouterr().err
     assert not (tmp_path / "state").exists()
+
+
+async def test_a_meter_is_found_on_its_link() -> None:
+    sockets = EndpointConfig(multicast=True)
+    try:
+        runner = await MeterRunner(
+            settings(c1222=C1222Settings(LOCAL, sockets=sockets))
+        ).__aenter__()
+    except TransportError:
+        pytest.skip("no multicast on the loopback of this machine")
+    host, port = runner.listening.c1222[0]
+    async with asyncio.timeout(20):
+        found = await discover(HOST, invocation_id=7, host=host, port=port, wait_s=0.5)
+    await runner.__aexit__(None, None, None)
+    assert [(str(each.title), each.address.port) for each in found] == [(str(TITLE), port)]

@@ -54,6 +54,7 @@ class Wanted:
     c1222: tuple[str, ...]
     c1222_register: str | None
     c1222_least: str
+    c1222_multicast: bool
     c1222_certificate: Path | None
     c1222_certificate_key: Path | None
     c1222_ca: Path | None
@@ -108,6 +109,11 @@ class Wanted:
     default="0",
     show_default=True,
     help="Take no message of C12.22 that is protected less: 0 clear, 1 authenticated, 2 encrypted.",
+)
+@click.option(
+    "--c1222-multicast",
+    is_flag=True,
+    help="Let `openami c1222 discover` find it: listen to 224.0.2.4 and FF02::204, too.",
 )
 @click.option(
     "--c1222-certificate",
@@ -285,7 +291,7 @@ def _sockets(wanted: Wanted, carrier: Carrier | None) -> EndpointConfig:
     certificate, key = wanted.c1222_certificate, wanted.c1222_certificate_key
     if (certificate is None) != (key is None):
         raise ConfigError("--c1222-certificate and --c1222-certificate-key go together")
-    config = EndpointConfig(connections=CONNECTIONS)
+    config = EndpointConfig(connections=CONNECTIONS, multicast=wanted.c1222_multicast)
     if certificate is not None and key is not None:
         pair = certificate, key
         config = replace(config, tls=server_context(*pair), dtls=DtlsContext.server(*pair))
