@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from playwright.sync_api import expect
-from tests.browser.scene import NOW, scene
+from tests.browser.scene import scene
 from tests.browser.visits import chromium, needs_chromium, visit
 from tests.support.c1222_defects import HealthyNode, WrongInvocationId
 
-from openami.core.clock import ManualClock
 from openami.transport.c1222 import Endpoint, EndpointConfig
+from openami.transport.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ def serving(*nodes: HealthyNode) -> Iterator[list[str]]:
 
     async def work() -> None:
         config = EndpointConfig(listen=(("127.0.0.1", 0),))
-        ends = [Endpoint(node, config, clock=ManualClock(NOW)) for node in nodes]
+        ends = [Endpoint(node, config, clock=SystemClock()) for node in nodes]
         for each in ends:
             await each.__aenter__()
             places.append(f"127.0.0.1:{each.listening[0].port}")

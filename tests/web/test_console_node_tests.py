@@ -17,13 +17,13 @@ from tests.web.test_console_groups import post
 
 from openami.c1222.conformance import CASES
 from openami.c1222.native import NativeAddress
-from openami.core.clock import ManualClock
 from openami.core.errors import NotFoundError
 from openami.fleet.nodes import MeterNode, NodeStanding
 from openami.fleet.operators import Role
 from openami.headend.credentials import KIND
 from openami.headend.node_tests import Asked
 from openami.transport.c1222 import Endpoint, EndpointConfig
+from openami.transport.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -48,12 +48,11 @@ class Place:
 @pytest.fixture
 async def place(tmp_path: Path) -> AsyncIterator[Place]:
     config = EndpointConfig(listen=(("127.0.0.1", 0),))
-    async with Endpoint(HealthyNode(), config, clock=ManualClock(START)) as endpoint:
+    async with Endpoint(HealthyNode(), config, clock=SystemClock()) as endpoint:
         port = endpoint.listening[0].port
         assert port is not None
         allowed = (f"127.0.0.1:{port}",)
-        clock = ManualClock(START)
-        async with running_headend(tmp_path, clock=clock, c1222_test_allowed=allowed) as running:
+        async with running_headend(tmp_path, c1222_test_allowed=allowed) as running:
             yield Place(running, port)
 
 
@@ -144,6 +143,10 @@ async def test_nobody_is_reached_who_is_not_a_node(
         register(place, native=NativeAddress.of(host, 8080))
         status, _, text = await post(client, PAGE, csrf, where="M1")
         assert (status, "c1222.test-where" in text) == (400, True), host
+    tests = place.running.services.node_tests
+    tests._hosts = {"::1"}  # as the setting [::1]:* says
+    register(place, native=NativeAddress.of("127.0.0.1", 8080))
+    assert (await post(client, PAGE, csrf, where="M1"))[0] == 400
     wrong = [{"mode": "3"}, {"mode": "2"}, {"title": "x"}, {"service": "frobnicate"}]
     for fields in wrong:
         asked = {"where": place.where, "title": ".123.8437", **fields}
@@ -182,3 +185,20 @@ async def test_who_does_not_answer_is_told(place: Place, browser_of: httpx.Async
     assert (await client.get(f"{PAGE}/{test.id}/report.html")).status_code == 404
     server.close()
     del csrf
+
+
+async def test_registered_nodes_may_be_on_hosts_that_are_named(tmp_path: Path) -> None:
+    config = EndpointConfig(listen=(("127.0.0.1", 0),))
+    async with (
+        Endpoint(HealthyNode(), config, clock=SystemClock()) as endpoint,
+        running_headend(tmp_path, c1222_test_allowed=("127.0.0.1:*",)) as running,
+        operator_client(running) as client,
+    ):
+        port = endpoint.listening[0].port
+        assert port is not None
+        register(Place(running, port))
+        csrf = await sign_in(client)
+        _, location, _ = await post(client, PAGE, csrf, where="M1", service="Identify")
+        assert "nothing found" in await ended(client, location)
+        for where in ("127.0.0.1:*", f"127.0.0.1:{port}"):  # nobody types an address of it
+            assert (await post(client, PAGE, csrf, where=where, title=".1"))[0] == 400

@@ -39,13 +39,14 @@ log = structlog.get_logger(__name__)
 
 TITLE: Final = ApTitle.parse(".123.9")
 """What the tester is called: its session is not the head-end's own."""
-KEPT: Final = 16
-"""Reports in memory, of some megabytes each at most: who wants to keep one downloads it."""
+KEPT: Final = 8
+"""Reports in memory, of some megabytes each: who wants to keep one downloads it."""
 AT_ONCE: Final = 4
 RETRY_S: Final = 10.0
 TIMEOUT_S: Final = 5.0
 LISTED: Final = 500
 """Registered nodes in the list to choose from; others are named by their serial number."""
+_ANY_PORT: Final = ":*"
 _PREFIX: Final = "c1222."
 _PASSWORD: Final = "c1222.password"  # noqa: S105 - the name under which the vault has it
 
@@ -115,9 +116,9 @@ class NodeTests:
         nodes: meters that are nodes.
         vault: their keys.
         audit: is told of each test.
-        allowed: HOST:PORT of nodes beside those that have registered.
-        clock: the time of meters.
-        wall: the time of the machine.
+        allowed: HOST:PORT of nodes beside those that have registered; with ``*`` for the port, a
+            host on which registered nodes may be, though meters are not there as a rule.
+        wall: the time of the machine, which messages go by.
     """
 
     def __init__(
@@ -127,14 +128,13 @@ class NodeTests:
         audit: AuditLog,
         *,
         allowed: Sequence[str],
-        clock: Clock,
         wall: Clock,
     ) -> None:
-        self.allowed = tuple(allowed)
+        self.allowed = tuple(each for each in allowed if not each.endswith(_ANY_PORT))
+        self._hosts = {each.removesuffix(_ANY_PORT).strip("[]") for each in allowed} - {*allowed}
         self._nodes = nodes
         self._vault = vault
         self._audit = audit
-        self._clock = clock
         self._wall = wall
         self._tests: Recent[str, NodeTest] = Recent(KEPT)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -198,7 +198,7 @@ class NodeTests:
     async def _work(self, test: NodeTest, found: _Found) -> None:
         line = Line(found.host, found.port, datagrams=test.asked.udp)
         try:
-            await line.drive(test.run, clock=self._clock)
+            await line.drive(test.run, clock=self._wall)
         except OpenAmiError as error:
             test.error = error
             return
@@ -206,7 +206,7 @@ class NodeTests:
             test.error = OpenAmiError("the test itself has failed", code="c1222.test-failed")
             log.exception("a test of a node has failed", code=test.error.code, exc_info=error)
             return
-        test.report = test.run.report(test.address, now=self._clock.now())
+        test.report = test.run.report(test.address, now=self._wall.now())
 
     def _found(self, asked: Asked) -> _Found:
         if asked.where in self.allowed:
@@ -220,7 +220,8 @@ class NodeTests:
                 code="c1222.test-where",
             )
         place = str(replace(native, transport=None))
-        if not _is_public_enough(native) and place not in self.allowed:
+        known = place in self.allowed or str(native.host) in self._hosts
+        if not (known or _is_public_enough(native)):
             raise RequestError(
                 f"the node says that it is at {native}, where no meter can be",
                 hint=f"if it is, c1222_test_allowed names {place}",

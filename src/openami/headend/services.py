@@ -184,7 +184,7 @@ def build(context: Context, stores: Stores) -> Services:
         statistics=statistics,
         health=_health(context, stores),
         node_tests=NodeTests(
-            stores.nodes, vault, audit, allowed=settings.c1222_test_allowed, clock=clock, wall=wall
+            stores.nodes, vault, audit, allowed=settings.c1222_test_allowed, wall=wall
         ),
     )  # fmt: skip
     _watch(services, stores)

@@ -354,7 +354,7 @@ class HeadendSettings(Settings):
     c1222_test_allowed: Words = Field(
         default=(),
         description="HOST:PORT of C12.22 nodes that the console may test beside meters that have "
-        "registered; meters with an address of this machine are tested only if it is named here.",
+        "registered; these are tested on this machine only where it is named, as in 127.0.0.1:*.",
     )
     page_rows: int = Field(
         default=10_000, ge=10, le=1_000_000, description="Most rows of readings in one page."

@@ -39,10 +39,14 @@ if TYPE_CHECKING:
     from openami.c1222.apdu import Apdu
     from openami.c1222.conformance.target import Target
 
-MAX_PDUS: Final = 400
-"""Messages of one case that are kept: a long table in datagrams has that many segments."""
+MAX_PDUS: Final = 240
+"""Messages of one case that are kept; the longest question of ours has fewer segments."""
 MAX_OCTETS: Final = 4096
 """Octets of one message that are kept and parsed: who wants to read more of it captures it."""
+MAX_KEPT: Final = 256 * 1024
+"""Octets of all messages that are kept: six times what a run with a meter of ours has. Parsed,
+some need a hundred times as much.
+"""
 _REST_S: Final = 2.0
 """A node that may be starting again is asked once more after so long."""
 _DISTURBS: Final = "wants --intrusive: "
@@ -78,6 +82,7 @@ class Run:
         self._broken = 0
         self._wanted = 0
         self._pdus: list[Pdu] = []
+        self._room = MAX_KEPT
         self._foreign: list[tuple[int, FindingError]] = []
         self._alive = True
         self._began: float | None = None
@@ -135,8 +140,9 @@ class Run:
 
     def _note(self, octets: bytes, *, sent: bool) -> None:
         """Keep what went over the line; nothing of a password is kept."""
-        if len(self._pdus) >= MAX_PDUS:
+        if len(self._pdus) >= MAX_PDUS or self._room <= 0:
             return
+        self._room -= min(len(octets), MAX_OCTETS)
         shown = octets[:MAX_OCTETS].hex().upper()
         secret = (self.target.shown_password or b"").hex().upper()
         if secret:

@@ -146,6 +146,7 @@ class Chain:
             "backoff_s": self.plan.factor,  # a real second
             "clock_threshold_s": wanted["./AMI/Time/Threshold"],
             "clock_margin_s": wanted["./AMI/Time/Margin"],
+            "test_allowed": "127.0.0.1:*",
         }
         return [part for key in settings for part in ("--set", f"c1222_{key}={settings[key]}")]
 
