@@ -10,6 +10,7 @@ from tests.mdm.tariffs.support import charge, tariff, usage
 
 from openami.mdm.tariffs.billing import Bill, make_bill
 from openami.mdm.tariffs.catalog import tariff_named
+from openami.mdm.tariffs.model import Prices
 from openami.mdm.tariffs.month import Month
 from openami.mdm.tariffs.usage import Usage
 
@@ -155,6 +156,18 @@ def test_an_industrial_bill_of_the_month_that_rates_rose_in() -> None:
     used = Usage({"off-peak": Decimal(0), "mid": Decimal(0), "peak": Decimal(31)}, Decimal(0))
     bill = make_bill(tariff_named("kr-industrial-a2-high-a1"), Month(2024, 10), used)
     assert amounts(bill)["energy"] == int(Decimal("111.2") * 23 + Decimal("119.7") * 8)
+
+
+def test_every_industrial_rate_rose_by_as_much() -> None:
+    """By 8.5 won on 2024-10-24, as the two published lists show."""
+    energy = tariff_named("kr-industrial-a2-high-a1").charges[1]
+    before, after = energy.rows[:3], energy.rows[3:]
+    for old, new in zip(before, after, strict=True):
+        assert isinstance(old.holds, Prices)
+        assert isinstance(new.holds, Prices)
+        assert old.seasons == new.seasons
+        for period, rate in old.holds.by_period.items():
+            assert new.holds.by_period[period] - rate == Decimal("8.5")
 
 
 @pytest.mark.parametrize(
