@@ -208,18 +208,22 @@ class Procedures:
 
     def _activate(self, event: Mapping[str, Any] | None) -> Result:
         try:
-            self._written.activate(event)
+            count = self._written.activate(event)
         except (DecodeError, LocalProtocolError):
             return Result.CONFLICT
-        self._meter.record(Event.PARAMETERS_CHANGED)
+        if count:
+            self._meter.record(Event.PARAMETERS_CHANGED)
         return Result.DONE
 
     def _clear_all(self, _: Mapping[str, Any]) -> Result:
-        self._written.clear(None)
-        return Result.DONE
+        return self._clear(None)
 
     def _clear_some(self, parameters: Mapping[str, Any]) -> Result:
-        self._written.clear(parameters["EVENT"])
+        return self._clear(parameters["EVENT"])
+
+    def _clear(self, event: Mapping[str, Any] | None) -> Result:
+        if self._written.clear(event):
+            self._meter.record(Event.PARAMETERS_CHANGED)
         return Result.DONE
 
     # Load.

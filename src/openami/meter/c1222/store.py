@@ -64,21 +64,24 @@ class WrittenTables:
         }
         self._meter.opened()
 
-    def activate(self, event: Mapping[str, Any] | None) -> None:
-        """Put pending tables in force: those of an event, or all.
+    def activate(self, event: Mapping[str, Any] | None) -> int:
+        """Put pending tables in force, those of an event or all; return how many there were.
 
         Raises:
             DecodeError: one of them is not that table any more; nothing has changed.
         """
         seconds = self._meter.engine.seconds
-        self._memory.activate(event=_octets(event), now=shown(seconds))
-        self._meter.c1222.activated = 0 if self._memory.activated is None else seconds
+        count = self._memory.activate(event=_octets(event), now=shown(seconds))
+        if count:
+            self._meter.c1222.activated = seconds
         self.keep()
+        return count
 
-    def clear(self, event: Mapping[str, Any] | None) -> None:
-        """Drop pending tables: those of an event, or all."""
-        self._memory.clear(event=_octets(event))
+    def clear(self, event: Mapping[str, Any] | None) -> int:
+        """Drop pending tables, those of an event or all; return how many there were."""
+        dropped = self._memory.clear(event=_octets(event))
         self.keep()
+        return dropped
 
     def forget(self) -> None:
         """Go back to what the meter left the factory with."""
