@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 from tests.support.c1222_device import START
@@ -273,3 +274,26 @@ def test_what_was_taken_before_a_restart_is_not_taken_again() -> None:
     (event,) = after.events()
     assert isinstance(event, Refused)
     assert event.code == "security.time"
+
+
+def test_whatever_comes_the_host_goes_on() -> None:
+    chance = Random(1222)
+    town = joined(Town(2))
+    meter = town.meters[0]
+    meter.client.ask(Resolve(town.meters[1].title), now=town.now)
+    (asked,) = meter.client.data_to_send()
+    town.host.ask(meter.title, Read(5), now=town.now)
+    (out,) = town.host.outgoing()
+    (answer,) = meter.node.receive(out.message, source="host", now=town.now)
+    known = [*split(answer, 90), answer, asked]
+    for number in range(3000):
+        octets = bytearray(chance.choice(known))
+        for _ in range(chance.randrange(1, 4)):
+            octets[chance.randrange(len(octets))] = chance.randrange(256)
+        cut = chance.randrange(len(octets)) if chance.random() < 0.2 else len(octets)
+        if bytes(octets) not in known:
+            town.host.receive(bytes(octets[:cut]), source=f"stranger {number}", now=town.now)
+    assert not any(isinstance(event, (Joined, Left, Notified)) for event in town.events())
+    assert town.host.receive(answer, source=meter.source, now=town.now) == ()
+    assert [type(event) for event in town.events()] == [Answered]
+    assert town.host.receive(asked, source=meter.source, now=town.now) != ()

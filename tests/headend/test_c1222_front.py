@@ -22,7 +22,7 @@ from openami.c1222.services import Deregister, Identify, Read, Register, Registe
 from openami.c1222.station import Peer
 from openami.c1222.titles import ApTitle
 from openami.core.errors import ConflictError, StoreError, TransportTimeoutError
-from openami.fleet.devices import MeterProtocol
+from openami.fleet.devices import LifecycleState, MeterProtocol
 from openami.fleet.shipment import ShippedC1222
 from openami.headend.c1222 import directory as directories
 from openami.headend.c1222.directory import Directory
@@ -269,3 +269,14 @@ def test_a_meter_that_is_known_may_become_a_node(services: Services) -> None:
     assert known is not None
     assert (known.key_id, known.user, services.nodes.password_of(known)) == (2, 2, b"password")
     assert len(services.nodes) == 1
+
+
+def test_a_meter_that_is_retired_leaves_its_title_to_another(services: Services) -> None:
+    node = ShippedC1222(".123.1.1", {2: KEY}, 2, "password")
+    services.shipments.take(shipment(shipped(1, c1222=node)), who="test")
+    services.registry.move("meter-M1", LifecycleState.RETIRED, who="test", why="it burnt")
+    assert services.nodes.seen("M1") is None
+    services.shipments.take(shipment(shipped(2, c1222=node)), who="test")
+    found = services.nodes.of_title(ApTitle.parse(".123.1.1"))
+    assert found is not None
+    assert found.meter == "M2"

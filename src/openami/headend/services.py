@@ -198,6 +198,7 @@ def _follow(services: Services) -> None:
     services.firmware.shelf.on_withdrawn(upgrades.campaigns.withdraw)
     services.reports.on_seen(upgrades.rounds.seen)
     services.registry.on_moved(upgrades.rounds.moved)
+    services.registry.on_moved(services.nodes.moved)
     upgrades.fleet.on_change(services.jobs.wake)
 
 

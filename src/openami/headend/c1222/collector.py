@@ -265,6 +265,8 @@ class Collector:
         if node is None:
             return Failed(self._jobs.now(), "c1222.unregistered", "it is no node of C12.22")
         try:
+            if not await in_thread(self._meters.may_be_read, job.meter):
+                return Failed(self._jobs.now(), "c1222.shut-out", "it is not to be read from here")
             started = Started(self._jobs.now(), self._jobs.lease())
             await self._jobs.report(ITSELF, job.id, started)
             talk = await self._talk(node)

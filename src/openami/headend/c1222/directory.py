@@ -20,7 +20,7 @@ from openami.c1222.security import Keys
 from openami.c1222.titles import ApTitle
 from openami.core.errors import DecodeError, NotFoundError
 from openami.core.recent import Recent
-from openami.fleet.devices import DeviceKind, device_id
+from openami.fleet.devices import DeviceKind, LifecycleState, device_id
 from openami.fleet.nodes import MeterNode, NodeStanding
 from openami.fleet.ports import MAX_PAGE
 from openami.headend.credentials import KIND
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from openami.c1222.network.registrations import Application
     from openami.core.clock import Clock
+    from openami.fleet.devices import Device
     from openami.fleet.nodes import NodeStore
     from openami.fleet.ports import DeviceStore, Vault
     from openami.fleet.shipment import ShippedMeter
@@ -137,11 +138,25 @@ class Directory:
         self._nodes.put(node)
         self._know(node)
 
+    def moved(self, device: Device, before: str | None) -> None:
+        """Forget a meter that was retired: its title is free for the one that replaces it. Blocks.
+
+        To be called with each device that was assigned or retired.
+        """
+        del before
+        retired = device.state is LifecycleState.RETIRED
+        if retired and device.kind is DeviceKind.METER and self._drop(device.serial):
+            self._nodes.forget([device.serial])
+
+    def _drop(self, meter: str) -> bool:
+        known = self._by_meter.pop(meter, None)
+        if known is not None:
+            self._by_title.pop(known.title.name, None)
+        self._partners.pop(meter, None)
+        return known is not None
+
     def _know(self, kept: MeterNode) -> None:
-        before = self._by_meter.get(kept.meter)
-        if before is not None:
-            self._by_title.pop(before.title.name, None)
-        self._partners.pop(kept.meter, None)
+        self._drop(kept.meter)
         node = Node(kept.meter, ApTitle.parse(kept.title).shortest(), kept.key_id, kept.user)
         self._by_meter[kept.meter] = self._by_title[node.title.name] = node
 
