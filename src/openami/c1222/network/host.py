@@ -166,6 +166,10 @@ class Host:
         if apdu is None:
             return ()
         if apdu.answers is None:
+            if apdu.key is not None and not self._knows(apdu.calling):
+                # There is no key to guess: a stranger behind a relay stops nobody else there.
+                self._events.append(Refused(apdu.calling, source, "security.key-id"))
+                return ()
             out = self._node.receive(apdu.octets, source=source, now=now, largest=largest)
             self._hear_node(apdu.calling)
             return out
@@ -212,6 +216,9 @@ class Host:
     def _expire(self, now: float) -> None:
         for ended in self.registrations.expire(now):
             self._events.append(Left(ended.title, expired=True))
+
+    def _knows(self, title: ApTitle | None) -> bool:
+        return title is not None and self._partner_of(title) is not None
 
     def _keys_of(self, title: ApTitle | None) -> Keys:
         partner = None if title is None else self._partner_of(title)
