@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.support.c1222_defects import DEFECTS, TESTER, Bench, HealthyNode, Mad, Says, target
+from tests.support.c1222_defects import (
+    DEFECTS,
+    NODE,
+    TESTER,
+    Bench,
+    HealthyNode,
+    Mad,
+    ReadOnly,
+    Says,
+    WantsRelativeTitles,
+    target,
+)
 
-from openami.c1222.codes import ResponseCode, SecurityMode
-from openami.c1222.conformance import CASES, Verdict
+from openami.c1222.apdu import Apdu
+from openami.c1222.codes import Qualifier, ResponseCode, ResponseControl, SecurityMode
+from openami.c1222.conformance import CASES, Verdict, chosen
+from openami.c1222.epsem import Epsem
+from openami.c1222.security import protect
 from openami.c1222.services import (
     Done,
     Failure,
@@ -131,6 +145,47 @@ def test_a_wrong_answer_is_found(name: str) -> None:
     sure = {case: f"c1222.test.{code}" for case, code in wanted.items() if code}
     assert sure.items() <= found.items()
     assert found.keys() <= wanted.keys()
+
+
+def test_a_node_that_knows_its_title_in_one_form_only() -> None:
+    report = Bench(WantsRelativeTitles()).run(target())
+    found = {each.case.name: each.code.rpartition(".")[2] for each in report.findings}
+    assert found == {"titles": "unanswered", "relayed": "relayed"}
+
+
+def test_what_a_device_does_not_let_be_written_is_left_out() -> None:
+    report = Bench(HealthyNode(ReadOnly())).run(target())
+    assert report.findings == []
+    why = {each.case.name: each.words for each in report.results}
+    assert "lets none be written" in why["write"]
+    assert "no procedure to set its time" in why["procedure-parameters"]
+
+
+def test_what_is_lost_is_sent_again() -> None:
+    class Lossy(HealthyNode):
+        heard = 0
+
+        def receive(self, data: bytes, **where: Any) -> tuple[bytes, ...]:
+            self.heard += 1
+            return () if self.heard % 3 == 0 else super().receive(data, **where)
+
+    report = Bench(Lossy()).run(
+        target(retries=2, stream=False), cases=chosen(["Read", "Logon", "titles", "segments"])
+    )
+    assert report.findings == []
+    why = {each.case.name: each.words for each in report.results}
+    assert why["logon-connection"] == "datagrams have no connection"
+
+
+def test_what_a_node_tells_unasked_is_no_answer() -> None:
+    class Teller(HealthyNode):
+        def receive(self, data: bytes, **where: Any) -> tuple[bytes, ...]:
+            notice = Apdu(99, TESTER, NODE, qualifier=Qualifier.NOTIFICATION)
+            said = protect(notice, Epsem((Identify().encode(),), respond=ResponseControl.NEVER))
+            answers = super().receive(data, **where)
+            return (said, *answers)
+
+    assert Bench(Teller()).run(target(), cases=chosen(["Read"])).findings == []
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -520,6 +520,58 @@ class Mad(HealthyNode):
         return apdu, replace(epsem, services=tuple(bytes(each) for each in services if each))
 
 
+class ShortOfMemory(HealthyNode):
+    """Has no room for the answers to many services, and says so in its own way."""
+
+    def __init__(self, answer: Response | None) -> None:
+        super().__init__()
+        self._short = answer
+
+    def receive(self, data: bytes, **where: Any) -> tuple[bytes, ...]:
+        answers = super().receive(data, **where)
+        if len(answers) != 1 or len(unprotect(answers[0], KEYS).epsem.services) < 30:
+            return answers
+        if self._short is None:
+            return ()
+        services = (self._short.encode(),)
+        return (remade(answers[0], lambda apdu, epsem: (apdu, replace(epsem, services=services))),)
+
+
+class Sulks(HealthyNode):
+    """Never speaks again after three wrong passwords."""
+
+    wrong = 0
+
+    def receive(self, data: bytes, **where: Any) -> tuple[bytes, ...]:
+        if self.wrong >= 3:
+            return ()
+        answers = super().receive(data, **where)
+        events = list(iter(self.next_event, None))
+        if any(getattr(each, "code", "") == "security.password" for each in events):
+            self.wrong += 1
+        elif answers:
+            self.wrong = 0
+        return answers
+
+
+class WantsRelativeTitles(HealthyNode):
+    """Does not know an absolute ApTitle as its own."""
+
+    def _is_ours(self, apdu: Apdu) -> bool:
+        return super()._is_ours(apdu) and (apdu.called is None or apdu.called.relative)
+
+
+class ReadOnly(HealthyDevice):
+    """Lets nobody write what it is called, and has no procedures of the standard."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        values = dict(self.memory.tables.known[standard(0)])
+        values |= {"STD_TBLS_WRITE": frozenset({7}), "STD_PROC_USED": frozenset[int]()}
+        self.memory.tables = Tables.of_values(values)
+        self.memory.contents[standard(0)] = self.memory.tables.encode(standard(0), values)
+
+
 class LongTable(HealthyDevice):
     """ST-01 has an octet more than it may."""
 
@@ -602,6 +654,11 @@ DEFECTS: Final[Mapping[str, Defect]] = {
     "a time that is cut off": Defect(
         lambda: HealthyNode(TakesAnything()), "procedure-parameters", "procedure-parameters"
     ),
+    "no answer that is too long": Defect(lambda: ShortOfMemory(None), "read-too-long", "too-long"),
+    "err for rstl": Defect(
+        lambda: ShortOfMemory(Failure(ResponseCode.ERR)), "read-too-long", "too-long"
+    ),
+    "a pause without end": Defect(Sulks, "security-pause", "dead"),
     "no pause": Defect(Patient, "security-pause", "pause"),
     "its own id again": Defect(SameOwnId, "own-id", "own-id"),
     "answers for others": Defect(AnswersForeign, "foreign-title", "foreign-title"),

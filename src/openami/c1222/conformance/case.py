@@ -124,7 +124,7 @@ class Heard:
     """What came in an exchange.
 
     Attributes:
-        messages: whole ones, put together from their segments.
+        messages: whole ones, put together from their segments; none that nobody asked for.
         broken: how many pieces could not be read.
     """
 

@@ -152,11 +152,8 @@ class Lab:
         raise FindingError(UNANSWERED, f"no answer to {made.words}")
 
     def answer_in(self, heard: Heard) -> Apdu | None:
-        """Return the first message that is not one which nobody asked for."""
-        for apdu in heard.messages:
-            if apdu.answers is not None or not apdu.qualifier & Qualifier.NOTIFICATION:
-                return apdu
-        return None
+        """Return the first message that was heard."""
+        return next(iter(heard.messages), None)
 
     def open(self, apdu: Apdu) -> Opened:
         """Return what an answer says.

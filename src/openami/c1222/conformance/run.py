@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from openami.c1222.codes import Qualifier
 from openami.c1222.conformance.case import (
     ANSWER,
     DEAD,
@@ -121,7 +122,9 @@ class Run:
         except RemoteProtocolError:
             self._broken += 1
             return
-        if apdu is not None and apdu.answers not in self._lab.lost:
+        if apdu is None or apdu.answers in self._lab.lost:
+            return
+        if apdu.answers is not None or not apdu.qualifier & Qualifier.NOTIFICATION:
             self._heard.append(apdu)
 
     def report(self, address: str, *, now: float) -> Report:
