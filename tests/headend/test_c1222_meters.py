@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,10 @@ from tests.support.headend import PERIOD, START, login, operator_client, running
 
 from openami.c1222.titles import ApTitle
 from openami.core.clock import ManualClock
+from openami.core.errors import ConflictError, TransportError
+from openami.core.obis import Obis
 from openami.fleet.devices import Contact, LifecycleState, MeterProtocol
+from openami.fleet.jobs import Target
 from openami.fleet.ports import ReadingFilter
 from openami.headend.c1222 import collector
 from openami.metrology.energy import Channel
@@ -318,3 +322,25 @@ async def test_a_meter_that_is_away_is_a_fault_and_comes_back(
         async with meter.online(running.c1222):
             await read_up_to(running, meter, clock.now() // PERIOD * PERIOD)
             await until(lambda: device(running, meter).fault is None, "all is well")
+
+
+async def test_a_port_that_is_taken_is_told(tmp_path: Path, clock: ManualClock) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(TransportError) as caught:
+            async with running_headend(tmp_path, clock=clock, c1222_listen=f"127.0.0.1:{port}"):
+                pytest.fail("it runs")
+    assert caught.value.code == "transport.in-use"
+
+
+async def test_without_the_setting_nobody_listens_and_nobody_reads(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    meter = TownMeter(8447, clock)
+    async with running_headend(tmp_path, clock=clock) as running:
+        take(running, meter)
+        assert running.c1222 is None
+        wanted = [Target(3, Obis.parse("1.0.1.8.0.255"), 2)]
+        with pytest.raises(ConflictError) as caught:
+            await running.services.jobs.read(meter.serial, wanted, who="test")
+        assert caught.value.code == "job.no-dcu"

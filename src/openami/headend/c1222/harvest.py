@@ -138,32 +138,32 @@ def intervals(
     good = known & (times > after) & (times >= MIN_TIME) & (times <= MAX_TIME)
     if found.status is None:  # nobody says why: what is not valid was not measured
         good &= found.valid
-    places = np.flatnonzero(good)
     rows = _row_status(found)
     tables = []
     for number, quantity in enumerate(model.channels):
-        if quantity is None:
-            continue
-        scalar, divisor = int(found.scalars[number]), int(found.divisors[number])
-        values, numeric, exponent = scaled(found.values[number], scalar, divisor)
-        if found.status is not None:
-            # A stretch without an interval stays a gap, which is looked for.
-            numeric = numeric & (found.status[number] != _SKIPPED)
-        some = places[numeric[places]]
-        tables.append(
-            profile_table(
-                meter,
-                LOAD_PROFILE,
-                time=times[some],
-                status=rows[some],
-                channels=[_channel(quantity, exponent, values[some])],
+        if quantity is not None:
+            numeric, channel = _column(found, number, quantity)
+            some = np.flatnonzero(good & numeric)
+            one = replace(channel, values=channel.values[some])
+            tables.append(
+                profile_table(
+                    meter, LOAD_PROFILE, time=times[some], status=rows[some], channels=[one]
+                )
             )
-        )
     return join(tables)
 
 
-def _channel(quantity: Quantity, exponent: int, values: Any) -> ChannelValues:
-    return ChannelValues(quantity.interval, quantity.scaler + exponent, quantity.unit, values)
+def _column(
+    found: ProfileColumns, number: int, quantity: Quantity
+) -> tuple[npt.NDArray[np.bool_], ChannelValues]:
+    """Return a channel's values, and which of them are any."""
+    scalar, divisor = int(found.scalars[number]), int(found.divisors[number])
+    values, numeric, exponent = scaled(found.values[number], scalar, divisor)
+    if found.status is not None:
+        # A stretch without an interval stays a gap, which is looked for.
+        numeric = numeric & (found.status[number] != _SKIPPED)
+    scaler = quantity.scaler + exponent
+    return numeric, ChannelValues(quantity.interval, scaler, quantity.unit, values)
 
 
 def _row_status(found: ProfileColumns) -> npt.NDArray[np.uint8]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -23,8 +23,9 @@ from openami.headend.settings import address
 from openami.transport.c1222 import Endpoint, EndpointConfig
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
+    from openami.c1222.network.registrations import Row
     from openami.headend.services import Services, Stores
     from openami.headend.settings import HeadendSettings
 
@@ -49,42 +50,45 @@ async def metering(services: Services, stores: Stores) -> AsyncIterator[str | No
     if settings.c1222_listen is None:
         yield None
         return
+    host = _host(services, rows)
+    services.metrics.watch_c1222(lambda: len(host.registrations))
+    async with AsyncExitStack() as stack:
+        front = Front(
+            host,
+            services.nodes,
+            stores.nodes,
+            alarms=services.alarms,
+            metrics=services.metrics,
+            wall=services.wall,
+        )
+        stack.push_async_callback(front.stop)
+        endpoint = Endpoint(front, _config(settings), clock=services.wall)
+        await stack.enter_async_context(endpoint)
+        front.wake = endpoint.wake
+        watching = asyncio.create_task(_watch(endpoint, services), name="c1222 endpoint")
+        stack.callback(watching.cancel)
+        collector = _collector(services, stores, front)
+        collector.start()
+        stack.push_async_callback(collector.stop)
+        where = str(endpoint.listening[0])
+        services.health.note("c1222", ok=True, detail=f"listens on {where}")
+        yield where
+
+
+def _host(services: Services, rows: Sequence[Row]) -> Host:
+    """Return the station, which knows who registered before it was stopped."""
     registrations = Registrations(services.nodes)
     registrations.restore(rows, now=services.wall.now())
-    title = ApTitle.parse(settings.c1222_title)
-    host = Host(
+    title = ApTitle.parse(services.settings.c1222_title)
+    timeout = services.settings.c1222_timeout_s
+    return Host(
         # RFC 6142, 5: who faces the internet takes nothing in clear, and tells strangers nothing.
-        HostConfig(title, timeout=settings.c1222_timeout_s, least=SecurityMode.AUTHENTICATED),
+        HostConfig(title, timeout=timeout, least=SecurityMode.AUTHENTICATED),
         registrations,
         services.nodes.partner_of,
         chance=lambda: secrets.randbits(ID_BITS),
         heard=max((row.registered_at for row in rows), default=float("-inf")),
     )
-    front = Front(
-        host,
-        services.nodes,
-        stores.nodes,
-        alarms=services.alarms,
-        metrics=services.metrics,
-        wall=services.wall,
-    )
-    services.metrics.watch_c1222(lambda: len(registrations))
-    collector = _collector(services, stores, front)
-    try:
-        async with Endpoint(front, _config(settings), clock=services.wall) as endpoint:
-            front.wake = endpoint.wake
-            collector.start()
-            watching = asyncio.create_task(_watch(endpoint, services), name="c1222 endpoint")
-            where = str(endpoint.listening[0])
-            services.health.note("c1222", ok=True, detail=f"listens on {where}")
-            try:
-                yield where
-            finally:
-                watching.cancel()
-                await collector.stop()
-                await front.stop()
-    finally:
-        services.metrics.watch_c1222(lambda: 0)
 
 
 def _config(settings: HeadendSettings) -> EndpointConfig:
