@@ -165,28 +165,17 @@ def _target(
     Raises:
         ConfigError: an option contradicts another, or a file can not be read.
     """
-    from openami.c1222.codes import SecurityMode
     from openami.c1222.conformance import Target
-    from openami.c1222.security import Keys
     from openami.c1222.titles import ApTitle
     from openami.transport.c1222.testing import UDP_RETRIES, largest_datagram
 
-    keys = gather_numbered((), key_file)
-    chosen_id = min(keys, default=None) if key_id is None else key_id
-    if key_id is not None and key_id not in keys:
-        raise ConfigError(f"no key has the id {key_id}", hint="--key-file")
-    protection = SecurityMode((2 if keys else 0) if mode is None else mode)
-    if protection and chosen_id is None:
-        raise ConfigError(f"mode {protection.value} wants a key", hint="--key-file")
     try:
         titles = ApTitle.parse(node), ApTitle.parse(title)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     found = Target(
         *titles,
-        keys=Keys(keys),
-        key_id=chosen_id,
-        mode=protection,
+        **_protection(key_file, key_id, mode),
         user=user,
         password=None if password_file is None else read_password(password_file),
         timeout=timeout,
@@ -197,6 +186,21 @@ def _target(
     if len(found.password or b"") > 20:
         raise ConfigError("a password has 20 octets at most")
     return found
+
+
+def _protection(key_file: Path | None, key_id: int | None, mode: int | None) -> dict[str, Any]:
+    """Return keys, key and mode of a target."""
+    from openami.c1222.codes import SecurityMode
+    from openami.c1222.security import Keys
+
+    keys = gather_numbered((), key_file)
+    used = min(keys, default=None) if key_id is None else key_id
+    if key_id is not None and key_id not in keys:
+        raise ConfigError(f"no key has the id {key_id}", hint="--key-file")
+    protection = SecurityMode((2 if keys else 0) if mode is None else mode)
+    if protection and used is None:
+        raise ConfigError(f"mode {protection.value} wants a key", hint="--key-file")
+    return {"keys": Keys(keys), "key_id": used, "mode": protection}
 
 
 async def _work(where: Where, target: Target, cases: Sequence[Case], intrusive: bool) -> Report:
