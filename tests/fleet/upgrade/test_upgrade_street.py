@@ -211,6 +211,20 @@ def test_a_kill_at_every_single_step_changes_nothing_in_the_end() -> None:
     kills=0.01,
     seed=2467,
 )
+@example(  # two groups, each with a meter that answers only looks: they took turns for ever
+    faults=[
+        {"gap"},
+        {"silent-bitmap", "deaf"},
+        {"silent-bitmap", "lsb"},
+        {"lsb", "busy-activate"},
+        {"gap"},
+        {"gap", "lost"},
+    ],
+    sizes=[100, 333, 64, 100, 100, 100],
+    loss=0.01,
+    kills=0.0,
+    seed=2112,
+)
 def test_whatever_happens_it_ends_and_no_meter_is_upgraded_twice(
     faults: list[set[str]], sizes: list[int], loss: float, kills: float, seed: int
 ) -> None:

@@ -52,6 +52,9 @@ _VAIN: Final = 8
 """Looks in a row that show nothing of the blocks that a meter said it took: without a bound its
 gaps would be filled for as long as the order holds. Some are ordinary where a bitmap is read from
 the wrong end, and forgotten by whoever is killed, or turns to other meters in between."""
+_MUTE: Final = 2
+"""Times that a meter was set aside for its silence, and answered when it was looked at: then it is
+visited, for nobody may ever learn what it hears of broadcasts."""
 _FILLING: Final = frozenset({Stage.PREPARED, Stage.TRANSFERRING})
 _BEGINNING: Final = frozenset({Stage.OFFERED, Stage.ASKED, Stage.PREPARING})
 
@@ -101,6 +104,7 @@ class Segment:
         self._bits: dict[str, Bits | None] = {}
         self._took: set[str] = set()
         self._vain: Counter[str] = Counter()
+        self._mute: Counter[str] = Counter()
         self._rounds: Rounds | None = None
         self._size = 0
         self._begun = False
@@ -190,7 +194,8 @@ class Segment:
         assert self._rounds is not None  # whoever fills belongs to the group whose turn it is
         if not self._rounds.has_room(serial):
             return False
-        hears = not (serial in self._deaf or self._upgrades[serial].deaf)
+        deaf = serial in self._deaf or self._upgrades[serial].deaf
+        hears = not deaf and self._mute[serial] < _MUTE
         self._rounds.add(serial, self._bits.get(serial), hears=hears)
         self._note(serial)
         return True
@@ -259,6 +264,7 @@ class Segment:
             return self._upgrades[serial]
         self._burst = 0
         self._heard(serial)
+        del self._mute[serial]
         self._rounds.reported(serial, bits)
         self._note(serial)
         return self._settle(serial, now)
@@ -291,8 +297,10 @@ class Segment:
     def _settle(self, serial: str, now: float) -> Upgrade:
         place = self._rounds.place(serial) if self._rounds else None
         answer = None if place is None else _PLACES.get(place)
-        filling = self._upgrades[serial].stage in _FILLING
-        return self.told(serial, answer, now) if answer and filling else self._upgrades[serial]
+        if answer is None or self._upgrades[serial].stage not in _FILLING:
+            return self._upgrades[serial]
+        self._mute[serial] += place is Place.SILENT
+        return self.told(serial, answer, now)
 
     def expire(self, now: float) -> tuple[Upgrade, ...]:
         """Give up what has taken too long; return the states to keep."""
