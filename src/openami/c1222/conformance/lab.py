@@ -242,7 +242,7 @@ class Lab:
         Raises:
             FindingError: it answers, or does not serve any more.
         """
-        self.asked = self.asked or what
+        self.asked = what
         probe = self.message(self.probe, mode=mode)
         wrong = _ids(messages)
         heard = yield Exchange((*messages, *self.pieces(probe.octets)))

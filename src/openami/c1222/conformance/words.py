@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from openami.c1222.inspect import table_name
@@ -29,8 +30,8 @@ def of_request(request: Request | bytes) -> str:
 
 
 def of_requests(requests: Iterable[Request | bytes]) -> str:
-    """Return what is asked in one message."""
-    return ", ".join(map(of_request, requests))
+    """Return what is asked in one message: ``Security, 20 × Read ST-0``."""
+    return _gathered(map(of_request, requests), ", ")
 
 
 _WORDS: Final[Mapping[type[Response], Callable[[Any], str]]] = {
@@ -48,5 +49,10 @@ def of_response(response: Response) -> str:
 
 
 def of_responses(responses: Iterable[Response]) -> str:
-    """Return what was answered in one message."""
-    return "; ".join(map(of_response, responses))
+    """Return what was answered in one message: ``OK; 20 × OK, 45 octets``."""
+    return _gathered(map(of_response, responses), "; ")
+
+
+def _gathered(said: Iterable[str], between: str) -> str:
+    groups = ((words, len([*same])) for words, same in groupby(said))
+    return between.join(words if count == 1 else f"{count} × {words}" for words, count in groups)
