@@ -92,6 +92,20 @@ async def seen_by_people(client: httpx.AsyncClient, meter: TownMeter) -> None:
     assert answer.status_code == 404
 
 
+async def switched(client: httpx.AsyncClient, meter: TownMeter) -> None:
+    path = f"/api/v1/meters/{meter.serial}/supply"
+    for connected in (False, True):
+        answer = await client.post(path, json={"connected": connected, "why": "a test"})
+        assert answer.json() == {"connected": connected, "said": "done"}
+        assert meter.meter.engine.state.connected is connected
+    assert (await client.post(path, json={"connected": True, "why": ""})).status_code == 422
+    found = (await client.get(f"/api/v1/devices/meter-{meter.serial}/audit")).json()["items"]
+    said = [each["what"] for each in found if each["what"].startswith("meter.supply")]
+    assert said[-2:] == ["meter.supply off: done", "meter.supply off asked for"]
+    answer = await client.post("/api/v1/meters/M404/supply", json={"connected": True, "why": "x"})
+    assert answer.status_code == 404
+
+
 def take(running: Running, *meters: TownMeter) -> None:
     for meter in meters:
         running.services.shipments.take(meter.shipment(), who="test")
@@ -172,6 +186,7 @@ async def test_an_operator_reads_a_meter_now(tmp_path: Path, clock: ManualClock)
             assert results["0.0.96.1.0.255"]["value"] == meter.serial
             assert results["1.0.99.7.0.255"]["error"] == "c1222.not-here"
             await seen_by_people(client, meter)
+            await switched(client, meter)
 
 
 async def test_a_restart_loses_no_registration(tmp_path: Path, clock: ManualClock) -> None:

@@ -148,6 +148,29 @@ def move(
 
 
 @device.command(
+    short_help="Switch the supply of a C12.22 meter on or off.",
+    epilog=examples("openami device supply OAM00000019 off --why 'moved out'"),
+)
+@click.argument("serial")
+@click.argument("state", metavar="on|off", type=click.Choice(["on", "off"]))
+@click.option("--why", required=True, help="The reason, for the audit log.")
+@aimed
+def supply(serial: str, state: str, why: str, target: Target, as_json: bool) -> None:
+    """Switch the supply of a meter on or off that speaks C12.22 to the head-end."""
+
+    async def work(client: HttpClient) -> Any:
+        wish = {"connected": state == "on", "why": why}
+        path = f"{PREFIX}/meters/{segment(serial)}/supply"
+        return checked(await client.post(path, json_body=wish)).json()
+
+    item = ask(target, work)
+    if as_json:
+        emit_json(item)
+    else:
+        note(f"{serial}: supply {state}: {item['said']}")
+
+
+@device.command(
     "describe",
     short_help="Say where a device is, and what people call it.",
     epilog=examples(

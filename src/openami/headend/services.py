@@ -9,6 +9,7 @@ from openami.fleet.devices import ReadSchedule
 from openami.fleet.registration import RegistrationPolicy
 from openami.headend.audit import AuditTrail
 from openami.headend.c1222.directory import Directory
+from openami.headend.c1222.supply import Supply
 from openami.headend.campaigns.build import Upgrades, build_upgrades
 from openami.headend.credentials import Credentials
 from openami.headend.firmware.facade import Firmware, build_firmware
@@ -132,6 +133,7 @@ class Services:
     readings: Readings
     jobs: Jobs
     nodes: Directory
+    supply: Supply
     operators: Operators
     statistics: Statistics
     health: Health
@@ -178,6 +180,7 @@ def build(context: Context, stores: Stores) -> Services:
         readings=Readings(stores.readings, stores.events, registry, page_rows=settings.page_rows),
         jobs=Jobs(stores.jobs, registry, bus=bus, wall=wall, metrics=metrics, settings=settings),
         nodes=nodes,
+        supply=Supply(registry, audit, wall=wall),
         operators=Operators(
             stores.operators, audit, wall=wall, metrics=metrics, settings=settings, home=home
         ),

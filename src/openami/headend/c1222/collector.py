@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from openami.core.errors import NotFoundError, OpenAmiError
+from openami.core.errors import ConflictError, NotFoundError, OpenAmiError
 from openami.fleet.devices import ITSELF
 from openami.fleet.jobs import Failed, Finished, Started
 from openami.headend.c1222.meters import in_thread
@@ -260,18 +260,26 @@ class Collector:
         except OpenAmiError as error:  # it is offered again when its lease ends
             log.warning("outcome not kept", job=job.id, code=error.code)
 
+    async def way(self, meter: str) -> tuple[Talk, Model]:
+        """Return how to speak to a meter.
+
+        Raises:
+            ConflictError: ``c1222.shut-out``, it is no node, or not to be spoken to from here.
+            OpenAmiError: it does not answer, or not as it should.
+        """
+        node = self._directory.of_meter(meter)
+        if node is None or not await in_thread(self._meters.may_be_read, meter):
+            raise ConflictError(f"meter {meter} is not read from here", code="c1222.shut-out")
+        talk = await self._talk(node)
+        model = self._known.get(meter) or await self._models.learn(talk)
+        self._known[meter] = model
+        return talk, model
+
     async def _outcome(self, job: Job) -> JobEvent:
-        node = self._directory.of_meter(job.meter)
-        if node is None:
-            return Failed(self._jobs.now(), "c1222.unregistered", "it is no node of C12.22")
         try:
-            if not await in_thread(self._meters.may_be_read, job.meter):
-                return Failed(self._jobs.now(), "c1222.shut-out", "it is not to be read from here")
             started = Started(self._jobs.now(), self._jobs.lease())
             await self._jobs.report(ITSELF, job.id, started)
-            talk = await self._talk(node)
-            model = self._known.get(node.meter) or await self._models.learn(talk)
-            self._known[node.meter] = model
+            talk, model = await self.way(job.meter)
             results = await read_targets(talk, model, job.targets, clock=self._clock)
         except OpenAmiError as error:
             return Failed(self._jobs.now(), error.code, error.message)

@@ -70,6 +70,8 @@ async def metering(services: Services, stores: Stores) -> AsyncIterator[str | No
         collector = _collector(services, stores, front)
         collector.start()
         stack.push_async_callback(collector.stop)
+        services.supply.way = collector.way
+        stack.callback(setattr, services.supply, "way", None)
         where = str(endpoint.listening[0])
         services.health.note("c1222", ok=True, detail=f"listens on {where}")
         yield where

@@ -102,5 +102,7 @@ DESCRIPTIONS: Final = {
     413: "The body is too large.",
     422: "The request does not fit its description.",
     429: "Too often; `Retry-After` says when.",
+    502: "The meter refused it, or answered something else.",
     503: "Not now; `Retry-After` says when.",
+    504: "The meter did not answer.",
 }

@@ -25,6 +25,8 @@ from openami.web.api.models.fleet import (
     OverviewModel,
     ShipmentResult,
     StateChange,
+    SupplyResult,
+    SupplyWish,
 )
 
 router = APIRouter(prefix=API, tags=["fleet"])
@@ -102,6 +104,13 @@ def node(head: Head, caller: Viewer, serial: str) -> NodeModel:
     if seen is None:
         raise NotFoundError(f"meter {serial} is no node of C12.22")
     return NodeModel.of(seen)
+
+
+@router.post("/meters/{serial}/supply", responses=errors(400, 404, 409, 502, 504))
+async def supply(head: Head, caller: Admin, serial: str, wish: SupplyWish) -> SupplyResult:
+    """Connect or disconnect the supply of a meter of C12.22; it is answered when that is done."""
+    said = await head.supply.switch(serial, on=wish.connected, who=caller.name, why=wish.why)
+    return SupplyResult(connected=wish.connected, said=said)
 
 
 @router.get("/devices/{device}/audit", responses=errors(404, 409))

@@ -142,6 +142,20 @@ class DcuChange(Model):
     why: Annotated[str, Field(min_length=1, max_length=500)]
 
 
+class SupplyWish(Model):
+    """Whether a meter's supply is to be connected."""
+
+    connected: bool
+    why: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class SupplyResult(Model):
+    """What a meter has done with its supply."""
+
+    connected: bool
+    said: str = Field(description="What the meter says of it.", examples=["done"])
+
+
 class DescriptionChange(Model):
     """What people say of a device; what is left out stays."""
 
