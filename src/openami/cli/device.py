@@ -152,11 +152,14 @@ def move(
     epilog=examples("openami device supply OAM00000019 off --why 'moved out'"),
 )
 @click.argument("serial")
-@click.argument("state", metavar="on|off", type=click.Choice(["on", "off"]))
+@click.argument("state", metavar="STATE", type=click.Choice(["on", "off"]))
 @click.option("--why", required=True, help="The reason, for the audit log.")
 @aimed
 def supply(serial: str, state: str, why: str, target: Target, as_json: bool) -> None:
-    """Switch the supply of a meter on or off that speaks C12.22 to the head-end."""
+    """Switch the supply of a meter that speaks C12.22 to the head-end; STATE is on or off.
+
+    SERIAL is its serial number. What was asked for, and what came of it, is in the audit log.
+    """
 
     async def work(client: HttpClient) -> Any:
         wish = {"connected": state == "on", "why": why}
