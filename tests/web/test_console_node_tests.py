@@ -137,12 +137,12 @@ async def test_nobody_is_reached_who_is_not_a_node(
     client, csrf = browser_of, await sign_in(browser_of)
     for where in ("127.0.0.1:22", "localhost:8443", "169.254.169.254:80", "M1", ""):
         status, _, text = await post(client, PAGE, csrf, where=where, title=".1")
-        assert (status, "c1222.test-where" in text) == (400, True), where
+        assert (status, "request.test-where" in text) == (400, True), where
     inward = ("127.0.0.1", "169.254.169.254", "224.0.2.4", "0.0.0.0", "::1", "::ffff:127.0.0.1")
     for host in inward:
         register(place, native=NativeAddress.of(host, 8080))
         status, _, text = await post(client, PAGE, csrf, where="M1")
-        assert (status, "c1222.test-where" in text) == (400, True), host
+        assert (status, "request.test-where" in text) == (400, True), host
     tests = place.running.services.node_tests
     tests._hosts = {"::1"}  # as the setting [::1]:* says
     register(place, native=NativeAddress.of("127.0.0.1", 8080))
@@ -184,6 +184,7 @@ async def test_who_does_not_answer_is_told(place: Place, browser_of: httpx.Async
     assert "error[c1222.unanswered]" in page
     assert (await client.get(f"{PAGE}/{test.id}/report.html")).status_code == 404
     server.close()
+    await server.wait_closed()
     del csrf
 
 

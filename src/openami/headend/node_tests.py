@@ -156,14 +156,15 @@ class NodeTests:
         """
         found = self._tests.get(name)
         if found is None:
-            raise NotFoundError("no such test is kept", code="c1222.no-test")
+            raise NotFoundError("no such test is kept")
         return found
 
     async def begin(self, asked: Asked, *, who: str) -> NodeTest:
         """Begin a test.
 
         Raises:
-            RequestError: ``c1222.test-where``, nobody may be reached there; ``c1222.test-what``.
+            RequestError: ``request.test-where``, nobody may be reached there;
+                ``request.test-what``, there is no such test, or no key for it.
             BusyError: too many tests are under way, or one of that node.
         """
         found = await asyncio.to_thread(self._found, asked)
@@ -173,12 +174,12 @@ class NodeTests:
             raise BusyError(
                 "this node is being tested" if same else "other nodes are being tested",
                 retry_after=RETRY_S,
-                code="c1222.test-busy",
+                code="busy.node-test",
             )
         try:
             cases = chosen(asked.services)
         except OpenAmiError as error:
-            raise RequestError(error.message, code="c1222.test-what") from error
+            raise RequestError(error.message, code="request.test-what") from error
         run = Run(found.target, cases, first_id=secrets.randbits(31), intrusive=asked.intrusive)
         where = f"{found.host}:{found.port}"
         test = NodeTest(secrets.token_urlsafe(12), asked, who, run, where, self._wall.now())
@@ -217,7 +218,7 @@ class NodeTests:
             raise RequestError(
                 "no registered node and no address that the settings allow",
                 hint="c1222_test_allowed",
-                code="c1222.test-where",
+                code="request.test-where",
             )
         place = str(replace(native, transport=None))
         known = place in self.allowed or str(native.host) in self._hosts
@@ -225,7 +226,7 @@ class NodeTests:
             raise RequestError(
                 f"the node says that it is at {native}, where no meter can be",
                 hint=f"if it is, c1222_test_allowed names {place}",
-                code="c1222.test-where",
+                code="request.test-where",
             )
         return self._of_node(asked, node, native)
 
@@ -234,7 +235,7 @@ class NodeTests:
         try:
             title = ApTitle.parse(asked.title)
         except ValueError as error:
-            raise RequestError(str(error), code="c1222.test-what") from error
+            raise RequestError(str(error), code="request.test-what") from error
         return _Found(host, port, _target(title, asked, host))
 
     def _of_node(self, asked: Asked, node: MeterNode, native: NativeAddress) -> _Found:
@@ -259,7 +260,7 @@ def _target(
     key_id = node.key_id if node is not None and node.key_id in keys else None
     mode = (2 if key_id is not None else 0) if asked.mode is None else asked.mode
     if mode and key_id is None:
-        raise RequestError("without a key there is mode 0 only", code="c1222.test-what")
+        raise RequestError("without a key there is mode 0 only", code="request.test-what")
     user = {} if node is None or node.user is None else {"user": node.user}
     return Target(
         title,

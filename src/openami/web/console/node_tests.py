@@ -107,7 +107,7 @@ class NodeTestPages:
         found = self._tests.get(request.path_params["test"]).report
         kind = request.path_params["kind"]
         if found is None or kind not in REPORTS:
-            raise NotFoundError("there is no such report", code="c1222.no-test")
+            raise NotFoundError("there is no such report")
         media, write = REPORTS[kind]
         body = await asyncio.to_thread(write, found)
         disposition = f'attachment; filename="c1222-test.{kind}"'
