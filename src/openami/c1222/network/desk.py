@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from openami.c1222.codes import ResponseCode, SecurityMode, Standard
+from openami.c1222.codes import ResponseCode, SecurityMode
 from openami.c1222.network.host_events import Denied, HostEvent, Joined, Left, Notified
+from openami.c1222.network.reception import Handlers, Reception
 from openami.c1222.services import (
     Deregister,
     Deregistered,
     Done,
     Failure,
-    Features,
-    Identified,
     Register,
     Registered,
     Resolve,
@@ -26,7 +25,6 @@ from openami.c1222.services import (
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Callable, Mapping
 
     from openami.c1222.network.registrations import Registrations
     from openami.c1222.node import Caller
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
     from openami.c1222.titles import ApTitle
 
 
-class Desk:
+class Desk(Reception):
     """Answers what nodes ask of their host: a ``Device``.
 
     Args:
@@ -49,17 +47,6 @@ class Desk:
         self._title = title
         self._registrations = registrations
         self._events = events
-
-    def identify(self) -> Identified:
-        return Identified(Standard.C12_22, 1, 0, Features(sessions=0, sessionless=True))
-
-    def authorizes(self, user_id: int, password: bytes) -> bool:
-        del user_id, password  # it has no tables, and so no users
-        return False
-
-    def serve(self, request: Request, caller: Caller, *, now: float) -> Response:
-        handler = self._HANDLERS.get(type(request))
-        return Failure(ResponseCode.SNS) if handler is None else handler(self, request, caller, now)
 
     def _register(self, request: Register, caller: Caller, now: float) -> Response:
         answer = self._registrations.register(
@@ -111,7 +98,7 @@ class Desk:
             self._is_known(caller) and caller.title is not None and caller.title.name == title.name
         )
 
-    _HANDLERS: ClassVar[Mapping[type[Request], Callable[[Any, Any, Caller, float], Response]]] = {
+    _HANDLERS: ClassVar[Handlers] = {
         Register: _register,
         Deregister: _deregister,
         Resolve: _resolve,

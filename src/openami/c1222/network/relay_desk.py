@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from openami.c1222.codes import ResponseCode, SecurityMode, Standard
+from openami.c1222.codes import ResponseCode, SecurityMode
 from openami.c1222.limits import MAX_TITLES
 from openami.c1222.network.places import same_place
+from openami.c1222.network.reception import Handlers, Reception
 from openami.c1222.network.relay_config import RouteLearned, RouteLost
 from openami.c1222.services import (
     Deregister,
     Deregistered,
     Failure,
-    Features,
-    Identified,
     Register,
     Registered,
     Resolve,
@@ -24,7 +23,6 @@ from openami.c1222.services import (
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Callable, Mapping
 
     from openami.c1222.network.registrations import Registrations
     from openami.c1222.network.relay_config import RelayConfig, RelayEvent
@@ -54,7 +52,7 @@ def vouches(
     return calling is not None and calling.name == request.title.name
 
 
-class RelayDesk:
+class RelayDesk(Reception):
     """Answers what is asked of a relay: a ``Device``. What is asked above does not come here.
 
     Args:
@@ -69,20 +67,6 @@ class RelayDesk:
         self._config = config
         self._registrations = registrations
         self._events = events
-
-    def identify(self) -> Identified:
-        """Say what a relay speaks."""
-        return Identified(Standard.C12_22, 1, 0, Features(sessions=0, sessionless=True))
-
-    def authorizes(self, user_id: int, password: bytes) -> bool:
-        """Say no: a relay has no tables, and so no users."""
-        del user_id, password
-        return False
-
-    def serve(self, request: Request, caller: Caller, *, now: float) -> Response:
-        """Answer a request for the network."""
-        handler = self._HANDLERS.get(type(request))
-        return Failure(ResponseCode.SNS) if handler is None else handler(self, request, caller, now)
 
     def resolved(self, request: Resolve) -> Resolved | None:
         """Return where a node is, if that is known here."""
@@ -137,7 +121,7 @@ class RelayDesk:
         may = vouches(request, caller.title, caller.mode, above.registering.mode)
         return Failure(ResponseCode.BSY if may else ResponseCode.ISC)
 
-    _HANDLERS: ClassVar[Mapping[type[Request], Callable[[Any, Any, Caller, float], Response]]] = {
+    _HANDLERS: ClassVar[Handlers] = {
         Register: _register,
         Deregister: _deregister,
         Resolve: _resolve,
