@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 from tests.support.c1222_device import KEY_ID, KEYS, METER, SERVER, START, TableDevice
 
-from openami.c1222.codes import Connection, NodeType, ResponseCode, SecurityMode
+from openami.c1222.codes import Connection, NodeType, Qualifier, ResponseCode, SecurityMode
 from openami.c1222.node import Caller, Node, NodeConfig
 from openami.c1222.node.registering import (
     FIRST_BACKOFF,
@@ -21,7 +21,7 @@ from openami.c1222.node.registering import (
     Told,
 )
 from openami.c1222.repeats import counted
-from openami.c1222.security import Keys
+from openami.c1222.security import Keys, unprotect
 from openami.c1222.services import (
     Deregister,
     Deregistered,
@@ -262,6 +262,18 @@ def test_who_takes_part_tells_its_registrar() -> None:
     line.cut = True
     line.node.notify(Write(3, b"\x01"), now=line.now)
     assert Told(taken=False) in line.pass_to(line.now + 60)
+
+
+@pytest.mark.parametrize("mode", SecurityMode)
+def test_what_it_tells_says_the_class_of_its_tables(mode: SecurityMode) -> None:
+    line = Line(mode)
+    line.start()
+    line.node.notify(Write(3, b"\x00"), now=line.now)
+    (message,) = line.node.data_to_send()
+    opened = unprotect(message, KEYS)
+    assert opened.epsem.ed_class == b"OAMI"
+    assert opened.apdu.qualifier is Qualifier.NOTIFICATION
+    assert (b"OAMI" in message) == (mode is not SecurityMode.ENCRYPTED)
 
 
 def test_answers_of_strangers_are_nothing() -> None:

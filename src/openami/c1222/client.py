@@ -130,13 +130,15 @@ class Client:
         now: float,
         respond: ResponseControl = ResponseControl.ALWAYS,
         qualifier: Qualifier = Qualifier(0),  # noqa: B008 - it is frozen
+        ed_class: bytes | None = None,
         proxy: bool = False,
     ) -> int:
         """Send requests in one message and return its invocation id.
 
         Without an answer wanted there comes none, and nothing is sent again; where one is wanted
-        only if something fails, none in time is good news. ``proxy``: it is for another node, whose
-        title the requests name.
+        only if something fails, none in time is good news. ``ed_class``: four octets of the class
+        of the device whose own tables these are. ``proxy``: it is for another node, whose title the
+        requests name.
 
         Raises:
             LocalProtocolError: something does not fit, or too much waits.
@@ -148,7 +150,7 @@ class Client:
         key = KeyUse.at(config.key_id, now) if config.mode else None
         apdu = Apdu(number, config.node, config.title, qualifier=qualifier, key=key)
         services = tuple(request.encode() for request in requests)
-        epsem = Epsem(services, config.mode, respond, proxy=proxy)
+        epsem = Epsem(services, config.mode, respond, ed_class, proxy=proxy)
         message = protect(apdu, epsem, config.keys)
         messages = (message,) if config.largest is None else split(message, config.largest)
         if respond is not ResponseControl.NEVER:

@@ -197,7 +197,7 @@ class Registering:
         self.joined, self.until = False, None
 
     def notify(self, *requests: Request, now: float) -> bool:
-        """Tell the registrar something; ``Told`` says what became of it.
+        """Tell the registrar something of the node's own tables; ``Told`` says what became of it.
 
         Returns:
             False if the node does not take part: there is nobody to tell.
@@ -207,7 +207,8 @@ class Registering:
         """
         if not self.joined:
             return False
-        number = self._client.ask(*requests, now=now, qualifier=Qualifier.NOTIFICATION)
+        own, notice = self.config.device_class, Qualifier.NOTIFICATION
+        number = self._client.ask(*requests, now=now, qualifier=notice, ed_class=own)
         self._asked[number] = _Asked.NOTIFICATION
         return True
 
