@@ -101,6 +101,16 @@ def test_junit_is_xml_and_counts_right(faulty: Report) -> None:
     assert sum(int(each.attrib["tests"]) for each in root) == len(faulty.results)
 
 
+def test_junit_has_each_message_parsed_beside_its_octets(healthy: Report) -> None:
+    root = ET.fromstring(to_junit(healthy))
+    said = {each.attrib["name"]: each.findtext("system-out") for each in root.iter("testcase")}
+    for result in healthy.results:
+        text = said[f"{result.case.name}: {result.case.title}"] or ""
+        assert all(each.octets in text for each in result.pdus)
+        assert text.count(" Message") == sum(each.tree is not None for each in result.pdus)
+    assert re.search(r"^ +\d+ +.*Identify", "".join(filter(None, said.values())), re.MULTILINE)
+
+
 class _Page(HTMLParser):
     def __init__(self) -> None:
         super().__init__()

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree as ET
 
 from openami.c1222.conformance.case import Row, Verdict
 from openami.core.clock import isoformat
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from openami.c1222.conformance.result import Report, Result
+    from openami.c1222.conformance.result import Pdu, Report, Result
 
 _NO_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML can not have, not even escaped (XML 1.0, 2.2)."""
@@ -56,15 +56,27 @@ def _write(suite: ET.Element, result: Result) -> None:
     test = ET.SubElement(suite, "testcase", name=name, classname=f"c1222.{result.case.row.value}")
     if result.verdict is Verdict.FAIL:
         failure = ET.SubElement(test, "failure", message=_clean(result.words), type=result.code)
-        failure.text = _clean(_lines(result))
+        failure.text = _clean(result.case.clause)
     elif result.verdict is not Verdict.PASS:
         ET.SubElement(test, "skipped", message=_clean(f"{result.verdict.value}: {result.words}"))
+    if result.pdus:
+        ET.SubElement(test, "system-out").text = _clean("\n".join(_messages(result.pdus)))
 
 
-def _lines(result: Result) -> str:
-    """Return what a failed case sent and heard."""
-    messages = (f"{'sent' if each.sent else 'heard'} {each.octets}" for each in result.pdus)
-    return "\n".join((result.case.clause, *messages))
+def _messages(pdus: Sequence[Pdu]) -> Iterator[str]:
+    """Yield what was sent and heard: the octets of each message, and below them its elements."""
+    for each in pdus:
+        yield f"{'sent' if each.sent else 'heard'} {each.octets}"
+        if each.tree is not None:
+            yield from _elements(each.tree, 1)
+
+
+def _elements(node: Mapping[str, Any], depth: int) -> Iterator[str]:
+    said = (node["name"], node["value"], node.get("note"), node.get("octets"))
+    words = " ".join(str(each) for each in said if each is not None)
+    yield f"{node['offset']:4d}{'  ' * depth}{words}"
+    for child in node.get("children", ()):
+        yield from _elements(child, depth + 1)
 
 
 def _clean(text: str) -> str:
