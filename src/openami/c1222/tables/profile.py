@@ -65,12 +65,6 @@ class ProfileColumns:
         """How many intervals."""
         return len(self.ends)
 
-    def scaled(self) -> npt.NDArray[np.float64]:
-        """Return the values times scalar over divisor; NaN where a divisor is 0."""
-        divisors = np.where(self.divisors == 0, np.nan, self.divisors)
-        scaled: npt.NDArray[np.float64] = self.values * (self.scalars / divisors)[:, None]
-        return scaled
-
 
 @dataclass(frozen=True, slots=True)
 class _Extent:
