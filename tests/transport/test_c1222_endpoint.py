@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from structlog.testing import capture_logs
 from tests.support.c1222_device import KEYS, METER, PASSWORD, SERVER, START, USER
 from tests.support.c1222_station import CLOCK, NodeStation, config_of, url_of
 from tests.transport.certificates import Authority
@@ -30,9 +32,12 @@ from openami.c1222.station import Outgoing, Peer, blamed
 from openami.core.clock import ManualClock
 from openami.core.errors import TransportError, TransportTimeoutError
 from openami.transport.c1222 import Endpoint, EndpointConfig, open_client
+from openami.transport.c1222 import endpoint as endpoints
 from openami.transport.c1222.config import LARGEST_IPV4
 from openami.transport.c1222.datagrams import DatagramPort
+from openami.transport.c1222.discovery import discover
 from openami.transport.dtls import DtlsContext
+from openami.transport.sockets import link_of
 from openami.transport.tcp import listen_tcp, open_tcp
 from openami.transport.tls import client_context, server_context
 from openami.transport.udp import open_udp
@@ -157,6 +162,19 @@ async def test_connections_are_bounded_and_silent_ones_close() -> None:
         await eventually(lambda: not served.connections)
 
 
+async def test_who_resets_its_connection_at_once_takes_no_place() -> None:
+    async with endpoint(NodeStation(), connections=3) as served:
+        where = served.listening[0]
+        for _ in range(8):
+            hasty = socket.create_connection(("127.0.0.1", where.port or 0))
+            hasty.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            hasty.close()
+        url = url_of(where)
+        async with open_client(url, config_of(url)) as client:
+            assert await client.ask(Read(5)) == (TableData(b"8437"),)
+        await eventually(lambda: not served.connections)
+
+
 async def test_a_message_that_does_not_end_closes_its_connection() -> None:
     async with endpoint(NodeStation(), begin_s=0.4) as served:
         channel = await open_tcp("127.0.0.1", served.listening[0].port or 0)
@@ -263,6 +281,22 @@ async def test_what_can_not_be_sent_is_lost_and_the_endpoint_serves_on() -> None
     free.close()
 
 
+async def test_a_version_of_ip_that_the_machine_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object, **__: object) -> socket.socket:
+        raise TransportError("no such family", code="transport.unreachable")
+
+    station = NodeStation()
+    async with endpoint(station) as served:
+        monkeypatch.setattr(endpoints, "bind", missing)
+        station.out.append(Outgoing(NativeAddress.of("::1", 1153, Transport.UDP), IDENTIFY))
+        with capture_logs() as logs:
+            served.wake()
+            await eventually(lambda: logs)
+        assert [(log["event"], log["code"]) for log in logs] == [
+            ("a message lost", "transport.unreachable")
+        ]
+
+
 async def test_timers_and_a_faster_clock() -> None:
     station = NodeStation(timer=CLOCK.now() + 0.05)
     async with endpoint(station) as served:
@@ -301,6 +335,29 @@ async def test_all_nodes_of_a_link() -> None:
     assert Apdu.decode(answer).answers == 3
     asker.close()
     await served.__aexit__()
+
+
+async def test_the_nodes_of_a_link_are_found() -> None:
+    try:
+        served = await endpoint(NodeStation(), listen=BOTH, multicast=True).__aenter__()
+    except TransportError:
+        pytest.skip("no multicast on the loopback of this machine")
+    address, _ = served.listening  # no system brings IPv6's groups over loopback
+    asked: Any = {"invocation_id": 7, "host": "127.0.0.1", "port": address.port or 0, "wait_s": 0.3}
+    found = await discover(SERVER, **asked)
+    await served.__aexit__()
+    assert [(each.address.host, each.address.port, each.title) for each in found] == [
+        (address.host, address.port, METER)
+    ]
+
+
+def test_links_of_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = tmp_path / "if_inet6"
+    table.write_text("fe80000000000000000000000000000a 04 40 20 80     eth0\n")
+    monkeypatch.setattr("openami.transport.sockets._ADDRESSES", table)
+    assert [link_of("fe80::a"), link_of("fe80::a%4"), link_of("::1")] == [4, 4, 0]
+    monkeypatch.setattr("openami.transport.sockets._ADDRESSES", tmp_path / "missing")
+    assert link_of("fe80::a") == 0
 
 
 # -- TLS and DTLS ----------------------------------------------------------------------------------

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import socket
+from ipaddress import IPv6Address
+from pathlib import Path
+from typing import Final
 
 from openami.transport.failures import transport_error
+
+_ADDRESSES: Final = Path("/proc/net/if_inet6")  # of Linux: address, link, …
 
 
 def bind(host: str, port: int, kind: socket.SocketKind, *, apart: bool = False) -> socket.socket:
@@ -38,3 +43,14 @@ def bind(host: str, port: int, kind: socket.SocketKind, *, apart: bool = False) 
         bound.close()
         raise transport_error(exc, what) from exc
     return bound
+
+
+def link_of(host: str) -> int:
+    """Return the number of the link that an address of this machine is on; 0: nobody says."""
+    wanted = IPv6Address(host.partition("%")[0]).packed.hex()
+    try:
+        lines = _ADDRESSES.read_text("ascii").splitlines()
+    except OSError:
+        return 0
+    rows = [line.split() for line in lines]
+    return next((int(row[1], 16) for row in rows if row[0] == wanted), 0)

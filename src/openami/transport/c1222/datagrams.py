@@ -19,6 +19,7 @@ from openami.core.errors import DecodeError, LocalProtocolError, TransportError
 from openami.transport.dtls import OVERHEAD
 from openami.transport.dtls_hub import DtlsHub
 from openami.transport.failures import transport_error
+from openami.transport.sockets import link_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,7 +92,7 @@ class DatagramPort(asyncio.DatagramProtocol):
         return all(sent)
 
     def _take(self, data: bytes, addr: Any) -> None:
-        for reply in self._receive(data, _peer(addr, self.secure), self._largest):
+        for reply in self._receive(data, peer_of(addr, self.secure), self._largest):
             self._write(reply, addr)
 
     def _write(self, data: bytes, where: Any) -> bool:
@@ -162,7 +163,8 @@ def open_port(receive: Receive, version: int, config: EndpointConfig) -> Datagra
 
 
 @lru_cache(maxsize=_KNOWN)
-def _peer(addr: tuple[Any, ...], secure: bool) -> Peer:
+def peer_of(addr: tuple[Any, ...], secure: bool) -> Peer:
+    """Return who has an address as sockets have it."""
     host, port, *rest = addr
     scope = rest[1] if len(rest) > 1 else 0
     name = f"{host}%{scope}" if scope and "%" not in host else host
@@ -198,8 +200,8 @@ def group_socket(bound: socket.socket) -> socket.socket:
     made = socket.socket(bound.family, socket.SOCK_DGRAM)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # other stations listen too
-        scope = own[2:]
-        made.bind((_GROUPS[bound.family], own[1], *scope))
+        link = (0, own[3] or link_of(own[0])) if bound.family == socket.AF_INET6 else ()
+        made.bind((_GROUPS[bound.family], own[1], *link))
         made.setblocking(False)
         _join(made, own)
     except (OSError, TransportError) as error:
@@ -212,10 +214,11 @@ def _join(bound: socket.socket, own: Any) -> None:
     group = socket.inet_pton(bound.family, _GROUPS[bound.family])
     try:
         if bound.family == socket.AF_INET:
-            level, option, link = socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, own[0]
-            bound.setsockopt(level, option, group + socket.inet_aton(link))
+            level, option = socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP
+            bound.setsockopt(level, option, group + socket.inet_aton(own[0]))
         else:
             level, option = socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP
-            bound.setsockopt(level, option, group + struct.pack("@I", own[3]))
+            link = own[3] or link_of(own[0])
+            bound.setsockopt(level, option, group + struct.pack("@I", link))
     except OSError as error:
         raise transport_error(error, f"joining {_GROUPS[bound.family]}") from error

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from openami.c1222.apdu import Apdu
 from openami.c1222.epsem import Epsem
-from openami.c1222.native import MULTICAST_IPV4, MULTICAST_IPV6, NativeAddress, Transport
+from openami.c1222.native import MULTICAST_IPV4, MULTICAST_IPV6
 from openami.c1222.security import protect, unprotect
 from openami.c1222.services import Identified, Identify, decode_responses
 from openami.c1222.stream import PORT
 from openami.core.errors import ProtocolError, SecurityError
+from openami.transport.c1222.datagrams import peer_of
 from openami.transport.failures import transport_error
+from openami.transport.sockets import link_of
 
 if TYPE_CHECKING:
+    from openami.c1222.native import NativeAddress
     from openami.c1222.titles import ApTitle
 
 MAX_FOUND: Final = 1024
@@ -51,8 +54,7 @@ class _Asker(asyncio.DatagramProtocol):
         except (ProtocolError, SecurityError):  # no answer to what was asked
             return
         if isinstance(answer, Identified):
-            address = NativeAddress.of(addr[0], addr[1], Transport.UDP)
-            self.found[addr] = Found(address, opened.apdu.calling, answer)
+            self.found[addr] = Found(peer_of(addr, False).address, opened.apdu.calling, answer)
 
 
 async def discover(
@@ -84,10 +86,7 @@ async def discover(
             lambda: _Asker(invocation_id), local_addr=(host, 0)
         )
         try:
-            if version == 4 and not ip_address(host).is_unspecified:
-                own = transport.get_extra_info("socket")
-                link = socket.inet_aton(host)
-                own.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, link)
+            _choose(transport.get_extra_info("socket"), host)
             transport.sendto(message, (group, port))
             await asyncio.sleep(wait_s)
         finally:
@@ -95,3 +94,14 @@ async def discover(
     except OSError as error:
         raise transport_error(error, f"asking {group}") from error
     return list(asker.found.values())
+
+
+def _choose(own: socket.socket, host: str) -> None:
+    """Have what is sent to a group go to the link that an address is on."""
+    address = ip_address(host)
+    if address.is_unspecified:
+        return
+    if address.version == 4:
+        own.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, address.packed)
+    else:
+        own.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, link_of(host))

@@ -163,15 +163,21 @@ class Endpoint:
 
     async def _open_port(self, address: NativeAddress, message: bytes) -> None:
         host = "0.0.0.0" if address.host.version == 4 else "::"  # noqa: S104 - a client's own
-        port = self._port_for(address) or await self._add_port(host, 0)
-        port.send(address, message)
+        try:
+            port = self._port_for(address) or await self._add_port(host, 0)
+        except TransportError as error:  # such as a machine without that version of IP
+            log.info("a message lost", to=str(address), code=error.code)
+        else:
+            port.send(address, message)
 
     # -- sockets --
 
     async def _listen(self, host: str, port: int) -> NativeAddress:
         for left in reversed(range(_TRIES)):
             listener = self._streams.bind(host, port)
-            own, given = listener.getsockname()[:2]
+            own, given, *rest = listener.getsockname()
+            if rest and rest[1]:  # of one link, whose number belongs to the address
+                own = f"{own}%{rest[1]}"
             try:
                 await self._add_port(own, given)
             except TransportError as error:

@@ -193,7 +193,8 @@ class Streams:
                 stream.channel.close()
 
     def _opened(self, channel: TcpChannel) -> None:
-        place = self._room.enter(None, channel.peer[0])
+        # Who reset its connection before it was taken has no address any more.
+        place = self._room.enter(None, channel.peer[0]) if channel.peer[0] else None
         if place is None:
             channel.abort()
             return
