@@ -34,7 +34,7 @@ from openami.core.errors import TransportError, TransportTimeoutError
 from openami.transport.c1222 import Endpoint, EndpointConfig, open_client
 from openami.transport.c1222 import endpoint as endpoints
 from openami.transport.c1222.config import LARGEST_IPV4
-from openami.transport.c1222.datagrams import DatagramPort
+from openami.transport.c1222.datagrams import DatagramPort, peer_of, socket_address
 from openami.transport.c1222.discovery import discover
 from openami.transport.dtls import DtlsContext
 from openami.transport.sockets import link_of
@@ -349,6 +349,13 @@ async def test_the_nodes_of_a_link_are_found() -> None:
     assert [(each.address.host, each.address.port, each.title) for each in found] == [
         (address.host, address.port, METER)
     ]
+
+
+def test_addresses_of_links_are_those_of_sockets() -> None:
+    for text, link in (("fe80::1%7", 7), ("fe80::1%lo", socket.if_nametoindex("lo")),
+                       ("fe80::1%none", 0), ("fe80::1", 0)):  # fmt: skip
+        assert socket_address(NativeAddress.of(text, 9)) == ("fe80::1", 9, 0, link)
+    assert str(peer_of(("fe80::1", 9, 0, 7), False)) == "[fe80::1%7]:9/udp"
 
 
 def test_links_of_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

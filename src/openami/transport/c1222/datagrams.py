@@ -87,7 +87,7 @@ class DatagramPort(asyncio.DatagramProtocol):
         except (LocalProtocolError, DecodeError) as error:
             log.info("a message that can not be sent", to=str(address), code=error.code)
             return False
-        where = _socket_address(address)
+        where = socket_address(address)
         sent = [self._write(each, where) for each in segments]
         return all(sent)
 
@@ -171,12 +171,22 @@ def peer_of(addr: tuple[Any, ...], secure: bool) -> Peer:
     return Peer(NativeAddress.of(name, port, Transport.UDP), secure)
 
 
-def _socket_address(address: NativeAddress) -> tuple[Any, ...]:
+def socket_address(address: NativeAddress) -> tuple[Any, ...]:
     """Return an address as sockets have it: the same as they give for a peer."""
     host, port = address.host, address.port or PORT
     if isinstance(host, IPv6Address):
-        return (str(host).partition("%")[0], port, 0, int(host.scope_id or 0))
+        return (str(host).partition("%")[0], port, 0, _link(host.scope_id))
     return (str(host), port)
+
+
+def _link(scope: str | None) -> int:
+    """Return the number of a link that is given by number or name; 0: there is none."""
+    if scope is None or scope.isdecimal():
+        return int(scope or 0)
+    try:
+        return socket.if_nametoindex(scope)
+    except OSError:
+        return 0
 
 
 def join(bound: socket.socket) -> None:
