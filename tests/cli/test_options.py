@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from contextlib import asynccontextmanager
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 import pytest
 from tests.support.dcu_other import OtherLine, Rows, other_meter, profile
 from tests.support.dlms_meter import NOON, config_of
+from tests.transport.certificates import Authority
 
 from openami.cli.main import cli, main
 from openami.cli.meter_access import COUNTER, DEFAULT_TITLE
@@ -22,6 +24,8 @@ from openami.dlms.client import SecurityLevel
 from openami.dlms.datetime import NO_DEVIATION, CosemDateTime
 from openami.dlms.references import EntrySelection, RangeSelection
 from openami.meter.sources import parse_source
+from openami.metrology.measured import MeasuredSource
+from openami.transport.c1222 import NodeUrl
 from openami.transport.clock import speed_of
 from openami.transport.session import open_session
 from openami.transport.url import MeterUrl
@@ -82,6 +86,8 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Star
     monkeypatch.setattr("openami.cli.run.run_server", run_server)
 
     def typed(command: str, given: str = "") -> Started:
+        if "{tmp}/node.pem" in given:
+            Authority(tmp_path).issue("node")
         words = f"{command} {given}".format(tmp=tmp_path).split()
         assert main(words) == 0
         return Started(**caught)
@@ -96,6 +102,22 @@ def first(started: Started) -> Any:
 
 FIVE_WATTS = parse_source("constant:5")
 
+NODE = "--c1222 [::1]:5 "
+PAIR = "--c1222-certificate {tmp}/node.pem --c1222-certificate-key {tmp}/node.key"
+
+
+def node_of(started: Started, *path: str, none: Any = None) -> Any:
+    """Return how a meter speaks C12.22, or ``none`` if it does not."""
+    found = started.settings.c1222
+    return none if found is None else attrgetter(".".join(path))(found)
+
+
+def trusted(started: Started) -> int | None:
+    """Return how many authorities a meter's registrar may have; None: it has none in TLS."""
+    context = node_of(started, "sockets", "dial_tls")
+    return None if context is None else len(context.get_ca_certs())
+
+
 METER = "meter run --state {tmp}/state --number 1"
 METER_OPTIONS: Mapping[str, Row] = {
     "wrapper": Row(
@@ -108,8 +130,39 @@ METER_OPTIONS: Mapping[str, Row] = {
     "serial": Row("--serial /dev/a --serial b", lambda s: s.settings.serial, ("/dev/a", "b"), ()),
     "pty": Row("--pty", lambda s: s.settings.pty, True, False),
     "baud": Row("--baud 19200", lambda s: s.settings.baud, 19200, 9600),
+    "c1222": Row(
+        "--c1222 [::1]:5 --c1222 h:6", lambda s: node_of(s, "listen"), (("::1", 5), ("h", 6)), None
+    ),
+    "c1222_register": Row(
+        "--c1222-register c1222+udp://h:7?node=.123.9",
+        lambda s: node_of(s, "register"),
+        NodeUrl.parse("c1222+udp://h:7?node=.123.9"),
+        None,
+    ),
+    "c1222_least": Row(NODE + "--c1222-least 2", lambda s: node_of(s, "least", none=0), 2, 0),
+    "c1222_multicast": Row(
+        NODE + "--c1222-multicast",
+        lambda s: node_of(s, "sockets", "multicast", none=False),
+        True,
+        False,
+    ),
+    "c1222_certificate": Row(
+        NODE + PAIR, lambda s: node_of(s, "sockets", "tls") is not None, True, False
+    ),
+    "c1222_certificate_key": Row(
+        NODE + PAIR, lambda s: node_of(s, "sockets", "dtls") is not None, True, False
+    ),
+    "c1222_ca": Row(
+        f"--c1222-register c1222+tls://h:7 --c1222-ca {{tmp}}/authority.pem {PAIR}",
+        trusted,
+        1,
+        None,
+    ),
     "state": Row("--state {tmp}/other", lambda s: s.settings.state.name, "other", "state"),
     "source": Row("--source constant:5", lambda s: s.settings.source == FIVE_WATTS, True, False),
+    "adc": Row(
+        "--adc paper", lambda s: isinstance(s.settings.source.source, MeasuredSource), True, False
+    ),
     "phases": Row("--phases 3", lambda s: s.settings.config.identity.phases, 3, 1),
     "number": Row(
         "--number 7", lambda s: s.settings.config.identity.serial, "OAM00000007", "OAM00000001"
