@@ -55,6 +55,7 @@ class Wanted:
     c1222_register: str | None
     c1222_least: str
     c1222_multicast: bool
+    c1218: tuple[str, ...]
     c1222_certificate: Path | None
     c1222_certificate_key: Path | None
     c1222_ca: Path | None
@@ -125,6 +126,12 @@ class Wanted:
     "--c1222-ca",
     type=_FILE,
     help="Who signs the certificate of a registrar at c1222+tls or c1222+dtls [default: whom this machine trusts].",
+)
+@click.option(
+    "--c1218",
+    multiple=True,
+    metavar="DEVICE",
+    help="ANSI C12.18 on a serial line, as on an optical port: the same tables as by --c1222.",
 )
 @click.option(
     "--baud",
@@ -227,7 +234,7 @@ def _settings(wanted: Wanted) -> RunSettings:
     from openami.meter.settings import MeterConfig, zone_of
     from openami.meter.sources import parse_source
 
-    links = bool(wanted.hdlc or wanted.serial or wanted.pty or wanted.c1222)
+    links = bool(wanted.hdlc or wanted.serial or wanted.pty or wanted.c1222 or wanted.c1218)
     zone, clock, since = zone_of(wanted.zone), world_clock(wanted.clock), parse_since(wanted.since)
     source = parse_source(wanted.source, offset=zone.offset(int(clock.now())))
     wrapper = tuple(map(endpoint, wanted.wrapper or (() if links else (WRAPPER,))))
@@ -273,11 +280,12 @@ def _node(wanted: Wanted) -> C1222Settings | None:
     from openami.transport.c1222.url import NodeUrl
 
     register = NodeUrl.parse(wanted.c1222_register) if wanted.c1222_register else None
-    if not wanted.c1222 and register is None:
+    if not (wanted.c1222 or wanted.c1218 or register):
         return None
     least = SecurityMode(int(wanted.c1222_least))
     sockets = _sockets(wanted, None if register is None else register.carrier)
-    return C1222Settings(tuple(map(endpoint, wanted.c1222)), register, least, sockets)
+    listen = tuple(map(endpoint, wanted.c1222))
+    return C1222Settings(listen, register, least, sockets, wanted.c1218)
 
 
 def _sockets(wanted: Wanted, carrier: Carrier | None) -> EndpointConfig:
@@ -313,6 +321,7 @@ def _announce(identity: MeterIdentity, runner: MeterRunner, *, as_json: bool) ->
         "hdlc": [shown(where) for where in runner.listening.hdlc],
         "serial_lines": list(runner.listening.serial),
         "c1222": [shown(where) for where in runner.listening.c1222],
+        "c1218": list(runner.listening.c1218),
     }
     title = str(identity.system_title)
     if as_json:

@@ -14,6 +14,7 @@ from openami.core.errors import ConfigError, StoreError, TransportError
 from openami.dlms.hdlc import HdlcParameters, HdlcServerLink
 from openami.dlms.server import ServerEvent
 from openami.dlms.wrapper import WrapperParameters, WrapperServerLink
+from openami.meter.c1222.optical import OpticalPort
 from openami.meter.c1222.service import C1222Service, C1222Settings, serving
 from openami.meter.device import Meter
 from openami.meter.factory import meter_board, new_board
@@ -30,6 +31,7 @@ from openami.meter.server import MeterServer
 from openami.meter.serving import serve_until_stopped
 from openami.metrology.memory import VolatileMemory
 from openami.store.nvm import SqliteMemory
+from openami.transport.c1222.optical import serve_optical
 from openami.transport.clock import SystemClock, monotonic, speed_of
 from openami.transport.driver import Driver
 from openami.transport.serial import open_pty, open_serial
@@ -102,6 +104,7 @@ class Listening:
     hdlc: tuple[Endpoint, ...] = ()
     serial: tuple[str, ...] = ()
     c1222: tuple[Endpoint, ...] = ()
+    c1218: tuple[str, ...] = ()
 
 
 class MeterRunner:
@@ -220,7 +223,9 @@ class MeterRunner:
             lines.append(path)
         for channel in channels:
             self._serve_line(stack, channel)
-        return Listening(tuple(wrapper), tuple(hdlc), tuple(lines), await self._node(stack))
+        node = await self._node(stack)
+        ports = () if settings.c1222 is None else settings.c1222.lines
+        return Listening(tuple(wrapper), tuple(hdlc), tuple(lines), node, ports)
 
     async def _node(self, stack: AsyncExitStack) -> tuple[Endpoint, ...]:
         """Speak C12.22, if that is wanted; return where."""
@@ -230,6 +235,11 @@ class MeterRunner:
         service = await stack.enter_async_context(serving(self.meter, settings))
         self._watch(stack, _failed(service))
         self._c1222 = service
+        for device in settings.lines:
+            channel = open_serial(device, baud=self._settings.baud)
+            stack.callback(channel.close)
+            port = OpticalPort(service.station)
+            self._watch(stack, serve_optical(channel, port, clock=settings.clock))
         return tuple((str(each.host), each.port or 0) for each in service.endpoint.listening)
 
     async def _keep(self, stack: AsyncExitStack, server: Server) -> None:

@@ -52,6 +52,7 @@ class C1222Settings:
         register: with whom it registers, if with anybody.
         least: messages that are protected less are not looked at.
         sockets: what its sockets bear, and their side of TLS and DTLS.
+        lines: serial devices on which it speaks C12.18.
         clock: tells the time of messages, whatever the meter's own clock shows.
     """
 
@@ -59,6 +60,7 @@ class C1222Settings:
     register: NodeUrl | None = None
     least: SecurityMode = SecurityMode.CLEAR
     sockets: EndpointConfig = EndpointConfig(connections=CONNECTIONS)  # noqa: RUF009 - it is frozen
+    lines: tuple[str, ...] = ()
     clock: Clock = field(default_factory=SystemClock)
 
 

@@ -159,7 +159,7 @@ class MeterStation:
             return ()
         out = self._take(apdu, source, now, largest)
         self._settle()
-        return out if self._kept() else ()
+        return out if self.kept() else ()
 
     def outgoing(self) -> tuple[Outgoing, ...]:
         """Return what to send to the registrar, once."""
@@ -220,6 +220,13 @@ class MeterStation:
         """End in good order: ids that were not used are not lost."""
         self._ids.give_back()
 
+    def kept(self) -> bool:
+        """Keep what must be kept before anybody is told; tell whether it is."""
+        with suppress(StoreError):  # not answered, and asked again
+            if self.meter.due:
+                self.meter.commit()
+        return not self.meter.urgent
+
     # Inside.
 
     def _begin(self) -> Node:
@@ -263,13 +270,6 @@ class MeterStation:
             self._not_before = self._now + PAUSE_S
             return False
         return True
-
-    def _kept(self) -> bool:
-        """Keep what must be kept before anybody is told; tell whether it is."""
-        with suppress(StoreError):  # not answered, and asked again
-            if self.meter.due:
-                self.meter.commit()
-        return not self.meter.urgent
 
     def _take(
         self, apdu: Apdu, source: Hashable, now: float, largest: int | None
