@@ -61,9 +61,15 @@ class Plan:
 
     @property
     def streets(self) -> list[int]:
-        """How many meters each street has."""
-        base, more = divmod(self.meters - self.nodes, self.dcus)
-        return [base + (index < more) for index in range(self.dcus)]
+        """How many meters each street has: those of C12.22 are missing in the last ones."""
+        base, more = divmod(self.meters, self.dcus)
+        sizes = [base + (index < more) for index in range(self.dcus)]
+        left = self.nodes
+        for index in reversed(range(self.dcus)):
+            taken = min(left, sizes[index] - 1)
+            sizes[index] -= taken
+            left -= taken
+        return sizes
 
     @property
     def numbers(self) -> range:
