@@ -33,6 +33,7 @@ from openami.c1222.codes import (
 from openami.c1222.epsem import Epsem
 from openami.c1222.limits import MAX_APDU
 from openami.c1222.node import MessageRefused, SessionBegan, SessionEnded
+from openami.c1222.repeats import MAX_TIMES
 from openami.c1222.security import canonical, protect
 from openami.c1222.services import (
     Deregister,
@@ -267,6 +268,16 @@ def test_a_request_that_comes_again_is_done_once() -> None:
         pair.client.receive(answer, now=pair.now)
     assert pair.events() == [Answered(number, (TableData(b"OAMI    METER   "),))]
     assert len(pair.device.served) == 1
+
+
+@MODES
+def test_who_has_recorded_a_protected_request_gets_so_many_answers(mode: SecurityMode) -> None:
+    pair = Pair(mode)
+    pair.ask(Read(1))
+    times = 4 * MAX_TIMES
+    out = [pair.node.receive(pair.sent[0], source="thief", now=START) for _ in range(times)]
+    assert sum(map(bool, out)) == (MAX_TIMES if mode else times)
+    assert {b"".join(each) for each in out if each} == {pair.answers[0]}
 
 
 def test_nobody_answers() -> None:

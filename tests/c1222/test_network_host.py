@@ -208,6 +208,21 @@ def test_a_wrong_key_and_rubbish_are_refused() -> None:
     assert (events[1].title, events[1].code) == (None, "protocol.decode")
 
 
+def test_who_guesses_in_the_name_of_one_stops_nobody_else_behind_the_same_relay() -> None:
+    town = Town(2)
+    guessed, other = town.meters
+    other.source = guessed.source
+    forger = Meter(1)
+    forger.client = Client(
+        ClientConfig(forger.title, HOST, Keys({2: bytes(16)}), 2, SecurityMode.ENCRYPTED)
+    )
+    for _ in range(9):
+        assert town.tell(forger, forger.register()) is None
+    assert [event.failures for event in town.events() if isinstance(event, Refused)][-1] == 5
+    assert town.tell(guessed, guessed.register()) is None, "nobody tries more keys at once"
+    assert town.tell(other, other.register()) is not None
+
+
 def test_an_answer_that_nobody_waits_for_is_passed_over_and_a_forged_one_refused() -> None:
     town = joined(Town(1))
     meter = town.meters[0]

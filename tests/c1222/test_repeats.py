@@ -73,10 +73,20 @@ def test_what_has_left_the_window_takes_no_room() -> None:
         cache.accept(made(step), KeyUse.at(2, now), now=now)
         cache.accept(made(step), KeyUse.at(3, now), now=now)
     assert len(cache._seen) == 2
-    assert cache._floor == float("-inf")
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(-20, 20), st.integers(0, 5)), max_size=60))
+def test_a_clock_that_is_set_back_lets_nothing_in_again() -> None:
+    cache = ReplayCache()
+    cache.accept(made(1), KeyUse.at(2, NOW), now=NOW)
+    later = NOW + 10 * WINDOW
+    cache.accept(made(2), KeyUse.at(2, later), now=later)
+    assert refused(cache, made(1), KeyUse.at(2, NOW), NOW) == "security.time"
+    cache.accept(made(3), KeyUse.at(2, NOW + 1), now=NOW)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(-20, 20), st.integers(-15, 5)), max_size=60)
+)
 def test_nothing_is_ever_accepted_twice(steps: list[tuple[int, int, int]]) -> None:
     cache = ReplayCache(window=10, most=5)
     taken = set()
@@ -112,6 +122,13 @@ def test_a_request_that_comes_again_gets_its_answer() -> None:
     assert answers.find(b"silent", now=19) == (b"x",)
 
 
+def test_an_answer_is_given_again_so_often() -> None:
+    answers = Answers()
+    answers.keep(b"request", (b"answer",), now=0, times=2)
+    given = [answers.find(b"request", now=1) for _ in range(4)]
+    assert given == [(b"answer",), (b"answer",), (), ()]
+
+
 @pytest.mark.parametrize("bound", [{"most": 2}, {"octets": 40}])
 def test_answers_are_bounded(bound: dict[str, int]) -> None:
     answers = Answers(**bound)
@@ -139,6 +156,13 @@ def test_pauses_double() -> None:
     failures.succeeded("a")
     assert failures.allows("a", now=0)
     failures.succeeded("a")
+
+
+def test_a_clock_that_is_set_back_makes_no_pause_longer() -> None:
+    failures = Failures(free=1, first=1, longest=4)
+    failures.failed("a", now=1000)
+    assert not failures.allows("a", now=1000.5)
+    assert failures.allows("a", now=500)
 
 
 def test_failures_are_forgotten() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from openami.core.backoff import backoff
@@ -28,6 +29,9 @@ MAX_ANSWERS: Final = 256
 ANSWER_LIFETIME: Final = 60.0
 """How many answers are kept, and for how many seconds: longer than a sender tries again."""
 MAX_ANSWER_OCTETS: Final = 1024 * 1024
+MAX_TIMES: Final = 8
+"""How often the answer to one protected message is given again: whoever has recorded a short
+question has no more than so many long answers sent to an address that is not its own."""
 FREE_FAILURES: Final = 5
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 300.0
@@ -51,8 +55,9 @@ def sender_of(apdu: Apdu) -> bytes:
 class ReplayCache:
     """Takes every protected message once, within a window of time.
 
-    When it is full it forgets the oldest messages, and refuses from then on all that are as old:
-    nothing that was forgotten comes in again.
+    It forgets what has left the window, and when it is full the oldest messages, and refuses from
+    then on all that are as old: nothing that was forgotten comes in again, also if the clock is set
+    back.
 
     Args:
         window: seconds before and after now.
@@ -103,12 +108,20 @@ class ReplayCache:
         self.newest = max(self.newest, made)
 
     def _forget(self, now: float) -> None:
-        while self._oldest and self._oldest[0][0] < int(now) - self._window:
-            self._seen.discard(heapq.heappop(self._oldest))
-        if len(self._seen) >= self._most:
+        begins = int(now) - self._window
+        while self._oldest and (self._oldest[0][0] < begins or len(self._seen) >= self._most):
             entry = heapq.heappop(self._oldest)
             self._seen.discard(entry)
             self._floor = max(self._floor, entry[0])
+
+
+@dataclass(slots=True)
+class _Kept:
+    """An answer; ``times``: how often it is still given."""
+
+    answer: tuple[bytes, ...]
+    until: float
+    times: int | None
 
 
 class Answers:
@@ -130,31 +143,46 @@ class Answers:
         self._most = most
         self._lifetime = lifetime
         self._octets_most = octets
-        self._kept: OrderedDict[bytes, tuple[float, tuple[bytes, ...]]] = OrderedDict()
+        self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
         self._octets = 0
 
     def find(self, request: bytes, *, now: float) -> tuple[bytes, ...] | None:
         """Return what was answered to the very same octets; None: they are new."""
         self._forget(now)
         found = self._kept.get(request)
-        return None if found is None else found[1]
+        if found is None:
+            return None
+        if found.times == 0:
+            return ()
+        if found.times is not None:
+            found.times -= 1
+        return found.answer
 
-    def keep(self, request: bytes, answer: tuple[bytes, ...], *, now: float) -> None:
-        """Take note of an answer; without any message, that there shall be none."""
+    def keep(
+        self, request: bytes, answer: tuple[bytes, ...], *, now: float, times: int | None = None
+    ) -> None:
+        """Take note of an answer; without any message, that there shall be none.
+
+        Args:
+            request: the octets that it answers.
+            answer: its messages.
+            now: seconds of UTC.
+            times: how often it is given; from then on nothing is. None: there is no end.
+        """
         self._forget(now)
         self._remove(request)
-        self._kept[request] = now + self._lifetime, answer
+        self._kept[request] = _Kept(answer, now + self._lifetime, times)
         self._octets += _size(request, answer)
         while len(self._kept) > self._most or self._octets > self._octets_most:
             self._remove(next(iter(self._kept)))
 
     def _forget(self, now: float) -> None:
-        while self._kept and next(iter(self._kept.values()))[0] <= now:
+        while self._kept and next(iter(self._kept.values())).until <= now:
             self._remove(next(iter(self._kept)))
 
     def _remove(self, request: bytes) -> None:
         if found := self._kept.pop(request, None):
-            self._octets -= _size(request, found[1])
+            self._octets -= _size(request, found.answer)
 
 
 def _size(request: bytes, answer: tuple[bytes, ...]) -> int:
@@ -194,7 +222,8 @@ class Failures:
     def allows(self, source: Hashable, *, now: float) -> bool:
         """Tell whether what comes from ``source`` is looked at now."""
         count, since = self._failed.get(source, (0, now))
-        return count < self._free or now >= since + self._pause(count)
+        # A clock that was set back makes no pause longer.
+        return count < self._free or not since <= now < since + self._pause(count)
 
     def failed(self, source: Hashable, *, now: float) -> int:
         """Take note of a failure; return how many there are of this source."""

@@ -16,7 +16,7 @@ from openami.c1222.epsem import Epsem
 from openami.c1222.node.events import MessageRefused, NodeEvent, SessionBegan, SessionEnded
 from openami.c1222.node.services import Message, Served, serve_all
 from openami.c1222.node.sessions import Sessions
-from openami.c1222.repeats import Answers, Failures, ReplayCache, counted, sender_of
+from openami.c1222.repeats import MAX_TIMES, Answers, Failures, ReplayCache, counted, sender_of
 from openami.c1222.security import Opened, protect, unprotect_apdu
 from openami.c1222.segments import Reassembler, split
 from openami.c1222.services import Failure
@@ -65,6 +65,7 @@ class Node:
         defer: Callable[[Opened, Hashable, float], bool] | None = None,
     ) -> None:
         self.config = config
+        self._shared = keys_of is None
         self._keys_of = keys_of or (lambda _: config.keys)
         self._defer = defer or (lambda *_: False)
         self.sessions = Sessions(config.sessions)
@@ -84,20 +85,22 @@ class Node:
 
         Args:
             data: as it came.
-            source: where from; failures are counted for each host.
+            source: where from; failures are counted for each host, and where each caller has keys
+                of its own, for its title.
             now: seconds of UTC.
             largest: octets of the longest message to send; None: they may be of any length.
         """
         self.handle_timer(now=now)
+        apdu = None
         try:
             apdu = self._reassembler.receive(data, now=now)
-            guards = (self._failures, self._passwords)
-            if apdu is None or not all(each.allows(blamed(source), now=now) for each in guards):
+            if apdu is None or not self._allows(apdu, source, now):
                 return ()
             return self._answered(apdu, source, now, largest)
         except (RemoteProtocolError, SecurityError) as error:
-            guess = error.code in _GUESSES
-            count = self._failures.failed(blamed(source), now=now) if guess else 0
+            count = 0
+            if apdu is not None and error.code in _GUESSES:
+                count = self._failures.failed(self._blamed(apdu, source), now=now)
             self._events.append(MessageRefused(source, error.code, count))
             return ()
 
@@ -106,7 +109,7 @@ class Node:
     ) -> tuple[bytes, ...]:
         """Return the answer to a message that was deferred, one response for each service."""
         out = self._response(opened, Served(list(responses)), largest, now)
-        self._answers.keep(opened.apdu.octets, out, now=now)
+        self._keep(opened, out, now)
         return out
 
     def next_event(self) -> NodeEvent | None:
@@ -134,16 +137,33 @@ class Node:
             return kept
         opened = self._opened(apdu, now)
         if opened.key is not None:
-            self._failures.succeeded(blamed(source))
+            self._failures.succeeded(self._blamed(apdu, source))
         if self._defer(opened, source, now):
-            self._answers.keep(apdu.octets, (), now=now)  # a repetition waits as the first one does
+            self._keep(opened, (), now)  # a repetition waits as the first one does
             return ()
         turn = Message(opened, source, self.config.timeout, now)
         served = serve_all(turn, self._device, self.sessions)
-        self._tell(served, source, now)
+        self._tell(served, turn, now)
         out = self._response(opened, served, largest, now)
-        self._answers.keep(apdu.octets, out, now=now)
+        self._keep(opened, out, now)
         return out
+
+    def _keep(self, opened: Opened, out: tuple[bytes, ...], now: float) -> None:
+        times = None if opened.key is None else MAX_TIMES
+        self._answers.keep(opened.apdu.octets, out, now=now, times=times)
+
+    def _allows(self, apdu: Apdu, source: Hashable, now: float) -> bool:
+        who = self._blamed(apdu, source)
+        return self._failures.allows(who, now=now) and self._passwords.allows(who, now=now)
+
+    def _blamed(self, apdu: Apdu, source: Hashable) -> Hashable:
+        """Return who answers for failures.
+
+        Where each caller has keys of its own, a guess is at those of the title that it names, and
+        makes nobody pause who comes the same way, as through a relay.
+        """
+        host = blamed(source)
+        return host if self._shared else (host, sender_of(apdu))
 
     def _is_ours(self, apdu: Apdu) -> bool:
         """Whether a message is a request for this node; answers are for those who asked."""
@@ -169,16 +189,17 @@ class Node:
             session.key = opened.key
         return opened
 
-    def _tell(self, served: Served, source: Hashable, now: float) -> None:
+    def _tell(self, served: Served, turn: Message, now: float) -> None:
         for began in served.began:
             self._events.append(SessionBegan(began.caller, began.user_id))
         for ended, reason in served.ended:
             self._events.append(SessionEnded(ended.caller, ended.user_id, reason))
+        who = self._blamed(turn.opened.apdu, turn.source)
         if served.wrong_password:
-            count = self._passwords.failed(blamed(source), now=now)
-            self._events.append(MessageRefused(source, "security.password", count))
+            count = self._passwords.failed(who, now=now)
+            self._events.append(MessageRefused(turn.source, "security.password", count))
         elif served.right_password:
-            self._passwords.succeeded(blamed(source))
+            self._passwords.succeeded(who)
 
     def _response(
         self, opened: Opened, served: Served, largest: int | None, now: float
