@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.c1222_device import PASSWORD, TableDevice
 
+from openami.c1222.codes import Standard
 from openami.c1222.psem import LinkParameters, PsemServer
 from openami.c1222.services import Done, Read, TableData, Write
-from openami.core.errors import SecurityError, TransportTimeoutError
+from openami.core.errors import ConfigError, SecurityError, TransportTimeoutError
 from openami.transport.c1222.optical import open_optical, optical_session, serve_optical
 from openami.transport.c1222.url import NodeUrl
 from openami.transport.clock import SystemClock
@@ -49,6 +50,26 @@ async def test_a_wrong_password(line: tuple[NodeUrl, PsemServer, TableDevice]) -
             pass
     assert caught.value.code == "c1222.isc"
     assert server.state.name == "BASE"
+
+
+async def test_one_of_several_devices_on_a_modem() -> None:
+    channel, path = open_pty()
+    device, parameters = TableDevice(), LinkParameters(identity=5)
+    server = PsemServer(device, parameters=parameters, standard=Standard.C12_21)
+    task = asyncio.ensure_future(serve_optical(channel, server, clock=SystemClock()))
+    url = NodeUrl.parse(f"c1222+serial:{path}?identity=5")
+    async with open_optical(url, password=PASSWORD.strip()) as client:
+        assert await client.ask(Write(5, b"x"), Read(5)) == (Done(), TableData(b"x"))
+    other = LinkParameters(reply_s=0.05, retries=0, identity=6)
+    line = open_serial(path)
+    with pytest.raises(TransportTimeoutError):
+        async with optical_session(line, parameters=other):
+            pass
+    line.close()
+    with pytest.raises(ConfigError):
+        NodeUrl.parse("c1222+serial:/dev/ttyUSB0?identity=256")
+    channel.close()
+    await task
 
 
 async def test_a_line_without_a_device() -> None:

@@ -141,7 +141,11 @@ async def open_optical(
     )
     try:
         async with optical_session(
-            channel, user=url.user, password=password, answer_s=answer_s
+            channel,
+            user=url.user,
+            password=password,
+            answer_s=answer_s,
+            parameters=LinkParameters(identity=url.identity),
         ) as client:
             yield client
     finally:

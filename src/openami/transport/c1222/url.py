@@ -42,9 +42,10 @@ _EXAMPLES: Final = (
     "as in c1222+tcp://127.0.0.1:1153?node=.123.8437&key=2&mode=2, or c1222+serial:/dev/ttyUSB0"
 )
 _NETWORK: Final = frozenset({"node", "title", "key", "mode", "user"})
-_SERIAL: Final = frozenset({"baud", "frame", "user"})
+_SERIAL: Final = frozenset({"baud", "frame", "user", "identity"})
 _MOST_KEY: Final = 255
 _MOST_USER: Final = 0xFFFF
+_MOST_IDENTITY: Final = 0xFF
 _PREFIX: Final = "c1222+"
 
 
@@ -68,6 +69,7 @@ class NodeUrl:
         port: likewise.
         device: of a serial line.
         serial: its settings.
+        identity: the number of the device, where a line or a modem has several (C12.21).
         node: the node's ApTitle; None on a serial line.
         title: our own.
         key: the id of the key that protects.
@@ -80,6 +82,7 @@ class NodeUrl:
     port: int = PORT
     device: str = ""
     serial: SerialMode = _SERIAL_MODE
+    identity: int = 0
     node: ApTitle | None = None
     title: ApTitle = _TITLE
     key: int = 0
@@ -159,7 +162,8 @@ def _options(parts: SplitResult, carrier: Carrier) -> dict[str, Any]:
     if strange := given.keys() - known:
         raise ValueError(f"no option {min(strange)!r}; there are {', '.join(sorted(known))}")
     if carrier is Carrier.SERIAL:
-        return {"serial": SerialMode.of(given), "user": _user(given)}
+        identity = _number("identity", given.get("identity", "0"), _MOST_IDENTITY)
+        return {"serial": SerialMode.of(given), "user": _user(given), "identity": identity}
     return _network(given)
 
 
