@@ -104,6 +104,41 @@ def test_who_does_not_answer_is_asked_again_and_then_given_up() -> None:
     assert isinstance(town.events()[0], Answered)
 
 
+def test_whoever_comes_not_all_who_are_asked_are_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    town = joined(Town(30))
+    for meter in town.meters:
+        town.host.ask(meter.title, Read(5), now=town.now)
+    looks: list[Client] = []
+    look = Client.next_timer
+
+    def counted(client: Client) -> float | None:
+        looks.append(client)
+        return look(client)
+
+    monkeypatch.setattr(Client, "next_timer", counted)
+    assert town.tell(town.meters[0], town.meters[0].register()) is not None
+    assert town.host.next_timer() == START + 10
+    town.pass_time(9)
+    assert looks == []
+    town.pass_time(1)
+    assert len(looks) == 30
+    assert len(town.host.outgoing()) == 60
+
+
+def test_who_waits_when_the_clock_is_set_back_waits_no_longer() -> None:
+    town = joined(Town(2))
+    for meter in town.meters:
+        meter.reachable = False
+        town.host.ask(meter.title, Read(5), now=town.now)
+    town.pass_time(-3600)
+    assert town.host.next_timer() == town.now + 10
+    for _ in range(2):
+        town.pass_time(10)
+    assert [type(event) for event in town.events()] == [Unanswered] * 2
+
+
 def test_a_registration_ends_by_itself_and_what_was_asked_then_is_given_up() -> None:
     town = joined(Town(1))
     meter = town.meters[0]

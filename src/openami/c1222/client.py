@@ -188,6 +188,8 @@ class Client:
         """Send again what was not answered, or give it up."""
         self._reassembler.handle_timer(now=now)
         for number, waiting in tuple(self._waiting.items()):
+            # What waits for longer began before the clock was set back.
+            waiting.deadline = min(waiting.deadline, now + self.config.timeout)
             if now < waiting.deadline:
                 continue
             if waiting.retries:

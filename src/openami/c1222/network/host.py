@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from openami.c1222 import client as clients
 from openami.c1222.codes import SecurityMode
 from openami.c1222.network.desk import Desk
+from openami.c1222.network.due import Due
 from openami.c1222.network.host_events import (
     Answered,
     HostEvent,
@@ -31,7 +32,7 @@ from openami.c1222.station import Outgoing
 from openami.core.errors import LocalProtocolError, RemoteProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator
+    from collections.abc import Callable, Hashable
 
     from openami.c1222.network.registrations import Registrations
     from openami.c1222.services import Request
@@ -75,10 +76,6 @@ class HostConfig:
     least: SecurityMode = SecurityMode.CLEAR
 
 
-class _Timed(Protocol):
-    def next_timer(self) -> float | None: ...
-
-
 class Host:
     """One host; a ``Station``.
 
@@ -107,6 +104,8 @@ class Host:
         self._chance = chance
         self._reassembler = Reassembler()
         self._clients: dict[bytes, clients.Client] = {}
+        self._due = Due()
+        self._now = float("-inf")
         self._events: deque[HostEvent] = deque(maxlen=_MAX_EVENTS)
         self._out: deque[Outgoing] = deque()
         node = NodeConfig(config.title, least=config.least, sessions=0)
@@ -133,6 +132,8 @@ class Host:
             client = self._client(title)
         number = client.ask(*requests, now=now)
         self._clients[title.name] = client
+        self._due.note(title.name, client.next_timer())
+        self._now = max(self._now, now)
         self._collect(client, title)
         return number
 
@@ -192,21 +193,20 @@ class Host:
 
     def next_timer(self) -> float | None:
         """Return when ``handle_timer`` has something to do."""
-        timers = (each.next_timer() for each in self._timed())
+        timed = (self._node, self.registrations, self._reassembler, self._due)
+        timers = (each.next_timer() for each in timed)
         return min((timer for timer in timers if timer is not None), default=None)
-
-    def _timed(self) -> Iterator[_Timed]:
-        yield self._node
-        yield self.registrations
-        yield self._reassembler
-        yield from self._clients.values()
 
     def handle_timer(self, *, now: float) -> None:
         """Forget registrations that have ended; ask again, or give up, what was not answered."""
         self._reassembler.handle_timer(now=now)
         self._node.handle_timer(now=now)
         self._expire(now)
-        for client in tuple(self._clients.values()):
+        # Where the clock was set back, all wait for what they began in its future.
+        names = self._due.take(now) if now >= self._now else tuple(self._clients)
+        self._now = now
+        for name in names:
+            client = self._clients[name]
             client.handle_timer(now=now)
             self._collect(client, client.config.node, again=True)
             self._hear(client, client.config.node, None)
@@ -240,7 +240,9 @@ class Host:
                 case clients.AnswerRefused(code):
                     self._events.append(Refused(title, source, code))
         self._collect(client, title)
-        if client.next_timer() is None:
+        due = client.next_timer()
+        self._due.note(title.name, due)
+        if due is None:
             del self._clients[title.name]
 
     def _collect(self, client: clients.Client, title: ApTitle, *, again: bool = False) -> None:

@@ -8,7 +8,6 @@ brings its nodes back with one registration of its own.
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from openami.c1222.codes import Connection, NodeType, ResponseCode, SecurityMode
 from openami.c1222.limits import MAX_TITLES
 from openami.c1222.native import NativeAddress
+from openami.c1222.network.due import Due
 from openami.c1222.network.places import address_of, same_place
 from openami.c1222.services import Failure, Register, Registered
 from openami.c1222.services.responses import NOTHING
@@ -33,7 +33,6 @@ MAX_CLEAR: Final = 1024
 more is somebody who fills the table.
 """
 LEAST_PERIOD: Final = 1
-_SLACK: Final = 64
 RELAYS: Final = NodeType.RELAY | NodeType.MASTER_RELAY
 """What other nodes may be behind."""
 
@@ -189,7 +188,7 @@ class Registrations:
         self._all: dict[bytes, Registration] = {}
         self._hosts: Counter[Hashable] = Counter()
         self._relays: dict[Hashable, ApTitle] = {}
-        self._ends: list[tuple[float, bytes]] = []
+        self._ends = Due()
 
     def __len__(self) -> int:
         return len(self._all)
@@ -319,17 +318,11 @@ class Registrations:
 
     def expire(self, now: float) -> list[Registration]:
         """Forget what has ended, and return it."""
-        ended = []
-        while (at := self.next_timer()) is not None and at <= now:
-            ended.append(self._forget(self._ends[0][1]))
-        return ended
+        return [self._forget(name) for name in self._ends.take(now)]
 
     def next_timer(self) -> float | None:
         """Return when the next registration ends."""
-        # What was renewed or has gone is still in the heap, under its old end.
-        while self._ends and self._is_stale(self._ends[0]):
-            heapq.heappop(self._ends)
-        return self._ends[0][0] if self._ends else None
+        return self._ends.next_timer()
 
     def snapshot(self) -> list[Row]:
         """Return all of it as plain values."""
@@ -349,13 +342,11 @@ class Registrations:
         near = entry.source is not None and entry.via is None
         if near and entry.node_type & RELAYS:
             self._relays[entry.source] = entry.title
-        heapq.heappush(self._ends, (entry.expires_at, name))
-        if len(self._ends) > 2 * len(self._all) + _SLACK:  # one of many renewals
-            self._ends = [(each.expires_at, each.title.name) for each in self._all.values()]
-            heapq.heapify(self._ends)
+        self._ends.note(name, entry.expires_at)
 
     def _forget(self, name: bytes) -> Registration:
         entry = self._all.pop(name)
+        self._ends.note(name, None)
         host = blamed(entry.source)
         self._hosts[host] -= 1
         if not self._hosts[host]:
@@ -375,7 +366,3 @@ class Registrations:
         host = blamed(entry.source)
         renewed = known is not None and blamed(known.source) == host
         return renewed or entry.via is not None or self._hosts[host] < self._of_host
-
-    def _is_stale(self, end: tuple[float, bytes]) -> bool:
-        entry = self._all.get(end[1])
-        return entry is None or entry.expires_at != end[0]
