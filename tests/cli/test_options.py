@@ -146,6 +146,7 @@ METER_OPTIONS: Mapping[str, Row] = {
         True,
         False,
     ),
+    "c1218": Row("--c1218 /dev/a", lambda s: node_of(s, "lines"), ("/dev/a",), None),
     "c1222_certificate": Row(
         NODE + PAIR, lambda s: node_of(s, "sockets", "tls") is not None, True, False
     ),
