@@ -210,10 +210,21 @@ def test_one_that_lost_its_power_is_called_anew(authority: Authority, server_pem
     theirs = Town(authority, server_pem)  # the power was cut: it knows nobody
     ours.hub.send(b"2", far, now=200.0)
     assert carry(200.0) == []
+    ours.hub.receive(b"forged", far, now=200.0)
     ours.hub.send(b"3", far, now=200.0 + PATIENCE_S - 1)
     assert carry(229.0) == []
     ours.hub.send(b"4", far, now=200.0 + PATIENCE_S)
     assert carry(230.0) == [b"4"]
+
+
+def test_what_others_send_in_its_name_keeps_no_association(town: Town) -> None:
+    session = town.call()
+    town.shake(session)
+    end = town.now + Limits.idle_s
+    forged = bytes.fromhex("17fefd0001000000000009") + (40).to_bytes(2) + bytes(40)
+    assert town.hub.receive(forged, HERE, now=end - 1) == []
+    town.hub.handle_timer(now=end)
+    assert len(town.hub) == 0
 
 
 def test_a_handshake_that_loses_a_flight_is_sent_again(town: Town) -> None:

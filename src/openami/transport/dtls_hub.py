@@ -100,7 +100,7 @@ class DtlsHub:
         self._collect(session, address)
         if session.closed:
             self._leave(address)
-        else:
+        elif found:  # what others send in its name is not its own life
             self._touch(session, address, now)
         return found
 
