@@ -8,6 +8,7 @@ import signal
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from threading import Event
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -335,6 +336,50 @@ async def test_what_cannot_be_saved_is_tried_again(
             state.parent.unlink()
             await eventually(state.exists)
     assert [row.title for row in load_rows(state)] == [str(METER)]
+
+
+async def test_a_relay_that_stops_writes_its_file_once_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on, under_way, most = Event(), Event(), 0, 0
+
+    def slow(path: Path, rows: Sequence[Row]) -> None:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        begun.set()
+        go_on.wait(20)
+        save_rows(path, rows)
+        under_way -= 1
+
+    monkeypatch.setattr(run, "SAVE_S", 0.02)
+    monkeypatch.setattr(run, "save_rows", slow)
+    mode, state = SecurityMode.CLEAR, tmp_path / "ways.json"
+    async with RelayRunner(settings(MASTER, None, mode, state=state)) as master:
+        async with meter(master.listening[0], mode, Transport.TCP) as end:
+            assert isinstance(await end.ask(register()), Registered)
+            await asyncio.to_thread(begun.wait, 20)
+            assert isinstance(await end.ask(Deregister(METER)), Deregistered)
+        asyncio.get_running_loop().call_later(0.1, go_on.set)
+    assert (under_way, most) == (0, 1)
+    assert load_rows(state) == []
+
+
+async def test_what_a_master_took_before_a_restart_it_does_not_take_again(tmp_path: Path) -> None:
+    mode, state = SecurityMode.ENCRYPTED, tmp_path / "ways.json"
+    wanted = settings(MASTER, None, mode, state=state)
+    config = ClientConfig(METER, MASTER, KEYS, KEY_ID, mode)
+    now = SystemClock().now()
+    client = Client(config)
+    client.ask(Deregister(METER), now=now - 1)
+    client.ask(register(), now=now)
+    left, came = client.data_to_send()
+    async with RelayRunner(wanted) as master:
+        for message in (left, came):
+            assert master.receive(message, source="meter", now=now)
+    async with RelayRunner(wanted) as master:
+        assert master.receive(left, source="thief", now=now + 1) == ()
+        assert known(master, METER)
 
 
 async def test_a_parent_that_nobody_knows() -> None:

@@ -113,13 +113,15 @@ class RelayRunner:
         self._endpoint = Endpoint(self, settings.sockets, clock=settings.clock)
         self._saving: asyncio.Task[None] | None = None
         self._changed = False
+        self._over = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         settings = self._settings
-        self.relay = await _relay(settings, self._alive)
+        rows = [] if settings.state is None else load_rows(settings.state)
+        heard = max((row.registered_at for row in rows), default=float("-inf"))
+        self.relay = await _relay(settings, self._alive, heard=heard)
         now = settings.clock.now()
-        if settings.state is not None:
-            self.relay.registrations.restore(load_rows(settings.state), now=now)
+        self.relay.registrations.restore(rows, now=now)
         await self._endpoint.__aenter__()
         self.listening = self._endpoint.listening
         if settings.registers:
@@ -132,12 +134,10 @@ class RelayRunner:
 
     async def __aexit__(self, *_: object) -> None:
         await self._endpoint.__aexit__()
-        if self._saving is not None and self._settings.state is not None:
-            self._saving.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._saving
-            with suppress(StoreError):  # told when it was written last; nodes register again
-                _save(self._settings.state, self.relay.registrations)
+        if self._saving is not None:
+            # A save that is under way ends first: two would write one file at a time.
+            self._over.set()
+            await self._saving
         log.info("relay stopped", title=str(self._settings.title))
 
     async def failed(self) -> BaseException:
@@ -178,11 +178,13 @@ class RelayRunner:
             tell(_WORDS.get(type(event), type(event).__name__), **_shown(event))
 
     async def _save_changes(self, path: Path) -> None:
-        """Write the ways whenever they have changed."""
-        pause = SAVE_S
-        while True:
-            await asyncio.sleep(pause)
-            if not self._changed:
+        """Write the ways whenever they have changed, and when it is over."""
+        pause, over = SAVE_S, False
+        while not over:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._over.wait(), pause)
+            over = self._over.is_set()
+            if not (self._changed or over):
                 continue
             self._changed = False
             entries, began = tuple(self.relay.registrations), monotonic()
@@ -203,7 +205,9 @@ def _shown(event: RelayEvent) -> dict[str, Any]:
     return {name: str(getattr(event, name)) for name in event.__slots__}
 
 
-async def _relay(settings: RelaySettings, alive: Callable[[Hashable], bool]) -> Relay:
+async def _relay(
+    settings: RelaySettings, alive: Callable[[Hashable], bool], *, heard: float
+) -> Relay:
     config = RelayConfig(
         settings.title,
         settings.keys,
@@ -216,7 +220,7 @@ async def _relay(settings: RelaySettings, alive: Callable[[Hashable], bool]) -> 
     ids = counted(secrets.randbits(32))
     chance = secrets.SystemRandom().random
     admits = policy if settings.master else None
-    return Relay(config, chance=chance, ids=ids, policy=admits, alive=alive)
+    return Relay(config, chance=chance, ids=ids, policy=admits, alive=alive, heard=heard)
 
 
 async def _above(settings: RelaySettings) -> Above | None:

@@ -28,6 +28,7 @@ from openami.c1222.network.relay_desk import RelayDesk, vouches
 from openami.c1222.network.routes import Routes
 from openami.c1222.network.upward import Deferred, Upward
 from openami.c1222.node import Node, NodeConfig
+from openami.c1222.repeats import ReplayCache
 from openami.c1222.segments import Reassembler
 from openami.c1222.services import Resolve, decode_request
 from openami.c1222.station import Outgoing
@@ -52,6 +53,8 @@ class Relay:
         ids: gives its invocation ids; none is given again after a restart.
         policy: of a master relay: who may register; not given: whoever has one of its keys.
         alive: tells whether there is still a way to a source; not given: there always is.
+        heard: when the last registration before a restart was taken: no message to the relay that
+            was made before that is taken again, UTC.
 
     Attributes:
         registrations: the ways to who is registered, here or, through here, further up.
@@ -65,6 +68,7 @@ class Relay:
         ids: Callable[[], int],
         policy: Policy | None = None,
         alive: Callable[[Hashable], bool] = lambda _: True,
+        heard: float = float("-inf"),
     ) -> None:
         self.config = config
         admits = policy or (KeyPolicy(config.title) if config.master else Nobody())
@@ -77,7 +81,8 @@ class Relay:
         self._out: deque[Outgoing] = deque()
         self._desk = RelayDesk(config, self.registrations, self._events)
         node = NodeConfig(config.title, config.keys, config.least, sessions=0)
-        self._node = Node(node, self._desk, ids=ids, defer=self._defer)
+        replays = ReplayCache(floor=heard)
+        self._node = Node(node, self._desk, ids=ids, replays=replays, defer=self._defer)
         self._reassembler = Reassembler()
         self._parent = None if above is None else above.parent
         self._routes = Routes(self.registrations, config.routes, self._parent, alive)
