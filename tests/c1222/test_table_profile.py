@@ -73,10 +73,12 @@ def number(value: Any) -> Any:
     return float(value) if isinstance(value, Decimal) else value
 
 
-def plain(tables: Tables, octets: bytes, status: dict[str, Any] | None) -> dict[str, list[Any]]:
+def plain(
+    tables: Tables, octets: bytes, status: dict[str, Any] | None, which: int = 1
+) -> dict[str, list[Any]]:
     """Return the same by a loop over every field."""
-    blocks = tables.decode(standard(64), octets)["BLOCKS"]
-    size = tables.known[standard(61)]["SET1"]
+    blocks = tables.decode(standard(63 + which), octets)["BLOCKS"]
+    size = tables.known[standard(61)][f"SET{which}"]
     intervals = size["NBR_BLK_INTS"]
     newest = intervals
     descending = False
@@ -252,6 +254,32 @@ def test_a_status_of_another_table(wrong: dict[str, int]) -> None:
     assert profile.decode(octets, STATUS).rows == 7
     with pytest.raises(DecodeError):
         profile.decode(octets, {**STATUS, **wrong})
+
+
+def test_each_of_the_four_sets_has_its_own_shape() -> None:
+    """ST-64 to 67: blocks, intervals, channels and formats of ST-61 and 62 are each set's own."""
+    chance, sets = Random(4), range(1, 5)
+    values = config() | {"STD_TBLS_USED": frozenset({0, *(63 + each for each in sets)})}
+    tables = Tables.of_values(values)
+    actual = value_of(tables.layout(standard(61)), chance)
+    for each in sets:
+        actual[f"SET{each}"] = {
+            "NBR_BLKS": each,
+            "NBR_BLK_INTS": 7 - each,
+            "NBR_CHNS": each + 1,
+            "MAX_INT_TIME": 15,
+        }
+    tables = tables.learn(standard(61), tables.encode(standard(61), actual))
+    control = value_of(tables.layout(standard(62)), chance)
+    for each, code in zip(sets, (1, 2, 4, 32), strict=True):
+        control[f"SET{each}"]["INT_FMT_CDE"] = code
+    tables = tables.learn(standard(62), tables.encode(standard(62), control))
+    for each in sets:
+        table = standard(63 + each)
+        octets = tables.encode(table, value_of(tables.layout(table), chance))
+        profile = ProfileSet.of(tables, each)
+        assert profile.table(each) == table
+        same(profile.decode(octets), plain(tables, octets, None, each), each + 1)
 
 
 def test_a_set_that_is_not_there() -> None:
