@@ -34,7 +34,7 @@ class SessionBegan:
 
 @dataclass(frozen=True, slots=True)
 class SessionEnded:
-    """A session has ended; ``reason`` is ``logoff``, ``terminate`` or ``timeout``."""
+    """A session has ended: ``reason`` is logoff, terminate, timeout or displaced."""
 
     caller: str
     user_id: int

@@ -89,12 +89,20 @@ class _Turn:
             self._caller = replace(self._caller, user_id=user, authorized=shown)
 
     def serve(self, request: Request) -> Response:
+        self._displace(request)
         if is_out_of_sequence(request, self._session):
             return Failure(ResponseCode.ISSS)
         own = self._OWN.get(type(request))
         if own is not None:
             return own(self, request)
         return self._device.serve(request, self._caller, now=self._message.now)
+
+    def _displace(self, request: Request) -> None:
+        """End a session that anybody may have begun, where who calls shows more than it did."""
+        session = self._session
+        begins = isinstance(request, Logon | Security) and request.user_id is not None
+        if begins and session is not None and session.mode < self._caller.mode:
+            self._end("displaced")
 
     def touch(self) -> None:
         """Begin the session's silence anew."""
@@ -110,7 +118,10 @@ class _Turn:
         if title is None:  # nobody could tell whose session it is
             return Failure(ResponseCode.ONP)
         if self._sessions.full:
-            return Failure(ResponseCode.BSY)
+            weaker = self._sessions.end_below(self._caller.mode)
+            if weaker is None:
+                return Failure(ResponseCode.BSY)
+            self.served.ended.append((weaker, "displaced"))
         granted = min(request.timeout or self._message.timeout, self._message.timeout)
         self._session = Session(
             str(title.absolute()),
@@ -135,6 +146,8 @@ class _Turn:
         self._caller = replace(self._caller, user_id=user, authorized=right)
         if session is not None:
             session.authorized = right
+            if right:  # from now on nobody is believed who shows less than that message did
+                session.mode = max(session.mode, self._caller.mode)
         if right:
             self.served.right_password = True
             return Done()

@@ -5,6 +5,10 @@ IDLE ───────► SESSION ──────────────
 
 Without a session a request stands alone: whoever it is for sees the user in Security, which comes
 before it in the same message. Logoff and Wait have a meaning in a session only, Logon in none.
+
+A title in clear is anybody's. So a session that was begun with less protection gives way to who
+logs on, or names its user, with more; and once a password was shown with a key, nothing in clear
+belongs to that session.
 """
 
 from __future__ import annotations
@@ -30,7 +34,7 @@ class Session:
         caller: the absolute title of the node that began it, as text.
         user_id: who logged on.
         timeout: seconds of silence that it outlives.
-        mode: of the message that began it; none below belongs to it.
+        mode: of the message that began it, or showed its password; none below belongs to it.
         deadline: when it ends.
         key: what protected its last message that said so.
         authorized: the user's password was shown.
@@ -81,6 +85,16 @@ class Sessions:
     def end(self, name: bytes) -> Session | None:
         """Forget a session; return it, if there was one."""
         return self._all.pop(name, None)
+
+    def end_below(self, mode: SecurityMode) -> Session | None:
+        """Forget the session that ends first of those less protected than a mode, if any is.
+
+        Whoever may begin sessions without a key shall not take the places of those who have one.
+        """
+        weaker = [name for name, session in self._all.items() if session.mode < mode]
+        if not weaker:
+            return None
+        return self._all.pop(min(weaker, key=lambda name: self._all[name].deadline))
 
     def expire(self, now: float) -> list[Session]:
         """Forget the sessions that were silent for too long, and return them."""
