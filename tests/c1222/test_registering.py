@@ -235,6 +235,37 @@ def test_a_node_that_stops_deregisters() -> None:
     assert len(line.events()) == 1
 
 
+@pytest.mark.parametrize("renews", [False, True])
+def test_a_node_that_stops_while_it_registers_is_registered_no_more(renews: bool) -> None:
+    line = Line()
+    if renews:
+        line.start()
+        due = line.node.next_timer()
+        assert due is not None
+        line.now = due
+        line.node.handle_timer(now=due)
+    else:
+        line.node.start(now=line.now)
+    line.node.stop(now=line.now)
+    waiting = line.node.busy
+    line.carry()  # what was asked before is done now, and answered
+    line.carry()
+    assert [type(asked) for asked, _ in line.registrar.asked][-1] is Deregister
+    assert not line.node.joined
+    assert (waiting, line.node.busy) == (True, False)
+    assert line.node.next_timer() is None
+
+
+def test_a_node_that_stops_while_it_is_refused_asks_no_more() -> None:
+    line = Line()
+    line.registrar.answer = Failure(ResponseCode.BSY)
+    line.node.start(now=line.now)
+    line.node.stop(now=line.now)
+    line.carry()
+    assert line.events() == []
+    assert line.node.next_timer() is None
+
+
 def test_an_answer_to_who_has_forgotten_is_nothing() -> None:
     line = Line()
     line.node.start(now=line.now)

@@ -131,6 +131,10 @@ class _Asked(Enum):
     NOTIFICATION = auto()
 
 
+_LASTING: Final = frozenset({_Asked.REGISTER, _Asked.DEREGISTER})
+"""What still matters to who leaves."""
+
+
 class Registering:
     """Registers one node.
 
@@ -165,6 +169,7 @@ class Registering:
         self._client = Client(wanted, ids=ids)
         self._asked: dict[int, _Asked] = {}
         self._next: float | None = None
+        self._stopped = False
         self._failures = 0
         self._events: deque[RegisteringEvent] = deque(maxlen=MAX_EVENTS)
 
@@ -178,17 +183,17 @@ class Registering:
 
         ``after``: seconds until that begins.
         """
+        self._stopped = False
         self._next = now + after + delay * self._chance()
         self.handle_timer(now=now)
 
     def stop(self, *, now: float) -> None:
-        """Deregister, and rest until ``start``."""
-        self._next = None
-        if not self.joined:
-            return
-        number = self._client.ask(Deregister(self.title), now=now)
-        self._asked = {number: _Asked.DEREGISTER}
-        self._part("stopped")
+        """Deregister, also after a registration that is under way, and rest until ``start``."""
+        self._next, self._stopped = None, True
+        self._asked = {number: what for number, what in self._asked.items() if what in _LASTING}
+        if self.joined:
+            self._deregister(now)
+            self._part("stopped")
 
     def forget(self) -> None:
         """Rest until ``start`` without a word, as after a power cut."""
@@ -253,6 +258,9 @@ class Registering:
         )
         self._asked[self._client.ask(request, now=now)] = _Asked.REGISTER
 
+    def _deregister(self, now: float) -> None:
+        self._asked[self._client.ask(Deregister(self.title), now=now)] = _Asked.DEREGISTER
+
     def _settle(self, now: float) -> None:
         while (event := self._client.next_event()) is not None:
             self._take(event, now)
@@ -268,18 +276,27 @@ class Registering:
             self._told(answer, now)
 
     def _registered(self, answer: Response | None, now: float) -> None:
+        if self._stopped:
+            if isinstance(answer, Registered):
+                self._call(answer.title)
+                self._deregister(now)
+            return
         if not isinstance(answer, Registered):
             self._events.append(NotJoined(answer.code if isinstance(answer, Failure) else None))
             self._failures += 1
             self._next = now + self._pause()
             return
-        self._failures, self.joined, self.title = 0, True, answer.title
-        self._client.config = replace(self._client.config, title=answer.title)
+        self._failures, self.joined = 0, True
+        self._call(answer.title)
         self.until = now + answer.period if answer.period else None
         if answer.period:  # C12.22, 5.3.2.4.12: without one a registration has no end
             part = RENEW_FROM + (RENEW_TO - RENEW_FROM) * self._chance()
             self._next = now + max(answer.period * part, LEAST_PAUSE)
         self._events.append(Joined(answer.title, self.until, answer.delay, answer.info))
+
+    def _call(self, title: ApTitle) -> None:
+        self.title = title
+        self._client.config = replace(self._client.config, title=title)
 
     def _told(self, answer: Response | None, now: float) -> None:
         taken = answer is not None and not isinstance(answer, Failure)
