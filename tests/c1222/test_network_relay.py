@@ -370,6 +370,23 @@ def test_a_node_that_nobody_can_reach() -> None:
     assert all("c1222.nett" in drops(each) for each in chain.relays.values())
 
 
+def test_what_waits_when_the_clock_is_set_back_takes_no_places() -> None:
+    net = Net()
+    master = net.stations["master"] = relay(MASTER, mode=SecurityMode.CLEAR)
+    assert isinstance(master, Relay)
+    net.send("meter", "master", sealed(register(), mode=SecurityMode.CLEAR))
+    net.send(
+        "office", "master", sealed(Read(5), calling=OFFICE, called=METER, mode=SecurityMode(0))
+    )
+    net.carry()
+    assert len(master._flights) == 1
+    master.handle_timer(now=net.now - 1)
+    assert len(master._flights) == 1
+    master.handle_timer(now=net.now - 3600)
+    assert len(master._flights) == 0
+    assert drops(master) == ["c1222.nett"]
+
+
 def test_nobody_who_wants_no_answer_is_told_that_there_is_none() -> None:
     station = relay(MASTER, mode=SecurityMode.CLEAR, routes={METER: "meter"})
     quiet = (ResponseControl.ON_EXCEPTION, ResponseControl.NEVER)
@@ -707,10 +724,11 @@ def test_services_that_nobody_knows_pass_through() -> None:
         protect(Apdu(900, MASTER, METER), Epsem(services)), source="elsewhere", now=chain.now
     )
     answer = Epsem((b"\x02", Registered(METER, 0, 0).encode()))
-    near.receive(protect(Apdu(5, METER, MASTER, answers=900), answer), source="middle", now=START)
+    said = protect(Apdu(5, METER, MASTER, answers=900), answer)
+    near.receive(said, source="middle", now=chain.now)
     entry = near.registrations.find(METER)
     assert entry is not None
-    assert (entry.source, entry.expires_at) == ("elsewhere", START + 86_400)
+    assert (entry.source, entry.expires_at) == ("elsewhere", chain.now + 86_400)
 
 
 def test_who_is_deregistered_elsewhere_keeps_the_way_that_is_known() -> None:
