@@ -159,10 +159,32 @@ async def test_a_registration_that_can_not_be_kept_is_not_answered(
 ) -> None:
     async with bench(services, stores, wall) as made:
         made.nodes.fails = True
-        made.send(made.register())
-        await asyncio.sleep(0.05)
+        message, _ = made.send(made.register())
+        while made.front._tasks:
+            await asyncio.sleep(0.005)
         assert made.front.outgoing() == ()
         made.nodes.fails = False
+        assert made.receive(message) == (), "nor when it comes again"
+        made.send(made.register())
+        assert await made.answered()
+
+
+async def test_a_store_that_is_away_costs_an_answer_and_not_the_server(
+    services: Services, stores: Stores, wall: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_: str) -> Any:
+        raise StoreError("the database is away", code="store.away")
+
+    async with bench(services, stores, wall) as made:
+        with monkeypatch.context() as broken:
+            broken.setattr(made.nodes, "of_title", away)
+            broken.setattr(stores.devices, "get", away)
+            stranger = made.node(ApTitle.parse(".6.6.6"))
+            stranger.ask(Identify(), now=wall.now())
+            (message,) = stranger.data_to_send()
+            assert made.receive(message) == ()
+            assert made.send(made.register())[1] == ()
+            assert made.front.outgoing() == ()
         made.send(made.register())
         assert await made.answered()
 
@@ -280,3 +302,18 @@ def test_a_meter_that_is_retired_leaves_its_title_to_another(services: Services)
     found = services.nodes.of_title(ApTitle.parse(".123.1.1"))
     assert found is not None
     assert found.meter == "M2"
+
+
+async def test_what_came_of_a_switch_that_failed_is_in_the_audit_log(services: Services) -> None:
+    async def silent(_: str) -> Any:
+        raise TransportTimeoutError("it does not answer", code="c1222.unanswered")
+
+    services.shipments.take(shipment(shipped(1)), who="test")
+    services.supply.way = silent
+    with pytest.raises(TransportTimeoutError):
+        await services.supply.switch("M1", on=False, who="anna", why="moved out")
+    page = services.registry.audit(subject="meter-M1", after=None, limit=2)
+    assert [each.what for each in page.items] == [
+        "meter.supply off: it does not answer",
+        "meter.supply off asked for",
+    ]

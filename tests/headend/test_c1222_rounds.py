@@ -19,7 +19,7 @@ def test_meters_are_due_at_their_own_place_of_each_period() -> None:
 
 def test_visits_are_taken_in_turn_and_come_again() -> None:
     rounds = Rounds(PACE)
-    assert (rounds.next(), rounds.take(1e9)) == (None, None)
+    assert (rounds.next(), rounds.take(0.0)) == (None, None)
     rounds.call("A", 20.0)
     rounds.call("B", 10.0)
     rounds.call("B", 15.0)
@@ -77,3 +77,22 @@ def test_the_heap_does_not_grow_with_calls() -> None:
     assert len(rounds._heap) < 200
     rounds.forget("A")
     assert rounds.next() is None
+
+
+def test_a_clock_that_is_set_back_leaves_nobody_out() -> None:
+    rounds, ahead, now = Rounds(PACE), 2e9, 1e9
+    rounds.call("A", ahead)
+    rounds.call("B", ahead)
+    assert (rounds.take(ahead), rounds.take(ahead)) == ("A", "B")
+    rounds.came("A", ahead)
+    due = rounds.next()
+    assert due is not None
+    assert rounds.take(ahead - 1) is None
+    assert rounds.next() == due, "a clock that is corrected a little moves nothing"
+    assert rounds.take(now) is None
+    moved = rounds.next()
+    assert moved is not None
+    assert moved - now == due - (ahead - 1)
+    assert rounds.take(moved) == "A"
+    rounds.failed("B", moved)
+    assert rounds.next() == moved + PACE.pause("B", 1)

@@ -26,7 +26,8 @@ from openami.c1222.network.host_events import (
 )
 from openami.c1222.network.registrations import row_of
 from openami.c1222.station import Outgoing, blamed
-from openami.core.errors import OpenAmiError, TransportTimeoutError
+from openami.core.errors import OpenAmiError, StoreError, TransportTimeoutError
+from openami.core.recent import Recent
 from openami.fleet.devices import DeviceKind, device_id
 from openami.headend.c1222.directory import standing_of
 from openami.headend.groups import Grouped
@@ -48,6 +49,8 @@ log = structlog.get_logger(__name__)
 
 STRANGERS: Final = "c1222"
 """What alarms are about that no known node is to blame for: one of each kind is enough."""
+UNKEPT: Final = 1024
+"""Answers to registrations that could not be kept: a repetition does not get them either."""
 TOLD: Final = 256
 """Alarms that wait for the database; who sends rubbish fills no memory."""
 
@@ -95,6 +98,7 @@ class Front:
         self._asked: dict[tuple[bytes, int], asyncio.Future[tuple[Response, ...]]] = {}
         self._out: deque[Outgoing] = deque()
         self._held: set[bytes] = set()
+        self._unkept: Recent[bytes, bool] = Recent(UNKEPT)
         self._tasks: set[asyncio.Task[None]] = set()
         self._keeping: Grouped[_Change, None] = Grouped(_keeper(nodes), "c1222 registrations")
         self._told: asyncio.Queue[tuple[str, str, str]] = asyncio.Queue(TOLD)
@@ -116,10 +120,17 @@ class Front:
         self, data: bytes, *, source: Hashable, now: float, largest: int | None = None
     ) -> tuple[bytes, ...]:
         """Take a message; the answer to a registration waits until that is kept."""
-        replies = self.host.receive(data, source=source, now=now, largest=largest)
-        changes = self._drain()
+        try:
+            replies = self.host.receive(data, source=source, now=now, largest=largest)
+            changes = self._drain()
+        except StoreError as error:  # nobody is answered who can not be looked up: all ask again
+            if self._seldom.due(error.code, self._wall.now()):
+                log.warning("message not looked at", code=error.code, message=error.message)
+            return ()
         if not changes:
-            return tuple(each for each in replies if each not in self._held)
+            return tuple(
+                each for each in replies if each not in self._held and each not in self._unkept
+            )
         self._held.update(replies)
         task = asyncio.create_task(self._keep(changes, source, replies))
         self._tasks.add(task)
@@ -262,6 +273,8 @@ class Front:
             await asyncio.gather(*(self._keeping.do(change) for change in changes))
         except OpenAmiError as error:  # no answer: the node asks again
             log.warning("registration not kept", code=error.code, message=error.message)
+            for reply in replies:
+                self._unkept[reply] = True
             return
         finally:
             self._held.difference_update(replies)

@@ -14,6 +14,8 @@ from openami.core.backoff import backoff
 
 _HASHES: Final = 1 << 32
 LOST_AFTER: Final = 3  # failures in a row until a meter is called unreachable
+SET_BACK_S: Final = 60.0
+"""A clock that shows so much less than before was set back, not corrected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Rounds:
     _heap: list[tuple[float, str]] = field(default_factory=list)
     _failures: dict[str, int] = field(default_factory=dict)
     _busy: dict[str, float | None] = field(default_factory=dict)
+    _seen: float = float("-inf")
 
     def call(self, meter: str, at: float) -> None:
         """Have a meter visited at a time, if nothing is sooner; after a visit that is under way."""
@@ -78,7 +81,14 @@ class Rounds:
         return self._heap[0][0] if self._heap else None
 
     def take(self, now: float) -> str | None:
-        """Return a meter that is due, which is being visited from now on; None: none is."""
+        """Return a meter that is due, which is being visited from now on; None: none is.
+
+        Where the clock was set back, what was due in its future is due that much sooner: else
+        nobody would be visited until it is there again.
+        """
+        if now < self._seen - SET_BACK_S:
+            self._move(now - self._seen)
+        self._seen = now
         due = self.next()
         if due is None or due > now:
             return None
@@ -114,5 +124,12 @@ class Rounds:
         self._due[meter] = at
         heapq.heappush(self._heap, (at, meter))
         if len(self._heap) > 2 * len(self._due) + 64:
-            self._heap = [(due, each) for each, due in self._due.items()]
-            heapq.heapify(self._heap)
+            self._order()
+
+    def _move(self, seconds: float) -> None:
+        self._due = {meter: due + seconds for meter, due in self._due.items()}
+        self._order()
+
+    def _order(self) -> None:
+        self._heap = [(due, meter) for meter, due in self._due.items()]
+        heapq.heapify(self._heap)

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from openami.c1222.tables import Procedure, ProcedureRequest, Result
-from openami.core.errors import ConflictError
+from openami.core.errors import ConflictError, OpenAmiError
 from openami.fleet.devices import AuditEntry
 from openami.headend.registry import reason
 
@@ -58,16 +58,25 @@ class Supply:
             raise self._no_way(serial)
         state = "on" if on else "off"
         await self._note(device.id, f"meter.supply {state} asked for", who, words)
-        talk, model = await self.way(serial)
+        try:
+            said, done = await self._switched(self.way, serial, on=on)
+        except OpenAmiError as error:
+            await self._note(device.id, f"meter.supply {state}: {error.message}", who, words)
+            raise
+        await self._note(device.id, f"meter.supply {state}: {said}", who, words)
+        if not done:
+            raise ConflictError(f"meter {serial}: {said}", code="supply.refused")
+        return said
+
+    async def _switched(self, way: Way, serial: str, *, on: bool) -> tuple[str, bool]:
+        """Return what the meter says, and whether it does it."""
+        talk, model = await way(serial)
         if not model.does(Procedure.DIRECT_LOAD_CONTROL):
             raise ConflictError(f"meter {serial} has no procedure 21", code="supply.refused")
         wanted = {"LEVEL": FULL if on else 0, "ACTIONS": 0, "TIMING": b""}
         request = ProcedureRequest(Procedure.DIRECT_LOAD_CONTROL, 0, wanted)
         answer = await talk.do(model.tables, request)
-        await self._note(device.id, f"meter.supply {state}: {answer.meaning}", who, words)
-        if answer.result not in _GOOD:
-            raise ConflictError(f"meter {serial}: {answer.meaning}", code="supply.refused")
-        return answer.meaning
+        return answer.meaning, answer.result in _GOOD
 
     def _no_way(self, serial: str) -> ConflictError:
         return ConflictError(f"meter {serial} is not spoken to from here", code="supply.no-way")
