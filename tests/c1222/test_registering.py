@@ -190,6 +190,19 @@ def test_a_registration_that_is_not_renewed_ends() -> None:
     assert any(isinstance(each, Joined) for each in later)
 
 
+def test_a_node_whose_clock_was_in_the_future_renews_when_it_would_have() -> None:
+    line = Line()
+    line.now = START + 365 * 86_400
+    line.start()
+    line.events()
+    line.now = START
+    line.node.handle_timer(now=line.now)
+    assert line.node.until == START + PERIOD
+    (renewed,) = line.pass_to(START + PERIOD)
+    assert isinstance(renewed, Joined)
+    assert len(line.registrar.asked) == 2
+
+
 def test_another_title_is_taken_and_used_from_then_on() -> None:
     line = Line()
     line.registrar.answer = Registered(OTHER, 0, PERIOD, Connection.BROADCAST)

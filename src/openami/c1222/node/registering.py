@@ -169,6 +169,7 @@ class Registering:
         self._client = Client(wanted, ids=ids)
         self._asked: dict[int, _Asked] = {}
         self._next: float | None = None
+        self._now = float("-inf")
         self._stopped = False
         self._failures = 0
         self._events: deque[RegisteringEvent] = deque(maxlen=MAX_EVENTS)
@@ -184,6 +185,7 @@ class Registering:
         ``after``: seconds until that begins.
         """
         self._stopped = False
+        self._set_back(now)
         self._next = now + after + delay * self._chance()
         self.handle_timer(now=now)
 
@@ -223,6 +225,7 @@ class Registering:
 
     def receive(self, data: bytes, *, now: float) -> None:
         """Take a message that answers one."""
+        self._set_back(now)
         self._client.receive(data, now=now)
         self._settle(now)
 
@@ -237,6 +240,7 @@ class Registering:
 
     def handle_timer(self, *, now: float) -> None:
         """Register, renew, ask again, or give up what is over."""
+        self._set_back(now)
         self._client.handle_timer(now=now)
         self._settle(now)
         if self.until is not None and now >= self.until:
@@ -244,6 +248,18 @@ class Registering:
         if self._next is not None and now >= self._next:
             self._next = None
             self._register(now)
+
+    def _set_back(self, now: float) -> None:
+        """Let what is to come come as soon as it would have, if the clock was set back.
+
+        Otherwise a node that began with a clock in the future would not renew before that.
+        """
+        back = max(self._now - now, 0.0)
+        self._now = now
+        if self._next is not None:
+            self._next -= back
+        if self.until is not None:
+            self.until -= back
 
     def _register(self, now: float) -> None:
         config = self.config
