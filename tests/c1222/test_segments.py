@@ -203,6 +203,35 @@ def test_the_oldest_makes_room() -> None:
     assert reassembler.receive(rest, now=0) is None  # its beginning was forgotten
 
 
+def test_who_begins_many_messages_ends_only_their_own() -> None:
+    reassembler = Reassembler(open_most=4)
+    first, rest = segment(0, b"x" * 50), segment(50, b"y" * 50)
+    reassembler.receive(segment(0, b"\x60", total=2000, number=7), now=0, source="relay")
+    for number in range(100):
+        reassembler.receive(segment(0, b"x", number=number), now=0, source="stranger")
+    assert reassembler.dropped == 97
+    for source in ("stranger", "other"):
+        reassembler.receive(first, now=0, source=source)
+    before = reassembler.dropped
+    with pytest.raises(SegmentError):  # in another's name, with other octets
+        reassembler.receive(segment(1, b"z" * 9), now=0, source="stranger")
+    assert reassembler.dropped == before + 1
+    with pytest.raises(SegmentError, match="no message"):
+        reassembler.receive(rest, now=0, source="other")  # whole: it was not touched
+    assert (
+        reassembler.receive(segment(1, b"x", total=2000, number=7), now=0, source="relay") is None
+    )
+    assert ("relay", 2) in [(key[0], whole.octets) for key, whole in reassembler._open.items()]
+
+
+def test_who_fills_the_room_ends_only_their_own() -> None:
+    reassembler = Reassembler(octets_most=300)
+    reassembler.receive(segment(0, b"x" * 60), now=0, source="relay")
+    for number in range(9):
+        reassembler.receive(segment(0, b"x" * 70, number=number), now=0, source="stranger")
+    assert [key[0] for key in reassembler._open] == ["relay"] + ["stranger"] * 3
+
+
 def test_octets_are_bounded() -> None:
     reassembler = Reassembler(octets_most=120)
     for number in (1, 2, 3):

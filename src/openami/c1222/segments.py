@@ -9,12 +9,17 @@ was put together.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from openami.c1222.apdu import TAG, Apdu
 from openami.c1222.limits import MAX_APDU
+from openami.c1222.station import blamed
 from openami.core.errors import LocalProtocolError, RemoteProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
 
 MTU_IPV4: Final = 576
 MTU_IPV6: Final = 1280
@@ -35,7 +40,8 @@ sends all of them again.
 _HEAD_ROOM: Final = 20  # a total (7), a reference (5), and four lengths of two more octets
 _LEAST_SLICE: Final = 16
 
-_Key = tuple[bytes, bytes, int]
+_Name = tuple[bytes, bytes, int]
+_Key = tuple["Hashable", _Name]
 
 
 def split(message: bytes, largest: int) -> tuple[bytes, ...]:
@@ -115,6 +121,9 @@ class _Whole:
 class Reassembler:
     """Puts messages together, in whatever order and however often their segments come.
 
+    Hosts are kept apart: what one sends makes nothing of another's wrong, and where there is no
+    room, whoever has the most loses the oldest.
+
     Args:
         timeout: seconds that a message may take.
         most: octets of the longest message.
@@ -141,8 +150,13 @@ class Reassembler:
         self._octets = 0
         self.dropped = 0
 
-    def receive(self, message: bytes, *, now: float) -> Apdu | None:
+    def receive(self, message: bytes, *, now: float, source: Hashable = None) -> Apdu | None:
         """Return the message that ``message`` is or completes, or None while segments lack.
+
+        Args:
+            message: a message or a segment.
+            now: seconds of UTC.
+            source: where it came from.
 
         Raises:
             DecodeError: it is none, nor a segment.
@@ -153,7 +167,7 @@ class Reassembler:
         if apdu.total is None or apdu.reference is None:
             return apdu
         self.handle_timer(now=now)
-        key = _key(apdu)
+        key = blamed(source), _name(apdu)
         try:
             return self._add(key, apdu, apdu.total, apdu.reference, now)
         except SegmentError:
@@ -166,21 +180,29 @@ class Reassembler:
             if not 0 < total <= self._most:
                 raise SegmentError(f"a message of {total} octets, {self._most} at most")
             if len(self._open) >= self._open_most:
-                self._drop(next(iter(self._open)))  # the oldest: it is the least likely to end
+                self._drop(self._least_likely(lambda _: 1))
             whole = self._open[key] = _Whole(total, now + self._timeout)
         if whole.total != total:
             raise SegmentError(f"a message of {whole.total} octets, and of {total}")
         if whole.add(at, apdu.information):
             self._octets += len(apdu.information)
         while self._octets > self._octets_most:
-            oldest = next(iter(self._open))
-            if oldest == key:
+            victim = self._least_likely(lambda each: each.octets)
+            if victim == key:
                 raise SegmentError("no room for more segments")
-            self._drop(oldest)
+            self._drop(victim)
         if not whole.complete:
             return None
         self._forget(key)
-        return _checked(b"".join(whole.slices), key)
+        return _checked(b"".join(whole.slices), key[1])
+
+    def _least_likely(self, weight: Callable[[_Whole], int]) -> _Key:
+        """Return the message that is the least likely to end: the oldest of who has the most."""
+        shares: Counter[Hashable] = Counter()
+        for (host, _), whole in self._open.items():
+            shares[host] += weight(whole)
+        ((most, _),) = shares.most_common(1)
+        return next(key for key in self._open if key[0] == most)
 
     def _forget(self, key: _Key) -> None:
         self._octets -= self._open.pop(key).octets
@@ -201,17 +223,17 @@ class Reassembler:
             self._drop(next(iter(self._open)))
 
 
-def _key(apdu: Apdu) -> _Key:
+def _name(apdu: Apdu) -> _Name:
     calling = b"" if apdu.calling is None else apdu.calling.name
     called = b"" if apdu.called is None else apdu.called.name
     return calling, called, apdu.invocation_id
 
 
-def _checked(message: bytes, key: _Key) -> Apdu:
+def _checked(message: bytes, name: _Name) -> Apdu:
     """Return the whole, if it is the message that its segments said it is."""
     if message[0] != TAG:
         raise SegmentError("the segments are of no message")
     apdu = Apdu.decode(message)
-    if apdu.total is not None or _key(apdu) != key:
+    if apdu.total is not None or _name(apdu) != name:
         raise SegmentError("the message has other titles than its segments")
     return apdu

@@ -126,7 +126,11 @@ class Host:
             SecurityError: there is no such key.
         """
         if self.registrations.route(title) is None:
-            raise LocalProtocolError(f"{title} is not registered", code="c1222.unregistered")
+            raise LocalProtocolError(
+                f"{title} is not registered",
+                hint="it registers by itself: see that it has power and reaches this host",
+                code="c1222.unregistered",
+            )
         client = self._clients.get(title.name)
         if client is None:
             client = self._client(title)
@@ -160,7 +164,7 @@ class Host:
         """Take one message or segment and return what to send back; see ``Station``."""
         self._expire(now)
         try:
-            apdu = self._reassembler.receive(data, now=now)
+            apdu = self._reassembler.receive(data, now=now, source=source)
         except RemoteProtocolError as error:
             self._events.append(Refused(None, source, error.code))
             return ()

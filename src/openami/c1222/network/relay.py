@@ -156,7 +156,7 @@ class Relay:
     def _own(
         self, data: bytes, source: Hashable, now: float, largest: int | None
     ) -> tuple[bytes, ...]:
-        apdu = self._reassembler.receive(data, now=now)
+        apdu = self._reassembler.receive(data, now=now, source=source)
         if apdu is None:
             return ()
         if apdu.answers is None:

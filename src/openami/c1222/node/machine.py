@@ -93,7 +93,7 @@ class Node:
         self.handle_timer(now=now)
         apdu = None
         try:
-            apdu = self._reassembler.receive(data, now=now)
+            apdu = self._reassembler.receive(data, now=now, source=source)
             if apdu is None or not self._allows(apdu, source, now):
                 return ()
             return self._answered(apdu, source, now, largest)
