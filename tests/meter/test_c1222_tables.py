@@ -185,7 +185,7 @@ def test_what_c1219_cannot_say_is_not_there() -> None:
     assert bench.read(23)["TOT_DATA_BLOCK"]["SUMMATIONS"][0] == 1800
 
 
-def test_logs_are_merged_by_time(lived: MeterBench) -> None:
+def test_logs_are_merged(lived: MeterBench) -> None:
     engine = lived.meter.engine
     for event in (Event.METER_COVER_OPENED, Event.REPLAY_DETECTED, Event.LIMIT_KEPT):
         lived.advance(1)
@@ -208,6 +208,40 @@ def test_logs_are_merged_by_time(lived: MeterBench) -> None:
     assert values["LAST_ENTRY_SEQ_NBR"] == len(entries) + EVENTS + 50
     assert values["EVENT_FLAGS"] == 2
     assert Event.PARAMETERS_CHANGED in lived.read(72)["MFG_EVENTS_SUPPORTED"]
+
+
+def test_events_keep_their_numbers_when_the_clock_is_set_back() -> None:
+    bench = MeterBench()
+    bench.meter.engine.tamper(Event.METER_COVER_OPENED)
+    bench.advance(60)
+    bench.meter.record(Event.PARAMETERS_CHANGED)
+    before = numbered(bench)
+    bench.meter.engine.set_clock(START - 3600)
+    bench.meter.engine.tamper(Event.METER_COVER_CLOSED)
+    bench.advance(60)
+    bench.meter.record(Event.PARAMETERS_CHANGED)
+    after = numbered(bench)
+    assert after[: len(before)] == before
+    assert {code for _, code in after[len(before) :]} == {
+        Event.CLOCK_OLD,
+        Event.CLOCK_NEW,
+        Event.METER_COVER_CLOSED,
+        Event.PARAMETERS_CHANGED,
+    }
+    assert after[-1][0] == len(after)
+    again = MeterBench(memory=bench.memory, board=bench.board, clock=bench.clock)
+    again.advance(1)
+    assert numbered(again)[: len(after)] == after
+    again.meter.engine.clear(Ring.FRAUD_LOG)  # what is left of the others stays in its order
+    fraud = {Event.METER_COVER_OPENED, Event.METER_COVER_CLOSED}
+    left = [code for _, code in numbered(again)]
+    assert left[: len(after) - 2] == [code for _, code in after if code not in fraud]
+
+
+def numbered(bench: MeterBench) -> list[tuple[int, int]]:
+    values = bench.read(76)
+    entries = values["ENTRIES"][: values["NBR_VALID_ENTRIES"]]
+    return [(entry["EVENT_SEQ_NBR"], entry["EVENT_CODE"]["NUMBER"]) for entry in entries]
 
 
 def test_billing_periods_end_in_self_reads() -> None:

@@ -53,6 +53,8 @@ class C1222Record:
         delay: within how many seconds it registers after its power failed.
         told: how far into each log its host has been told of events, by the log's number.
         read: how far each list has been read, by the number of its procedures.
+        order: the logs of the newest events of all, in the order in which these were written.
+        ordered: how far into each log that goes, by the log's number.
         tables: what clients have written, by the table, in hexadecimal.
         pending: tables that wait, each an event and octets, in hexadecimal.
         activated: when one of those came in force (UTC seconds of the meter's clock); 0: never.
@@ -63,6 +65,8 @@ class C1222Record:
     delay: int = 0
     told: dict[str, int] = field(default_factory=dict)
     read: dict[str, int] = field(default_factory=dict)
+    order: list[int] = field(default_factory=list)
+    ordered: dict[str, int] = field(default_factory=dict)
     tables: dict[str, str] = field(default_factory=dict, repr=False)
     pending: dict[str, tuple[str, str]] = field(default_factory=dict, repr=False)
     activated: int = 0

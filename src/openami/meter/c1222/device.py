@@ -34,8 +34,9 @@ from openami.c1222.tables import EntryList, TableId, TableMemory, layout, serve,
 from openami.c1222.titles import MECHANISM, ApTitle
 from openami.core.errors import DecodeError, StoreError
 from openami.core.recent import Recent
-from openami.meter.c1222 import events, live
+from openami.meter.c1222 import live
 from openami.meter.c1222.description import IMAGE, IMAGE_STATUS, NETWORK, SUPPLY
+from openami.meter.c1222.events import EventLog
 from openami.meter.c1222.firmware import FirmwareTables
 from openami.meter.c1222.fixed import FixedTables
 from openami.meter.c1222.lists import Lists
@@ -89,6 +90,10 @@ class MeterTables:
         replays: what the node has taken: how far is kept with whatever a request changes.
         place: tells where it stands in its network.
         leave: takes it off the network until it starts again.
+
+    Attributes:
+        memory: the octets of its tables.
+        events: its events.
     """
 
     def __init__(
@@ -110,7 +115,8 @@ class MeterTables:
         fixed = FixedTables(meter.engine.config, material, public=public)
         self.memory = TableMemory(fixed.tables, dict(fixed.contents))
         self._profile = None if fixed.profile is None else ProfileTable(fixed.profile)
-        self._lists = Lists(meter, self._profile)
+        self.events = EventLog(meter)
+        self._lists = Lists(meter, self._profile, self.events)
         self._written = WrittenTables(meter, self.memory)
         self._firmware = FirmwareTables(meter)
         self._procedures = Procedures(
@@ -267,7 +273,7 @@ class MeterTables:
             standard(55): lambda: live.clock_state(engine),
             standard(56): lambda: live.remaining(engine),
             standard(63): self._lp_status,
-            standard(76): lambda: events.event_log(engine, lists.read(EntryList.EVENT_LOG)),
+            standard(76): lambda: self.events.values(lists.read(EntryList.EVENT_LOG)),
             IMAGE_STATUS: self._firmware.status,
             SUPPLY: self._supply,
             NETWORK: lambda: _network(place()),

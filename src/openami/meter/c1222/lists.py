@@ -9,6 +9,7 @@ from openami.meter.c1222 import events
 from openami.metrology.events import Ring
 
 if TYPE_CHECKING:
+    from openami.meter.c1222.events import EventLog
     from openami.meter.c1222.profile import ProfileTable
     from openami.meter.device import Meter
 
@@ -25,10 +26,12 @@ class Lists:
     Args:
         meter: the meter.
         profile: its load profile; None: it cannot be shown.
+        log: its events.
     """
 
-    def __init__(self, meter: Meter, profile: ProfileTable | None) -> None:
+    def __init__(self, meter: Meter, profile: ProfileTable | None, log: EventLog) -> None:
         self._meter = meter
+        self._log = log
         self._profile = profile
 
     def known(self, number: int) -> bool:
@@ -64,7 +67,7 @@ class Lists:
         if number is EntryList.LOAD_PROFILE_1 and self._profile is not None:
             return self._profile.filled(engine).newest, self._profile.unread(engine, read)
         if number is EntryList.EVENT_LOG:
-            last, kept = events.count(engine), len(events.newest(engine))
+            last, kept = events.count(engine), len(self._log.newest())
         else:
             ring = engine.rows[Ring.SELF_READ]
             last, kept = ring.last, len(ring)

@@ -151,7 +151,7 @@ class MeterStation:
         if self._deaf() or not self._ready():
             return ()
         try:
-            apdu = self._reassembler.receive(data, now=now)
+            apdu = self._reassembler.receive(data, now=now, source=source)
         except RemoteProtocolError as error:
             log.debug("no message", source=str(source), code=error.code)
             return ()
@@ -208,6 +208,7 @@ class MeterStation:
     def look(self, *, now: float) -> None:
         """Tell the host what has happened in the meter since the last look."""
         self._now = now
+        self.tables.events.follow()
         if not self._deaf() and self.joined and self._ready():
             self._tell()
 
@@ -355,7 +356,7 @@ class MeterStation:
         told = self._record.told
         return [
             place
-            for place, each in enumerate(events.newest(self.meter.engine))
+            for place, each in enumerate(self.tables.events.newest())
             if each.sequence > told.get(str(int(each.ring)), 0) and each.code in events.EXCEPTIONS
         ]
 
