@@ -221,6 +221,17 @@ def test_the_clock_is_set() -> None:
     assert bench.result(Procedure.SET_DATE_TIME, right) is Result.DONE
 
 
+def test_a_clock_of_which_nothing_is_set_stays_as_it_is() -> None:
+    bench = MeterBench()
+    bench.meter.engine.state.clock_valid = False
+    asked = set_clock(START + DAY, SET_TIME=False, SET_DATE=False)
+    answer = bench.do(Procedure.SET_DATE_TIME, asked)
+    assert answer.result == Result.DONE
+    assert answer.data["BEFORE"] == answer.data["AFTER"] == date_time(START)
+    assert bench.meter.engine.seconds == START
+    assert not bench.meter.engine.state.clock_valid
+
+
 def test_load_is_cut_off_and_let_on() -> None:
     bench = MeterBench()
     bench.advance(3600)

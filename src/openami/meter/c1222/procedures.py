@@ -186,6 +186,8 @@ class Procedures:
         before = shown(engine.seconds)
         if mask["SET_TIME_DATE_QUAL"] and not self._is_shown(parameters["TIME_DATE_QUAL"]):
             return Result.BAD_PARAMETER, _NOTHING  # times are UTC: there is nothing to set in it
+        if not (mask["SET_DATE"] or mask["SET_TIME"]):  # a clock that is wrong stays so
+            return Result.DONE, {"BEFORE": before, "AFTER": before}
         moment = _combined(before, wanted, day=mask["SET_DATE"], clock=mask["SET_TIME"])
         try:
             EngineClock(engine).set(seconds_of(moment))
