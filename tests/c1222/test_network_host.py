@@ -330,6 +330,19 @@ def test_what_was_taken_before_a_restart_is_not_taken_again() -> None:
     assert event.code == "security.time"
 
 
+def test_who_has_the_key_of_one_node_keeps_no_other_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hosts, "_MAX_REMEMBERED", 8)
+    monkeypatch.setattr(hosts, "_MAX_OF_NODE", 5)
+    town = joined(Town(2))
+    taken, other = town.meters
+    for _ in range(30):
+        taken.client.ask(Trace(()), now=town.now + 800)
+        for message in taken.client.data_to_send():
+            town.host.receive(message, source="thief", now=town.now)
+    assert {each.code for each in town.events() if isinstance(each, Refused)} == {"security.rate"}
+    assert town.tell(other, other.register()) is not None
+
+
 def test_whatever_comes_the_host_goes_on() -> None:
     chance = Random(1222)
     town = joined(Town(2))

@@ -66,6 +66,18 @@ def test_what_is_forgotten_does_not_come_again() -> None:
     cache.accept(made(9), KeyUse.at(2, NOW + 1), now=NOW)
 
 
+def test_one_sender_has_only_so_much_room() -> None:
+    cache = ReplayCache(of_sender=2)
+    for number in (1, 2):
+        cache.accept(made(number), KeyUse.at(2, NOW), now=NOW)
+    assert refused(cache, made(1), KeyUse.at(2, NOW), NOW) == "security.replay"
+    assert refused(cache, made(3), KeyUse.at(2, NOW), NOW) == "security.rate"
+    cache.accept(made(3, None), KeyUse.at(2, NOW), now=NOW)
+    later = NOW + WINDOW + 1
+    cache.accept(made(3), KeyUse.at(2, later), now=later)
+    assert cache._senders == {METER.name: 1}
+
+
 def test_what_has_left_the_window_takes_no_room() -> None:
     cache = ReplayCache(most=2)
     for step in range(6):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -62,6 +62,7 @@ class ReplayCache:
     Args:
         window: seconds before and after now.
         most: messages that are remembered.
+        of_sender: of one sender, which is refused then; not given: all of them.
         floor: what was made then, or before, is refused: ``newest`` of before a restart, so that
             what was taken before it is not taken again.
 
@@ -74,10 +75,13 @@ class ReplayCache:
         *,
         window: float = WINDOW,
         most: int = MAX_REMEMBERED,
+        of_sender: int | None = None,
         floor: float = float("-inf"),
     ) -> None:
         self._window = window
         self._most = most
+        self._of_sender = most if of_sender is None else of_sender
+        self._senders: Counter[bytes] = Counter()
         self._seen: set[tuple[float, bytes, int, int, bool]] = set()
         self._oldest: list[tuple[float, bytes, int, int, bool]] = []
         self._floor = self.newest = floor
@@ -92,17 +96,22 @@ class ReplayCache:
 
         Raises:
             SecurityError: ``security.time``: it is older or newer than the window, or as old as
-                what was forgotten; ``security.replay``: it came before.
+                what was forgotten; ``security.replay``: it came before; ``security.rate``: its
+                sender has sent too many.
         """
         # The time in a message has 32 bits: it is the one of those nearest to now.
         age = (int(now) - key.time + _HALF) % (2 * _HALF) - _HALF
         made = int(now) - age
         if abs(age) > self._window or made <= self._floor:
             raise SecurityError(f"a message made {age} seconds ago", code="security.time")
-        entry = (made, sender_of(apdu), key.key_id, apdu.invocation_id, apdu.answers is None)
+        sender = sender_of(apdu)
+        entry = (made, sender, key.key_id, apdu.invocation_id, apdu.answers is None)
         if entry in self._seen:
             raise SecurityError("a message that came before", code="security.replay")
         self._forget(now)
+        if self._senders[sender] >= self._of_sender:
+            raise SecurityError("too many messages of one sender", code="security.rate")
+        self._senders[sender] += 1
         self._seen.add(entry)
         heapq.heappush(self._oldest, entry)
         self.newest = max(self.newest, made)
@@ -112,6 +121,9 @@ class ReplayCache:
         while self._oldest and (self._oldest[0][0] < begins or len(self._seen) >= self._most):
             entry = heapq.heappop(self._oldest)
             self._seen.discard(entry)
+            self._senders[entry[1]] -= 1
+            if not self._senders[entry[1]]:
+                del self._senders[entry[1]]
             self._floor = max(self._floor, entry[0])
 
 

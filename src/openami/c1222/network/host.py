@@ -40,6 +40,11 @@ if TYPE_CHECKING:
 
 MAX_ASKED: Final = 1024
 """Nodes that are being asked at once: each may hold a message of hundreds of kilobytes open."""
+_MAX_REMEMBERED: Final = 65_536
+"""Messages of nodes that are not taken twice, at about 200 octets each."""
+_MAX_OF_NODE: Final = 1024
+"""Of those, of one node: who has its key does not make the host forget the others', and then refuse
+what is as old. One that tells something every second has fewer."""
 _MAX_EVENTS: Final = 4096
 """What nobody fetches is forgotten, the oldest first: strangers cause events."""
 
@@ -110,7 +115,7 @@ class Host:
         self._out: deque[Outgoing] = deque()
         node = NodeConfig(config.title, least=config.least, sessions=0)
         desk = Desk(config.title, registrations, self._events)
-        replays = ReplayCache(floor=heard)
+        replays = ReplayCache(most=_MAX_REMEMBERED, of_sender=_MAX_OF_NODE, floor=heard)
         self._node = Node(node, desk, first_id=chance(), replays=replays, keys_of=self._keys_of)
 
     # Asking
