@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
 from tests.support.c1222_defects import KEY, PASSWORD, HealthyNode, WrongInvocationId
+from tests.transport.certificates import Authority
 
 from openami.cli.c1222_test import Progress
 from openami.cli.main import main
 from openami.transport.c1222 import Endpoint, EndpointConfig
 from openami.transport.clock import SystemClock
+from openami.transport.dtls import DtlsContext
+from openami.transport.tls import server_context
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+PLAIN = EndpointConfig()
 OPTIONS = ("--node", ".123.8437", "--timeout", "20")
 
 
 async def run_test(
-    node: HealthyNode, capsys: pytest.CaptureFixture[str], *arguments: str
+    node: HealthyNode,
+    capsys: pytest.CaptureFixture[str],
+    *arguments: str,
+    inside: EndpointConfig = PLAIN,
 ) -> tuple[int, str, str]:
     """Return the status, the data and the progress of a test of ``node``."""
-    config = EndpointConfig(listen=(("127.0.0.1", 0),))
+    config = replace(inside, listen=(("127.0.0.1", 0),))
     async with Endpoint(node, config, clock=SystemClock()) as endpoint:
         where = f"127.0.0.1:{endpoint.listening[0].port}"
         given = ["c1222", "test", where, *OPTIONS, *arguments]
@@ -71,6 +79,29 @@ async def test_findings_and_services_over_datagrams(capsys: pytest.CaptureFixtur
     assert {each["service"] for each in found["cases"]} == {"Message"}
 
 
+@pytest.mark.parametrize("carrier", ["tls", "dtls"])
+async def test_a_node_inside_tls_and_dtls(
+    carrier: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.issue("node")
+    inside = EndpointConfig(
+        tls=server_context(pair.certificate, pair.key),
+        dtls=DtlsContext.server(pair.certificate, pair.key),
+    )
+    options = ["--tls", "--ca", str(authority.certificate), "--only", "Identify", "--json"]
+    if carrier == "dtls":
+        options.append("--udp")
+    status, out, err = await run_test(HealthyNode(), capsys, *options, inside=inside)
+    assert status == 0, err
+    found = json.loads(out)
+    assert found["address"].endswith(f"/{carrier}")
+    assert [each["verdict"] for each in found["cases"]] == ["pass"]
+    stranger = await run_test(HealthyNode(), capsys, *options[:1], *options[3:], inside=inside)
+    assert stranger[0] == 2
+    assert "error[transport.tls]" in stranger[2]
+
+
 def wrong(*arguments: str) -> int:
     return main(["c1222", "test", *arguments])
 
@@ -84,6 +115,8 @@ def test_nobody_there_and_wrong_options(
     assert wrong("127.0.0.1", "--node", ".1") == 2
     assert wrong("127.0.0.1:1", "--node", "x") == 2
     assert wrong(*where, "--mode", "1") == 2
+    assert wrong(*where, "--ca", "ca.pem") == 2
+    assert wrong(*where, "--tls", "--certificate", "own.pem") == 2
     assert wrong(*where, "--only", "frobnicate") == 2
     assert wrong(*where, *secrets, "--key-id", "7") == 2
     long = tmp_path / "long"

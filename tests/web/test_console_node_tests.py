@@ -143,6 +143,9 @@ async def test_nobody_is_reached_who_is_not_a_node(
         register(place, native=NativeAddress.of(host, 8080))
         status, _, text = await post(client, PAGE, csrf, where="M1")
         assert (status, "request.test-where" in text) == (400, True), host
+    asked = {"where": "M1", "csrf_token": csrf}
+    told = await client.post(PAGE, data=asked, headers={"HX-Request": "true"})
+    assert "c1222_test_allowed names [::ffff:7f00:1]:8080" in told.text, "what to do about it"
     tests = place.running.services.node_tests
     tests._hosts = {"::1"}  # as the setting [::1]:* says
     register(place, native=NativeAddress.of("127.0.0.1", 8080))

@@ -18,12 +18,13 @@ from openami.cli.secrets import read_password
 from openami.core.errors import ConfigError, TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from openami.c1222.conformance import Case, Report, Run, Target
 
 FINDINGS: Final = 1
 UNREACHABLE: Final = 2
+_FILE = click.Path(path_type=Path, dir_okay=False)
 _CLEAR_LINE: Final = "\r\x1b[K"
 
 
@@ -34,10 +35,12 @@ class Where:
     host: str
     port: int
     udp: bool = False
+    tls: bool = False
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}/{'udp' if self.udp else 'tcp'}"
+        inside, outside = ("dtls", "udp") if self.udp else ("tls", "tcp")
+        return f"{host}:{self.port}/{inside if self.tls else outside}"
 
 
 @dataclass(slots=True)
@@ -71,6 +74,7 @@ class Progress:
         "openami c1222 test '[::1]:1153' --udp --node .123.8437 --only Read --only Tables",
         "openami c1222 test meter:1153 --node .123.8437 --intrusive --user 2 --password-file pw"
         " --html report.html --junit report.xml",
+        "openami c1222 test meter:1153 --node .123.8437 --tls --ca ca.pem",
     ),
 )
 @click.argument("where", metavar="HOST:PORT")
@@ -94,7 +98,7 @@ class Progress:
     help="The user of the password.",
 )
 @click.option(
-    "--password-file", type=click.Path(path_type=Path, dir_okay=False),
+    "--password-file", type=_FILE,
     help="A file with the user's password; without one, what wants it is skipped.",
 )  # fmt: skip
 @click.option(
@@ -104,6 +108,14 @@ class Progress:
     "--intrusive", is_flag=True, help="Also what writes, registers, locks out or disconnects."
 )
 @click.option("--udp", is_flag=True, help="Datagrams instead of a connection.")
+@click.option("--tls", is_flag=True, help="Inside TLS, or with --udp inside DTLS.")
+@click.option(
+    "--ca",
+    type=_FILE,
+    help="Who signs the node's certificate, in PEM [default: whom this machine trusts].",
+)
+@click.option("--certificate", type=_FILE, help="Our own certificate for TLS and DTLS, in PEM.")
+@click.option("--certificate-key", type=_FILE, help="Its private key.")
 @click.option(
     "--timeout",
     type=click.FloatRange(0.1, 120),
@@ -113,10 +125,10 @@ class Progress:
 )
 @click.option(
     "--html",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=_FILE,
     help="Write a page with each message parsed beside its octets.",
 )
-@click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Write JUnit XML.")
+@click.option("--junit", type=_FILE, help="Write JUnit XML.")
 @json_option
 def test(
     where: str,
@@ -125,6 +137,10 @@ def test(
     only: Sequence[str],
     intrusive: bool,
     udp: bool,
+    tls: bool,
+    ca: Path | None,
+    certificate: Path | None,
+    certificate_key: Path | None,
     as_json: bool,
     **options: Any,
 ) -> int:
@@ -137,10 +153,15 @@ def test(
     """
     from openami.c1222.conformance import chosen
 
-    there = Where(*endpoint(where), udp)
+    there = Where(*endpoint(where), udp, tls)
+    if (certificate is None) != (certificate_key is None):
+        raise ConfigError("--certificate and --certificate-key go together")
+    if not tls and (ca or certificate):
+        raise ConfigError("--ca and --certificate are for --tls")
+    inside = _inside(there, ca, certificate, certificate_key)
     target = _target(there, **options)
     try:
-        report = asyncio.run(_work(there, target, chosen(only), intrusive))
+        report = asyncio.run(_work(there, target, chosen(only), intrusive, inside))
     except TransportError as error:
         error.exit_status = UNREACHABLE
         raise
@@ -180,7 +201,7 @@ def _target(
         password=None if password_file is None else read_password(password_file),
         timeout=timeout,
         retries=UDP_RETRIES if where.udp else 0,
-        largest=largest_datagram(where.host) if where.udp else None,
+        largest=largest_datagram(where.host, dtls=where.tls) if where.udp else None,
         stream=not where.udp,
     )
     if len(found.password or b"") > 20:
@@ -203,14 +224,34 @@ def _protection(key_file: Path | None, key_id: int | None, mode: int | None) -> 
     return {"keys": Keys(keys), "key_id": used, "mode": protection}
 
 
-async def _work(where: Where, target: Target, cases: Sequence[Case], intrusive: bool) -> Report:
+def _inside(
+    where: Where, ca: Path | None, certificate: Path | None, key: Path | None
+) -> dict[str, Any]:
+    """Return what a line is inside of."""
+    from openami.transport.dtls import DtlsContext
+    from openami.transport.tls import client_context
+
+    if not where.tls:
+        return {}
+    if where.udp:
+        return {"dtls": DtlsContext.client(ca, certificate=certificate, key=key)}
+    return {"tls": client_context(ca, certificate=certificate, key=key)}
+
+
+async def _work(
+    where: Where,
+    target: Target,
+    cases: Sequence[Case],
+    intrusive: bool,
+    inside: Mapping[str, Any],
+) -> Report:
     from openami.c1222.conformance import Run
     from openami.transport.c1222.testing import Line
     from openami.transport.clock import SystemClock
 
     clock, progress = SystemClock(), Progress()
     run = Run(target, cases, first_id=secrets.randbits(31), intrusive=intrusive)
-    line = Line(where.host, where.port, datagrams=where.udp)
+    line = Line(where.host, where.port, datagrams=where.udp, **inside)
     try:
         await line.drive(run, clock=clock, progress=progress)
     finally:

@@ -35,6 +35,7 @@ _HINTS: Final = {
     ResponseCode.ISC: "this user may not, or the password is wrong: --password-file, ?user=ID",
     ResponseCode.ONP: "the device has no such table, or does not let it be written",
     ResponseCode.ISSS: "another session is under way",
+    ResponseCode.SNS: "not by this node: who registers, resolves and traces is a relay",
     ResponseCode.SME: "another key, or a mode that protects more",
 }
 

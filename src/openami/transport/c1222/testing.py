@@ -9,23 +9,27 @@ from typing import TYPE_CHECKING, Final
 from openami.c1222.stream import MessageReader
 from openami.core.errors import DecodeError, TransportError
 from openami.transport.c1222.config import LARGEST_IPV4, LARGEST_IPV6
+from openami.transport.dtls import OVERHEAD
+from openami.transport.dtls_channel import open_dtls
 from openami.transport.tcp import open_tcp
 from openami.transport.udp import open_udp
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Awaitable, Callable
 
     from openami.c1222.conformance import Exchange, Run
     from openami.core.clock import Clock
     from openami.transport.channel import Channel
+    from openami.transport.dtls import DtlsContext
 
 UDP_RETRIES: Final = 2
 """How often a message that was not answered is sent again, where datagrams get lost."""
 
 
-def largest_datagram(host: str) -> int:
+def largest_datagram(host: str, *, dtls: bool = False) -> int:
     """Return the octets of the longest message in a datagram to a host (RFC 6142, 3.5)."""
-    return LARGEST_IPV6 if ":" in host else LARGEST_IPV4
+    return (LARGEST_IPV6 if ":" in host else LARGEST_IPV4) - (OVERHEAD if dtls else 0)
 
 
 class Line:
@@ -35,6 +39,8 @@ class Line:
         host: where the node is.
         port: likewise.
         datagrams: over UDP, else over TCP.
+        tls: inside TLS.
+        dtls: inside DTLS; these are datagrams.
         tap: is given each message or segment that is sent (true) or heard.
     """
 
@@ -44,9 +50,13 @@ class Line:
         port: int,
         *,
         datagrams: bool = False,
+        tls: ssl.SSLContext | None = None,
+        dtls: DtlsContext | None = None,
         tap: Callable[[bytes, bool], None] | None = None,
     ) -> None:
-        self.datagrams = datagrams
+        self.datagrams = datagrams or dtls is not None
+        self._tls = tls
+        self._dtls = dtls
         self._where = host, port
         self._tap = tap
         self._channel: Channel | None = None
@@ -85,7 +95,9 @@ class Line:
             self.close()
 
     def _connect(self) -> Awaitable[Channel]:
-        return open_udp(*self._where) if self.datagrams else open_tcp(*self._where)
+        if self._dtls is not None:
+            return open_dtls(*self._where, self._dtls)
+        return open_udp(*self._where) if self.datagrams else open_tcp(*self._where, tls=self._tls)
 
     async def _exchange(self, exchange: Exchange, run: Run, clock: Clock) -> None:
         seconds = run.target.timeout if exchange.seconds is None else exchange.seconds
