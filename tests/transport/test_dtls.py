@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from tests.transport.certificates import Authority, Pem
 
 from openami.core.errors import ConfigError, TransportError
-from openami.transport.dtls import COOKIE_S, DtlsContext, DtlsSession, is_hello
+from openami.transport.dtls import COOKIE_S, MAX_RECORD, DtlsContext, DtlsSession, is_hello
 from openami.transport.dtls_channel import open_dtls
-from openami.transport.dtls_hub import PATIENCE_S, DtlsHub
+from openami.transport.dtls_hub import MAX_HELLO, PATIENCE_S, DtlsHub
 from openami.transport.udp import listen_udp
 
 if TYPE_CHECKING:
@@ -110,6 +110,19 @@ def test_nothing_is_kept_of_a_stranger_before_its_cookie_comes_back(town: Town) 
     answers = town.hub.datagrams()
     assert len(answers) == 50
     assert all(len(datagram) < 100 for datagram, _ in answers)  # smaller than what was sent
+
+
+def test_a_hello_of_any_length_leaves_nothing_for_the_next_stranger(town: Town) -> None:
+    head = town.call().datagrams()[0][:13]
+    for size in (MAX_HELLO, 2**14, 2**14 + 13, MAX_RECORD, MAX_RECORD + 1):
+        datagram = (head + b"\x01").ljust(size, b"\0")
+        for number in range(3):
+            assert town.hub.receive(datagram, ("127.0.0.1", 100 + number), now=town.now) == []
+        town.hub.datagrams()
+        session = town.call()
+        town.shake(session)
+        assert session.established, size
+    assert len(town.hub) == 1
 
 
 def test_a_cookie_is_of_one_address_and_of_its_time(town: Town) -> None:

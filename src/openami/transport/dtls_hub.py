@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 PATIENCE_S: Final = 30.0
 """How long one that was called may be silent when it is spoken to, until it is called anew: it may
 have lost its power, and then it hears nothing of the old association."""
+MAX_HELLO: Final = 4096
+"""Octets of a stranger's first datagram, which has a few hundred: of one longer than a record has
+plain text OpenSSL leaves the rest for the next stranger."""
 Address = tuple[Any, ...]
 
 
@@ -161,7 +164,7 @@ class DtlsHub:
 
     def _listen(self, datagram: bytes, address: Address, now: float) -> None:
         """Answer a stranger's hello with a cookie, or take its handshake if it brings one."""
-        if self._server is None or len(datagram) > MAX_RECORD:
+        if self._server is None or len(datagram) > MAX_HELLO:
             return
         if self._listener is None:
             self._listener = SSL.Connection(self._server.ssl)
