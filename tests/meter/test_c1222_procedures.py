@@ -221,6 +221,20 @@ def test_the_clock_is_set() -> None:
     assert bench.result(Procedure.SET_DATE_TIME, right) is Result.DONE
 
 
+def test_blocks_are_unread_when_the_clock_was_ahead_of_them() -> None:
+    bench = MeterBench()
+    bench.result(Procedure.SET_DATE_TIME, set_clock(START + 3 * DAY))
+    bench.advance(3600)
+    unread = bench.read(63)["SET1"]["NBR_UNREAD_BLOCKS"]
+    wanted = {"LIST": EntryList.LOAD_PROFILE_1, "ENTRIES_READ": unread}
+    assert bench.result(Procedure.UPDATE_LAST_READ_ENTRY, wanted) is Result.DONE
+    assert bench.read(63)["SET1"]["NBR_UNREAD_BLOCKS"] == 0
+    bench.result(Procedure.SET_DATE_TIME, set_clock(START + 3600))
+    bench.advance(3600)
+    status = bench.read(63)["SET1"]
+    assert status["NBR_UNREAD_BLOCKS"] == status["NBR_VALID_BLOCKS"] > 0
+
+
 def test_a_clock_of_which_nothing_is_set_stays_as_it_is() -> None:
     bench = MeterBench()
     bench.meter.engine.state.clock_valid = False

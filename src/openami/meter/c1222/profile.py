@@ -100,7 +100,9 @@ class ProfileTable:
     def unread(self, engine: MeterEngine, read: int) -> int:
         """Return how many blocks have not been read."""
         filled = self.filled(engine)
-        return min(max(filled.newest - read, 0), filled.valid)
+        # What was read when the clock was ahead is gone: rather all again than none for years.
+        known = read if read <= filled.newest else 0
+        return min(filled.newest - known, filled.valid)
 
 
 def _fill(rows: list[Row], profile: Profile, shift: int) -> Filled:
