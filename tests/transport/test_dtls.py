@@ -151,6 +151,27 @@ def test_handshakes_are_bounded_and_end(town: Town) -> None:
     assert (town.hub.greeting, len(town.hub)) == (0, 0)
 
 
+def test_a_host_that_begins_many_handshakes_keeps_no_other_out(town: Town) -> None:
+    ours = town.call()
+    town.to_hub(ours)
+    town.back(ours)
+    town.to_hub(ours)
+    flight = town.hub.datagrams()
+    for number in range(9):
+        address = ("127.0.0.2", 2000 + number)
+        session = town.call()
+        town.to_hub(session, address)
+        town.back(session, address)
+        town.to_hub(session, address)
+    assert town.hub.greeting == 3
+    for datagram, _ in flight:
+        ours.receive(datagram)
+    town.shake(ours)
+    ours.send(b"in")
+    town.to_hub(ours)
+    assert town.heard == [b"in"]
+
+
 def test_associations_are_bounded_and_silent_ones_end(town: Town) -> None:
     sessions = [town.call() for _ in range(4)]
     for number, session in enumerate(sessions):

@@ -195,7 +195,9 @@ class DtlsHub:
 
     def _begin(self, session: DtlsSession, address: Address, now: float) -> DtlsSession:
         if len(self._greetings) >= self._limits.handshakes:
-            self._give_up(next(iter(self._greetings)))  # who stays silent keeps nobody out
+            # Who stays silent keeps nobody out, nor does a host that begins many.
+            ((most, _),) = Counter(host for host, *_ in self._greetings).most_common(1)
+            self._give_up(next(each for each in self._greetings if each[0] == most))
         self._greetings[address] = _Greeting(session, now + self._limits.handshake_s)
         return session
 
