@@ -270,6 +270,16 @@ def test_a_request_that_comes_again_is_done_once() -> None:
     assert len(pair.device.served) == 1
 
 
+def test_a_session_does_not_wait_for_a_clock_that_was_set_back() -> None:
+    pair = Pair()
+    pair.ask(LOGON)
+    pair.node.handle_timer(now=START - 100)
+    assert len(pair.node.sessions) == 1
+    pair.node.handle_timer(now=START - 3600)
+    assert len(pair.node.sessions) == 0
+    assert pair.node_events()[-1] == SessionEnded(TITLE, USER, "timeout")
+
+
 @MODES
 def test_who_has_recorded_a_protected_request_gets_so_many_answers(mode: SecurityMode) -> None:
     pair = Pair(mode)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _IN_NO_SESSION: Final[tuple[type[Request], ...]] = (Logon,)
 _IN_SESSIONS: Final[tuple[type[Request], ...]] = (Logoff, Wait)
+_LONGEST_WAIT: Final = 255
+"""Seconds that Wait can ask for."""
 
 
 @dataclass(slots=True)
@@ -53,6 +55,12 @@ def is_out_of_sequence(request: Request, session: Session | None) -> bool:
     """Tell whether a request has no meaning with, or without, a session."""
     wrong = _IN_SESSIONS if session is None else _IN_NO_SESSION
     return isinstance(request, wrong)
+
+
+def _is_over(session: Session, now: float) -> bool:
+    # One that ends long after any silence began before the clock was set back.
+    longest = max(session.timeout, _LONGEST_WAIT)
+    return not now < session.deadline <= now + 2 * longest
 
 
 class Sessions:
@@ -98,7 +106,7 @@ class Sessions:
 
     def expire(self, now: float) -> list[Session]:
         """Forget the sessions that were silent for too long, and return them."""
-        names = [name for name, session in self._all.items() if session.deadline <= now]
+        names = [name for name, session in self._all.items() if _is_over(session, now)]
         return [self._all.pop(name) for name in names]
 
     def next_timer(self) -> float | None:
