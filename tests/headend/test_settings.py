@@ -75,3 +75,15 @@ def test_a_server_id_that_no_account_may_have(name: str) -> None:
     """No colon, which ends a name in credentials; nothing that an access control list splits at."""
     with pytest.raises(ValueError, match="dm_server_id"):
         HeadendSettings(dm_server_id=name)
+
+
+@pytest.mark.parametrize("text", ['["127.0.0.1:*"]', "127.0.0.1", "a:b", "http://a:80", "a:*,b"])
+def test_nodes_that_may_be_tested_are_places(text: str) -> None:
+    with pytest.raises(ConfigError):
+        HeadendSettings.load(c1222_test_allowed=text)
+
+
+def test_nodes_that_may_be_tested_are_told_by_host_and_port() -> None:
+    text = "127.0.0.1:*, [::1]:*,node.example:1153"
+    found = HeadendSettings.load(c1222_test_allowed=text)
+    assert found.c1222_test_allowed == ("127.0.0.1:*", "[::1]:*", "node.example:1153")

@@ -25,9 +25,10 @@ def address(text: str) -> tuple[str, int]:
         ValueError: the text has another form.
     """
     host, colon, port = text.rpartition(":")
-    if not colon or not port.isdecimal() or not int(port) <= 0xFFFF:
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not port.isdecimal() or int(port) > 0xFFFF or {*host} & {*"[]\"'/ "}:
         raise ValueError(f"{text!r} is not HOST:PORT")
-    return host.removeprefix("[").removesuffix("]") or "0.0.0.0", int(port)  # noqa: S104 - ":port" asks for it
+    return host or "0.0.0.0", int(port)  # noqa: S104 - ":port" asks for it
 
 
 class HeadendSettings(Settings):
@@ -387,6 +388,11 @@ class HeadendSettings(Settings):
         if value is not None:
             address(value)
         return value
+
+    @field_validator("c1222_test_allowed")
+    @classmethod
+    def _places(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(x for x in value if address(f"{x[:-1]}0" if x.endswith(":*") else x))
 
     @model_validator(mode="after")
     def _clocks(self) -> Self:
