@@ -417,14 +417,14 @@ class InOrder(HealthyNode):
             super().__init__()
             self.ends: dict[int, int] = {}
 
-        def receive(self, message: bytes, *, now: float) -> Apdu | None:
+        def receive(self, message: bytes, *, now: float, source: Hashable = None) -> Apdu | None:
             apdu = Apdu.decode(message)
             if apdu.reference is not None:
                 end = self.ends.get(apdu.invocation_id, 0)
                 if apdu.reference > end:
                     return None
                 self.ends[apdu.invocation_id] = max(end, apdu.reference + len(apdu.information))
-            return super().receive(message, now=now)
+            return super().receive(message, now=now, source=source)
 
     def __init__(self) -> None:
         super().__init__()
