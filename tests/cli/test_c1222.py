@@ -185,6 +185,23 @@ async def test_writes(bench: Bench, run: Run, tmp_path: Path, monkeypatch: Any) 
     assert json.loads(out)[0]["octets"] == event + octets
 
 
+async def test_tables_that_a_maker_describes(bench: Bench, run: Run, tmp_path: Path) -> None:
+    url, text = bench.url(mode=0), tmp_path / "maker.txt"
+    given = ("ST5", "--description", str(text))
+    text.write_text("table ST5 OURS\n    HEAD text(3)\n    REST text(17)\n")
+    status, out, _ = await run("c1222", "read", url, *given, "--json")
+    (found,) = json.loads(out)
+    assert (status, found["name"], list(found["values"])) == (0, "OURS", ["HEAD", "REST"])
+    status, _, err = await run("c1222", "write", url, *given, "--set", "HEAD=A")
+    assert (status, "error[c1222.isc]" in err) == (4, True), "it was encoded, and refused"
+    text.write_text("table")
+    status, _, err = await run("c1222", "read", url, *given)
+    assert (status, "error[c1219.description]: line 1" in err) == (2, True)
+    text.write_bytes(b"\xff")
+    status, _, err = await run("c1222", "read", url, *given)
+    assert (status, "error[config.file]" in err) == (2, True)
+
+
 async def test_a_wrong_password(bench: Bench, run: Run, monkeypatch: Any) -> None:
     monkeypatch.setenv("OPENAMI_METER_PASSWORD", "guess")
     status, _, err = await run("c1222", "identify", bench.url(mode=0))

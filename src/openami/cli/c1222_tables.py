@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from openami.c1222.services import Request
-    from openami.c1222.tables import TableId, Tables
+    from openami.c1222.tables import Description, TableId, Tables
     from openami.c1222.tables.layout import Record
     from openami.cli.c1222_access import Access
     from openami.transport.c1222.reader import TableReader
@@ -43,6 +43,10 @@ def complete_tables(_: click.Context, __: click.Parameter, begun: str) -> list[C
 
 
 _URL = click.argument("url")
+_description_option = click.option(
+    "--description", type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="A file that describes the maker's tables, as docs/reference/c1219.md says.",
+)  # fmt: skip
 
 
 @click.command(
@@ -64,6 +68,7 @@ _URL = click.argument("url")
 )  # fmt: skip
 @click.option("--pending", is_flag=True, help="The table that waits for its activation.")
 @click.option("--raw", is_flag=True, help="Octets in hexadecimal digits, not values.")
+@_description_option
 @node_options
 @json_option
 def read(
@@ -74,6 +79,7 @@ def read(
     count: int,
     pending: bool,
     raw: bool,
+    description: Path | None,
     as_json: bool,
     **options: Any,
 ) -> int:
@@ -85,7 +91,8 @@ def read(
     if pending:
         tables = [_pending(each) for each in tables]
     if index is None and offset is None:
-        return read_tables(access, tables, raw=raw or pending, as_json=as_json)
+        known = _described(description)
+        return read_tables(access, tables, raw=raw or pending, as_json=as_json, known=known)
     if index is not None and offset is not None:
         raise click.UsageError("give --index or --offset")
     if len(tables) > 1:
@@ -95,14 +102,42 @@ def read(
     return 0
 
 
-def read_tables(access: Access, tables: Sequence[TableId], *, raw: bool, as_json: bool) -> int:
-    """Read tables and print them; return the exit status: 3 if all were refused."""
+def _described(file: Path | None) -> Description:
+    """Return the standard's tables, and those of a file.
+
+    Raises:
+        ConfigError: ``c1219.description``, with the line that is wrong; ``config.file``.
+    """
+    from openami.c1222.tables import STANDARD, parse_description
+
+    if file is None:
+        return STANDARD
+    try:
+        return STANDARD.joined(parse_description(file.read_text("utf-8")))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} can not be read: {error}", code="config.file") from error
+
+
+def read_tables(
+    access: Access,
+    tables: Sequence[TableId],
+    *,
+    raw: bool,
+    as_json: bool,
+    known: Description | None = None,
+) -> int:
+    """Read tables and print them; return the exit status: 3 if all were refused.
+
+    ``known`` describes them; None: the standard does.
+    """
     from openami.transport.c1222.reader import TableReader
+
+    described = known or _described(None)
 
     async def work() -> list[dict[str, Any]]:
         async with access.session() as ask:
-            reader = TableReader(ask)
-            return [await _one(reader, each, raw=raw) for each in tables]
+            reader = TableReader(ask, described)
+            return [await _one(reader, each, described, raw=raw) for each in tables]
 
     found = run(work)
     if as_json:
@@ -115,12 +150,14 @@ def read_tables(access: Access, tables: Sequence[TableId], *, raw: bool, as_json
     return 3 if all("error" in each for each in found) else 0
 
 
-async def _one(reader: TableReader, wanted: TableId, *, raw: bool) -> dict[str, Any]:
+async def _one(
+    reader: TableReader, wanted: TableId, known: Description, *, raw: bool
+) -> dict[str, Any]:
     """Return what one table says, or why it does not; a line that is lost ends all."""
-    from openami.c1222.tables import STANDARD, elements, to_json
+    from openami.c1222.tables import elements, to_json
     from openami.c1222.tables.layout import shown
 
-    named = STANDARD.tables.get(wanted.active)
+    named = known.tables.get(wanted.active)
     found: dict[str, Any] = {"table": str(wanted), "name": named.name if named else None}
     try:
         if raw or named is None:
@@ -200,6 +237,7 @@ def _read_part(
 @click.option(
     "--event", metavar="HEX", help="Let the table wait for this event: six octets of hexadecimal."
 )
+@_description_option
 @node_options
 def write(
     url: str,
@@ -210,6 +248,7 @@ def write(
     index: str | None,
     offset: int | None,
     event: str | None,
+    description: Path | None,
     **options: Any,
 ) -> None:
     """Write a TABLE of the node at URL: octets, values, or single elements of it.
@@ -228,13 +267,14 @@ def write(
         raise ConfigError(f"--event has {EVENT_OCTETS} octets")
     path = None if index is None else parse_path(index)
     changes = [_assignment(each) for each in assignments]
+    described = _described(description)
 
     async def work() -> int:
         from openami.c1222.services import Done
         from openami.transport.c1222.reader import TableReader, expect
 
         async with access.session() as ask:
-            reader = TableReader(ask)
+            reader = TableReader(ask, described)
             octets = (
                 _octets(digits)
                 if digits is not None

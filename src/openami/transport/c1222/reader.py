@@ -35,6 +35,8 @@ _HINTS: Final = {
     ResponseCode.ISC: "this user may not, or the password is wrong: --password-file, ?user=ID",
     ResponseCode.ONP: "the device has no such table, or does not let it be written",
     ResponseCode.ISSS: "another session is under way",
+    ResponseCode.UAT: "nobody is registered under that title: it registers when it has power",
+    ResponseCode.NETR: "the relay's way to it is broken: see that it runs, or let it register anew",
     ResponseCode.SNS: "not by this node: who registers, resolves and traces is a relay",
     ResponseCode.SME: "another key, or a mode that protects more",
 }
