@@ -105,12 +105,12 @@ async def test_the_demo_upgrades_and_ends_with_equal_sides(tmp_path: Path) -> No
 def check_upgrades(came: dict[str, Any], said: str) -> None:
     """See that what was told of upgrades is what came of them."""
     faulty, good, dcu = (came[name] for name in ("faulty", "good", "dcu"))
-    first_street = {f"OAM{number:08}" for number in (1, 2)}
+    first_street = {f"OAM{number:08}" for number in (1, 2, 3)}
     assert (faulty["state"], faulty["cause"]) == ("stopped", "campaign.errors")
     assert faulty["release_is"] == "withdrawn"
     assert faulty["reverted"] == dict.fromkeys(first_street, "upgrade.reverted")
-    assert (faulty["devices"], faulty["asked"]) == (4, 2)  # the other street never heard of it
-    assert (good["state"], good["devices"], good["confirmed"]) == ("finished", 2, 2)
+    assert (faulty["devices"], faulty["asked"]) == (4, 3)  # the other street never heard of it
+    assert (good["state"], good["devices"], good["confirmed"]) == ("finished", 3, 3)
     assert good["new_object"] == f"openami demo {good['version']}"
     assert good["runs"] == f"openami-{good['version']}" != faulty["runs"]
     assert faulty["runs"] == f"openami-{openami.__version__}"
