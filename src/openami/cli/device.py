@@ -229,8 +229,9 @@ def read(
 ) -> None:
     """Read attributes of the meter SERIAL now, on demand.
 
-    It is asked through its DCU, or by C12.22 if it has none. A bare OBIS code is the value (attribute 2) of a register; another class is given as
-    CLASS/OBIS/ATTRIBUTE, such as 8/0.0.1.0.0.255/2. Without names: clock, energies and power.
+    It is asked through its DCU, or by C12.22 if it has none. A bare OBIS code is the value
+    (attribute 2) of a register; another class is given as CLASS/OBIS/ATTRIBUTE, such as
+    8/0.0.1.0.0.255/2. Without names: clock, energies and power.
     """
     wish = {"attributes": [attribute(name) for name in names or DEFAULT_READ]}
     job = ask(target, lambda client: _read(client, segment(serial), wish))
