@@ -26,7 +26,7 @@ from openami.core.inspection import to_text
 pytestmark = pytest.mark.no_cover
 
 SEED: Final = 1153
-MUTATIONS: Final = int(os.environ.get("OPENAMI_FUZZ_PDUS", "15000"))
+MUTATIONS: Final = int(os.environ.get("OPENAMI_FUZZ_PDUS", "50000"))
 INTERESTING: Final = bytes.fromhex("00 01 02 06 28 60 7F 80 81 82 84 8B A2 AC BE FE FF")
 KEYS: Final = Keys({0: bytes(16), 2: bytes.fromhex("01020304050607080102030405060708")})
 

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.no_cover
 
 SEED: Final = 1222
-MUTATIONS: Final = int(os.environ.get("OPENAMI_FUZZ_PDUS", "10000"))
+MUTATIONS: Final = int(os.environ.get("OPENAMI_FUZZ_PDUS", "50000"))
 EACH: Final = 500
 """Messages after which everything is asked whether it still serves."""
 INTERESTING: Final = bytes.fromhex("00 01 02 06 0D 28 60 7F 80 81 82 84 8B A2 A3 A4 A6 A8 AC BE FF")
