@@ -115,7 +115,7 @@ class MeterUrl:
             parts = urlsplit(text)
             link, carrier = _scheme(parts.scheme)
             options = _options(parts, link, carrier)
-            place = _device(parts) if carrier is Carrier.SERIAL else _host(parts)
+            place = _device(parts) if carrier is Carrier.SERIAL else place_of(parts, DEFAULT_PORT)
             return cls(link, carrier, **place, **options)
         except ValueError as exc:
             raise ConfigError(
@@ -154,14 +154,20 @@ def _scheme(scheme: str) -> tuple[LinkKind, Carrier]:
     raise ValueError(f"the scheme {scheme!r} is unknown")
 
 
-def _host(parts: SplitResult) -> dict[str, Any]:
+def place_of(parts: SplitResult, port: int) -> dict[str, Any]:
+    """Return ``host`` and ``port`` of a URL that names nothing else; ValueError if it does.
+
+    Args:
+        parts: of the URL.
+        port: where it says none.
+    """
     if parts.username is not None or parts.password is not None:
         raise ValueError("a URL carries no user and no password")
     if not parts.hostname:
         raise ValueError("the host is missing")
     if parts.path not in {"", "/"}:
         raise ValueError("a path has no meaning here")
-    return {"host": parts.hostname, "port": DEFAULT_PORT if parts.port is None else parts.port}
+    return {"host": parts.hostname, "port": port if parts.port is None else parts.port}
 
 
 def _device(parts: SplitResult) -> dict[str, Any]:
@@ -170,13 +176,19 @@ def _device(parts: SplitResult) -> dict[str, Any]:
     return {"device": parts.path}
 
 
-def _options(parts: SplitResult, link: LinkKind, carrier: Carrier) -> dict[str, Any]:
+def options_of(parts: SplitResult) -> dict[str, str]:
+    """Return the options behind a URL, each given once; ValueError if one is not."""
     if parts.fragment:
         raise ValueError("a fragment has no meaning here")
     pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
     given = dict(pairs)
     if len(given) != len(pairs):
         raise ValueError("an option is given twice")
+    return given
+
+
+def _options(parts: SplitResult, link: LinkKind, carrier: Carrier) -> dict[str, Any]:
+    given = options_of(parts)
     known = {"client", "server"}
     known |= {"address_size"} if link is LinkKind.HDLC else set()
     known |= {"baud", "frame"} if carrier is Carrier.SERIAL else set()

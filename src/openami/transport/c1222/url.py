@@ -19,7 +19,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Self
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from openami.c1222.client import ClientConfig
 from openami.c1222.codes import SecurityMode
@@ -27,7 +27,7 @@ from openami.c1222.security import NO_KEYS, Keys
 from openami.c1222.stream import PORT
 from openami.c1222.titles import ApTitle
 from openami.core.errors import ConfigError
-from openami.transport.url import SerialMode
+from openami.transport.url import SerialMode, options_of, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,7 +100,7 @@ class NodeUrl:
             parts = urlsplit(text)
             carrier = _carrier(parts.scheme)
             options = _options(parts, carrier)
-            place = _device(parts) if carrier is Carrier.SERIAL else _host(parts)
+            place = _device(parts) if carrier is Carrier.SERIAL else place_of(parts, PORT)
             return cls(carrier, **place, **options)
         except ValueError as error:
             shown = re.sub(r"//[^/?#]*@", "//…@", text)  # what may be a password is not told
@@ -135,16 +135,6 @@ def _carrier(scheme: str) -> Carrier:
     return Carrier(kind)
 
 
-def _host(parts: SplitResult) -> dict[str, Any]:
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("a URL carries no user and no password")
-    if not parts.hostname:
-        raise ValueError("the host is missing")
-    if parts.path not in {"", "/"}:
-        raise ValueError("a path has no meaning here")
-    return {"host": parts.hostname, "port": PORT if parts.port is None else parts.port}
-
-
 def _device(parts: SplitResult) -> dict[str, Any]:
     if parts.netloc or not parts.path:
         raise ValueError("the serial device is missing")
@@ -152,12 +142,7 @@ def _device(parts: SplitResult) -> dict[str, Any]:
 
 
 def _options(parts: SplitResult, carrier: Carrier) -> dict[str, Any]:
-    if parts.fragment:
-        raise ValueError("a fragment has no meaning here")
-    pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
-    given = dict(pairs)
-    if len(given) != len(pairs):
-        raise ValueError("an option is given twice")
+    given = options_of(parts)
     known = _SERIAL if carrier is Carrier.SERIAL else _NETWORK
     if strange := given.keys() - known:
         raise ValueError(f"no option {min(strange)!r}; there are {', '.join(sorted(known))}")
