@@ -147,6 +147,7 @@ METER_OPTIONS: Mapping[str, Row] = {
         False,
     ),
     "c1218": Row("--c1218 /dev/a", lambda s: node_of(s, "lines"), ("/dev/a",), None),
+    "c1221": Row("--c1218 /dev/a --c1221 5", lambda s: node_of(s, "number", none=0), 5, 0),
     "c1222_certificate": Row(
         NODE + PAIR, lambda s: node_of(s, "sockets", "tls") is not None, True, False
     ),

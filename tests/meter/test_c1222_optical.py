@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import pytest
 from tests.support.c1222_meter import IDENTITY, PASSWORD, START, MeterBench
 
 from openami.c1222.codes import ResponseCode, Standard
-from openami.c1222.psem import Negotiate, Negotiated, PsemAnswered, PsemClient
+from openami.c1222.psem import LinkParameters, Negotiate, Negotiated, PsemAnswered, PsemClient
 from openami.c1222.services import (
     Done,
     Failure,
@@ -48,10 +49,10 @@ LOGON: Final = Logon.of(2, b"reader", 0)
 class Line:
     """A caller at a meter's port."""
 
-    def __init__(self, bench: MeterBench) -> None:
+    def __init__(self, bench: MeterBench, *, number: int = 0, asked: int = 0) -> None:
         self.bench = bench
-        self.port = OpticalPort(bench.station)
-        self.caller = PsemClient()
+        self.port = OpticalPort(bench.station, number=number)
+        self.caller = PsemClient(LinkParameters(identity=asked))
 
     def ask(self, request: PsemRequest) -> Response | None:
         """Return the answer; None: nobody hears."""
@@ -109,6 +110,15 @@ def test_the_tables_of_the_node() -> None:
     assert ProcedureResponse.decode(bench.tables, came.data).result == Result.DONE
 
 
+def test_on_a_modem_that_several_share_only_the_device_of_the_number_answers() -> None:
+    bench = MeterBench()
+    named = Line(bench, number=5, asked=5).ask(Identify())
+    assert isinstance(named, Identified)
+    assert named.standard == Standard.C12_21
+    assert Line(bench, number=5, asked=6).ask(Identify()) is None
+    assert Line(bench, number=5).ask(Identify()) is None
+
+
 def test_a_wrong_password_is_written_down() -> None:
     bench = MeterBench()
     line = Line(bench)
@@ -145,16 +155,18 @@ def test_while_management_is_away_nobody_hears_and_the_session_is_over_then() ->
     assert line.begin() == Done()
 
 
-async def test_a_meter_on_a_line() -> None:
+@pytest.mark.parametrize("number", [0, 5])
+async def test_a_meter_on_a_line(number: int) -> None:
     channel, path = open_pty()
+    asked = LinkParameters(identity=number)
     settings = RunSettings(
         config=MeterConfig(IDENTITY),
         source=parse_source("constant:3600"),
         clock=ManualClock(START),
-        c1222=C1222Settings((), lines=(path,)),
+        c1222=C1222Settings((), lines=(path,), number=number),
     )
     async with MeterRunner(settings) as runner:
         assert (runner.listening.c1218, runner.listening.c1222) == ((path,), ())
-        async with optical_session(channel, password=PASSWORD.encode()) as client:
+        async with optical_session(channel, password=PASSWORD.encode(), parameters=asked) as client:
             assert await client.ask(Write(5, NAME), Read(5)) == (Done(), TableData(NAME))
     channel.close()

@@ -56,6 +56,7 @@ class Wanted:
     c1222_least: str
     c1222_multicast: bool
     c1218: tuple[str, ...]
+    c1221: int
     c1222_certificate: Path | None
     c1222_certificate_key: Path | None
     c1222_ca: Path | None
@@ -132,6 +133,14 @@ class Wanted:
     multiple=True,
     metavar="DEVICE",
     help="ANSI C12.18 on a serial line, as on an optical port: the same tables as by --c1222.",
+)
+@click.option(
+    "--c1221",
+    type=click.IntRange(0, 255),
+    default=0,
+    show_default=True,
+    metavar="NUMBER",
+    help="On these lines speak C12.21, as the device of this number on a modem that several share; 0: C12.18.",
 )
 @click.option(
     "--baud",
@@ -285,7 +294,7 @@ def _node(wanted: Wanted) -> C1222Settings | None:
     least = SecurityMode(int(wanted.c1222_least))
     sockets = _sockets(wanted, None if register is None else register.carrier)
     listen = tuple(map(endpoint, wanted.c1222))
-    return C1222Settings(listen, register, least, sockets, wanted.c1218)
+    return C1222Settings(listen, register, least, sockets, wanted.c1218, wanted.c1221)
 
 
 def _sockets(wanted: Wanted, carrier: Carrier | None) -> EndpointConfig:

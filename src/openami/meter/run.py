@@ -238,7 +238,7 @@ class MeterRunner:
         for device in settings.lines:
             channel = open_serial(device, baud=self._settings.baud)
             stack.callback(channel.close)
-            port = OpticalPort(service.station)
+            port = OpticalPort(service.station, number=settings.number)
             self._watch(stack, serve_optical(channel, port, clock=settings.clock))
         return tuple((str(each.host), each.port or 0) for each in service.endpoint.listening)
 

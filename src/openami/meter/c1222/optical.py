@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from openami.c1222.codes import ResponseCode
-from openami.c1222.psem import PsemServer
+from openami.c1222.codes import ResponseCode, Standard
+from openami.c1222.psem import LinkParameters, PsemServer
 from openami.c1222.services import Failure
 from openami.metrology.events import Event
 
@@ -20,10 +20,15 @@ class OpticalPort(PsemServer):
 
     Args:
         station: of the meter.
+        number: its own on a modem that several devices share, which C12.21 has; 0: it is alone.
     """
 
-    def __init__(self, station: MeterStation) -> None:
-        super().__init__(_Kept(station))
+    def __init__(self, station: MeterStation, *, number: int = 0) -> None:
+        super().__init__(
+            _Kept(station),
+            parameters=LinkParameters(identity=number),
+            standard=Standard.C12_21 if number else Standard.C12_18,
+        )
         self._management = station.meter.management
         self._restarts = self._management.restarts
 

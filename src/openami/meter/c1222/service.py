@@ -53,6 +53,7 @@ class C1222Settings:
         least: messages that are protected less are not looked at.
         sockets: what its sockets bear, and their side of TLS and DTLS.
         lines: serial devices on which it speaks C12.18.
+        number: its own on these lines, if several devices share them: then it speaks C12.21.
         clock: tells the time of messages, whatever the meter's own clock shows.
     """
 
@@ -61,6 +62,7 @@ class C1222Settings:
     least: SecurityMode = SecurityMode.CLEAR
     sockets: EndpointConfig = EndpointConfig(connections=CONNECTIONS)  # noqa: RUF009 - it is frozen
     lines: tuple[str, ...] = ()
+    number: int = 0
     clock: Clock = field(default_factory=SystemClock)
 
 
