@@ -388,4 +388,4 @@ async def test_a_parent_that_nobody_knows() -> None:
     with pytest.raises(TransportError) as caught:
         async with RelayRunner(wanted):
             """It does not start."""
-    assert caught.value.code == "transport.name"
+    assert caught.value.code == "transport.unknown-host"

@@ -28,13 +28,13 @@ from openami.meter.identity import (
 from openami.meter.live import LiveFeed
 from openami.meter.memory import WatchedMemory
 from openami.meter.server import MeterServer
-from openami.meter.serving import serve_until_stopped
 from openami.metrology.memory import VolatileMemory
 from openami.store.nvm import SqliteMemory
 from openami.transport.c1222.optical import serve_optical
 from openami.transport.clock import SystemClock, monotonic, speed_of
 from openami.transport.driver import Driver
 from openami.transport.serial import open_pty, open_serial
+from openami.transport.serving import serve_until_stopped
 from openami.transport.tcp import listen_tcp
 from openami.transport.udp import listen_udp
 

@@ -25,7 +25,6 @@ from openami.meter.live import LiveFeed
 from openami.meter.memory import WatchedMemory
 from openami.meter.run import Endpoint, Listening, hdlc_link
 from openami.meter.server import MeterServer
-from openami.meter.serving import serve_until_stopped
 from openami.metrology.events import Alarm
 from openami.metrology.memory import VolatileMemory
 from openami.store.nvm import SqliteMemory
@@ -34,6 +33,7 @@ from openami.transport.driver import Driver
 from openami.transport.medium import LineProfile, Medium
 from openami.transport.multidrop import MultiDropLine, Station
 from openami.transport.serial import open_pty, open_serial
+from openami.transport.serving import serve_until_stopped
 from openami.transport.switchboard import Switchboard
 from openami.transport.tcp import TcpServer, listen_tcp
 

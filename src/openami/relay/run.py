@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import structlog
 
 from openami.c1222.codes import NodeType, SecurityMode
-from openami.c1222.native import NativeAddress, Transport
 from openami.c1222.network.policy import KeyPolicy
 from openami.c1222.network.registrations import row_of
 from openami.c1222.network.relay import Relay
@@ -28,20 +27,22 @@ from openami.c1222.node import MessageRefused
 from openami.c1222.node.registering import Joined, NotJoined, Parted, RegisteringConfig
 from openami.c1222.repeats import counted
 from openami.c1222.security import NO_KEYS, Keys
-from openami.core.errors import StoreError, TransportError
+from openami.core.errors import StoreError
 from openami.relay.state import load_rows, save_rows
 from openami.transport.c1222 import Endpoint, EndpointConfig, Outgoing, Peer
-from openami.transport.c1222.url import Carrier, NodeUrl
+from openami.transport.c1222.places import native_address
 from openami.transport.clock import SystemClock, monotonic
-from openami.transport.signals import stop_signals
+from openami.transport.serving import serve_until_stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping
     from pathlib import Path
 
+    from openami.c1222.native import NativeAddress
     from openami.c1222.network.registrations import Registration
     from openami.c1222.titles import ApTitle
     from openami.core.clock import Clock
+    from openami.transport.c1222.url import NodeUrl
 
 log = structlog.get_logger()
 
@@ -140,9 +141,9 @@ class RelayRunner:
             await self._saving
         log.info("relay stopped", title=str(self._settings.title))
 
-    async def failed(self) -> BaseException:
-        """Return what the relay raised, when it does: a bug of ours."""
-        return await self._endpoint.failed()
+    async def failed(self) -> None:
+        """Return never, unless the relay raises what it must not: then raise that."""
+        raise await self._endpoint.failed()
 
     # The station
 
@@ -238,22 +239,7 @@ async def _above(settings: RelaySettings) -> Above | None:
         key_id=asked.key_id,
         mode=asked.mode,
     )
-    return Above(await _resolved(url), registering)
-
-
-async def _resolved(url: NodeUrl) -> NativeAddress:
-    """Return where a parent is.
-
-    Raises:
-        TransportError: nobody knows its name.
-    """
-    datagrams = url.carrier in {Carrier.UDP, Carrier.DTLS}
-    kind = Transport.UDP if datagrams else Transport.TCP
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(url.host, url.port)
-    except OSError as error:
-        raise TransportError(f"{url.host}: {error.strerror}", code="transport.name") from error
-    return NativeAddress.of(str(found[0][4][0]), url.port, kind)
+    return Above(await native_address(url), registering)
 
 
 def _native(listening: tuple[NativeAddress, ...]) -> bytes:
@@ -276,20 +262,4 @@ async def run_relay(
         TransportError: it cannot listen, or the name of its parent is not known.
         StoreError: its file cannot be read.
     """
-    stop = asyncio.Event()
-    with stop_signals(stop.set):
-        async with RelayRunner(settings) as runner:
-            if ready is not None:
-                ready(runner)
-            waits = {asyncio.ensure_future(stop.wait()), asyncio.ensure_future(_raise(runner))}
-            try:
-                done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    task.result()
-            finally:
-                for task in waits:
-                    task.cancel()
-
-
-async def _raise(runner: RelayRunner) -> None:
-    raise await runner.failed()
+    await serve_until_stopped(RelayRunner(settings), ready)

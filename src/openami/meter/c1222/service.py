@@ -6,17 +6,16 @@ import asyncio
 import secrets
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from openami.c1222.codes import SecurityMode
-from openami.c1222.native import NativeAddress, Transport
 from openami.c1222.titles import ApTitle
-from openami.core.errors import ConfigError, TransportError
+from openami.core.errors import ConfigError
 from openami.meter.c1222.station import MeterStation, Registrar, StationConfig
 from openami.transport.c1222 import Endpoint, EndpointConfig
+from openami.transport.c1222.places import native_address
 from openami.transport.c1222.url import Carrier, NodeUrl
 from openami.transport.clock import SystemClock
 
@@ -32,12 +31,6 @@ CONNECTIONS: Final = 16
 """TCP clients at once: its head-end, a tool or two of its fitter, and some that have died."""
 PARTING_S: Final = 2.0
 """Real seconds for which a meter that stops waits until its registrar knows."""
-_CARRIERS: Final = {
-    Carrier.TCP: Transport.TCP,
-    Carrier.UDP: Transport.UDP,
-    Carrier.TLS: Transport.TCP,
-    Carrier.DTLS: Transport.UDP,
-}
 _RESOLUTION: Final = 1 << 53
 
 log = structlog.get_logger(__name__)
@@ -138,26 +131,11 @@ async def _config(meter: Meter, settings: C1222Settings) -> StationConfig:
 
 
 async def _registrar(url: NodeUrl, sockets: EndpointConfig) -> Registrar:
-    transport = _CARRIERS.get(url.carrier)
     inside = {Carrier.TLS: sockets.dial_tls, Carrier.DTLS: sockets.dial_dtls}
-    if transport is None or inside.get(url.carrier, sockets) is None:
+    if url.carrier is Carrier.SERIAL or inside.get(url.carrier, sockets) is None:
         raise ConfigError(f"a meter does not register over {url.carrier}", code="config.c1222")
-    host = await _resolve(url.host, url.port)
-    return Registrar(
-        NativeAddress.of(host, url.port, transport), url.node or ApTitle.parse(REGISTRAR_TITLE)
-    )
-
-
-async def _resolve(host: str, port: int) -> str:
-    try:
-        return str(ip_address(host))
-    except ValueError:
-        pass
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port)
-    except OSError as error:
-        raise TransportError(f"{host} is unknown", code="transport.unknown-host") from error
-    return str(found[0][4][0])
+    title = url.node or ApTitle.parse(REGISTRAR_TITLE)
+    return Registrar(await native_address(url), title)
 
 
 def _chance() -> float:

@@ -1,4 +1,4 @@
-"""Runs a meter, or a street of them, until it is told to stop."""
+"""Runs what serves until it is told to stop."""
 
 from __future__ import annotations
 

@@ -12,9 +12,9 @@ import pytest
 from openami.core.errors import TransportError
 from openami.meter.identity import generate_identity
 from openami.meter.run import RunSettings, run_meter
-from openami.meter.serving import serve_until_stopped
 from openami.meter.settings import MeterConfig
 from openami.meter.sources import parse_source
+from openami.transport.serving import serve_until_stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
