@@ -230,6 +230,9 @@ async def test_a_meter_behind_a_relay_registers_and_is_read_through_it(
                     clock.advance(PERIOD)
                     meter.meter.refresh()
                 await read_up_to(running, meter, clock.now() // PERIOD * PERIOD)
+        assert device(running, meter).address == ""  # there is no way to it but the relay's
+        rows = [row for row in stored(running, meter) if row["channel"] == IMPORT]
+        assert len(rows) == len({row["time"] for row in rows}) == 3
 
 
 async def test_what_happens_in_a_meter_is_told_at_once_and_stored_once(
