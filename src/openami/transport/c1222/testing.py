@@ -11,7 +11,7 @@ from openami.core.errors import DecodeError, TransportError
 from openami.transport.c1222.config import LARGEST_IPV4, LARGEST_IPV6
 from openami.transport.dtls import OVERHEAD
 from openami.transport.dtls_channel import open_dtls
-from openami.transport.tcp import open_tcp
+from openami.transport.tcp import TcpChannel, open_tcp
 from openami.transport.udp import open_udp
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class Line:
         self._where = host, port
         self._tap = tap
         self._channel: Channel | None = None
+        self._opened: list[Channel] = []
         self._reader = MessageReader()
 
     async def open(self) -> None:
@@ -93,8 +94,23 @@ class Line:
                     progress(run)
         finally:
             self.close()
+            await self._end()
 
-    def _connect(self) -> Awaitable[Channel]:
+    async def _end(self) -> None:
+        """Wait for nobody who does not end TLS: a loop that stops would leave their sockets."""
+        await asyncio.sleep(0)
+        for channel in self._opened:
+            if isinstance(channel, TcpChannel):
+                channel.abort()
+        self._opened.clear()
+        await asyncio.sleep(0)
+
+    async def _connect(self) -> Channel:
+        channel = await self._dial()
+        self._opened.append(channel)
+        return channel
+
+    def _dial(self) -> Awaitable[Channel]:
         if self._dtls is not None:
             return open_dtls(*self._where, self._dtls)
         return open_udp(*self._where) if self.datagrams else open_tcp(*self._where, tls=self._tls)
