@@ -19,6 +19,7 @@ BENCHMARKS = {
     "campaigns": "the plan of a country, and a campaign's transitions, against a row per meter",
     "metrology": "samples to measurements and energy, against a plain loop and a copy",
     "bills": "bills of a million meters, against the exact path in a loop",
+    "baseline": "what a baseline of demand response is wrong by, on real homes, and its time",
     "store": "uploads, pipeline, octets a reading, queries",
 }
 

@@ -76,8 +76,14 @@ def quick_stores(monkeypatch: pytest.MonkeyPatch) -> None:
     if catalogue := sys.modules.get("openami.store.lake.catalogue"):
         for name, value in QUICK_LAKE.items():
             monkeypatch.setitem(catalogue._CONFIG, name, value)
-    if operators := sys.modules.get("openami.store.relational.operators"):
-        monkeypatch.setattr(operators, "_HASHER", QUICK_HASHER)
+    if passwords := sys.modules.get("openami.store.relational.passwords"):
+        monkeypatch.setattr(passwords, "_HASHER", QUICK_HASHER)
+
+
+@pytest.fixture(autouse=True)
+def logs_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no command of this process send all later logs to what a test captures."""
+    monkeypatch.setattr("openami.cli.run.configure_logs", lambda _: None)
 
 
 @pytest.hookimpl(trylast=True)

@@ -202,8 +202,10 @@ def fums_page() -> str:
 ACCURACY = """\
 What `openami metrology accuracy` finds: a meter with each front end is calibrated once at 10 A and
 fed sines of 220 V and 60 Hz, 60 seconds at each current and power factor; the error is that of its
-energy register. The limits are those of IEC 62053-21:2003 table 6 (class 1) and
-IEC 62053-22:2003 table 4 (class 0.5S). A point that is not kept says **no**.
+energy register. The limits are those of IEC 62053-21:2003 tables 6 and 7 (class 1) and
+IEC 62053-22:2003 tables 4 and 5 (class 0.5S), written down from memory: who has the standards may
+compare them. The load is that of a single-phase meter, or stands on one phase alone of a
+three-phase one. A point that is not kept says **no**.
 
 Modelled are quantisation, noise, offset, gain, delay between the channels and the ends of the
 scale; not temperature, ageing, and how a transformer's errors change with its current. A real
@@ -229,12 +231,13 @@ def accuracy_page() -> str:
             f"Starts at its starting current: {yes_or_no(found.starts)}; stands still without a"
             f" load at 115 % of its voltage: {yes_or_no(found.stands_still)}.\n"
         )
-        parts.append("| power factor | current, A | limit, % | error, % | kept |")
-        parts.append("|---|---|---|---|---|")
+        parts.append("| load | power factor | current, A | limit, % | error, % | kept |")
+        parts.append("|---|---|---|---|---|---|")
         parts.extend(
-            f"| {point.factor} | {point.current:g} | {point.limit:g} |"
+            f"| {load} | {point.factor} | {point.current:g} | {point.limit:g} |"
             f" {round(point.error, 2) + 0.0:+.2f} | {yes_or_no(point.kept)} |"
-            for point in found.points
+            for load, points in (("all", found.points), ("one of three", found.alone))
+            for point in points
         )
         parts.append("")
     return "\n".join(parts)

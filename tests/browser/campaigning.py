@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
-import subprocess
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.browser.children import child, say
 from tests.support.headend import PASSWORD, START, running_headend
 from tests.support.planned import offer, street, tell
 from tests.support.releases import handed_over
@@ -20,11 +18,10 @@ from openami.firmware.manifest import Problem
 from openami.fleet.operators import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     import httpx
 
-ROOT = Path(__file__).resolve().parents[2]
 ROUND_S = 0.3
 BAD = "M03"  # refuses what it is sent
 
@@ -72,25 +69,15 @@ async def _serve(folder: Path) -> None:
             running.services.operators.add(name, PASSWORD, role, who="test")
         async with street(running, folder) as dcu:
             work = asyncio.create_task(_work(dcu))
-            sys.stdout.write("\n@" + json.dumps({"url": running.url}) + "\n")
-            sys.stdout.flush()
+            say(running.url)
             ended = asyncio.create_task(stop.wait())
             await asyncio.wait([work, ended], return_when=asyncio.FIRST_COMPLETED)
             work.cancel()
 
 
-@contextmanager
-def campaigning(folder: Path) -> Iterator[str]:
+def campaigning(folder: Path) -> AbstractContextManager[str]:
     """Run it; return the address of its console. A vendor's files are in ``folder/vendor``."""
-    command = [sys.executable, "-m", "tests.browser.campaigning", str(folder)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
-        try:
-            assert child.stdout is not None
-            # Before the address, the log says what has happened.
-            said = next(line[1:] for line in child.stdout if line.startswith("@"))
-            yield json.loads(said)["url"]
-        finally:
-            child.kill()
+    return child("campaigning", folder)
 
 
 if __name__ == "__main__":

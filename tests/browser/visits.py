@@ -45,20 +45,27 @@ def sign_in(page: Page, password: str = PASSWORD, name: str = "admin") -> None:
 
 
 @contextmanager
-def visit(
-    browser: Browser, url: str, path: str = "/meters/M1", *, name: str = "admin", **options: Any
-) -> Iterator[Page]:
-    """Sign in; at the end, nothing has gone wrong in the page and no other host was asked."""
+def watched(browser: Browser, url: str, **options: Any) -> Iterator[Page]:
+    """Give a page; at the end, nothing has gone wrong in it and no other host was asked."""
     context = browser.new_context(ignore_https_errors=True, **options)
     context.set_default_timeout(PATIENCE_MS)
     page, wrong, hosts = context.new_page(), [], set()
     page.on("console", lambda message: wrong.append(message.text))
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("request", lambda request: hosts.add("/".join(request.url.split("/")[:3])))
-    page.goto(url + path)
-    sign_in(page, name=name)
-    page.wait_for_url(url + path)
     yield page
     assert wrong == []
     assert hosts == {url}
     context.close()
+
+
+@contextmanager
+def visit(
+    browser: Browser, url: str, path: str = "/meters/M1", *, name: str = "admin", **options: Any
+) -> Iterator[Page]:
+    """Sign in to the console; see ``watched``."""
+    with watched(browser, url, **options) as page:
+        page.goto(url + path)
+        sign_in(page, name=name)
+        page.wait_for_url(url + path)
+        yield page

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import subprocess
 import sys
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.browser.children import child, say
 from tests.support.headend import PASSWORD, dcu_client, running_headend
 from tests.support.management import Device, change_account, give_account
 from tests.support.office import RETRIES, manage, populate
@@ -21,11 +21,11 @@ from openami.headend.management.device_groups import group_scope
 from openami.omadm.objects.ami import AmiListener
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from openami.headend.server import Running
 
-ROOT = Path(__file__).resolve().parents[2]
 LIVELY = ("D2", "D3")
 DEAD = "D4"
 ROUND_S = 0.2
@@ -66,24 +66,15 @@ async def _serve(folder: Path) -> None:
         await populate(running)
         await manage(running, folder)
         coming = asyncio.create_task(_come(running, await _join(running, folder, stack)))
-        sys.stdout.write(f"\n@{running.url}\n")
-        sys.stdout.flush()
+        say(running.url)
         ended = asyncio.create_task(stop.wait())
         await asyncio.wait([coming, ended], return_when=asyncio.FIRST_COMPLETED)
         coming.cancel()
 
 
-@contextmanager
-def workshop(folder: Path) -> Iterator[str]:
+def workshop(folder: Path) -> AbstractContextManager[str]:
     """Run it; return the address of its console."""
-    command = [sys.executable, "-m", "tests.browser.workshop", str(folder)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
-        try:
-            assert child.stdout is not None
-            # Before the address, the log says what has happened.
-            yield next(line[1:].strip() for line in child.stdout if line.startswith("@"))
-        finally:
-            child.kill()
+    return child("workshop", folder)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from openami.cli.demo.audit import IMPORTED, SWITCH_OFF, _newest, ask, stored_wh
 from openami.cli.demo.chain import Chain, Plan
 from openami.core.clock import isoformat
 from openami.dlms.data import i8
-from openami.meter.run import ensure_identity
+from openami.meter.making import ensure_identity
 from openami.transport.clock import ClockSettings, SystemClock
 from openami.transport.url import MeterUrl
 
@@ -48,7 +48,7 @@ class Town:
         self.crew = crew
         self.settings = ClockSettings(start=START, factor=FACTOR, origin=wall)
         self.clock = self.settings.clock()
-        self.chain = Chain(Plan(0, 0, str(self.settings), 0.0, FACTOR, 0), folder, crew, print)
+        self.chain = Chain(Plan(0, 0, str(self.settings), 0.0, 0.0, FACTOR, 0), folder, crew, print)
         self.c1222 = "127.0.0.1:0"
         self.meters: dict[int, dict[str, Any]] = {}
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.chain
 
 OPTIONS: Final = (
     "--speed",
-    "720",
+    "120",
     "--meters",
     "5",
     "--c1222",
@@ -89,17 +89,30 @@ async def test_the_demo_upgrades_and_ends_with_equal_sides(tmp_path: Path) -> No
         assert children(state) == []
     result = json.loads(output.decode().splitlines()[-1])
     assert result.keys() >= SIDES
-    assert result["meters"] == result["meters_read"] == 5
+    assert result["meters"] == result["meters_read"] == 6
     assert result["metered_wh"] == result["stored_wh"] > 0
     assert result["duplicates"] == result["gaps"] == 0
     assert result["readings"] > 0
     assert "agree to the watt-hour" in said.decode()
-    for uid, steps in {"DCU-1": (*STEPS, UPGRADED), "DCU-2": STEPS}.items():
+    for uid, steps in {"DCU-1": (*STEPS, UPGRADED), "DCU-2": STEPS, "DCU-3": STEPS}.items():
         told = [line.split(maxsplit=1)[1] for line in said.decode().splitlines() if uid in line]
         assert [text.startswith(step) for text, step in zip(told, steps, strict=True)] == [
             True
         ] * len(steps)
     check_upgrades(result["upgrades"], said.decode())
+    check_home(result["home"], said.decode())
+
+
+def check_home(came: dict[str, Any], said: str) -> None:
+    """See that an event was carried to the home, obeyed there, and measured."""
+    assert "paired by the eight digits of the meter's label" in said
+    assert "the event stands in the meter, and on the display" in said
+    assert came["least_w"] < 1500 < came["baseline_wh"] / came["length_s"] * 3600
+    assert came["length_s"] == 7200
+    assert came["days"] >= 5
+    assert came["used_wh"] < came["baseline_wh"] / 2
+    assert came["saved_wh"] == pytest.approx(came["baseline_wh"] - came["used_wh"])
+    assert f"the home saved {came['saved_wh']:,.0f} Wh" in said
 
 
 def check_upgrades(came: dict[str, Any], said: str) -> None:
@@ -109,7 +122,10 @@ def check_upgrades(came: dict[str, Any], said: str) -> None:
     assert (faulty["state"], faulty["cause"]) == ("stopped", "campaign.errors")
     assert faulty["release_is"] == "withdrawn"
     assert faulty["reverted"] == dict.fromkeys(first_street, "upgrade.reverted")
-    assert (faulty["devices"], faulty["asked"]) == (4, 3)  # the other street never heard of it
+    assert (faulty["devices"], faulty["asked"]) == (
+        5,
+        3,
+    )  # street and home beside never heard of it
     assert (good["state"], good["devices"], good["confirmed"]) == ("finished", 3, 3)
     assert good["new_object"] == f"openami demo {good['version']}"
     assert good["runs"] == f"openami-{good['version']}" != faulty["runs"]
@@ -125,7 +141,7 @@ def check_upgrades(came: dict[str, Any], said: str) -> None:
 @pytest.mark.timeout(600)
 async def test_ctrl_c_ends_the_demo_in_good_order(tmp_path: Path) -> None:
     state = tmp_path / "demo"
-    async with demo(state) as process:
+    async with demo(state, "--no-home") as process:
         assert process.stderr is not None
         while b"meters read" not in (line := await process.stderr.readline()):
             assert line, "the demo ended by itself"
@@ -146,7 +162,7 @@ async def test_ctrl_c_ends_the_demo_in_good_order(tmp_path: Path) -> None:
         assert process.returncode == 0, said.decode()
         assert children(state) == []
     result = json.loads(output.decode().splitlines()[-1])
-    assert (result["agrees"], result["upgrades"]) == (True, None)
+    assert (result["agrees"], result["upgrades"], result["home"]) == (True, None, None)
 
 
 @pytest.mark.parametrize(

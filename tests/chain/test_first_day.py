@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import random
 import re
 import shlex
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from tests.support.ports import free_ports
 
 from openami.cli.main import main
 
@@ -56,18 +55,6 @@ def page(text: str) -> list[Typed]:
             else:
                 found[-1].shown.append(line)
     return [typed for typed in found if not typed.line.startswith(PASSED_OVER)]
-
-
-def free_ports() -> Iterator[str]:
-    """Yield ports that nobody has, below those that the kernel gives to others in the meantime."""
-    numbers = random.Random().sample(range(12_000, 32_000), 1000)
-    for number in numbers:
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", number))
-            except OSError:
-                continue
-        yield str(number)
 
 
 @contextmanager

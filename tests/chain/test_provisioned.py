@@ -54,7 +54,7 @@ STEPS: Final = (
 @pytest.mark.timeout(240)
 async def test_it_ends_registered_once_and_configured(tmp_path: Path) -> None:
     async with Crew(tmp_path / "logs") as crew:
-        chain = Chain(Plan(1, 0, "", 0.0, 1.0, 0), tmp_path, crew, print)
+        chain = Chain(Plan(1, 0, "", 0.0, 0.0, 1.0, 0), tmp_path, crew, print)
         await start_headend(chain, tmp_path)
         for number, step in enumerate(STEPS):
             await die(tmp_path, step, after=number % 2)

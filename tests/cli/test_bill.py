@@ -18,11 +18,13 @@ from tests.support.headend import (
     upload,
 )
 
-from openami.cli.bill_metered import watt_hours
 from openami.cli.main import main
+from openami.fleet.operators import Role
+from openami.headend.customers import Details
 from openami.mdm.readings import ChannelValues, profile_table
 from openami.mdm.tariffs.catalog import tariff_named, tariff_names
 from openami.mdm.tariffs.month import Month
+from openami.mdm.tariffs.readings import watt_hours
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 ZONE = tariff_named("kr-residential-low").zone
 MAY = Month(2026, 5)
+HIGH = "kr-residential-high"
 
 
 @pytest.fixture
@@ -223,6 +226,32 @@ async def test_the_bill_of_a_meter_that_was_read(
     )
     assert made["total"] == typed["total"]
     assert made["lines"] == typed["lines"]
+
+
+async def test_the_bill_of_a_meter_has_the_tariff_of_its_customer(
+    running: Running, run_main: RunMain, tmp_path: Path
+) -> None:
+    await stored(running, tmp_path, 31 * 96)
+    start, end = MAY.span(ZONE)
+    customers, middle = running.services.customers, (start + end) / 2
+    for login, tariff, first in (("a", "kr-residential-low", start), ("b", HIGH, middle)):
+        details = Details(tariff=tariff, discounts=("large-family",))
+        customers.add(f"{login}@example.org", details, who="test")
+        customers.assign(f"{login}@example.org", "M1", starts=first, who="test")
+        customers.end(f"{login}@example.org", "M1", ends=first + (end - start) / 2, who="test")
+    words = ("bill", "--meter", "M1", "--month", "2026-05", "--json")
+    status, out, err = await run_main(*words)
+    made = json.loads(out[0])
+    assert (status, err) == (0, f"tariff {HIGH}: that of b@example.org\n")
+    assert made["tariff"] == HIGH
+    typed = ("bill", "--kwh", "297", "--month", "2026-05", "--tariff", HIGH, "--json")
+    discount = ("--discount", "large-family")
+    assert made["total"] == json.loads((await run_main(*typed, *discount))[1][0])["total"]
+    chosen = json.loads((await run_main(*words, "--tariff", HIGH))[1][0])
+    assert chosen["total"] == json.loads((await run_main(*typed))[1][0])["total"] > made["total"]
+    running.services.operators.change("anna", role=Role.VIEWER, who="test")
+    seen = json.loads((await run_main(*words))[1][0])
+    assert seen["tariff"] == "kr-residential-low"  # whose a meter is, is not for viewers to know
 
 
 async def test_the_bill_of_a_month_that_goes_on(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
 PRINTS_NO_DATA: Final = {
+    "openami appliance simulate": "prints what a meter reads",
     "openami audit export": "writes lines of JSON anyway",
     "openami audit head": "prints a line of JSON anyway",
     "openami audit key": "prints a key in PEM",

@@ -162,21 +162,60 @@ def test_a_meter_counts_what_its_converter_measured(
     state = tmp_path / "state"
     words = [
         "meter", "run", "--state", str(state), "--wrapper", "127.0.0.1:0", "--phases", "3",
-        "--source", "constant:3000,-600", "--adc", "sigma-delta",
+        "--source", "constant:3000,-600", "--adc", "sigma-delta", "--grid", "220/60",
         "--clock", "2026-01-05T00:00:00Z,1", "--since", "2026-01-04T23:00:00Z",
     ]  # fmt: skip
     with running(*words) as facts:
         url = f"dlms+tcp://{facts['wrapper'][0]}"
         keys = ["--key-file", str(state / "meter.json")]
         registers = ["1.0.1.8.0.255", "1.0.4.8.0.255", "1.0.1.7.0.255", "1.0.32.7.0.255"]
+        registers += ["1.0.14.7.0.255", "1.0.0.6.0.255", "1.0.0.6.2.255"]
         assert main(["read", url, "--json", *MANAGEMENT, *keys, *registers]) == 0
-    energy, reactive, power, volts = (
+    energy, reactive, power, volts, hertz, *rated = (
         float(row["value"]) for row in json.loads(capsys.readouterr().out)
     )
     assert energy == pytest.approx(3000, rel=0.005)
     assert reactive == pytest.approx(600, rel=0.01)
     assert power == pytest.approx(3000, rel=0.005)
-    assert volts == pytest.approx(2300, rel=0.005)  # with a scaler of -1
+    assert volts == pytest.approx(2200, rel=0.005)  # with a scaler of -1
+    assert hertz == pytest.approx(6000, abs=1)
+    assert rated == [220, 60]
+
+
+def test_a_meter_counts_what_its_measuring_part_tells(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    part = ["metrology", "run", "--state", str(tmp_path / "part"), "--line", "tcp:127.0.0.1:0"]
+    clock = "2026-01-05T00:00:00Z,60,2026-01-05T00:00:00Z"
+    words = ["meter", "run", "--state", str(tmp_path / "meter"), "--wrapper", "127.0.0.1:0"]
+    with (
+        running(
+            *part, "--source", "constant:3000,-600", "--grid", "220/60", "--clock", clock
+        ) as told,
+        running(*words, "--metrology", told["line"], "--clock", clock) as facts,
+    ):
+        assert (told["life"], told["part"] > 0) == (1, True)
+        url = f"dlms+tcp://{facts['wrapper'][0]}"
+        keys = ["--key-file", str(tmp_path / "meter" / "meter.json")]
+        registers = ["1.0.1.7.0.255", "1.0.32.7.0.255", "1.0.81.7.4.255", "1.0.31.7.124.255"]
+        assert main(["read", url, "--json", *MANAGEMENT, *keys, *registers]) == 0
+    power, volts, angle, distortion = (
+        float(row["value"]) for row in json.loads(capsys.readouterr().out)
+    )
+    assert power == pytest.approx(3000, rel=0.005)
+    assert volts == pytest.approx(2200, rel=0.005)
+    assert angle == pytest.approx(-113, abs=3)
+    assert distortion < 300
+
+
+def test_a_measuring_part_keeps_its_front_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    part = ["metrology", "run", "--state", str(tmp_path), "--line", "tcp:127.0.0.1:0"]
+    with running(*part, "--adc", "paper-100a"):
+        pass
+    assert main(part) == 2
+    assert "calibrated with the front end paper-100a" in capsys.readouterr().err
 
 
 def test_a_street_is_scanned_on_the_terminal_that_it_announces(

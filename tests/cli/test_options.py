@@ -23,6 +23,7 @@ from openami.dlms.apdu.acse import Mechanism
 from openami.dlms.client import SecurityLevel
 from openami.dlms.datetime import NO_DEVIATION, CosemDateTime
 from openami.dlms.references import EntrySelection, RangeSelection
+from openami.meter.line import LineSpec
 from openami.meter.sources import parse_source
 from openami.metrology.measured import MeasuredSource
 from openami.transport.c1222 import NodeUrl
@@ -83,6 +84,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Star
     monkeypatch.delenv("OPENAMI_LOG_LEVEL", raising=False)
     monkeypatch.setattr("openami.meter.run.run_meter", run)
     monkeypatch.setattr("openami.meter.street.run_street", run)
+    monkeypatch.setattr("openami.meter.measuring.run_measuring", run)
     monkeypatch.setattr("openami.cli.run.run_server", run_server)
 
     def typed(command: str, given: str = "") -> Started:
@@ -129,6 +131,7 @@ METER_OPTIONS: Mapping[str, Row] = {
     "hdlc": Row("--hdlc h:3 --hdlc i:4", lambda s: s.settings.hdlc, (("h", 3), ("i", 4)), ()),
     "serial": Row("--serial /dev/a --serial b", lambda s: s.settings.serial, ("/dev/a", "b"), ()),
     "pty": Row("--pty", lambda s: s.settings.pty, True, False),
+    "home": Row("--home h:9", lambda s: s.settings.home, ("h", 9), None),
     "baud": Row("--baud 19200", lambda s: s.settings.baud, 19200, 9600),
     "c1222": Row(
         "--c1222 [::1]:5 --c1222 h:6", lambda s: node_of(s, "listen"), (("::1", 5), ("h", 6)), None
@@ -165,12 +168,27 @@ METER_OPTIONS: Mapping[str, Row] = {
     "adc": Row(
         "--adc paper", lambda s: isinstance(s.settings.source.source, MeasuredSource), True, False
     ),
+    "metrology": Row(
+        "--metrology tcp:[::1]:5",
+        lambda s: getattr(s.settings.source, "line", None),
+        LineSpec("tcp", "::1", 5),
+        None,
+    ),
+    "metrology_part": Row(
+        "--metrology serial:/dev/a --metrology-part 77",
+        lambda s: getattr(s.settings.source, "accept", None),
+        77,
+        None,
+    ),
     "phases": Row("--phases 3", lambda s: s.settings.config.identity.phases, 3, 1),
     "number": Row(
         "--number 7", lambda s: s.settings.config.identity.serial, "OAM00000007", "OAM00000001"
     ),
     "address": Row("--address 99", lambda s: s.settings.config.identity.address, 99, 17),
     "zone": Row("--zone UTC+01:00", lambda s: s.settings.config.zone.offset(0), 3600, 9 * 3600),
+    "grid": Row(
+        "--grid 220/60", lambda s: tuple(s.settings.config.grid), (220_000, 6000), (230_000, 5000)
+    ),
     "public_access": Row(
         "--public-access full", lambda s: s.settings.config.public_reads, True, False
     ),
@@ -187,6 +205,7 @@ METER_OPTIONS: Mapping[str, Row] = {
 STREET = "street run --state {tmp}/state --meters 2"
 STREET_OPTIONS: Mapping[str, Row] = {
     "state": Row("--state {tmp}/other", lambda s: s.settings.state.name, "other", "state"),
+    "grid": Row("--grid 220/60", lambda s: tuple(first(s).grid), (220_000, 6000), (230_000, 5000)),
     "meters": Row("--meters 3", lambda s: len(s.settings.meters), 3, 2),
     "first": Row("--first 7", lambda s: first(s).identity.serial, "OAM00000007", "OAM00000001"),
     "three_phase_every": Row(
@@ -216,6 +235,12 @@ STREET_OPTIONS: Mapping[str, Row] = {
         [True, True],
         [False, False],
     ),
+    "adc": Row(
+        "--adc paper",
+        lambda s: isinstance(s.settings.meters[1].source.source, MeasuredSource),
+        True,
+        False,
+    ),
     "zone": Row("--zone UTC+01:00", lambda s: first(s).zone.offset(0), 3600, 9 * 3600),
     "drift_ppm": Row("--drift-ppm 3.5", lambda s: first(s).drift_ppm, -3.5, 0.0),
     "bit_rate": Row("--bit-rate 1200", lambda s: s.settings.line.bit_rate, 1200.0, math.inf),
@@ -231,6 +256,48 @@ STREET_OPTIONS: Mapping[str, Row] = {
     "log_level": Row("--log-level error", lambda s: s.log_level, "error", "info"),
     "as_json": Row("--json", lambda s: s.as_json, True, False),
 }
+
+
+PART = "metrology run --state {tmp}/state"
+PART_OPTIONS: Mapping[str, Row] = {
+    "state": Row("--state {tmp}/other", lambda s: s.settings.state.name, "other", "state"),
+    "source": Row("--source constant:5", lambda s: s.settings.source == FIVE_WATTS, True, False),
+    "adc": Row("--adc paper", lambda s: s.settings.front.name, "paper", "sigma-delta"),
+    "line": Row(
+        "--line serial:/dev/a,9600",
+        lambda s: s.settings.line,
+        LineSpec("serial", "/dev/a", 9600),
+        LineSpec("pty"),
+    ),
+    "phases": Row("--phases 3", lambda s: s.settings.phases, 3, 1),
+    "clock": Row("--clock 2026-01-01T00:00Z,60", lambda s: speed_of(s.settings.clock), 60.0, 1.0),
+    "log_level": Row("--log-level error", lambda s: s.log_level, "error", "info"),
+    "as_json": Row("--json", lambda s: s.as_json, True, False),
+}
+
+
+@pytest.mark.parametrize("option", PART_OPTIONS)
+def test_an_option_of_metrology_run_sets_up_the_part(
+    option: str, start: Callable[..., Started]
+) -> None:
+    row = PART_OPTIONS[option]
+    assert row.place(start(PART, row.given)) == row.expected
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "--metrology h:5", "--metrology tcp:h", "--metrology tcp:h:99999", "--metrology pty",
+        "--metrology serial:", "--metrology serial:a,fast", "--metrology tcp:h:5 --adc paper",
+        "--metrology tcp:h:5 --since 2026-01-01",
+    ],
+)  # fmt: skip
+def test_a_line_that_is_none_is_refused(
+    given: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*METER.format(tmp=tmp_path).split(), *given.split()]) == 2
+    assert "error[config" in capsys.readouterr().err
+    assert not (tmp_path / "state").exists()
 
 
 @pytest.mark.parametrize("option", METER_OPTIONS)
@@ -249,7 +316,9 @@ def test_an_option_of_street_run_sets_up_the_street(
     assert row.place(start(STREET, row.given)) == row.expected
 
 
-@pytest.mark.parametrize(("command", "table"), [(METER, METER_OPTIONS), (STREET, STREET_OPTIONS)])
+@pytest.mark.parametrize(
+    ("command", "table"), [(METER, METER_OPTIONS), (STREET, STREET_OPTIONS), (PART, PART_OPTIONS)]
+)
 def test_a_server_without_options_has_the_defaults(
     command: str, table: Mapping[str, Row], start: Callable[..., Started]
 ) -> None:

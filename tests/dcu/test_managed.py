@@ -23,6 +23,7 @@ from tests.support.dcu_managed import (
     bootstrap,
     make,
 )
+from tests.support.demand import PROGRAM, event
 from tests.support.headend import running_headend
 from tests.support.management import ListPlanner, change_account, planning
 
@@ -31,11 +32,14 @@ from openami.core.errors import StoreError
 from openami.dcu import wakeup
 from openami.dcu.device import server_of
 from openami.dcu.flow import Stop
+from openami.dcu.headend import HeadEnd, HeadEndAwayError
 from openami.dcu.managed import ManagedDcu
 from openami.dcu.restarts import FREE, Restarts
 from openami.dcu.scheduler import Scheduler
 from openami.dcu.threads import WorkThread
+from openami.fleet.demand.model import EventKind
 from openami.fleet.desired import Setting
+from openami.fleet.devices import Device, DeviceKind
 from openami.headend.management.trees import device_scope
 from openami.omadm.auth import Hash
 from openami.omadm.messages.model import Add, Atomic, Exec, Item, Location, Replace
@@ -138,6 +142,28 @@ async def test_a_replace_takes_effect_at_once_and_outlives_a_restart(
         await live.until(lambda: live.dcu.collecting.agent is not None)
         assert live.dcu.collecting.agent is not None
         assert live.dcu.collecting.agent.settings.load_period_s == 300
+
+
+async def test_who_is_woken_asks_what_holds_though_the_long_poll_is_down(
+    made: Made, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object, **__: object) -> None:
+        raise HeadEndAwayError("the long poll does not come through")
+
+    monkeypatch.setattr(HeadEnd, "work", away)
+    demand = running.services.demand
+    async with made.running() as live:
+        await live.until(lambda: live.dcu.collecting.agent is not None)
+        behind = Device(DeviceKind.METER, "OAM1", dcu="D1")
+        running.services.registry._devices.add(behind, who="test", when=1.0)
+        demand.events.add_program(PROGRAM, who="ann")
+        begin = int(running.services.clock.now()) + 60
+        demand.events.draft(event("e1", start=begin, kind=EventKind.EMERGENCY), who="ann")
+        await asyncio.to_thread(demand.events.publish, "e1", who="ann")
+        await live.until(lambda: live.dcu.wake_port is not None)
+        assert demand.book.late("e1", frozenset({"D1"})) == ["D1"]
+        assert await wake(live.dcu, notification(live.dcu, 7)) == 202
+        await live.until(lambda: not demand.book.late("e1", frozenset({"D1"})))
 
 
 async def test_a_value_that_is_refused_leaves_the_old_one(made: Made, planner: ListPlanner) -> None:

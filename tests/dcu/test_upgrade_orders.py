@@ -23,6 +23,7 @@ from tests.support.dcu_upgrades import (
 from tests.support.upgrade_meters import serial_of
 
 from openami.core.errors import DecodeError, StoreError
+from openami.dcu.conversation import Conversation
 from openami.dcu.flow import Patience, Stop
 from openami.dcu.headend import HeadEnd, HeadEndAwayError
 from openami.dcu.upgrade.exchange import Exchange
@@ -195,11 +196,11 @@ class Talk:
         self.refuse = 0
         self.below: list[int] = []
         self.exchange = Exchange(
-            api,
-            made.book,
-            voided=self._void,
-            taken=self._take,
-            clock=made.clock,
+            api, made.book, voided=self._void, taken=self._take, clock=made.clock
+        )
+        self.conversation = Conversation(
+            "upgrades",
+            self.exchange,
             patience=Patience(0.001, 0.002, lambda: 0.0),
             stop=self.stop,
             news_s=0.0,
@@ -232,7 +233,7 @@ async def talk(folder: Path, certificates: Certificates) -> AsyncIterator[Talk]:
         bench(folder, meters_of(clean=2)) as made,
     ):
         it = Talk(made, headend, HeadEnd(client))
-        task = asyncio.ensure_future(it.exchange.run())
+        task = asyncio.ensure_future(it.conversation.run())
         try:
             yield it
         finally:
@@ -248,8 +249,7 @@ async def test_orders_come_with_a_new_revision_and_news_goes_up_by_itself(
         await it.until(lambda: it.taken == 1)
         assert made.book.revision == 1
         it.headend.command(order_body(made.roster.stations, made.clock.now()))
-        it.exchange.revised(1)
-        it.exchange.revised(it.headend.revision)
+        it.conversation.ask()
         await it.until(lambda: "c1" in it.headend.told)
         assert it.headend.told["c1"]["counts"] == {"offered": 2}
         await made.fetch()
@@ -268,7 +268,7 @@ async def test_an_emergency_is_kept_only_after_everything_else_was_let_go(
         assert (it.voided, it.below) == (0, [1])
         it.refuse = 2
         it.headend.command(epoch=9)
-        it.exchange.revised(it.headend.revision)
+        it.conversation.ask()
         await it.until(lambda: it.made.book.epoch == 9)
         assert (it.voided, it.below) == (3, [1])
         assert it.made.store.epoch() == 9
@@ -280,7 +280,7 @@ async def test_orders_are_taken_though_reports_are_refused(
     async with talk(tmp_path, certificates) as it:
         made = it.made
         it.headend.command(order_body(made.roster.stations, made.clock.now()))
-        it.exchange.revised(it.headend.revision)
+        it.conversation.ask()
         await it.until(lambda: "c1" in it.headend.told)
         bodies: list[int] = []
 
@@ -291,7 +291,7 @@ async def test_orders_are_taken_though_reports_are_refused(
 
         it.headend.fault = refuse
         it.headend.command()
-        it.exchange.revised(it.headend.revision)
+        it.conversation.ask()
         await it.until(lambda: made.book.task("c1").void is not None)
         assert len(bodies) >= 2
         it.headend.fault = None
@@ -303,7 +303,7 @@ async def test_a_head_end_that_knows_nothing_of_upgrades_is_asked_seldom(
 ) -> None:
     async with talk(tmp_path, certificates) as it:
         it.headend.fault = lambda _: refusal(404, "http.404")
-        it.exchange.revised(77)
+        it.conversation.ask()
         await it.until(lambda: it.headend.requests.count("POST /device/v1/upgrade") > 3)
         assert it.made.book.tasks == ()
         it.headend.fault = None
@@ -319,7 +319,7 @@ async def test_a_step_that_is_worked_at_is_told_of_before_the_head_end_gives_it_
         now = it.made.clock.now()
         step = None if left is None else {**order()["activate"], "until": now + left}
         await it.made.take(order(download=None, activate=step))
-        assert it.exchange._rest() == rest
+        assert it.exchange.rest() == rest
 
 
 async def test_so_many_marks_are_told_at_a_time_of_all_orders_together(
@@ -355,7 +355,7 @@ async def test_more_marks_than_a_report_holds_go_in_several(
 
         monkeypatch.setattr(made.book, "reports", counted)
         it.headend.command(order_body(made.roster.stations, made.clock.now()))
-        it.exchange.revised(it.headend.revision)
+        it.conversation.ask()
         await it.until(lambda: "c1" in it.headend.told)
         await made.fetch()
         await made.run()

@@ -227,6 +227,16 @@ def test_a_frame_for_which_a_station_has_no_room() -> None:
     assert street.has == []
 
 
+def test_a_link_for_other_kinds_of_clients_hears_no_broadcast() -> None:
+    street = Street()
+    device = street.server._devices[1]
+    link = HdlcServerLink(17, (1,), WIDE)
+    kinds = frozenset({ClientKind.PUBLIC})
+    street.server = DlmsServer(device, link, random_octets=octets_of(1), kinds=kinds)
+    assert street.say(block(0), 1) == []
+    assert street.has == []
+
+
 def test_nobody_associates_as_the_client_of_broadcasts() -> None:
     street = Street()
     street.link = HdlcClientLink(CLIENT, HdlcAddress(1, 17, 4), WIDE)

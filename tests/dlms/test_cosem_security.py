@@ -190,6 +190,22 @@ def test_a_counter_that_cannot_be_kept_is_not_accepted() -> None:
     assert counters.last == 2
 
 
+def test_a_counter_that_cannot_be_kept_is_not_given_out() -> None:
+    full, kept = [True], []
+
+    def keep(limit: int, _last: int) -> None:
+        if full[0]:
+            raise StoreError("no room left")
+        kept.append(limit)
+
+    counters = KeptCounters(10, keep=keep, reserve=3)
+    for _ in range(2):
+        with pytest.raises(StoreError):
+            counters.take()
+    full[0] = False
+    assert (counters.take(), kept) == (10, [13])
+
+
 def test_own_counters_end() -> None:
     counters = KeptCounters(0xFFFFFFFF)
     assert counters.take() == 0xFFFFFFFF

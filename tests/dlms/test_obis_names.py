@@ -9,6 +9,11 @@ from openami.dlms.obis_names import describe
 
 CASES = {
     "1.0.1.8.0.255": "active import, energy",
+    "1.0.81.7.4.255": "angle, now, I L1 to U L1",
+    "1.0.81.7.2.255": "angle, now, U L3 to U L1",
+    "1.0.81.7.99.255": "angle, now, number 99",
+    "1.0.32.7.124.255": "voltage L1, now, distortion",
+    "1.0.11.7.3.255": "current, now, harmonic 3",
     "1.0.1.8.2.255": "active import, energy, rate 2",
     "1.0.2.8.0.1": "active export, energy, billing period 1",
     "1.0.1.29.0.255": "active import, energy of the interval",

@@ -358,3 +358,62 @@ def test_a_search_goes_round_again_without_rests() -> None:
         assert made.next(at(1)) == Probe(address)
         made.probed(address, at(1))
     assert isinstance(made.next(at(2)), Rest)
+
+
+# -- errands -------------------------------------------------------------------------------------
+
+
+def settled(made: Line, moment: Moment) -> None:
+    """Read everything, so that nothing is due."""
+    for _ in made.meters():
+        read(made, made.next(moment), moment)
+    assert isinstance(made.next(moment), Rest)
+
+
+def test_an_urgent_errand_goes_before_everything() -> None:
+    made = line("A", "B", "C")
+    made.demand("j1", "A")
+    made.errand("C", due=T0, urgent=True)
+    made.errand("B", due=T0 - 5, urgent=True)
+    assert read(made, made.next(at(0)), at(0)) == Visit("B", 17, ()), "C does not wait for its rows"
+    assert read(made, made.next(at(1)), at(1)) == Visit("C", 18, ())
+    assert made.urgent(at(2)) is None
+    step = made.next(at(2))
+    assert isinstance(step, Visit)
+    assert step.jobs == ("j1",)
+
+
+def test_another_errand_waits_for_what_is_due_and_goes_along_with_it() -> None:
+    made = line("A", "B")
+    made.errand("A", due=T0)
+    made.errand("B", due=T0)
+    assert [read(made, made.next(at(t)), at(t)).subjects for t in (0, 1)] == [("load", "log")] * 2
+    assert isinstance(made.next(at(2)), Rest), "a visit that goes well settles an errand"
+    made.errand("B", due=T0)
+    assert made.next(at(3)) == Visit("B", 17, ())
+    made.settle("B")
+    assert isinstance(made.next(at(3)), Rest)
+
+
+def test_a_rest_ends_when_an_errand_is_due() -> None:
+    made = line("A")
+    settled(made, at(0))
+    made.errand("A", due=T0 + 60)
+    made.errand("Z", due=T0 + 30, urgent=True)
+    assert made.next(at(1)) == Rest(T0 + 60, None), "nobody knows Z here yet"
+    assert made.next(at(60)) == Visit("A", 16, ())
+    made.add("Z", 30, jitter=0)
+    assert made.next(at(60)) == Visit("Z", 30, ())
+
+
+def test_an_errand_to_a_meter_that_fails_is_made_again_after_its_wait() -> None:
+    made = line("A", "B")
+    settled(made, at(0))
+    made.errand("A", due=T0, urgent=True)
+    assert made.next(at(1)) == Visit("A", 16, ())
+    made.failed("A", at(1), jitter=0)
+    step = made.next(at(2))
+    assert isinstance(step, Rest)
+    assert step.tick == 1011
+    made.wake("A")
+    assert made.next(at(2)) == Visit("A", 16, ()), "what is new is tried at once"

@@ -96,7 +96,7 @@ async def switched(client: httpx.AsyncClient, meter: TownMeter) -> None:
     path = f"/api/v1/meters/{meter.serial}/supply"
     for connected in (False, True):
         answer = await client.post(path, json={"connected": connected, "why": "a test"})
-        assert answer.json() == {"connected": connected, "said": "done"}
+        assert answer.json() == {"connected": connected, "said": "done", "order": None}
         assert meter.meter.engine.state.connected is connected
     assert (await client.post(path, json={"connected": True, "why": ""})).status_code == 422
     found = (await client.get(f"/api/v1/devices/meter-{meter.serial}/audit")).json()["items"]

@@ -7,7 +7,7 @@ from openami.core.clock import ManualClock
 from openami.core.errors import NotFoundError, SecurityError
 from openami.fleet.operators import Role, SessionKind
 from openami.headend.errors import BusyError, RequestError
-from openami.headend.operators import WIDE
+from openami.headend.logins import WIDE
 from openami.headend.services import Services
 from openami.headend.throttle import REMEMBERED, Throttle
 

@@ -19,6 +19,7 @@ from gurux_dlms.enums import Authentication, InterfaceType, ObjectType, Security
 from gurux_dlms.GXDLMSConfirmedServiceError import GXDLMSConfirmedServiceError
 from gurux_dlms.GXDLMSException import GXDLMSException
 from gurux_dlms.GXDLMSExceptionResponse import GXDLMSExceptionResponse
+from gurux_dlms.GXDLMSGateway import GXDLMSGateway
 from gurux_dlms.objects import (
     GXDLMSClock,
     GXDLMSData,
@@ -75,6 +76,10 @@ class Peer:
             ciphering.invocationCounter = plan["invocation_counter"]
         if "dedicated" in plan:
             ciphering.dedicatedKey = bytearray.fromhex(plan["dedicated"])
+        if "gateway" in plan:
+            self.client.settings.gateway = GXDLMSGateway()
+            self.client.settings.gateway.networkId = 0
+            self.client.settings.gateway.physicalDeviceAddress = plan["gateway"].encode()
         kind = socket.SOCK_DGRAM if plan.get("datagrams") else socket.SOCK_STREAM
         self.socket = socket.socket(socket.AF_INET, kind)
         self.socket.settimeout(60)

@@ -25,7 +25,7 @@ from openami.meter.identity import (
     SHIPMENT_FILE,
     MeterIdentity,
     generate_identity,
-    load_shipment,
+    load_street,
     seeded,
 )
 from openami.meter.kept import decode, encode
@@ -166,7 +166,7 @@ def test_a_street_shares_its_keys_and_no_others(tmp_path: Path) -> None:
     meters = prepare_identities(tmp_path, 3, now=0.0, octets=seeded("street"))
     assert len({(who.keys.gbek, who.keys.gbak) for who in meters}) == 1
     assert len({who.keys.guek for who in meters}) == 3
-    assert load_shipment(tmp_path / SHIPMENT_FILE) == meters
+    assert load_street(tmp_path / SHIPMENT_FILE) == meters
     alone = [generate_identity(number, seeded(str(number))) for number in range(2)]
     assert alone[0].keys.gbak != alone[1].keys.gbak
 

@@ -84,7 +84,7 @@ def test_an_image_is_taken_over_and_runs() -> None:
     assert meter.result(VERIFY, own=True) is Result.DONE
     assert status(meter)["STATUS"] == ImageStatus.VERIFICATION_SUCCESSFUL
     assert activate(meter) is Result.ACCEPTED
-    meter.live(20)
+    meter.live(30)  # the self-test reads some objects a second
     found = status(meter)
     assert (found["STATUS"], found["RUNNING"]) == (
         ImageStatus.ACTIVATION_SUCCESSFUL,

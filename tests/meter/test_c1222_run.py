@@ -42,7 +42,8 @@ from openami.meter.c1222.service import C1222Settings
 from openami.meter.c1222.station import StationConfig
 from openami.meter.identity import load_identity
 from openami.meter.kept import C1222Record
-from openami.meter.run import MeterRunner, RunSettings, ensure_identity
+from openami.meter.making import ensure_identity
+from openami.meter.run import MeterRunner, RunSettings
 from openami.meter.settings import MeterConfig
 from openami.meter.sources import parse_source
 from openami.relay.run import RelayRunner, RelaySettings

@@ -19,8 +19,8 @@ from openami.meter.identity import (
     save_shipment,
     seeded,
 )
-from openami.meter.run import ensure_identity
-from openami.meter.settings import MeterConfig, zone_of
+from openami.meter.making import ensure_identity
+from openami.meter.settings import MeterConfig, grid_of, zone_of
 from openami.metrology.zone import ZONES, Zone
 
 if TYPE_CHECKING:
@@ -156,6 +156,14 @@ def test_zones_go_by_name_or_offset() -> None:
     for name in ("Mars/Base", "UTC+5", "UTC+99:00", "UTC+00:07", ""):
         with pytest.raises(ConfigError, match="no time zone"):
             zone_of(name)
+
+
+def test_a_grid_is_volts_and_hertz() -> None:
+    assert grid_of("230/50") == MeterConfig(generate_identity(5, seeded("a"))).engine().grid
+    assert grid_of("220/60") == (220_000, 6000)
+    for text in ("220", "220/61", "400/50", "99/50", "220/60 ", "-220/60", "220/0", "²²0/60", ""):
+        with pytest.raises(ConfigError, match="is not a grid"):
+            grid_of(text)
 
 
 def test_settings_that_cannot_measure_are_refused() -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CLOCK = "8/0.0.1.0.0.255"
 ENERGY = "3/1.0.1.8.0.255"
 PROFILE = "7/1.0.99.1.0.255"
-CLASSES = {1, 3, 4, 5, 7, 8, 15, 17, 18, 22, 23, 41, 64, 70, 71}
+CLASSES = {1, 3, 4, 5, 7, 8, 15, 17, 18, 22, 23, 40, 41, 64, 70, 71, 8192, 8193}
 
 
 def entries(session: Session) -> list[tuple[str, Data]]:

@@ -174,6 +174,17 @@ def test_unknown_recordings_are_refused() -> None:
         recording("weather")
 
 
+def test_a_recording_plays_until_a_program_tells() -> None:
+    spec = parse_source("constant:500*2 then command:sh -c 'if true; then echo 7; fi'")
+    assert spec.command == ("sh", "-c", "if true; then echo 7; fi")
+    assert spec.live is not None
+    assert spec.source.at(0).sample.active == 1_000_000
+    spec.live.push(5, Sample(7))
+    assert spec.source.at(5).sample == Sample(7)
+    alone = parse_source("command:sh -c 'if true; then command:x'")
+    assert alone.command == ("sh", "-c", "if true; then command:x")
+
+
 def test_programs_are_live_sources(tmp_path: Path) -> None:
     script = tmp_path / "load.py"
     script.write_text("")

@@ -227,9 +227,13 @@ def test_who_has_not_proved_itself_transfers_nothing(client: int) -> None:
         ref = MethodRef(18, Obis.parse("0.0.44.0.0.255"), method)
         session.machine.request(InvokeMethod(ref, given.get(method, d.i8(0))), now=0.0)
         session.step()
-        answer = session.events[-1]  # it has not even agreed on ACTION
-        assert isinstance(answer, Failed)
-        assert answer.code == "exception.service-not-supported"
+        answer = session.events[-1]
+        if client == PUBLIC:  # a display is paired by ACTION: here it has no right to any
+            assert isinstance(answer, Answered)
+            assert [item.result for item in answer.items] == [ActionResult.READ_WRITE_DENIED]
+        else:  # it has not even agreed on ACTION
+            assert isinstance(answer, Failed)
+            assert answer.code == "exception.service-not-supported"
     assert status(bench.manager()) is ImageStatus.NOT_INITIATED
 
 

@@ -41,6 +41,33 @@ def test_limits_are_those_of_the_standards(
     assert CLASSES[name].limit(factor, part) == limit
 
 
+@pytest.mark.parametrize(
+    ("name", "factor", "part", "limit"),
+    [
+        ("1", UNITY, 0.05, None),
+        ("1", UNITY, 0.1, 2.0),
+        ("1", INDUCTIVE, 0.1, None),
+        ("1", INDUCTIVE, 0.2, 2.0),
+        ("1", CAPACITIVE, 1, None),
+        ("0.5S", UNITY, 0.02, None),
+        ("0.5S", UNITY, 0.05, 0.6),
+        ("0.5S", INDUCTIVE, 0.1, 1.0),
+    ],
+)
+def test_limits_with_one_phase_loaded(
+    name: str, factor: str, part: float, limit: float | None
+) -> None:
+    assert CLASSES[name].limit(factor, part, alone=True) == limit
+
+
+@pytest.mark.parametrize("name", ["paper-100a", "sigma-delta"])
+def test_a_class_is_kept_with_one_phase_loaded(name: str) -> None:
+    accuracy = found(name)
+    assert [point for point in accuracy.alone if not point.kept] == []
+    assert {point.factor for point in accuracy.alone} == {UNITY, INDUCTIVE}
+    assert max(point.current for point in accuracy.alone) == accuracy.front.maximum
+
+
 @pytest.mark.parametrize("name", ["paper-100a", "sigma-delta"])
 def test_a_class_is_kept_at_every_point(name: str) -> None:
     accuracy = found(name)
@@ -55,7 +82,8 @@ def test_a_class_is_kept_at_every_point(name: str) -> None:
 def test_the_papers_front_end_keeps_its_class_up_to_32_amperes() -> None:
     accuracy = found("paper")
     assert not accuracy.kept
-    assert {point.current for point in accuracy.points if not point.kept} == {50, 100}
+    for points in (accuracy.points, accuracy.alone):
+        assert {point.current for point in points if not point.kept} == {50, 100}
     assert {point.current for point in accuracy.points if point.kept} >= {0.5, 10, 20, 30}
     worst = min(accuracy.points, key=lambda point: point.error)
     assert worst.current == 100

@@ -46,9 +46,9 @@ def test_a_change_is_measured_at_once_and_rest_only_now_and_then() -> None:
     assert first.sample.active == pytest.approx(600_000, rel=0.005)
     assert first.sample.voltage == pytest.approx(220_000, rel=0.005)
     assert first.until == world + REFRESH * SECOND
-    assert source.at(world + SECOND).sample is first.sample
+    assert source.at(world + SECOND // 2).sample is first.sample
     live.push(world + 2 * SECOND, Sample(1_200_000, 90_000))
-    assert source.at(world + SECOND).until == world + 2 * SECOND
+    assert source.at(world + SECOND // 2).until == world + 2 * SECOND
     second = source.at(world + 2 * SECOND).sample
     assert second.active == pytest.approx(1_200_000, rel=0.005)
     assert second.reactive == pytest.approx(90_000, rel=0.01)

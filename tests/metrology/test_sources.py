@@ -97,6 +97,18 @@ def test_a_live_source_changes_when_it_is_told() -> None:
     assert integrate(source, 50, 400).exact(Channel.IMPORT) == 50 * 5 + 200 * 6 + 100 * 8
 
 
+def test_what_was_before_plays_until_the_first_sample() -> None:
+    before = SeriesSource((Sample(1), Sample(2)), step=900, start=0)
+    live = LiveSource(before=before)
+    assert live.at(0) == Segment(Sample(1), 900 * SECOND)
+    live.push(600 * SECOND, Sample(7))
+    assert live.at(0) == Segment(Sample(1), 600 * SECOND)
+    assert live.at(600 * SECOND) == Segment(Sample(7), None)
+    assert live.at(2000 * SECOND) == Segment(Sample(7), None)
+    for_ever = LiveSource(before=ConstantSource(Sample(3)))
+    assert for_ever.at(5) == Segment(Sample(3), None)
+
+
 def test_a_live_source_that_nobody_reads_stays_bounded() -> None:
     source = LiveSource()
     for moment in range(100_010):

@@ -190,5 +190,10 @@ def make_town(
     clock = ClockSettings(start=start, factor=1.0, origin=wall)
     since = start // QUARTER_S * QUARTER_S - HISTORY_S
     return Town(
-        Plan(dcus, meters, str(clock), since, 1.0, 0), folder, crew, say, crew=crew, chance=chance
+        Plan(dcus, meters, str(clock), start, since, 1.0, 0),
+        folder,
+        crew,
+        say,
+        crew=crew,
+        chance=chance,
     )

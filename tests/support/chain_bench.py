@@ -141,7 +141,7 @@ class Bench:
         self.clock: Clock = settings.clock()
         self.since = start - DAY
         self.crew = Crew(self.folder / "logs")
-        plan = Plan(1, self.meters, str(settings), self.since, self.speed, 0)
+        plan = Plan(1, self.meters, str(settings), start, self.since, self.speed, 0)
         self.chain = Chain(plan, self.folder, self.crew, self.note)
         self._stack = AsyncExitStack()
 

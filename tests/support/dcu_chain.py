@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+    from openami.dcu.gateway.gateway import Gateway
     from openami.dcu.upgrade.upgrader import Upgrading
     from openami.meter.device import Meter
     from openami.meter.maker import Maker
@@ -47,9 +48,10 @@ LINE_KEYS = BroadcastKeys(b"L" * 16, b"A" * 16)
 
 
 def identity(number: int, *, address: int | None = None) -> MeterIdentity:
-    return generate_identity(
+    made = generate_identity(
         number, seeded(f"dcu {number}"), address=address or 16 + number, broadcast=LINE_KEYS
     )
+    return made.with_home(seeded(f"label {number}"))
 
 
 @dataclass
@@ -65,6 +67,7 @@ class Chain:
     meter_options: dict[int, dict[str, Any]] = field(default_factory=dict)
     maker: Maker | None = None
     upgrading: Upgrading | None = None
+    gateway: Gateway | None = None
     clock: ManualClock = field(default_factory=lambda: ManualClock(START + 30.0))
     headend: FakeHeadEnd = field(init=False)
     street: StreetRunner | None = None
@@ -163,6 +166,7 @@ class Chain:
             self.clock,
             connect=self.certificates.client,
             upgrading=self.upgrading,
+            gateway=self.gateway,
         ).__aenter__()
         self._task = asyncio.ensure_future(self.dcu.run())
         return self.dcu

@@ -74,6 +74,8 @@ class FakeHeadEnd:
     ``fault`` may answer a request instead; ``lose_answers`` batches are stored and their answer
     is lost; ``judge`` may refuse a table with a status and a code. ``orders`` of upgrades hold as
     long as they are there; ``command`` changes them; ``told`` has the last report of each campaign.
+    What is ``wanted`` of demand response holds likewise; ``want`` changes it, and ``happened`` has
+    what came of it, each once.
     """
 
     certificates: Certificates
@@ -91,6 +93,10 @@ class FakeHeadEnd:
     revision: int = 1
     told: dict[str, dict[str, Any]] = field(default_factory=dict)
     marks: list[dict[str, Any]] = field(default_factory=list)
+    wanted: dict[str, dict[str, Any]] = field(default_factory=dict)
+    wanted_revision: int = 0
+    happened: list[dict[str, Any]] = field(default_factory=list)
+    highest: int = 0
     fault: Fault | None = None
     judge: Callable[[pa.Table], tuple[int, str] | None] | None = None
     lose_answers: int = 0
@@ -142,6 +148,7 @@ class FakeHeadEnd:
                 Route("/device/v1/meters/{title}/credentials", self._guard(self._credentials)),
                 Route("/device/v1/work", self._guard(self._work)),
                 Route("/device/v1/upgrade", self._guard(self._upgrade), methods=["POST"]),
+                Route("/device/v1/demand", self._guard(self._demand), methods=["POST"]),
                 Route("/device/v1/jobs/{id}", self._guard(self._job), methods=["POST"]),
             ]
         )
@@ -195,7 +202,30 @@ class FakeHeadEnd:
         jobs, self.jobs = self.jobs, []
         if not jobs:
             await asyncio.sleep(min(float(request.query_params["wait"]), 0.05))
-        return JSONResponse({"jobs": jobs, "upgrade": self.revision})
+        revisions = {"upgrade": self.revision, "demand": self.wanted_revision}
+        return JSONResponse({"jobs": jobs, **revisions})
+
+    def want(self, **meters: dict[str, Any]) -> None:
+        """Let something else hold for meters from now on; for others nothing does."""
+        self.wanted = {
+            serial: {"events": [], "notices": [], "comparison": None, "supply": None, **body}
+            for serial, body in meters.items()
+        }
+        self.wanted_revision += 1
+
+    async def _demand(self, request: Request) -> Response:
+        reports = (await request.json())["reports"]
+        assert len(reports) <= 1000
+        for report in reports:
+            if report["number"] > self.highest:
+                self.happened.append(report)
+                self.highest = report["number"]
+        if self.lose_answers:
+            self.lose_answers -= 1
+            return Response(status_code=502)
+        taken = max((report["number"] for report in reports), default=0)
+        said = {"revision": self.wanted_revision, "taken": taken}
+        return JSONResponse({**said, "meters": self.wanted})
 
     def command(self, *orders: dict[str, Any], epoch: int | None = None) -> None:
         """Let other orders hold from now on."""

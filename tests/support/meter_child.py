@@ -12,7 +12,8 @@ from openami.core.obis import Obis
 from openami.dlms.apdu.acse import Mechanism
 from openami.dlms.client import ClientConfig
 from openami.dlms.references import AttributeRef
-from openami.meter.run import MeterRunner, RunSettings, ensure_identity
+from openami.meter.making import ensure_identity
+from openami.meter.run import MeterRunner, RunSettings
 from openami.meter.settings import MeterConfig
 from openami.meter.sources import parse_source
 from openami.transport.clock import ClockSettings

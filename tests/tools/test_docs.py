@@ -50,9 +50,12 @@ def test_a_link_that_leads_nowhere_is_named(
     assert capsys.readouterr().out == "broken link: README.md: docs/other.md\n"
 
 
+_DEVICE_PARTS = ("device_api", "device_demand", "packages_api")
+
+
 def test_the_page_of_the_device_api_has_every_route() -> None:
     page = (ROOT / "docs/reference/device-api.md").read_text("utf-8")
-    modules = (ROOT / f"src/openami/web/{name}.py" for name in ("device_api", "packages_api"))
+    modules = (ROOT / f"src/openami/web/{name}.py" for name in _DEVICE_PARTS)
     code = "".join(module.read_text("utf-8") for module in modules)
     routes = re.findall(r'Route\(\s*"(/device/v1/[^"]+)".*?methods=\["(\w+)"\]', code)
     told = re.findall(r"`(GET|POST) (/device/v1/[^`?]+)[^`]*`", page)

@@ -31,7 +31,7 @@ def typed(page: Path) -> Iterator[str]:
 
 def parse(line: str) -> None:
     """Read a line as the command does, short of running it."""
-    _, *words = shlex.split(re.split(r"[|<>]", line)[0], comments=True)
+    _, *words = shlex.split(re.split(r"[|<>]| &$", line)[0], comments=True)
     command: click.Command = cli
     context = click.Context(cli, info_name="openami")
     while isinstance(command, click.Group):

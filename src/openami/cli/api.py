@@ -38,6 +38,7 @@ _STATUS: Final[Mapping[str, int]] = {
     "request": 2,
     "firmware": 3,
     "campaign": 3,
+    "demand": 3,
 }
 # What to do next on the command line, where the head-end does not say it or says it for programs.
 _NEXT: Final[Mapping[str, str]] = {
@@ -50,6 +51,7 @@ _NEXT: Final[Mapping[str, str]] = {
     "campaign.transition": "openami campaign show CAMPAIGN says how far it is",
     "campaign.number": "openami campaign show CAMPAIGN, and try again if you still want it",
     "campaign.four-eyes": "sign in as another operator: openami login URL --name NAME",
+    "demand.transition": "openami demand event show EVENT says how far it is",
     "registration.transition": "openami device registration UID shows how it stands",
     "registration.unknown": "openami device registrations lists those that have",
     "dm.no-device": "openami device registrations --standing live lists who could be asked",

@@ -11,13 +11,15 @@ import click
 
 from openami.cli.api import find_target, target_options
 from openami.cli.options import examples
-from openami.cli.output import emit_row, json_option
+from openami.cli.output import emit_row, json_option, note
 from openami.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from openami.cli.api import Target
     from openami.mdm.tariffs.model import Tariff
+    from openami.mdm.tariffs.month import Month
     from openami.mdm.tariffs.usage import Usage
 
 DEFAULT: Final = "kr-residential-low"
@@ -34,8 +36,9 @@ DEFAULT: Final = "kr-residential-low"
     ),
 )
 @click.option(
-    "--tariff", "name", default=DEFAULT, envvar="OPENAMI_TARIFF", show_default=True,
-    show_envvar=True, help="By which: a name of `openami tariff list`, or a file.",
+    "--tariff", "name", envvar="OPENAMI_TARIFF", show_envvar=True,
+    help="By which: a name of `openami tariff list`, or a file."
+    f" [default: that of the meter's customer, else {DEFAULT}]",
 )  # fmt: skip
 @click.option("--month", "text", required=True, metavar="YYYY-MM", help="The month.")
 @click.option(
@@ -46,7 +49,8 @@ DEFAULT: Final = "kr-residential-low"
 @click.option("--kw", "demand", metavar="N", help="The demand; else what the meter's readings say.")
 @click.option(
     "--discount", "discounts", multiple=True, metavar="ID",
-    help="A discount that the customer is given; repeatable.",
+    help="A discount that the customer is given; repeatable. Without --tariff, those that they have"
+    " are given, too.",
 )  # fmt: skip
 @click.option(
     "--against", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
@@ -55,7 +59,7 @@ DEFAULT: Final = "kr-residential-low"
 @json_option
 @target_options
 def bill(
-    name: str,
+    name: str | None,
     text: str,
     energy: tuple[str, ...],
     serial: str | None,
@@ -81,17 +85,21 @@ def bill(
 
     if bool(energy) == (serial is not None):
         raise ConfigError("say --kwh or --meter, one of them", code="bill.usage")
-    month, tariff = Month.parse(text), _tariff(name)
+    month = Month.parse(text)
+    target = None if serial is None else find_target(url, ca, token_file)
+    if target is not None and serial is not None and name is None:
+        name, given = _customers(target, serial, month)
+        discounts = tuple(dict.fromkeys((*given, *discounts)))
+    tariff = _tariff(name or DEFAULT)
     tariff.season(month)
     before = None if against is None else _read(against)
     kw = None if demand is None else parse_quantity(demand)
-    if serial is None:
+    if serial is None or target is None:
         usage = typed_usage(energy, kw)
         made = statement(make_bill(tariff, month, usage, discounts=discounts))
     else:
         from openami.cli.bill_metered import metered_bill
 
-        target = find_target(url, ca, token_file)
         made = metered_bill(target, serial, tariff, month, kw, discounts)
     if before is not None:
         made["against"] = compared(before, made)
@@ -99,6 +107,17 @@ def bill(
         emit_row(made)
     else:
         print_bill(made)
+
+
+def _customers(target: Target, serial: str, month: Month) -> tuple[str | None, tuple[str, ...]]:
+    """Return the tariff and the discounts of the month's customer; None: nobody is known."""
+    from openami.cli.bill_metered import customer_of
+
+    found = customer_of(target, serial, month, _tariff(DEFAULT).zone)
+    if found is None:
+        return None, ()
+    note(f"tariff {found['tariff']}: that of {found['login']}")
+    return found["tariff"], tuple(found["discounts"])
 
 
 def _tariff(name: str) -> Tariff:

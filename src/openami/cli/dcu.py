@@ -50,6 +50,11 @@ _OPTIONS: Final[tuple[Callable[[Command], Command], ...]] = (
         metavar="HOST:PORT",
         help="Where it takes the head-end's notifications; without it, it only polls.",
     ),
+    click.option(
+        "--home",
+        metavar="HOST:PORT",
+        help="Where displays come in that reach their meters through the DCU.",
+    ),
     set_option,
     clock_option,
     log_option,
@@ -89,6 +94,7 @@ def run(
     modem: str | None,
     state: Path | None,
     wake: str | None,
+    home: str | None,
     assignments: tuple[str, ...],
     clock: str | None,
     log_level: str,
@@ -105,7 +111,8 @@ def run(
     from openami.dcu.installation import Installation
     from openami.dcu.managed import run_managed
 
-    named = {"factory": factory, "modem": modem, "state": state, "wake": wake, "clock": clock}
+    named = {"factory": factory, "modem": modem, "state": state, "wake": wake, "home": home,
+             "clock": clock}  # fmt: skip
     options: dict[str, Any] = parse_assignments(assignments)
     options |= {name: value for name, value in named.items() if value is not None}
     installation = Installation.load(config, **options)

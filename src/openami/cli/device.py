@@ -148,29 +148,64 @@ def move(
 
 
 @device.command(
-    short_help="Switch the supply of a C12.22 meter on or off.",
-    epilog=examples("openami device supply OAM00000019 off --why 'moved out'"),
+    short_help="Switch the supply of a meter on or off.",
+    epilog=examples(
+        "openami device supply OAM00000019 off --why 'moved out'",
+        "openami device supply OAM00000019 ready --why 'moved in' --wait 60",
+    ),
 )
 @click.argument("serial")
-@click.argument("state", metavar="STATE", type=click.Choice(["on", "off"]))
+@click.argument("state", metavar="STATE", type=click.Choice(["on", "off", "ready"]))
 @click.option("--why", required=True, help="The reason, for the audit log.")
+@click.option("--wait", type=click.FloatRange(0), default=30.0, show_default=True, metavar="SECONDS",
+              help="How long to follow an order to a DCU.")  # fmt: skip
+@click.option("--within", type=click.IntRange(1), default=3600, show_default=True,
+              metavar="SECONDS", help="After which a DCU may do it no more.")  # fmt: skip
 @aimed
-def supply(serial: str, state: str, why: str, target: Target, as_json: bool) -> None:
-    """Switch the supply of a meter that speaks C12.22 to the head-end; STATE is on or off.
+def supply(
+    serial: str, state: str, why: str, wait: float, within: int, target: Target, as_json: bool
+) -> None:
+    """Switch the supply of the meter with a SERIAL number; STATE is on, off or ready.
 
-    SERIAL is its serial number. What was asked for, and what came of it, is in the audit log.
+    A meter of C12.22 that speaks to the head-end is asked at once. One behind a DCU gets an order,
+    which is followed for a while; ready: it is on again when somebody presses the meter's button.
+    What was asked for, and what came of it, is in the audit log.
     """
-
-    async def work(client: HttpClient) -> Any:
-        wish = {"connected": state == "on", "why": why}
-        path = f"{PREFIX}/meters/{segment(serial)}/supply"
-        return checked(await client.post(path, json_body=wish)).json()
-
-    item = ask(target, work)
+    wish = {
+        "connected": state != "off",
+        "by_hand": state == "ready",
+        "within_s": within,
+        "why": why,
+    }
+    item = ask(target, lambda client: _supplied(client, serial, wish, wait))
+    order = item["order"]
     if as_json:
         emit_json(item)
-    else:
+    elif order is None:
         note(f"{serial}: supply {state}: {item['said']}")
+    else:
+        found = f": {order['found']} {order['reason']}".rstrip(": ")
+        note(f"{serial}: supply {state}: {order['state']}{found}")
+    if order is not None and order["state"] in {"failed", "expired"}:
+        words = f"meter {serial}: {order['found'] or order['reason']}"
+        raise ApiError(words, code="supply.refused" if order["found"] else "supply.expired")
+
+
+async def _supplied(
+    client: HttpClient, serial: str, wish: Mapping[str, Any], wait: float
+) -> dict[str, Any]:
+    path = f"/meters/{segment(serial)}/supply"
+    item: dict[str, Any] = checked(await client.post(PREFIX + path, json_body=wish)).json()
+    order, told = item["order"], ""
+    until = asyncio.get_running_loop().time() + wait
+    while order and order["state"] == "waiting" and asyncio.get_running_loop().time() < until:
+        if not told:
+            told = "its DCU has the order"
+            note(told)
+        await asyncio.sleep(POLL_S)
+        orders = await get_json(client, path)
+        order = next(one for one in orders if one["id"] == order["id"])
+    return {**item, "order": order}
 
 
 @device.command(

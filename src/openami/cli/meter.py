@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from openami.cli.lazy import LazyGroup
 from openami.cli.maker_options import maker_of, maker_option, restart_option
-from openami.cli.metrology import FRONT_ENDS, measured
+from openami.cli.metrology import FRONT_ENDS, grid_option, measured
 from openami.cli.options import (
     clock_option,
     endpoint,
@@ -27,6 +28,7 @@ from openami.core.errors import ConfigError
 if TYPE_CHECKING:
     from openami.meter.c1222.service import C1222Settings
     from openami.meter.identity import MeterIdentity
+    from openami.meter.line import ApartSpec
     from openami.meter.run import MeterRunner, RunSettings
     from openami.transport.c1222 import EndpointConfig
     from openami.transport.c1222.url import Carrier
@@ -35,7 +37,14 @@ WRAPPER: Final = "127.0.0.1:4059"
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.group(short_help="Run a smart meter: a DLMS/COSEM server, and a node of ANSI C12.22.")
+@click.group(
+    cls=LazyGroup,
+    where={
+        "displays": "openami.cli.meter_home:displays",
+        "label": "openami.cli.meter_home:label",
+    },
+    short_help="Run a smart meter: a DLMS/COSEM server, and a node of ANSI C12.22.",
+)
 def meter() -> None:
     """Run a smart meter: a DLMS/COSEM server, and a node of ANSI C12.22 if it shall be one.
 
@@ -51,6 +60,7 @@ class Wanted:
     hdlc: tuple[str, ...]
     serial: tuple[str, ...]
     pty: bool
+    home: str | None
     c1222: tuple[str, ...]
     c1222_register: str | None
     c1222_least: str
@@ -64,10 +74,13 @@ class Wanted:
     state: Path
     source: str
     adc: str | None
+    metrology: str | None
+    metrology_part: int | None
     phases: str
     number: int | None
     address: int | None
     zone: str
+    grid: str
     public_access: str
     drift_ppm: float
     persist: float
@@ -82,6 +95,7 @@ class Wanted:
         "openami meter run --state meter --source constant:1200",
         "openami meter run --state meter --hdlc 127.0.0.1:4061 --phases 3 --source household:H02*1.5",
         "openami meter run --state meter --serial /dev/ttyUSB0 --baud 9600",
+        "openami meter run --state meter --metrology serial:/dev/pts/7",
         "openami meter run --state meter --c1222 127.0.0.1:1153 --c1222-register c1222+tcp://127.0.0.1:1154",
     )
 )
@@ -94,6 +108,11 @@ class Wanted:
 @click.option("--hdlc", multiple=True, metavar="HOST:PORT", help="HDLC over TCP.")
 @click.option("--serial", multiple=True, metavar="DEVICE", help="HDLC on a serial line.")
 @click.option("--pty", is_flag=True, help="HDLC on a new pseudo terminal, whose path is printed.")
+@click.option(
+    "--home",
+    metavar="HOST:PORT",
+    help="The home port, for displays alone; port 0: any. `openami meter label` shows the code.",
+)
 @click.option(
     "--c1222",
     multiple=True,
@@ -159,12 +178,23 @@ class Wanted:
     "--source",
     default="household:H01",
     show_default=True,
-    help="What it measures: constant:W[,VAR], household:H01…H08, solar, minute, file:CSV, script:PYTHON, command:LINE; then *FACTOR, @SECONDS.",
+    help="What it measures: constant:W[,VAR], electronics:W, motor:W, household:H01…H08, solar, minute, file:CSV, script:PYTHON, command:LINE; then *FACTOR, @SECONDS.",
 )
 @click.option(
     "--adc",
     type=click.Choice(FRONT_ENDS),
     help="Measure that through a converter, sample by sample, with its errors [default: exactly].",
+)
+@click.option(
+    "--metrology",
+    metavar="LINE",
+    help="Take what is measured from `openami metrology run` instead, which says where: serial:DEVICE[,BAUD] or tcp:HOST:PORT.",
+)
+@click.option(
+    "--metrology-part",
+    type=click.IntRange(1, 0xFFFF_FFFF),
+    metavar="NUMBER",
+    help="Take the measuring part of this number in the place of the meter's own: it was exchanged.",
 )
 @click.option(
     "--phases",
@@ -189,6 +219,7 @@ class Wanted:
     show_default=True,
     help="Local time of a new meter: Asia/Seoul, UTC+HH:MM, ….",
 )
+@grid_option
 @click.option(
     "--public-access",
     type=click.Choice(["identity", "full"]),
@@ -239,13 +270,17 @@ def _settings(wanted: Wanted) -> RunSettings:
     Raises:
         ConfigError: an option has a wrong value, or the state folder can not be used.
     """
-    from openami.meter.run import RunSettings, ensure_identity
-    from openami.meter.settings import MeterConfig, zone_of
+    from openami.meter.making import ensure_identity
+    from openami.meter.run import RunSettings
+    from openami.meter.settings import MeterConfig, grid_of, zone_of
     from openami.meter.sources import parse_source
 
-    links = bool(wanted.hdlc or wanted.serial or wanted.pty or wanted.c1222 or wanted.c1218)
+    given = (wanted.hdlc, wanted.serial, wanted.pty, wanted.c1222, wanted.c1218, wanted.home)
+    links = any(given)
+    apart = _apart(wanted)
     zone, clock, since = zone_of(wanted.zone), world_clock(wanted.clock), parse_since(wanted.since)
     source = parse_source(wanted.source, offset=zone.offset(int(clock.now())))
+    grid = grid_of(wanted.grid)
     wrapper = tuple(map(endpoint, wanted.wrapper or (() if links else (WRAPPER,))))
     hdlc = tuple(map(endpoint, wanted.hdlc))
     c1222 = _node(wanted)
@@ -261,6 +296,7 @@ def _settings(wanted: Wanted) -> RunSettings:
     config = MeterConfig(
         identity,
         zone=zone,
+        grid=grid,
         persist_s=wanted.persist,
         public_reads=wanted.public_access == "full",
         drift_ppm=wanted.drift_ppm,
@@ -269,17 +305,30 @@ def _settings(wanted: Wanted) -> RunSettings:
     )
     return RunSettings(
         config,
-        source if wanted.adc is None else measured(source, wanted.adc, config),
+        apart or (source if wanted.adc is None else measured(source, wanted.adc, config)),
         state=wanted.state,
         wrapper=wrapper,
         hdlc=hdlc,
         serial=wanted.serial,
         pty=wanted.pty,
+        home=endpoint(wanted.home) if wanted.home else None,
         c1222=c1222,
         baud=wanted.baud,
         clock=clock,
         maker=maker,
     )
+
+
+def _apart(wanted: Wanted) -> ApartSpec | None:
+    """Return where the meter's measuring part is, if it is apart."""
+    from openami.meter.line import ApartSpec, LineSpec
+
+    if wanted.metrology is None:
+        return None
+    if wanted.adc or wanted.since:
+        hint = "--adc belongs to `openami metrology run`, and a meter apart has no history"
+        raise ConfigError("--metrology goes with neither --adc nor --since", hint=hint)
+    return ApartSpec(LineSpec.parse(wanted.metrology), wanted.metrology_part)
 
 
 def _node(wanted: Wanted) -> C1222Settings | None:
@@ -331,6 +380,7 @@ def _announce(identity: MeterIdentity, runner: MeterRunner, *, as_json: bool) ->
         "serial_lines": list(runner.listening.serial),
         "c1222": [shown(where) for where in runner.listening.c1222],
         "c1218": list(runner.listening.c1218),
+        "home": [shown(where) for where in (runner.listening.home,) if where is not None],
     }
     title = str(identity.system_title)
     if as_json:

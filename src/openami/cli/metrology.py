@@ -1,29 +1,169 @@
-"""``openami metrology``: how exactly meters measure."""
+"""``openami metrology``: the measuring part of a meter, and how exactly it measures."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import astuple, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from openami.cli.options import examples
+from openami.cli.options import clock_option, examples, log_option, world_clock
 from openami.cli.output import emit_json, json_option, note, sink, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from openami.meter.measuring import MeasuringRunner, MeasuringSettings
     from openami.meter.settings import MeterConfig
     from openami.meter.sources import SourceSpec
-    from openami.metrology.accuracy import Accuracy
+    from openami.metrology.accuracy import Accuracy, Point
+    from openami.metrology.adc.frontend import FrontEnd
+    from openami.metrology.config import Grid
 
 FRONT_ENDS = ("paper", "paper-100a", "paper-quiet", "sigma-delta")
 
+grid_option = click.option(
+    "--grid",
+    default="230/50",
+    show_default=True,
+    metavar="VOLTS/HERTZ",
+    help="Nominal voltage and frequency of the mains; Korea's are 220/60.",
+)
 
-@click.group(short_help="How exactly meters measure.")
+
+@click.group(short_help="Run a meter's measuring part apart, and test how exactly it measures.")
 def metrology() -> None:
-    """How exactly meters measure."""
+    """Run a meter's measuring part apart, and test how exactly it measures."""
+
+
+@metrology.command(
+    short_help="Measure in a process apart from the meter's management.",
+    epilog=examples(
+        "openami metrology run --state part --source household:H01 --line pty",
+        "openami metrology run --state part --adc paper-100a --line tcp:127.0.0.1:4065",
+        "openami meter run --state meter --metrology tcp:127.0.0.1:4065",
+    ),
+)
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Folder of its calibration and registers; made at the first start.",
+)
+@click.option(
+    "--source",
+    default="household:H01",
+    show_default=True,
+    help="What flows; see `openami meter run --help`.",
+)
+@click.option(
+    "--adc",
+    type=click.Choice(FRONT_ENDS),
+    default="sigma-delta",
+    show_default=True,
+    help="Its front end; a part that is not new keeps the one that it was calibrated with.",
+)
+@click.option(
+    "--line",
+    default="pty",
+    show_default=True,
+    metavar="LINE",
+    help="Where management finds it: pty, serial:DEVICE[,BAUD], tcp:HOST:PORT (port 0: any).",
+)
+@click.option(
+    "--phases",
+    type=click.Choice(["1", "3"]),
+    default="1",
+    show_default=True,
+    help="Of a new part.",
+)
+@grid_option
+@clock_option
+@log_option
+@json_option
+def run(*, log_level: str, as_json: bool, **options: Any) -> None:
+    """Measure until SIGTERM or Ctrl-C, whether or not management listens.
+
+    Each second energy is kept in STATE and then told with the powers of the second; a power cut
+    costs the second that was not told. The first line says where `openami meter run --metrology`
+    finds it.
+    """
+    from openami.cli.run import run_server
+    from openami.meter.measuring import run_measuring
+
+    ready = partial(_announce, as_json=as_json)
+    run_server(run_measuring(_settings(**options), ready=ready), log_level=log_level)
+
+
+@metrology.command(
+    short_help="Calibrate a measuring part on a bench, or show its constants.",
+    epilog=examples(
+        "openami metrology calibrate --state part",
+        "openami metrology calibrate --state part --show",
+    ),
+)
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    required=True,
+    help="Folder of a part that is not running.",
+)
+@click.option("--show", is_flag=True, help="Only show the constants that it has.")
+@json_option
+def calibrate(state: Path, *, show: bool, as_json: bool) -> None:
+    """Calibrate a measuring part that is not running, in the two steps of a bench.
+
+    Nominal voltage without a current gives the noise of the current's channel, a known sine of
+    both all the rest. The constants go into STATE; registers stay as they are.
+    """
+    from openami.meter.calibrating import calibrate_part, constants_of
+    from openami.metrology.config import EUROPE
+
+    front_of = partial(_front, grid=EUROPE)  # constants are the same on any
+    front, found = constants_of(state) if show else calibrate_part(state, front_of)
+    names = ("phase", "volt", "amp", "delay", "volt_noise", "amp_noise")
+    rows = [(place, *astuple(one)) for place, one in enumerate(found, 1)]
+    if as_json:
+        phases = [dict(zip(names, row, strict=True)) for row in rows]
+        emit_json({"front_end": front, "phases": phases})
+        return
+    table(
+        ("phase", "nV a code", "nA a code", "delay (ns)", "noise V (1/65536)", "noise A (1/65536)"),
+        rows,
+    )
+
+
+def _announce(runner: MeasuringRunner, *, as_json: bool) -> None:
+    """Tell which part it is, and where management finds it."""
+    record = runner.part.record
+    if as_json:
+        emit_json({"part": record.part, "life": record.life, "line": runner.listening})
+        return
+    note(f"measuring part {record.part}, life {record.life}")
+    note(f"  line  {runner.listening}")
+
+
+def _settings(
+    *, state: Path, source: str, adc: str, line: str, phases: str, grid: str, clock: str | None
+) -> MeasuringSettings:
+    """Return what the measuring part runs with.
+
+    Raises:
+        ConfigError: an option has a wrong value.
+    """
+    from openami.meter.line import LineSpec
+    from openami.meter.measuring import MeasuringSettings
+    from openami.meter.settings import DEFAULT_ZONE, grid_of, zone_of
+    from openami.meter.sources import parse_source
+
+    time = world_clock(clock)
+    offset = zone_of(DEFAULT_ZONE).offset(int(time.now()))
+    spec = parse_source(source, offset=offset)
+    place, front = LineSpec.parse(line, pty=True), _front(adc, grid_of(grid))
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return MeasuringSettings(state, spec, front, place, int(phases), time)
 
 
 @metrology.command(
@@ -62,8 +202,9 @@ def accuracy(
     """Test meters with each front end against IEC 62053-21 (class 1) and IEC 62053-22 (0.5S).
 
     A meter is calibrated once and fed sines of known power, sample by sample, at the standards'
-    currents and power factors; the table says how far its energy register is off, in per cent, and
-    how far it may be. Points that are not kept are shown as they are.
+    currents and power factors, single-phase, and three-phase with a load on one phase alone; the
+    table says how far its energy register is off, in per cent, and how far it may be. Points that
+    are not kept are shown as they are.
     """
     import numpy as np
 
@@ -82,11 +223,12 @@ def accuracy(
         emit_json([_as_dict(each) for each in found])
         return
     table(
-        ("front end", "class", "power factor", "current (A)", "limit (%)", "error (%)", "kept"),
+        ("front end", "class", "load", "PF", "current (A)", "limit (%)", "error (%)", "kept"),
         (
             (
                 each.front.name,
                 each.front.meter_class,
+                load,
                 point.factor,
                 round(point.current, 3),
                 point.limit,
@@ -94,7 +236,8 @@ def accuracy(
                 "yes" if point.kept else "NO",
             )
             for each in found
-            for point in each.points
+            for load, points in (("all", each.points), ("1 of 3", each.alone))
+            for point in points
         ),
     )
     for each in found:
@@ -105,23 +248,26 @@ def measured(spec: SourceSpec, name: str, config: MeterConfig) -> SourceSpec:
     """Return a meter's source as its own converter, with a front end of ``FRONT_ENDS``, sees it."""
     import numpy as np
 
-    from openami.metrology.adc import frontend
     from openami.metrology.measured import MeasuredSource
 
-    engine = config.engine()
-    front = replace(
-        frontend.FRONT_ENDS[name],
-        voltage=engine.nominal / 1000,
-        frequency=round(engine.frequency / 100),
-    )
-    source = MeasuredSource(spec.source, front, np.random.default_rng(), phases=engine.phases)
-    return replace(spec, source=source)
+    chance, phases = np.random.default_rng(), config.identity.phases
+    front = _front(name, config.grid)
+    return replace(spec, source=MeasuredSource(spec.source, front, chance, phases=phases))
+
+
+def _front(name: str, grid: Grid) -> FrontEnd:
+    """Return a front end at a grid's voltage and frequency."""
+    from openami.metrology.adc import frontend
+
+    voltage, hertz = grid.nominal / 1000, round(grid.frequency / 100)
+    return replace(frontend.FRONT_ENDS[name], voltage=voltage, frequency=hertz)
 
 
 def _summary(found: Accuracy) -> str:
-    kept = sum(point.kept for point in found.points)
+    points = (*found.points, *found.alone)
+    kept = sum(point.kept for point in points)
     return (
-        f"{found.front.name}: {kept} of {len(found.points)} points kept,"
+        f"{found.front.name}: {kept} of {len(points)} points kept,"
         f" {'starts' if found.starts else 'does not start'} at its starting current,"
         f" {'stands still' if found.stands_still else 'CREEPS'} without a load"
     )
@@ -134,14 +280,19 @@ def _as_dict(found: Accuracy) -> dict[str, object]:
         "kept": found.kept,
         "starts": found.starts,
         "stands_still": found.stands_still,
-        "points": [
-            {
-                "power_factor": point.factor,
-                "current": point.current,
-                "limit": point.limit,
-                "error": point.error,
-                "kept": point.kept,
-            }
-            for point in found.points
-        ],
+        "points": _points(found.points),
+        "one_phase_loaded": _points(found.alone),
     }
+
+
+def _points(points: Sequence[Point]) -> list[dict[str, object]]:
+    return [
+        {
+            "power_factor": point.factor,
+            "current": point.current,
+            "limit": point.limit,
+            "error": point.error,
+            "kept": point.kept,
+        }
+        for point in points
+    ]

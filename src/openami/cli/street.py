@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from openami.cli.maker_options import maker_of, maker_option, restart_option
+from openami.cli.metrology import FRONT_ENDS, grid_option, measured
 from openami.cli.options import (
     clock_option,
     endpoint,
@@ -54,7 +55,9 @@ class Wanted:
     baud: int
     maintenance: str | None
     source: str | None
+    adc: str | None
     zone: str
+    grid: str
     drift_ppm: float
     bit_rate: float | None
     delay: float
@@ -145,7 +148,13 @@ def default_source(index: int) -> str:
     "--source",
     help="What every meter measures; else recorded homes, each another. See `openami meter run --help`.",
 )
+@click.option(
+    "--adc",
+    type=click.Choice(FRONT_ENDS),
+    help="Each meter measures that through a converter of its own, with its errors [default: exactly].",
+)
 @click.option("--zone", default="Asia/Seoul", show_default=True, help="Local time of new meters.")
+@grid_option
 @click.option(
     "--drift-ppm",
     type=click.FloatRange(-1000, 1000),
@@ -239,12 +248,13 @@ def _settings(wanted: Wanted) -> StreetSettings:
 
 def _members(wanted: Wanted, clock: Clock) -> tuple[StreetMeter, ...]:
     """Return the meters and what they measure."""
-    from openami.meter.settings import MeterConfig, zone_of
+    from openami.meter.settings import MeterConfig, grid_of, zone_of
     from openami.meter.sources import parse_source
     from openami.meter.street import StreetMeter, prepare_identities
 
     now = clock.now()
     zone, since = zone_of(wanted.zone), parse_since(wanted.since)
+    grid = grid_of(wanted.grid)
     sources = [
         parse_source(wanted.source or default_source(index), offset=zone.offset(int(now)))
         for index in range(wanted.meters)
@@ -253,18 +263,20 @@ def _members(wanted: Wanted, clock: Clock) -> tuple[StreetMeter, ...]:
     identities = prepare_identities(
         wanted.state, wanted.meters, now=now, first=wanted.first, phases=wanted.phases
     )
-    return tuple(
-        StreetMeter(
-            MeterConfig(
-                identity,
-                zone=zone,
-                drift_ppm=_drift(wanted.drift_ppm, index),
-                restart_s=wanted.restart,
-                started=since,
-            ),
-            source,
+    configs = [
+        MeterConfig(
+            identity,
+            zone=zone,
+            grid=grid,
+            drift_ppm=_drift(wanted.drift_ppm, index),
+            restart_s=wanted.restart,
+            started=since,
         )
-        for index, (identity, source) in enumerate(zip(identities, sources, strict=True))
+        for index, identity in enumerate(identities)
+    ]
+    return tuple(
+        StreetMeter(config, source if wanted.adc is None else measured(source, wanted.adc, config))
+        for config, source in zip(configs, sources, strict=True)
     )
 
 

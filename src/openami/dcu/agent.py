@@ -26,6 +26,8 @@ from openami.core.errors import ConfigError
 from openami.core.identifiers import SystemTitle
 from openami.dcu.batches import Gatherer
 from openami.dcu.collector import Collector
+from openami.dcu.demand.desk import Desk
+from openami.dcu.demand.desk import Means as DeskMeans
 from openami.dcu.flow import Patience, Stop
 from openami.dcu.headend import HeadEnd
 from openami.dcu.jobs import JobBoard
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
     from openami.core.clock import Clock
+    from openami.dcu.gateway.gateway import Gateway
     from openami.dcu.roster import Station
     from openami.dcu.rounds import Ended
     from openami.dcu.settings import DcuSettings
@@ -77,6 +80,7 @@ class Dcu:
         connect: makes a client of the head-end at an address.
         facts: what else the head-end is told of the DCU.
         upgrading: what it needs for upgrading its meters; None: it does not.
+        gateway: lets displays reach their meters; None: none do.
 
     Raises:
         ConfigError: its folder or its line can not be used.
@@ -91,8 +95,10 @@ class Dcu:
         connect: Callable[[str], HttpClient],
         facts: Mapping[str, Any] | None = None,
         upgrading: Upgrading | None = None,
+        gateway: Gateway | None = None,
     ) -> None:
         self.settings = settings
+        self._gateway = gateway
         self._upgrading = upgrading
         self._clock = clock
         self._connect = connect
@@ -111,6 +117,7 @@ class Dcu:
         self.roster: Roster
         self.collector: Collector
         self.upgrader: Upgrader | None = None
+        self.desk: Desk
 
     async def __aenter__(self) -> Self:
         settings = self.settings
@@ -131,7 +138,11 @@ class Dcu:
             if self._upgrading is not None:
                 upgrader = Upgrader(self._means(), self._upgrading)
                 self.upgrader = await stack.enter_async_context(upgrader)
+            self.desk = await stack.enter_async_context(Desk(self._desk_means()))
             self.collector = Collector(settings, self._surroundings())
+            if self._gateway is not None:
+                self._gateway.nudge = self.collector.nudge.set
+                self._gateway.known = lambda serial: self.roster.get(serial) is not None
             self._stack = stack.pop_all()
         return self
 
@@ -180,6 +191,17 @@ class Dcu:
             back=self.line.wake,
         )
 
+    def _desk_means(self) -> DeskMeans:
+        return DeskMeans(
+            folder=self.settings.state,
+            headend=self._headend,
+            line=self.line,
+            clock=self._clock,
+            patience=self._patience(),
+            stop=self._stop_uplink,
+            nudge=self._look_again,
+        )
+
     def _look_again(self) -> None:
         self.collector.nudge.set()
 
@@ -198,6 +220,8 @@ class Dcu:
             stop=self._stop_line,
             news=self._reporter.asked.set,
             guest=None if self.upgrader is None else self.upgrader.guest,
+            gateway=self._gateway,
+            desk=self.desk,
         )
 
     def _patience(self) -> Patience:
@@ -246,8 +270,7 @@ class Dcu:
             wait_s=settings.long_poll_s,
             patience=(self._patience(), self._patience()),
             stop=self._stop_uplink,
-            revision=self._revision,
-            revised=self._revised,
+            followed={"demand": self.desk, **({} if upgrader is None else {"upgrade": upgrader})},
         )
         uploader = Uploader(
             self._headend,
@@ -259,16 +282,10 @@ class Dcu:
             figures=self.figures,
         )
         upgrades = () if upgrader is None else upgrader.works()
-        uplink = (uploader.run(), self._reporter.run(), worker.ask(), worker.tell(), *upgrades)
+        asking = (worker.ask(), worker.tell(), self.desk.run())
+        uplink = (uploader.run(), self._reporter.run(), *asking, *upgrades)
         await self._run(self.collector.run(), uplink)
         log.info("ends", waiting=self.spool.size.batches, uploaded=self.figures.uploaded)
-
-    def _revision(self) -> int | None:
-        return None if self.upgrader is None else self.upgrader.book.revision
-
-    def _revised(self, revision: int) -> None:
-        if self.upgrader is not None:
-            self.upgrader.exchange.revised(revision)
 
     async def _run(
         self, line: Coroutine[Any, Any, None], uplink: tuple[Coroutine[Any, Any, None], ...]

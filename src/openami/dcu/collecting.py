@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from openami.core.clock import Clock
     from openami.dcu.flow import Stop
+    from openami.dcu.gateway.gateway import Gateway
     from openami.dcu.operations import Operations
     from openami.dcu.settings import DcuSettings
     from openami.dcu.upgrade.upgrader import Upgrading
@@ -61,6 +62,7 @@ class Collecting:
         operations: remembers what a server has had done.
         up: is called whenever collection has begun.
         upgrading: what upgrading the meters needs; None: they are not upgraded.
+        gateway: lets displays reach their meters; None: none do.
 
     Attributes:
         agent: what collects at the moment.
@@ -77,6 +79,7 @@ class Collecting:
         operations: Operations,
         up: Callable[[], None] = lambda: None,
         upgrading: Upgrading | None = None,
+        gateway: Gateway | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -87,6 +90,7 @@ class Collecting:
         self._operations = operations
         self._tell_up = up
         self._upgrading = upgrading
+        self._gateway = gateway
         self._up = asyncio.Event()
         self._works: dict[tuple[str, str | None], asyncio.Task[None]] = {}
         self._begin_soon = on_loop(self._begin)
@@ -96,6 +100,11 @@ class Collecting:
     def look(self) -> None:
         """Take that the settings may be others."""
         self._changed.set()
+
+    def woken(self) -> None:
+        """Take that the server has woken the DCU: what holds at its meters may be news."""
+        if self.agent is not None:
+            self.agent.desk.woken()
 
     def execute(self, execution: Execution) -> int:
         """Begin an operation, at once or when collection has begun again; return its status.
@@ -182,6 +191,7 @@ class Collecting:
                         connect=self._connect,
                         facts=self._facts(),
                         upgrading=self._upgrading,
+                        gateway=self._gateway,
                     )
                 )
             except OpenAmiError as error:

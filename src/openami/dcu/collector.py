@@ -14,10 +14,11 @@ import structlog
 
 from openami.core.errors import OpenAmiError, SecurityError, StoreFullError, TransportError
 from openami.dcu.discovery import greet
+from openami.dcu.errand import Errand, ReplacedError
 from openami.dcu.modem import LineLostError
 from openami.dcu.rounds import Rounds
 from openami.dcu.schedule import addresses, make_rules
-from openami.dcu.visit import Errand, ReplacedError, Visit
+from openami.dcu.visit import Visit
 from openami.fleet.collection import Moment, Probe, Rest
 from openami.fleet.collection import Visit as Turn
 from openami.transport.clock import speed_of
@@ -94,7 +95,11 @@ class Collector:
             while not around.stop:
                 if await self._ready():
                     self.nudge.clear()
-                    await self._do(around.line.next(self._moment()))
+                    await around.let_displays_in()
+                    if (step := self._next()) is None:
+                        await around.stop.sleep(ROOM_S)
+                    else:
+                        await self._do(step)
                 over = self.rounds.over
                 if await around.gatherer.flush(ripe_only=not over) and over:
                     self.rounds.end()
@@ -103,11 +108,16 @@ class Collector:
         finally:
             around.modem.close()
 
+    def _next(self) -> Step | None:
+        """Return what to do now: without room for readings what is urgent alone, if anything is."""
+        line, moment = self._around.line, self._moment()
+        return line.urgent(moment) if self.paused else line.next(moment)
+
     def _moment(self) -> Moment:
         return Moment(self._around.clock.now(), self._around.tick())
 
     async def _ready(self) -> bool:
-        """Tell whether there is a line, and room for what it brings; wait a while if not."""
+        """Tell whether there is a line; wait a while if not."""
         around = self._around
         self._drop_overdue_jobs()
         paused = around.gatherer.full and not await self._make_room()
@@ -115,9 +125,6 @@ class Collector:
             self.paused = paused
             log.warning("no room: nothing is read" if paused else "there is room again")
             around.news()
-        if paused:
-            await around.stop.sleep(ROOM_S)
-            return False
         try:
             await around.modem.open()
         except TransportError as error:
@@ -269,6 +276,7 @@ class Collector:
             await asyncio.to_thread(station.counters.prepare)
         except StoreFullError:
             around.gatherer.refuse()
+            await around.stop.sleep(ROOM_S)
             return
         await self._associate(turn, station, credentials)
         self.rounds.after(self._moment())
@@ -276,9 +284,10 @@ class Collector:
     async def _associate(self, turn: Turn, station: Station, credentials: Credentials) -> None:
         around = self._around
         jobs = [work for job in turn.jobs if (work := around.board.get(job)) is not None]
+        carrier = around.carrier(station)
         visit = Visit(
             around.modem,
-            Errand(station, credentials, turn.subjects, jobs),
+            Errand(station, credentials, turn.subjects, jobs, carrier),
             rules=self._rules,
             clock=around.clock,
             board=around.board,
@@ -294,6 +303,7 @@ class Collector:
             error = problem
         self._take(station, visit)
         await self._conclude(turn, station, visit, began, error)
+        around.settle(turn.serial, carrier)
         if visit.report.meter != station.meter:
             station.meter = visit.report.meter
             await around.roster.keep(station)

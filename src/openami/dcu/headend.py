@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from openami.core.clock import parse_utc
 from openami.core.errors import DecodeError, OpenAmiError, RemoteProtocolError, TransportError
+from openami.dcu.demand.orders import Instructions as DemandInstructions
 from openami.dcu.upgrade.orders import MAX_NUMBER, Instructions
 from openami.mdm.readings import CONTENT_TYPE
 from openami.omadm.download.answers import retry_after
@@ -148,10 +149,12 @@ class Offer(_Answer):
     Attributes:
         jobs: on-demand reads.
         upgrade: the number of what it says about upgrades; None: it says nothing of them.
+        demand: the same of demand response.
     """
 
     jobs: list[Work]
     upgrade: Annotated[int, Field(ge=0, le=MAX_NUMBER)] | None = None
+    demand: Annotated[int, Field(ge=0, le=MAX_NUMBER)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,14 +235,18 @@ class HeadEnd:
         broadcast = None if found.broadcast is None else found.broadcast.credentials()
         return Credentials(found.client, found.mechanism, guek, gak, broadcast)
 
-    async def work(self, wait: float, *, upgrade: int | None = None) -> Offer:
-        """Return what is offered, waiting up to ``wait`` seconds for a job or for other upgrades.
+    async def work(
+        self, wait: float, *, upgrade: int | None = None, demand: int | None = None
+    ) -> Offer:
+        """Return what is offered, waiting up to ``wait`` seconds for a job or for another number.
 
         Args:
             wait: seconds.
             upgrade: the number of what is known about upgrades.
+            demand: the same of demand response.
         """
-        known = {} if upgrade is None else {"upgrade": str(upgrade)}
+        numbers = {"upgrade": upgrade, "demand": demand}
+        known = {name: str(number) for name, number in numbers.items() if number is not None}
         answer = await self._call(
             "GET",
             "/work",
@@ -251,6 +258,10 @@ class HeadEnd:
     async def upgrade(self, told: dict[str, Any]) -> Instructions:
         """Tell how far the meters' upgrades are; return all orders that hold."""
         return _parsed(Instructions, await self._call("POST", "/upgrade", json_body=told))
+
+    async def demand(self, told: dict[str, Any]) -> DemandInstructions:
+        """Tell what became of demand response; return all that holds."""
+        return _parsed(DemandInstructions, await self._call("POST", "/demand", json_body=told))
 
     async def tell_job(self, job: str, state: dict[str, Any]) -> None:
         """Say how far a job is."""

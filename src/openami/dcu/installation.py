@@ -117,6 +117,11 @@ class Installation(Settings):
         description="Where notifications of the server are taken: HOST:PORT, port 0 any free one; "
         "not given: the DCU only polls.",
     )
+    home: str | None = Field(
+        default=None,
+        description="Where displays come in that reach their meters through the DCU: HOST:PORT, "
+        "port 0 any free one; not given: none do.",
+    )
     weakest_proof: str = Field(
         default="digest-sha256",
         description="The weakest proof that an account may use, whatever its server sets: "
@@ -165,9 +170,9 @@ class Installation(Settings):
         AuthPolicy.of([value])
         return value
 
-    @field_validator("wake")
+    @field_validator("wake", "home")
     @classmethod
-    def _wake(cls, value: str | None) -> str | None:
+    def _listens(cls, value: str | None) -> str | None:
         if value is not None:
             listen_address(value)
         return value

@@ -24,6 +24,7 @@ from openami.dcu.device import AccountListener, facts_of
 from openami.dcu.enrolment import Enrolment
 from openami.dcu.files import management_files
 from openami.dcu.flow import Stop
+from openami.dcu.gateway.gateway import Gateway
 from openami.dcu.installation import listen_address, resolve
 from openami.dcu.management import Manager
 from openami.dcu.membership import Membership
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from openami.dcu.ports import Health, Identity, Registration, Slots
     from openami.dcu.settings import DcuSettings
     from openami.omadm.messages.model import Alert
+    from openami.omadm.notification import Verified
     from openami.omadm.objects.sched import SchedTask
     from openami.omadm.tree.tree import ManagementTree
     from openami.store.device_memory import DeviceMemory
@@ -111,6 +113,8 @@ class ManagedDcu:
         self._chance = random.SystemRandom().random
         self._stack = AsyncExitStack()
         self.wake_port: int | None = None
+        self.home_port: int | None = None
+        self._gateway = None if installation.home is None else Gateway()
         self.tree: ManagementTree
         self.membership: Membership
         self.manager: Manager
@@ -172,6 +176,7 @@ class ManagedDcu:
             operations=self._operations,
             up=self._collects,
             upgrading=Upgrading(self.updates.packages, self.updates.void, wall=self._wall),
+            gateway=self._gateway,
         )
         self._operations.recall()
         self.updates.attach()
@@ -233,7 +238,7 @@ class ManagedDcu:
         """Live until ``stop`` is called.
 
         Raises:
-            TransportError: the wake-up listener cannot listen.
+            TransportError: the listener for wake-up or for displays cannot listen.
             Exception: a task failed, which is a bug of ours: the state on disk is good.
         """
         restarts = Restarts(self._memory, self._chance)
@@ -249,6 +254,9 @@ class ManagedDcu:
             listener = await self._listen()
             if listener is not None:
                 await stack.enter_async_context(listener)
+            if self._gateway is not None and self._installation.home is not None:
+                door = await self._gateway.listen(*listen_address(self._installation.home))
+                self.home_port = (await stack.enter_async_context(door)).port
             await self._run(
                 self._collect(after_session=fresh),
                 self.manager.run(0.0 if fresh else self._start_wait()),
@@ -281,12 +289,15 @@ class ManagedDcu:
     async def _listen(self) -> HttpServer | None:
         if self._installation.wake is None:
             return None
-        server, wake = self.membership.server, self.manager.wake
-        wakeup = Wakeup(server, self._memory, wake, monotonic, self._ear)
+        wakeup = Wakeup(self.membership.server, self._memory, self._woken, monotonic, self._ear)
         listener = await wakeup.listen(*listen_address(self._installation.wake))
         self.wake_port = listener.port
         log.info("can be woken", host=listener.host, port=listener.port)
         return listener
+
+    def _woken(self, verified: Verified) -> None:
+        self.manager.wake(verified)
+        self.collecting.woken()
 
     def _account_taken(self) -> None:
         self.manager.nudge()

@@ -147,6 +147,21 @@ class Modem:
         )
         return self._session(address, credentials.client, config, self._parameters(), counters)
 
+    def link(
+        self, address: int, client: int, parameters: HdlcParameters | None = None
+    ) -> tuple[HdlcClientLink, Channel]:
+        """Return a data link of a client to a meter, not yet up, and the channel to run it on.
+
+        Raises:
+            LineLostError: the line is gone.
+        """
+        if self._channel is None or self._channel.closed:
+            raise LineLostError("the line to the modem is down")
+        server = HdlcAddress(self._settings.logical_device, address, self._settings.address_octets)
+        link = HdlcClientLink(client, server, parameters or self._parameters())
+        self._count(link)
+        return link, self._channel
+
     async def say(self, frame: bytes) -> None:
         """Put a frame on the line that nobody answers; return when the line has carried it.
 
@@ -181,12 +196,8 @@ class Modem:
         parameters: HdlcParameters,
         counters: InvocationCounters | None = None,
     ) -> DlmsSession:
-        if self._channel is None or self._channel.closed:
-            raise LineLostError("the line to the modem is down")
-        server = HdlcAddress(self._settings.logical_device, address, self._settings.address_octets)
-        link = HdlcClientLink(client, server, parameters)
-        self._count(link)
-        return DlmsSession(self._channel, link, config, counters=counters)
+        link, channel = self.link(address, client, parameters)
+        return DlmsSession(channel, link, config, counters=counters)
 
     def _count(self, link: HdlcClientLink) -> None:
         """Add up what links have seen since the last time; the one in use comes with the next."""

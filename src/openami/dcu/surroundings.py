@@ -10,10 +10,12 @@ if TYPE_CHECKING:
 
     from openami.core.clock import Clock
     from openami.dcu.batches import Gatherer
+    from openami.dcu.demand.desk import Carrier, Desk
     from openami.dcu.flow import Patience, Stop
+    from openami.dcu.gateway.gateway import Gateway
     from openami.dcu.jobs import JobBoard
     from openami.dcu.modem import Modem
-    from openami.dcu.roster import Roster
+    from openami.dcu.roster import Roster, Station
     from openami.fleet.collection import Line
 
 
@@ -64,6 +66,8 @@ class Surroundings:
         stop: ends the task.
         news: called when there is something that the head-end should hear of soon.
         guest: who uses the line while it is free.
+        gateway: carries what displays ask between two turns of metering.
+        desk: what is to be carried to meters in visits.
     """
 
     line: Line
@@ -78,3 +82,21 @@ class Surroundings:
     stop: Stop
     news: Callable[[], None]
     guest: Guest | None = None
+    gateway: Gateway | None = None
+    desk: Desk | None = None
+
+    async def let_displays_in(self) -> None:
+        """Let displays ask their meters what they wait for."""
+        if self.gateway is not None and self.gateway.waiting:
+            await self.gateway.use(self.modem, self.roster.get)
+
+    def carrier(self, station: Station) -> Carrier | None:
+        """Return what is to be carried to a meter that is visited now."""
+        if self.desk is None:
+            return None
+        return self.desk.carrier(station.meter.serial, station.meter.firmware)
+
+    def settle(self, serial: str, carrier: Carrier | None) -> None:
+        """Take that the visit is over, however it ended."""
+        if self.desk is not None:
+            self.desk.settle(serial, carrier)

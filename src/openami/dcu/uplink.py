@@ -13,7 +13,8 @@ import asyncio
 import json
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 
@@ -24,7 +25,7 @@ from openami.dcu.rounds import Ending, ending, give_up
 from openami.omadm.codes import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
     from openami.core.clock import Clock
@@ -282,6 +283,18 @@ class Reporter:
             log.warning("the head-end's clock differs from ours", offset_s=round(offset, 1))
 
 
+class Followed(Protocol):
+    """Something whose number at the head-end is waited for together with work."""
+
+    @property
+    def revision(self) -> int | None:
+        """The number that is known here; None: nothing is."""
+        ...
+
+    def revised(self, revision: int) -> None:
+        """Take the number that the head-end has, where that is another."""
+
+
 class Worker:
     """Takes jobs from the head-end and tells how they go.
 
@@ -289,8 +302,7 @@ class Worker:
         headend: who offers them.
         board: where they are kept.
         accept: called with each new job.
-        revision: of what is known about upgrades; None: nothing is.
-        revised: called with the number that the head-end has, where that is another.
+        followed: what else is waited for, by its name in the request.
         wait_s: how long a request for work waits.
         patience: two of them, for asking and for telling.
         stop: ends the loops.
@@ -305,13 +317,12 @@ class Worker:
         wait_s: float,
         patience: tuple[Patience, Patience],
         stop: Stop,
-        revision: Callable[[], int | None] = lambda: None,
-        revised: Callable[[int], None] = lambda _: None,
+        followed: Mapping[str, Followed] = MappingProxyType({}),
     ) -> None:
         self._headend = headend
         self._board = board
         self._accept = accept
-        self._revision, self._revised = revision, revised
+        self._followed = followed
         self._wait = wait_s
         self._asking, self._telling = patience
         self._stop = stop
@@ -331,15 +342,17 @@ class Worker:
 
     async def _ask(self) -> float:
         try:
-            known = self._revision()
-            offered = await self._headend.work(self._wait, upgrade=known)
+            known = {name: one.revision for name, one in self._followed.items()}
+            offered = await self._headend.work(self._wait, **known)
         except (HeadEndAwayError, HeadEndRefusalError) as error:
             wait = self._asking.failed(error)
             log.info("no answer about work", error=str(error), wait_s=round(wait, 1))
             return wait
         self._asking.succeeded()
-        if offered.upgrade not in {None, known}:
-            self._revised(offered.upgrade or 0)
+        for name, one in self._followed.items():
+            number = getattr(offered, name)
+            if number not in {None, known[name]}:
+                one.revised(number)
         for work in offered.jobs:
             if self._board.offer(work):
                 log.info("job taken", job=work.id, meter=work.meter)

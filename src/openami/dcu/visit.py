@@ -8,7 +8,6 @@ once more.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -22,9 +21,9 @@ from openami.core.errors import (
 )
 from openami.core.identifiers import SystemTitle
 from openami.core.obis import Obis
-from openami.dcu.batches import Harvest
 from openami.dcu.buffers import LayoutError
 from openami.dcu.discovery import SERIAL, greet, serial_of
+from openami.dcu.errand import Errand, RefusedError, ReplacedError, Report, Shown
 from openami.dcu.known import Layout
 from openami.dcu.layouts import MAX_AGE_S, read_layout
 from openami.dcu.ondemand import do_job
@@ -39,15 +38,9 @@ from openami.fleet.collection import ClockAction, Known, Outcome, decide, measur
 from openami.transport.session import ServiceRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from openami.core.clock import Clock
-    from openami.dcu.discovery import Greeting
-    from openami.dcu.headend import Credentials, Work
     from openami.dcu.jobs import JobBoard
-    from openami.dcu.known import KnownMeter
     from openami.dcu.modem import Modem
-    from openami.dcu.roster import Station
     from openami.dcu.schedule import Rules
     from openami.dlms.client import GetAttribute, Item
     from openami.fleet.collection import ClockReading, Window
@@ -59,58 +52,6 @@ CLOCK_TIME: Final = AttributeRef(8, Obis.parse(CLOCK), 2)
 _EXCEPTION: Final = "dlms.exception."
 
 log = structlog.get_logger("dcu.visit")
-
-
-class ReplacedError(OpenAmiError):
-    """Another meter answers at the address."""
-
-    code = "meter.replaced"
-
-    def __init__(self, greeting: Greeting | None) -> None:
-        super().__init__("another meter answers at this address")
-        self.greeting = greeting
-
-
-class RefusedError(SecurityError):
-    """The meter answers, and does not let us in."""
-
-    code = "meter.refused"
-
-
-@dataclass(frozen=True, slots=True)
-class Errand:
-    """What a visit is for.
-
-    Attributes:
-        station: the meter; its counters are prepared.
-        credentials: what opens it.
-        subjects: what is due.
-        jobs: on-demand reads.
-    """
-
-    station: Station
-    credentials: Credentials
-    subjects: Sequence[str]
-    jobs: Sequence[Work] = ()
-
-
-@dataclass(slots=True)
-class Report:
-    """What came of a visit, good up to where it ended.
-
-    Attributes:
-        meter: as it is known now.
-        harvest: what was read.
-        outcomes: of each subject that was dealt with.
-        offset_s: how far ahead the meter's clock is; None: not known.
-        fault: what went wrong with a part of it: code and message.
-    """
-
-    meter: KnownMeter
-    harvest: Harvest = field(default_factory=Harvest)
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
-    offset_s: float | None = None
-    fault: tuple[str, str] | None = None
 
 
 class Visit:
@@ -199,13 +140,20 @@ class Visit:
         )
         async with session:
             reading = await self._look(session)
+            await self._carry(session, reading, urgent=True)
             for work in errand.jobs:
                 await do_job(session, work, self._board, wall=self._clock.now())
             self._wall = self._clock.now()
             await self._foresee(session, reading)
             for subject in errand.subjects:
                 await self._subject(session, subject, reading)
+            await self._carry(session, reading, urgent=False)
             await self._set_clock(session, reading)
+
+    async def _carry(self, session: DlmsSession, reading: ClockReading, *, urgent: bool) -> None:
+        carrier = self._errand.carrier
+        if carrier is not None and carrier.urgent == urgent:
+            await carrier.carry(session, Shown(self._deviation, self._dst, reading.offset_s))
 
     # Who it is, and its clock
 

@@ -43,6 +43,15 @@ _OCCURRENCES: Final[Mapping[int, str]] = {32: "sags", 36: "swells"}
 _ENERGY_PROCESSING: Final = frozenset({8, 9, 10, 29, 30})
 _VOLTAGE: Final = 12
 
+# Value group E of what is measured now: harmonics, and angles by the two phasors between which they
+# are.
+_NOW: Final = 7
+_ANGLE: Final = 81
+_HARMONICS: Final[Mapping[int, str]] = {1: "fundamental", 124: "distortion"}
+_PHASORS: Final[Mapping[int, str]] = {
+    0: "U L1", 1: "U L2", 2: "U L3", 4: "I L1", 5: "I L2", 6: "I L3", 7: "I N",
+}  # fmt: skip
+
 # Codes with a name of their own, without group F; None stands for any value of that group.
 _NAMED: Final[Mapping[tuple[int, int | None, int, int, int | None], str]] = {
     (0, None, 0, 1, 0): "billing period counter",
@@ -90,6 +99,9 @@ _NAMED: Final[Mapping[tuple[int, int | None, int, int, int | None], str]] = {
     (0, None, 96, 13, 1): "message to the display",
     (0, None, 96, 14, None): "active tariff",
     (0, None, 96, 15, None): "event counter",
+    (0, None, 96, 50, 0): "pairing of displays",
+    (0, None, 96, 51, 0): "what the utility says to the household",
+    (0, None, 96, 52, 0): "what displays are told each second",
     (0, None, 96, 128, 0): "why the last firmware was refused",
     (0, None, 96, 128, 1): "how far the trial of the firmware that runs is",
     (0, None, 97, 97, None): "error register",
@@ -157,11 +169,18 @@ def _electricity(obis: Obis) -> str | None:
     if base == _VOLTAGE and d in _OCCURRENCES:
         processing = _OCCURRENCES[d]
     parts = [name, processing]
-    if e:
-        parts.append(f"rate {e}")
+    if base == _ANGLE and d == _NOW:
+        parts.append(_between(e))
+    elif e:
+        parts.append(_HARMONICS.get(e, f"harmonic {e}") if d == _NOW else f"rate {e}")
     if f != 255:
         parts.append(f"billing period {f}")
     return ", ".join(parts)
+
+
+def _between(e: int) -> str:
+    to, of = divmod(e, 10)
+    return f"{_PHASORS[of]} to {_PHASORS[to]}" if {to, of} <= _PHASORS.keys() else f"number {e}"
 
 
 def describe(obis: Obis) -> str:

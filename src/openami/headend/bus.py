@@ -37,6 +37,7 @@ class Topic(StrEnum):
     TREE = "tree"
     ALARM = "alarm"
     CAMPAIGN = "campaign"
+    DEMAND = "demand"
 
 
 @dataclass(frozen=True, slots=True)

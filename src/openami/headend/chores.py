@@ -26,6 +26,7 @@ CAMPAIGNS_EVERY_S: Final = 1.0  # an operator watches; and so often at most a pa
 WAKE_EVERY_S: Final = 1.0  # an operator waits for the device
 SESSIONS_EVERY_S: Final = 5.0  # of the two minutes that a device may be silent
 FORGET_EVERY_S: Final = 3600.0
+SIMILAR_EVERY_S: Final = 10.0  # after a move the last household's figure is told no longer
 SEAL_EVERY_S: Final = 1.0  # for which what was taken out of the audit log would not be missed
 SLICE_EVERY_S: Final = 1.0  # of what there is so much of that it is forgotten slice by slice
 NOTHING_S: Final = 60.0  # of what is kept for days; when a chore that found none of it looks again
@@ -55,10 +56,13 @@ class Chores:
             ("wake-ups", WAKE_EVERY_S, self._services.management.wake.round),
             ("device jobs", JOBS_EVERY_S, self._services.management.tasks.pass_time),
             ("rounds of campaigns", CAMPAIGNS_EVERY_S, self._services.upgrades.rounds.round),
+            ("demand response", CAMPAIGNS_EVERY_S, self._services.demand.rounds.round),
+            ("old demand response", SLICE_EVERY_S, self._services.demand.rounds.forget),
             ("old campaigns", SLICE_EVERY_S, self._services.upgrades.rounds.forget),
             ("old device jobs", SLICE_EVERY_S, self._services.management.tasks.forget),
             ("old tree changes", SLICE_EVERY_S, self._services.management.trees.forget),
             ("old device sessions", SLICE_EVERY_S, self._services.management.log.forget),
+            ("similar homes", SIMILAR_EVERY_S, self._services.similar.round),
             ("audit log", SEAL_EVERY_S, self._seal),
             ("health", HEALTH_EVERY_S, self._look),
             ("old jobs", FORGET_EVERY_S, self._services.jobs.forget),

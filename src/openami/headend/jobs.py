@@ -156,6 +156,10 @@ class Jobs:
         if loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(self._wake, dcus)
 
+    def waiting(self) -> Collection[str]:
+        """Return which DCUs wait for work; asked in the loop."""
+        return tuple(self._waiting)
+
     def _wake(self, dcus: Collection[str] | None) -> None:
         for dcu in tuple(self._waiting) if dcus is None else dcus:
             self._look_again(dcu)

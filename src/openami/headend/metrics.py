@@ -61,6 +61,9 @@ class Metrics:
         self._downloads = self._counter(
             "downloads", "Downloads of packages by how DCUs say that they ended", "kind", "status"
         )
+        self._demand_reports = self._counter(
+            "demand_reports", "Reports on demand response by outcome", "outcome"
+        )
         self._c1222_registrations = self._counter(
             "c1222_registrations", "Registrations of C12.22 nodes by outcome", "outcome"
         )
@@ -168,6 +171,10 @@ class Metrics:
     def watch_campaigns(self, counts: Callable[[], Mapping[str, int]]) -> None:
         """Ask ``counts`` how many campaigns are in each state whenever the figures are read."""
         self.registry.register(_Counts("campaigns", "Campaigns by state", "state", counts))
+
+    def demand_reports(self, outcome: str, count: int) -> None:
+        """Count reports on demand response: ``taken`` or ``stranger``."""
+        self._demand_reports.labels(outcome).inc(count)
 
     def dm_session(self, end: str) -> None:
         """Count one session with a device, by how it ended."""

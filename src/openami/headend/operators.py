@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from openami.core.errors import ConflictError, NotFoundError, SecurityError
+from openami.core.errors import ConflictError, NotFoundError
 from openami.fleet.devices import AuditEntry
 from openami.fleet.operators import Operator, Role, Session, SessionKind
-from openami.headend.errors import BusyError, RequestError
+from openami.headend.errors import RequestError
 from openami.headend.installation import first_password, read_password
-from openami.headend.throttle import Throttle
+from openami.headend.logins import PASSWORD_LENGTH, Door
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Sequence
 
     from openami.core.clock import Clock
     from openami.fleet.operators import OperatorStore
@@ -27,16 +26,6 @@ HOUR: Final = 3600.0
 DAY: Final = 24 * HOUR
 WHO: Final = "head-end"
 
-# argon2 takes some ten MiB and some ten milliseconds each: more at once would starve the process.
-AT_ONCE: Final = 4
-PATIENCE_S: Final = 10.0
-
-# One name from everywhere, and one address for every name, may fail this many times as often as
-# one name from one address: an office behind one address is no attack, ten times as much is.
-WIDE: Final = 10
-
-# Longer is no safer, and hashing it costs us, not who sent it.
-PASSWORD_LENGTH: Final = 256
 LABEL_LENGTH: Final = 100
 
 
@@ -64,11 +53,9 @@ class Operators:
         self._operators = operators
         self._audit = audit
         self._wall = wall
-        self._metrics = metrics
         self._settings = settings
         self._home = home
-        self._throttle = Throttle(window_s=settings.login_window_s, clock=wall)
-        self._hashing = threading.BoundedSemaphore(AT_ONCE)
+        self._door = Door(wall=wall, metrics=metrics, settings=settings)
 
     def ensure_first(self) -> str | None:
         """Make the first account if there is none; return a password that was made by chance."""
@@ -88,18 +75,9 @@ class Operators:
             SecurityError: ``security.login``, name or password is wrong.
             BusyError: ``security.throttled``, too many wrong ones came from there.
         """
-        limits = self._limits(name, address)
-        wait = self._throttle.wait(limits)
-        if wait > 0:
-            self._metrics.login("throttled")
-            raise BusyError("too many failed log-ins", retry_after=wait, code="security.throttled")
-        operator = self._verify(name, password)
-        if operator is None:
-            self._throttle.fail(limits)
-            self._metrics.login("wrong")
-            raise SecurityError("name or password is wrong", code="security.login")
-        self._throttle.clear((name, address))
-        self._metrics.login("ok")
+        operator = self._door.admit(
+            name, address, lambda: self._verify(name, password), "name or password is wrong"
+        )
         return self._open(
             operator.name, SessionKind.SESSION, self._settings.session_hours * HOUR, address
         )
@@ -197,23 +175,10 @@ class Operators:
             return settings.admin_password.get_secret_value()
         return read_password(settings.admin_password_file) if settings.admin_password_file else None
 
-    def _limits(self, name: str, address: str) -> dict[Hashable, int]:
-        attempts = self._settings.login_attempts
-        return {
-            (name, address): attempts,
-            ("name", name): WIDE * attempts,
-            ("address", address): WIDE * attempts,
-        }
-
     def _verify(self, name: str, password: str) -> Operator | None:
         if len(password) > PASSWORD_LENGTH:
             return None
-        if not self._hashing.acquire(timeout=PATIENCE_S):
-            raise BusyError("too many log-ins at once", retry_after=1.0, code="busy.login")
-        try:
-            return self._operators.verify(name, password, now=self._wall.now())
-        finally:
-            self._hashing.release()
+        return self._operators.verify(name, password, now=self._wall.now())
 
     def _check_password(self, password: str) -> None:
         if len(password) > PASSWORD_LENGTH:

@@ -12,8 +12,11 @@ from openami.headend.c1222.directory import Directory
 from openami.headend.c1222.supply import Supply
 from openami.headend.campaigns.build import Upgrades, build_upgrades
 from openami.headend.credentials import Credentials
+from openami.headend.customers import Customers
+from openami.headend.demand.facade import Demand, build_demand
 from openami.headend.firmware.facade import Firmware, build_firmware
 from openami.headend.health import Health, disk_probe
+from openami.headend.homes import Homes
 from openami.headend.ingest import Ingest
 from openami.headend.jobs import Jobs
 from openami.headend.management.facade import Management, build_management
@@ -34,7 +37,9 @@ from openami.headend.security.pki import Pki
 from openami.headend.security.registrar import Registrar
 from openami.headend.security.registrations import Registrations
 from openami.headend.shipments import Shipments
+from openami.headend.similar import Similar
 from openami.headend.statistics import Statistics
+from openami.headend.supplies import Supplies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,6 +48,7 @@ if TYPE_CHECKING:
     from openami.fleet.accounts import AccountStore
     from openami.fleet.alarms import AlarmStore
     from openami.fleet.certificates import CertificateStore
+    from openami.fleet.customers import CustomerStore
     from openami.fleet.dossiers import Dossiers
     from openami.fleet.management import TaskRecords, TreeRecords
     from openami.fleet.nodes import NodeStore
@@ -59,6 +65,7 @@ if TYPE_CHECKING:
     from openami.headend.bus import Bus
     from openami.headend.campaigns.facade import Campaigns
     from openami.headend.campaigns.ports import CampaignStore
+    from openami.headend.demand.ports import DemandStore
     from openami.headend.firmware.ports import ReleaseStore
     from openami.headend.installation import Installation
     from openami.headend.metrics import Metrics
@@ -73,6 +80,7 @@ class Stores:
     jobs: JobStore
     events: EventStore
     operators: OperatorStore
+    customers: CustomerStore
     audit: AuditLog
     certificates: CertificateStore
     registrations: RegistrationStore
@@ -85,6 +93,7 @@ class Stores:
     releases: ReleaseStore
     campaigns: CampaignStore
     nodes: NodeStore
+    demand: DemandStore
     vault: Vault = field(repr=False)
     readings: ReadingStore
 
@@ -134,7 +143,12 @@ class Services:
     jobs: Jobs
     nodes: Directory
     supply: Supply
+    demand: Demand
+    supplies: Supplies
     operators: Operators
+    customers: Customers
+    homes: Homes
+    similar: Similar
     statistics: Statistics
     health: Health
     node_tests: NodeTests
@@ -162,6 +176,9 @@ def build(context: Context, stores: Stores) -> Services:
     reports = Reports(devices, ownership, credentials, bus=bus, clock=clock, alarms=alarms)
     statistics = _statistics(context, stores, reports)
     nodes = Directory.of(stores, settings, wall=wall)
+    jobs = Jobs(stores.jobs, registry, bus=bus, wall=wall, metrics=metrics, settings=settings)
+    demand = build_demand(context, stores, registry, ownership, jobs, alarms=alarms)
+    supply = Supply(registry, audit, wall=wall)
     services = Services(
         settings=settings, clock=clock, wall=wall, bus=bus, metrics=metrics, home=home, pki=pki,
         registrar=registrar, registrations=registrations, alarms=alarms,
@@ -178,11 +195,20 @@ def build(context: Context, stores: Stores) -> Services:
         reports=reports,
         ingest=_ingest(context, stores, ownership),
         readings=Readings(stores.readings, stores.events, registry, page_rows=settings.page_rows),
-        jobs=Jobs(stores.jobs, registry, bus=bus, wall=wall, metrics=metrics, settings=settings),
+        jobs=jobs,
         nodes=nodes,
-        supply=Supply(registry, audit, wall=wall),
+        supply=supply,
+        demand=demand,
+        supplies=Supplies(supply, demand.orders, registry),
         operators=Operators(
             stores.operators, audit, wall=wall, metrics=metrics, settings=settings, home=home
+        ),
+        customers=Customers(
+            stores.customers, clock=clock, wall=wall, metrics=metrics, settings=settings
+        ),
+        homes=Homes(stores.readings, clock=clock),
+        similar=Similar(
+            devices, stores.readings, stores.customers, clock=clock, timezone=settings.timezone
         ),
         statistics=statistics,
         health=_health(context, stores),
@@ -202,6 +228,8 @@ def _follow(services: Services) -> None:
     services.reports.on_seen(upgrades.rounds.seen)
     services.registry.on_moved(upgrades.rounds.moved)
     services.registry.on_moved(services.nodes.moved)
+    services.registry.on_moved(services.demand.moved)
+    services.demand.uplink.similar = services.similar
     upgrades.fleet.on_change(services.jobs.wake)
 
 

@@ -14,6 +14,7 @@ from pydantic_settings import SettingsConfigDict
 
 from openami.core.clock import time_zone
 from openami.core.settings import Settings, Words
+from openami.mdm.tariffs.calendar import is_calendar
 
 PREFIX: Final = "OPENAMI_HEADEND_"
 
@@ -177,6 +178,12 @@ class HeadendSettings(Settings):
     timezone: str = Field(
         default="UTC", description="Time zone of the console's pages, such as Asia/Seoul."
     )
+    holidays: str | None = Field(
+        default=None,
+        max_length=12,
+        description="Country of the public holidays, such as KR, or a part of it, such as AU-NSW: "
+        "days that are like Sundays to baselines of demand response. None are, if not given.",
+    )
     admin_name: str = Field(
         default="admin",
         min_length=1,
@@ -305,6 +312,23 @@ class HeadendSettings(Settings):
     token_days: float = Field(
         default=365.0, gt=0, description="Longest that an API token may be valid."
     )
+    customer_session_days: float = Field(
+        default=30.0, gt=0, le=365, description="Longest that a customer stays signed in."
+    )
+    invitation_days: float = Field(
+        default=14.0, gt=0, le=90, description="Longest that a customer's invitation is open."
+    )
+    customer_tariff: str = Field(
+        default="kr-residential-low",
+        description="Tariff of new customers: a name of `openami tariff list`.",
+    )
+    carbon_g_per_kwh: float | None = Field(
+        default=None,
+        gt=0,
+        le=2000,
+        description="Grams of carbon dioxide for a kWh from the grid, by which customers' pages "
+        "estimate theirs; the official figure of their tariff's country if not given.",
+    )
     login_attempts: int = Field(
         default=5, ge=1, description="Wrong passwords for one name or address before it must wait."
     )
@@ -380,6 +404,14 @@ class HeadendSettings(Settings):
     @classmethod
     def _zone(cls, value: str) -> str:
         time_zone(value)
+        return value
+
+    @field_validator("holidays")
+    @classmethod
+    def _calendar(cls, value: str | None) -> str | None:
+        country, _, part = (value or "").partition("-")
+        if value is not None and not is_calendar(country, part or None):
+            raise ValueError(f"{value!r} is no country whose public holidays are known")
         return value
 
     @field_validator("listen", "device_listen", "security_listen", "c1222_listen")

@@ -56,6 +56,7 @@ def open_stores(home: Installation, database: SecretStr | None = None) -> Iterat
             jobs=relational.jobs,
             events=relational.events,
             operators=relational.operators,
+            customers=relational.customers,
             audit=relational.audit,
             certificates=relational.certificates,
             registrations=relational.registrations,
@@ -68,6 +69,7 @@ def open_stores(home: Installation, database: SecretStr | None = None) -> Iterat
             releases=relational.releases,
             campaigns=relational.campaigns,
             nodes=relational.nodes,
+            demand=relational.demand,
             vault=vault,
             readings=lake,
         )

@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import OpenAmiError, StoreError
 from openami.core.obis import Obis
-from openami.dlms.cosem import LOCAL, AccessError, ActionError, Command, LimiterAction
-from openami.dlms.data import decode_data
+from openami.dlms.cosem import LOCAL, ActionError, Command
 from openami.dlms.server import FailureThrottle
 from openami.meter.calendar import ScheduleWatch
 from openami.meter.counters import AssociationCounters, OwnCounter
 from openami.meter.factory import new_board
+from openami.meter.home.desk import desk_of
+from openami.meter.inflow import inflow_of
 from openami.meter.kept import Kept, decode, encode
+from openami.meter.limiting import follow_limit
 from openami.meter.logical import MeterDevice
 from openami.meter.management import Management, Times
 from openami.meter.objects import Hooks
 from openami.meter.objects.control import DISCONNECT, IMAGE_SCRIPT
 from openami.meter.objects.rights import rights
+from openami.meter.restoring import restore_settings
 from openami.metrology.clock import SECOND, micros
 from openami.metrology.engine import MeterEngine
 from openami.metrology.events import LOGS, Alarm, Event, Ring
@@ -31,8 +34,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from openami.dlms.cosem import ImageStore, ScriptRef, SecurityState
+    from openami.dlms.cosem.response import Standing
     from openami.dlms.data import Data
     from openami.dlms.references import AttributeRef
+    from openami.meter.apart import Apart
     from openami.meter.board import Board
     from openami.meter.kept import C1222Record
     from openami.meter.loader import Application, Start
@@ -59,7 +64,7 @@ class Meter:
     Args:
         config: who it is and how it is set up.
         memory: its non-volatile memory; what it holds of this meter is taken up.
-        source: what flows through it.
+        source: what flows through it, or a measuring part that is apart.
         clock: tells the world's time in UTC seconds.
         board: its flash, with the firmware; without one it has one in memory, new.
         ticks: tells seconds that never jump.
@@ -75,13 +80,13 @@ class Meter:
         config: MeterConfig,
         *,
         memory: MeterMemory,
-        source: Source,
+        source: Source | Apart,
         clock: Callable[[], float],
         board: Board | None = None,
         ticks: Callable[[], float] = monotonic,
     ) -> None:
         self.config = config
-        self.source = source
+        self._inflow = inflow_of(source)
         self.throttle = FailureThrottle()
         self._memory = memory
         self._clock = clock
@@ -98,6 +103,7 @@ class Meter:
         self._reader = AssociationCounters(self._own, key, reader)
         key = self._kept.security.keys.gbek or b""
         self._broadcast = AssociationCounters(self._own, key, broadcast)
+        self.home = desk_of(self, self._kept.home)
         self.application: Application
         self.model: ObjectModel
         self.device: MeterDevice
@@ -109,6 +115,7 @@ class Meter:
             times=Times(config.restart_s, config.check_s, ticks),
         )
         self.management.power_up()
+        self.home.start()
 
     def _load(self, now: float) -> tuple[MeterEngine, Kept]:
         config = self.config.engine()
@@ -119,7 +126,7 @@ class Meter:
             return MeterEngine.create(config, start), Kept.new(self.config.identity.keys)
         state, kept = decode(image.snapshot, self._factory)
         engine = MeterEngine.restore(config, state, image.rows)
-        engine.power_up(now)
+        self._inflow.resume(engine, kept.taken, now)
         return engine, kept
 
     def install(
@@ -139,7 +146,8 @@ class Meter:
         application = start(self._hooks(running, images))
         model = application.model
         device = MeterDevice(self, model)
-        self._restore_settings(model, forget=not on_trial)
+        if restore_settings(model, self._kept.settings, forget=not on_trial):
+            self.engine.record(Event.PARAMETERS_CHANGED)
         self.application, self.model, self.device = application, model, device
         self._disconnects = ScheduleWatch(model.disconnect_schedule)
         self._activations = ScheduleWatch(model.image_schedule)
@@ -162,6 +170,10 @@ class Meter:
             images=images,
             refusal=lambda: self.refusal,
             trial=lambda: self.management.trial,
+            standing=self._kept.standing,
+            keep_standing=self._keep_standing,
+            tripped=self._kept.tripped,
+            home=self.home,
         )
 
     @property
@@ -207,9 +219,9 @@ class Meter:
 
     def measure(self, now: float) -> None:
         """Measure up to ``now``, and do what limit and schedules want; commits nothing."""
-        self.engine.advance(now, self.source)
+        self._inflow.advance(self.engine, now)
         with suppress(StoreError), self.guarded():  # told already
-            self._limit()
+            follow_limit(self.engine, self.model, self._kept)
             self._follow_schedules()
 
     @contextmanager
@@ -226,15 +238,6 @@ class Meter:
         except (Exception, SystemExit) as error:
             self.management.failed(error)
             raise StoreError("the application failed", code="firmware.application") from error
-
-    def _limit(self) -> None:
-        engine, disconnector = self.engine, self.model.disconnector
-        watts = max(engine.sample.active, 0) // 1000
-        action = self.model.limiter.step(watts, engine.time / SECOND)
-        if action is LimiterAction.OVER:
-            disconnector.command(Command.LOCAL_DISCONNECT)
-        elif action is LimiterAction.UNDER:
-            disconnector.command(Command.LOCAL_RECONNECT)
 
     def _follow_schedules(self) -> None:
         for schedule, watch, act in (
@@ -270,12 +273,15 @@ class Meter:
         rows = self.engine.rows
         own, manager, reader = self._own.limit, self._manager.accepted, self._reader.accepted
         counters = (own, manager, reader, self._broadcast.accepted)
+        self._kept.taken = self._inflow.taken
+        self._kept.home = self.home.record
         snapshot = encode(self.engine.dump(), self._kept, self._secrets, counters)
         return MeterCommit(self.serial, snapshot, rows.pending, rows.firsts)
 
     def committed(self) -> None:
         """Take note that what ``change`` returned is durable."""
         self.engine.rows.committed()
+        self._inflow.committed()
         self._committed_at = self.engine.state.world
         self._urgent = False
 
@@ -300,6 +306,7 @@ class Meter:
         """
         self.measure(now)
         self._own.give_back()
+        self.home.give_back()
         self.commit()
 
     @property
@@ -354,6 +361,14 @@ class Meter:
             self._secrets = self._kept.secrets(self._factory)
             raise
 
+    def _keep_standing(self, standing: Standing) -> None:
+        old, self._kept.standing = self._kept.standing, standing
+        try:
+            self.commit()
+        except StoreError:
+            self._kept.standing = old
+            raise
+
     # What clients set.
 
     def written(self, ref: AttributeRef, value: Data) -> None:
@@ -378,16 +393,3 @@ class Meter:
     def day(self) -> int:
         """Return the day, counted from 1970, of the world's time."""
         return self.engine.state.world // (DAY * SECOND)
-
-    def _restore_settings(self, model: ObjectModel, *, forget: bool) -> None:
-        objects = {(item.CLASS_ID, str(item.obis)): item for item in model.every}
-        for name, octets in tuple(self._kept.settings.items()):
-            class_id, obis, attribute = name.split("/")
-            item = objects.get((int(class_id), obis))
-            try:
-                if item is not None:
-                    item.write(int(attribute), decode_data(octets))
-            except AccessError:  # an older firmware took it: it is forgotten, and that is told
-                if forget:
-                    del self._kept.settings[name]
-                    self.engine.record(Event.PARAMETERS_CHANGED)

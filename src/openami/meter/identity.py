@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 from openami import __version__
 from openami.core.errors import ConfigError
 from openami.core.identifiers import SystemTitle, check_serial
+from openami.dlms.home.messages import CODE_DIGITS
 from openami.fleet.shipment import Shipment, ShippedC1222, ShippedMeter
 from openami.meter.files import read_secret, write_secret
 
@@ -94,6 +95,7 @@ class MeterIdentity:
         address: its station (lower HDLC) address.
         keys: its secrets.
         c1222: what it is called and protected by in C12.22; None: it does not speak that.
+        home: the code on its label, which displays are paired by; None: it pairs with none.
     """
 
     serial: str
@@ -105,6 +107,7 @@ class MeterIdentity:
     address: int
     keys: MeterKeys = field(repr=False)
     c1222: ShippedC1222 | None = None
+    home: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         check_serial(self.serial)
@@ -138,6 +141,14 @@ class MeterIdentity:
         key, password = octets(KEY_OCTETS), octets(_PASSWORD_OCTETS).hex()
         title = f"{C1222_NETWORK}.{number}"
         return replace(self, c1222=ShippedC1222(title, {C1222_KEY: key}, C1222_USER, password))
+
+    def with_home(self, octets: Callable[[int], bytes]) -> MeterIdentity:
+        """Return the same meter with a code for displays, if it has none.
+
+        Args:
+            octets: gives random octets.
+        """
+        return self if self.home is not None else replace(self, home=_digits(octets, CODE_DIGITS))
 
     @classmethod
     def of(cls, shipped: ShippedMeter) -> Self:
@@ -216,14 +227,19 @@ def generate_identity(
 def _generate_keys(octets: Callable[[int], bytes], line: BroadcastKeys | None) -> MeterKeys:
     master, guek, gak = (octets(KEY_OCTETS) for _ in range(3))
     gbek, gbak = line or BroadcastKeys.generate(octets)
-    digits = int.from_bytes(octets(8), "big") % 10**PASSWORD_DIGITS
-    lls = f"{digits:0{PASSWORD_DIGITS}}".encode("ascii")
+    lls = _digits(octets, PASSWORD_DIGITS).encode("ascii")
     return MeterKeys(master, guek, gak, gbek, lls, gbak)
+
+
+def _digits(octets: Callable[[int], bytes], count: int) -> str:
+    return f"{int.from_bytes(octets(8), 'big') % 10**count:0{count}}"
 
 
 def save_identity(path: Path, identity: MeterIdentity) -> None:
     """Write the meter's own file: a shipment's entry with a format, mode 0600."""
     data: dict[str, Any] = {"format": FORMAT, **identity.shipped().data()}
+    if identity.home is not None:  # of the label alone: no shipment tells it to a utility
+        data["home"] = {"code": identity.home}
     write_secret(path, json.dumps(data, indent=1).encode())
 
 
@@ -237,12 +253,21 @@ def load_identity(path: Path) -> MeterIdentity:
     try:
         data = json.loads(octets)
         known = data.pop("format") == FORMAT
+        code = _code(data.pop("home", None))
         shipped = ShippedMeter.of(data)
     except (ValueError, KeyError, TypeError, AttributeError):  # it may be a key: not shown
         raise ConfigError(f"{path} is no meter's file") from None
     if not known:
         raise ConfigError(f"{path} is no file of format {FORMAT}")
-    return MeterIdentity.of(shipped)
+    return replace(MeterIdentity.of(shipped), home=code)
+
+
+def _code(home: Any) -> str | None:
+    """Read the code of a meter's file; raises ``ValueError``, ``KeyError`` or ``TypeError``."""
+    code = None if home is None else str(home["code"])
+    if code is not None and not (len(code) == CODE_DIGITS and code.isascii() and code.isdigit()):
+        raise ValueError(f"a code of {CODE_DIGITS} digits wanted")
+    return code
 
 
 def save_shipment(path: Path, identities: Iterable[MeterIdentity], now: float) -> None:
@@ -258,3 +283,16 @@ def load_shipment(path: Path) -> tuple[MeterIdentity, ...]:
         ConfigError: it is not there, is open to others, or is no such file.
     """
     return tuple(MeterIdentity.of(meter) for meter in Shipment.decode(read_secret(path)).meters)
+
+
+def load_street(path: Path) -> tuple[MeterIdentity, ...]:
+    """Return the meters of a shipment file as a street runs them: with codes on their labels.
+
+    A shipment has no codes: these meters' follow from their keys.
+
+    Raises:
+        ConfigError: see ``load_shipment``.
+    """
+    return tuple(
+        each.with_home(seeded(f"home {each.keys.master.hex()}")) for each in load_shipment(path)
+    )

@@ -10,10 +10,13 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from openami.core.errors import SecurityError, StoreError
+from openami.core.errors import DecodeError, SecurityError, StoreError
 from openami.crypto.keywrap import unwrap, wrap
 from openami.dlms.cosem import SecurityState
+from openami.dlms.cosem.response import Standing
+from openami.dlms.data import decode_data
 from openami.dlms.security import Keys
+from openami.meter.home.record import HomeRecord
 
 if TYPE_CHECKING:
     from openami.meter.identity import MeterKeys
@@ -73,6 +76,8 @@ class C1222Record:
 
 
 _NO_C1222: Final = C1222Record()
+_NOTHING_SAID: Final = Standing()
+_NO_HOME: Final = HomeRecord()
 
 
 @dataclass(slots=True)
@@ -88,6 +93,10 @@ class Kept:
         settings: attributes that clients have written, as ``class/obis/attribute``, encoded.
         upgrade: of its firmware.
         c1222: of C12.22.
+        standing: what the utility says to the household and what this answered.
+        tripped: the limiter's last action was to disconnect.
+        taken: of its measuring part, if that is apart.
+        home: the displays that are paired.
     """
 
     security: SecurityState = field(repr=False)
@@ -97,6 +106,10 @@ class Kept:
     settings: dict[str, bytes] = field(default_factory=dict)
     upgrade: UpgradeRecord = field(default_factory=UpgradeRecord)
     c1222: C1222Record = field(default_factory=C1222Record)
+    standing: Standing = field(default_factory=Standing)
+    tripped: bool = False
+    taken: dict[str, Any] | None = None
+    home: HomeRecord = field(default_factory=HomeRecord)
 
     @classmethod
     def new(cls, keys: MeterKeys) -> Self:
@@ -136,7 +149,7 @@ def encode(
         secrets: what ``kept.secrets`` gave: wrapping is not for every snapshot.
         counters: the limit of the own counter, and the three accepted.
     """
-    data = {
+    data: dict[str, Any] = {
         "engine": engine,
         "secrets": secrets,
         "counters": counters,
@@ -145,6 +158,14 @@ def encode(
     }
     if kept.c1222 != _NO_C1222:  # most meters of a street do not speak it
         data["c1222"] = asdict(kept.c1222)
+    if kept.standing != _NOTHING_SAID:
+        data["standing"] = kept.standing.data().encode().hex()
+    if kept.tripped:
+        data["tripped"] = True
+    if kept.home != _NO_HOME:
+        data["home"] = kept.home.data()
+    if kept.taken is not None:
+        data["taken"] = kept.taken
     return json.dumps(data, separators=(",", ":")).encode()
 
 
@@ -169,8 +190,14 @@ def decode(snapshot: bytes, factory: bytes) -> tuple[dict[str, Any], Kept]:
         upgrade = UpgradeRecord(**data.get("upgrade", {}))  # meters of before 2026-11 have none
         c1222 = C1222Record(**data.get("c1222", {}))
         kept = Kept(security, password, counter, accepted, settings, upgrade, c1222)
+        if "standing" in data:
+            kept.standing = Standing.of(decode_data(bytes.fromhex(data["standing"])))
+        kept.tripped = bool(data.get("tripped"))
+        kept.taken = data.get("taken")
+        if "home" in data:
+            kept.home = HomeRecord.of(data["home"], factory)
         return data["engine"], kept
-    except (ValueError, KeyError, TypeError, AttributeError, SecurityError):
+    except (ValueError, KeyError, TypeError, AttributeError, DecodeError, SecurityError):
         # The cause may show a key: it is not handed on.
         raise StoreError("a meter's memory is damaged", code="memory.damaged") from None
 

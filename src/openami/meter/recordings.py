@@ -18,6 +18,9 @@ from importlib import resources
 from io import StringIO
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+import numpy.typing as npt
+
 from openami.core.errors import ConfigError
 from openami.metrology.sources import Sample, SeriesSource, from_wh
 
@@ -33,6 +36,7 @@ _REACTIVE: Final = (3, 10)
 homes with motors and electronics have."""
 
 _SOURCES: Final = {"solar": "solar_home_30min.csv.gz", "minute": "house_1min.csv.gz"}
+_DAY: Final = 86_400
 _HOUSEHOLDS: Final = "households_30min.csv.gz"
 
 Row = Mapping[str, str]
@@ -77,6 +81,19 @@ def recording(name: str, part: str = "") -> Recording:
     if name not in _SOURCES:
         raise ConfigError(f"no recording {name!r}", hint=f"choose from {', '.join(names())}")
     return _recording(_rows(_data(_SOURCES[name])), name)
+
+
+def household_energy() -> tuple[int, npt.NDArray[np.float64]]:
+    """Return the first local second of the household data, and Wh by home, day and interval.
+
+    Gaps are NaN, as they are; a last day that is not whole is left out.
+    """
+    rows = _household_rows()
+    wh = [[float(row[home]) * 1000 if row[home] else np.nan for row in rows] for home in homes()]
+    start = _local(rows[0]["timestamp"])
+    intervals = _DAY // (_local(rows[1]["timestamp"]) - start)
+    days = len(rows) // intervals
+    return start, np.array(wh)[:, : days * intervals].reshape(len(wh), days, intervals)
 
 
 def from_file(path: Path) -> Recording:

@@ -14,20 +14,17 @@ from openami.core.errors import ConfigError, StoreError, TransportError
 from openami.dlms.hdlc import HdlcParameters, HdlcServerLink
 from openami.dlms.server import ServerEvent
 from openami.dlms.wrapper import WrapperParameters, WrapperServerLink
+from openami.meter.apart import Apart
 from openami.meter.c1222.optical import OpticalPort
 from openami.meter.c1222.service import C1222Service, C1222Settings, serving
 from openami.meter.device import Meter
 from openami.meter.factory import meter_board, new_board
-from openami.meter.identity import (
-    SHIPMENT_FILE,
-    generate_identity,
-    load_identity,
-    save_identity,
-    save_shipment,
-)
+from openami.meter.home.port import HomePort
+from openami.meter.line import ApartLine, ApartSpec
 from openami.meter.live import LiveFeed
 from openami.meter.memory import WatchedMemory
 from openami.meter.server import MeterServer
+from openami.meter.sources import SourceSpec
 from openami.metrology.memory import VolatileMemory
 from openami.store.nvm import SqliteMemory
 from openami.transport.c1222.optical import serve_optical
@@ -44,11 +41,10 @@ if TYPE_CHECKING:
 
     from openami.core.clock import Clock
     from openami.meter.board import Board
-    from openami.meter.identity import MeterIdentity
     from openami.meter.maker import Maker
     from openami.meter.settings import MeterConfig
-    from openami.meter.sources import SourceSpec
     from openami.metrology.memory import MeterMemory
+    from openami.metrology.sources import Source
     from openami.transport.channel import Channel
     from openami.transport.server import Server
 
@@ -56,11 +52,13 @@ PORT: Final = 4059
 """The wrapper's port, TCP and UDP (IANA dlms-cosem)."""
 
 MEMORY_FILE: Final = "meter.db"
-IDENTITY_FILE: Final = "meter.json"
 TICK_S: Final = 1.0
 """Real seconds between two looks at the source: what a meter's display changes in."""
 
 log = structlog.get_logger()
+
+FIRST_REPORT_S: Final = 5.0
+"""Real seconds for which a meter waits for its measuring part before it serves without."""
 
 Endpoint = tuple[str, int]
 
@@ -71,12 +69,13 @@ class RunSettings:
 
     Args:
         config: who it is and how it is set up.
-        source: what it measures.
+        source: what it measures, or where its measuring part is.
         state: the folder of its memory; without one it forgets all when it stops.
         wrapper: where it listens for the TCP and UDP wrapper; port 0 for any free one.
         hdlc: where it listens for HDLC over TCP.
         serial: serial devices on which it speaks HDLC.
         pty: whether it makes a pseudo terminal to speak HDLC on.
+        home: where it listens for displays.
         c1222: how it speaks C12.22, if it does.
         baud: of the serial devices.
         clock: the world's.
@@ -84,12 +83,13 @@ class RunSettings:
     """
 
     config: MeterConfig
-    source: SourceSpec
+    source: SourceSpec | ApartSpec
     state: Path | None = None
     wrapper: tuple[Endpoint, ...] = ()
     hdlc: tuple[Endpoint, ...] = ()
     serial: tuple[str, ...] = ()
     pty: bool = False
+    home: Endpoint | None = None
     c1222: C1222Settings | None = None
     baud: int = 9600
     clock: Clock = field(default_factory=SystemClock)
@@ -105,6 +105,7 @@ class Listening:
     serial: tuple[str, ...] = ()
     c1222: tuple[Endpoint, ...] = ()
     c1218: tuple[str, ...] = ()
+    home: Endpoint | None = None
 
 
 class MeterRunner:
@@ -119,13 +120,15 @@ class MeterRunner:
 
     def __init__(self, settings: RunSettings) -> None:
         links = (settings.wrapper, settings.hdlc, settings.serial, settings.pty, settings.c1222)
-        if not any(links):
-            raise ConfigError("a meter wants a link", hint="wrapper, HDLC, serial, pty or C12.22")
+        if not any(links) and settings.home is None:
+            hint = "wrapper, HDLC, serial, pty, home or C12.22"
+            raise ConfigError("a meter wants a link", hint=hint)
         self._settings = settings
         self._stack = AsyncExitStack()
         self._failed = asyncio.Event()
         self._failure: BaseException | None = None
         self._c1222: C1222Service | None = None
+        self._line: ApartLine | None = None
         self.listening = Listening()
         self.meter: Meter
 
@@ -133,18 +136,16 @@ class MeterRunner:
         async with AsyncExitStack() as stack:
             memory = self._open_memory(stack)
             settings = self._settings
+            source = await self._open_source(stack)
             self.meter = Meter(
                 settings.config,
                 memory=memory,
-                source=settings.source.source,
+                source=source,
                 clock=settings.clock.now,
                 board=self._open_board(stack),
             )
             stack.callback(self._last_commit)
             self.meter.refresh()
-            live = settings.source
-            if live.live is not None:
-                await stack.enter_async_context(LiveFeed(live.command, live.live, settings.clock))
             self.listening = await self._listen(stack)
             self._watch(stack, self._tick())
             self._stack = stack.pop_all()
@@ -160,6 +161,19 @@ class MeterRunner:
         await self._failed.wait()
         assert self._failure is not None
         raise self._failure
+
+    async def _open_source(self, stack: AsyncExitStack) -> Source | Apart:
+        """Return what the meter measures; a measuring part apart has told something by then."""
+        wanted = self._settings.source
+        if isinstance(wanted, SourceSpec):
+            if wanted.live is not None:
+                feed = LiveFeed(wanted.command, wanted.live, self._settings.clock)
+                await stack.enter_async_context(feed)
+            return wanted.source
+        apart = Apart(accept=wanted.accept)
+        self._line = await stack.enter_async_context(ApartLine(wanted.line, apart))
+        await self._line.first(FIRST_REPORT_S)
+        return apart
 
     def _open_memory(self, stack: AsyncExitStack) -> MeterMemory:
         if self._settings.state is None:
@@ -185,6 +199,8 @@ class MeterRunner:
             await asyncio.sleep(max(pause, 0.01))
             with suppress(StoreError):  # the memory has told; the meter measures on
                 self.meter.refresh()
+            if self._line is not None:
+                self._line.send()
             if self._c1222 is not None:
                 self._c1222.look()
 
@@ -225,7 +241,13 @@ class MeterRunner:
             self._serve_line(stack, channel)
         node = await self._node(stack)
         ports = () if settings.c1222 is None else settings.c1222.lines
-        return Listening(tuple(wrapper), tuple(hdlc), tuple(lines), node, ports)
+        home = None
+        if settings.home is not None:
+            displays = HomePort(self.meter)
+            await self._keep(stack, await displays.listen(*settings.home))
+            self._watch(stack, displays.run())
+            home = displays.listening
+        return Listening(tuple(wrapper), tuple(hdlc), tuple(lines), node, ports, home)
 
     async def _node(self, stack: AsyncExitStack) -> tuple[Endpoint, ...]:
         """Speak C12.22, if that is wanted; return where."""
@@ -314,48 +336,6 @@ def hdlc_link(meter: Meter, *, alone: bool = False) -> HdlcServerLink:
 
 def _log_event(event: ServerEvent) -> None:
     log.debug("client", what=type(event).__name__, detail=event)
-
-
-def ensure_identity(
-    state: Path,
-    *,
-    number: int | None = None,
-    phases: int = 1,
-    address: int | None = None,
-    c1222: bool = False,
-) -> MeterIdentity:
-    """Return the identity in the folder ``state``, made at random and kept there if it has none.
-
-    With a new one comes ``shipment.json``, which a head-end imports.
-
-    Args:
-        state: the meter's folder.
-        number: the maker's running number of a new meter; at random if not given.
-        phases: of a new meter.
-        address: the station address of a new meter; from its number if not given.
-        c1222: it speaks C12.22; a meter that has no title and no key for that gets them.
-
-    Raises:
-        ConfigError: the file cannot be read or written, or is no meter's.
-    """
-    path = state / IDENTITY_FILE
-    if path.exists():
-        known = load_identity(path)
-        if not c1222 or known.c1222 is not None:
-            return known
-        return _made(path, known.with_c1222(secrets.token_bytes))
-    chosen = secrets.randbelow(100_000_000) if number is None else number
-    identity = generate_identity(chosen, secrets.token_bytes, phases=phases, address=address)
-    if c1222:
-        identity = identity.with_c1222(secrets.token_bytes)
-    return _made(path, identity)
-
-
-def _made(path: Path, identity: MeterIdentity) -> MeterIdentity:
-    """Keep a new identity, and beside it what a head-end imports."""
-    save_shipment(path.with_name(SHIPMENT_FILE), [identity], SystemClock().now())
-    save_identity(path, identity)
-    return identity
 
 
 async def run_meter(

@@ -19,8 +19,9 @@ from openami.meter.objects.clients import PUBLIC_CLIENT
 from openami.metrology.events import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
+    from openami.dlms.cosem import ClientKind
     from openami.meter.device import Meter
 
 _FRAUD: Final = {
@@ -56,6 +57,7 @@ class MeterServer:
         random_octets: returns octets from a cryptographic source.
         opened_at: when the connection was opened, if it is its client's alone: it is of no use
             after ``PATIENCE_S`` without an association. A line that others share has none.
+        kinds: of the clients that may associate on this link; None: all.
     """
 
     def __init__(
@@ -65,9 +67,11 @@ class MeterServer:
         *,
         random_octets: Callable[[int], bytes],
         opened_at: float | None = None,
+        kinds: Container[ClientKind] | None = None,
     ) -> None:
         self.meter = meter
         self.link = link
+        self._kinds = kinds
         self._random = random_octets
         self._server = self._serve()
         self._restarts = meter.management.restarts
@@ -86,8 +90,17 @@ class MeterServer:
     def _serve(self) -> DlmsServer:
         meter = self.meter
         return DlmsServer(
-            meter.device, self.link, random_octets=self._random, throttle=meter.throttle
+            meter.device,
+            self.link,
+            random_octets=self._random,
+            throttle=meter.throttle,
+            kinds=self._kinds,
         )
+
+    @property
+    def known(self) -> bool:
+        """Whether there is somebody for whom the link is kept."""
+        return bool(self._server.associated)
 
     def _deaf(self) -> bool:
         """Tell whether nobody hears; after a restart, begin with nothing of what was before."""
@@ -136,7 +149,7 @@ class MeterServer:
 
     def _watch(self, now: float) -> None:
         """Count the time without an association."""
-        if self._server.associated:
+        if self.known:
             self._idle_since = None
         elif self._idle_since is None and self._alone and not self._given_up:
             self._idle_since = now

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import ConfigError
-from openami.metrology.config import EngineConfig
+from openami.metrology.config import EUROPE, EngineConfig, Grid
 from openami.metrology.tariff import TIME_OF_USE, Tariff
 from openami.metrology.zone import ZONES, Zone
 
@@ -19,6 +19,12 @@ RESTART_S: Final = 5.0
 CHECK_S: Final = 1.0  # as a meter's controller takes to hash and verify 256 KiB
 DEFAULT_ZONE: Final = "Asia/Seoul"
 
+HERTZ: Final = (50, 60)
+LEAST_V: Final = 100
+MOST_V: Final = 240
+"""Nominal voltages to neutral of the world's grids; the front ends end at 264 V."""
+
+_GRID: Final = re.compile(r"(\d{3})/(\d\d)")
 _OFFSET: Final = re.compile(r"UTC([+-])(\d\d):(\d\d)")
 
 
@@ -37,6 +43,7 @@ class MeterConfig:
             authenticated itself: for laboratories only.
         drift_ppm: how much the clock gains, in millionths.
         offset_s: how wrong the clock is at birth, in seconds.
+        grid: the voltage and the frequency that it is made for.
         tariff: which rate energy is counted under.
         started: when it begins to measure, UTC seconds, if it is new; now if not given.
         restart_s: real seconds, whatever the clock, that management is away when it restarts.
@@ -52,6 +59,7 @@ class MeterConfig:
     plain_management: bool = False
     drift_ppm: float = 0.0
     offset_s: float = 0.0
+    grid: Grid = EUROPE
     tariff: Tariff = TIME_OF_USE
     started: float | None = None
     restart_s: float = RESTART_S
@@ -71,6 +79,7 @@ class MeterConfig:
                 phases=self.identity.phases,
                 drift_ppb=round(self.drift_ppm * 1000),
                 offset=self.offset_s,
+                grid=self.grid,
                 tariff=self.tariff,
             )
         except ValueError as error:
@@ -92,3 +101,17 @@ def zone_of(name: str) -> Zone:
     except ValueError:
         hint = f"one of {', '.join(sorted(ZONES))}, or such as UTC+09:00"
         raise ConfigError(f"no time zone {name!r}", hint=hint) from None
+
+
+def grid_of(text: str) -> Grid:
+    """Return the grid of ``VOLTS/HERTZ``, such as ``220/60``.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    match = _GRID.fullmatch(text)
+    volts, hertz = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not LEAST_V <= volts <= MOST_V or hertz not in HERTZ:
+        hint = f"such as 220/60: {LEAST_V} to {MOST_V} V, 50 or 60 Hz"
+        raise ConfigError(f"{text!r} is not a grid", hint=hint, code="config.grid")
+    return Grid(volts * 1000, hertz * 100)

@@ -6,15 +6,20 @@
 ``solar``                      a home with a roof of solar cells, half-hourly, a year
 ``minute``                     a home, every minute, two days
 ``file:PATH``                  a CSV file (see ``openami.meter.recordings``)
+``electronics:150``            150 W in pulses at the crests, as screens and chargers draw them
+``motor:400``                  400 W at a power factor of 0.75
 ``script:PATH``                a Python file that prints ``W [var]`` lines as it runs
 ``command:LINE``               any program that does so
 ============================  =======================================================
 
-A ``*FACTOR`` after it scales the power, an ``@SECONDS`` plays it ahead of time.
+A ``*FACTOR`` after it scales the power, an ``@SECONDS`` plays it ahead of time. Before a program,
+``A then command:LINE`` plays A until its first line comes: what a meter that began in the past has
+measured since.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 import sys
@@ -25,6 +30,7 @@ from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import ConfigError
 from openami.meter.recordings import from_file, recording
+from openami.metrology.adc.loads import MOTOR, PULSE_LEAD, PULSES
 from openami.metrology.sources import (
     ConstantSource,
     LiveSource,
@@ -39,6 +45,10 @@ if TYPE_CHECKING:
 
 _FORM: Final = re.compile(
     r"(?P<what>.+?)(?:\*(?P<factor>\d+(?:\.\d+)?|\d+/[1-9]\d*))?(?:@(?P<shift>-?\d+))?"
+)
+# A program's own line may say `then`, as a shell's does.
+_THEN: Final = re.compile(
+    r"(?!(?:command|script):)(?P<before>.+?) then (?P<program>(?:command|script):.+)"
 )
 _HINT: Final = "such as constant:500, household:H01, solar, minute, file:PATH, script:PATH"
 
@@ -72,6 +82,9 @@ def parse_source(text: str, *, offset: int = 0) -> SourceSpec:
     Raises:
         ConfigError: it names none.
     """
+    if both := _THEN.fullmatch(text.strip()):
+        live = LiveSource(before=parse_source(both["before"], offset=offset).source)
+        return SourceSpec(live, live, parse_source(both["program"], offset=offset).command)
     match = _FORM.fullmatch(text.strip())
     if match is None:
         raise ConfigError(f"{text!r} is not a source", hint=_HINT)
@@ -107,6 +120,16 @@ def _constant(text: str, _: int = 0) -> SourceSpec:
         raise ConfigError(f"{text!r} is not a source", hint=_HINT) from error
 
 
+def _shaped(tangent: float, shape: tuple[float, ...]) -> Callable[[str, int], SourceSpec]:
+    """Return what makes a load of so many watts, whose reactive power is ``tangent`` times that."""
+
+    def make(text: str, offset: int) -> SourceSpec:
+        power = _constant(text, offset).source.at(0).sample.active
+        return SourceSpec(ConstantSource(Sample(power, round(power * tangent), shape=shape)))
+
+    return make
+
+
 def _file(text: str, offset: int) -> SourceSpec:
     return SourceSpec(from_file(Path(text)).source(offset))
 
@@ -134,6 +157,8 @@ def _command(text: str, _: int) -> SourceSpec:
 
 _KINDS: Final[Mapping[str, Callable[[str, int], SourceSpec]]] = {
     "constant": _constant,
+    "electronics": _shaped(-math.tan(PULSE_LEAD), PULSES),
+    "motor": _shaped(math.tan(math.acos(0.75)), MOTOR),
     "household": lambda text, offset: SourceSpec(recording("household", text).source(offset)),
     "solar": lambda _, offset: SourceSpec(recording("solar").source(offset)),
     "minute": lambda _, offset: SourceSpec(recording("minute").source(offset)),

@@ -18,7 +18,7 @@ from openami.meter.identity import (
     SHIPMENT_FILE,
     BroadcastKeys,
     generate_identity,
-    load_shipment,
+    load_street,
     save_shipment,
 )
 from openami.meter.live import LiveFeed
@@ -335,7 +335,7 @@ def prepare_identities(
     """
     path = state / SHIPMENT_FILE
     if path.exists():
-        identities = load_shipment(path)
+        identities = load_street(path)
         if len(identities) != count:
             raise ConfigError(
                 f"{path} holds {len(identities)} meters, not {count}",
@@ -350,7 +350,7 @@ def prepare_identities(
         for number in numbers
     )
     save_shipment(path, made, now)
-    return made
+    return load_street(path)
 
 
 async def run_street(

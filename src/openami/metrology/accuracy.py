@@ -30,6 +30,7 @@ SECONDS: Final = 60
 _CALIBRATION: Final = 20  # seconds of each of the calibration's two steps
 _OVERVOLTAGE: Final = 1.15  # of nominal, without a current (IEC 62053-21 and -22, 8.3.2)
 _NANO: Final = 1e9
+_PHASES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +63,23 @@ class Accuracy:
 
     Args:
         front: the front end.
-        points: every point, by power factor and current.
+        points: every point of a single-phase meter, by power factor and current.
+        alone: every point of a three-phase meter with a load on its first phase alone.
         starts: whether the meter counts at its starting current.
         stands_still: whether it counts nothing at 115 % of nominal voltage without a current.
     """
 
     front: FrontEnd
     points: tuple[Point, ...]
+    alone: tuple[Point, ...]
     starts: bool
     stands_still: bool
 
     @property
     def kept(self) -> bool:
         """Tell whether all of its class is kept."""
-        return self.starts and self.stands_still and all(point.kept for point in self.points)
+        points = (*self.points, *self.alone)
+        return self.starts and self.stands_still and all(point.kept for point in points)
 
 
 def sines(front: FrontEnd, amps: Floats, angles: Floats, *, overvoltage: float = 1.0) -> Wave:
@@ -108,28 +112,51 @@ def verify(front: FrontEnd, chance: np.random.Generator, *, seconds: int = SECON
     """
     wanted = CLASSES[front.meter_class]
     calibration = calibrated(front, chance)
-    places = list(wanted.points(front.maximum / front.basic))
+    places = list(wanted.points(_most(front)))
     parts = np.array([*(part for _, part in places), wanted.start])
     angles = np.array([ANGLES[factor] for factor in (*(each for each, _ in places), UNITY)])
     fed = sines(front, parts * front.basic, angles)
     still = sines(front, np.zeros(1), np.zeros(1), overvoltage=_OVERVOLTAGE)
     counted = _count(front, calibration, fed, seconds, chance)
-    errors = 100 * (counted / (fed.active[:, 0] * seconds) - 1)
     return Accuracy(
         front,
-        tuple(
-            Point(factor, part * front.basic, part, _limit(front, factor, part), float(error))
-            for (factor, part), error in zip(places, errors, strict=False)
-        ),
+        _points(front, places, counted[:-1] / (fed.active[:-1, 0] * seconds)),
+        _alone(front, calibration, seconds, chance),
         starts=bool(counted[-1] > 0),
         stands_still=not _count(front, calibration, still, seconds, chance).any(),
     )
 
 
-def _limit(front: FrontEnd, factor: str, part: float) -> float:
-    found = CLASSES[front.meter_class].limit(factor, part)
-    assert found is not None  # points are where there is a limit
-    return found
+def _most(front: FrontEnd) -> float:
+    """Return the maximum current as a multiple of the basic one."""
+    return front.maximum / front.basic
+
+
+def _alone(
+    front: FrontEnd, calibration: Calibration, seconds: int, chance: np.random.Generator
+) -> tuple[Point, ...]:
+    """Test a three-phase meter with a load on one phase, at all points of its class."""
+    places = list(CLASSES[front.meter_class].points(_most(front), alone=True))
+    amps = np.array([part * front.basic for _, part in places])
+    one = sines(front, amps, np.array([ANGLES[factor] for factor, _ in places]))
+    turns = np.exp(-2j * np.pi * np.arange(_PHASES) / _PHASES)[None, :, None]
+    loaded = np.arange(_PHASES)[None, :, None] == 0
+    fed = Wave(one.frequency, one.volts * turns, one.amps * loaded)
+    counted = _count(front, calibration, fed, seconds, chance)
+    return _points(front, places, counted / (fed.active[:, 0] * seconds), alone=True)
+
+
+def _points(
+    front: FrontEnd, places: Sequence[tuple[str, float]], parts: Floats, *, alone: bool = False
+) -> tuple[Point, ...]:
+    """Return points, with what was counted as a part of what was fed."""
+    limit = CLASSES[front.meter_class].limit
+    found = []
+    for (factor, part), counted in zip(places, parts.tolist(), strict=True):
+        percent = limit(factor, part, alone=alone)
+        assert percent is not None  # points are where there is a limit
+        found.append(Point(factor, part * front.basic, part, percent, 100 * (counted - 1)))
+    return tuple(found)
 
 
 def _count(
@@ -140,7 +167,9 @@ def _count(
     chance: np.random.Generator,
 ) -> Floats:
     """Return the joules that each meter counted, imported and exported together."""
-    meters: Sequence[Sequence[Calibration]] = [[calibration]] * len(wave.volts)
+    meters: Sequence[Sequence[Calibration]] = [[calibration] * wave.volts.shape[1]] * len(
+        wave.volts
+    )
     metering = Metering(Rating.of(front), Constants.of(meters))
     for second in range(seconds):
         start = second * front.rate

@@ -1,7 +1,9 @@
 """Accuracy classes: the limits of error by current and power factor, and the points to test at.
 
-IEC 62053-21:2003 table 6 (class 1, direct connected) and IEC 62053-22:2003 table 4 (class 0.5S);
-currents are parts of the basic or nominal one. Single-phase meters, reference conditions.
+IEC 62053-21:2003 tables 6 and 7 (class 1, direct connected) and IEC 62053-22:2003 tables 4 and 5
+(class 0.5S); currents are parts of the basic or nominal one. Reference conditions. The first table
+of each is for single-phase meters and for polyphase ones whose phases are loaded alike, the second
+for polyphase ones with a load on one phase alone.
 """
 
 from __future__ import annotations
@@ -41,27 +43,36 @@ class MeterClass:
 
     Args:
         name: as it stands on a meter.
-        source: the standard and its table.
+        source: the standard and its tables.
         start: the current at which a meter begins to count, a part of the basic one.
         limits: by power factor, from the smallest current on.
+        alone: the same with a load on one phase of three.
     """
 
     name: str
     source: str
     start: float
     limits: Mapping[str, tuple[Limit, ...]]
+    alone: Mapping[str, tuple[Limit, ...]]
 
-    def limit(self, factor: str, part: float) -> float | None:
-        """Return the per cent allowed at a part of the basic current; None: nothing is said."""
-        found = [each.percent for each in self.limits[factor] if each.least <= part + 1e-9]
+    def limit(self, factor: str, part: float, *, alone: bool = False) -> float | None:
+        """Return the per cent allowed at a part of the basic current; None: nothing is said.
+
+        Args:
+            factor: power factor, one of ``ANGLES``.
+            part: of the basic current.
+            alone: on one phase of three, the others have no load.
+        """
+        limits = (self.alone if alone else self.limits).get(factor, ())
+        found = [each.percent for each in limits if each.least <= part + 1e-9]
         return found[-1] if found else None
 
-    def points(self, most: float) -> Iterator[tuple[str, float]]:
+    def points(self, most: float, *, alone: bool = False) -> Iterator[tuple[str, float]]:
         """Yield power factors and parts of the basic current to test at, up to the maximum."""
         parts = sorted({*(part for part in _PARTS if part < most), most / 2, most})
-        for factor in self.limits:
+        for factor in ANGLES:
             for part in parts:
-                if self.limit(factor, part) is not None:
+                if self.limit(factor, part, alone=alone) is not None:
                     yield factor, part
 
 
@@ -73,15 +84,17 @@ CLASSES: Final[Mapping[str, MeterClass]] = {
     for each in (
         MeterClass(
             "1",
-            "IEC 62053-21, table 6",
+            "IEC 62053-21, tables 6 and 7",
             0.004,
             {UNITY: (Limit(0.05, 1.5), Limit(0.1, 1.0)), INDUCTIVE: _ONE, CAPACITIVE: _ONE},
+            {UNITY: (Limit(0.1, 2.0),), INDUCTIVE: (Limit(0.2, 2.0),)},
         ),
         MeterClass(
             "0.5S",
-            "IEC 62053-22, table 4",
+            "IEC 62053-22, tables 4 and 5",
             0.001,
             {UNITY: (Limit(0.01, 1.0), Limit(0.05, 0.5)), INDUCTIVE: _HALF, CAPACITIVE: _HALF},
+            {UNITY: (Limit(0.05, 0.6),), INDUCTIVE: (Limit(0.1, 1.0),)},
         ),
     )
 }

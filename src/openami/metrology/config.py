@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from openami.metrology.events import CAPACITY
 from openami.metrology.tariff import TIME_OF_USE, Tariff
@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from openami.metrology.events import Ring
+
+
+class Grid(NamedTuple):
+    """What the mains are: nominal voltage to neutral in mV, frequency in hundredths of a hertz."""
+
+    nominal: int
+    frequency: int
+
+
+EUROPE: Final = Grid(230_000, 5000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +35,7 @@ class EngineConfig:
         phases: 1 or 3.
         drift_ppb: nanoseconds that the clock gains in a second.
         offset: seconds that the clock is wrong at birth.
-        nominal: the feeder's voltage in mV.
-        frequency: the grid's, in hundredths of a hertz.
+        grid: voltage and frequency.
         tariff: which rate energy is counted under.
         capacity: rows that each ring keeps.
     """
@@ -36,8 +45,7 @@ class EngineConfig:
     phases: int = 1
     drift_ppb: int = 0
     offset: float = 0.0
-    nominal: int = 230_000
-    frequency: int = 5000
+    grid: Grid = EUROPE
     tariff: Tariff = TIME_OF_USE
     capacity: Mapping[Ring, int] = field(default_factory=lambda: CAPACITY)
 

@@ -61,6 +61,16 @@ CELLS: Final[Mapping[Channel, tuple[int, ...]]] = {
 """Which counters make up a channel: a total is the sum of its rates, so the two always agree."""
 
 
+COUNTED: Final = tuple(
+    channel
+    for channel, cells in CELLS.items()
+    if len(cells) == 1 or channel in {Channel.IMPORT, Channel.EXPORT}
+)
+"""Channels that together say all: the others are sums of their counters."""
+
+_RATED: Final = frozenset({Channel.IMPORT, Channel.EXPORT})
+
+
 def quadrant(sample: Sample) -> int:
     """Return the quadrant, 1 to 4, of a power (IEC 62053-23 annex C): 1 is import, inductive."""
     if sample.active >= 0:
@@ -96,6 +106,12 @@ class Energy:
         if sample.reactive:
             cells[_QUADRANTS + quadrant(sample) - 1] += abs(sample.reactive) * microseconds
         cells[_APPARENT + (not importing)] += apparent(sample) * microseconds
+
+    def count(self, amounts: Mapping[Channel, int], rate: int) -> None:
+        """Count nanojoules that somebody else has measured, by ``COUNTED``."""
+        for channel, amount in amounts.items():
+            cells = CELLS[channel]
+            self._cells[cells[rate - 1] if channel in _RATED else cells[0]] += amount
 
     def exact(self, channel: Channel, rate: int = 0) -> int:
         """Return nanojoules; ``rate`` 0 for the total, 1 to 4 for the active energy of a rate."""

@@ -9,15 +9,16 @@ the register at its last capture, whatever was done to the clock or to the power
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from openami.metrology import capture, rows
 from openami.metrology.clock import SECOND, MeterClock, micros
 from openami.metrology.demand import averages
 from openami.metrology.energy import Energy
-from openami.metrology.events import Alarm, Event, Ring, RowStatus
+from openami.metrology.events import TAMPERS, Alarm, Event, Ring, RowStatus
 from openami.metrology.instant import Instant, instant
-from openami.metrology.quality import VoltageWatch
+from openami.metrology.quality import ConverterWatch, VoltageWatch
 from openami.metrology.recorder import Recorder
 from openami.metrology.self_read import SelfRead
 from openami.metrology.sources import NOTHING, Sample, Source
@@ -25,8 +26,9 @@ from openami.metrology.state import State
 from openami.metrology.zone import STATUS_INVALID
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from openami.metrology.adc.disturbances import QualityEvent
     from openami.metrology.config import EngineConfig
     from openami.metrology.energy import Channel
     from openami.metrology.memory import Row
@@ -35,9 +37,6 @@ if TYPE_CHECKING:
 FILL_LIMIT: Final = 30 * 86_400
 """Seconds of an outage that get rows of their own: half of the load profile, so that what was
 measured before it can still be read after it."""
-
-LONG_FAILURE: Final = 180
-"""Seconds from which a power failure is a long one (EN 50160, 3 minutes)."""
 
 SYNCHRONISED: Final = 10
 """Seconds that a clock may be moved without the interval being marked: it stays valid within
@@ -52,8 +51,10 @@ class MeterEngine:
         self.state = state
         self.rows = recorder
         self.sample: Sample = NOTHING
-        self._powered = True
-        self._watch = VoltageWatch(config.nominal)
+        self._standing = 0
+        self._watch = VoltageWatch(config.grid.nominal)
+        self._converter = ConverterWatch()
+        self._seen: Sample = NOTHING
         self._due = 0
         self._due_meter = 0
         self._schedule()
@@ -115,8 +116,8 @@ class MeterEngine:
         """
         target = micros(now)
         if target < self.state.world:
-            self._rewind(target)
-        self._run(target, source)
+            self.rewind(target)
+        self._run(target, partial(self._integrate, source))
 
     def power_up(self, now: float) -> None:
         """Come back at ``now`` after an outage that began when the state was committed.
@@ -127,13 +128,11 @@ class MeterEngine:
         state, target = self.state, micros(now)
         self.record(Event.POWER_DOWN)
         began = self.seconds
-        state.flags |= RowStatus.POWER_DOWN
         if target < state.world:
-            self._rewind(target)
+            self.rewind(target)
             self._invalidate_clock()
-        self._powered = False
-        self._run(min(target, state.world + FILL_LIMIT * SECOND), None)
-        self._powered = True
+        filled = min(target, state.world + FILL_LIMIT * SECOND)
+        self.count(filled, standing=RowStatus.POWER_DOWN)
         state.world = target
         self._schedule()
         if state.zone.day(self.seconds) > state.day:
@@ -159,7 +158,8 @@ class MeterEngine:
         if new >= self._due_meter:
             self._close_interval(self._due_meter // SECOND)
             self.state.flags |= mark
-        self._cross_day(old // SECOND, new // SECOND)
+        if self.state.zone.day(new // SECOND) > self.state.day:
+            self._close_day(self.state.zone.midnight_after(old // SECOND))
         self.state.clock = MeterClock(self.state.world, new, self.config.drift_ppb)
         self.state.clock_valid = True
         self.state.alarms &= ~Alarm.CLOCK_INVALID
@@ -172,6 +172,39 @@ class MeterEngine:
         """Set time zone and daylight saving rule; UTC goes on unmoved."""
         self.state.zone = zone
         self._after_clock_change()
+
+    def count(
+        self, until: int, energy: Callable[[int], None] | None = None, *, standing: int = 0
+    ) -> None:
+        """Let time pass up to the world's microsecond ``until``, counting what ``energy`` counts.
+
+        Args:
+            until: where to; not before where the engine stands.
+            energy: called with each moment up to which it has to count; None: nothing flows.
+            standing: status bits that all rows get that are under way meanwhile.
+        """
+        self._standing = standing
+        self.state.flags |= standing
+        self._run(until, energy)
+        self._standing = 0
+
+    def rewind(self, target: int) -> None:
+        """The world's clock was set back: go on from there, with the meter's clock unmoved."""
+        self.state.clock = MeterClock(target, self.time, self.config.drift_ppb)
+        self.state.world = target
+        self._schedule()
+
+    def show(self, sample: Sample) -> None:
+        """Let ``sample`` be what flows now, and write down what begins with it."""
+        self.sample = sample
+        if sample.shown is None:
+            for event in self._watch.look(self.instant().phases, self.state.counts):
+                self.record(event)
+
+    def observe(self, events: Sequence[QualityEvent]) -> None:
+        """Write down what a converter saw."""
+        for event in self._converter.look(events, self.state.counts, self.seconds):
+            (self.tamper if event in TAMPERS else self.record)(event)
 
     # Events and the disconnector.
 
@@ -213,11 +246,10 @@ class MeterEngine:
     def instant(self) -> Instant:
         """Return what flows now."""
         config = self.config
-        return instant(
+        return self.sample.shown or instant(
             self.sample,
             phases=config.phases,
-            nominal=config.nominal,
-            frequency=config.frequency,
+            grid=config.grid,
             second=self.seconds,
         )
 
@@ -227,7 +259,7 @@ class MeterEngine:
 
     def demand_so_far(self) -> list[int]:
         """Return the average demand of the period under way, in watts, over its whole length."""
-        return averages(self.state.energy, self.state.base, self.config.period * SECOND)
+        return averages(self.state.energy, self.state.demand_base, self.config.period * SECOND)
 
     @property
     def period_start(self) -> int:
@@ -235,36 +267,41 @@ class MeterEngine:
         return self._due_meter // SECOND - self.config.period
 
     @property
+    def due(self) -> int:
+        """The world's microsecond at which the interval under way ends."""
+        return self._due
+
+    @property
     def row_status(self) -> int:
         """The status bits that a row captured now would have."""
         state = self.state
-        status = state.flags
-        status |= 0 if state.clock_valid else RowStatus.CLOCK_INVALID
+        status = state.flags | (0 if state.clock_valid else RowStatus.CLOCK_INVALID)
         status |= RowStatus.CRITICAL_ERROR if state.errors else 0
         return status | (RowStatus.DAYLIGHT_SAVING if state.daylight else 0)
 
     # Inside.
 
-    def _run(self, target: int, source: Source | None) -> None:
+    def _run(self, target: int, energy: Callable[[int], None] | None) -> None:
         while True:
             stop = min(target, self._due)
-            if source is not None:
-                self._integrate(stop, source)
+            if energy is not None:
+                energy(stop)
             self.state.elapsed += max(stop - self.state.world, 0)
             self.state.world = max(stop, self.state.world)
             if stop < self._due:
                 return
             self._boundary()
 
-    def _integrate(self, stop: int, source: Source) -> None:
+    def _integrate(self, source: Source, stop: int) -> None:
         state, world = self.state, self.state.world
         while world < stop:
             segment = source.at(world)
-            sample = segment.sample if state.connected else Sample(voltage=segment.sample.voltage)
+            if segment.sample is not self._seen:
+                self._seen = segment.sample
+                self.observe(segment.sample.events)
+            sample = segment.sample if state.connected else segment.sample.unloaded
             if sample is not self.sample:
-                self.sample = sample
-                for event in self._watch.look(self.instant().phases, state.counts):
-                    self.record(event)
+                self.show(sample)
             end = stop if segment.until is None else min(stop, segment.until)
             state.energy.add(sample, end - world, state.rate)
             world = end
@@ -291,11 +328,11 @@ class MeterEngine:
         values = capture.interval_values(state.energy, state.base)
         ring.append(at, capture.interval_row(self.stamp(at), self.row_status, values))
         state.demand.close(
-            state.energy, state.base, elapsed=state.elapsed, period=self.config.period, at=at
+            state.energy, state.demand_base, elapsed=state.elapsed, period=self.config.period, at=at
         )
-        state.base = Energy(state.energy.cells)
+        state.base, state.late = Energy(state.energy.cells), Energy()
         state.elapsed = 0
-        state.flags = 0 if self._powered else RowStatus.POWER_DOWN
+        state.flags = self._standing
 
     def _close_day(self, at: int) -> None:
         state, daily = self.state, self.rows[Ring.DAILY]
@@ -330,10 +367,6 @@ class MeterEngine:
             read = SelfRead.take(moment, state.counts.billings, state.energy, state.demand)
             ring.append(moment, read.encode())
 
-    def _cross_day(self, old: int, new: int) -> None:
-        if self.state.zone.day(new) > self.state.day:
-            self._close_day(self.state.zone.midnight_after(old))
-
     def _after_clock_change(self) -> None:
         self._set_day()
         self.state.daylight = self.state.zone.is_dst(self.seconds)
@@ -354,22 +387,12 @@ class MeterEngine:
         self._due_meter = (((self.seconds + shift) // period + 1) * period - shift) * SECOND
         self._due = self.state.clock.when(self._due_meter)
 
-    def _rewind(self, target: int) -> None:
-        """The world's clock was set back: go on from there, with the meter's clock unmoved."""
-        self.state.clock = MeterClock(target, self.time, self.config.drift_ppb)
-        self.state.world = target
-        self._schedule()
-
     def _invalidate_clock(self) -> None:
         self.state.clock_valid = False
         self.state.alarms |= Alarm.CLOCK_INVALID
         self.record(Event.CLOCK_INVALID)
 
     def _count_outage(self, seconds: int) -> None:
-        counts = self.state.counts
-        counts.power_failures += 1
-        if seconds > LONG_FAILURE:
-            counts.long_power_failures += 1
-            counts.last_power_failure = seconds
+        if self.state.counts.power_failed(seconds):
             row = rows.structure(rows.clock(self.stamp()), rows.u32(seconds))
             self.rows[Ring.POWER_FAILURE_LOG].append(self.seconds, row)

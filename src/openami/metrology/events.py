@@ -19,6 +19,9 @@ class RowStatus(IntFlag):
     CLOCK_INVALID = 0x02
     DATA_NOT_VALID = 0x04
     DAYLIGHT_SAVING = 0x08
+    SPREAD = 0x10
+    """Our own: the energy is exact in sum, how it lies over this row and its neighbours is not
+    known."""
     CLOCK_ADJUSTED = 0x20
     POWER_DOWN = 0x80
 
@@ -29,6 +32,7 @@ class Alarm(IntFlag):
     CLOCK_INVALID = 0x00000001
     POWER_UP = 0x00000004
     MEMORY_ERROR = 0x00000200
+    MEASUREMENT_ERROR = 0x00000800
     FRAUD_ATTEMPT = 0x00001000
     AUTHENTICATION_FAILURE = 0x00002000
     DISCONNECTED = 0x00010000
@@ -65,6 +69,7 @@ class Event(IntEnum):
     ALARM_CLEARED = 11
     MEMORY_ERROR = 14
     WATCHDOG_ERROR = 15
+    MEASUREMENT_ERROR = 16
     FIRMWARE_READY = 17
     FIRMWARE_ACTIVATED = 18
     TERMINAL_COVER_OPENED = 40
@@ -87,12 +92,21 @@ class Event(IntEnum):
     LOCALLY_DISCONNECTED = 64
     LIMIT_EXCEEDED = 65
     LIMIT_KEPT = 66
+    LIMIT_CHANGED = 67
     UNDERVOLTAGE_L1 = 76
     UNDERVOLTAGE_L2 = 77
     UNDERVOLTAGE_L3 = 78
     OVERVOLTAGE_L1 = 79
     OVERVOLTAGE_L2 = 80
     OVERVOLTAGE_L3 = 81
+    MISSING_VOLTAGE_L1 = 82
+    MISSING_VOLTAGE_L2 = 83
+    MISSING_VOLTAGE_L3 = 84
+    VOLTAGE_NORMAL_L1 = 85
+    VOLTAGE_NORMAL_L2 = 86
+    VOLTAGE_NORMAL_L3 = 87
+    PHASE_SEQUENCE_REVERSED = 88
+    CURRENT_REVERSED = 91
     ASSOCIATION_OPENED = 200
     ASSOCIATION_REFUSED = 201
     FIRMWARE_TRANSFER_BEGAN = 210
@@ -109,17 +123,25 @@ class Event(IntEnum):
     RESTARTED = 221
     DIAGNOSTICS_PASSED = 222
     DIAGNOSTICS_FAILED = 223
+    MEASUREMENT_RESTORED = 224
+    MEASURING_PART_EXCHANGED = 225
+    EXPORT_BEGAN = 226
+    EXPORT_ENDED = 227
+    CURRENT_WITHOUT_VOLTAGE = 228
+    DISPLAY_PAIRED = 230
+    PAIRING_REFUSED = 231
+    DISPLAY_FORGOTTEN = 232
     LOAD_PROFILE_CLEARED = 254
     LOG_CLEARED = 255
 
 
-_STANDARD: Final = (10, 11, 14, 15, 17, 18, 47, 51, *range(210, 224), 254, 255)
+_STANDARD: Final = (10, 11, 14, 15, 16, 17, 18, 47, 51, *range(210, 225), 254, 255)
 _POWER: Final = (1, 2)
 _CLOCK: Final = (3, 4, 5, 6)
-_FRAUD: Final = (40, 41, 42, 43, 44, 45)
-_SECURITY: Final = (46, 48, 49, 50)
-_DISCONNECT: Final = (59, 60, 61, 62, 63, 64, 65, 66)
-_QUALITY: Final = (76, 77, 78, 79, 80, 81)
+_FRAUD: Final = (40, 41, 42, 43, 44, 45, 88, 91, 225, 228)
+_SECURITY: Final = (46, 48, 49, 50, 230, 231, 232)
+_DISCONNECT: Final = (59, 60, 61, 62, 63, 64, 65, 66, 67)
+_QUALITY: Final = (*range(76, 88), 226, 227)
 _COMMUNICATION: Final = (200, 201)
 
 LOGS: Final[Mapping[Event, Ring]] = {
@@ -137,6 +159,16 @@ LOGS: Final[Mapping[Event, Ring]] = {
     for code in codes
 }
 """The log that each event is written to."""
+
+TAMPERS: Final = frozenset(
+    {
+        Event.MAGNET_DETECTED,
+        Event.PHASE_SEQUENCE_REVERSED,
+        Event.CURRENT_REVERSED,
+        Event.CURRENT_WITHOUT_VOLTAGE,
+    }
+)
+"""What a converter sees and somebody should look at: these raise the alarm of the fraud log."""
 
 CAPACITY: Final[Mapping[Ring, int]] = {
     Ring.LOAD_PROFILE: 96 * 60,  # sixty days of quarter hours

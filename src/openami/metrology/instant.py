@@ -7,20 +7,48 @@ a small model of the street.
 
 from __future__ import annotations
 
+import cmath
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from openami.metrology.config import EUROPE
+
 if TYPE_CHECKING:
+    from openami.metrology.config import Grid
     from openami.metrology.sources import Sample
 
 SHARES: Final = {1: (100,), 3: (42, 33, 25)}
 """Per cent of the load on each phase."""
 
+_TURNS: Final = (0, 120_000, -120_000)
 _DROP: Final = 400  # mV for each kW drawn on a phase: a feeder of 0.1 ohm at 230 V, about
 _SKEW: Final = (0, -700, 500)  # mV, how far the phases of a street lie apart
 _MOVES: Final = 400  # mV either way, from one ten seconds to the next
 _HASH: Final = 2_654_435_761  # Knuth's multiplier: spreads neighbouring moments
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a converter knows of a phase besides.
+
+    Args:
+        apparent: mVA, of all harmonics.
+        factor: power factor in thousandths, signed as the active power.
+        angle: thousandths of a degree that the current lags.
+        fundamental: mW of the fundamental.
+        voltage_thd: ten-thousandths.
+        current_thd: ten-thousandths.
+        turn: thousandths of a degree that the voltage lags the first phase's.
+    """
+
+    apparent: int
+    factor: int
+    angle: int
+    fundamental: int
+    voltage_thd: int
+    current_thd: int
+    turn: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +60,56 @@ class Phase:
         current: mA.
         active: mW, negative when exported.
         reactive: mvar.
+        known: what was measured besides; None: the load is a model's, a plain sine.
     """
 
     voltage: int
     current: int
     active: int
     reactive: int
+    known: Known | None = None
+
+    @property
+    def apparent(self) -> int:
+        """Return mVA."""
+        known = self.known
+        return math.isqrt(self.active**2 + self.reactive**2) if known is None else known.apparent
 
     @property
     def factor(self) -> int:
         """Power factor in thousandths, signed as the active power; 1000 without a load."""
-        return _factor(self.active, self.reactive)
+        known = self.known
+        return _factor(self.active, self.reactive) if known is None else known.factor
+
+    @property
+    def angle(self) -> int:
+        """Thousandths of a degree that the current lags, -180000 to 180000."""
+        if self.known is not None:
+            return self.known.angle
+        return round(math.degrees(math.atan2(self.reactive, self.active)) * 1000)
+
+    @property
+    def fundamental(self) -> int:
+        """Return mW of the fundamental."""
+        return self.active if self.known is None else self.known.fundamental
+
+    @property
+    def voltage_thd(self) -> int:
+        """All of the voltage but its fundamental, in ten-thousandths of that."""
+        return 0 if self.known is None else self.known.voltage_thd
+
+    @property
+    def current_thd(self) -> int:
+        """All of the current but its fundamental, in ten-thousandths of that."""
+        return 0 if self.known is None else self.known.current_thd
+
+    @property
+    def unloaded(self) -> Phase:
+        """The same voltage without any current."""
+        known = self.known
+        if known is not None:
+            known = Known(0, 1000, 0, 0, known.voltage_thd, 0, known.turn)
+        return Phase(self.voltage, 0, 0, 0, known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +124,64 @@ class Instant:
 
     @property
     def apparent(self) -> int:
-        """Return mVA."""
+        """Return mVA; where phases were measured, their sum."""
+        if self._measured:
+            return sum(phase.apparent for phase in self.phases)
         return math.isqrt(self.active**2 + self.reactive**2)
 
     @property
     def factor(self) -> int:
         """Power factor in thousandths."""
+        if self._measured:
+            whole = self.apparent
+            return int(max(-1000, min(1000, self.active * 1000 / whole))) if whole else 1000
         return _factor(self.active, self.reactive)
 
     @property
+    def fundamental(self) -> int:
+        """Return mW of the fundamental."""
+        return sum(phase.fundamental for phase in self.phases)
+
+    @property
+    def voltage_thd(self) -> int:
+        """The most distorted voltage, in ten-thousandths."""
+        return max(phase.voltage_thd for phase in self.phases)
+
+    @property
+    def current_thd(self) -> int:
+        """The most distorted current, in ten-thousandths."""
+        return max(phase.current_thd for phase in self.phases)
+
+    @property
+    def unloaded(self) -> Instant:
+        """The same voltages without any current."""
+        return Instant(tuple(phase.unloaded for phase in self.phases), 0, 0, self.frequency)
+
+    def turn(self, place: int) -> int:
+        """Return how far a phase's voltage lags the first one's, in thousandths of a degree."""
+        known = self.phases[place].known
+        return _TURNS[place] if known is None else known.turn
+
+    @property
+    def _measured(self) -> bool:
+        return all(phase.known is not None for phase in self.phases)
+
+    @property
     def neutral(self) -> int:
-        """Current in the neutral in mA: the sum of the phases' currents at 120 degrees."""
+        """Current in the neutral in mA: the sum of the phases' currents.
+
+        Where phases were not measured, their currents lie 120 degrees apart.
+        """
         if len(self.phases) == 1:
             return self.phases[0].current
+        if self._measured:
+            return round(abs(sum(self._phasor(place) for place in range(3))))
         a, b, c = (phase.current for phase in self.phases)
         return math.isqrt(a * a + b * b + c * c - a * b - b * c - c * a)
+
+    def _phasor(self, place: int) -> complex:
+        phase = self.phases[place]
+        return cmath.rect(phase.current, -math.radians((self.turn(place) + phase.angle) / 1000))
 
 
 def _factor(active: int, reactive: int) -> int:
@@ -84,24 +194,21 @@ def _noise(moment: int, salt: int, width: int) -> int:
     return spread % (2 * width + 1) - width
 
 
-def instant(
-    sample: Sample, *, phases: int, nominal: int = 230_000, frequency: int = 5000, second: int = 0
-) -> Instant:
+def instant(sample: Sample, *, phases: int, grid: Grid = EUROPE, second: int = 0) -> Instant:
     """Return what a meter with 1 or 3 ``phases`` shows for ``sample``.
 
     Args:
         sample: the power that flows, over all phases.
         phases: 1 or 3.
-        nominal: the feeder's voltage in mV.
-        frequency: the grid's, in hundredths of a hertz.
+        grid: the feeder's voltage and frequency.
         second: the moment, for the movement of voltage and frequency.
     """
     moment = second // 10
     shown = tuple(
-        _phase(sample, share, sample.voltage or nominal + _noise(moment, place, _MOVES), place)
+        _phase(sample, share, sample.voltage or grid.nominal + _noise(moment, place, _MOVES), place)
         for place, share in enumerate(SHARES[phases])
     )
-    return Instant(shown, sample.active, sample.reactive, frequency + _noise(moment, 7, 2))
+    return Instant(shown, sample.active, sample.reactive, grid.frequency + _noise(moment, 7, 2))
 
 
 def _phase(sample: Sample, share: int, voltage: int, place: int) -> Phase:

@@ -15,19 +15,21 @@ from openami.metrology.adc.metering import Metering, Rating
 from openami.metrology.adc.registers import CHANNELS, PER_MICRO_WH
 from openami.metrology.clock import SECOND
 from openami.metrology.link.ends import EnergyFollower, ManagementEnd, MeasuringEnd
-from openami.metrology.link.messages import Report
-from openami.metrology.sources import NOTHING, Sample, Segment
+from openami.metrology.link.messages import EventReport, Report
+from openami.metrology.showing import sample_of
+from openami.metrology.sources import NOTHING, Segment
 
 if TYPE_CHECKING:
     import numpy as np
 
     from openami.metrology.adc.frontend import FrontEnd
     from openami.metrology.link.messages import Totals
-    from openami.metrology.sources import Source
+    from openami.metrology.sources import Sample, Source
 
 REFRESH: Final = 60
-"""Seconds after which what does not change is measured anew: a month that a meter catches up on
-takes half a minute of a core, and noise still shows."""
+"""Seconds for which what was measured of a load that does not change may hold: a month that a meter
+catches up on takes half a minute of a core. A meter that is asked each second measures each
+second."""
 
 _PER_MILLIWATT: Final = 1_000_000  # nanojoules of a second
 _SIGNS: Final = ((1, -1, 0, 0, 0, 0, 0, 0), (0, 0, 1, 1, -1, -1, 0, 0))
@@ -35,7 +37,7 @@ _SIGNS: Final = ((1, -1, 0, 0, 0, 0, 0, 0), (0, 0, 1, 1, -1, -1, 0, 0))
 
 
 class MeasuredSource:
-    """Another source, measured: a second of samples whenever what flows has changed.
+    """Another source, measured: a second of samples at each look that is a second after the last.
 
     Args:
         source: what flows.
@@ -58,7 +60,7 @@ class MeasuredSource:
         rows = self._metering.registers.whole.shape[1]
         self._follower = EnergyFollower(((0,) * len(CHANNELS),) * rows)
         self._rest = [0, 0]
-        self._begin = self._end = 0
+        self._begin: int | None = None
         self._flowing = self._measured = NOTHING
         self._seconds = 0
         self.report: Report | None = None
@@ -67,12 +69,13 @@ class MeasuredSource:
     def at(self, world: int) -> Segment:
         """Return what is measured at ``world``, and until when it holds at most."""
         segment = self._source.at(world)
-        if segment.sample != self._flowing or not self._begin <= world < self._end:
-            self._flowing = segment.sample
-            self._begin, self._end = world, world + REFRESH * SECOND
+        begin = self._begin
+        if segment.sample != self._flowing or begin is None or not 0 <= world - begin < SECOND:
+            self._flowing, begin = segment.sample, world
+            self._begin = begin
             self._measure()
-        until = self._end if segment.until is None else min(self._end, segment.until)
-        return Segment(self._measured, until)
+        end = begin + REFRESH * SECOND
+        return Segment(self._measured, end if segment.until is None else min(end, segment.until))
 
     def _measure(self) -> None:
         """Measure a second, and take what comes over the line."""
@@ -83,16 +86,27 @@ class MeasuredSource:
         start = self._seconds * front.rate
         self._seconds += 1
         codes = front.sample(wave, start=start, count=front.rate, chance=self._chance)
-        found = self._metering.process(codes).measurement
+        made = self._metering.process(codes)
+        for event in made.events:
+            self._measuring.happened(event)
         whole, at = self._metering.registers.whole, self._metering.milliseconds
-        line = self._measuring.report(Report.of(found, whole, life=1, at=at))
-        self._management.receive_data(line)
-        message = self._management.next_message()
-        assert isinstance(message, Report)  # nothing else was told
-        self.report = message
-        volts = max(1, message.phases[0].voltage)  # 0 would let the engine's model choose
-        active, reactive = self._powers(self._follower.take(message.totals))
-        self._measured = Sample(active, reactive, volts)
+        report = Report.of(made.measurement, whole, life=1, at=at)
+        self._management.receive_data(self._measuring.report(report))
+        self._measuring.receive_data(self._management.acknowledge())
+        self.report = report
+        self._measured = self._taken()
+
+    def _taken(self) -> Sample:
+        """Return what came over the line."""
+        events = []
+        while (message := self._management.next_message()) is not None:
+            if isinstance(message, EventReport):
+                events.append(message.event)
+            else:
+                self.report = message
+        assert self.report is not None
+        active, reactive = self._powers(self._follower.take(self.report.totals))
+        return sample_of(self.report, active, reactive, tuple(events))
 
     def _powers(self, moved: Totals) -> list[int]:
         """Return mW and mvar of a second's energy; what is less than one goes into the next."""

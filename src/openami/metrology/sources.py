@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from openami.metrology.clock import SECOND
@@ -16,6 +16,9 @@ from openami.metrology.clock import SECOND
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from fractions import Fraction
+
+    from openami.metrology.adc.disturbances import QualityEvent
+    from openami.metrology.instant import Instant
 
 _WEEK: Final = 7 * 86_400
 _YEAR: Final = 52 * _WEEK
@@ -30,11 +33,23 @@ class Sample:
         active: mW, positive when taken from the grid, negative when fed into it.
         reactive: mvar, positive when inductive.
         voltage: mV of phase to neutral; 0 leaves it to the meter's model of its feeder.
+        shape: harmonics of the current from the 3rd on, as parts of it; none: a plain sine.
+        shown: what a converter measured of it; None leaves that to the meter's model, too.
+        events: what the converter saw begin and end since the sample before.
     """
 
     active: int = 0
     reactive: int = 0
     voltage: int = 0
+    shape: tuple[complex, ...] = field(default=(), kw_only=True)
+    shown: Instant | None = field(default=None, kw_only=True)
+    events: tuple[QualityEvent, ...] = field(default=(), kw_only=True)
+
+    @property
+    def unloaded(self) -> Sample:
+        """What is measured with an open disconnector: the voltage alone."""
+        shown = None if self.shown is None else self.shown.unloaded
+        return Sample(voltage=self.voltage, shown=shown)
 
 
 NOTHING: Final = Sample()
@@ -120,7 +135,7 @@ class ScaledSource:
         sample = segment.sample
         active = math.floor(sample.active * self.factor)
         reactive = math.floor(sample.reactive * self.factor)
-        return Segment(Sample(active, reactive, sample.voltage), segment.until)
+        return Segment(replace(sample, active=active, reactive=reactive), segment.until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +153,17 @@ class ShiftedSource:
 
 
 class LiveSource:
-    """Samples that come in while the meter runs, each from its moment on."""
+    """Samples that come in while the meter runs, each from its moment on.
 
-    def __init__(self, sample: Sample = NOTHING) -> None:
+    Args:
+        sample: what flows until the first one comes.
+        before: plays until then instead.
+    """
+
+    def __init__(self, sample: Sample = NOTHING, before: Source | None = None) -> None:
         self._times: list[int] = []
         self._samples: list[Sample] = [sample]
+        self._before = before
 
     def push(self, world: int, sample: Sample) -> None:
         """Let ``sample`` hold from ``world`` on; a time before the newest counts as the newest."""
@@ -154,6 +175,10 @@ class LiveSource:
     def at(self, world: int) -> Segment:
         index = bisect_right(self._times, world)
         until = self._times[index] if index < len(self._times) else None
+        if self._before is not None:
+            if not index:
+                return _cut(self._before.at(world), until)
+            self._before = None
         sample = self._samples[index]
         self._drop(index)
         return Segment(sample, until)
@@ -161,6 +186,12 @@ class LiveSource:
     def _drop(self, count: int) -> None:
         del self._times[:count]
         del self._samples[:count]
+
+
+def _cut(segment: Segment, until: int | None) -> Segment:
+    """Return a segment that ends at ``until`` at the latest."""
+    ends = [end for end in (segment.until, until) if end is not None]
+    return Segment(segment.sample, min(ends, default=None))
 
 
 def from_wh(wh: int, step: int) -> int:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 VERSION: Final = 1
 
+LONG_FAILURE: Final = 180
+"""Seconds from which a power failure is a long one (EN 50160, 3 minutes)."""
+
 
 @dataclass(slots=True)
 class Counts:
@@ -31,6 +34,15 @@ class Counts:
     tampers: int = 0
     clock_sets: int = 0
     settings: int = 0
+
+    def power_failed(self, seconds: int) -> bool:
+        """Count a power failure; tell whether it was a long one."""
+        self.power_failures += 1
+        long = seconds > LONG_FAILURE
+        if long:
+            self.long_power_failures += 1
+            self.last_power_failure = seconds
+        return long
 
 
 @dataclass(slots=True)
@@ -69,8 +81,16 @@ class State:
     errors: int = 0
     demand: Demand = field(default_factory=Demand)
     counts: Counts = field(default_factory=Counts)
+    late: Energy = field(default_factory=Energy)
+    """What the row that is being collected has of intervals before it: no demand of its own."""
     lasts: dict[int, int] = field(default_factory=dict)
     """The newest sequence number of each ring."""
+
+    @property
+    def demand_base(self) -> Energy:
+        """The counters at the last capture, as if what came late had been in time."""
+        pairs = zip(self.base.cells, self.late.cells, strict=True)
+        return Energy(base + late for base, late in pairs)
 
     def dump(self) -> dict[str, Any]:
         """Return the state as what JSON can hold."""
@@ -81,6 +101,7 @@ class State:
             "zone": asdict(self.zone),
             "energy": self.energy.cells,
             "base": self.base.cells,
+            "late": self.late.cells,
             "demand": [self.demand.last, [[m.watts, m.at] for m in self.demand.maximum]],
             "counts": asdict(self.counts),
             "lasts": {str(ring): last for ring, last in self.lasts.items()},
@@ -110,6 +131,7 @@ class State:
             zone=_zone(data["zone"]),
             energy=Energy(data["energy"]),
             base=Energy(data["base"]),
+            late=Energy(data.get("late", ())),  # before 2026-11-22 nothing was late
             demand=Demand.of(last, [Maximum(*pair) for pair in maximum]),
             counts=Counts(**data["counts"]),
             lasts={int(ring): last for ring, last in data["lasts"].items()},

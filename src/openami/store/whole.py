@@ -25,10 +25,10 @@ def read_whole(path: Path, *, most: int) -> bytes:
             return b""
 
 
-def replace_whole(path: Path, octets: bytes) -> None:
+def replace_whole(path: Path, octets: bytes, *, mode: int = 0o666) -> None:
     """Put octets in a file, whose folder is made if it is not there; durable when it returns.
 
-    After a crash either the old or the new is there.
+    After a crash either the old or the new is there. Of ``mode``, the umask takes its part.
 
     Raises:
         StoreError: it cannot be written; ``StoreFullError``: there is no room.
@@ -36,7 +36,9 @@ def replace_whole(path: Path, octets: bytes) -> None:
     part = path.with_name(f"{path.name}.part")
     with told(str(path)):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        part.unlink(missing_ok=True)  # it would keep its own mode
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with os.fdopen(os.open(part, flags, mode), "wb") as file:
             file.write(octets)
             file.flush()
             os.fsync(file.fileno())

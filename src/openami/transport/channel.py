@@ -93,6 +93,11 @@ class Channel(ABC):
         """Whether the system has no room for more octets; see ``drain``."""
         return not self._writable.is_set()
 
+    @property
+    def pending(self) -> bool:
+        """Whether octets that were written wait for the system to take them."""
+        return self.full
+
     async def drain(self) -> None:
         """Return when the system has room again for more octets."""
         await self._writable.wait()

@@ -45,6 +45,10 @@ class FdChannel(Channel):
         os.set_blocking(fd, False)
         self._loop.add_reader(fd, self._read)
 
+    @property
+    def pending(self) -> bool:
+        return bool(self._unsent)
+
     def _send(self, data: bytes) -> None:
         if self._unsent:
             self._unsent += data

@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import secrets
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
 from openami.core.errors import (
@@ -46,6 +47,7 @@ from openami.dlms.client import (
     SetList,
 )
 from openami.dlms.results import result_name
+from openami.dlms.wrapper import WrapperParameters
 from openami.transport.connect import client_link, open_channel
 from openami.transport.driver import Driver
 from openami.transport.tcp import CONNECT_TIMEOUT_S
@@ -59,7 +61,6 @@ if TYPE_CHECKING:
     from openami.dlms.link import ClientLink
     from openami.dlms.references import AttributeRef, MethodRef, Selection
     from openami.dlms.results import ActionResult, DataAccessResult
-    from openami.dlms.wrapper import WrapperParameters
     from openami.transport.channel import Channel
     from openami.transport.url import MeterUrl
 
@@ -102,7 +103,7 @@ class DlmsSession:
         config: how to associate.
         counters: keeps invocation counters over sessions.
         on_progress: told the octets of a long answer or request as they pass.
-        on_notification: takes what the meter sends of its own accord.
+        on_notification: takes what the meter sends of its own accord, as it comes.
         close_timeout_s: how long to wait for the meter's farewell.
     """
 
@@ -117,12 +118,17 @@ class DlmsSession:
         on_notification: Callable[[Notified], None] | None = None,
         close_timeout_s: float = CLOSE_TIMEOUT_S,
     ) -> None:
-        self.client = DlmsClient(link, config, random_octets=secrets.token_bytes, counters=counters)
+        self.client = DlmsClient(
+            link,
+            config,
+            random_octets=secrets.token_bytes,
+            counters=counters,
+            notify=on_notification or _ignore,
+        )
         self.channel = channel
         self._driver: Driver[ClientEvent] = Driver(self.client, channel)
         self._lock = asyncio.Lock()
         self._on_progress = on_progress
-        self._on_notification = on_notification
         self._close_timeout_s = close_timeout_s
         self._closed: Closed | None = None
 
@@ -274,13 +280,10 @@ class DlmsSession:
                 case Progress(octets):
                     if self._on_progress is not None:
                         self._on_progress(octets)
-                case Notified():
-                    if self._on_notification is not None:
-                        self._on_notification(event)
                 case Closed():
                     self._closed = event
                     raise self._error(event)
-                case _:
+                case Opened() | Answered() | Failed():
                     return event
 
     def _error(self, closed: Closed) -> OpenAmiError:
@@ -316,13 +319,18 @@ async def open_session(
     """
     channel = await open_channel(url, timeout_s=connect_timeout_s)
     try:
-        link = client_link(url, hdlc=hdlc, wrapper=wrapper)
+        parameters = replace(wrapper or WrapperParameters(), pushes=config.pushes)
+        link = client_link(url, hdlc=hdlc, wrapper=parameters)
         async with DlmsSession(
             channel, link, config, counters=counters, on_progress=on_progress
         ) as session:
             yield session
     finally:
         channel.close()
+
+
+def _ignore(_: Notified) -> None:
+    """Let a notification go that nobody asked for."""
 
 
 def _require(item: Item, what: str) -> None:

@@ -66,6 +66,10 @@ class TcpChannel(Channel, asyncio.Protocol):
     def resume_writing(self) -> None:
         self._flow()
 
+    @property
+    def pending(self) -> bool:
+        return self._transport is not None and self._transport.get_write_buffer_size() > 0
+
     def abort(self) -> None:
         """Close at once; octets on their way out are lost."""
         if self._transport is not None:
@@ -77,6 +81,15 @@ class TcpChannel(Channel, asyncio.Protocol):
         sock = None if self._transport is None else self._transport.get_extra_info("socket")
         if sock is not None and hasattr(socket, "TCP_USER_TIMEOUT"):  # not every system has it
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
+
+    def hold_little(self, octets: int) -> None:
+        """Have the system take few octets beyond those it can send: ``full`` tells soon."""
+        if self._transport is None:
+            return
+        self._transport.set_write_buffer_limits(high=0)
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, octets)
 
     def _send(self, data: bytes) -> None:
         if self._transport is not None:

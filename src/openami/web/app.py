@@ -8,11 +8,22 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from openami import __version__
-from openami.web import console, crl, device_api, dm_api, packages_api, security_api
+from openami.web import (
+    console,
+    crl,
+    device_api,
+    device_demand,
+    dm_api,
+    packages_api,
+    portal,
+    security_api,
+)
 from openami.web.api import (
     API,
     audit,
     campaigns,
+    customers,
+    demand,
     dm,
     dm_accounts,
     dm_sessions,
@@ -37,12 +48,14 @@ if TYPE_CHECKING:
 TAGS: Final[list[dict[str, Any]]] = [
     {"name": "fleet", "description": "Overview, devices, DCUs, shipments."},
     {"name": "readings", "description": "Readings, registers, gaps and meters' events."},
+    {"name": "customers", "description": "Whose meters are whose, from when until when."},
     {"name": "on-demand reads", "description": "Ask a meter, now."},
     {"name": "certificates", "description": "Authorities, trust anchors, what was issued."},
     {"name": "registration", "description": "Who asks to be let in, who is expected, alarms."},
     {"name": "device management", "description": "Sessions with devices, their trees, jobs."},
     {"name": "releases", "description": "The release shelf, vendors' keys, the repository."},
     {"name": "campaigns", "description": "Releases on their way to devices, group by group."},
+    {"name": "demand response", "description": "Programs, events, reports, notices: OpenADR 3."},
     {"name": "audit log", "description": "Who did what, and its chain, to be verified elsewhere."},
     {"name": "live", "description": "What happens, as it happens."},
     {"name": "operators", "description": "Log-in, sessions, API tokens, accounts."},
@@ -55,7 +68,10 @@ def create_apps(services: Services) -> tuple[Starlette, Starlette, Starlette]:
     return (
         create_operator_app(services),
         device_api.create(
-            services, *packages_api.ROUTES, first=(Middleware(dm_api.DeviceManagement),)
+            services,
+            *packages_api.ROUTES,
+            *device_demand.ROUTES,
+            first=(Middleware(dm_api.DeviceManagement),),
         ),
         security_api.create(services),
     )
@@ -72,6 +88,7 @@ def create_operator_app(services: Services) -> FastAPI:
     app.state.streams = live.Streams()
     install(app)
     app.router.routes.append(crl.ROUTE)
+    app.router.routes.extend(portal.routes(services))
     app.router.routes.extend(console.routes(services))
     return app
 
@@ -88,9 +105,10 @@ def describe_api() -> FastAPI:
         redoc_url=None,
     )
     device_management = (dm, dm_accounts, dm_sessions)
-    security = (audit, pki, registrations, releases, campaigns)
-    operation = (fleet, readings, jobs, live, sessions)
+    security = (audit, pki, registrations, releases, campaigns, demand)
+    operation = (fleet, readings, customers, jobs, live, sessions)
     for module in (*operation, *security, *device_management, service):
         # Their paths are whole: to include a router is to make each of its routes once more.
         app.router.routes.extend(module.router.routes)
+    app.router.routes.extend(demand.of_meters.routes)
     return app

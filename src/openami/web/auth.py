@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 import hmac
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
 
 from openami.core.errors import SecurityError
@@ -105,7 +105,14 @@ def require(request: Request, role: Role) -> Caller:
     return caller
 
 
-def check_csrf(caller: Caller, token: str | None) -> None:
+class SignedIn(Protocol):
+    """Who has a session, with the CSRF token that belongs to it."""
+
+    @property
+    def csrf(self) -> str: ...
+
+
+def check_csrf(caller: SignedIn, token: str | None) -> None:
     """Return if ``token`` is the CSRF token of the caller's session.
 
     Raises:
@@ -141,20 +148,25 @@ def address_of(request: HTTPConnection) -> str:
 
 def set_cookie(response: Response, granted: Granted, *, now: float) -> None:
     """Let the browser keep a session until it ends."""
-    response.set_cookie(
-        COOKIE,
-        granted.secret,
-        max_age=max(0, int(granted.session.expires - now)),
-        path="/",
-        secure=True,
-        httponly=True,
-        samesite="strict",
-    )
+    keep_cookie(response, COOKIE, granted.secret, granted.session.expires - now)
 
 
 def clear_cookie(response: Response) -> None:
     """Let the browser forget its session."""
-    response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="strict")
+    forget_cookie(response, COOKIE)
+
+
+def keep_cookie(response: Response, name: str, secret: str, left: float) -> None:
+    """Let the browser keep a secret for some seconds, and send it to nobody but us."""
+    response.set_cookie(
+        name, secret, max_age=max(0, int(left)), path="/", secure=True, httponly=True,
+        samesite="strict",
+    )  # fmt: skip
+
+
+def forget_cookie(response: Response, name: str) -> None:
+    """Let the browser forget a secret."""
+    response.delete_cookie(name, path="/", secure=True, httponly=True, samesite="strict")
 
 
 def _credential(request: HTTPConnection) -> tuple[str | None, SessionKind]:

@@ -135,14 +135,18 @@ async def _work(request: Request) -> JSONResponse:
     wait = request.query_params.get("wait", "0")
     if not _SECONDS.fullmatch(wait):
         raise RequestError("wait is in seconds", code="request.wait")
-    known, fleet = request.query_params.get("upgrade"), services_of(request).upgrades.fleet
-    if known is not None and not _NUMBER.fullmatch(known):
-        raise RequestError("upgrade is a revision", code="request.upgrade")
+    services = services_of(request)
+    upgrade, demand = services.upgrades.fleet.revision, services.demand.uplink.revision
+    known = tuple(
+        (revision, number)
+        for revision, name in ((upgrade, "upgrade"), (demand, "demand"))
+        if (number := _revision(request, name)) is not None
+    )
 
     def news() -> bool:
-        return known is not None and fleet.revision(dcu) != int(known)
+        return any(revision(dcu) != number for revision, number in known)
 
-    work = asyncio.ensure_future(services_of(request).jobs.work(dcu, wait=float(wait), news=news))
+    work = asyncio.ensure_future(services.jobs.work(dcu, wait=float(wait), news=news))
     gone = asyncio.ensure_future(_disconnected(request))
     try:
         await asyncio.wait([work, gone], return_when=asyncio.FIRST_COMPLETED)
@@ -151,8 +155,19 @@ async def _work(request: Request) -> JSONResponse:
     finally:
         gone.cancel()
         work.cancel()
-    revision = await asyncio.to_thread(fleet.revision, dcu)
-    return JSONResponse({"jobs": [_offer(job) for job in work.result()], "upgrade": revision})
+    revisions = {
+        "upgrade": await asyncio.to_thread(upgrade, dcu),
+        "demand": await asyncio.to_thread(demand, dcu),
+    }
+    return JSONResponse({"jobs": [_offer(job) for job in work.result()], **revisions})
+
+
+def _revision(request: Request, name: str) -> int | None:
+    """Return the revision that a DCU has of something; None: it does not ask for news of it."""
+    known = request.query_params.get(name)
+    if known is not None and not _NUMBER.fullmatch(known):
+        raise RequestError(f"{name} is a revision", code=f"request.{name}")
+    return None if known is None else int(known)
 
 
 async def _upgrade(request: Request) -> JSONResponse:

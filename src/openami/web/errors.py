@@ -89,6 +89,7 @@ STATUSES: Final[Mapping[str, int]] = {
     "job": 409,
     "job.unknown": 404,
     "operator": 409,
+    "customer": 409,
     "credentials": 404,
     "transport": 502,
     "store": 503,

@@ -220,9 +220,17 @@ def at(month: Month, day: int, hour: int, found: Tariff) -> float:
     [
         # The rate of the step, 9 and 5 won, and 13.7 or 13.2 percent of that.
         (Month(2024, 3), 0, Price(Decimal(134) * Decimal("1.137"), None, 1, 3, Decimal(200))),
-        (Month(2024, 3), 200, Price(Decimal("228.6") * Decimal("1.137"), None, 2, 3, Decimal(400))),
+        (
+            Month(2024, 3),
+            200,
+            Price(Decimal("228.6") * Decimal("1.137"), None, 2, 3, Decimal(400), Decimal(200)),
+        ),
         (Month(2024, 8), 200, Price(Decimal(134) * Decimal("1.132"), None, 1, 4, Decimal(300))),
-        (Month(2024, 8), 1000, Price(Decimal("750.2") * Decimal("1.132"), None, 4, 4, None)),
+        (
+            Month(2024, 8),
+            1000,
+            Price(Decimal("750.2") * Decimal("1.132"), None, 4, 4, None, Decimal(1000)),
+        ),
     ],
 )
 def test_the_price_of_the_next_kwh_by_step(month: Month, kwh: int, price: Price) -> None:

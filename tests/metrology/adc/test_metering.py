@@ -78,7 +78,9 @@ def test_sags_and_feeding_in_are_told_with_their_times() -> None:
         events.extend(metering.process(codes).events)
     assert [(e.kind, e.at, e.lasted) for e in events] == [
         (Disturbance.SAG, 200, None),
+        (Disturbance.NO_VOLTAGE, 400, None),
         (Disturbance.INTERRUPTION, 200, 400),
+        (Disturbance.NO_VOLTAGE, 400, 200),
         (Disturbance.SWELL, 800, None),
         (Disturbance.REVERSE, 800, None),
         (Disturbance.SWELL, 800, 200),

@@ -18,7 +18,7 @@ def measurement(active: np.ndarray, reactive: np.ndarray, *, seconds: float = 1.
     nothing = np.zeros_like(active)
     return Measurement(
         voltage=np.ones_like(active), current=size, active=active, reactive=reactive,
-        fundamental=active, angle=nothing, voltage_thd=nothing, current_thd=nothing,
+        fundamental=active, angle=nothing, voltage_thd=nothing, current_thd=nothing, turn=nothing,
         frequency=np.full(len(active), 50.0), metered=active, seconds=seconds,
     )  # fmt: skip
 

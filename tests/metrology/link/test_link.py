@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openami.core.errors import DecodeError, RemoteProtocolError
@@ -18,7 +18,7 @@ from openami.metrology.adc.frontend import SIGMA_DELTA
 from openami.metrology.adc.metering import Metering, Rating
 from openami.metrology.link.ends import KEPT, EnergyFollower, ManagementEnd, MeasuringEnd
 from openami.metrology.link.framing import Frame
-from openami.metrology.link.messages import EventReport, Heard, PhaseReport, Report, decode
+from openami.metrology.link.messages import EventReport, Heard, PhaseReport, Relay, Report, decode
 
 PHASE = PhaseReport(230_000, 10_000, -2_300_000, 100, 2_300_100, -179_000, -999, 200, 350)
 ROW = (1, 2, 3, 4, 5, 6, 7, 1 << 60)
@@ -43,11 +43,12 @@ def taken(end: ManagementEnd) -> list[Report | EventReport]:
     ("kind", "message"),
     [
         (1, REPORT), (1, THREE), (2, EVENT), (2, replace(EVENT, event=replace(SAG, lasted=None))),
-        (3, Heard(4, 9)),
+        (3, Heard(4, 9)), (4, Relay(True)), (4, Relay(False)),
+        (1, replace(REPORT, part=99, ran=1 << 50, closed=False)),
     ],
 )  # fmt: skip
 def test_messages_come_back_and_no_part_of_one_does(
-    kind: int, message: Report | EventReport | Heard
+    kind: int, message: Report | EventReport | Heard | Relay
 ) -> None:
     body = message.encode()
     assert decode(kind, body) == message
@@ -64,6 +65,25 @@ def test_an_event_of_another_kind_or_phase_is_refused(at: int) -> None:
     body[at] = 9
     with pytest.raises(DecodeError, match="not known"):
         decode(2, bytes(body))
+
+
+@pytest.mark.parametrize(("kind", "body"), [(4, b"\2"), (1, REPORT.encode()[:28] + b"\2")])
+def test_a_relay_is_open_or_closed(kind: int, body: bytes) -> None:
+    with pytest.raises(DecodeError):
+        decode(kind, body + REPORT.encode()[29:] * (kind == 1))
+
+
+def test_management_moves_the_relay_and_events_are_heard_no_further_than_they_are_kept() -> None:
+    measuring, management = MeasuringEnd(1), ManagementEnd()
+    assert not measuring.relay
+    for number in range(3):
+        measuring.happened(replace(SAG, at=number))
+    management.receive_data(measuring.report(report(1)))
+    measuring.receive_data(management.acknowledge(Heard(1, 2)) + management.switch(closed=False))
+    assert measuring.relay is False
+    again = ManagementEnd()
+    again.receive_data(measuring.report(report(2)))
+    assert [each.number for each in taken(again) if isinstance(each, EventReport)] == [3]
 
 
 @given(st.integers(0, 255), st.binary(max_size=400))
@@ -108,6 +128,7 @@ def test_events_are_told_until_they_are_heard() -> None:
     assert len(taken(management)) == 1
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(0, 3)), max_size=40))
 def test_every_event_is_taken_once_and_in_order_whatever_is_lost(
     rounds: list[tuple[bool, bool, int]],

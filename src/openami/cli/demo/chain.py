@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from dataclasses import dataclass, field
@@ -10,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from openami.cli.api import PREFIX, Target, checked, connected
 from openami.cli.demo import arrival
+from openami.cli.demo.home import PAST_S, REGION, Home
 from openami.cli.output import counted
 from openami.core.clock import isoformat
 from openami.headend.files import write_whole
 from openami.headend.security.maker import DeviceType, make_device, make_maker
 from openami.meter.identity import SHIPMENT_FILE
 from openami.meter.maker import Maker
-from openami.meter.run import ensure_identity
+from openami.meter.making import ensure_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,26 +40,35 @@ TRIAL_S: Final = 120  # real seconds in which a DCU's new software must hold a s
 class Plan:
     """How large the demo is and how fast its clock runs.
 
-    ``meters`` are all of them; ``nodes`` of these speak C12.22 and stand on no street.
+    ``start`` is what its clock shows at first, ``since`` when its meters began to measure.
+    ``meters`` are all but the home's; ``nodes`` of these speak C12.22 and stand on no street.
     """
 
     dcus: int
     meters: int
     clock: str
+    start: float
     since: float
     factor: float
     port: int
     nodes: int = 0
+    home: bool = False
 
     @property
     def uids(self) -> list[str]:
-        """The serial numbers of the DCUs."""
-        return [f"DCU-{number}" for number in range(1, self.dcus + 1)]
+        """The serial numbers of the DCUs: one for each street, and one for the home."""
+        return [f"DCU-{number}" for number in range(1, self.dcus + self.home + 1)]
 
     @property
     def regions(self) -> dict[str, str]:
         """Where each DCU stands."""
-        return {uid: f"Street {number}" for number, uid in enumerate(self.uids, 1)}
+        streets = [f"Street {number}" for number in range(1, self.dcus + 1)]
+        return dict(zip(self.uids, [*streets, REGION], strict=False))
+
+    @property
+    def total(self) -> int:
+        """How many meters there are, the home's among them."""
+        return self.meters + self.home
 
     @property
     def streets(self) -> list[int]:
@@ -89,6 +100,8 @@ class Chain:
     Attributes:
         maker: of the meters.
         kind: of the DCUs.
+        home: the home, if there is one.
+        doorstep: its line; see ``lines``.
         target: the head-end, with the first account's token.
         second: the same, with the reviewer's.
     """
@@ -100,10 +113,21 @@ class Chain:
     headend: dict[str, Any] = field(default_factory=dict)
     streets: list[dict[str, Any]] = field(default_factory=list)
     nodes: list[dict[str, Any]] = field(default_factory=list)
+    home: Home | None = None
+    doorstep: tuple[str, str] | None = None
     maker: Maker = field(default_factory=Maker.generate)
     kind: DeviceType | None = None
     target: Target | None = None
     second: Target | None = None
+
+    @property
+    def lines(self) -> list[tuple[str, str]]:
+        """The modem of each DCU's line, and the station addresses on it."""
+        streets = [
+            (str(each["modem"]), f"{each['stations'][0]}-{each['stations'][-1]}")
+            for each in self.streets
+        ]
+        return streets if self.doorstep is None else [*streets, self.doorstep]
 
     @property
     def reviewer_password(self) -> Path:
@@ -116,14 +140,22 @@ class Chain:
         Raises:
             OpenAmiError: a process did not start.
         """
+        if self.plan.home:
+            self.home = Home(self, self.state / "home", self.plan.meters + 1)
         await self._start_headend()
         await self._start_streets()
         await self._import_shipments()
         await self._start_nodes()
+        await self._start_home()
         await self._make_dcus()
         await self._start_dcus()
         await arrival.arrived(self, self.plan.uids)
         await arrival.woken(self, self.plan.uids)
+        assert self.target is not None
+        if self.home is not None:
+            await self.home.pair()
+            async with connected(self.target) as client:
+                await self.home.invite(client, since=self.plan.since - PAST_S)
 
     async def _start_headend(self) -> None:
         self.say("head-end: making certificates, database, lake and an account")
@@ -211,10 +243,13 @@ class Chain:
             folder = self._node(number)
             ensure_identity(folder, number=number, c1222=True)
             shipments.append(str(folder / SHIPMENT_FILE))
+        if self.home is not None:
+            since, clock = self.plan.since - PAST_S, self.plan.start
+            shipments.append(str(await asyncio.to_thread(self.home.build, ZONE, since, clock)))
         async with connected(self.target) as client:
             for shipment in shipments:
                 checked(await client.post(f"{PREFIX}/shipments", content=read(shipment).encode()))
-        self.say(f"head-end: expects {counted(self.plan.meters, 'meter')}, keys in its vault")
+        self.say(f"head-end: expects {counted(self.plan.total, 'meter')}, keys in its vault")
 
     def _node(self, number: int) -> Path:
         return self.state / f"meter-{number}"
@@ -239,6 +274,15 @@ class Chain:
                 f" {facts['c1222'][0]} registers with {self.headend['c1222']}"
             )
 
+    async def _start_home(self) -> None:
+        """Start the home's display and meter, whose line has a DCU of its own."""
+        if self.home is None:
+            return
+        since, key = self.plan.since - PAST_S, self.state / "meter-maker.pem"
+        facts = await self.home.start(ZONE, self.plan.clock, since=since, maker=key)
+        self.nodes.append(facts)
+        self.doorstep = facts["hdlc"][0], str(facts["address"])
+
     async def _make_dcus(self) -> None:
         """Make the DCUs in a factory, and let the head-end know of them and what it wants."""
         factory = self.state / "factory"
@@ -252,15 +296,13 @@ class Chain:
             for uid in self.plan.uids
         ]
         made_of = f"an identity of its own and the address {self.headend['security']}"
-        self.say(f"factory: makes {counted(self.plan.dcus, 'DCU')}, each with {made_of}")
+        self.say(f"factory: makes {counted(len(made), 'DCU')}, each with {made_of}")
         regions = self.plan.regions
         anchor = read(str(factory / "maker" / "anchor.pem"))
         await arrival.expect(self, anchor, made, regions)
-        streets = {
-            region: f"{facts['stations'][0]}-{facts['stations'][-1]}"
-            for region, facts in zip(regions.values(), self.streets, strict=True)
-        }
-        await arrival.want(self, self._wanted(), streets)
+        stations = [stations for _, stations in self.lines]
+        lines = dict(zip(regions.values(), stations, strict=True))
+        await arrival.want(self, self._wanted(), lines)
         self.say("head-end: trusts the maker, expects its DCUs, knows how they are to work")
 
     async def _root(self) -> bytes:
@@ -271,11 +313,11 @@ class Chain:
             return checked(await client.get(path)).body
 
     async def _start_dcus(self) -> None:
-        for uid, facts in zip(self.plan.uids, self.streets, strict=True):
+        for uid, (modem, _) in zip(self.plan.uids, self.lines, strict=True):
             await self.processes.start(
                 uid.lower(), "dcu", "boot", "--slots", str(self.state / f"{uid.lower()}-slots"),
                 "--trial", str(TRIAL_S), "--factory", str(self.state / "factory" / uid),
-                "--modem", f"hdlc+tcp://{facts['modem']}", "--wake", "127.0.0.1:0",
+                "--modem", f"hdlc+tcp://{modem}", "--wake", "127.0.0.1:0",
                 "--state", str(self.state / uid.lower()),
                 "--clock", self.plan.clock, "--log-level", "info",
             )  # fmt: skip

@@ -9,7 +9,7 @@ import signal
 import socket
 import tempfile
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,21 +20,32 @@ from openami.cli.output import emit_json, json_option, note
 from openami.core.errors import ConfigError, OpenAmiError, TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from openami.cli.demo.chain import Chain
-    from openami.cli.demo.upgrades import Upgrading
+    from openami.cli.demo.stories import Story
     from openami.core.clock import Clock
 
-SPEED: Final = 720.0
+SPEED: Final = 120.0
 ZONE_OFFSET_S: Final = 9 * 3600  # the demo's meters live in Korea, which has no daylight saving
 DAY_S: Final = 86_400
 BACK_DAYS: Final = 7
+AFTERNOON_S: Final = 16 * 3600  # of the day, so that the home's evening comes soon
 LINE_S: Final = 2.0  # between two lines of progress
 HISTORY_S: Final = DAY_S  # what the meters have measured before anybody reads them
 ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 _LENGTH: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large a demo is; see ``chain.Plan``."""
+
+    dcus: int
+    meters: int
+    nodes: int
+    home: bool
 
 
 class DemoError(OpenAmiError):
@@ -72,7 +83,7 @@ def length(text: str) -> float:
     type=click.FloatRange(1, 3600),
     default=SPEED,
     show_default=True,
-    help="How many seconds of the demo's clock pass in a real one: 720 is a day in two minutes.",
+    help="How many seconds of the demo's clock pass in a real one: 120 is a day in twelve minutes.",
 )
 @click.option(
     "--meters", type=click.IntRange(1, 200), default=20, show_default=True, help="How many meters."
@@ -97,6 +108,12 @@ def length(text: str) -> float:
     help="Whether the first DCU and its meters are upgraded meanwhile.",
 )
 @click.option(
+    "--home/--no-home",
+    default=True,
+    show_default=True,
+    help="Whether there is a home with a display and simulated appliances, and a DCU of its own.",
+)
+@click.option(
     "--port",
     type=click.IntRange(0, 65535),
     default=8443,
@@ -116,17 +133,19 @@ def demo(
     nodes: int | None,
     dcus: int,
     upgrades: bool,
+    home: bool,
     port: int,
     state: Path | None,
     as_json: bool,
 ) -> None:
-    """Run the whole chain: 20 meters, 2 DCUs, a head-end with its console.
+    """Run the whole chain: 21 meters, 3 DCUs, a home, a head-end with its console.
 
     Every part is a process of its own on real sockets; the meters play recorded consumption of
     real homes, and the clock runs fast. Two of the meters speak ANSI C12.22 to the head-end itself,
     the others DLMS to the DCUs of their two streets. Meanwhile the first DCU's meters are upgraded
     twice, the first time with a faulty image that they take back, and then the DCU itself, by
-    campaigns that two operators let through. At the end all supplies are switched off, the last
+    campaigns that two operators let through. In the home a display shows what a meter measures of
+    simulated appliances, which do as an event of demand response asks. At the end all supplies are switched off, the last
     intervals are collected, and the meters' registers are compared with what the store holds.
     """
     seconds = length(duration) if duration else None
@@ -144,9 +163,8 @@ def demo(
                 raise ConfigError(
                     f"{folder} is not empty", hint="name a new folder: the demo's clock starts anew"
                 )
-        result = asyncio.run(
-            _run(folder, seconds, speed, meters, dcus, port, nodes=nodes, upgrades=upgrades)
-        )
+        size = Size(dcus, meters, nodes, home)
+        result = asyncio.run(_run(folder, seconds, speed, size, port, upgrades=upgrades))
     if as_json:
         emit_json(result)
     if not result["agrees"]:
@@ -175,25 +193,27 @@ async def _run(
     folder: Path,
     seconds: float | None,
     speed: float,
-    meters: int,
-    dcus: int,
+    size: Size,
     port: int,
     *,
-    nodes: int,
     upgrades: bool,
 ) -> dict[str, Any]:
     from openami.cli.demo.chain import Chain, Plan
+    from openami.cli.demo.home import living
     from openami.cli.demo.processes import Processes
+    from openami.cli.demo.stories import telling
     from openami.cli.demo.upgrades import upgrading
     from openami.transport.clock import ClockSettings, SystemClock
 
     wall = SystemClock().now()
-    start = (wall + ZONE_OFFSET_S) // DAY_S * DAY_S - ZONE_OFFSET_S - BACK_DAYS * DAY_S
+    midnight = (wall + ZONE_OFFSET_S) // DAY_S * DAY_S - ZONE_OFFSET_S
+    start = midnight - BACK_DAYS * DAY_S + AFTERNOON_S
     settings = ClockSettings(start=start, factor=speed, origin=wall)
     since = start - HISTORY_S
-    plan = Plan(dcus, meters, str(settings), since, speed, port, nodes)
+    plan = Plan(
+        **asdict(size), clock=str(settings), start=start, since=since, factor=speed, port=port
+    )
     clock = settings.clock()
-    came: dict[str, Any] | None = None
     stop, begun = asyncio.Event(), asyncio.Event()
     with _interrupts(stop, begun):
         async with Processes(folder / "logs") as processes:
@@ -201,13 +221,16 @@ async def _run(
             await chain.start()
             begun.set()
             _greet(chain, folder, endless=seconds is None)
-            async with upgrading(chain) as story:
-                await _watch(chain, clock, stop, seconds, story if upgrades else None)
-                came = story.came
+            stories = {"upgrades": upgrading(chain)} if upgrades else {}
+            if chain.home is not None:
+                stories["home"] = living(chain, chain.home, clock)
+            async with telling(*stories.values()):
+                await _watch(chain, clock, stop, seconds, tuple(stories.values()))
+                came = {name: story.came for name, story in stories.items()}
             outcome = await _finish(chain, clock, since)
             note("stopping")
     note("stopped cleanly" if outcome["agrees"] else "stopped")
-    return {**outcome, "upgrades": came}
+    return {**outcome, "upgrades": None, "home": None, **came}
 
 
 @contextmanager
@@ -266,6 +289,9 @@ def _greet(chain: Chain, folder: Path, *, endless: bool) -> None:
     )
     note(f"  sign in   admin / {password}")
     note(f"  and as    {REVIEWER} / {reviewer}, to approve what the other wants")
+    if chain.home is not None:
+        note(f"  display   {chain.home.url}   on the wall of the home")
+        note(f"  customer  {chain.home.link}   to choose a password, once")
     note(f"  state     {folder}")
     if endless:
         note("  Ctrl-C    ends it, and compares what was metered with what is stored")
@@ -277,9 +303,9 @@ async def _watch(
     clock: Clock,
     stop: asyncio.Event,
     seconds: float | None,
-    upgrades: Upgrading | None,
+    stories: Sequence[Story],
 ) -> None:
-    """Show how it goes until it is time to end, and the upgrades, if any, are done."""
+    """Show how it goes until it is time to end, and all stories are over."""
     from openami.cli.api import connected, get_json
     from openami.cli.demo import arrival, audit
 
@@ -289,14 +315,14 @@ async def _watch(
     deadline = None if seconds is None else loop.time() + seconds
     serials = [meter["serial"] for _, meter in audit.shipped(chain)]
     async with connected(chain.target) as client:
-        while not stop.is_set() and not _over(deadline, upgrades):
+        while not stop.is_set() and not _over(deadline, stories):
             chain.processes.check()
             waiting = [each for each in waiting if not await each.look(client, chain.say)]
             found = await get_json(client, "/overview")
-            if upgrades is not None:
-                upgrades.check()
-                if _read(found) >= chain.plan.meters:
-                    upgrades.go()
+            for story in stories:
+                story.check()
+                if _read(found) >= chain.plan.total:
+                    story.go()
             note(_line(found, clock, sum((await audit.stored_wh(client, serials)).values())))
             left = LINE_S if deadline is None else deadline - loop.time()
             wait = min(LINE_S, left) if left > 0 else LINE_S
@@ -305,11 +331,11 @@ async def _watch(
                     await stop.wait()
 
 
-def _over(deadline: float | None, upgrades: Upgrading | None) -> bool:
-    """Tell whether the time is over; no demo ends in the middle of an upgrade by itself."""
+def _over(deadline: float | None, stories: Sequence[Story]) -> bool:
+    """Tell whether the time is over; no demo ends in the middle of a story by itself."""
     if deadline is None or asyncio.get_running_loop().time() < deadline:
         return False
-    return upgrades is None or upgrades.came is not None
+    return all(story.came is not None for story in stories)
 
 
 def _read(found: Mapping[str, Any]) -> int:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from openami.cli.api import PREFIX, checked, connected, get_json
 from openami.cli.campaign_words import OVER, states_words
 from openami.cli.demo import audit
 from openami.cli.demo.chain import REVIEWER
+from openami.cli.demo.stories import Story
 from openami.cli.demo.vendor import NOTICE, VENDOR, Vendor
 from openami.cli.output import counted
 from openami.core.errors import TransportTimeoutError
@@ -23,7 +24,7 @@ from openami.core.obis import Obis
 from openami.dlms.references import AttributeRef
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping
 
     from openami.cli.demo.chain import Chain
     from openami.cli.demo.vendor import Release
@@ -40,45 +41,9 @@ MOST_NAMED: Final = 3  # in a line; the result has all
 NOTICE_TEXT: Final = AttributeRef(1, Obis.parse(NOTICE), 2)
 
 
-class Upgrading:
-    """The demo's upgrades beside whatever else it does; ``upgrading`` gives one."""
-
-    def __init__(self, chain: Chain) -> None:
-        self._chain = chain
-        self.task: asyncio.Task[dict[str, Facts]] | None = None
-
-    def go(self) -> None:
-        """Begin, at the first call."""
-        if self.task is None:
-            self.task = asyncio.ensure_future(_upgrade(self._chain))
-
-    def check(self) -> None:
-        """Return if nothing has gone wrong.
-
-        Raises:
-            OpenAmiError: the head-end would not have it; ``demo.upgrade``, a campaign did not come
-                to its end in time.
-        """
-        if self.task is not None and self.task.done():
-            self.task.result()
-
-    @property
-    def came(self) -> dict[str, Facts] | None:
-        """What came of each campaign; None: they are not done."""
-        done = self.task is not None and self.task.done() and not self.task.cancelled()
-        return self.task.result() if self.task is not None and done else None
-
-
-@asynccontextmanager
-async def upgrading(chain: Chain) -> AsyncIterator[Upgrading]:
-    """Give the upgrades of the first DCU and its meters; they end with the block."""
-    story = Upgrading(chain)
-    try:
-        yield story
-    finally:
-        if story.task is not None and not story.task.done():
-            story.task.cancel()
-            await asyncio.wait([story.task])
+def upgrading(chain: Chain) -> Story:
+    """Return the story of the upgrades of the first DCU and its meters."""
+    return Story(partial(_upgrade, chain))
 
 
 async def _upgrade(chain: Chain) -> dict[str, Facts]:

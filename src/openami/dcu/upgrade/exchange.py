@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from openami.core.errors import DecodeError, StoreError
-from openami.dcu.headend import HeadEndAwayError, HeadEndRefusalError
+from openami.dcu.headend import HeadEndRefusalError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from openami.core.clock import Clock
-    from openami.dcu.flow import Patience, Stop
     from openami.dcu.headend import HeadEnd
     from openami.dcu.upgrade.book import Book
     from openami.dcu.upgrade.orders import Instructions
@@ -23,14 +20,12 @@ EVERY_S: Final = 3600.0
 """The longest without a report: orders are given for hours, and are taken back in silence."""
 LEAST_S: Final = 30.0
 """Between reports that nobody asked for: an order that is nearly over is no reason for more."""
-NEWS_S: Final = 5.0
-"""How long news waits for more: a street's meters are verified one soon after another."""
 
 log = structlog.get_logger("dcu.upgrade")
 
 
 class Exchange:
-    """Tells and asks until the DCU ends.
+    """What is said and heard of upgrades, as a ``Talker``.
 
     Args:
         headend: who is told.
@@ -40,9 +35,6 @@ class Exchange:
             that is heard of, it lets go of those that were ordered in one before.
         taken: called when orders were taken.
         clock: the true time.
-        patience: between tries.
-        stop: ends it.
-        news_s: see ``NEWS_S``.
     """
 
     def __init__(
@@ -53,40 +45,15 @@ class Exchange:
         voided: Callable[[int | None], Awaitable[None]],
         taken: Callable[[], None],
         clock: Clock,
-        patience: Patience,
-        stop: Stop,
-        news_s: float = NEWS_S,
     ) -> None:
         self._headend = headend
         self._book = book
         self._voided = voided
         self._taken = taken
         self._clock = clock
-        self._patience = patience
-        self._stop = stop
-        self._news_s = news_s
-        self._asked = asyncio.Event()
+        self.news = book.news
 
-    def revised(self, revision: int) -> None:
-        """Take the number that the head-end's orders have now."""
-        if revision != self._book.revision:
-            self._asked.set()
-
-    async def run(self) -> None:
-        """Exchange until the DCU ends, and tell once more then what was not told."""
-        while not self._stop:
-            self._asked.clear()
-            wait = await self._exchange()
-            if wait:
-                await self._stop.sleep(wait)
-                continue
-            await self._stop.sleep(self._rest(), self._asked, self._book.news)
-            if not self._asked.is_set() and self._book.news.is_set():
-                await self._stop.sleep(self._news_s, self._asked)
-        if self._book.news.is_set():
-            await self._exchange()
-
-    def _rest(self) -> float:
+    def rest(self) -> float:
         """Return how long nothing need be said: no order that is worked at may seem forgotten."""
         now = self._clock.now()
         steps = [s for t in self._book.tasks for s in (t.order.download, t.order.activate)]
@@ -94,21 +61,11 @@ class Exchange:
         half = min(ends, default=2 * EVERY_S) / 2
         return min(max(half, LEAST_S), EVERY_S)
 
-    async def _exchange(self) -> float:
-        """Tell and ask; return how long to wait if it failed."""
-        try:
-            refused = await self._tell_and_ask()
-        except (HeadEndAwayError, HeadEndRefusalError, StoreError, DecodeError) as error:
-            self._book.news.set()  # it was not told
-            wait = self._patience.failed(error)
-            log.info("no word about upgrades", error=str(error), wait_s=round(wait, 1))
-            return wait
+    async def exchange(self) -> bool:
+        """Tell and ask; see ``Talker``."""
+        refused = await self._tell_and_ask()
         self._taken()
-        if refused:
-            self._book.news.set()
-            return self._patience.failed()
-        self._patience.succeeded()
-        return 0.0
+        return refused
 
     async def _tell_and_ask(self) -> bool:
         """Return whether what was told was refused; orders were taken all the same."""

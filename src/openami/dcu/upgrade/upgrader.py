@@ -13,8 +13,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
+from openami.dcu.conversation import NEWS_S, Conversation
 from openami.dcu.upgrade.book import Book
-from openami.dcu.upgrade.exchange import NEWS_S, Exchange
+from openami.dcu.upgrade.exchange import Exchange
 from openami.dcu.upgrade.fetching import Fetcher
 from openami.dcu.upgrade.manager import Manager
 from openami.dcu.upgrade.parts import Patience
@@ -92,7 +93,6 @@ class Upgrader:
 
     Attributes:
         guest: takes the line's free time.
-        exchange: talks to the head-end.
 
     Raises:
         StoreError: its state cannot be used, or another process has it.
@@ -104,7 +104,7 @@ class Upgrader:
         self._stack = AsyncExitStack()
         self.book: Book
         self.guest: Manager
-        self.exchange: Exchange
+        self._conversation: Conversation
 
     async def __aenter__(self) -> Self:
         means, file = self._means, self._means.folder / STORE
@@ -122,12 +122,16 @@ class Upgrader:
             back=means.back,
             patience=self._upgrading.patience,
         )
-        self.exchange = Exchange(
+        exchange = Exchange(
             means.headend,
             self.book,
             voided=self._upgrading.voided,
             taken=means.nudge,
             clock=self._upgrading.wall,
+        )
+        self._conversation = Conversation(
+            "upgrades",
+            exchange,
             patience=means.retry(),
             stop=means.stop,
             news_s=self._upgrading.news_s,
@@ -136,6 +140,16 @@ class Upgrader:
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
+
+    @property
+    def revision(self) -> int | None:
+        """Of the head-end's orders as they came last; None: not since the start."""
+        return self.book.revision
+
+    def revised(self, revision: int) -> None:
+        """Take the number that the head-end's orders have now."""
+        if revision != self.book.revision:
+            self._conversation.ask()
 
     def works(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """Return the tasks that go on until ``Means.stop``."""
@@ -149,4 +163,4 @@ class Upgrader:
             patience=means.retry(),
             fetched=means.nudge,
         )
-        return self.exchange.run(), fetcher.run()
+        return self._conversation.run(), fetcher.run()

@@ -81,6 +81,7 @@ class ClientConfig:
         max_answer: octets of the longest answer that is put together from blocks.
         release: whether to end the association before the link.
         timeout: seconds for one answer.
+        pushes: the meter pushes by general-glo-ciphering, and what comes so is never an answer.
 
     Raises:
         ConfigError: the parts do not fit together.
@@ -102,6 +103,7 @@ class ClientConfig:
     max_answer: int = MAX_ANSWER
     release: bool = True
     timeout: float = TIMEOUT
+    pushes: bool = False
 
     def __post_init__(self) -> None:
         if self.mechanism not in (Mechanism.NONE, Mechanism.LLS, Mechanism.HLS_GMAC):
@@ -112,6 +114,8 @@ class ClientConfig:
             raise ConfigError(
                 "ciphering and GMAC want keys and a system title", code="config.security"
             )
+        if self.pushes and self.general:
+            raise ConfigError("pushes and answers could not be told apart", code="config.security")
         if not 0 <= self.max_pdu <= MAX_PDU:
             raise ConfigError("a PDU has up to 65535 octets", code="config.max-pdu")
 

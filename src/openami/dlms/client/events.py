@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from openami.dlms.data import Data, decode_data
 from openami.dlms.results import ActionResult, DataAccessResult
+from openami.dlms.security import NOTHING, SecurityControl
 
 if TYPE_CHECKING:
     from openami.dlms.apdu.notification import DataNotification, EventNotification
@@ -99,9 +100,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Notified:
-    """The meter sent a notification of its own accord."""
+    """The meter sent a notification of its own accord; ``control`` is how it was protected."""
 
     notification: DataNotification | EventNotification
+    control: SecurityControl = NOTHING
 
 
 @dataclass(frozen=True, slots=True)

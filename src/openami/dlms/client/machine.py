@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 
 _AWAITING: Final = frozenset({State.ASSOCIATING, State.PROVING, State.REQUESTING, State.RELEASING})
+_OPEN: Final = frozenset({State.READY, State.REQUESTING})
 _NOTIFICATIONS: Final = frozenset({Tag.DATA_NOTIFICATION, Tag.EVENT_NOTIFICATION})
 _ERRORS: Final = tuple(
     bytes((tag,)) for tag in (Tag.EXCEPTION_RESPONSE, Tag.CONFIRMED_SERVICE_ERROR)
@@ -66,6 +67,8 @@ class DlmsClient:
         random_octets: returns that many octets from a cryptographic source: challenges and
             dedicated keys.
         counters: keeps invocation counters over runs; by default they begin as ``config`` says.
+        notify: is told at once of what the meter sends of its own accord; without it that is an
+            event among the others.
     """
 
     def __init__(
@@ -75,12 +78,14 @@ class DlmsClient:
         *,
         random_octets: Callable[[int], bytes],
         counters: InvocationCounters | None = None,
+        notify: Callable[[Notified], None] | None = None,
     ) -> None:
         self.config = config
         self._link = link
         self._opening = Opening(config, random_octets, counters)
         self._state = State.IDLE
         self._events: deque[ClientEvent] = deque()
+        self._notify = notify or self._events.append
         self._agreement: Agreement | None = None
         self._request: Request | None = None
         self._exchange: Exchange | None = None
@@ -217,6 +222,10 @@ class DlmsClient:
         if octets[:1] and octets[0] in _NOTIFICATIONS:
             self._notified(octets)
             return
+        if self.config.pushes and octets[:1] and octets[0] == Tag.GENERAL_GLO_CIPHERING:
+            if self._state in _OPEN:  # before, the meter has not shown that it is the meter
+                self._notified(octets)
+            return
         if self._state not in _AWAITING:
             return  # late, after the disconnection was asked for
         self._guarded(lambda: self._answered(octets, now), now)
@@ -234,11 +243,12 @@ class DlmsClient:
 
     def _notified(self, octets: bytes) -> None:
         try:
-            apdu = decode_apdu(octets)
-        except DecodeError:
+            plain, control = self._opening.unasked(octets)
+            apdu = decode_apdu(plain)
+        except (DecodeError, SecurityError, StoreError):
             return  # nobody waits for it
         if isinstance(apdu, DataNotification | EventNotification):
-            self._events.append(Notified(apdu))
+            self._notify(Notified(apdu, control))
 
     def _answered(self, octets: bytes, now: float) -> None:
         match self._state:

@@ -37,7 +37,7 @@ from openami.dlms.cosem.security import KeptCounters
 from openami.dlms.data import Data, octets
 from openami.dlms.references import MethodRef
 from openami.dlms.results import ActionResult
-from openami.dlms.security import TITLE_SIZE
+from openami.dlms.security import NOTHING, TITLE_SIZE, SecurityControl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -246,6 +246,24 @@ class Opening:
         if not found.control.covers(wanted):
             raise SecurityError(f"an answer that is only {found.control}", code="security.policy")
         return found.apdu
+
+    def unasked(self, octets: bytes) -> tuple[bytes, SecurityControl]:
+        """Return what the meter sent of its own accord, and how it was protected.
+
+        Raises:
+            SecurityError: it is ciphered, and less than we want answers to be, not with our keys,
+                or was there before.
+            DecodeError: it is no APDU.
+        """
+        message = decode_apdu(octets)
+        if not isinstance(message, CipheredApdu):
+            return octets, NOTHING
+        wanted = self._config.security.control
+        # Before the counter is looked at: what anybody can make must not use it up.
+        if self._channel is None or not SecurityControl(message.security_control).covers(wanted):
+            raise SecurityError("a push that is not protected", code="security.policy")
+        found = self._channel.unprotect(message)
+        return found.apdu, found.control
 
     def release(self) -> bytes:
         """Return the RLRQ."""

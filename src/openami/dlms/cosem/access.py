@@ -19,6 +19,7 @@ class ClientKind(StrEnum):
     READER = "reader"
     MANAGEMENT = "management"
     BROADCAST = "broadcast"
+    HOME = "home"
 
 
 class AttributeMode(IntEnum):

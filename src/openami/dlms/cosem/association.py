@@ -117,6 +117,8 @@ class AssociationLn(CosemObject):
             reads it, and the management client manages it.
         preestablished: it stands for ever: nobody associates, and what is ciphered with the
             broadcast key of ``security`` and sent to all stations is done.
+        overlaps: whether an association that is open keeps the keys it was opened with until its
+            client uses new ones; if not, it ends as soon as they are replaced.
 
     Raises:
         ConfigError: the parts do not fit together.
@@ -141,6 +143,7 @@ class AssociationLn(CosemObject):
         on_secret: Callable[[bytes], None] | None = None,
         access: AccessTable | None = None,
         preestablished: bool = False,
+        overlaps: bool = True,
     ) -> None:
         usual = _usual_access(kind, mechanism)
         super().__init__(obis, access=usual if access is None else access)
@@ -154,6 +157,7 @@ class AssociationLn(CosemObject):
         self.max_pdu = max_pdu
         self.server = server
         self.preestablished = preestablished
+        self.overlaps = overlaps
         self._on_secret = on_secret or (lambda _: None)
         self._objects: Callable[[], Iterable[CosemObject]] = lambda: (self,)
         self._check()

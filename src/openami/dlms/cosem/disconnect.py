@@ -136,9 +136,12 @@ class DisconnectControl(CosemObject):
         self.command(command)
 
     def set_mode(self, value: Data, _: Context) -> None:
-        if value.integer() not in MODES:
+        mode = value.integer()
+        if mode not in MODES:
             raise AccessError(DataAccessResult.OTHER_REASON, "control modes are 0 to 6")
-        self.mode = value.integer()
+        if not MODES[mode] and not self.output:  # Blue Book 4.5.8: it is always connected then
+            raise AccessError(DataAccessResult.OTHER_REASON, "mode 0 wants the supply connected")
+        self.mode = mode
 
     ATTRIBUTES: ClassVar[Mapping[int, Attribute]] = {
         2: Attribute("output_state", lambda o, _: Data(DataType.BOOLEAN, o.output)),

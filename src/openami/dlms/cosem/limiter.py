@@ -17,7 +17,7 @@ from openami.dlms.references import AttributeRef, obis_of
 from openami.dlms.results import DataAccessResult
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from openami.dlms.datetime import CosemDateTime
 
@@ -72,21 +72,34 @@ class Watch:
     acted: bool = False
 
 
+TRIPPED: Final = Watch(above=True, acted=True)
+"""Of a limiter whose over action was executed: once the value is under, the under action is due."""
+
+
 def evaluate(
-    limits: Limits, watch: Watch, value: float, now: float
+    limits: Limits, watch: Watch, value: float, now: float, elapsed: float | None = None
 ) -> tuple[Watch, LimiterAction | None]:
     """Compare ``value`` at ``now`` (UTC seconds) with the threshold.
+
+    Args:
+        limits: what it is compared with.
+        watch: what the call before returned.
+        value: of the monitored attribute.
+        now: by the meter's clock, which says whether there is an emergency.
+        elapsed: seconds that only go on, for durations; None: the clock's.
 
     Returns:
         The watch to pass in the next time, and the action that is due now: each is due once per
         crossing, after the value has stayed on its side for the minimum duration.
     """
-    above = value > limits.threshold(now)
+    above, tick = value > limits.threshold(now), now if elapsed is None else elapsed
     if watch.above is not above:
         # Starting below the threshold is no crossing: nothing was switched off before.
-        watch = Watch(above, now, acted=watch.above is None and not above)
+        watch = Watch(above, tick, acted=watch.above is None and not above)
+    elif tick < watch.since:  # the clock was set back: count anew
+        watch = replace(watch, since=tick)
     needed = limits.over if above else limits.under
-    if watch.acted or now - watch.since < needed:
+    if watch.acted or tick - watch.since < needed:
         return watch, None
     return replace(watch, acted=True), LimiterAction.OVER if above else LimiterAction.UNDER
 
@@ -128,7 +141,13 @@ class Limiter(CosemObject):
         kind: the type of thresholds, that of the monitored value.
         action_over: script of the over action.
         action_under: script of the under action.
+        waived: tells of an emergency profile's id that it is not followed, whatever is set.
+        tripped: the over action was executed and the under action was not, before a restart.
         access: what each kind of client may do with it.
+
+    Attributes:
+        active: an emergency holds.
+        changed: the last step found that it does and did not before, or the other way round.
     """
 
     CLASS_ID = 71
@@ -145,6 +164,8 @@ class Limiter(CosemObject):
         kind: DataType = DataType.UINT32,
         action_over: ScriptRef = NO_SCRIPT,
         action_under: ScriptRef = NO_SCRIPT,
+        waived: Callable[[int], bool] = lambda _profile: False,
+        tripped: bool = False,
         access: AccessTable = FOR_READERS,
     ) -> None:
         super().__init__(obis, access=access)
@@ -159,25 +180,38 @@ class Limiter(CosemObject):
         self.action_over = action_over
         self.action_under = action_under
         self.active = False
-        self._watch = Watch()
+        self.changed = False
+        self._stepped = False
+        self._waived = waived
+        self._watch = TRIPPED if tripped else Watch()
 
     def limits(self) -> Limits:
         """Return what the value is compared with; a profile whose group is not ours is none."""
-        start: float | None = None
-        if self.profile.duration and self.profile.profile_id in self.groups:
-            try:
-                start = self.profile.activation.timestamp(0)
-            except ValueError:
-                start = None  # an activation time with wildcards names no moment
-        return Limits(
-            self.normal, self.emergency, self.over, self.under, start, self.profile.duration
-        )
+        start, duration = self._activation(), self.profile.duration
+        return Limits(self.normal, self.emergency, self.over, self.under, start, duration)
 
-    def step(self, value: float, now: float) -> LimiterAction | None:
-        """Take the monitored value at ``now`` (UTC seconds) and return the action that is due."""
+    def _activation(self) -> float | None:
+        """Return when the emergency profile becomes active; None: never.
+
+        Its id must be one of the groups' (Blue Book 4.5.9, emergency_profile_group_id_list).
+        """
+        profile = self.profile
+        if not profile.duration or profile.profile_id not in self.groups:
+            return None
+        if self._waived(profile.profile_id):
+            return None
+        try:
+            return profile.activation.timestamp(0)
+        except ValueError:
+            return None  # an activation time with wildcards names no moment
+
+    def step(self, value: float, now: float, elapsed: float | None = None) -> LimiterAction | None:
+        """Take the monitored value and return the action that is due; arguments of ``evaluate``."""
         limits = self.limits()
-        self.active = limits.emergency_active(now)
-        self._watch, action = evaluate(limits, self._watch, value, now)
+        active = limits.emergency_active(now)
+        self.changed = self._stepped and active != self.active
+        self.active, self._stepped = active, True
+        self._watch, action = evaluate(limits, self._watch, value, now, elapsed)
         return action
 
     def get_monitored(self, _: Context) -> Encodable:

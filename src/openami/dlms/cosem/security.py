@@ -100,8 +100,13 @@ class KeptCounters:
         return self._guard.last
 
     def take(self) -> int:
-        if self._own.next >= self._own.reserved:
-            self._keep(self._own.reserve(self._reserve), self._guard.last)
+        before = self._own.reserved
+        if self._own.next >= before:
+            try:
+                self._keep(self._own.reserve(self._reserve), self._guard.last)
+            except StoreError:
+                self._own.reserved = before  # else the next call would give out what is not kept
+                raise
         return self._own.take()
 
     def accept(self, counter: int) -> None:

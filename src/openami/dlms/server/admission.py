@@ -115,8 +115,10 @@ class Admission:
         return self._accept(aarq, association, negotiated, proposal.protection)
 
     def _association(self) -> AssociationLn:
-        found = self._session.device.associations.get(self._session.peer.client)
-        if found is None or found.preestablished:
+        session = self._session
+        found = session.device.associations.get(session.peer.client)
+        known = found is not None and (session.kinds is None or found.kind in session.kinds)
+        if found is None or not known or found.preestablished:
             raise RefusalError("client", Diagnostic.NO_REASON_GIVEN)
         return found
 

@@ -196,6 +196,9 @@ class Dispatcher:
         association, channel = session.association, session.channel
         if association is None or association.security is None or channel is None:
             raise SecurityError("no ciphered association", code="security.context")
+        if session.replaced:
+            self.end(session, "keys")
+            raise SecurityError("the keys are no longer in force", code="security.key")
         try:
             found = channel.unprotect(apdu, newer=association.security.keys)
         except SecurityError as error:
@@ -208,7 +211,7 @@ class Dispatcher:
         return Protection(found.control, found.form), found.apdu
 
     def _ciphered(self, session: Session, message: CipheredApdu, now: float) -> bytes:
-        if session.state is State.IDLE or not _is_ciphered(session):
+        if session.state is State.IDLE or not session.ciphered:
             self._emit(ApduRefused(session.peer, "state"))
             return NOT_ALLOWED.encode()
         try:
@@ -256,7 +259,7 @@ class Dispatcher:
             return NOT_ALLOWED  # Green Book 9.2.2.2.3: only pass 3 is let through
         if service[1] not in negotiated.conformance and session.state is not State.PENDING:
             return NOT_NEGOTIATED
-        if _is_ciphered(session) and association.security is not None:
+        if session.ciphered and association.security is not None:
             wanted = association.security.request_control
             if not control.covers(wanted):
                 self._emit(DecipheringFailed(session.peer, "security.policy"))
@@ -266,7 +269,7 @@ class Dispatcher:
     def _answering(self, session: Session, protection: Protection) -> Protection:
         """Return how the answer is protected: as the request, and as the policy wants."""
         association = session.association
-        if association is None or association.security is None or not _is_ciphered(session):
+        if association is None or association.security is None or not session.ciphered:
             return protection
         return protection.stronger(association.security.response_control)
 
@@ -368,14 +371,6 @@ class Dispatcher:
             raise SecurityError("the broadcast key wanted", code="security.policy")
         found = session.channel.unprotect(message, newer=security.keys)
         return Protection(found.control, found.form), decode_apdu(found.apdu)
-
-
-def _is_ciphered(session: Session) -> bool:
-    negotiated = session.negotiated
-    return negotiated is not None and negotiated.context in _CIPHERED_CONTEXTS
-
-
-_CIPHERED_CONTEXTS: Final = frozenset({3})
 
 
 def _is_pass_3(session: Session, apdu: Any) -> bool:

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from openami.core.errors import SecurityError, StoreError
 from openami.dlms.link import Peer, PeerApduReceived, PeerConnected, PeerDisconnected
 from openami.dlms.server.device import LogicalDevice
 from openami.dlms.server.dispatch import NOT_ALLOWED, Dispatcher
 from openami.dlms.server.events import (
     ApduRefused,
 )
+from openami.dlms.server.notifications import notification
 from openami.dlms.server.session import Session, State
 from openami.dlms.server.throttle import FailureThrottle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Container, Iterable
 
+    from openami.dlms.cosem.access import ClientKind
+    from openami.dlms.data import Encodable
     from openami.dlms.link import ServerLink, ServerLinkEvent
     from openami.dlms.server.events import ServerEvent
     from openami.dlms.server.throttle import Throttle
@@ -36,6 +40,7 @@ class DlmsServer:
         link: an ``HdlcServerLink``, a ``WrapperServerLink`` or any other ``ServerLink``.
         random_octets: returns that many octets from a cryptographic source: challenges.
         throttle: slows guessing of passwords down; share it between the links of one meter.
+        kinds: of the clients that may associate on this link; None: all.
     """
 
     def __init__(
@@ -45,10 +50,12 @@ class DlmsServer:
         *,
         random_octets: Callable[[int], bytes],
         throttle: Throttle | None = None,
+        kinds: Container[ClientKind] | None = None,
     ) -> None:
         several = (devices,) if isinstance(devices, LogicalDevice) else tuple(devices)
         self._devices: dict[int, LogicalDevice] = {device.sap: device for device in several}
         self._link = link
+        self._kinds = kinds
         self._sessions: dict[Peer, Session] = {}
         self._standing: dict[Peer, Session] = {}
         self._events: deque[ServerEvent] = deque()
@@ -86,6 +93,34 @@ class DlmsServer:
         """The clients that are associated now."""
         return tuple(p for p, s in self._sessions.items() if s.state is State.ASSOCIATED)
 
+    def kind(self, peer: Peer) -> ClientKind | None:
+        """Return what kind of client ``peer`` is; None if it is not associated."""
+        session = self._sessions.get(peer)
+        if session is None or session.association is None or session.state is not State.ASSOCIATED:
+            return None
+        return session.association.kind
+
+    def notify(self, peer: Peer, body: Encodable, *, now: float) -> bool:
+        """Send a DataNotification, protected as the client's association wants it.
+
+        Returns:
+            False: it is not sent. The association is gone, its keys are no longer in force (then
+            it ends), its counters cannot be kept, or the client takes no APDU that long.
+        """
+        session = self._sessions.get(peer)
+        if session is None:
+            return False
+        if session.replaced:
+            self._dispatcher.end(session, "keys")
+        try:
+            octets = notification(session, body)
+        except (SecurityError, StoreError) as error:
+            self._events.append(ApduRefused(peer, error.code))
+            return False
+        if octets is not None:
+            self._link.send(peer, octets, now=now)
+        return octets is not None
+
     def _pump(self, now: float) -> None:
         while (event := self._link.next_event()) is not None:
             self._link_event(event, now)
@@ -119,7 +154,7 @@ class DlmsServer:
             if not idle:
                 return None
             del self._sessions[idle[0]]
-        session = self._sessions[peer] = Session(peer, device)
+        session = self._sessions[peer] = Session(peer, device, kinds=self._kinds)
         return session
 
     # -- one APDU --------------------------------------------------------------------------
@@ -149,6 +184,8 @@ class DlmsServer:
         association = None if device is None else device.associations.get(peer.client)
         security = association.security if association and association.preestablished else None
         if device is None or association is None or security is None:
+            return None
+        if self._kinds is not None and association.kind not in self._kinds:
             return None
         if peer not in self._standing:
             self._standing[peer] = Session.standing(peer, device, association, security)

@@ -11,9 +11,10 @@ from openami.dlms.association import MAX_APDU, PLAIN, Channel, Protection
 from openami.dlms.cosem.base import Negotiated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Mapping
 
     from openami.dlms.apdu.get import AttributeItem
+    from openami.dlms.cosem.access import ClientKind
     from openami.dlms.cosem.association import AssociationLn
     from openami.dlms.cosem.base import Context
     from openami.dlms.cosem.security import SecuritySetup
@@ -83,7 +84,11 @@ class Incoming:
 
 @dataclass(slots=True)
 class Session:
-    """One client on one link."""
+    """One client on one link.
+
+    ``kinds`` are those of clients that may associate on it, None for all; ``notified`` counts
+    what it was sent unasked.
+    """
 
     peer: Peer
     device: LogicalDevice
@@ -96,6 +101,8 @@ class Session:
     proved: bool = False
     outgoing: Outgoing | None = None
     incoming: Incoming | None = None
+    kinds: Container[ClientKind] | None = None
+    notified: int = 0
 
     @classmethod
     def standing(
@@ -115,6 +122,21 @@ class Session:
         )
         channel = Channel(security.keys, security.title.raw, security.counters)
         return cls(peer, device, State.ASSOCIATED, association, negotiated, channel)
+
+    @property
+    def ciphered(self) -> bool:
+        """Whether its application context is a ciphered one."""
+        negotiated = self.negotiated
+        return negotiated is not None and negotiated.context == ApplicationContext.LN_CIPHERED
+
+    @property
+    def replaced(self) -> bool:
+        """Whether the keys of the association are no longer those in force, and it must end."""
+        association, channel = self.association, self.channel
+        if association is None or channel is None or association.overlaps:
+            return False
+        security = association.security
+        return security is not None and channel.keys.guek != security.keys.guek
 
     def step(self, step: Step) -> None:
         """Move on; the end forgets everything but who the client is."""

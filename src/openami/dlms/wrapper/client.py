@@ -7,7 +7,13 @@ from typing import Final
 
 from openami.core.errors import DecodeError, LocalProtocolError
 from openami.dlms.link import ApduReceived, LinkDown, LinkEvent, LinkUp
-from openami.dlms.wrapper.packet import NOTIFICATIONS, Packet, PacketReader, WrapperParameters
+from openami.dlms.wrapper.packet import (
+    GENERAL,
+    NOTIFICATIONS,
+    Packet,
+    PacketReader,
+    WrapperParameters,
+)
 
 # An answer that is still coming in extends the wait, one that never ends must not.
 _LONGEST_WAIT: Final = 10
@@ -44,6 +50,7 @@ class WrapperClientLink:
         self.client = client
         self.server = server
         self.parameters = parameters or WrapperParameters()
+        self._unasked = NOTIFICATIONS | (GENERAL if self.parameters.pushes else frozenset())
         self._reader = PacketReader(self.parameters)
         self._events: deque[LinkEvent] = deque()
         self._out: list[bytes] = []
@@ -133,7 +140,7 @@ class WrapperClientLink:
         self._latest = now + self.parameters.response_timeout * _LONGEST_WAIT
 
     def _receive(self, apdu: bytes) -> None:
-        if apdu[0] in NOTIFICATIONS:
+        if apdu[0] in self._unasked:
             self._events.append(ApduReceived(apdu))
         elif self._request is not None and self._answers(apdu, self._request):
             self._request = None

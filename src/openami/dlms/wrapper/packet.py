@@ -21,6 +21,9 @@ NOTIFICATIONS: Final = frozenset((0x0F, 0xC2, 0xCA, 0xD2))
 """Tags of what a server sends unasked: data-notification; event-notification plain, with the
 global and with the dedicated key."""
 
+GENERAL: Final = frozenset((0xDB, 0xDC, 0xDD))
+"""Tags of the general forms of ciphering, which do not tell what is in them."""
+
 
 @dataclass(frozen=True, slots=True)
 class WrapperParameters:
@@ -32,6 +35,8 @@ class WrapperParameters:
         retries: client, UDP: how often a request that may be repeated is sent again.
         inactivity_timeout: server: without an APDU for so long the client is gone; 0: never.
         max_apdu: octets of the longest APDU that is taken.
+        pushes: client: the server pushes by the general forms of ciphering, and answers by none
+            of them, since it is asked by none.
 
     Raises:
         ValueError: a value out of range.
@@ -42,6 +47,7 @@ class WrapperParameters:
     retries: int = 2
     inactivity_timeout: float = 180.0
     max_apdu: int = MAX_APDU
+    pushes: bool = False
 
     def __post_init__(self) -> None:
         if self.response_timeout <= 0 or self.retries < 0 or self.inactivity_timeout < 0:

@@ -2,10 +2,12 @@
 
 One line carries one conversation at a time, so the order is all there is to decide:
 
-1. on-demand reads, first come first served, but after ``demand_burst`` of them one due visit;
-2. the meter that has waited longest: since its oldest subject is due, or since it last failed,
+1. errands that are urgent, the longest due first, and nothing else in the same visit;
+2. on-demand reads, first come first served, but after ``demand_burst`` of them one due visit;
+3. the meter that has waited longest: since its oldest subject is due, or since it last failed,
    so that meters that do not answer take no more turns than others;
-3. a probe of an address at which no meter is known, one after every ``visits_per_probe`` visits,
+4. other errands: whatever visit comes before does them, too;
+5. a probe of an address at which no meter is known, one after every ``visits_per_probe`` visits,
    or at once while nothing is due; after the first rounds with a rest between two probes.
 
 A meter that fails is left alone for a growing, bounded time, and tried again for ever. Due times
@@ -52,6 +54,12 @@ class _Track:
         old = self.progress.get(subject, Progress())
         cursor = old.cursor if outcome.cursor is None else outcome.cursor
         self.progress[subject] = Progress(cursor, moment.wall, outcome.again)
+
+
+@dataclass(frozen=True, slots=True)
+class _Errand:
+    due: float
+    urgent: bool
 
 
 @dataclass(slots=True)
@@ -107,6 +115,7 @@ class Line:
         self._meters: dict[str, _Track] = {}
         self._sweep = _Sweep(tuple(sorted(set(addresses))))
         self._jobs: dict[str, str] = {}
+        self._errands: dict[str, _Errand] = {}
         self._burst = 0
         self._since_probe = 0
 
@@ -154,6 +163,17 @@ class Line:
         """Take an on-demand read off the queue: it is done, failed or no longer wanted."""
         self._jobs.pop(job, None)
 
+    def errand(self, serial: str, *, due: float, urgent: bool = False) -> None:
+        """Want a visit to a meter from then on (``Moment.wall``), in the place of one before.
+
+        A visit that goes well settles it; one that fails is made again as the line allows.
+        """
+        self._errands[serial] = _Errand(due, urgent)
+
+    def settle(self, serial: str) -> None:
+        """Want no visit for an errand any more."""
+        self._errands.pop(serial, None)
+
     def wake(self, serial: str) -> None:
         """Let a meter be tried at once: what it was refused for may have changed."""
         track = self._meters.get(serial)
@@ -183,6 +203,7 @@ class Line:
         track = self._meters.get(visit.serial)
         if track is None:
             return
+        self.settle(visit.serial)
         track.failures, track.free_at, track.refused, track.met = 0, 0.0, False, True
         for subject in visit.subjects:
             track.move(subject, moment, outcomes.get(subject, Outcome()))
@@ -260,11 +281,14 @@ class Line:
     def next(self, moment: Moment) -> Step:
         """Return what to do now; asking changes nothing but the turns of the queues."""
         around = {plan.subject: edges(plan, moment.wall, self._tz) for plan in self._plans}
+        if (urgent := self.urgent(moment)) is not None:
+            return urgent
         due = self._most_overdue(moment, around)
         job = self._next_job()
         if job and (due is None or self._burst < self._policy.demand_burst):
             self._burst += 1
             return self._visit(self._meters[self._jobs[job]], moment, around)
+        due = due or self._next_errand(moment, urgent=False)
         if due and not self._probe_turn(moment):
             self._burst = 0
             self._since_probe += 1
@@ -273,6 +297,26 @@ class Line:
         if address is not None:
             return Probe(address)
         return self._rest(moment, around)
+
+    def urgent(self, moment: Moment) -> Visit | None:
+        """Return the visit of the urgent errand that is due for longest; None: there is none.
+
+        Nothing is read in it: another meter's errand may be as urgent.
+        """
+        first = self._next_errand(moment, urgent=True)
+        return None if first is None else Visit(first.serial, first.address, (), ())
+
+    def _free(self, serial: str, moment: Moment) -> bool:
+        track = self._meters.get(serial)
+        return track is not None and track.free_at <= moment.tick
+
+    def _next_errand(self, moment: Moment, *, urgent: bool) -> _Track | None:
+        ready = [
+            (errand.due, serial)
+            for serial, errand in self._errands.items()
+            if errand.urgent == urgent and errand.due <= moment.wall and self._free(serial, moment)
+        ]
+        return self._meters[min(ready)[1]] if ready else None
 
     def _next_job(self) -> str | None:
         for job, serial in list(self._jobs.items()):
@@ -329,6 +373,9 @@ class Line:
             self._first_due(track, moment, around)
             for track in self._meters.values()
             if self._plans and track.free_at <= moment.tick
+        ]
+        walls += [
+            errand.due for serial, errand in self._errands.items() if self._free(serial, moment)
         ]
         ticks = [t.free_at for t in self._meters.values() if t.free_at > moment.tick]
         if self._unknown_address() is not None:

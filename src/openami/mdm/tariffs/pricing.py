@@ -23,7 +23,7 @@ class Price:
 
     ``rate`` has everything in it that rises with each kWh, percentages of it too, but no discount,
     minimum or rounding. ``step`` of ``steps`` is that of the progressive charge, 1 of 1 where
-    there is none; ``until`` is where it ends, in kWh of the month.
+    there is none; ``since`` and ``until`` are where it begins and ends, in kWh of the month.
     """
 
     rate: Decimal
@@ -31,6 +31,7 @@ class Price:
     step: int
     steps: int
     until: Decimal | None
+    since: Decimal = Decimal(0)
 
 
 def price_at(tariff: Tariff, seconds: float, kwh: Decimal) -> Price:
@@ -53,10 +54,10 @@ def price_at(tariff: Tariff, seconds: float, kwh: Decimal) -> Price:
     rates: dict[str, Decimal] = {}
     for charge in tariff.charges:
         rates[charge.name] = _rate(charge, season, day, (period, kwh, rates))
-    step, steps, until = max(
+    step, steps, until, since = max(
         (_step(charge, season, day, kwh) for charge in tariff.charges), key=lambda found: found[1]
     )
-    return Price(sum(rates.values(), Decimal(0)), period, step, steps, until)
+    return Price(sum(rates.values(), Decimal(0)), period, step, steps, until, since)
 
 
 def _rate(
@@ -74,12 +75,15 @@ def _rate(
     return rate
 
 
-def _step(charge: Charge, season: str, day: date, kwh: Decimal) -> tuple[int, int, Decimal | None]:
+def _step(
+    charge: Charge, season: str, day: date, kwh: Decimal
+) -> tuple[int, int, Decimal | None, Decimal]:
     terms = row_on(charge.rows, season, day)
     if charge.kind is not Kind.ENERGY or not isinstance(terms, Steps):
-        return 1, 1, None
+        return 1, 1, None, Decimal(0)
     place = _place(terms, kwh)
-    return place + 1, len(terms.steps), terms.steps[place].to
+    since = terms.steps[place - 1].to if place else None
+    return place + 1, len(terms.steps), terms.steps[place].to, since or Decimal(0)
 
 
 def _place(terms: Steps, kwh: Decimal) -> int:

@@ -28,7 +28,7 @@ _EXCEPTION_RINGS: Final = frozenset(
 EXCEPTIONS: Final = frozenset(
     {event for event, ring in LOGS.items() if ring in _EXCEPTION_RINGS}
     | {Event.CLOCK_INVALID, Event.MEMORY_ERROR, Event.WATCHDOG_ERROR, Event.APPLICATION_FAILED}
-    | {Event.FAILED_UPGRADE_PROCESS}
+    | {Event.FAILED_UPGRADE_PROCESS, Event.MEASUREMENT_ERROR}
 )
 """Events that a host is told of when they happen."""
 

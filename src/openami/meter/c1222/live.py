@@ -46,6 +46,7 @@ def status(engine: MeterEngine) -> dict[str, Any]:
         "SELF_CHK_ERROR": bool(state.errors),
         "NONVOL_MEM_FAILURE": Alarm.MEMORY_ERROR in alarms,
         "CLOCK_ERROR": not state.clock_valid,
+        "MEASUREMENT_ERROR": Alarm.MEASUREMENT_ERROR in alarms,
         "POWER_FAILURE": Alarm.POWER_UP in alarms,
         "TAMPER_DETECT": Alarm.FRAUD_ATTEMPT in alarms,
     }

@@ -8,6 +8,7 @@ from openami.dlms.apdu.acse import ApplicationContext, Mechanism
 from openami.dlms.conformance import Conformance
 from openami.dlms.cosem import (
     FOR_ALL,
+    READING,
     AssociationLn,
     AttributeMode,
     ClientKind,
@@ -105,7 +106,11 @@ def client_objects(hooks: Hooks, setups: Setups) -> Iterator[CosemObject]:
     yield from (management, reader)
     plain = hooks.config.plain_management
     yield AssociationLn(
-        "0.0.40.0.1.255", client=PUBLIC_CLIENT, kind=ClientKind.PUBLIC, max_pdu=MAX_APDU
+        "0.0.40.0.1.255",
+        client=PUBLIC_CLIENT,
+        kind=ClientKind.PUBLIC,
+        conformance=READING | Conformance.ACTION,  # displays are paired by it
+        max_pdu=MAX_APDU,
     )
     yield AssociationLn(
         "0.0.40.0.2.255",

@@ -25,6 +25,8 @@ from openami.dlms.references import AttributeRef
 from openami.metrology.events import Event
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from openami.meter.objects.hooks import Hooks
 
 NO_LIMIT: Final = 0xFFFF_FFFF
@@ -72,8 +74,8 @@ def disconnector(hooks: Hooks) -> DisconnectControl:
     )
 
 
-def limiter(hooks: Hooks) -> Limiter:
-    """Return the limiter of the imported power."""
+def limiter(hooks: Hooks, waived: Callable[[int], bool]) -> Limiter:
+    """Return the limiter of the imported power; ``waived`` as of ``Limiter``."""
     return Limiter(
         monitored=AttributeRef(3, Obis.parse("1.0.1.7.0.255"), 2),
         normal=hooks.config.limit_w or NO_LIMIT,
@@ -82,6 +84,8 @@ def limiter(hooks: Hooks) -> Limiter:
         under=UNDER_S,
         action_over=ScriptRef(DISCONNECT_SCRIPTS, DISCONNECT),
         action_under=ScriptRef(DISCONNECT_SCRIPTS, RECONNECT),
+        waived=waived,
+        tripped=hooks.tripped,
         access=hooks.access,
     )
 

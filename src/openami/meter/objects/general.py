@@ -52,15 +52,15 @@ def parameter_objects(hooks: Hooks) -> Iterator[CosemObject]:
     """Yield what the meter was made for."""
     config = hooks.engine.config
     registers = (
-        ("1.0.0.6.0.255", config.nominal // 1000, 0, Unit.V, _U16),
+        ("1.0.0.6.0.255", config.grid.nominal // 1000, 0, Unit.V, _U16),
         ("1.0.0.6.1.255", 5, 0, Unit.A, _U16),
-        ("1.0.0.6.2.255", config.frequency // 100, 0, Unit.HZ, _U8),
+        ("1.0.0.6.2.255", config.grid.frequency // 100, 0, Unit.HZ, _U8),
         ("1.0.0.6.3.255", _MAX_CURRENT[config.phases], 0, Unit.A, _U16),
         ("1.0.0.8.0.255", config.period, 0, Unit.SECOND, _U32),
         ("1.0.0.8.4.255", config.period, 0, Unit.SECOND, _U32),
         ("1.0.0.8.5.255", DAY, 0, Unit.SECOND, _U32),
-        ("1.0.12.31.0.255", config.nominal * 9 // 1000, -1, Unit.V, _U16),
-        ("1.0.12.35.0.255", config.nominal * 11 // 1000, -1, Unit.V, _U16),
+        ("1.0.12.31.0.255", config.grid.nominal * 9 // 1000, -1, Unit.V, _U16),
+        ("1.0.12.35.0.255", config.grid.nominal * 11 // 1000, -1, Unit.V, _U16),
     )
     for name, value, scaler, unit, kind in registers:
         yield Register(name, value, scaler=scaler, unit=unit, kind=kind, access=hooks.access)

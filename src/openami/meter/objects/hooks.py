@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from openami.dlms.cosem import AccessTable, ImageStore, InvocationCounters, SecurityState
+    from openami.dlms.cosem.response import Standing
+    from openami.meter.home.desk import HomeDesk
     from openami.meter.settings import MeterConfig
     from openami.meter.trial import TrialState
     from openami.metrology.engine import MeterEngine
@@ -41,6 +43,10 @@ class Hooks:
         images: takes the next one.
         refusal: tells why the last image was refused, by the error's code; empty if none was.
         trial: tells how far the trial of the firmware that runs is.
+        standing: what the utility says to the household, and what this answered.
+        keep_standing: keeps that before it counts.
+        tripped: the limiter had disconnected the supply and has not reconnected it.
+        home: gives places to displays.
     """
 
     config: MeterConfig
@@ -57,3 +63,7 @@ class Hooks:
     images: ImageStore
     refusal: Callable[[], str]
     trial: Callable[[], TrialState]
+    standing: Standing
+    keep_standing: Callable[[Standing], None]
+    tripped: bool
+    home: HomeDesk

@@ -20,17 +20,26 @@ T = TypeVar("T")
 
 _MILLI: Final = 1000
 _U16_MAX: Final = 0xFFFF
+_FUNDAMENTAL: Final = 1
+_DISTORTION: Final = 124
+"""Value group E of harmonics (Blue Book, 7.5.3.3): the first, and all but the first."""
+
+_TENTH: Final = 100  # of a degree, in thousandths
+_CURRENT_ANGLES: Final = (4, 15, 26)
+_VOLTAGE_ANGLES: Final = (0, 1, 2)
+"""Value group E of angles (Blue Book, 7.5.3.4): each current to its voltage, each voltage to L1."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Shown(Generic[T]):
-    """How one quantity is shown: value group C (20 more for each phase), value, unit, scaler."""
+    """How one quantity is shown: value group C (20 more for each phase), value, unit, scaler, E."""
 
     group: int
     value: Callable[[T], int]
     unit: Unit
     scaler: int = 0
     kind: DataType = DataType.UINT32
+    element: int = 0
 
 
 def _whole(milli: int) -> int:
@@ -43,13 +52,16 @@ _POWERS: Final[tuple[_Shown[Phase | Instant], ...]] = (
     _Shown(2, lambda at: _whole(-at.active), Unit.W),
     _Shown(3, lambda at: _whole(at.reactive), Unit.VAR),
     _Shown(4, lambda at: _whole(-at.reactive), Unit.VAR),
+    _Shown(9, lambda at: at.apparent // _MILLI if at.active >= 0 else 0, Unit.VA),
+    _Shown(10, lambda at: at.apparent // _MILLI if at.active < 0 else 0, Unit.VA),
     _Shown(13, lambda at: at.factor, Unit.COUNT, -3, DataType.INT16),
+    _Shown(15, lambda at: abs(at.fundamental) // _MILLI, Unit.W, element=_FUNDAMENTAL),
+    _Shown(11, lambda at: at.current_thd, Unit.PERCENT, -2, DataType.UINT16, _DISTORTION),
+    _Shown(12, lambda at: at.voltage_thd, Unit.PERCENT, -2, DataType.UINT16, _DISTORTION),
 )
 """In total and in each phase."""
 
 _TOTALS: Final[tuple[_Shown[Instant], ...]] = (
-    _Shown(9, lambda at: at.apparent // _MILLI if at.active >= 0 else 0, Unit.VA),
-    _Shown(10, lambda at: at.apparent // _MILLI if at.active < 0 else 0, Unit.VA),
     _Shown(14, lambda at: at.frequency, Unit.HZ, -2, DataType.UINT16),
     _Shown(16, lambda at: _whole(at.active) - _whole(-at.active), Unit.W, 0, DataType.INT32),
     _Shown(91, lambda at: min(at.neutral // 10, _U16_MAX), Unit.A, -2, DataType.UINT16),
@@ -74,7 +86,7 @@ def instant_objects(hooks: Hooks) -> Iterator[CosemObject]:
 
 def _register(hooks: Hooks, shown: _Shown[T], first: int, at: Callable[[], T]) -> Register:
     return Register(
-        f"1.0.{first + shown.group}.7.0.255",
+        f"1.0.{first + shown.group}.7.{shown.element}.255",
         lambda: shown.value(at()),
         scaler=shown.scaler,
         unit=shown.unit,
@@ -93,9 +105,21 @@ def _phase_objects(hooks: Hooks, place: int) -> Iterator[CosemObject]:
         yield _register(hooks, power, first, phase)
     for shown in _PHASES:
         yield _register(hooks, shown, first, phase)
+    current = _angle(_CURRENT_ANGLES[place], lambda at: at.phases[place].angle)
+    yield _register(hooks, current, 0, engine.instant)
+    if place:
+        voltage = _angle(_VOLTAGE_ANGLES[place], lambda at: at.turn(place))
+        yield _register(hooks, voltage, 0, engine.instant)
     counts = engine.state.counts
     yield _count(hooks, f"1.0.{first + 12}.32.0.255", counts.sags, place)
     yield _count(hooks, f"1.0.{first + 12}.36.0.255", counts.swells, place)
+
+
+def _angle(element: int, value: Callable[[Instant], int]) -> _Shown[Instant]:
+    """Return how an angle is shown: tenths of a degree that it lags, -180.0 to 180.0."""
+    return _Shown(
+        81, lambda at: round(value(at) / _TENTH), Unit.DEGREE, -1, DataType.INT16, element
+    )
 
 
 def _count(hooks: Hooks, name: str, counts: list[int], place: int) -> DataObject:

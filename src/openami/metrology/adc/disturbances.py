@@ -26,6 +26,15 @@ class Disturbance(IntEnum):
     SWELL = 2
     INTERRUPTION = 3
     REVERSE = 4
+    SEQUENCE = 5
+    """Three phases turn the wrong way round."""
+    REVERSED_PHASE = 6
+    """One phase gives while the others take: its current is connected the wrong way round, or
+    somebody feeds in there."""
+    NO_VOLTAGE = 7
+    """A phase has a current and no voltage."""
+    MAGNET = 8
+    """A channel's zero lies far from where it belongs, as a strong field shifts it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +91,10 @@ class VoltageWatch:
         for meter, phase in sorted(places):
             yield from self._follow(meter, phase, volts[meter, phase].tolist())
         self._steps += volts.shape[-1]
+
+    def skip(self, steps: int) -> None:
+        """Take note that so many steps were as those before."""
+        self._steps += steps
 
     def _follow(self, meter: int, phase: int, volts: list[float]) -> Iterator[QualityEvent]:
         for number, value in enumerate(volts, self._steps):

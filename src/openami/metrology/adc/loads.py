@@ -26,6 +26,15 @@ if TYPE_CHECKING:
 _NOTHING: Final = np.zeros(len(ORDERS), complex)
 _DAY: Final = 86_400
 
+PULSES: Final = (-0.81, 0.61, -0.37, 0.16, -0.02, -0.06, 0.08)
+"""Harmonics of what a rectifier with a capacitor draws, from the 3rd on."""
+
+PULSE_LEAD: Final = math.radians(8)
+"""How far its fundamental leads the voltage."""
+
+MOTOR: Final = (0.02, 0.03, 0.015)
+"""Harmonics of what an induction motor draws."""
+
 
 class Load(Protocol):
     """What draws a current."""
@@ -78,9 +87,7 @@ class Motor:
         inrush = 5 * math.exp(-2 * since)
         factor = self.factor * (1 - 2 / 15 * inrush)
         size = self.watts * (1 + inrush) / (abs(volts[0]) * self.factor)
-        return harmonics(
-            cmath.rect(size, cmath.phase(volts[0]) - math.acos(factor)), (0.02, 0.03, 0.015)
-        )
+        return harmonics(cmath.rect(size, cmath.phase(volts[0]) - math.acos(factor)), MOTOR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +97,9 @@ class Electronics:
     watts: float = 150.0
 
     def amps(self, second: float, volts: Phasors) -> Phasors:  # noqa: ARG002 - the port's argument
-        turn = cmath.phase(volts[0]) + math.radians(8)
-        return harmonics(
-            cmath.rect(self.watts / (abs(volts[0]) * math.cos(math.radians(8))), turn),
-            (-0.81, 0.61, -0.37, 0.16, -0.02, -0.06, 0.08),
-        )
+        turn = cmath.phase(volts[0]) + PULSE_LEAD
+        size = self.watts / (abs(volts[0]) * math.cos(PULSE_LEAD))
+        return harmonics(cmath.rect(size, turn), PULSES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +149,7 @@ class Vehicle:
 
 
 def wave_of(sample: Sample, *, voltage: float, frequency: float, phases: int = 1) -> Wave:
-    """Return one meter's wave of a sample; the current follows from powers and voltage, as a sine.
+    """Return one meter's wave of a sample; the current follows from powers, voltage and shape.
 
     Args:
         sample: active and reactive power, and the voltage where it is known.
@@ -156,7 +161,7 @@ def wave_of(sample: Sample, *, voltage: float, frequency: float, phases: int = 1
     turns = np.exp(-2j * np.pi / 3 * np.arange(phases))
     power = complex(sample.active, -sample.reactive) / 1000
     rows = [
-        (harmonics(size * turn), harmonics(power * share / 100 / size * turn))
+        (harmonics(size * turn), harmonics(power * share / 100 / size * turn, sample.shape))
         for share, turn in zip(SHARES[phases], turns.tolist(), strict=True)
     ]
     volts, amps = (np.stack(each)[None] for each in zip(*rows, strict=True))

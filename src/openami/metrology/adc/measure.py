@@ -33,6 +33,7 @@ class Measurement:
         angle: degrees that the current lags, -180 to 180.
         voltage_thd: all but the fundamental, as a part of it.
         current_thd: likewise; 0 where the current is below the noise.
+        turn: degrees that the voltage lags the first phase's, -180 to 180.
         frequency: Hz, (meters,); nominal where there is no voltage.
         metered: W as energy counts them: over exactly the samples of the pass, where ``active``
             weighs them so that no part of a cycle shows.
@@ -47,6 +48,7 @@ class Measurement:
     angle: Floats
     voltage_thd: Floats
     current_thd: Floats
+    turn: Floats
     frequency: Floats
     metered: Floats
     seconds: float
@@ -88,10 +90,16 @@ def measure(sums: Sums, constants: Constants) -> Measurement:
         angle=np.degrees(np.angle(turned)),
         voltage_thd=distortion[0],
         current_thd=distortion[1],
+        turn=_turn(phasors[0]),
         frequency=hertz,
         metered=_covariance(sums) * scale + undone,
         seconds=sums.samples / sums.plan.rate,
     )
+
+
+def _turn(volts: Phasors) -> Floats:
+    behind = (volts[:, :1] * volts.conj()).mean(-1)
+    return np.asarray(np.degrees(np.angle(behind)))
 
 
 def _covariance(sums: Sums) -> Floats:

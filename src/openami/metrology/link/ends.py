@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import DecodeError, RemoteProtocolError
 from openami.metrology.link.framing import NUMBERS, Deframer, Frame
-from openami.metrology.link.messages import KINDS, EventReport, Heard, Report, decode
+from openami.metrology.link.messages import KINDS, EventReport, Heard, Relay, Report, decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -54,6 +54,8 @@ class MeasuringEnd(_End):
         super().__init__()
         self.life = life
         self.dropped = 0
+        self.relay: bool | None = None
+        """How management last wanted the relay; None: it has not said."""
         self._events: deque[QualityEvent] = deque()
         self._oldest = 1
 
@@ -75,7 +77,9 @@ class MeasuringEnd(_End):
     def receive_data(self, data: bytes) -> None:
         """Take any slice of what management sends."""
         for message in self._messages(data):
-            if isinstance(message, Heard) and message.life == self.life:
+            if isinstance(message, Relay):
+                self.relay = message.closed
+            elif isinstance(message, Heard) and message.life == self.life:
                 while self._events and self._oldest <= message.number:
                     self._forget()
 
@@ -104,9 +108,13 @@ class ManagementEnd(_End):
         """Return the oldest report or event that is new, once; None: none waits."""
         return self._waiting.popleft() if self._waiting else None
 
-    def acknowledge(self) -> bytes:
-        """Return what goes on the line once all events that were taken are kept."""
-        return self._frame(self.heard)
+    def acknowledge(self, heard: Heard | None = None) -> bytes:
+        """Return what goes on the line once events are kept: up to ``heard``, or all taken."""
+        return self._frame(self.heard if heard is None else heard)
+
+    def switch(self, *, closed: bool) -> bytes:
+        """Return what goes on the line to have the relay closed or open."""
+        return self._frame(Relay(closed))
 
     def _fresh(self, messages: Iterable[Message]) -> Iterator[Report | EventReport]:
         for message in messages:

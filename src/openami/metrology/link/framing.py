@@ -15,7 +15,7 @@ from openami.core.errors import DecodeError, LocalProtocolError
 from openami.wire.crc import crc32
 
 MAX_BODY: Final = 512
-"""Octets: a report of three phases has 363, the rest is room to grow."""
+"""Octets: a report of three phases has 400, the rest is room to grow."""
 
 NUMBERS: Final = 1 << 16
 

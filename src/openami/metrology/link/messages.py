@@ -20,8 +20,8 @@ Totals = tuple[tuple[int, ...], ...]
 """Micro-watt-hours of each row and channel of the registers."""
 
 _CODE: Final = "metrology.message"
-_REPORT: Final = struct.Struct(">IQIB")
-_PHASE: Final = struct.Struct(">IIiiIihHH")
+_REPORT: Final = struct.Struct(">IIQQIBB")
+_PHASE: Final = struct.Struct(">IIiiIihHHii")
 _TOTALS: Final = struct.Struct(f">{len(CHANNELS)}Q")
 _EVENT: Final = struct.Struct(">IIIBBQQI")
 _HEARD: Final = struct.Struct(">II")
@@ -43,6 +43,8 @@ class PhaseReport:
         factor: power factor in thousandths.
         voltage_thd: ten-thousandths.
         current_thd: ten-thousandths, at most 65535.
+        fundamental: mW of the fundamental.
+        turn: thousandths of a degree that its voltage lags the first phase's.
     """
 
     voltage: int
@@ -54,6 +56,8 @@ class PhaseReport:
     factor: int
     voltage_thd: int
     current_thd: int
+    fundamental: int = 0
+    turn: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,9 @@ class Report:
         frequency: mHz.
         phases: 1 or 3.
         totals: running totals, by rows and channels of ``Registers``.
+        part: the measuring part's own number, drawn when it was made.
+        ran: milliseconds that it has measured in all its lives.
+        closed: its relay lets a current flow.
     """
 
     life: int
@@ -73,6 +80,9 @@ class Report:
     frequency: int
     phases: tuple[PhaseReport, ...]
     totals: Totals
+    part: int = 0
+    ran: int = 0
+    closed: bool = True
 
     @classmethod
     def of(cls, found: Measurement, whole: Integers, *, life: int, at: int, meter: int = 0) -> Self:
@@ -95,6 +105,8 @@ class Report:
             found.factor[meter] * 1000,
             (found.voltage_thd[meter] * 10_000).clip(0, _FULL),
             (found.current_thd[meter] * 10_000).clip(0, _FULL),
+            found.fundamental[meter] * 1000,
+            found.turn[meter] * 1000,
         )
         rows = zip(*(each.round().astype(int).tolist() for each in columns), strict=True)
         totals = tuple(tuple(row) for row in whole[meter].tolist())
@@ -102,7 +114,8 @@ class Report:
         return cls(life, at, hertz, tuple(PhaseReport(*row) for row in rows), totals)
 
     def encode(self) -> bytes:
-        head = _REPORT.pack(self.life, self.at, self.frequency, len(self.phases))
+        numbers = (self.part, self.life, self.at, self.ran, self.frequency)
+        head = _REPORT.pack(*numbers, self.closed, len(self.phases))
         phases = b"".join(_PHASE.pack(*astuple(phase)) for phase in self.phases)
         return head + phases + b"".join(_TOTALS.pack(*row) for row in self.totals)
 
@@ -110,14 +123,14 @@ class Report:
     def decode(cls, body: bytes) -> Self:
         if len(body) < _REPORT.size or body[_REPORT.size - 1] not in {1, 3}:
             raise DecodeError("a report has 1 or 3 phases", code=_CODE)
-        life, at, frequency, count = _REPORT.unpack_from(body)
+        part, life, at, ran, frequency, closed, count = _REPORT.unpack_from(body)
         middle = _REPORT.size + count * _PHASE.size
-        if len(body) != middle + rows_of(count) * _TOTALS.size:
+        if closed > 1 or len(body) != middle + rows_of(count) * _TOTALS.size:
             raise DecodeError("a report of another length", code=_CODE)
         phases = _PHASE.iter_unpack(body[_REPORT.size : middle])
         totals = tuple(_TOTALS.iter_unpack(body[middle:]))
         shown = tuple(PhaseReport(*phase) for phase in phases)
-        return cls(life, at, frequency, shown, totals)
+        return cls(life, at, frequency, shown, totals, part, ran, bool(closed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +168,22 @@ class EventReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Relay:
+    """How management wants the measuring part's relay to stand."""
+
+    closed: bool
+
+    def encode(self) -> bytes:
+        return bytes((self.closed,))
+
+    @classmethod
+    def decode(cls, body: bytes) -> Self:
+        if body not in {b"\0", b"\1"}:
+            raise DecodeError("a relay is open or closed", code=_CODE)
+        return cls(body == b"\1")
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
     """Management has all events of a life up to a number."""
 
@@ -171,9 +200,9 @@ class Heard:
         return cls(*_HEARD.unpack(body))
 
 
-Message = Report | EventReport | Heard
+Message = Report | EventReport | Heard | Relay
 
-KINDS: Final[Mapping[type[Message], int]] = {Report: 1, EventReport: 2, Heard: 3}
+KINDS: Final[Mapping[type[Message], int]] = {Report: 1, EventReport: 2, Heard: 3, Relay: 4}
 """The kind of frame that carries each message."""
 
 _DECODERS: Final[Mapping[int, Callable[[bytes], Message]]] = {

@@ -9,6 +9,8 @@ from openami.store.relational.alarms import AlarmRepository
 from openami.store.relational.audit import AuditRepository
 from openami.store.relational.campaigns import CampaignRepository
 from openami.store.relational.certificates import CertificateRepository
+from openami.store.relational.customers import CustomerRepository
+from openami.store.relational.demand import DemandRepository
 from openami.store.relational.devices import DeviceRepository
 from openami.store.relational.engine import Transactions, open_engine, upgrade
 from openami.store.relational.events import EventRepository
@@ -56,6 +58,7 @@ class RelationalStore:
         self.jobs = JobRepository(transactions)
         self.events = EventRepository(transactions, now)
         self.operators = OperatorRepository(transactions, hasher)
+        self.customers = CustomerRepository(transactions, hasher)
         self.audit = AuditRepository(transactions)
         self.trees = TreeRepository(transactions)
         self.tasks = TaskRepository(transactions)
@@ -68,6 +71,7 @@ class RelationalStore:
         self.releases = ReleaseRepository(transactions)
         self.campaigns = CampaignRepository(transactions)
         self.nodes = NodeRepository(transactions)
+        self.demand = DemandRepository(transactions)
         self.installation = InstallationRepository(engine, transactions)
 
     @classmethod

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import secrets
-from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import delete, select
 
 from openami.core.errors import ConflictError, NotFoundError
@@ -17,28 +12,16 @@ from openami.fleet.operators import Operator, Role, Session, SessionKind
 from openami.store.relational.audit import audit_row
 from openami.store.relational.models import OperatorRow, SessionRow
 from openami.store.relational.paging import bounded, decode_cursor, page
+from openami.store.relational.passwords import Passwords, digest, new_secret
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from argon2 import PasswordHasher
     from sqlalchemy.orm import Session as DbSession
 
     from openami.fleet.ports import Page
     from openami.store.relational.engine import Transactions
-
-# NIST SP 800-63B 5.1.1.2: at least 8 characters, and no composition rules.
-MIN_PASSWORD: Final = 8
-# Hashing takes time in proportion; nobody types this much.
-MAX_PASSWORD: Final = 1024
-# 256 bits: a secret that cannot be guessed needs no slow hash.
-_SECRET_OCTETS: Final = 32
-_HASHER: Final = PasswordHasher()
-
-
-@cache
-def _of_nobody(hasher: PasswordHasher) -> str:
-    """Return what a wrong name is checked against, to take as long as a wrong password."""
-    return hasher.hash(secrets.token_hex(16))
 
 
 class OperatorRepository:
@@ -46,12 +29,11 @@ class OperatorRepository:
 
     def __init__(self, transactions: Transactions, hasher: PasswordHasher | None = None) -> None:
         self._transactions = transactions
-        self._hasher = hasher or _HASHER
-        self._nobody = _of_nobody(self._hasher)
+        self._passwords = Passwords(hasher)
 
     def add(self, name: str, password: str, role: Role, *, who: str, when: float) -> Operator:
         operator = Operator(name, role, when)
-        password_hash = self._hash(password)
+        password_hash = self._passwords.hash(password)
         with self._transactions.writing() as session:
             if session.get(OperatorRow, name) is not None:
                 raise ConflictError(f"there is an operator {name} already")
@@ -74,19 +56,18 @@ class OperatorRepository:
     def verify(self, name: str, password: str, *, now: float) -> Operator | None:
         with self._transactions.reading() as session:
             row = session.get(OperatorRow, name)
-            expected = self._nobody if row is None else row.password_hash
-        right = len(password) <= MAX_PASSWORD and self._matches(expected, password)
+            kept = None if row is None else row.password_hash
+        right = self._passwords.right(kept, password)
         if row is None or not right or row.disabled:
             return None
         with self._transactions.writing() as session:
             row = _locked(session, name)
             row.last_login = now
-            if self._hasher.check_needs_rehash(row.password_hash):
-                row.password_hash = self._hasher.hash(password)
+            row.password_hash = self._passwords.renewed(row.password_hash, password)
             return _operator(row)
 
     def set_password(self, name: str, password: str, *, who: str, when: float) -> None:
-        password_hash = self._hash(password)
+        password_hash = self._passwords.hash(password)
         with self._transactions.writing() as session:
             _locked(session, name).password_hash = password_hash
             session.execute(delete(SessionRow).where(SessionRow.operator == name))
@@ -120,12 +101,12 @@ class OperatorRepository:
     def open_session(
         self, name: str, kind: SessionKind, *, now: float, lifetime: float, label: str = ""
     ) -> tuple[str, Session]:
-        secret = secrets.token_urlsafe(_SECRET_OCTETS)
+        secret = new_secret()
         with self._transactions.writing() as session:
             operator = _operator(_locked(session, name))
             session.execute(delete(SessionRow).where(SessionRow.expires <= now))
             row = SessionRow(
-                secret_digest=_digest(secret),
+                secret_digest=digest(secret),
                 operator=name,
                 kind=kind.value,
                 label=label,
@@ -141,7 +122,7 @@ class OperatorRepository:
             select(SessionRow, OperatorRow)
             .join(OperatorRow, OperatorRow.name == SessionRow.operator)
             .where(
-                SessionRow.secret_digest == _digest(secret),
+                SessionRow.secret_digest == digest(secret),
                 SessionRow.expires > now,
                 OperatorRow.disabled.is_(False),
             )
@@ -164,17 +145,6 @@ class OperatorRepository:
         with self._transactions.writing() as session:
             session.execute(delete(SessionRow).where(SessionRow.id == session_id))
 
-    def _hash(self, password: str) -> str:
-        if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
-            raise ValueError(f"a password has {MIN_PASSWORD} to {MAX_PASSWORD} characters")
-        return self._hasher.hash(password)
-
-    def _matches(self, expected: str, password: str) -> bool:
-        try:
-            return self._hasher.verify(expected, password)
-        except (VerificationError, InvalidHashError):
-            return False
-
 
 def _found(session: DbSession, key: str, *, lock: bool = False) -> OperatorRow:
     row = session.get(OperatorRow, key, with_for_update=lock or None)
@@ -190,10 +160,6 @@ def _locked(session: DbSession, key: str) -> OperatorRow:
 
 def _note(session: DbSession, who: str, when: float, what: str, name: str) -> None:
     session.add(audit_row(AuditEntry(who, when, what, f"operator-{name}")))
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def _operator(row: OperatorRow) -> Operator:

@@ -25,6 +25,7 @@ from openami.web.api.models.fleet import (
     OverviewModel,
     ShipmentResult,
     StateChange,
+    SupplyOrderModel,
     SupplyResult,
     SupplyWish,
 )
@@ -107,10 +108,24 @@ def node(head: Head, caller: Viewer, serial: str) -> NodeModel:
 
 
 @router.post("/meters/{serial}/supply", responses=errors(400, 404, 409, 502, 504))
-async def supply(head: Head, caller: Admin, serial: str, wish: SupplyWish) -> SupplyResult:
-    """Connect or disconnect the supply of a meter of C12.22; it is answered when that is done."""
-    said = await head.supply.switch(serial, on=wish.connected, who=caller.name, why=wish.why)
-    return SupplyResult(connected=wish.connected, said=said)
+async def supply(head: Head, caller: OperatorCaller, serial: str, wish: SupplyWish) -> SupplyResult:
+    """Connect or disconnect the supply of a meter.
+
+    With a meter of C12.22 it is answered when that is done. Behind a DCU it is an order, which the
+    DCU is told; what came of it is in the orders of the meter.
+    """
+    done = await head.supplies.switch(
+        serial, wish.wanted(), who=caller.name, why=wish.why, within=wish.within_s
+    )
+    order = None if done.order is None else SupplyOrderModel.of(done.order)
+    return SupplyResult(connected=wish.connected, said=done.said, order=order)
+
+
+@router.get("/meters/{serial}/supply", responses=errors(404))
+def supply_orders(head: Head, caller: Viewer, serial: str) -> list[SupplyOrderModel]:
+    """Return the last orders to a meter's supply, the newest first."""
+    del caller
+    return [SupplyOrderModel.of(order) for order in head.demand.orders.of_meter(serial)]
 
 
 @router.get("/devices/{device}/audit", responses=errors(404, 409))

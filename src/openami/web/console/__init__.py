@@ -14,6 +14,9 @@ from openami.web.console.alarms import Alarms
 from openami.web.console.audit import Audit
 from openami.web.console.campaigns import Campaigns
 from openami.web.console.certificates import Certificates
+from openami.web.console.customers import CustomerPages
+from openami.web.console.demand import DemandPages
+from openami.web.console.demand_desk import DemandDesk
 from openami.web.console.fragments import Fragments
 from openami.web.console.groups import Groups
 from openami.web.console.issued import Issued
@@ -24,6 +27,7 @@ from openami.web.console.planner import Planner
 from openami.web.console.render import Renderer
 from openami.web.console.shelf import ReleaseShelf
 from openami.web.console.signing import Signing
+from openami.web.console.supply import SupplySwitch
 from openami.web.console.tree_jobs import TreeJobs
 from openami.web.console.waking import Waking
 
@@ -62,6 +66,10 @@ def routes(services: Services) -> Sequence[BaseRoute]:
         Planner,
         Campaigns,
         NodeTestPages,
+        CustomerPages,
+        DemandDesk,
+        DemandPages,
+        SupplySwitch,
     )
     pages = [entry for part in parts for entry in part(services, renderer).table()]
 

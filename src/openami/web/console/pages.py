@@ -28,6 +28,7 @@ SERIAL_LENGTH: Final = 32
 SEARCH_LENGTH: Final = 64
 CURSOR_LENGTH: Final = 512
 LATEST_EVENTS: Final = 6  # beside a chart, as high as it
+ORDERS: Final = 3  # to its supply, on the page of a meter
 METER_EVENTS: Final = 12
 
 
@@ -76,11 +77,12 @@ class Pages:
 
     async def meter(self, request: Request, caller: Caller) -> Response:
         serial = request.path_params["serial"]
-        facts, stored, latest, jobs = await asyncio.gather(
+        facts, stored, latest, jobs, orders = await asyncio.gather(
             asyncio.to_thread(views.meter_facts, self._services, serial),
             asyncio.to_thread(values.registers, self._services, serial),
             latest_events(self._services, serial, METER_EVENTS),
             self._services.jobs.list(meter=serial, limit=1),
+            asyncio.to_thread(self._services.demand.orders.of_meter, serial),
         )
         context = {
             "meter": facts,
@@ -89,6 +91,7 @@ class Pages:
             "latest_events": latest,
             "job": values.job_view(jobs.items[0]) if jobs.items else None,
             "can_read": caller.may(Role.OPERATOR),
+            "supply_orders": orders[:ORDERS],
             "here": "meters",
         }
         return await self._renderer.page("meter", context, caller=caller)

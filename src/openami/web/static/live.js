@@ -6,7 +6,7 @@
 "use strict";
 (() => {
   const main = document.getElementById("content");
-  const topics = ["readings", "events", "report", "device", "registration", "alarm", "campaign"];
+  const topics = ["readings", "events", "report", "device", "registration", "alarm", "campaign", "demand"];
   const POLL_MS = 15000; // for "3 min ago", and in case that news gets lost
 
   // --- loading again -------------------------------------------------------------------------

@@ -4,6 +4,8 @@ from alembic import context
 
 from openami.store.relational import (  # noqa: F401 - their tables
     campaign_models,
+    customer_models,
+    demand_models,
     management_models,
     node_models,
     release_models,

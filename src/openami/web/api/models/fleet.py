@@ -6,6 +6,7 @@ from typing import Annotated, Self
 from pydantic import Field
 
 from openami.core.clock import utc
+from openami.fleet.demand.supply import MOST_S, OrderState, SupplyOrder, Wanted
 from openami.fleet.devices import (
     TRANSITIONS,
     Contact,
@@ -18,6 +19,7 @@ from openami.fleet.devices import (
 )
 from openami.fleet.ports import FleetCounts
 from openami.headend.c1222.directory import Seen
+from openami.headend.demand.supply import PATIENCE_S
 from openami.headend.statistics import DcuOverview, Overview, ReadRate
 from openami.web.api.models.common import Cursor, Model, moment
 from openami.web.api.models.readings import StoreModel
@@ -146,7 +148,43 @@ class SupplyWish(Model):
     """Whether a meter's supply is to be connected."""
 
     connected: bool
+    by_hand: Annotated[
+        bool, Field(description="Connect only when somebody presses the meter's button.")
+    ] = False
+    within_s: Annotated[
+        int, Field(ge=1, le=MOST_S, description="Until when a DCU may do it, by meters' clocks.")
+    ] = int(PATIENCE_S)
     why: Annotated[str, Field(min_length=1, max_length=500)]
+
+    def wanted(self) -> Wanted:
+        """Return what the supply is to be."""
+        if not self.connected:
+            return Wanted.DISCONNECTED
+        return Wanted.READY if self.by_hand else Wanted.CONNECTED
+
+
+class SupplyOrderModel(Model):
+    """An order to switch a supply, which a DCU carries out."""
+
+    id: str
+    meter: str
+    wanted: Wanted
+    state: OrderState
+    found: str = Field(description="The state that was found after, or what was in the way.")
+    reason: str
+    who: str
+    created: datetime
+    until: datetime
+    ended: datetime | None
+
+    @classmethod
+    def of(cls, order: SupplyOrder) -> Self:
+        """Return the model of an order."""
+        return cls(
+            id=order.id, meter=order.meter, wanted=order.wanted, state=order.state,
+            found=order.found, reason=order.reason, who=order.who, created=utc(order.created),
+            until=utc(order.until), ended=moment(order.ended),
+        )  # fmt: skip
 
 
 class SupplyResult(Model):
@@ -154,6 +192,7 @@ class SupplyResult(Model):
 
     connected: bool
     said: str = Field(description="What the meter says of it.", examples=["done"])
+    order: SupplyOrderModel | None = Field(None, description="To follow, where a DCU does it.")
 
 
 class DescriptionChange(Model):

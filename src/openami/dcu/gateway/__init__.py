@@ -1,0 +1,1 @@
+"""The way of displays to their meters through the DCU, which carries what it cannot read."""

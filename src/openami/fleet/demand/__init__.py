@@ -1,0 +1,1 @@
+"""Demand response in the terms of OpenADR 3: programs, events, intervals, payloads, reports."""

@@ -1,0 +1,1 @@
+"""Appliances that exist as physics only, for demos and tests."""

@@ -1,0 +1,1 @@
+"""The in-home display over HTTP: its page and its local API."""

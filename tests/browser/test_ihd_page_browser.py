@@ -1,0 +1,232 @@
+"""Each state of the display's page in Chromium, over tables in place of a display."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from playwright.sync_api import expect
+from tests.browser import kitchen
+from tests.browser.kitchen import pair_in
+from tests.browser.visits import chromium, needs_chromium
+from tests.support.ihd_page import CODE, NOW, SCENES, fake_display
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page, ViewportSize
+    from tests.support.ihd_page import Fake
+
+pytestmark = list(needs_chromium)
+
+AUDIT: Final = (Path(__file__).parent / "audit.js").read_text()
+VIEWS: Final = ("now", "usage", "appliances", "messages", "settings")
+WALLS: Final[tuple[ViewportSize, ...]] = (
+    {"width": 1280, "height": 800},
+    {"width": 1024, "height": 600},
+    {"width": 800, "height": 480},
+)
+PHONE: ViewportSize = {"width": 390, "height": 844}
+FITS: Final = "() => [document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+SPILLS: Final = """() => [...document.querySelectorAll('.dial, .tiles .card, .banner')]
+    .filter((box) => box.checkVisibility() && (box.scrollWidth > box.clientWidth + 1
+        || box.scrollHeight > box.clientHeight + 1)).map((box) => box.className)"""
+
+Shown = tuple[str, "Fake", "Browser"]
+
+# The worker has a test of its own; elsewhere it would fetch the page a second time.
+look = partial(kitchen.look, service_workers="block")
+
+
+@pytest.fixture(scope="module")
+def display() -> Iterator[Shown]:
+    with fake_display() as (url, fake), chromium() as browser:
+        yield url, fake, browser
+
+
+def settle(page: Page) -> None:
+    """Wait until the page has been painted with what the display says."""
+    expect(page.locator("body")).to_be_visible()
+    page.evaluate("() => document.fonts.ready.then(() => true)")
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_every_state_is_readable(display: Shown, scene: str) -> None:
+    """Contrast and names hold in both themes and languages; a wall needs no scrolling."""
+    url, fake, browser = display
+    fake.show(scene)
+    with look(browser, url) as page:
+        settle(page)
+        for language, theme in (("en", "light"), ("ko", "dark")):
+            fake.show(scene, language=language, theme=theme)
+            expect(page.locator("html")).to_have_attribute("data-theme", theme)
+            expect(page.locator("html")).to_have_attribute("lang", language)
+            for wall in WALLS:
+                page.set_viewport_size(wall)
+                assert page.evaluate(FITS) == [wall["width"], wall["height"]]
+                assert page.evaluate(SPILLS) == [], wall
+            found = page.evaluate(AUDIT)
+            assert found["failed"] == []
+            page.set_viewport_size(PHONE)
+            assert page.evaluate(FITS)[0] == PHONE["width"]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_is_readable(display: Shown, view: str) -> None:
+    """The same of the other views, with much in them."""
+    url, fake, browser = display
+    fake.show("active", language="ko", theme="dark")
+    fake.state["notices"] = SCENES["notices"]()["notices"]
+    with look(browser, url, f"/#{view}") as page:
+        settle(page)
+        expect(page.locator(f".view[data-view={view}]")).to_be_visible()
+        for wall in WALLS:
+            page.set_viewport_size(wall)
+            assert page.evaluate(FITS) == [wall["width"], wall["height"]]
+        assert page.evaluate(AUDIT)["failed"] == []
+        page.set_viewport_size(PHONE)
+        assert page.evaluate(FITS)[0] == PHONE["width"]
+
+
+def test_the_figures_stand_out(display: Shown) -> None:
+    """What is read from two metres has a contrast of at least seven, and is large."""
+    url, fake, browser = display
+    for theme in ("light", "dark"):
+        fake.show("home", theme=theme)
+        with look(browser, url) as page:
+            settle(page)
+            stricter = AUDIT.replace("? 3 : 4.5", "? 7 : 4.5")
+            failed = page.evaluate(stricter)["failed"]
+            assert not [each for each in failed if any(map(str.isdigit, each.split(": ")[1]))]
+            size = "e => parseFloat(getComputedStyle(e).fontSize)"
+            assert page.locator("#power").evaluate(size) >= 96
+            assert page.locator("#bill").evaluate(size) >= 40
+
+
+def test_the_graph_says_what_it_does_not_know(display: Shown) -> None:
+    """Gaps and what was filled in are marked, and a table says the same by hours."""
+    url, fake, browser = display
+    fake.show("filling")
+    with look(browser, url) as page:
+        page.clock.set_fixed_time(NOW)
+        expect(page.locator("#day-plot")).to_have_attribute("data-gaps", "1")
+        expect(page.locator("#key-filled")).to_be_visible()
+        expect(page.locator("#key-gap")).to_be_visible()
+        page.locator("#day-switch").click()
+        expect(page.locator("#day-sheet tbody tr")).to_have_count(25)
+        page.locator("#day-switch").click()
+        page.locator("#day-zoom").click()
+        expect(page.locator("#day-title")).to_have_text("Last hour")
+
+
+def test_the_household_decides(display: Shown) -> None:
+    """Join and opt out, overrule an appliance, reconnect: each sends what it says."""
+    url, fake, browser = display
+    fake.show("active")
+    fake.asked.clear()
+    with look(browser, url) as page:
+        page.locator(".banner").get_by_role("button", name="Opt out").click()
+        expect(page.locator(".banner")).to_contain_text("You have opted out")
+        page.get_by_role("link", name="Appliances").click()
+        page.get_by_role("button", name="Run anyway").first.click()
+        expect(page.get_by_text("Overruled by you")).to_be_visible()
+        page.get_by_role("switch", name="Car").click()
+        expect(page.get_by_role("switch", name="Car")).to_have_attribute("aria-checked", "true")
+        fake.show("ready")
+        page.goto(f"{url}/")
+        page.get_by_role("button", name="Switch on").click()
+        page.get_by_role("dialog").get_by_role("button", name="Yes").click()
+        expect(page.locator(".banner")).to_have_count(0)
+    sent = [(path.removeprefix("/api/v1/"), body) for _, path, body in fake.asked]
+    assert sent[0] == ("events/shed-1/answer", {"answer": "opted-out"})
+    assert sent[1][1]["override"] == "normal"
+    assert sent[2] == ("appliances/charger", {"allow": True})
+    assert sent[3][0] == "reconnect"
+
+
+def test_the_first_start_by_keyboard(display: Shown) -> None:
+    """Digits are typed or pressed; a wrong code is said, and another try is free."""
+    url, fake, browser = display
+    fake.show("first")
+    with look(browser, url, expected=("403",)) as page:
+        pair_in(page, "00000000")
+        expect(page.locator(".status")).to_contain_text("not the code of the meter")
+        page.keyboard.type(f"9{CODE}"[:1])
+        page.keyboard.press("Backspace")
+        page.keyboard.type(CODE)
+        page.keyboard.press("Enter")
+        expect(page.locator("#power")).to_have_text("684")
+
+
+def test_it_is_an_app(display: Shown) -> None:
+    """Chromium finds the manifest in order; without the display the page shows what was last."""
+    browser = display[2]
+    context = browser.new_context(viewport=kitchen.WALL, locale="en-US")
+    page = context.new_page()
+    with fake_display("home") as (url, _):
+        page.goto(url)
+        devtools = context.new_cdp_session(page)
+        assert devtools.send("Page.getAppManifest")["errors"] == []
+        # Nothing of an incognito window can be installed; beside that there is nothing.
+        found = devtools.send("Page.getInstallabilityErrors")["installabilityErrors"]
+        assert {each["errorId"] for each in found} <= {"in-incognito"}
+        page.wait_for_function("() => navigator.serviceWorker.controller?.state === 'activated'")
+        page.reload()
+        expect(page.locator("#power")).to_have_text("684")
+        page.wait_for_function("async () => (await (await caches.open('last')).keys()).length >= 2")
+    page.reload()
+    expect(page.locator(".banner")).to_contain_text("No link to the display")
+    expect(page.locator("#power")).to_have_text("684")
+    expect(page.locator("#verdict")).to_contain_text("At ")
+    with fake_display("home", int(url.rsplit(":", 1)[1])):
+        expect(page.locator("#link")).to_have_attribute("data-state", "connected")
+        expect(page.locator(".banner")).to_have_count(0)
+    context.close()
+
+
+def test_a_display_that_its_meter_forgot_asks_for_the_code_again(display: Shown) -> None:
+    url, fake, browser = display
+    fake.show("first")
+    fake.state["link"] |= {"code": "home.forgotten", "reason": "the meter does not know it"}
+    with look(browser, url) as page:
+        settle(page)
+        expect(page.locator(".pairing .title")).to_have_text("Pair again")
+        expect(page.locator(".pairing .lead")).to_contain_text("no longer knows this display")
+        expect(page.locator("#link")).to_have_attribute("data-state", "unpaired")
+
+
+def test_tariffs_have_titles(display: Shown) -> None:
+    """In the page's language, or as their file says; that of no name is chosen by null."""
+    url, fake, browser = display
+    fake.show("home", language="ko")
+    fake.asked.clear()
+    with look(browser, url, "/#settings") as page:
+        settle(page)
+        tariff = page.locator("#tariff")
+        expect(tariff.locator("option:checked")).to_have_text("한국전력 주택용(저압)")
+        with page.expect_response("**/api/v1/settings"):
+            tariff.select_option(label="A tariff of a file")
+    assert ("PATCH", "/api/v1/settings", {"tariff": None}) in fake.asked
+
+
+@pytest.mark.parametrize("shape", [*WALLS, PHONE], ids=lambda shape: str(shape["width"]))
+def test_a_pin_of_sixteen_digits_fits(display: Shown, shape: ViewportSize) -> None:
+    """Digits alone are typed: letters are on no tablet's keypad, so no PIN has them."""
+    url, fake, browser = display
+    fake.show("home")
+    said = {"error": {"code": "home.pin", "message": "the household's PIN is wanted"}}
+    with look(browser, url, viewport=shape, expected=("401",)) as page:
+        page.route("**/api/v1/**", lambda route: route.fulfill(status=401, json=said))
+        page.reload()
+        expect(page.locator(".pairing .title")).to_have_text("Locked")
+        page.keyboard.type("12345678a90123456789")
+        expect(page.locator(".cells span.full")).to_have_count(16)
+        width, last, keys = page.evaluate(
+            """() => [innerWidth, ...['.cells span:last-child', '.keypad'].map(
+                (name) => document.querySelector(name).getBoundingClientRect())]"""
+        )
+        assert last["right"] <= width
+        assert last["right"] <= keys["left"] or last["bottom"] <= keys["top"]
+        assert page.evaluate(FITS)[0] == width

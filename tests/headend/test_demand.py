@@ -1,0 +1,238 @@
+"""Demand response in the head-end: what time does, whom it wakes, what it alarms, what it costs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.support.demand import PROGRAM, event, street
+
+from openami.core.errors import ConflictError, NotFoundError
+from openami.fleet.demand.machine import EventState
+from openami.fleet.demand.model import EventKind, Notice, Target, TargetKind
+from openami.fleet.demand.standing import Answer, What
+from openami.fleet.demand.supply import Wanted
+from openami.fleet.desired import Group
+from openami.fleet.devices import DeviceKind
+from openami.fleet.ports import DeviceFilter
+from openami.headend.demand.facade import build_demand
+from openami.headend.demand.rounds import GRACE_S, LOOKED_AT, SLOW_EVERY, UNDELIVERED
+from openami.headend.demand.uplink import Asked, Said, Told
+from openami.headend.demand.views import Phase
+from openami.headend.errors import RequestError
+
+if TYPE_CHECKING:
+    from openami.core.clock import ManualClock
+    from openami.fleet.demand.model import Event
+    from openami.headend.demand.facade import Demand
+    from openami.headend.services import Context, Services, Stores
+
+
+@pytest.fixture
+def demand(services: Services, stores: Stores) -> Demand:
+    """Return demand response with a program, and two DCUs of three and two meters."""
+    street(stores.devices, "D1", 3, region="Seoul")
+    street(stores.devices, "D2", 2, region="Busan")
+    services.demand.events.add_program(PROGRAM, who="ann")
+    return services.demand
+
+
+def published(demand: Demand, one: Event, who: str = "ann") -> None:
+    demand.events.draft(one, who=who)
+    demand.events.publish(one.id, who=who)
+
+
+def soon(clock: ManualClock, id_: str = "e1", *, ahead: int = 600, **more: Any) -> Event:
+    return event(id_, start=int(clock.now()) + ahead, **more)
+
+
+async def exchange(demand: Demand, dcu: str, *said: Said) -> Told:
+    return await demand.uplink.exchange(Asked(dcu, said))
+
+
+async def test_time_begins_and_completes_an_event(demand: Demand, clock: ManualClock) -> None:
+    published(demand, soon(clock))
+    before = demand.uplink.revision("D1")
+    await demand.rounds.round()
+    assert demand.events.get("e1").record.state is EventState.SCHEDULED
+    clock.advance(600)
+    await demand.rounds.round()
+    assert demand.events.get("e1").record.state is EventState.ACTIVE
+    assert demand.uplink.revision("D1") == before  # who has it knows when it begins
+    clock.advance(3600)
+    await demand.rounds.round()
+    record = demand.events.get("e1").record
+    assert (record.state, record.ended) == (EventState.COMPLETED, clock.now())
+    assert demand.uplink.revision("D1") == 0
+    assert await demand.rounds.forget() == 0
+
+
+async def test_an_emergency_that_is_not_everywhere_alarms_until_it_is(
+    services: Services, demand: Demand, clock: ManualClock
+) -> None:
+    only = (Target(TargetKind.REGION, frozenset({"Seoul"})),)
+    published(demand, soon(clock, ahead=0, kind=EventKind.EMERGENCY, targets=only))
+    clock.advance(GRACE_S)
+
+    async def rounds() -> list[tuple[str, str]]:
+        for _ in range(SLOW_EVERY):
+            await demand.rounds.round()
+        found = services.alarms.list(subject="event:e1", only_open=True).items
+        return [(alarm.code, alarm.message) for alarm in found]
+
+    said = Said(1, "D1-1", "e1", What.REFUSED, clock.now(), "dlms.denied", "no")
+    await exchange(demand, "D1", said)
+    words = "event e1: 3 of 3 meters do not have it, 1 of them refused it"
+    assert await rounds() == [(UNDELIVERED, words)]
+    both = [Said(n, f"D1-{n}", "e1", What.DELIVERED, clock.now()) for n in (1, 2, 3)]
+    await exchange(demand, "D1", *both)
+    assert await rounds() == []
+
+
+async def test_dcus_that_did_not_ask_are_notified_before_it_begins(
+    demand: Demand, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    woken: list[str] = []
+    monkeypatch.setattr(demand.rounds._store, "wake", lambda dcus, now: woken.extend(sorted(dcus)))
+    published(demand, soon(clock, ahead=7200))
+    await exchange(demand, "D1")
+    await demand.rounds.round()
+    assert woken == []
+    clock.advance(7200 - 600)
+    for _ in range(2):
+        await demand.rounds.round()
+    assert woken == ["D2"]
+
+
+async def test_a_country_is_had_look_again_in_parts(
+    demand: Demand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds, looked = demand.rounds, list[int]()
+    monkeypatch.setattr(rounds, "_look", lambda dcus: looked.append(len(dcus)))
+    monkeypatch.setattr(rounds, "_waiting", lambda: [f"D{n}" for n in range(2 * LOOKED_AT + 5)])
+    demand.book.changed(None)
+    for _ in range(4):
+        await rounds.round()
+    assert looked == [LOOKED_AT, LOOKED_AT, 5]
+    demand.book.changed(frozenset({"D1", "D2"}))
+    assert looked[3:] == [2]  # few are not kept waiting
+    demand.book.changed(frozenset(f"D{n}" for n in range(LOOKED_AT + 1)))
+    await rounds.round()
+    await rounds.round()
+    assert looked[4:] == [LOOKED_AT, 1]
+
+
+async def test_a_revision_concerns_those_whom_it_concerns(
+    demand: Demand, clock: ManualClock
+) -> None:
+    seoul = (Target(TargetKind.REGION, frozenset({"Seoul"})),)
+    published(demand, soon(clock, targets=seoul))
+    assert demand.uplink.revision("D1") != 0
+    assert demand.uplink.revision("D2") == 0
+    told = await exchange(demand, "D1")
+    assert told.revision == demand.uplink.revision("D1")
+    revised = soon(clock, targets=(Target(TargetKind.REGION, frozenset({"Busan"})),))
+    demand.events.revise(revised, who="ann", why="wrong place")
+    assert demand.uplink.revision("D1") == 0
+    assert demand.uplink.revision("D2") not in {0, told.revision}
+    (meter, _) = (await exchange(demand, "D2")).meters
+    assert meter.events[0].event.version == 2
+
+
+async def test_a_meter_that_moves_takes_its_events_along(
+    services: Services, demand: Demand, clock: ManualClock
+) -> None:
+    one = (Target(TargetKind.METER, frozenset({"D1-1"})),)
+    published(demand, soon(clock, targets=one))
+    assert [meter.serial for meter in (await exchange(demand, "D1")).meters] == ["D1-1"]
+    services.registry.assign("D1-1", "D2", who="ann", why="rewired")
+    assert demand.uplink.revision("D1") == 0
+    assert [meter.serial for meter in (await exchange(demand, "D2")).meters] == ["D1-1"]
+
+
+async def test_groups_are_looked_at_again(
+    stores: Stores, demand: Demand, clock: ManualClock
+) -> None:
+    group = Group("north", DeviceFilter(kind=DeviceKind.DCU, region="Seoul"))
+    stores.trees.put_group(group, who="ann", now=1.0)
+    published(demand, soon(clock, targets=(Target(TargetKind.GROUP, frozenset({"north"})),)))
+    assert demand.uplink.revision("D2") == 0
+    stores.devices.describe("dcu-D2", who="ann", when=2.0, region="Seoul")
+    demand.book.refresh()
+    assert demand.uplink.revision("D2") != 0
+    assert len(demand.for_meter("D2-1")) == 1
+
+
+async def test_all_of_it_is_there_after_a_restart(
+    context: Context, stores: Stores, services: Services, demand: Demand, clock: ManualClock
+) -> None:
+    published(demand, soon(clock))
+    now = int(clock.now())
+    demand.events.send(Notice("n1", "bill", now, now + 60, {"en": "Ready"}), who="ann")
+    order = demand.orders.make("D1-1", Wanted.CONNECTED, who="ann", why="moved in")
+    before = demand.uplink.revision("D1")
+    again = build_demand(
+        context, stores, services.registry, services.ownership, services.jobs,
+        alarms=services.alarms,
+    )  # fmt: skip
+    again.open(clock.now())
+    assert again.uplink.revision("D1") == before
+    assert again.book.waiting("D1-1") == order
+    clock.advance(61)
+    await again.rounds.round()
+    assert again.notices_for("D1-1") == []
+    assert again.uplink.revision("D1") != before
+
+
+async def test_a_household_answers_in_the_portal(demand: Demand, clock: ManualClock) -> None:
+    published(demand, soon(clock, random_s=60))
+    forced = replace(soon(clock, "e2", kind=EventKind.EMERGENCY), optional=False)
+    published(demand, forced)
+    demand.events.draft(soon(clock, "e3"), who="ann")
+    before = demand.uplink.revision("D1")
+    found = demand.answer("D1-1", "e1", Answer.OPTED_OUT, who="customer:kim")
+    assert (found.phase, found.standing.answer) == (Phase.UPCOMING, Answer.OPTED_OUT)
+    assert found.standing.who == "customer:kim"
+    assert demand.uplink.revision("D1") != before
+    told = {one.serial: one for one in (await exchange(demand, "D1")).meters}
+    assert {one.event.id: one.opted_out for one in told["D1-1"].events} == {
+        "e1": True, "e2": False,
+    }  # fmt: skip
+    for id_, code in (("e2", "demand.not-optional"), ("e3", "demand.not-yours")):
+        with pytest.raises(ConflictError) as caught:
+            demand.answer("D1-1", id_, Answer.OPTED_OUT, who="kim")
+        assert caught.value.code == code
+    demand.events.cancel("e1", who="ann", why="rain")
+    with pytest.raises(ConflictError) as caught:
+        demand.answer("D1-1", "e1", Answer.ACCEPTED, who="kim")
+    assert caught.value.code == "demand.over"
+    with pytest.raises(NotFoundError):
+        demand.answer("D1-1", "e9", Answer.ACCEPTED, who="kim")
+    phases = {one.event.id: one.phase for one in demand.for_meter("D1-1")}
+    assert phases == {"e1": Phase.CANCELLED, "e2": Phase.UPCOMING}
+
+
+def test_an_order_takes_a_dcu_a_reason_and_a_time(demand: Demand, clock: ManualClock) -> None:
+    orders = demand.orders
+    with pytest.raises(RequestError):
+        orders.make("D1-1", Wanted.CONNECTED, who="ann", why=" ")
+    with pytest.raises(RequestError):
+        orders.make("D1-1", Wanted.CONNECTED, who="ann", why="x", within=8 * 86_400)
+    order = orders.make("D1-1", Wanted.CONNECTED, who="ann", why="x", within=60)
+    orders.reported("D1-1", "D1", "other", code="connected", reason="")
+    assert demand.book.waiting("D1-1") == order
+    clock.advance(60)
+    orders.pass_time()
+    orders.reported("D1-1", "D1", order.id, code="connected", reason="")  # too late
+    assert [one.state.value for one in orders.of_meter("D1-1")] == ["expired"]
+
+
+async def test_a_clock_that_is_ahead_lets_later_answers_count(
+    demand: Demand, clock: ManualClock
+) -> None:
+    published(demand, soon(clock))
+    await exchange(demand, "D1", Said(1, "D1-1", "e1", What.OPTED_OUT, clock.now() + 1e9))
+    clock.advance(1)
+    found = demand.answer("D1-1", "e1", Answer.ACCEPTED, who="kim")
+    assert found.standing.answer is Answer.ACCEPTED

@@ -1,0 +1,170 @@
+"""One customer cannot reach another's data by any URL, nor their own meter's from before them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from starlette.routing import Route
+from tests.support.headend import login, operator_client
+from tests.support.portal import KIM, LEE, LOUD, an_event, home_of, signed_in, token_in, two_homes
+
+from openami.web import portal
+from openami.web.auth import COOKIE as OPERATORS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    import httpx
+
+    from openami.headend.server import Running
+
+CUSTOMERS = "__Host-openami-home"
+# 77.77 Wh a quarter of an hour, an hour, a day, and as pages write them; the other's names.
+SECRETS = (str(LOUD), str(4 * LOUD), "31.1", "746.", "M2", LEE)
+DATES = ("2026-04-30", "2026-04-01", "2025-05-28", "2026-05-29", "2099-12-31", "1000-01-01", "x")
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Running]:
+    async with two_homes(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def kim(running: Running) -> AsyncIterator[httpx.AsyncClient]:
+    async with signed_in(running, KIM) as client:
+        yield client
+
+
+def paths(running: Running, home: str, event: str) -> Iterator[tuple[str, str]]:
+    """Yield method and path of every route of the customers' pages, for a home of theirs or not."""
+    values = {"home": home, "event": event, "path": f"homes/{home}", "file": "readings"}
+    for route in portal.routes(running.services):
+        assert isinstance(route, Route)
+        path = route.path.replace(":path", "")
+        for file in ("readings", "days") if "{file}" in path else ("",):
+            filled = path.format(**{**values, "file": file or "x"})
+            for method in sorted((route.methods or set()) - {"HEAD"}):
+                yield method, filled
+
+
+def clean(answer: httpx.Response) -> bool:
+    """Whether nothing of the other home is in an answer, beyond the path that was asked for."""
+    said = answer.text.replace(f'value="{answer.request.url.path}"', "") + str(answer.headers)
+    return not any(secret in said for secret in SECRETS)
+
+
+async def test_no_route_gives_another_home(running: Running, kim: httpx.AsyncClient) -> None:
+    theirs = home_of(running, LEE).rsplit("/", 1)[1]
+    event = await an_event(running, ahead=3600, meters=("M2",))
+    token = token_in(await kim.get("/my/account"))
+    walked = 0
+    for home in (theirs, "M2", "M1", "0", "-1", f"0{theirs}", "999999", f"{theirs}%2e", "%2e%2e"):
+        for method, path in paths(running, home, event):
+            if home not in path:
+                continue
+            answer = await kim.request(
+                method, path, data={"csrf_token": token, "answer": "opt-out"} if method == "POST"
+                else None,
+            )  # fmt: skip
+            walked += 1
+            assert answer.status_code == 404, (method, path, answer.status_code)
+            assert clean(answer), (method, path)
+    assert walked >= 60
+    mine = home_of(running, KIM)
+    wrong = await kim.post(
+        f"{mine}/events/{event}", data={"csrf_token": token, "answer": "opt-out"}
+    )
+    assert wrong.status_code == 404
+    [seen] = running.services.demand.for_meter("M2")
+    assert not seen.standing.opted_out
+
+
+async def test_every_page_of_ones_own_home_is_clean(
+    running: Running, kim: httpx.AsyncClient
+) -> None:
+    event = await an_event(running, ahead=3600, meters=("M2",))
+    mine = home_of(running, KIM).rsplit("/", 1)[1]
+    for method, path in paths(running, mine, event):
+        if method == "GET":
+            answer = await kim.get(path)
+            assert answer.status_code in {200, 303, 404}, path
+            assert clean(answer), path
+    for by in ("day", "week", "month", "year"):
+        answer = await kim.get(f"/my/homes/{mine}", params={"by": by})
+        assert answer.status_code == 200
+        assert clean(answer), by
+
+
+async def test_no_date_reaches_behind_a_move(running: Running, kim: httpx.AsyncClient) -> None:
+    home = home_of(running, KIM)
+    for day in DATES:
+        answer = await kim.get(home, params={"on": day})
+        assert (answer.status_code, clean(answer)) == (404, True), day
+        for file in ("readings", "days"):
+            answer = await kim.get(f"{home}/{file}.csv", params={"from": day, "to": day})
+            assert (answer.status_code, clean(answer)) == (404, True), day
+    # What is partly theirs is theirs from the move on: the week of 27 April, the year, a file.
+    for query in ({"by": "week", "on": "2026-04-27"}, {"by": "year", "on": "2026-01-01"}):
+        answer = await kim.get(home, params=query)
+        assert (answer.status_code, clean(answer)) == (200, True), query
+    for file in ("readings", "days"):
+        span = {"from": "2026-04-01", "to": "2026-05-02"}
+        answer = await kim.get(f"{home}/{file}.csv", params=span)
+        assert answer.status_code == 200
+        assert clean(answer)
+        assert "2026-04" not in answer.text
+    for month in ("2026-04", "2025-05", "2026-06", "2026-13", "x"):
+        answer = await kim.get(f"{home}/bill", params={"month": month})
+        assert (answer.status_code, clean(answer)) == (404, True), month
+    for by in ("hour", "M2", "../M2"):
+        assert (await kim.get(home, params={"by": by})).status_code == 404
+
+
+async def test_what_came_before_a_move_is_not_told(
+    running: Running, kim: httpx.AsyncClient
+) -> None:
+    """Events and messages of whoever lived there are theirs."""
+    await an_event(running, ahead=600, meters=("M1",))
+    customers = running.services.customers
+    home = home_of(running, KIM)
+    assert "Turn it down" in (await kim.get(f"{home}/news")).text
+    customers.end(KIM, "M1", who="test")
+    gone = await kim.get(f"{home}/news")
+    assert gone.status_code == 200
+    assert "Turn it down" not in gone.text
+    customers.assign(LEE, "M1", starts=running.services.clock.now() + 3600, who="test")
+    async with signed_in(running, LEE) as lee:
+        early = await lee.get(home_of(running, LEE))
+        assert early.status_code == 404  # it is not theirs yet
+    assert (await kim.get(home_of(running, LEE))).status_code == 404
+
+
+async def test_an_operators_cookie_opens_nothing_here_and_the_other_way(
+    running: Running, kim: httpx.AsyncClient
+) -> None:
+    async with operator_client(running) as operator:
+        await login(operator)
+        secret = operator.cookies[OPERATORS]
+        mine = home_of(running, KIM).rsplit("/", 1)[1]
+        for method, path in paths(running, mine, "e1"):
+            answer = await operator.request(method, path)
+            assert answer.status_code != 200 or re.fullmatch("/my/(login|welcome)", path), path
+            assert "9.60" not in answer.text
+    async with operator_client(running, cookies={CUSTOMERS: secret}) as disguised:
+        answer = await disguised.get(home_of(running, KIM))
+        assert (answer.status_code, answer.headers["location"]) == (303, "/my/login")
+    secret = kim.cookies[CUSTOMERS]
+    async with (
+        operator_client(running, cookies={OPERATORS: secret}) as disguised,
+        operator_client(running, headers={"Authorization": f"Bearer {secret}"}) as bearer,
+    ):
+        for client in (disguised, bearer, kim):
+            for path in ("/", "/meters", "/meters/M1", "/events"):
+                answer = await client.get(path)
+                assert (answer.status_code, answer.headers["location"][:6]) == (303, "/login")
+            for path in ("/api/v1/overview", "/api/v1/meters/M1/readings", "/api/v1/customers"):
+                assert (await client.get(path)).status_code == 401
