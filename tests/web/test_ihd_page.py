@@ -11,7 +11,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from openami.web.ihd.page import CONTENT_SECURITY_POLICY, STATIC, TEMPLATES, routes, service_worker
+from openami.web.ihd.page import STATIC, TEMPLATES, routes, service_worker
 
 LANGUAGES: Final = ("en", "ko")
 
@@ -64,8 +64,6 @@ def test_every_text_is_used_and_there() -> None:
 def test_nothing_is_inline_and_nothing_elsewhere() -> None:
     """What the policy would refuse is not written; no file asks another host."""
     document = CLIENT.get("/")
-    assert document.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
-    assert "unsafe" not in CONTENT_SECURITY_POLICY
     assert not re.search(r"\sstyle=|<style|\son\w+=|<script(?![^>]*src=)", document.text)
     own = [path for path in STATIC.rglob("*") if path.suffix in {".js", ".css"}]
     for path in own:

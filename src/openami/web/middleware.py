@@ -9,9 +9,10 @@ from starlette.datastructures import Headers
 
 from openami.headend.errors import RequestError
 from openami.web.errors import incident, respond
+from openami.web.headers import default_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -19,25 +20,7 @@ if TYPE_CHECKING:
 
 BODY_S: Final = 30.0  # an operator's request is small: a body that takes longer holds a slot
 
-# No script, style or frame that is not ours, nothing guessed, nothing told to other sites.
-SECURITY_HEADERS: Final[Mapping[str, str]] = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-        "font-src 'self'; connect-src 'self'; manifest-src 'self'; form-action 'self'; "
-        "base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    "Strict-Transport-Security": "max-age=31536000",
-}
-_HEADERS: Final = tuple(
-    (name.lower().encode("latin-1"), value.encode("latin-1"))
-    for name, value in (*SECURITY_HEADERS.items(), ("Cache-Control", "no-store"))
-)
+_HEADERS: Final = default_headers(tls=True)
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 

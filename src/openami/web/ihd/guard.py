@@ -21,11 +21,11 @@ from openami.crypto.compare import equal
 from openami.headend.errors import BusyError, RequestError
 from openami.headend.throttle import Throttle
 from openami.web.errors import incident
+from openami.web.headers import default_headers
 from openami.web.ihd.errors import respond
-from openami.web.ihd.page import CONTENT_SECURITY_POLICY
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Hashable, Mapping
+    from collections.abc import Collection, Hashable
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -41,19 +41,6 @@ SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 TRIES: Final = 5
 TRIES_S: Final = 60.0
 """So many PINs in a minute: of a million, one in five months is found."""
-
-HEADERS: Final[Mapping[str, str]] = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    "Cache-Control": "no-store",
-}
-_HEADERS: Final = tuple((name.lower().encode(), value.encode()) for name, value in HEADERS.items())
-_HSTS: Final = (b"strict-transport-security", b"max-age=31536000")
 
 
 class Household:
@@ -140,7 +127,7 @@ class Guard:
         self._app = app
         self._hosts = {"localhost", *(host.lower() for host in hosts)}
         self._household = household
-        self._headers = (*_HEADERS, _HSTS) if tls else _HEADERS
+        self._headers = default_headers(tls=tls)
         self._scheme = "https" if tls else "http"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
