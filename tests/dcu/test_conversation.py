@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from openami.dcu.conversation import Conversation
+import pytest
+
+from openami.dcu.conversation import Conversation, tell_and_ask
 from openami.dcu.flow import Patience, Stop
-from openami.dcu.headend import HeadEndAwayError
+from openami.dcu.headend import HeadEndAwayError, HeadEndRefusalError
 
 LONG_S = 3600.0
 
@@ -54,3 +56,25 @@ async def test_who_is_woken_asks_at_once_though_the_head_end_was_away() -> None:
     assert talker.times == 3
     stop.set()
     await asyncio.wait_for(running, 10)
+
+
+@pytest.mark.parametrize("refused", [False, True])
+async def test_what_is_refused_keeps_nobody_from_hearing_what_holds(*, refused: bool) -> None:
+    told: list[list[str]] = []
+
+    async def ask(reports: list[str]) -> str:
+        told.append(reports)
+        if reports and refused:
+            raise HeadEndRefusalError("not your meter", status=409)
+        return "what holds"
+
+    assert await tell_and_ask("meters", ask, ["a"]) == ("what holds", refused)
+    assert told == ([["a"], []] if refused else [["a"]])
+
+
+async def test_who_is_refused_with_nothing_told_is_refused() -> None:
+    async def ask(_: list[str]) -> str:
+        raise HeadEndRefusalError("unknown", status=403)
+
+    with pytest.raises(HeadEndRefusalError):
+        await tell_and_ask("meters", ask, [])

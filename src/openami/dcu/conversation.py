@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import structlog
 
@@ -11,10 +11,15 @@ from openami.core.errors import DecodeError, StoreError
 from openami.dcu.headend import HeadEndAwayError, HeadEndRefusalError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from openami.dcu.flow import Patience, Stop
 
 NEWS_S: Final = 5.0
 """How long news waits for more: what happens to one meter of a street happens to others."""
+
+R = TypeVar("R")
+T = TypeVar("T")
 
 log = structlog.get_logger("dcu.conversation")
 
@@ -36,6 +41,29 @@ class Talker(Protocol):
             HeadEndAwayError, HeadEndRefusalError, StoreError, DecodeError: it is tried again.
         """
         ...
+
+
+async def tell_and_ask(
+    about: str, ask: Callable[[list[R]], Awaitable[T]], reports: list[R]
+) -> tuple[T, bool]:
+    """Ask with reports, and without them if these are refused.
+
+    It may be that the DCU tells of meters which are somebody else's now: the answer says so.
+
+    Returns:
+        What was answered, and whether the reports were refused.
+
+    Raises:
+        HeadEndRefusalError: refused with nothing told.
+        HeadEndAwayError, DecodeError: there is no answer, or none that can be read.
+    """
+    try:
+        return await ask(reports), False
+    except HeadEndRefusalError as error:
+        if not reports:
+            raise
+        log.warning("reports refused", about=about, code=error.code, error=error.message)
+        return await ask([]), True
 
 
 class Conversation:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import structlog
-
-from openami.dcu.headend import HeadEndRefusalError
+from openami.dcu.conversation import tell_and_ask
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -17,8 +15,6 @@ if TYPE_CHECKING:
 
 EVERY_S: Final = 3600.0
 """The longest without a word: what holds comes with the long poll for work."""
-
-log = structlog.get_logger("dcu.demand")
 
 
 class Exchange:
@@ -44,15 +40,7 @@ class Exchange:
         """Tell and ask; see ``Talker``."""
         async with self._book.lock:
             reports = await self._book.reports()
-        refused = False
-        try:
-            said = await self._ask(reports)
-        except HeadEndRefusalError as error:
-            if not reports:
-                raise
-            log.warning("reports refused", code=error.code, error=error.message)
-            refused, reports = True, []
-            said = await self._ask([])
+        said, refused = await tell_and_ask("demand response", self._ask, reports)
         async with self._book.lock:
             await self._book.take(said)
             if not refused:

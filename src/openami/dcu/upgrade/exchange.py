@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from openami.dcu.headend import HeadEndRefusalError
+from openami.dcu.conversation import tell_and_ask
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -71,16 +71,7 @@ class Exchange:
         """Return whether what was told was refused; orders were taken all the same."""
         async with self._book.lock:
             reports, sent = await self._book.reports()
-        refused = False
-        try:
-            said = await self._ask(reports)
-        except HeadEndRefusalError as error:
-            if not reports:
-                raise
-            # It may be that we tell of meters which are somebody else's now: orders say so.
-            log.warning("reports refused", code=error.code, error=error.message)
-            refused, sent = True, {}
-            said = await self._ask([])
+        said, refused = await tell_and_ask("upgrades", self._ask, reports)
         async with self._book.lock:
             if self._book.rises(said.epoch):
                 log.warning("everything before is void", epoch=said.epoch)
@@ -88,7 +79,7 @@ class Exchange:
             elif not self._book.knows_epoch:
                 await self._voided(said.epoch)
             await self._book.take(said)
-            await self._book.told(sent, said.taken)
+            await self._book.told({} if refused else sent, said.taken)
         return refused
 
     async def _ask(self, reports: list[dict[str, Any]]) -> Instructions:
