@@ -247,6 +247,11 @@ def describe_device(
         note(f"{item['id']}: region {item['region'] or '–'}, label {item['label'] or '–'}")
 
 
+def _attributes(_context: click.Context, _option: click.Parameter, names: tuple[str, ...]) -> Any:
+    """Return the attributes to read."""
+    return [attribute(name) for name in names or DEFAULT_READ]
+
+
 @device.command(
     epilog=examples(
         "openami device read OAM00000001 1.0.1.8.0.255",
@@ -254,11 +259,11 @@ def describe_device(
     )
 )
 @click.argument("serial")
-@click.argument("names", nargs=-1, metavar="[OBIS | CLASS/OBIS/ATTRIBUTE]…")
+@click.argument("names", nargs=-1, metavar="[OBIS | CLASS/OBIS/ATTRIBUTE]…", callback=_attributes)
 @aimed
 def read(
     serial: str,
-    names: tuple[str, ...],
+    names: list[dict[str, Any]],
     target: Target,
     as_json: bool,
 ) -> None:
@@ -268,8 +273,7 @@ def read(
     (attribute 2) of a register; another class is given as CLASS/OBIS/ATTRIBUTE, such as
     8/0.0.1.0.0.255/2. Without names: clock, energies and power.
     """
-    wish = {"attributes": [attribute(name) for name in names or DEFAULT_READ]}
-    job = ask(target, lambda client: _read(client, segment(serial), wish))
+    job = ask(target, lambda client: _read(client, segment(serial), {"attributes": names}))
     if as_json:
         emit_json(job)
     else:
