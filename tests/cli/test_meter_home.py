@@ -33,12 +33,14 @@ def test_a_meters_label(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     save_identity(tmp_path / IDENTITY_FILE, IDENTITY)
     assert main(["meter", "label", "--state", str(tmp_path)]) == 0
     out = capsys.readouterr().out
-    assert IDENTITY.serial in out
-    assert CODE in out
+    # The code comes last: `openami ihd pair --code-file` takes the last word.
+    assert out.split()[-5:] == [IDENTITY.serial, str(IDENTITY.system_title), "1", "230/50", CODE]
     assert main(["meter", "label", "--state", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {
         "serial": IDENTITY.serial,
         "system_title": str(IDENTITY.system_title),
+        "phases": 1,
+        "grid": "230/50",
         "code": CODE,
     }
 

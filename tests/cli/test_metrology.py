@@ -7,15 +7,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from openami.cli import metrology
 from openami.cli.main import main
+from openami.cli.meter_options import FRONT_ENDS as NAMES
+from openami.core.errors import ConfigError
+from openami.meter.calibrating import grid_in
 from openami.meter.measuring import MEMORY_FILE
+from openami.meter.settings import grid_of
+from openami.metrology.accuracy import calibrated
 from openami.metrology.adc.frontend import FRONT_ENDS
 from openami.metrology.part import PartRecord
 from openami.store.measuring import PartMemory
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from openami.metrology.adc.calibration import Calibration
+    from openami.metrology.adc.frontend import FrontEnd
+    from openami.metrology.config import Grid
 
 ARGUMENTS = ["metrology", "accuracy", "--seconds", "5", "--front-end", "sigma-delta"]
 
@@ -49,7 +57,7 @@ def test_json_and_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_the_command_knows_every_front_end() -> None:
-    assert set(metrology.FRONT_ENDS) == set(FRONT_ENDS)
+    assert set(NAMES) == set(FRONT_ENDS)
 
 
 def test_a_part_is_calibrated_and_keeps_its_registers(
@@ -59,24 +67,65 @@ def test_a_part_is_calibrated_and_keeps_its_registers(
     record = PartRecord.new(front, 3, chance)
     counted = replace(record, life=4, ran=99, whole=((7,) * 8, *record.whole[1:]))
     memory = PartMemory(tmp_path / MEMORY_FILE)
-    memory.keep(front.name, counted.encode())
+    memory.keep(front.name, counted.encode(), "220/60")
     memory.close()
     show = ["metrology", "calibrate", "--state", str(tmp_path), "--show", "--json"]
     assert main(show) == 0
     before = json.loads(capsys.readouterr().out)
-    assert before["front_end"] == "paper-100a"
+    assert (before["front_end"], before["grid"]) == ("paper-100a", "220/60")
     assert [each["volt"] for each in before["phases"]] == [c.volt for c in record.calibrations]
     assert main([*show[:4]]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 4
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 4
+    assert err == "paper-100a, at 220/60\n"
     memory = PartMemory(tmp_path / MEMORY_FILE)
     found = memory.load()
     memory.close()
     assert found is not None
-    after = PartRecord.decode(found[1])
+    assert (found.front, found.grid) == (front.name, "220/60")
+    after = PartRecord.decode(found.record)
     assert replace(after, calibrations=record.calibrations) == counted
     assert after.calibrations != record.calibrations
     for new, old in zip(after.calibrations, record.calibrations, strict=True):
-        assert new.volt == pytest.approx(old.volt, rel=0.06)  # 230 V instead of 220
+        assert new.volt == pytest.approx(old.volt, rel=0.01)
+
+
+@pytest.mark.parametrize("grid", ["220/60", "120/60"])
+def test_a_part_is_calibrated_on_the_mains_that_it_is_made_for(
+    tmp_path: Path, grid: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    front, benches = FRONT_ENDS["sigma-delta"], []
+
+    def bench(at: FrontEnd, chance: np.random.Generator) -> Calibration:
+        benches.append((at.name, at.voltage, at.frequency))
+        return calibrated(at, chance)
+
+    memory = PartMemory(tmp_path / MEMORY_FILE)
+    record = PartRecord.new(front, 1, np.random.default_rng(1))
+    memory.keep(front.name, record.encode(), grid)
+    memory.close()
+    monkeypatch.setattr("openami.meter.calibrating.calibrated", bench)
+    assert main(["metrology", "calibrate", "--state", str(tmp_path)]) == 0
+    assert benches == [("sigma-delta", float(grid[:3]), 60)]
+    assert str(grid_in(tmp_path)) == grid
+
+
+def test_a_part_keeps_its_grid_and_refuses_another(tmp_path: Path) -> None:
+    assert str(grid_in(tmp_path)) == "230/50"
+    assert str(grid_in(tmp_path, grid_of("120/60"))) == "120/60"  # nothing is kept yet
+    memory = PartMemory(tmp_path / MEMORY_FILE)
+    assert str(_while_closed(memory, tmp_path)) == "230/50"  # it has never begun
+    memory = PartMemory(tmp_path / MEMORY_FILE)
+    memory.keep("sigma-delta", b"", "120/60")
+    assert str(_while_closed(memory, tmp_path)) == "120/60"
+    with pytest.raises(ConfigError, match="made for 120/60, not for 220/60") as caught:
+        grid_in(tmp_path, grid_of("220/60"))
+    assert caught.value.code == "config.grid"
+
+
+def _while_closed(memory: PartMemory, state: Path) -> Grid:
+    memory.close()
+    return grid_in(state)
 
 
 def test_where_no_part_is_there_is_nothing_to_calibrate(

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from openami.dlms.client import ClientConfig
     from openami.dlms.references import AttributeRef
+    from openami.metrology.config import Grid
 
 
 class Row(NamedTuple):
@@ -270,6 +271,12 @@ PART_OPTIONS: Mapping[str, Row] = {
         LineSpec("pty"),
     ),
     "phases": Row("--phases 3", lambda s: s.settings.phases, 3, 1),
+    "grid": Row(
+        "--grid 220/60",
+        lambda s: (s.settings.front.voltage, s.settings.front.frequency),
+        (220.0, 60),
+        (230.0, 50),
+    ),
     "clock": Row("--clock 2026-01-01T00:00Z,60", lambda s: speed_of(s.settings.clock), 60.0, 1.0),
     "log_level": Row("--log-level error", lambda s: s.log_level, "error", "info"),
     "as_json": Row("--json", lambda s: s.as_json, True, False),
@@ -326,6 +333,32 @@ def test_a_server_without_options_has_the_defaults(
     assert {name: row.place(plain) for name, row in table.items()} == {
         name: row.default for name, row in table.items()
     }
+
+
+@pytest.mark.parametrize(
+    ("command", "made_for"),
+    [
+        (METER, lambda s: s.settings.config.grid),
+        (STREET, lambda s: {one.config.grid for one in s.settings.meters}.pop()),
+    ],
+)
+def test_a_meter_keeps_the_grid_that_it_is_made_for(
+    command: str,
+    made_for: Callable[[Started], Grid],
+    start: Callable[..., Started],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    start(command, "--grid 220/60")
+    for again in ("", "--grid 220/60"):
+        assert str(made_for(start(command, again))) == "220/60"
+    assert main([*command.format(tmp=tmp_path).split(), "--grid", "230/50"]) == 2
+    told = capsys.readouterr().err
+    assert "error[config.grid]" in told
+    assert "made for 220/60" in told
+    assert str(made_for(start(command))) == "220/60"  # a refused option changed nothing
+    assert main(["meter", "label", "--state", str(tmp_path / "state")]) == 0
+    assert " 220/60 " in capsys.readouterr().out
 
 
 # Clients: `openami read` and `openami scan`.

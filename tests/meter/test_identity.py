@@ -158,6 +158,19 @@ def test_zones_go_by_name_or_offset() -> None:
             zone_of(name)
 
 
+def test_a_meter_of_before_grids_were_written_is_made_for_230_volts(tmp_path: Path) -> None:
+    path = tmp_path / "meter.json"
+    save_identity(path, generate_identity(5, seeded("a"), grid=grid_of("220/60")))
+    assert str(load_identity(path).grid) == "220/60"
+    data = json.loads(path.read_text())
+    path.write_text(json.dumps({**data, "grid": "90/60"}))
+    with pytest.raises(ConfigError, match="is not a grid"):
+        load_identity(path)
+    del data["grid"]
+    path.write_text(json.dumps(data))
+    assert str(load_identity(path).grid) == "230/50"
+
+
 def test_a_grid_is_volts_and_hertz() -> None:
     assert grid_of("230/50") == MeterConfig(generate_identity(5, seeded("a"))).engine().grid
     assert grid_of("220/60") == (220_000, 6000)

@@ -122,13 +122,13 @@ async def test_what_cannot_be_kept_is_told_later(tmp_path: Path, kind: str) -> N
 async def test_a_memory_of_another_front_end_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
     with closing(PartMemory(tmp_path / MEMORY_FILE)) as memory:
         assert memory.load() is None
-        memory.keep(PAPER_100A.name, b"x" * 80)
-        assert memory.load() == (PAPER_100A.name, b"x" * 80)
+        memory.keep(PAPER_100A.name, b"x" * 80, "220/60")
+        assert memory.load() == (PAPER_100A.name, b"x" * 80, "220/60")
     runner = MeasuringRunner(settings(tmp_path))
     with pytest.raises(ConfigError, match="paper-100a"):
         await runner.__aenter__()
     with closing(PartMemory(tmp_path / MEMORY_FILE)) as memory:
-        memory.keep(SIGMA_DELTA.name, b"x" * 80)
+        memory.keep(SIGMA_DELTA.name, b"x" * 80, "220/60")
     with pytest.raises(DecodeError):
         await MeasuringRunner(settings(tmp_path)).__aenter__()
 

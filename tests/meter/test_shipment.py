@@ -43,6 +43,15 @@ def test_a_shipment_is_read_as_it_was_written() -> None:
     assert Shipment.decode(shipment.encode()) == shipment
 
 
+@pytest.mark.parametrize("grid", ["220", "220/60 ", "x/60", "2200/60", 220])
+def test_a_grid_may_be_missing_but_not_be_wrong(grid: object) -> None:
+    assert Shipment.decode(changed()).meters[0].grid is None
+    assert Shipment.decode(changed(grid="220/60")).meters[0].grid == "220/60"
+    assert Shipment.decode(changed(grid=None)).meters[0].grid is None
+    with pytest.raises(ConfigError, match="meter 1 is incomplete or wrong"):
+        Shipment.decode(changed(grid=grid))
+
+
 def test_keys_are_not_shown() -> None:
     assert SECRET.hex() not in repr(Shipment((shipped(),))).lower()
     assert "guek" not in repr(shipped())

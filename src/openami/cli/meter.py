@@ -11,7 +11,16 @@ import click
 
 from openami.cli.lazy import LazyGroup
 from openami.cli.maker_options import maker_of, maker_option, restart_option
-from openami.cli.metrology import FRONT_ENDS, grid_option, measured
+from openami.cli.meter_options import (
+    adc_option,
+    baud_option,
+    grid_option,
+    measured,
+    phases_option,
+    source_option,
+    wanted_grid,
+    zone_option,
+)
 from openami.cli.options import (
     clock_option,
     endpoint,
@@ -80,7 +89,7 @@ class Wanted:
     number: int | None
     address: int | None
     zone: str
-    grid: str
+    grid: str | None
     public_access: str
     drift_ppm: float
     persist: float
@@ -161,29 +170,19 @@ class Wanted:
     metavar="NUMBER",
     help="On these lines speak C12.21, as the device of this number on a modem that several share; 0: C12.18.",
 )
-@click.option(
-    "--baud",
-    type=click.IntRange(300, 4_000_000),
-    default=9600,
-    show_default=True,
-    help="Speed of the serial lines.",
-)
+@baud_option
 @click.option(
     "--state",
     type=click.Path(path_type=Path, file_okay=False),
     required=True,
     help="Folder of its identity, keys and memory; made at the first start.",
 )
-@click.option(
-    "--source",
-    default="household:H01",
-    show_default=True,
-    help="What it measures: constant:W[,VAR], electronics:W, motor:W, household:H01…H08, solar, minute, file:CSV, script:PYTHON, command:LINE; then *FACTOR, @SECONDS.",
+@source_option(
+    "What it measures: constant:W[,VAR], electronics:W, motor:W, household:H01…H08, solar, minute,"
+    " file:CSV, script:PYTHON, command:LINE; then *FACTOR, @SECONDS."
 )
-@click.option(
-    "--adc",
-    type=click.Choice(FRONT_ENDS),
-    help="Measure that through a converter, sample by sample, with its errors [default: exactly].",
+@adc_option(
+    "Measure that through a converter, sample by sample, with its errors. [default: exactly]"
 )
 @click.option(
     "--metrology",
@@ -196,13 +195,7 @@ class Wanted:
     metavar="NUMBER",
     help="Take the measuring part of this number in the place of the meter's own: it was exchanged.",
 )
-@click.option(
-    "--phases",
-    type=click.Choice(["1", "3"]),
-    default="1",
-    show_default=True,
-    help="Of a new meter.",
-)
+@phases_option("Of a new meter.")
 @click.option(
     "--number",
     type=click.IntRange(0, 99_999_999),
@@ -213,13 +206,8 @@ class Wanted:
     type=click.IntRange(16, 0x3FFD),
     help="HDLC station address of a new meter; else from its number.",
 )
-@click.option(
-    "--zone",
-    default="Asia/Seoul",
-    show_default=True,
-    help="Local time of a new meter: Asia/Seoul, UTC+HH:MM, ….",
-)
-@grid_option
+@zone_option
+@grid_option("a new meter")
 @click.option(
     "--public-access",
     type=click.Choice(["identity", "full"]),
@@ -272,7 +260,7 @@ def _settings(wanted: Wanted) -> RunSettings:
     """
     from openami.meter.making import ensure_identity
     from openami.meter.run import RunSettings
-    from openami.meter.settings import MeterConfig, grid_of, zone_of
+    from openami.meter.settings import MeterConfig, zone_of
     from openami.meter.sources import parse_source
 
     given = (wanted.hdlc, wanted.serial, wanted.pty, wanted.c1222, wanted.c1218, wanted.home)
@@ -280,7 +268,7 @@ def _settings(wanted: Wanted) -> RunSettings:
     apart = _apart(wanted)
     zone, clock, since = zone_of(wanted.zone), world_clock(wanted.clock), parse_since(wanted.since)
     source = parse_source(wanted.source, offset=zone.offset(int(clock.now())))
-    grid = grid_of(wanted.grid)
+    grid = wanted_grid(wanted.grid)
     wrapper = tuple(map(endpoint, wanted.wrapper or (() if links else (WRAPPER,))))
     hdlc = tuple(map(endpoint, wanted.hdlc))
     c1222 = _node(wanted)
@@ -292,11 +280,11 @@ def _settings(wanted: Wanted) -> RunSettings:
         phases=int(wanted.phases),
         address=wanted.address,
         c1222=c1222 is not None,
+        grid=grid,
     )
     config = MeterConfig(
         identity,
         zone=zone,
-        grid=grid,
         persist_s=wanted.persist,
         public_reads=wanted.public_access == "full",
         drift_ppm=wanted.drift_ppm,
@@ -305,7 +293,7 @@ def _settings(wanted: Wanted) -> RunSettings:
     )
     return RunSettings(
         config,
-        apart or (source if wanted.adc is None else measured(source, wanted.adc, config)),
+        apart or measured(source, wanted.adc, config),
         state=wanted.state,
         wrapper=wrapper,
         hdlc=hdlc,

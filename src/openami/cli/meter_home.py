@@ -30,7 +30,9 @@ _state = click.option(
 @click.option("--serial", metavar="SERIAL", help="Of a street's meters, this one.")
 @json_option
 def label(state: Path, serial: str | None, *, as_json: bool) -> None:
-    """Show the label of a meter: its serial number, and the code that displays are paired by.
+    """Show the label of a meter: its serial number, what mains it is made for, and a code.
+
+    Displays are paired by the code.
 
     Whoever has the code can read what the household uses: it stands on the meter alone, and in no
     shipment to a utility.
@@ -41,13 +43,20 @@ def label(state: Path, serial: str | None, *, as_json: bool) -> None:
     if not meters:
         raise NotFoundError(f"{state} has no meter {serial}")
     rows = [
-        {"serial": each.serial, "system_title": str(each.system_title), "code": each.home}
+        {
+            "serial": each.serial,
+            "system_title": str(each.system_title),
+            "phases": each.phases,
+            "grid": str(each.grid),
+            "code": each.home,
+        }
         for each in meters
     ]
     if as_json:
         emit_json(rows[0] if len(rows) == 1 else rows)
         return
-    table(("serial", "system title", "code"), [tuple(row.values()) for row in rows])
+    header = ("serial", "system title", "phases", "V/Hz", "code")
+    table(header, [tuple(row.values()) for row in rows])
 
 
 @click.command(

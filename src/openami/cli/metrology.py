@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, replace
+from dataclasses import astuple
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from openami.cli.meter_options import (
+    FRONT_ENDS,
+    adc_option,
+    front_end,
+    grid_option,
+    phases_option,
+    source_option,
+    wanted_grid,
+)
 from openami.cli.options import clock_option, examples, log_option, world_clock
 from openami.cli.output import emit_json, json_option, note, sink, table
 
@@ -16,21 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from openami.meter.measuring import MeasuringRunner, MeasuringSettings
-    from openami.meter.settings import MeterConfig
-    from openami.meter.sources import SourceSpec
     from openami.metrology.accuracy import Accuracy, Point
-    from openami.metrology.adc.frontend import FrontEnd
-    from openami.metrology.config import Grid
-
-FRONT_ENDS = ("paper", "paper-100a", "paper-quiet", "sigma-delta")
-
-grid_option = click.option(
-    "--grid",
-    default="230/50",
-    show_default=True,
-    metavar="VOLTS/HERTZ",
-    help="Nominal voltage and frequency of the mains; Korea's are 220/60.",
-)
 
 
 @click.group(short_help="Run a meter's measuring part apart, and test how exactly it measures.")
@@ -52,18 +47,10 @@ def metrology() -> None:
     required=True,
     help="Folder of its calibration and registers; made at the first start.",
 )
-@click.option(
-    "--source",
-    default="household:H01",
-    show_default=True,
-    help="What flows; see `openami meter run --help`.",
-)
-@click.option(
-    "--adc",
-    type=click.Choice(FRONT_ENDS),
+@source_option("What flows; see `openami meter run --help`.")
+@adc_option(
+    "Its front end; a part that is not new keeps the one that it was calibrated with.",
     default="sigma-delta",
-    show_default=True,
-    help="Its front end; a part that is not new keeps the one that it was calibrated with.",
 )
 @click.option(
     "--line",
@@ -72,14 +59,8 @@ def metrology() -> None:
     metavar="LINE",
     help="Where management finds it: pty, serial:DEVICE[,BAUD], tcp:HOST:PORT (port 0: any).",
 )
-@click.option(
-    "--phases",
-    type=click.Choice(["1", "3"]),
-    default="1",
-    show_default=True,
-    help="Of a new part.",
-)
-@grid_option
+@phases_option("Of a new part.")
+@grid_option("a new part")
 @clock_option
 @log_option
 @json_option
@@ -119,20 +100,19 @@ def calibrate(state: Path, *, show: bool, as_json: bool) -> None:
     both all the rest. The constants go into STATE; registers stay as they are.
     """
     from openami.meter.calibrating import calibrate_part, constants_of
-    from openami.metrology.config import EUROPE
 
-    front_of = partial(_front, grid=EUROPE)  # constants are the same on any
-    front, found = constants_of(state) if show else calibrate_part(state, front_of)
+    found = constants_of(state) if show else calibrate_part(state, front_end)
     names = ("phase", "volt", "amp", "delay", "volt_noise", "amp_noise")
-    rows = [(place, *astuple(one)) for place, one in enumerate(found, 1)]
+    rows = [(place, *astuple(one)) for place, one in enumerate(found.phases, 1)]
     if as_json:
         phases = [dict(zip(names, row, strict=True)) for row in rows]
-        emit_json({"front_end": front, "phases": phases})
+        emit_json({"front_end": found.front, "grid": str(found.grid), "phases": phases})
         return
     table(
         ("phase", "nV a code", "nA a code", "delay (ns)", "noise V (1/65536)", "noise A (1/65536)"),
         rows,
     )
+    note(f"{found.front}, at {found.grid}")
 
 
 def _announce(runner: MeasuringRunner, *, as_json: bool) -> None:
@@ -146,22 +126,31 @@ def _announce(runner: MeasuringRunner, *, as_json: bool) -> None:
 
 
 def _settings(
-    *, state: Path, source: str, adc: str, line: str, phases: str, grid: str, clock: str | None
+    *,
+    state: Path,
+    source: str,
+    adc: str,
+    line: str,
+    phases: str,
+    grid: str | None,
+    clock: str | None,
 ) -> MeasuringSettings:
     """Return what the measuring part runs with.
 
     Raises:
         ConfigError: an option has a wrong value.
     """
+    from openami.meter.calibrating import grid_in
     from openami.meter.line import LineSpec
     from openami.meter.measuring import MeasuringSettings
-    from openami.meter.settings import DEFAULT_ZONE, grid_of, zone_of
+    from openami.meter.settings import DEFAULT_ZONE, zone_of
     from openami.meter.sources import parse_source
 
     time = world_clock(clock)
     offset = zone_of(DEFAULT_ZONE).offset(int(time.now()))
     spec = parse_source(source, offset=offset)
-    place, front = LineSpec.parse(line, pty=True), _front(adc, grid_of(grid))
+    place = LineSpec.parse(line, pty=True)
+    front = front_end(adc, grid_in(state, wanted_grid(grid)))
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     return MeasuringSettings(state, spec, front, place, int(phases), time)
 
@@ -242,25 +231,6 @@ def accuracy(
     )
     for each in found:
         note(_summary(each))
-
-
-def measured(spec: SourceSpec, name: str, config: MeterConfig) -> SourceSpec:
-    """Return a meter's source as its own converter, with a front end of ``FRONT_ENDS``, sees it."""
-    import numpy as np
-
-    from openami.metrology.measured import MeasuredSource
-
-    chance, phases = np.random.default_rng(), config.identity.phases
-    front = _front(name, config.grid)
-    return replace(spec, source=MeasuredSource(spec.source, front, chance, phases=phases))
-
-
-def _front(name: str, grid: Grid) -> FrontEnd:
-    """Return a front end at a grid's voltage and frequency."""
-    from openami.metrology.adc import frontend
-
-    voltage, hertz = grid.nominal / 1000, round(grid.frequency / 100)
-    return replace(frontend.FRONT_ENDS[name], voltage=voltage, frequency=hertz)
 
 
 def _summary(found: Accuracy) -> str:

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from openami.cli.maker_options import maker_of, maker_option, restart_option
-from openami.cli.metrology import FRONT_ENDS, grid_option, measured
+from openami.cli.meter_options import (
+    adc_option,
+    baud_option,
+    grid_option,
+    measured,
+    source_option,
+    wanted_grid,
+    zone_option,
+)
 from openami.cli.options import (
     clock_option,
     endpoint,
@@ -57,7 +65,7 @@ class Wanted:
     source: str | None
     adc: str | None
     zone: str
-    grid: str
+    grid: str | None
     drift_ppm: float
     bit_rate: float | None
     delay: float
@@ -132,29 +140,21 @@ def default_source(index: int) -> str:
 )
 @click.option("--serial", metavar="DEVICE", help="The line is this serial device instead.")
 @click.option("--pty", is_flag=True, help="The line is a new pseudo terminal instead.")
-@click.option(
-    "--baud",
-    type=click.IntRange(300, 4_000_000),
-    default=9600,
-    show_default=True,
-    help="Speed of the serial device.",
-)
+@baud_option
 @click.option(
     "--maintenance",
     metavar="HOST:PORT",
     help="Reach each meter directly: TCP wrapper, destination wPort is the station.",
 )
-@click.option(
-    "--source",
-    help="What every meter measures; else recorded homes, each another. See `openami meter run --help`.",
+@source_option(
+    "What every meter measures; else recorded homes, each another. See `openami meter run --help`.",
+    default=None,
 )
-@click.option(
-    "--adc",
-    type=click.Choice(FRONT_ENDS),
-    help="Each meter measures that through a converter of its own, with its errors [default: exactly].",
+@adc_option(
+    "Each meter measures that through a converter of its own, with its errors. [default: exactly]"
 )
-@click.option("--zone", default="Asia/Seoul", show_default=True, help="Local time of new meters.")
-@grid_option
+@zone_option
+@grid_option("a new street")
 @click.option(
     "--drift-ppm",
     type=click.FloatRange(-1000, 1000),
@@ -248,26 +248,30 @@ def _settings(wanted: Wanted) -> StreetSettings:
 
 def _members(wanted: Wanted, clock: Clock) -> tuple[StreetMeter, ...]:
     """Return the meters and what they measure."""
-    from openami.meter.settings import MeterConfig, grid_of, zone_of
+    from openami.meter.settings import MeterConfig, zone_of
     from openami.meter.sources import parse_source
     from openami.meter.street import StreetMeter, prepare_identities
 
     now = clock.now()
     zone, since = zone_of(wanted.zone), parse_since(wanted.since)
-    grid = grid_of(wanted.grid)
+    grid = wanted_grid(wanted.grid)
     sources = [
         parse_source(wanted.source or default_source(index), offset=zone.offset(int(now)))
         for index in range(wanted.meters)
     ]
     # The last of all: a mistake in the options leaves no new meters behind.
     identities = prepare_identities(
-        wanted.state, wanted.meters, now=now, first=wanted.first, phases=wanted.phases
+        wanted.state,
+        wanted.meters,
+        now=now,
+        first=wanted.first,
+        phases=wanted.phases,
+        grid=grid,
     )
     configs = [
         MeterConfig(
             identity,
             zone=zone,
-            grid=grid,
             drift_ppm=_drift(wanted.drift_ppm, index),
             restart_s=wanted.restart,
             started=since,
@@ -275,7 +279,7 @@ def _members(wanted: Wanted, clock: Clock) -> tuple[StreetMeter, ...]:
         for index, identity in enumerate(identities)
     ]
     return tuple(
-        StreetMeter(config, source if wanted.adc is None else measured(source, wanted.adc, config))
+        StreetMeter(config, measured(source, wanted.adc, config))
         for config, source in zip(configs, sources, strict=True)
     )
 

@@ -13,6 +13,7 @@ A JSON file, kept as a secret (mode 0600) until the head-end has taken it::
           "model": "OA1-100",
           "firmware": "openami-0.1.0",
           "phases": 1,
+          "grid": "220/60",
           "address": 17,
           "keys": {"master": "…", "guek": "…", "gak": "…", "gbek": "…", "gbak": "…", "lls": "…"},
           "c1222": {"title": ".123.8437", "keys": {"2": "…"}, "user": 2, "password": "…"}
@@ -20,10 +21,11 @@ A JSON file, kept as a secret (mode 0600) until the head-end has taken it::
       ]
     }
 
-``address`` is the station's HDLC address, null where it is given on site. Keys are hexadecimal:
-``guek`` and ``gak`` are needed, each of 16 octets; other names are taken as they are. ``gbek`` and
-``gbak`` encipher and authenticate what is broadcast: the same for all meters of one line, which
-otherwise get everything one by one.
+``grid`` is what the mains are that the meter is made for, in volts to neutral and hertz; it may be
+missing. ``address`` is the station's HDLC address, null where it is given on site. Keys are
+hexadecimal: ``guek`` and ``gak`` are needed, each of 16 octets; other names are taken as they are.
+``gbek`` and ``gbak`` encipher and authenticate what is broadcast: the same for all meters of one
+line, which otherwise get everything one by one.
 
 ``c1222`` is there if the meter speaks ANSI C12.22: its ApTitle, its keys by their ids (0 to 255,
 hexadecimal, 16 octets), and the user who may write, by number and password (printable ASCII). In
@@ -54,6 +56,7 @@ KEYS: Final = 16  # names of keys that a meter may have; there are six
 _KEY_OCTETS: Final = 64
 _TEXT: Final = 128  # characters of a model or a firmware id
 _ADDRESSES: Final = range(0x10, 0x3FFE)  # IEC 62056-46 6.4.2.3: others are reserved
+_GRID: Final = re.compile(r"[0-9]{2,3}/[0-9]{2}")
 _NEEDED: Final = ("guek", "gak")
 _KEY_OCTETS_C1222: Final = 16
 _KEYS_C1222: Final = 8  # of one node: one in use, the next one, and some for others' devices
@@ -124,10 +127,11 @@ class ShippedMeter:
     address: int | None
     keys: Mapping[str, bytes] = field(repr=False)
     c1222: ShippedC1222 | None = None
+    grid: str | None = None
 
     def data(self) -> dict[str, Any]:
         """Return what JSON holds of it, keys included."""
-        found = {
+        found: dict[str, Any] = {
             "serial": self.serial,
             "system_title": str(self.system_title),
             "logical_device_name": self.logical_device_name,
@@ -137,7 +141,11 @@ class ShippedMeter:
             "address": self.address,
             "keys": {name: key.hex().upper() for name, key in self.keys.items()},
         }
-        return found if self.c1222 is None else {**found, "c1222": self.c1222.data()}
+        if self.c1222 is not None:
+            found["c1222"] = self.c1222.data()
+        if self.grid is not None:
+            found["grid"] = self.grid
+        return found
 
     def secrets(self) -> dict[str, bytes]:
         """Return what a vault holds of it, by name."""
@@ -154,6 +162,9 @@ class ShippedMeter:
         phases, address = data["phases"], data.get("address")
         if phases not in {1, 3} or not (address is None or address in _ADDRESSES):
             raise ValueError("1 or 3 phases and a station address wanted")
+        grid = data.get("grid")
+        if grid is not None and not _GRID.fullmatch(grid):
+            raise ValueError("volts and hertz wanted")
         return cls(
             serial=check_serial(data["serial"]),
             system_title=SystemTitle.parse(data["system_title"]),
@@ -164,6 +175,7 @@ class ShippedMeter:
             address=address,
             keys=keys,
             c1222=ShippedC1222.of(data["c1222"]) if data.get("c1222") is not None else None,
+            grid=grid,
         )
 
 

@@ -1,16 +1,18 @@
-"""The calibration of a measuring part, as its memory has it."""
+"""What a measuring part is calibrated to, and the mains that it is made for."""
 
 from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from openami.core.errors import ConfigError
 from openami.meter.measuring import MEMORY_FILE
+from openami.meter.settings import check_grid, grid_of
 from openami.metrology.accuracy import calibrated
+from openami.metrology.config import EUROPE, Grid
 from openami.metrology.part import PartRecord
 from openami.store.measuring import PartMemory
 
@@ -20,9 +22,40 @@ if TYPE_CHECKING:
 
     from openami.metrology.adc.calibration import Calibration
     from openami.metrology.adc.frontend import FrontEnd
+    from openami.store.measuring import KeptPart
 
-Constants = tuple[str, tuple["Calibration", ...]]
-"""The front end's name, and the constants of each phase."""
+
+class Constants(NamedTuple):
+    """What a part is calibrated to.
+
+    Args:
+        front: name of the front end.
+        grid: that it is made for.
+        phases: the constants of each phase.
+    """
+
+    front: str
+    grid: Grid
+    phases: tuple[Calibration, ...]
+
+
+def grid_in(state: Path, wanted: Grid | None = None) -> Grid:
+    """Return the grid that the part of a folder is made for: a new one for that which is wanted.
+
+    Without a wish that is 230 V and 50 Hz.
+
+    Raises:
+        ConfigError: the part is made for another one.
+        StoreError: the memory cannot be used, or the part is running.
+    """
+    if (state / MEMORY_FILE).exists():
+        with closing(_memory(state)) as memory:
+            found = memory.load()
+        if found is not None:
+            made_for = grid_of(found.grid)
+            check_grid(made_for, wanted)
+            return made_for
+    return wanted or EUROPE
 
 
 def constants_of(state: Path) -> Constants:
@@ -34,16 +67,18 @@ def constants_of(state: Path) -> Constants:
         StoreError: the memory cannot be used, or the part is running.
     """
     with closing(_memory(state)) as memory:
-        front, record = _load(memory)
-    return front, record.calibrations
+        kept, record = _load(memory)
+    return Constants(kept.front, grid_of(kept.grid), record.calibrations)
 
 
-def calibrate_part(state: Path, front_of: Callable[[str], FrontEnd]) -> Constants:
+def calibrate_part(state: Path, front_of: Callable[[str, Grid], FrontEnd]) -> Constants:
     """Calibrate each phase of the part whose memory is in a folder; return the new constants.
+
+    The bench has the voltage and the frequency that the part is made for.
 
     Args:
         state: the folder.
-        front_of: gives the front end of a name.
+        front_of: gives the front end of a name, at a grid.
 
     Raises:
         ConfigError: there is none.
@@ -51,11 +86,12 @@ def calibrate_part(state: Path, front_of: Callable[[str], FrontEnd]) -> Constant
         StoreError: the memory cannot be used, or the part is running.
     """
     with closing(_memory(state)) as memory:
-        front, record = _load(memory)
-        chance = np.random.default_rng()
-        found = tuple(calibrated(front_of(front), chance) for _ in record.calibrations)
-        memory.keep(front, replace(record, calibrations=found).encode())
-    return front, found
+        kept, record = _load(memory)
+        grid, chance = grid_of(kept.grid), np.random.default_rng()
+        front = front_of(kept.front, grid)
+        found = tuple(calibrated(front, chance) for _ in record.calibrations)
+        memory.keep(kept.front, replace(record, calibrations=found).encode(), kept.grid)
+    return Constants(kept.front, grid, found)
 
 
 def _memory(state: Path) -> PartMemory:
@@ -67,8 +103,8 @@ def _memory(state: Path) -> PartMemory:
     return PartMemory(path)
 
 
-def _load(memory: PartMemory) -> tuple[str, PartRecord]:
+def _load(memory: PartMemory) -> tuple[KeptPart, PartRecord]:
     found = memory.load()
     if found is None:
         raise ConfigError("the measuring part has never begun")
-    return found[0], PartRecord.decode(found[1])
+    return found, PartRecord.decode(found.record)

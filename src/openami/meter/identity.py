@@ -13,10 +13,14 @@ from openami.core.identifiers import SystemTitle, check_serial
 from openami.dlms.home.messages import CODE_DIGITS
 from openami.fleet.shipment import Shipment, ShippedC1222, ShippedMeter
 from openami.meter.files import read_secret, write_secret
+from openami.meter.settings import grid_of
+from openami.metrology.config import EUROPE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
+
+    from openami.metrology.config import Grid
 
 FORMAT: Final = "openami-meter-1"
 FLAG: Final = "OAM"
@@ -96,6 +100,7 @@ class MeterIdentity:
         keys: its secrets.
         c1222: what it is called and protected by in C12.22; None: it does not speak that.
         home: the code on its label, which displays are paired by; None: it pairs with none.
+        grid: the voltage and the frequency that it is made for.
     """
 
     serial: str
@@ -108,6 +113,7 @@ class MeterIdentity:
     keys: MeterKeys = field(repr=False)
     c1222: ShippedC1222 | None = None
     home: str | None = field(default=None, repr=False)
+    grid: Grid = EUROPE
 
     def __post_init__(self) -> None:
         check_serial(self.serial)
@@ -127,6 +133,7 @@ class MeterIdentity:
             address=self.address,
             keys={name: key for name, key in keys.items() if key is not None},
             c1222=self.c1222,
+            grid=str(self.grid),
         )
 
     def with_c1222(self, octets: Callable[[int], bytes]) -> MeterIdentity:
@@ -170,6 +177,8 @@ class MeterIdentity:
                 address=shipped.address,
                 keys=MeterKeys(**shipped.keys),
                 c1222=shipped.c1222,
+                # Before 2026-11-22 all meters were made for that, and shipments did not say so.
+                grid=EUROPE if shipped.grid is None else grid_of(shipped.grid),
             )
         except (ValueError, TypeError):  # what was found may be a key: it is not shown
             raise ConfigError(f"meter {shipped.serial} cannot be made of this entry") from None
@@ -196,6 +205,7 @@ def generate_identity(
     address: int | None = None,
     flag: str = FLAG,
     broadcast: BroadcastKeys | None = None,
+    grid: Grid = EUROPE,
 ) -> MeterIdentity:
     """Return a new meter.
 
@@ -206,6 +216,7 @@ def generate_identity(
         address: the station address; from the number if not given.
         flag: the maker's FLAG id.
         broadcast: the keys of its line; its own if not given.
+        grid: the voltage and the frequency that it is made for.
 
     Raises:
         ConfigError: the number, the phases or the flag cannot be.
@@ -221,6 +232,7 @@ def generate_identity(
         firmware=FIRMWARE,
         address=FIRST_ADDRESS + number % ADDRESSES if address is None else address,
         keys=_generate_keys(octets, broadcast),
+        grid=grid,
     )
 
 

@@ -116,18 +116,18 @@ class MeasuringRunner:
         found = self._memory.load()
         if found is None:
             record = PartRecord.new(settings.front, settings.phases, chance)
-        elif found[0] != settings.front.name:
+        elif found.front != settings.front.name:
             raise ConfigError(
-                f"the measuring part was calibrated with the front end {found[0]}",
-                hint=f"--adc {found[0]}, or another --state",
+                f"the measuring part was calibrated with the front end {found.front}",
+                hint=f"--adc {found.front}, or another --state",
                 code="config.front-end",
             )
         else:
-            record = PartRecord.decode(found[1])
+            record = PartRecord.decode(found.record)
         now = settings.clock.now()
         part = MeasuringPart(settings.front, settings.source.source, chance, record, now=now)
         # A life that told something is never begun twice.
-        self._memory.keep(settings.front.name, part.record.encode())
+        self._keep(part)
         return part
 
     async def _tick(self) -> None:
@@ -139,7 +139,7 @@ class MeasuringRunner:
         """Measure, keep, tell. What cannot be kept is not told, and is told later."""
         self.part.advance(self._settings.clock.now())
         try:
-            self._memory.keep(self._settings.front.name, self.part.record.encode())
+            self._keep(self.part)
         except StoreError as error:
             if not self.full:
                 log.warning("registers not kept, nothing is told", code=error.code)
@@ -152,6 +152,11 @@ class MeasuringRunner:
             if not channel.pending:
                 with suppress(TransportError):  # gone; its task ends
                     channel.write(report)
+
+    def _keep(self, part: MeasuringPart) -> None:
+        front = self._settings.front
+        grid = f"{front.voltage:g}/{front.frequency}"
+        self._memory.keep(front.name, part.record.encode(), grid)
 
     # The line.
 

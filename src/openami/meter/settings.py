@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import ConfigError
-from openami.metrology.config import EUROPE, EngineConfig, Grid
+from openami.metrology.config import EngineConfig, Grid
 from openami.metrology.tariff import TIME_OF_USE, Tariff
 from openami.metrology.zone import ZONES, Zone
 
@@ -43,7 +43,6 @@ class MeterConfig:
             authenticated itself: for laboratories only.
         drift_ppm: how much the clock gains, in millionths.
         offset_s: how wrong the clock is at birth, in seconds.
-        grid: the voltage and the frequency that it is made for.
         tariff: which rate energy is counted under.
         started: when it begins to measure, UTC seconds, if it is new; now if not given.
         restart_s: real seconds, whatever the clock, that management is away when it restarts.
@@ -59,12 +58,16 @@ class MeterConfig:
     plain_management: bool = False
     drift_ppm: float = 0.0
     offset_s: float = 0.0
-    grid: Grid = EUROPE
     tariff: Tariff = TIME_OF_USE
     started: float | None = None
     restart_s: float = RESTART_S
     check_s: float = CHECK_S
     limit_w: int = 0
+
+    @property
+    def grid(self) -> Grid:
+        """The voltage and the frequency that it is made for."""
+        return self.identity.grid
 
     def engine(self) -> EngineConfig:
         """Return how the engine measures.
@@ -115,3 +118,17 @@ def grid_of(text: str) -> Grid:
         hint = f"such as 220/60: {LEAST_V} to {MOST_V} V, 50 or 60 Hz"
         raise ConfigError(f"{text!r} is not a grid", hint=hint, code="config.grid")
     return Grid(volts * 1000, hertz * 100)
+
+
+def check_grid(made_for: Grid, wanted: Grid | None) -> None:
+    """Let something that is made for a grid run on none but that.
+
+    Raises:
+        ConfigError: another one is wanted.
+    """
+    if wanted not in {None, made_for}:
+        raise ConfigError(
+            f"it was made for {made_for}, not for {wanted}",
+            hint=f"leave --grid {wanted} out, or take another --state",
+            code="config.grid",
+        )

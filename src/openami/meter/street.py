@@ -25,6 +25,8 @@ from openami.meter.live import LiveFeed
 from openami.meter.memory import WatchedMemory
 from openami.meter.run import Endpoint, Listening, hdlc_link
 from openami.meter.server import MeterServer
+from openami.meter.settings import check_grid
+from openami.metrology.config import EUROPE
 from openami.metrology.events import Alarm
 from openami.metrology.memory import VolatileMemory
 from openami.store.nvm import SqliteMemory
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from openami.meter.maker import Maker
     from openami.meter.settings import MeterConfig
     from openami.meter.sources import SourceSpec
+    from openami.metrology.config import Grid
     from openami.metrology.memory import MeterMemory
     from openami.transport.channel import Channel
     from openami.transport.server import Handler
@@ -316,6 +319,7 @@ def prepare_identities(
     first: int = 1,
     phases: Callable[[int], int] = lambda _: 1,
     octets: Callable[[int], bytes] = secrets.token_bytes,
+    grid: Grid | None = None,
 ) -> tuple[MeterIdentity, ...]:
     """Return the meters of a street's folder, made the first time and the same ever after.
 
@@ -329,9 +333,12 @@ def prepare_identities(
         first: the maker's running number of the first meter.
         phases: 1 or 3 for each running number.
         octets: where keys come from.
+        grid: what the mains are that new meters are made for, 230 V and 50 Hz if not given; others
+            keep theirs, and no other may be given.
 
     Raises:
-        ConfigError: the folder holds another street, or cannot be read or written.
+        ConfigError: the folder holds another street, or one on another grid, or cannot be read or
+            written.
     """
     path = state / SHIPMENT_FILE
     if path.exists():
@@ -342,11 +349,15 @@ def prepare_identities(
                 hint="give their number, or another folder",
                 code="config.street",
             )
+        for identity in identities:
+            check_grid(identity.grid, grid)
         return identities
     numbers = range(first, first + count)
     line = BroadcastKeys.generate(octets)
     made = tuple(
-        generate_identity(number, octets, phases=phases(number), broadcast=line)
+        generate_identity(
+            number, octets, phases=phases(number), broadcast=line, grid=grid or EUROPE
+        )
         for number in numbers
     )
     save_shipment(path, made, now)

@@ -21,6 +21,10 @@ class Grid(NamedTuple):
     nominal: int
     frequency: int
 
+    def __str__(self) -> str:
+        """Return volts and hertz, such as ``220/60``."""
+        return f"{self.nominal // 1000}/{self.frequency // 100}"
+
 
 EUROPE: Final = Grid(230_000, 5000)
 

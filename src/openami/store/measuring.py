@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from openami.store.sqlite import Database
 
@@ -17,7 +17,23 @@ _MIGRATIONS: Final = (
             record BLOB NOT NULL
         )""",
     ),
+    # Parts of before 2026-11-22 were calibrated on these mains, and did not say so.
+    ("ALTER TABLE part ADD COLUMN grid TEXT NOT NULL DEFAULT '230/50'",),
 )
+
+
+class KeptPart(NamedTuple):
+    """What the memory holds.
+
+    Args:
+        front: name of the front end.
+        record: what the part must not forget.
+        grid: volts and hertz that it was made for, such as ``220/60``.
+    """
+
+    front: str
+    record: bytes
+    grid: str
 
 
 class PartMemory:
@@ -30,14 +46,14 @@ class PartMemory:
     def __init__(self, path: Path) -> None:
         self._database = Database(path, _MIGRATIONS)
 
-    def load(self) -> tuple[str, bytes] | None:
-        """Return the name of the front end and the record; None: nothing was kept yet."""
+    def load(self) -> KeptPart | None:
+        """Return what was kept last; None: nothing was kept yet."""
         with self._database.reading() as cursor:
-            cursor.execute("SELECT front, record FROM part")
+            cursor.execute("SELECT front, record, grid FROM part")
             row = cursor.fetchone()
-        return None if row is None else (row[0], row[1])
+        return None if row is None else KeptPart(*row)
 
-    def keep(self, front: str, record: bytes) -> None:
+    def keep(self, front: str, record: bytes, grid: str) -> None:
         """Keep a record in the place of the one before.
 
         Raises:
@@ -45,7 +61,7 @@ class PartMemory:
             StoreError: another failure; the same.
         """
         with self._database.transaction() as cursor:
-            cursor.execute("INSERT OR REPLACE INTO part VALUES (1, ?, ?)", (front, record))
+            cursor.execute("INSERT OR REPLACE INTO part VALUES (1, ?, ?, ?)", (front, record, grid))
 
     def close(self) -> None:
         self._database.close()
