@@ -101,6 +101,9 @@ async def test_the_demo_upgrades_and_ends_with_equal_sides(tmp_path: Path) -> No
         ] * len(steps)
     check_upgrades(result["upgrades"], said.decode())
     check_home(result["home"], said.decode())
+    shipments = [json.loads(path.read_bytes()) for path in state.glob("*/**/shipment.json")]
+    mains = [meter["grid"] for shipment in shipments for meter in shipment["meters"]]
+    assert mains == ["220/60"] * 6  # Korea's, as their zone and their tariff
 
 
 def check_home(came: dict[str, Any], said: str) -> None:

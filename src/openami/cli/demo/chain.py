@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from openami.cli.api import PREFIX, Target, checked, connected
 from openami.cli.demo import arrival
-from openami.cli.demo.home import PAST_S, REGION, Home
+from openami.cli.demo.home import GRID, PAST_S, REGION, Home
 from openami.cli.output import counted
 from openami.core.clock import isoformat
 from openami.headend.files import write_whole
@@ -19,6 +19,7 @@ from openami.headend.security.maker import DeviceType, make_device, make_maker
 from openami.meter.identity import SHIPMENT_FILE
 from openami.meter.maker import Maker
 from openami.meter.making import ensure_identity
+from openami.meter.settings import grid_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -223,7 +224,8 @@ class Chain:
                 f"street-{index + 1}", "street", "run", "--json",
                 "--state", str(self.state / f"street-{index + 1}"), "--meters", str(meters),
                 "--first", str(first), "--modem", "127.0.0.1:0", "--maintenance", "127.0.0.1:0",
-                "--maker-key", str(key), "--zone", ZONE, "--drift-ppm", str(DRIFT_PPM), *LINE,
+                "--maker-key", str(key), "--zone", ZONE, "--grid", GRID,
+                "--drift-ppm", str(DRIFT_PPM), *LINE,
                 "--since", isoformat(self.plan.since),
                 "--clock", self.plan.clock, "--log-level", "warning",
             )  # fmt: skip
@@ -241,7 +243,7 @@ class Chain:
         shipments = [facts["shipment"] for facts in self.streets]
         for number in self.plan.numbers:
             folder = self._node(number)
-            ensure_identity(folder, number=number, c1222=True)
+            ensure_identity(folder, number=number, c1222=True, grid=grid_of(GRID))
             shipments.append(str(folder / SHIPMENT_FILE))
         if self.home is not None:
             since, clock = self.plan.since - PAST_S, self.plan.start

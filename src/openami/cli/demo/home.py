@@ -21,7 +21,7 @@ from openami.ihd.simulated.past import rows, write
 from openami.ihd.simulated.run import HomeSettings
 from openami.meter.identity import SHIPMENT_FILE, load_identity
 from openami.meter.making import IDENTITY_FILE, ensure_identity
-from openami.meter.settings import zone_of
+from openami.meter.settings import grid_of, zone_of
 from openami.meter.sources import parse_source
 from openami.transport.clock import SystemClock
 from openami.transport.http import HttpClient
@@ -43,6 +43,9 @@ BASE: Final = "household:H08"
 SEED: Final = 4
 TARIFF: Final = "kr-residential-low"
 CUSTOMER: Final = "kim@example.org"
+GRID: Final = "220/60"
+"""Korea's mains, as the zone, the tariff and the customer are Korea's."""
+
 PAST_S: Final = 24 * 86_400
 """What the home has used before anybody reads it: five days and more that are like any day."""
 
@@ -87,7 +90,7 @@ class Home:
 
     def build(self, zone: str, since: float, until: float) -> Path:
         """Make the meter's identity, and what it has measured; return its shipment."""
-        ensure_identity(self._folder / "meter", number=self._number)
+        ensure_identity(self._folder / "meter", number=self._number, grid=grid_of(GRID))
         offset = zone_of(zone).offset(int(since))
         base = parse_source(BASE, offset=offset).source
         settings = HomeSettings(tuple(map(Kind, APPLIANCES)), SystemClock(), offset, SEED, base)
