@@ -107,9 +107,23 @@ def test_a_bill_is_compared_with_one_before(call: Any, tmp_path: Path) -> None:
     assert "note: the same" in call("bill", *again, "--kwh", "350")[2]
 
 
+def test_a_bill_of_the_days_between_two_readings(call: Any) -> None:
+    days = ("--from", "2024-06-18", "--to", "2024-07-17")
+    status, out, _ = call("bill", *days, "--kwh", "350")
+    assert status == 0
+    assert out.splitlines()[1] == "2024-06-18/2024-07-17, 350 kWh"
+    assert any(line.startswith("  step 2, over 300 up to 450 kWh, 17/30 days") for line in
+               out.splitlines())  # fmt: skip
+    made = json.loads(call("bill", *days, "--kwh", "350", "--json")[1])
+    assert (made["total"], made["from"], made["to"]) == (65_010, "2024-06-18", "2024-07-17")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
+        (["--kwh", "1"], "bill.period"),
+        (["--month", "2024-03", "--to", "2024-04-17", "--kwh", "1"], "bill.period"),
+        (["--from", "2024-03-18", "--to", "2024-03-20", "--kwh", "1"], "bill.period"),
         (["--month", "2024-03"], "bill.usage"),
         (["--month", "2024-03", "--kwh", "1", "--meter", "M1"], "bill.usage"),
         (["--month", "2024-03", "--kwh", "many"], "bill.usage"),
@@ -252,6 +266,17 @@ async def test_the_bill_of_a_meter_has_the_tariff_of_its_customer(
     running.services.operators.change("anna", role=Role.VIEWER, who="test")
     seen = json.loads((await run_main(*words))[1][0])
     assert seen["tariff"] == "kr-residential-low"  # whose a meter is, is not for viewers to know
+
+
+async def test_the_bill_of_a_meter_that_is_read_on_another_day(
+    running: Running, run_main: RunMain, tmp_path: Path
+) -> None:
+    await stored(running, tmp_path, 31 * 96)
+    days = ("--from", "2026-05-02", "--to", "2026-05-31")
+    made = json.loads((await run_main("bill", "--meter", "M1", *days, "--json"))[1][0])
+    assert made["usage"]["kwh"] == 30 * 96 // 10
+    assert made["intervals"]["expected"] == made["intervals"]["present"] == 30 * 96
+    assert made["estimate"] is None
 
 
 async def test_the_bill_of_a_month_that_goes_on(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from openami.cli.api import Target
     from openami.mdm.tariffs.model import Tariff
-    from openami.mdm.tariffs.month import Month
+    from openami.mdm.tariffs.month import Period
     from openami.transport.http import HttpClient
 
 IMPORTED: Final = "1.0.1.29.0.255"  # energy taken in each interval
@@ -33,33 +33,35 @@ def metered_bill(
     target: Target,
     serial: str,
     tariff: Tariff,
-    month: Month,
+    period: Period,
     kw: Decimal | None,
     discounts: Collection[str],
 ) -> dict[str, Any]:
-    """Return the bill of a meter's month as plain data, with an estimate if the month goes on.
+    """Return the bill of a meter's period as plain data, with an estimate if it goes on.
 
     Raises:
-        NotFoundError: ``bill.no-readings``, the month has none.
+        NotFoundError: ``bill.no-readings``, there are none.
     """
-    start, end = month.before.span(tariff.zone)[0], month.span(tariff.zone)[1]
+    start, end = period.before.span(tariff.zone)[0], period.span(tariff.zone)[1]
     ends, wh = ask(target, lambda client: _readings(client, serial, start, end))
-    made = bill_readings(tariff, month, ends, wh, kw=kw, discounts=discounts)
+    made = bill_readings(tariff, period, ends, wh, kw=kw, discounts=discounts)
     if made is None:
         raise NotFoundError(
-            f"{serial} has no load profile of {month}",
+            f"{serial} has no load profile of {period}",
             hint=f"openami readings {serial} --latest",
             code="bill.no-readings",
         )
     return {"meter": serial, **made.plain()}
 
 
-def customer_of(target: Target, serial: str, month: Month, zone: ZoneInfo) -> dict[str, Any] | None:
-    """Return the customer who had a meter last in a month, None if nobody is known.
+def customer_of(
+    target: Target, serial: str, period: Period, zone: ZoneInfo
+) -> dict[str, Any] | None:
+    """Return the customer who had a meter last in a period, None if nobody is known.
 
     Who may not see customers is told that nobody is known.
     """
-    start, end = month.span(zone)
+    start, end = period.span(zone)
 
     async def look(client: HttpClient) -> dict[str, Any] | None:
         try:

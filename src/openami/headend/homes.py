@@ -96,7 +96,7 @@ class Homes:
         start, end = month.before.span(tariff.zone)[0], month.span(tariff.zone)[1]
         taken = self.measured(tenancy, start, end).imported
         if not len(taken.ends):
-            tariff.season(month)
+            tariff.stretches(month)
             return None
         return bill_readings(tariff, month, taken.ends, taken.wh, discounts=customer.discounts)
 

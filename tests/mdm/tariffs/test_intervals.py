@@ -71,8 +71,7 @@ def test_the_regulators_list_of_holidays_of_ontario_in_2025() -> None:
 
 
 def hours_in(found: Tariff, day: date) -> Counter[str]:
-    month = Month(day.year, day.month)
-    hours = hours_on(found, found.season(month), day)
+    hours = hours_on(found, found.season_of(day), day)
     return Counter(hours.period_at(60 * hour) for hour in range(24))
 
 

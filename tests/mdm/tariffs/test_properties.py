@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -15,15 +16,18 @@ from tests.mdm.tariffs.support import documents, loaded
 from openami.mdm.tariffs.billing import make_bill
 from openami.mdm.tariffs.catalog import tariff_named, tariff_names
 from openami.mdm.tariffs.fleet import FleetUsage, make_bills
-from openami.mdm.tariffs.month import Month
+from openami.mdm.tariffs.month import Days, Month
 from openami.mdm.tariffs.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from openami.mdm.tariffs.model import Tariff
+    from openami.mdm.tariffs.month import Period
 
-MONTHS = st.sampled_from([Month(2024, number) for number in (2, 5, 6, 8, 12)])
+# The last two lie in two seasons each; the rates of ``support`` change within the first of them.
+DAYS = [Days(date(2024, 4, 18), date(2024, 5, 17)), Days(date(2024, 9, 10), date(2024, 10, 12))]
+MONTHS = st.sampled_from([*(Month(2024, number) for number in (2, 5, 6, 8, 12)), *DAYS])
 WH = st.one_of(st.integers(0, 1_300_000), st.integers(0, 1300).map(lambda kwh: kwh * 1000))
 
 
@@ -41,7 +45,7 @@ def draw_usage(data: st.DataObject, tariff: Tariff, meters: int) -> FleetUsage:
     return FleetUsage(np.array(wh, np.int64), np.array(watts, np.int64))
 
 
-def check_equal(tariff: Tariff, month: Month, usage: FleetUsage, discounts: list[str]) -> None:
+def check_equal(tariff: Tariff, month: Period, usage: FleetUsage, discounts: list[str]) -> None:
     assert usage.demand_w is not None
     fleet = make_bills(tariff, month, usage, discounts=discounts)
     for meter, watts in enumerate(usage.demand_w.tolist()):
@@ -55,7 +59,7 @@ def check_equal(tariff: Tariff, month: Month, usage: FleetUsage, discounts: list
 @settings(max_examples=150, deadline=None)
 @given(documents(), MONTHS, st.data())
 def test_a_fleets_bills_are_the_exact_ones(
-    document: dict[str, Any], month: Month, data: st.DataObject
+    document: dict[str, Any], month: Period, data: st.DataObject
 ) -> None:
     tariff = loaded(document)
     known = [charge.name for charge in tariff.charges if not charge.automatic]
@@ -77,7 +81,7 @@ def test_shipped_tariffs_bill_a_fleet_as_they_bill_one(name: str, data: st.DataO
 @settings(max_examples=150, deadline=None)
 @given(documents(), MONTHS, st.data())
 def test_a_bill_never_falls_and_its_parts_sum(
-    document: dict[str, Any], month: Month, data: st.DataObject
+    document: dict[str, Any], month: Period, data: st.DataObject
 ) -> None:
     tariff = loaded(document)
     known = [charge.name for charge in tariff.charges if not charge.automatic]
@@ -104,7 +108,7 @@ def test_a_bill_never_falls_and_its_parts_sum(
     MONTHS,
     st.integers(0, 1_200_000),
 )
-def test_a_household_pays_no_less_for_a_kwh_more(name: str, month: Month, wh: int) -> None:
+def test_a_household_pays_no_less_for_a_kwh_more(name: str, month: Period, wh: int) -> None:
     tariff = tariff_named(name)
     here, above = (
         make_bill(tariff, month, of_wh(tariff, [each], 0)).total for each in (wh, wh + 1000)

@@ -1,8 +1,8 @@
 """One exact bill, each line explained: quantity, rate, rule, source.
 
-Where rates change within the month, what holds on some of its days counts for that share of them:
-quantity times rate times days over the month's days, as KEPCO's terms do it. Nothing is rounded
-but a line's amount and the total.
+Where rates or seasons change within the period, what holds on some of its days counts for that
+share of them: quantity times rate times days over the period's days, as KEPCO's terms do it.
+Nothing is rounded but a line's amount and the total.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from openami.mdm.tariffs.model import Charge, Fixed, Part, Prices, Share, Tariff, Terms
-    from openami.mdm.tariffs.month import Month
+    from openami.mdm.tariffs.month import Period
     from openami.mdm.tariffs.usage import Billed, Usage
 
 TOTAL_ROUNDING: Final = "rounding"
@@ -31,7 +31,7 @@ _MONTH: Final = (Decimal(1), "mo")
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A part of a line: so much of something at a rate, on some of the month's days."""
+    """A part of a line: so much of something at a rate, on some of the period's days."""
 
     what: str
     quantity: Decimal
@@ -67,10 +67,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """A month's bill; its lines add up to its total."""
+    """A bill; its lines add up to its total."""
 
     tariff: Tariff
-    month: Month
+    period: Period
     usage: Usage
     billed: Billed
     lines: tuple[Line, ...]
@@ -91,21 +91,21 @@ class _Case:
 
 
 def make_bill(
-    tariff: Tariff, month: Month, usage: Usage, *, discounts: Collection[str] = ()
+    tariff: Tariff, period: Period, usage: Usage, *, discounts: Collection[str] = ()
 ) -> Bill:
-    """Return the bill of a month.
+    """Return the bill of a month, or of the days between two readings.
 
     Args:
         tariff: by which.
-        month: the whole month.
-        usage: of the month, kWh by period.
+        period: which; amounts and steps are those of one month, however many days it has.
+        usage: of all of it, kWh by period of the day.
         discounts: ids of those that the customer is given.
 
     Raises:
         ConfigError: ``bill.discount`` the tariff has none of that id; ``tariff.not-valid``,
             ``tariff.season``; and as ``usage.billed``.
     """
-    season = tariff.season(month)
+    stretches = tariff.stretches(period)
     check_discounts(tariff, discounts)
     quantities = billed(tariff, usage)
     before: dict[str, Decimal] = {}
@@ -113,8 +113,8 @@ def make_bill(
     for charge in tariff.charges:
         if not (charge.automatic or charge.name in discounts):
             continue
-        case = _Case(tariff, quantities, month.days, before)
-        line = _line(case, charge, parts_of(charge.rows, season, month))
+        case = _Case(tariff, quantities, period.days, before)
+        line = _line(case, charge, parts_of(charge.rows, stretches))
         before[charge.name] = line.amount
         lines.append(line)
     summed = sum(before.values(), Decimal(0))
@@ -123,7 +123,7 @@ def make_bill(
         lines.append(
             Line(TOTAL_ROUNDING, "Rounding of the total", total - summed, f"{tariff.total}")
         )
-    return Bill(tariff, month, usage, quantities, tuple(lines), total)
+    return Bill(tariff, period, usage, quantities, tuple(lines), total)
 
 
 def check_discounts(tariff: Tariff, discounts: Collection[str]) -> None:

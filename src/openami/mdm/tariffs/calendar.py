@@ -15,7 +15,7 @@ from openami.mdm.tariffs.model import DayType, row_on
 
 if TYPE_CHECKING:
     from openami.mdm.tariffs.model import HolidayRule, Hours, Tariff
-    from openami.mdm.tariffs.month import Month
+    from openami.mdm.tariffs.month import Period
 
 Places = npt.NDArray[np.int64]
 
@@ -48,30 +48,30 @@ def _is_holiday(day: date, rule: HolidayRule) -> bool:
     return day in found and day not in rule.dropped
 
 
-def interval_ends(tariff: Tariff, month: Month, interval_s: int) -> Places:
+def interval_ends(tariff: Tariff, month: Period, interval_s: int) -> Places:
     """Return the ends of a month's intervals in the tariff's own time, in seconds UTC."""
     start, end = month.span(tariff.zone)
     return np.arange(start // interval_s + 1, end // interval_s + 1, dtype=np.int64) * interval_s
 
 
-def period_places(tariff: Tariff, ends: Places, month: Month, interval_s: int) -> Places:
+def period_places(tariff: Tariff, ends: Places, month: Period, interval_s: int) -> Places:
     """Return for each interval which of ``tariff.periods`` it belongs to, as a place in them.
 
     Args:
         tariff: with periods.
         ends: of the intervals, in seconds UTC, each in the month.
-        month: the month, whose season and dates choose the hours.
+        month: the month, or the days, whose seasons and dates choose the hours.
         interval_s: how long an interval is.
 
     Raises:
         ConfigError: ``tariff.interval``, an interval lies in two periods.
     """
-    season = tariff.season(month)
+    tariff.stretches(month)
     places = np.empty(len(ends), np.int64)
 
     @cache
     def hours(day: date) -> Hours:
-        return hours_on(tariff, season, day)
+        return hours_on(tariff, tariff.season_of(day), day)
 
     def period(seconds: int) -> str:
         local = datetime.fromtimestamp(seconds, UTC).astimezone(tariff.zone)

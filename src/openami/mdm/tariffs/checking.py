@@ -43,8 +43,7 @@ def check(tariff: Tariff) -> None:
         for row in charge.rows:
             _TERMS.get(charge.kind, _nothing)(tariff, row.holds, f"{where}.rates")
         _check_bases(tariff, charge, where)
-    for season in tariff.seasons:
-        _check_slope(tariff, season)
+    _check_slope(tariff)
 
 
 def _nothing(tariff: Tariff, terms: Terms, where: str) -> None:
@@ -142,13 +141,16 @@ def _has_negative(tariff: Tariff, names: set[str]) -> bool:
     )
 
 
-def _check_slope(tariff: Tariff, season: str) -> None:
-    """Refuse negative rates that a further step of usage could bring to light."""
+def _check_slope(tariff: Tariff) -> None:
+    """Refuse negative rates that a further step of usage could bring to light.
+
+    Of all seasons together, for a period of reading may lie in two of them.
+    """
     gain = loss = Decimal(0)
     for charge in tariff.charges:
         if charge.kind not in _PER_KWH:
             continue
-        rates = list(_rates(row for row in charge.rows if season in row.seasons))
+        rates = list(_rates(charge.rows))
         unit = charge.rounding.step
         change = Fraction(min(rates)) * Fraction(tariff.usage.step) / Fraction(unit)
         steps = change.numerator // change.denominator
@@ -156,7 +158,7 @@ def _check_slope(tariff: Tariff, season: str) -> None:
         # What is rounded away from 0 jumps once more where it changes its sign.
         loss += max(-steps, 0) * unit + (unit if min(rates) < 0 < max(rates) else 0)
     if loss > gain:
-        refuse("charges", f"in season {season} more usage could cost less", "tariff.falls")
+        refuse("charges", "more usage could cost less", "tariff.falls")
 
 
 def _rates(rows: Iterable[Row[Terms]]) -> Iterable[Decimal]:

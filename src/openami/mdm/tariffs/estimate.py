@@ -71,7 +71,7 @@ def estimate(
     half = _WIDTH * _deviation(days.sum(axis=1)) * (left + left * left / len(days)) ** 0.5
     coming = float(mean.sum()) * left
     low, likely, high = (
-        make_bill(bill.tariff, bill.month, usage, discounts=discounts)
+        make_bill(bill.tariff, bill.period, usage, discounts=discounts)
         for usage in _usages(bill.usage, mean, left, half / coming if coming else 0.0)
     )
     return Estimate(likely, low, high, len(days))

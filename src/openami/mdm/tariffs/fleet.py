@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from openami.mdm.tariffs.model import Charge, Part, Step, Tariff
-    from openami.mdm.tariffs.month import Month
+    from openami.mdm.tariffs.month import Period
     from openami.mdm.tariffs.rounding import Rounding
 
 Longs = npt.NDArray[np.int64]
@@ -55,7 +55,7 @@ class FleetBills:
     """Bills of many meters: amounts in units of the currency (``tariff.unit``), one each."""
 
     tariff: Tariff
-    month: Month
+    period: Period
     lines: Mapping[str, Longs] = field(repr=False)
     totals: Longs = field(repr=False)
 
@@ -79,30 +79,30 @@ class _Case:
 
 
 def make_bills(
-    tariff: Tariff, month: Month, usage: FleetUsage, *, discounts: Collection[str] = ()
+    tariff: Tariff, period: Period, usage: FleetUsage, *, discounts: Collection[str] = ()
 ) -> FleetBills:
-    """Return the bills of a month; all meters are given the same discounts.
+    """Return the bills of a period; all meters are given the same discounts.
 
     Raises:
         ConfigError: ``bill.range``, a quantity is negative or can not be, or numbers would not
             fit; ``bill.usage``, ``bill.demand``, ``bill.discount``, ``tariff.not-valid``,
             ``tariff.season`` as for one bill.
     """
-    season = tariff.season(month)
+    stretches = tariff.stretches(period)
     check_discounts(tariff, discounts)
     energy, demand = _quantities(tariff, usage)
     before: dict[str, Longs] = {}
-    case = _Case(tariff, energy, energy.sum(axis=0), demand, month.days, before)
+    case = _Case(tariff, energy, energy.sum(axis=0), demand, period.days, before)
     for charge in tariff.charges:
         if charge.automatic or charge.name in discounts:
-            parts = parts_of(charge.rows, season, month)
+            parts = parts_of(charge.rows, stretches)
             amounts = _AMOUNTS[charge.kind](case, charge, parts)
             _check_fits(amounts, len(tariff.charges))  # so that their sum does
             before[charge.name] = amounts
     summed = sum(before.values(), np.zeros(energy.shape[1], np.int64))
     per_step = _units(tariff, tariff.total.step)
     totals = tariff.total.divide(summed, per_step) * per_step
-    return FleetBills(tariff, month, before, totals)
+    return FleetBills(tariff, period, before, totals)
 
 
 def _quantities(tariff: Tariff, usage: FleetUsage) -> tuple[Longs, Longs]:

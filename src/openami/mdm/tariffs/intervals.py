@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from openami.mdm.tariffs.model import Tariff
-    from openami.mdm.tariffs.month import Month
+    from openami.mdm.tariffs.month import Period
 
 Longs = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -47,7 +47,7 @@ class Metered:
         return self.expected - self.present
 
 
-def metered(tariff: Tariff, month: Month, ends: Longs, wh: Longs, interval_s: int) -> Metered:
+def metered(tariff: Tariff, month: Period, ends: Longs, wh: Longs, interval_s: int) -> Metered:
     """Return a month's usage out of the energy of its intervals.
 
     The demand is the mean power of the interval with the most energy. Intervals of other months

@@ -8,6 +8,7 @@ what a tariff must fulfil beyond its types.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from zoneinfo import ZoneInfo
 
-    from openami.mdm.tariffs.month import Month
+    from openami.mdm.tariffs.month import Period
     from openami.mdm.tariffs.rounding import Rounding
 
 T_co = TypeVar("T_co", covariant=True)
@@ -182,29 +183,53 @@ class Tariff:
         """Whether a bill needs the month's demand."""
         return any(charge.kind is Kind.DEMAND for charge in self.charges)
 
-    def season(self, month: Month) -> str:
-        """Return the season of a month.
+    def stretches(self, period: Period) -> tuple[Stretch, ...]:
+        """Return the seasons of a period, one after another: a month has one.
 
         Raises:
-            ConfigError: ``tariff.season``, the tariff's source says nothing of that month;
+            ConfigError: ``tariff.season``, the tariff's source says nothing of one of its months;
                 ``tariff.not-valid``, the tariff does not hold for all of it.
         """
-        if month.first < self.since or (self.until is not None and month.last > self.until):
+        if period.first < self.since or (self.until is not None and period.last > self.until):
             held = f"from {self.since}" + (f" to {self.until}" if self.until else " on")
-            raise ConfigError(f"{self.name} holds {held}, not in {month}", code="tariff.not-valid")
+            raise ConfigError(f"{self.name} holds {held}, not in {period}", code="tariff.not-valid")
+        found: list[Stretch] = []
+        begin = period.first
+        while begin < period.following:
+            season = self.season_of(begin)
+            next_month = (begin.replace(day=28) + timedelta(days=4)).replace(day=1)
+            end = min(next_month, period.following)
+            if found and found[-1].season == season:
+                found[-1] = Stretch(season, found[-1].begin, end)
+            else:
+                found.append(Stretch(season, begin, end))
+            begin = end
+        return tuple(found)
+
+    def season_of(self, day: date) -> str:
+        """Return the season of a day; ConfigError ``tariff.season``, the source says nothing."""
         for name, months in self.seasons.items():
-            if month.number in months:
+            if day.month in months:
                 return name
         raise ConfigError(
-            f"{self.name} has no rates of month {month.number}",
+            f"{self.name} has no rates of month {day.month}",
             hint=f"openami tariff show {self.name} tells why",
             code="tariff.season",
         )
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """Days of one season: ``begin`` is the first, ``end`` the first after them."""
+
+    season: str
+    begin: date
+    end: date
+
+
+@dataclass(frozen=True, slots=True)
 class Part(Generic[T_co]):
-    """A row, and on how many of the month's days it holds."""
+    """A row, and on how many of the period's days it holds."""
 
     days: int
     row: Row[T_co]
@@ -215,14 +240,15 @@ def row_on(rows: Sequence[Row[T_co]], season: str, day: date) -> T_co:
     return [row.holds for row in rows if season in row.seasons and row.since <= day][-1]
 
 
-def parts_of(rows: tuple[Row[T_co], ...], season: str, month: Month) -> tuple[Part[T_co], ...]:
-    """Return which rows hold in a month of a season, one after another."""
-    return tuple(_parts([row for row in rows if season in row.seasons], month))
+def parts_of(rows: tuple[Row[T_co], ...], stretches: Sequence[Stretch]) -> tuple[Part[T_co], ...]:
+    """Return which rows hold in the seasons of a period, one after another."""
+    return tuple(part for stretch in stretches for part in _parts(rows, stretch))
 
 
-def _parts(rows: list[Row[T_co]], month: Month) -> Iterator[Part[T_co]]:
-    for row, later in zip(rows, [*rows[1:], None], strict=True):
-        begin = max(row.since, month.first)
-        end = month.following if later is None else min(later.since, month.following)
+def _parts(rows: Sequence[Row[T_co]], stretch: Stretch) -> Iterator[Part[T_co]]:
+    mine = [row for row in rows if stretch.season in row.seasons]
+    for row, later in zip(mine, [*mine[1:], None], strict=True):
+        begin = max(row.since, stretch.begin)
+        end = stretch.end if later is None else min(later.since, stretch.end)
         if begin < end:
             yield Part((end - begin).days, row)

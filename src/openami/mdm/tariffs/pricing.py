@@ -47,7 +47,7 @@ def price_at(tariff: Tariff, seconds: float, kwh: Decimal) -> Price:
     """
     local = datetime.fromtimestamp(seconds, UTC).astimezone(tariff.zone)
     day = local.date()
-    season = tariff.season(Month(day.year, day.month))
+    season = tariff.stretches(Month(day.year, day.month))[0].season
     period = None
     if tariff.periods:
         period = hours_on(tariff, season, day).period_at(local.hour * 60 + local.minute)

@@ -23,16 +23,18 @@ if TYPE_CHECKING:
     from openami.mdm.tariffs.billing import Bill
     from openami.mdm.tariffs.estimate import Estimate
     from openami.mdm.tariffs.model import Tariff
-    from openami.mdm.tariffs.month import Month
+    from openami.mdm.tariffs.month import Period
 
 PERIOD_S: Final = 900
+# Of what lies before a period, so much tells how long its intervals are.
+LEAD_S: Final = 86_400
 
 Longs = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class MeteredBill:
-    """The bill of a meter's month, what it is made of, and what it becomes while the month runs."""
+    """The bill of a meter's period, what it is made of, and what it becomes while that runs."""
 
     bill: Bill
     found: Metered
@@ -54,18 +56,18 @@ class MeteredBill:
 
 def bill_readings(
     tariff: Tariff,
-    month: Month,
+    period: Period,
     ends: Longs,
     wh: Longs,
     *,
     kw: Decimal | None = None,
     discounts: Collection[str] = (),
 ) -> MeteredBill | None:
-    """Return the bill of a month, None if the month has no interval.
+    """Return the bill of a period, None if it has no interval.
 
     Args:
         tariff: by which.
-        month: which; intervals of the month before are used to foresee one that is running.
+        period: which; intervals of the one before are used to foresee one that is running.
         ends: of the intervals that are there, in seconds UTC, in order, each once.
         wh: the energy of each.
         kw: the demand; else what the intervals say.
@@ -74,15 +76,15 @@ def bill_readings(
     Raises:
         ConfigError: as ``make_bill``; ``tariff.interval``.
     """
-    interval_s = interval_of(ends)
-    found = metered(tariff, month, ends, wh, interval_s)
+    interval_s = interval_in(ends, period.span(tariff.zone)[0])
+    found = metered(tariff, period, ends, wh, interval_s)
     if not found.present:
         return None
     usage = found.usage if kw is None else replace(found.usage, demand_kw=kw)
-    made = make_bill(tariff, month, usage, discounts=discounts)
+    made = make_bill(tariff, period, usage, discounts=discounts)
     foreseen = None
     if found.left:
-        before = _days_before(tariff, month, ends, wh, interval_s)
+        before = _days_before(tariff, period, ends, wh, interval_s)
         foreseen = estimate(made, found, before, discounts=discounts)
     return MeteredBill(made, found, foreseen)
 
@@ -103,12 +105,20 @@ def interval_of(ends: Longs) -> int:
     return int(lengths[times.argmax()]) if len(lengths) else PERIOD_S
 
 
+def interval_in(ends: Longs, start: int) -> int:
+    """Return how long an interval is since the day before ``start``.
+
+    What it was earlier does not count: a meter may have been given another since.
+    """
+    return interval_of(ends[np.searchsorted(ends, start - LEAD_S, side="right") :])
+
+
 def _days_before(
-    tariff: Tariff, month: Month, ends: Longs, wh: Longs, interval_s: int
+    tariff: Tariff, period: Period, ends: Longs, wh: Longs, interval_s: int
 ) -> Longs | None:
-    """Return the days of the month before; None where the tariff says nothing of that month."""
+    """Return the days of the period before; None where the tariff says nothing of it."""
     try:
-        return metered(tariff, month.before, ends, wh, interval_s).days
+        return metered(tariff, period.before, ends, wh, interval_s).days
     except ConfigError:
         return None
 

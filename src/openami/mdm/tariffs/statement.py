@@ -17,7 +17,9 @@ def statement(bill: Bill) -> dict[str, Any]:
         "title": bill.tariff.title,
         "revision": bill.tariff.revision,
         "digest": bill.tariff.digest,
-        "month": str(bill.month),
+        "month": str(bill.period),
+        "from": str(bill.period.first),
+        "to": str(bill.period.last),
         "currency": bill.tariff.currency,
         "usage": {
             "kwh": bill.billed.kwh,

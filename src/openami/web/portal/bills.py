@@ -13,6 +13,7 @@ from openami.mdm.tariffs.month import Month
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import date
 
     from openami.fleet.customers import Customer, Tenancy
     from openami.headend.homes import Homes
@@ -74,14 +75,14 @@ def shown(made: MeteredBill, tenancy: Tenancy, words: Words) -> dict[str, Any]:
     """Return a bill as the page shows it; what was before the tenancy is not missing."""
     bill, found = made.bill, made.found
     tariff = bill.tariff
-    start = bill.month.span(tariff.zone)[0]
+    start = bill.period.span(tariff.zone)[0]
     foreseen = made.estimate
     return {
         "total": words.money(bill.total, tariff),
         "kwh": words.kwh(float(bill.usage.kwh) * 1000),
         "running": found.left > 0,
         "days": (found.until - start + 86_399) // 86_400,
-        "of": bill.month.days,
+        "of": bill.period.days,
         "missing": found.missing - _not_theirs(found, start, tenancy),
         "lines": [_line(line, bill, words) for line in bill.lines],
         "tariff": tariff.title,
@@ -118,7 +119,7 @@ def price_words(price: Price, tariff: Tariff, words: Words) -> dict[str, str]:
 
 def step_bar(tariff: Tariff, bill: Bill, words: Words) -> dict[str, Any] | None:
     """Return the tariff's steps as a bar with what was used; None if it has none."""
-    steps = _steps(tariff, bill.month)
+    steps = _steps(tariff, bill.period.last)
     if len(steps) < 2:
         return None
     kwh = bill.usage.kwh
@@ -147,12 +148,10 @@ def _at(kwh: Decimal, width: Decimal) -> int:
     return int(kwh / width * _SCALE) if width else 0
 
 
-def _steps(tariff: Tariff, month: Month) -> Sequence[Step]:
-    season = tariff.season(month)
+def _steps(tariff: Tariff, day: date) -> Sequence[Step]:
+    season = tariff.season_of(day)
     found = [
-        row_on(charge.rows, season, month.last)
-        for charge in tariff.charges
-        if charge.kind is Kind.ENERGY
+        row_on(charge.rows, season, day) for charge in tariff.charges if charge.kind is Kind.ENERGY
     ]
     return max((terms.steps for terms in found if isinstance(terms, Steps)), key=len, default=())
 
