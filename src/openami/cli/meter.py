@@ -104,6 +104,7 @@ class Wanted:
         "openami meter run --state meter --source constant:1200",
         "openami meter run --state meter --hdlc 127.0.0.1:4061 --phases 3 --source household:H02*1.5",
         "openami meter run --state meter --serial /dev/ttyUSB0 --baud 9600",
+        "openami meter run --state meter --adc sigma-delta --source load:heater+motor:250",
         "openami meter run --state meter --metrology serial:/dev/pts/7",
         "openami meter run --state meter --c1222 127.0.0.1:1153 --c1222-register c1222+tcp://127.0.0.1:1154",
     )
@@ -178,8 +179,9 @@ class Wanted:
     help="Folder of its identity, keys and memory; made at the first start.",
 )
 @source_option(
-    "What it measures: constant:W[,VAR], electronics:W, motor:W, household:H01…H08, solar, minute,"
-    " file:CSV, script:PYTHON, command:LINE; then *FACTOR, @SECONDS."
+    "What it measures: constant:W[,VAR], electronics:W, motor:W, load:NAME[:W][+NAME…] of heater,"
+    " motor, electronics, solar, vehicle, household:H01…H08, solar, minute, file:CSV, script:PYTHON,"
+    " command:LINE; then *FACTOR, @SECONDS."
 )
 @adc_option(
     "Measure that through a converter, sample by sample, with its errors. [default: exactly]"

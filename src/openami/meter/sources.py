@@ -8,6 +8,7 @@
 ``file:PATH``                  a CSV file (see ``openami.meter.recordings``)
 ``electronics:150``            150 W in pulses at the crests, as screens and chargers draw them
 ``motor:400``                  400 W at a power factor of 0.75
+``load:heater:1200+motor``     loads that switch by a timetable, each with its watts if given
 ``script:PATH``                a Python file that prints ``W [var]`` lines as it runs
 ``command:LINE``               any program that does so
 ============================  =======================================================
@@ -15,6 +16,16 @@
 A ``*FACTOR`` after it scales the power, an ``@SECONDS`` plays it ahead of time. Before a program,
 ``A then command:LINE`` plays A until its first line comes: what a meter that began in the past has
 measured since.
+
+Loads, in local time, with the harmonics of such appliances:
+
+===============  ======  ==================================================================
+``heater``       1200 W  the paper's two steps: off, half of it, all of it; a minute each
+``motor``         400 W  a compressor: ten minutes of each half hour, with its starting current
+``electronics``   150 W  all the time
+``solar``        3000 W  feeds in, from 6 to 19 o'clock
+``vehicle``      7000 W  charges from 22 to 2 o'clock
+===============  ======  ==================================================================
 """
 
 from __future__ import annotations
@@ -29,6 +40,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import ConfigError
+from openami.meter.plugged import LOADS, Plugged, PluggedSource
 from openami.meter.recordings import from_file, recording
 from openami.metrology.adc.loads import MOTOR, PULSE_LEAD, PULSES
 from openami.metrology.sources import (
@@ -50,12 +62,15 @@ _FORM: Final = re.compile(
 _THEN: Final = re.compile(
     r"(?!(?:command|script):)(?P<before>.+?) then (?P<program>(?:command|script):.+)"
 )
-_HINT: Final = "such as constant:500, household:H01, solar, minute, file:PATH, script:PATH"
+_HINT: Final = "such as constant:500, household:H01, load:heater, solar, minute, file:PATH"
 
 # A script's line: two numbers as programs print them. An exponent of more digits would be computed
 # for hours before it is refused.
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?")
 _SAMPLE: Final = 80
+
+LOAD_W: Final = 100_000
+"""The largest load: more than a meter of 100 A takes on three phases."""
 
 POWER_LIMIT: Final = 1_000_000_000_000
 """Milliwatts that a sample may have, a gigawatt: no meter's register rolls over in an interval."""
@@ -130,6 +145,21 @@ def _shaped(tangent: float, shape: tuple[float, ...]) -> Callable[[str, int], So
     return make
 
 
+def _loads(text: str, offset: int) -> SourceSpec:
+    return SourceSpec(PluggedSource(tuple(map(_plugged, text.split("+"))), offset))
+
+
+def _plugged(text: str) -> Plugged:
+    name, colon, watts = text.strip().partition(":")
+    if name not in LOADS:
+        raise ConfigError(f"no load {name!r}", hint=f"choose from {', '.join(LOADS)}")
+    usual, make = LOADS[name]
+    size = float(watts) if _NUMBER.fullmatch(watts) else 0.0
+    if colon and not 0 < size <= LOAD_W:
+        raise ConfigError(f"{watts!r} is not the power of a load in W", hint=f"at most {LOAD_W} W")
+    return make(size if colon else usual)
+
+
 def _file(text: str, offset: int) -> SourceSpec:
     return SourceSpec(from_file(Path(text)).source(offset))
 
@@ -158,6 +188,7 @@ def _command(text: str, _: int) -> SourceSpec:
 _KINDS: Final[Mapping[str, Callable[[str, int], SourceSpec]]] = {
     "constant": _constant,
     "electronics": _shaped(-math.tan(PULSE_LEAD), PULSES),
+    "load": _loads,
     "motor": _shaped(math.tan(math.acos(0.75)), MOTOR),
     "household": lambda text, offset: SourceSpec(recording("household", text).source(offset)),
     "solar": lambda _, offset: SourceSpec(recording("solar").source(offset)),
