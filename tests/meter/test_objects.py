@@ -106,6 +106,12 @@ def test_what_is_measured_is_read() -> None:
     assert session.data("3/1.0.1.7.0.255").integer() == 1000
     phases = [session.data(f"3/1.0.{20 * n + 1}.7.0.255").integer() for n in (1, 2, 3)]
     assert phases == [420, 330, 250]
+    energies = [session.data(f"3/1.0.{20 * n + 1}.8.0.255").integer() for n in (1, 2, 3)]
+    assert energies == [420, 330, 250]
+    assert session.data("3/1.0.43.8.0.255").integer() == 82
+    assert session.data("3/1.0.43.8.0.255", 3).items()[1].integer() == Unit.VARH
+    assert session.data("3/1.0.62.8.0.255").integer() == 0
+    assert session.data("3/1.0.62.8.0.255", 3).items()[1].integer() == Unit.WH
     assert 2200 < session.data("3/1.0.32.7.0.255").integer() < 2400
     assert session.data("3/1.0.13.7.0.255").integer() == 970
     assert session.data("4/1.0.1.6.0.255").integer() == 1000
@@ -119,6 +125,14 @@ def test_what_is_measured_is_read() -> None:
     assert began.timestamp() == START + 3600
     assert session.data("1/0.0.96.14.0.255").integer() == 4
     assert session.data("1/0.0.96.11.7.255").integer() == Event.POWER_UP
+
+
+@pytest.mark.parametrize(("phases", "codes"), [(1, 152), (3, 196)])
+def test_a_meter_has_as_many_codes_as_it_says(phases: int, codes: int) -> None:
+    names = {str(item.obis) for item in Bench(phases=phases).meter.model.every}
+    assert len(names) == codes
+    ours = {f"1.0.{20 * n + c}.8.0.255" for n in (1, 2, 3) for c in (1, 2, 3, 4)}
+    assert names & ours == (ours if phases == 3 else set())
 
 
 @pytest.mark.parametrize("hdlc", [False, True])

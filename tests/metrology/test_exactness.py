@@ -119,6 +119,10 @@ class Bench:
             assert metered == engine.state.base.whole(channel)
             assert metered <= engine.state.energy.whole(channel)
         energy = engine.state.energy
+        for channel in INTERVAL_CHANNELS:
+            phases = [phase.exact(channel) for phase in engine.state.phases]
+            assert len(phases) == 3
+            assert sum(phases) == energy.exact(channel)
         assert energy.exact(Channel.IMPORT) - energy.exact(Channel.EXPORT) == self.active
 
 

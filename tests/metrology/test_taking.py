@@ -227,7 +227,7 @@ def test_the_clock_runs_between_reports_up_to_the_end_of_the_interval() -> None:
     assert wh(engine) == 903
 
 
-@pytest.mark.parametrize("change", ["part", "totals", "life", "ran", "rows", "jump"])
+@pytest.mark.parametrize("change", ["part", "totals", "life", "ran", "jump"])
 def test_another_part_counts_nothing_until_it_is_accepted(change: str) -> None:
     engine, taking, part = new()
     taking.take(engine, part.report(START + 100), START + 100)
@@ -238,7 +238,6 @@ def test_another_part_counts_nothing_until_it_is_accepted(change: str) -> None:
         "life": replace(other, life=0),
         "ran": replace(other, ran=0),
         "jump": replace(other, totals=((1 << 60, *other.totals[0][1:]),)),
-        "rows": replace(other, totals=other.totals * 4),
     }[change]
     for second in range(200, 210):
         taking.take(engine, other, START + second)
@@ -256,6 +255,76 @@ def test_another_part_counts_nothing_until_it_is_accepted(change: str) -> None:
     later = replace(other, totals=((moved + 5 * MICRO, *rest), *other.totals[1:]))
     accepting.take(engine, later, START + 305)
     assert wh(engine) == 105
+
+
+def three(part: Part, now: float) -> Report:
+    """Return a report of a part of three phases: twice its load on the first, the third gives."""
+    report = part.report(now)
+    ((moved, _, quadrant, *_, whole, _),) = report.totals
+    rows = (
+        report.totals[0],
+        (2 * moved, 0, quadrant, 0, 0, 0, 2 * whole, 0),
+        (0,) * 8,
+        (0, moved, 0, 0, 0, 0, 0, whole),
+    )
+    return replace(report, phases=report.phases * 3, totals=rows)
+
+
+def whole(engine: MeterEngine, channel: Channel) -> list[float]:
+    return [phase.exact(channel) / PER_WH for phase in engine.state.phases]
+
+
+def test_each_phase_is_counted_also_of_the_time_that_management_missed() -> None:
+    engine, part = MeterEngine.create(EngineConfig(phases=3), START), Part()
+    taking = Taking()
+    taking.take(engine, three(part, START), START)
+    taking.take(engine, three(part, START + 100), START + 100)
+    assert whole(engine, Channel.IMPORT) == [200, 0, 0]
+    assert whole(engine, Channel.EXPORT) == [0, 0, 100]
+    engine, taking = restarted(engine, taking)
+    taking.take(engine, three(part, START + 4000), START + 4000)
+    taking.silent(engine, START + 6000)  # the late energy is of an interval before
+    taking.take(engine, three(part, START + 8000), START + 8000)
+    assert wh(engine) == 8000
+    assert whole(engine, Channel.IMPORT) == [16_000, 0, 0]
+    assert whole(engine, Channel.EXPORT) == [0, 0, 8000]
+    assert engine.state.phases[0].exact(Channel.QUADRANT_1) // PER_WH == 8000 // 3
+    rates = [engine.state.phases[0].exact(Channel.IMPORT, rate) for rate in (1, 2, 3, 4)]
+    assert sum(rates) == engine.state.phases[0].exact(Channel.IMPORT)
+    assert balanced(engine)
+
+
+@pytest.mark.parametrize("row", [1, 2, 3])
+@pytest.mark.parametrize("column", [0, 7])
+def test_a_jump_of_one_phase_is_a_jump(row: int, column: int) -> None:
+    engine, part, taking = MeterEngine.create(EngineConfig(phases=3), START), Part(), Taking()
+    taking.take(engine, three(part, START), START)
+    report = three(part, START + 10)
+    rows = [list(each) for each in report.totals]
+    rows[row][column] += 1 << 50
+    taking.take(engine, replace(report, totals=tuple(map(tuple, rows))), START + 10)
+    assert (taking.refused, taking.reason) == (7, "metrology.backwards")
+    assert whole(engine, Channel.IMPORT) == [0, 0, 0]
+    taking.take(engine, three(part, START + 11), START + 11)
+    assert (taking.refused, whole(engine, Channel.IMPORT)[0]) == (None, 22)
+
+
+@pytest.mark.parametrize("accept", [None, 7])
+@pytest.mark.parametrize("phases", [1, 3])
+def test_a_part_of_another_number_of_phases_is_refused_whoever_it_is(
+    phases: int, accept: int | None
+) -> None:
+    engine, part = MeterEngine.create(EngineConfig(phases=phases), START), Part()
+    taking = Taking(accept=accept)
+    for second in range(1, 10):
+        now = START + second
+        report = part.report(now) if phases == 3 else three(part, now)
+        taking.take(engine, report, now)
+    assert (taking.refused, taking.reason, taking.kept) == (7, "metrology.phases", None)
+    assert wh(engine) == 0
+    assert len(engine.instant().phases) == phases
+    assert engine.instant().phases[-1].voltage == 0
+    assert events(engine, Ring.FRAUD_LOG) == [Event.MEASURING_PART_EXCHANGED]
 
 
 def test_a_part_that_comes_back_goes_on() -> None:

@@ -1,7 +1,7 @@
 """A measuring part, or a meter's management at its line, as a process with quick ticks.
 
-``part STATE LINE`` prints where it is found; ``management STATE LINE PERSIST`` what its register
-shows, at each tick.
+``part STATE LINE PHASES`` prints where it is found; ``management STATE LINE PERSIST PHASES`` what
+its register shows, at each tick.
 """
 
 from __future__ import annotations
@@ -24,9 +24,13 @@ from openami.metrology.energy import Channel
 TICK_S = 0.25
 
 
-async def part(state: str, line: str) -> None:
+async def part(state: str, line: str, phases: str) -> None:
     settings = MeasuringSettings(
-        Path(state), parse_source("constant:36000"), SIGMA_DELTA, LineSpec.parse(line, pty=True)
+        Path(state),
+        parse_source("constant:36000"),
+        SIGMA_DELTA,
+        LineSpec.parse(line, pty=True),
+        phases=int(phases),
     )
     await measuring.run_measuring(settings, ready=_ready)
 
@@ -36,8 +40,8 @@ def _ready(runner: MeasuringRunner) -> None:
     sys.stdout.flush()
 
 
-async def management(state: str, line: str, persist: str) -> None:
-    identity = generate_identity(5, seeded("apart"))
+async def management(state: str, line: str, persist: str, phases: str) -> None:
+    identity = generate_identity(5, seeded("apart"), phases=int(phases))
     settings = RunSettings(
         config=MeterConfig(identity, persist_s=float(persist)),
         source=ApartSpec(LineSpec.parse(line)),

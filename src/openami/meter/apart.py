@@ -22,6 +22,15 @@ SILENT_S: Final = 5.0
 """Real seconds without a report after which the part counts as silent: it tells one each second,
 and a line may lose some."""
 
+_REFUSED: Final = {
+    "metrology.backwards": "measuring part is not the meter's, or went back: nothing is counted",
+    "metrology.phases": "measuring part has another number of phases: nothing is counted",
+}
+_HINTS: Final = {
+    "metrology.backwards": "if it was exchanged, or restored: --metrology-part {}",
+    "metrology.phases": "a part with as many --phases as the meter has",
+}
+
 log = structlog.get_logger()
 
 
@@ -76,7 +85,8 @@ class Apart:
         while (message := self.end.next_message()) is not None:
             if isinstance(message, EventReport):
                 self._events.append(message)
-            elif self._newest is None or not is_older(message, self._newest):
+            elif self._newest is None or self._silent or not is_older(message, self._newest):
+                # An older one out of a silence: the part began anew with an older memory.
                 self._report = self._newest = message
                 self._told_at = self._ticks()
 
@@ -91,14 +101,16 @@ class Apart:
 
     def resume(self, engine: MeterEngine, taken: dict[str, Any] | None, now: float) -> None:
         """Go on after management was off; what was counted meanwhile lies in the report."""
-        if taken is None:  # it had its energy from a source until now
+        known = None
+        if taken is not None:
+            kept = dict(taken)
+            self._hear(Heard(*kept.pop("heard")))
+            known = Taken.load(kept)
+            self._taking = Taking(known, self._accept)
+        if known is None or known.aside:  # it had its energy from a source until now
             engine.power_up(now)
             blank(engine)
             return
-        kept = dict(taken)
-        self._hear(Heard(*kept.pop("heard")))
-        known = Taken.load(kept)
-        self._taking = Taking(known, self._accept)
         blank(engine)
         if self._report is not None and is_older(self._report, known):
             self._report = None  # it had waited in a buffer
@@ -113,7 +125,7 @@ class Apart:
         report, self._report = self._report, None
         if report is not None:
             self._take(engine, report, now)
-        elif self._ticks() - self._told_at > SILENT_S:
+        elif self._silent:
             self._taking.silent(engine, now)
         else:
             self._taking.wait(engine, now)
@@ -128,6 +140,10 @@ class Apart:
     def committed(self) -> None:
         """Let the measuring part forget the events that the meter's memory holds."""
         self._kept = self._committing
+
+    @property
+    def _silent(self) -> bool:
+        return self._ticks() - self._told_at > SILENT_S
 
     def _take(self, engine: MeterEngine, report: Report, now: float) -> None:
         before = self._taking.kept
@@ -149,10 +165,6 @@ class Apart:
     def _tell(self) -> None:
         refused = self._taking.refused
         if refused not in {None, self._refused}:
-            log.error(
-                "measuring part is not the meter's, or went back: nothing is counted",
-                code="metrology.backwards",
-                part=refused,
-                hint=f"if it was exchanged: --metrology-part {refused}",
-            )
+            code = self._taking.reason
+            log.error(_REFUSED[code], code=code, part=refused, hint=_HINTS[code].format(refused))
         self._refused = refused

@@ -30,14 +30,18 @@ class Inflow(Protocol):
 
 
 class _FromSource:
-    """What is measured by the engine itself: nothing while it is off."""
+    """What is measured by the engine itself: nothing while it is off.
 
-    taken = None
+    ``taken`` still says which measuring part the meter had before, so that no other takes its
+    place unseen afterwards.
+    """
 
     def __init__(self, source: Source) -> None:
         self._source = source
+        self.taken: dict[str, Any] | None = None
 
-    def resume(self, engine: MeterEngine, _taken: dict[str, Any] | None, now: float) -> None:
+    def resume(self, engine: MeterEngine, taken: dict[str, Any] | None, now: float) -> None:
+        self.taken = None if taken is None else {**taken, "aside": True}
         engine.power_up(now)
 
     def advance(self, engine: MeterEngine, now: float) -> None:

@@ -79,7 +79,9 @@ def quadrant(sample: Sample) -> int:
 
 
 def apparent(sample: Sample) -> int:
-    """Return the apparent power in mVA, rounded down."""
+    """Return the apparent power in mVA: as it was measured, or of the powers, rounded down."""
+    if sample.apparent is not None:
+        return sample.apparent
     return math.isqrt(sample.active**2 + sample.reactive**2)
 
 

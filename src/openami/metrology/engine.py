@@ -22,7 +22,7 @@ from openami.metrology.quality import ConverterWatch, VoltageWatch
 from openami.metrology.recorder import Recorder
 from openami.metrology.self_read import SelfRead
 from openami.metrology.sources import NOTHING, Sample, Source
-from openami.metrology.state import State
+from openami.metrology.state import State, counters
 from openami.metrology.zone import STATUS_INVALID
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class MeterEngine:
         """Return a new meter that begins to measure at ``now``, with all counters at zero."""
         world = micros(now)
         clock = MeterClock(world, world + micros(config.offset), config.drift_ppb)
-        state = State(world=world, clock=clock, zone=config.zone)
+        state = State(world, clock, config.zone, phases=counters(config.phases))
         engine = cls(config, state, Recorder(capacity=config.capacity))
         engine._set_day()
         state.daylight = state.zone.is_dst(engine.seconds)
@@ -81,7 +81,7 @@ class MeterEngine:
         Raises:
             StoreError: the state is damaged or of another version.
         """
-        loaded = State.load(state)
+        loaded = State.load(state, config.phases)
         if loaded.clock.ppb != config.drift_ppb:
             shown = loaded.clock.at(loaded.world)
             loaded.clock = MeterClock(loaded.world, shown, config.drift_ppb)
@@ -303,7 +303,7 @@ class MeterEngine:
             if sample is not self.sample:
                 self.show(sample)
             end = stop if segment.until is None else min(stop, segment.until)
-            state.energy.add(sample, end - world, state.rate)
+            state.add(sample, end - world)
             world = end
 
     def _boundary(self) -> None:

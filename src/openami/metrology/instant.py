@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from openami.metrology.config import EUROPE
+from openami.metrology.phases import spread
 
 if TYPE_CHECKING:
     from openami.metrology.config import Grid
     from openami.metrology.sources import Sample
-
-SHARES: Final = {1: (100,), 3: (42, 33, 25)}
-"""Per cent of the load on each phase."""
 
 _TURNS: Final = (0, 120_000, -120_000)
 _DROP: Final = 400  # mV for each kW drawn on a phase: a feeder of 0.1 ohm at 230 V, about
@@ -204,16 +202,23 @@ def instant(sample: Sample, *, phases: int, grid: Grid = EUROPE, second: int = 0
         second: the moment, for the movement of voltage and frequency.
     """
     moment = second // 10
+    powers = zip(spread(sample.active, phases), spread(sample.reactive, phases), strict=True)
     shown = tuple(
-        _phase(sample, share, sample.voltage or grid.nominal + _noise(moment, place, _MOVES), place)
-        for place, share in enumerate(SHARES[phases])
+        _phase(
+            power,
+            sample.voltage
+            or grid.nominal + _noise(moment, place, _MOVES) + _SKEW[place] - _dropped(power[0]),
+        )
+        for place, power in enumerate(powers)
     )
     return Instant(shown, sample.active, sample.reactive, grid.frequency + _noise(moment, 7, 2))
 
 
-def _phase(sample: Sample, share: int, voltage: int, place: int) -> Phase:
-    active, reactive = sample.active * share // 100, sample.reactive * share // 100
-    if not sample.voltage:
-        voltage += _SKEW[place] - active * _DROP // 1_000_000
-    power = math.isqrt(active**2 + reactive**2)
-    return Phase(voltage, power * 1000 // voltage if voltage > 0 else 0, active, reactive)
+def _dropped(active: int) -> int:
+    return active * _DROP // 1_000_000
+
+
+def _phase(power: tuple[int, int], voltage: int) -> Phase:
+    active, reactive = power
+    apparent = math.isqrt(active**2 + reactive**2)
+    return Phase(voltage, apparent * 1000 // voltage if voltage > 0 else 0, active, reactive)

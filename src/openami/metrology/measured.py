@@ -17,14 +17,13 @@ from openami.metrology.clock import SECOND
 from openami.metrology.link.ends import EnergyFollower, ManagementEnd, MeasuringEnd
 from openami.metrology.link.messages import EventReport, Report
 from openami.metrology.showing import sample_of
-from openami.metrology.sources import NOTHING, Segment
+from openami.metrology.sources import NOTHING, Sample, Segment
 
 if TYPE_CHECKING:
     import numpy as np
 
     from openami.metrology.adc.frontend import FrontEnd
-    from openami.metrology.link.messages import Totals
-    from openami.metrology.sources import Sample, Source
+    from openami.metrology.sources import Source
 
 REFRESH: Final = 60
 """Seconds for which what was measured of a load that does not change may hold: a month that a meter
@@ -32,8 +31,12 @@ catches up on takes half a minute of a core. A meter that is asked each second m
 second."""
 
 _PER_MILLIWATT: Final = 1_000_000  # nanojoules of a second
-_SIGNS: Final = ((1, -1, 0, 0, 0, 0, 0, 0), (0, 0, 1, 1, -1, -1, 0, 0))
-"""How the channels of a register make active and reactive energy."""
+_SIGNS: Final = (
+    (1, -1, 0, 0, 0, 0, 0, 0),
+    (0, 0, 1, 1, -1, -1, 0, 0),
+    (0, 0, 0, 0, 0, 0, 1, 1),
+)
+"""How the channels of a register make active, reactive and apparent energy."""
 
 
 class MeasuredSource:
@@ -59,7 +62,7 @@ class MeasuredSource:
         self._management = ManagementEnd()
         rows = self._metering.registers.whole.shape[1]
         self._follower = EnergyFollower(((0,) * len(CHANNELS),) * rows)
-        self._rest = [0, 0]
+        self._rests = [[0] * len(_SIGNS) for _ in range(phases)]
         self._begin: int | None = None
         self._flowing = self._measured = NOTHING
         self._seconds = 0
@@ -105,15 +108,18 @@ class MeasuredSource:
             else:
                 self.report = message
         assert self.report is not None
-        active, reactive = self._powers(self._follower.take(self.report.totals))
-        return sample_of(self.report, active, reactive, tuple(events))
+        moved = self._follower.take(self.report.totals)
+        # The total's row would round apart from its phases: their sum is the total.
+        counted = tuple(map(_flow, moved[1:] or moved, self._rests))
+        return sample_of(self.report, counted, tuple(events))
 
-    def _powers(self, moved: Totals) -> list[int]:
-        """Return mW and mvar of a second's energy; what is less than one goes into the next."""
-        powers = []
-        for place, signs in enumerate(_SIGNS):
-            units = sum(sign * each for sign, each in zip(signs, moved[0], strict=True))
-            energy = units * PER_MICRO_WH + self._rest[place]
-            power, self._rest[place] = divmod(energy, _PER_MILLIWATT)
-            powers.append(power)
-        return powers
+
+def _flow(moved: tuple[int, ...], rests: list[int]) -> Sample:
+    """Return the powers of a second's energy; what is less than a unit goes into the next."""
+    powers = []
+    for place, signs in enumerate(_SIGNS):
+        units = sum(sign * each for sign, each in zip(signs, moved, strict=True))
+        power, rests[place] = divmod(units * PER_MICRO_WH + rests[place], _PER_MILLIWATT)
+        powers.append(power)
+    active, reactive, apparent = powers
+    return Sample(active, reactive, apparent=apparent)

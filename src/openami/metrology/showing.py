@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from openami.metrology.energy import apparent
 from openami.metrology.instant import Instant, Known, Phase
 from openami.metrology.sources import Sample
 
@@ -20,26 +21,27 @@ def shown(report: Report) -> Instant:
 
 
 def sample_of(
-    report: Report,
-    active: int | None = None,
-    reactive: int | None = None,
-    events: tuple[QualityEvent, ...] = (),
+    report: Report, counted: tuple[Sample, ...] = (), events: tuple[QualityEvent, ...] = ()
 ) -> Sample:
     """Return a report as a sample.
 
     Args:
         report: what was measured.
-        active: mW as energy counts them; what is shown if not given.
-        reactive: mvar.
+        counted: powers of each phase as energy counts them; what is shown if not given.
         events: what the converter saw.
     """
     now = shown(report)
+    flows = counted or tuple(
+        Sample(each.active, each.reactive, apparent=each.apparent) for each in now.phases
+    )
     return Sample(
-        now.active if active is None else active,
-        now.reactive if reactive is None else reactive,
+        sum(each.active for each in flows),
+        sum(each.reactive for each in flows),
         max(phase.voltage for phase in now.phases),
         shown=now,
         events=events,
+        apparent=sum(map(apparent, flows)),
+        phases=flows if len(flows) > 1 else (),
     )
 
 

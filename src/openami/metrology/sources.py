@@ -36,6 +36,8 @@ class Sample:
         shape: harmonics of the current from the 3rd on, as parts of it; none: a plain sine.
         shown: what a converter measured of it; None leaves that to the meter's model, too.
         events: what the converter saw begin and end since the sample before.
+        apparent: mVA as a converter measured them; None: they follow from the powers.
+        phases: what a converter measured on each of three; none: the meter's model spreads it.
     """
 
     active: int = 0
@@ -44,6 +46,8 @@ class Sample:
     shape: tuple[complex, ...] = field(default=(), kw_only=True)
     shown: Instant | None = field(default=None, kw_only=True)
     events: tuple[QualityEvent, ...] = field(default=(), kw_only=True)
+    apparent: int | None = field(default=None, kw_only=True)
+    phases: tuple[Sample, ...] = field(default=(), kw_only=True)
 
     @property
     def unloaded(self) -> Sample:

@@ -9,10 +9,14 @@ from openami.core.errors import StoreError
 from openami.metrology.clock import MeterClock
 from openami.metrology.demand import Demand, Maximum
 from openami.metrology.energy import Energy
+from openami.metrology.phases import on_phases
 from openami.metrology.zone import SwitchRule, Zone
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from openami.metrology.energy import Channel
+    from openami.metrology.sources import Sample
 
 VERSION: Final = 1
 
@@ -83,6 +87,8 @@ class State:
     counts: Counts = field(default_factory=Counts)
     late: Energy = field(default_factory=Energy)
     """What the row that is being collected has of intervals before it: no demand of its own."""
+    phases: tuple[Energy, ...] = ()
+    """The counters of each of three phases; none of one, of which all is in ``energy``."""
     lasts: dict[int, int] = field(default_factory=dict)
     """The newest sequence number of each ring."""
 
@@ -91,6 +97,18 @@ class State:
         """The counters at the last capture, as if what came late had been in time."""
         pairs = zip(self.base.cells, self.late.cells, strict=True)
         return Energy(base + late for base, late in pairs)
+
+    def add(self, sample: Sample, microseconds: int) -> None:
+        """Count what flows for a time, in total and on each phase."""
+        self.energy.add(sample, microseconds, self.rate)
+        if self.phases:
+            for energy, flow in zip(self.phases, on_phases(sample), strict=True):
+                energy.add(flow, microseconds, self.rate)
+
+    def count(self, rows: Sequence[Mapping[Channel, int]]) -> None:
+        """Count nanojoules that somebody else has measured: in total, then of each phase."""
+        for energy, amounts in zip((self.energy, *self.phases), rows, strict=True):
+            energy.count(amounts, self.rate)
 
     def dump(self) -> dict[str, Any]:
         """Return the state as what JSON can hold."""
@@ -102,6 +120,7 @@ class State:
             "energy": self.energy.cells,
             "base": self.base.cells,
             "late": self.late.cells,
+            "phases": [energy.cells for energy in self.phases],
             "demand": [self.demand.last, [[m.watts, m.at] for m in self.demand.maximum]],
             "counts": asdict(self.counts),
             "lasts": {str(ring): last for ring, last in self.lasts.items()},
@@ -109,8 +128,14 @@ class State:
         }
 
     @classmethod
-    def load(cls, data: Mapping[str, Any]) -> Self:
+    def load(cls, data: Mapping[str, Any], phases: int = 1) -> Self:
         """Return the state that ``dump`` gave.
+
+        A memory of a program that did not count by phase has each begin at zero.
+
+        Args:
+            data: what ``dump`` gave.
+            phases: of the meter, 1 or 3.
 
         Raises:
             StoreError: it is not that, or of a version that this program does not know.
@@ -118,13 +143,16 @@ class State:
         if data.get("version") != VERSION:
             raise StoreError("a meter's memory is of another version", code="memory.version")
         try:
-            return cls._load(data)
+            return cls._load(data, counters(phases))
         except (KeyError, TypeError, ValueError) as error:
             raise StoreError("a meter's memory is damaged", code="memory.damaged") from error
 
     @classmethod
-    def _load(cls, data: Mapping[str, Any]) -> Self:
+    def _load(cls, data: Mapping[str, Any], none: tuple[Energy, ...]) -> Self:
         last, maximum = data["demand"]
+        phases = tuple(map(Energy, data.get("phases", ()))) or none  # before 2026-11-22 none had
+        if len(phases) != len(none):
+            raise ValueError("of another number of phases")
         return cls(
             world=data["world"],
             clock=MeterClock(*data["clock"]),
@@ -132,11 +160,17 @@ class State:
             energy=Energy(data["energy"]),
             base=Energy(data["base"]),
             late=Energy(data.get("late", ())),  # before 2026-11-22 nothing was late
+            phases=phases,
             demand=Demand.of(last, [Maximum(*pair) for pair in maximum]),
             counts=Counts(**data["counts"]),
             lasts={int(ring): last for ring, last in data["lasts"].items()},
             **{name: data[name] for name in _PLAIN},
         )
+
+
+def counters(phases: int) -> tuple[Energy, ...]:
+    """Return the counters of the phases of a new meter; none where one phase is all."""
+    return tuple(Energy() for _ in range(phases)) if phases > 1 else ()
 
 
 _PLAIN: Final = (

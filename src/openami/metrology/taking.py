@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from openami.core.errors import RemoteProtocolError, StoreError
-from openami.metrology.adc.registers import CHANNELS, PER_MICRO_WH
+from openami.metrology.adc.registers import CHANNELS, PER_MICRO_WH, rows_of
 from openami.metrology.clock import SECOND, micros
 from openami.metrology.events import Alarm, Event, RowStatus
 from openami.metrology.instant import Instant, Known, Phase
@@ -25,7 +25,7 @@ from openami.metrology.showing import sample_of
 from openami.metrology.sources import Sample
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from openami.metrology.energy import Channel
     from openami.metrology.engine import MeterEngine
@@ -54,6 +54,8 @@ class Taken:
         ran: milliseconds that it had measured.
         world: the world's microsecond up to which its energy was taken.
         totals: of the last report that was taken.
+        aside: the meter had its energy from a source since then, and counts anew from the next
+            report on.
     """
 
     part: int
@@ -61,6 +63,7 @@ class Taken:
     ran: int
     world: int
     totals: Totals
+    aside: bool = False
 
     @classmethod
     def of(cls, report: Report, world: int) -> Self:
@@ -86,24 +89,33 @@ class Taken:
 
 
 class _Flow:
-    """Energy that was counted from ``begin`` to ``end``, but for a time without power."""
+    """Energy that was counted from ``begin`` to ``end``, but for a time without power.
+
+    Its rows are those of a report: the total, and each phase where there are three.
+    """
 
     def __init__(
-        self, amounts: Mapping[Channel, int], begin: int, end: int, outage: tuple[int, int]
+        self, rows: Sequence[Mapping[Channel, int]], begin: int, end: int, outage: tuple[int, int]
     ) -> None:
-        self._amounts = amounts
-        self._given = dict.fromkeys(amounts, 0)
+        self._rows = rows
+        self._given: Sequence[Mapping[Channel, int]] = [dict.fromkeys(row, 0) for row in rows]
         self._begin, self._end = begin, end
         self.outage = outage
 
-    def until(self, world: int) -> dict[Channel, int]:
-        """Return the nanojoules up to a moment that were not given yet."""
+    def until(self, world: int) -> list[dict[Channel, int]]:
+        """Return the nanojoules of each row up to a moment that were not given yet."""
         measured, whole = self._measured(world), self._measured(self._end)
-        due = {
-            channel: amount if world >= self._end else amount * measured // max(whole, 1)
-            for channel, amount in self._amounts.items()
-        }
-        moved = {channel: due[channel] - given for channel, given in self._given.items()}
+        due = [
+            {
+                channel: amount if world >= self._end else amount * measured // max(whole, 1)
+                for channel, amount in row.items()
+            }
+            for row in self._rows
+        ]
+        moved = [
+            {channel: row[channel] - amount for channel, amount in given.items()}
+            for row, given in zip(due, self._given, strict=True)
+        ]
         self._given = due
         return moved
 
@@ -123,7 +135,9 @@ class Taking:
     def __init__(self, kept: Taken | None = None, accept: int | None = None) -> None:
         self.kept = kept
         self.refused: int | None = None
-        """Number of the part that is refused, since it is not the meter's; None: none is."""
+        """Number of the part that is refused; None: none is."""
+        self.reason = ""
+        """The code of why: ``metrology.backwards``, or ``metrology.phases``."""
         self._accept = accept
         self._silent = False
 
@@ -132,11 +146,14 @@ class Taking:
         target = micros(now)
         if target < engine.state.world:
             engine.rewind(target)
+        if len(report.totals) != rows_of(engine.config.phases):
+            self._refuse(engine, report, now, "metrology.phases")
+            return
         try:
             moved = self._moved(report)
-        except RemoteProtocolError:
+        except RemoteProtocolError as error:
             if report.part != self._accept:
-                self._refuse(engine, report, now)
+                self._refuse(engine, report, now, error.code)
                 return
             engine.record(Event.MEASURING_PART_EXCHANGED)
             moved = None
@@ -171,7 +188,7 @@ class Taking:
             blank(engine)
 
     def _moved(self, report: Report) -> Totals | None:
-        """Return what each total moved on; None: the part is the meter's first.
+        """Return what each total moved on; None: counting begins with this report.
 
         Raises:
             RemoteProtocolError: ``metrology.backwards``: it is another part, or a total went
@@ -183,29 +200,30 @@ class Taking:
         if report.part != kept.part or report.life < kept.life or report.ran < kept.ran:
             raise RemoteProtocolError("another measuring part", code="metrology.backwards")
         moved = EnergyFollower(kept.totals).take(report.totals)
-        if max(moved[0]) > MOST * (report.ran - kept.ran + _ALLOWED):
+        if max(map(max, moved)) > MOST * (report.ran - kept.ran + _ALLOWED):
             raise RemoteProtocolError("a total jumped", code="metrology.backwards")
-        return moved
+        return None if kept.aside else moved
 
-    def _refuse(self, engine: MeterEngine, report: Report, now: float) -> None:
+    def _refuse(self, engine: MeterEngine, report: Report, now: float, reason: str) -> None:
         if self.refused != report.part:
-            self.refused = report.part
+            self.refused, self.reason = report.part, reason
             engine.tamper(Event.MEASURING_PART_EXCHANGED)
         self.silent(engine, now)
 
     def _flow(self, report: Report, moved: Totals, target: int) -> _Flow:
         kept = self.kept
         assert kept is not None  # something has moved
-        amounts = {
-            channel: units * PER_MICRO_WH for channel, units in zip(CHANNELS, moved[0], strict=True)
-        }
+        rows = [
+            {channel: units * PER_MICRO_WH for channel, units in zip(CHANNELS, row, strict=True)}
+            for row in moved
+        ]
         begin = min(kept.world, target)
         ran, at = (report.ran - kept.ran) * _MILLI, report.at * _MILLI
         outage = target, target
         if report.life != kept.life and target - begin - ran > _JITTER:
             on = max(begin, target - at)
             outage = min(on, begin + max(0, ran - at)), on
-        return _Flow(amounts, begin, target, outage)
+        return _Flow(rows, begin, target, outage)
 
     def _count(self, engine: MeterEngine, flow: _Flow, target: int) -> None:
         state, kept = engine.state, self.kept
@@ -213,14 +231,14 @@ class Taking:
         captured = state.world - state.elapsed
         if kept.world < captured:
             late = flow.until(captured)
-            state.energy.count(late, state.rate)
-            state.late.count(late, state.rate)
+            state.count(late)
+            state.late.count(late[0], state.rate)
             state.flags |= RowStatus.SPREAD
         elif self._silent:
             state.flags &= ~RowStatus.DATA_NOT_VALID  # all of it is in this row
 
         def give(stop: int) -> None:
-            state.energy.count(flow.until(stop), state.rate)
+            state.count(flow.until(stop))
 
         long = target - kept.world > LATE_S * SECOND
         off, on = flow.outage

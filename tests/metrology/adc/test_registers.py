@@ -63,6 +63,26 @@ def test_the_total_is_of_the_sum_of_the_phases() -> None:
     assert registers.exact(Channel.QUADRANT_2, 2) == [60 * 10**9]
 
 
+@given(st.lists(st.tuples(*[st.tuples(WATTS, WATTS)] * 3), min_size=1, max_size=20))
+def test_phases_less_what_they_give_are_the_total_to_the_nanojoule(
+    passes: list[tuple[tuple[float, float], ...]],
+) -> None:
+    registers = Registers(1, 3)
+    for phases in passes:
+        active, reactive = np.array(phases).T
+        registers.add(measurement(active[None], reactive[None], seconds=1 / 3), 0.1)
+
+    def net(row: int, *channels: tuple[int, Channel]) -> int:
+        return sum(sign * registers.exact(channel, row)[0] for sign, channel in channels)
+
+    real = (1, Channel.IMPORT), (-1, Channel.EXPORT)
+    turning = (1, Channel.QUADRANT_1), (1, Channel.QUADRANT_2)
+    back = (-1, Channel.QUADRANT_3), (-1, Channel.QUADRANT_4)
+    va = (1, Channel.APPARENT_IMPORT), (1, Channel.APPARENT_EXPORT)
+    for signs in (real, (*turning, *back), va):
+        assert net(0, *signs) == sum(net(row, *signs) for row in (1, 2, 3))
+
+
 def test_a_meter_without_a_load_stands_still() -> None:
     registers = Registers(1, 1)
     registers.add(one(0.9, -0.9), 1.0)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from openami.dlms.cosem import CosemObject
     from openami.meter.objects.hooks import Hooks
+    from openami.metrology.energy import Energy
 
 _UNITS: Final = {
     Channel.IMPORT: Unit.WH,
@@ -25,25 +26,42 @@ _UNITS: Final = {
     Channel.APPARENT_EXPORT: Unit.VAH,
 }
 _RATED: Final = (Channel.IMPORT, Channel.EXPORT)
+_OF_PHASES: Final = (
+    Channel.IMPORT,
+    Channel.EXPORT,
+    Channel.REACTIVE_IMPORT,
+    Channel.REACTIVE_EXPORT,
+)
+_NEXT_PHASE: Final = 20
+"""What value group C of a phase is higher than the total's, by the phase (Blue Book, 7.5.1)."""
+
 _INTERVAL: Final = (1, 2, 3, 4)  # value group C of the load profile's columns
 
 
 def energy_objects(hooks: Hooks) -> Iterator[CosemObject]:
-    """Yield registers: totals, rates, and what the interval under way has brought so far."""
+    """Yield registers: totals, rates, phases, and what the interval under way has brought so far.
+
+    A meter of one phase has none for it: they would be the totals once more.
+    """
+    energy = hooks.engine.state.energy
     for channel in Channel:
-        yield _register(hooks, channel, 0)
+        yield _register(hooks, energy, channel)
     for channel in _RATED:
         for rate in (1, 2, 3, 4):
-            yield _register(hooks, channel, rate)
+            yield _register(hooks, energy, channel, rate=rate)
+    for place, phase in enumerate(hooks.engine.state.phases, 1):
+        for channel in _OF_PHASES:
+            yield _register(hooks, phase, channel, first=_NEXT_PHASE * place)
     for place, group in enumerate(_INTERVAL):
         yield _interval(hooks, place, group)
 
 
-def _register(hooks: Hooks, channel: Channel, rate: int) -> Register:
-    state = hooks.engine.state
+def _register(
+    hooks: Hooks, energy: Energy, channel: Channel, *, rate: int = 0, first: int = 0
+) -> Register:
     return Register(
-        f"1.0.{channel.value}.8.{rate}.255",
-        lambda: state.energy.register(channel, rate),
+        f"1.0.{first + channel.value}.8.{rate}.255",
+        lambda: energy.register(channel, rate),
         unit=_UNITS.get(channel, Unit.VARH),
         access=hooks.access,
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import numpy as np
 
 from openami.metrology.adc.waves import ORDERS, Wave, harmonics
-from openami.metrology.instant import SHARES
+from openami.metrology.phases import SHARES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

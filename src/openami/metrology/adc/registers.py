@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from openami.metrology.adc.measure import Measurement
-    from openami.metrology.adc.waves import Floats
 
     Integers = NDArray[np.int64]
 
@@ -47,7 +46,9 @@ def rows_of(phases: int) -> int:
 class Registers:
     """Running totals, (meters, rows, channels), that only ever grow.
 
-    The total of several phases is of their powers' sum, as one meter of the whole would count.
+    The total of several phases is of their energies' sum in a pass, each with its sign, as one
+    meter of the whole would count: import less export of the phases is that of the total, to the
+    nanojoule.
 
     Args:
         meters: how many.
@@ -96,9 +97,11 @@ class Registers:
         active = np.where(np.abs(found.metered) < least, 0.0, found.metered)
         reactive = np.where(np.abs(found.reactive) < least, 0.0, found.reactive)
         apparent = np.where((active == 0) & (reactive == 0), 0.0, found.apparent)
-        powers = [_with_total(each) for each in (active, reactive, apparent)]
-        units = (np.rint(each * (found.seconds * _NANO)).astype(np.int64) for each in powers)
-        self._count(*units)
+        units = (
+            np.rint(each * (found.seconds * _NANO)).astype(np.int64)
+            for each in (active, reactive, apparent)
+        )
+        self._count(*map(_with_total, units))
 
     def _count(self, active: Integers, reactive: Integers, apparent: Integers) -> None:
         taken, inductive = active >= 0, reactive >= 0
@@ -116,8 +119,8 @@ class Registers:
         self._rest -= carry * PER_MICRO_WH
 
 
-def _with_total(phases: Floats) -> Floats:
-    """Return rows: the sum, and the phases where there are several."""
+def _with_total(phases: Integers) -> Integers:
+    """Return rows: the sum to the last unit, and the phases where there are several."""
     if phases.shape[1] == 1:
         return phases
     return np.concatenate((phases.sum(1, keepdims=True), phases), axis=1)
