@@ -11,7 +11,14 @@ from argon2 import PasswordHasher
 from tests.store.test_ports import public
 
 from openami.core.errors import ConflictError, NotFoundError
-from openami.fleet.customers import MAX_SESSIONS, MAX_TENANCIES, Customer, CustomerStore, login_of
+from openami.fleet.customers import (
+    MAX_SESSIONS,
+    MAX_TENANCIES,
+    Customer,
+    CustomerStore,
+    Opened,
+    login_of,
+)
 from openami.fleet.devices import DeviceKind, Sighting
 from openami.store.relational.customers import CustomerRepository
 from openami.store.relational.engine import Transactions, open_engine
@@ -40,8 +47,20 @@ def with_meters(store: RelationalStore, *meters: str) -> RelationalStore:
 
 def accepted(store: RelationalStore, login: str = KIM) -> str:
     code = store.customers.invite(login, until=100.0, who="anna", when=2.0)
-    assert store.customers.accept(code, PASSWORD, now=3.0) is not None
+    assert store.customers.accept(code, PASSWORD, now=3.0, lifetime=9.0) is not None
     return code
+
+
+def opened(
+    store: RelationalStore, password: str = PASSWORD, *, now: float = 5.0, login: str = KIM
+) -> str:
+    found = store.customers.log_in(login, password, now=now, lifetime=50.0, label="here")
+    assert found is not None
+    return found[0]
+
+
+def refused(store: RelationalStore, password: str, *, now: float = 5.0, login: str = KIM) -> bool:
+    return store.customers.log_in(login, password, now=now, lifetime=50.0) is None
 
 
 def audited(store: RelationalStore, login: str = KIM) -> list[str]:
@@ -85,22 +104,33 @@ def test_a_login_is_kept_in_small_letters() -> None:
 
 def test_an_invitation_lets_its_holder_choose_a_password_once(store: RelationalStore) -> None:
     with_meters(store)
-    assert store.customers.verify(KIM, PASSWORD, now=2.0) is None
+    assert refused(store, PASSWORD, now=2.0)
     code = store.customers.invite(KIM, until=100.0, who="anna", when=2.0)
     assert store.customers.get(KIM).invited_until == 100.0
-    assert store.customers.accept(code, PASSWORD, now=100.0) is None  # too late
-    assert store.customers.accept(code[:-1], PASSWORD, now=3.0) is None
+
+    def accept(code: str, password: str = PASSWORD, *, now: float = 3.0) -> Opened | None:
+        return store.customers.accept(code, password, now=now, lifetime=9.0)
+
+    assert accept(code, now=100.0) is None  # too late
+    assert accept(code[:-1]) is None
     with pytest.raises(ValueError, match="characters"):
-        store.customers.accept(code, "short", now=3.0)
+        accept(code, "short")
     typed = code.lower().replace("-", " ").replace("0", "o").replace("1", "l")
-    found = store.customers.accept(typed, PASSWORD, now=3.0)
+    found = accept(typed)
     assert found is not None
-    assert found.accepted
-    assert found.invited_until is None
-    assert store.customers.accept(code, "another password", now=4.0) is None
-    assert store.customers.verify(KIM, PASSWORD, now=5.0) == replace(found, last_login=5.0)
-    assert store.customers.verify(KIM, "another password", now=5.0) is None
-    assert store.customers.verify("nobody@example.org", PASSWORD, now=5.0) is None
+    session = store.customers.session(found[0], now=11.0)
+    assert session == found[1]
+    assert store.customers.session(found[0], now=12.0) is None
+    assert session.customer.accepted
+    assert session.customer.invited_until is None
+    assert accept(code, "another password", now=4.0) is None
+    opened(store)
+    assert store.customers.get(KIM) == replace(session.customer, last_login=5.0)
+    assert refused(store, "another password")
+    for nobody in ("nobody@example.org", "", f"{KIM}\0", "\ud800"):
+        assert refused(store, PASSWORD, login=nobody)
+    for wrong in (f"{PASSWORD}\0", f"\0{PASSWORD}", "\ud800"):
+        assert refused(store, wrong)
     assert audited(store)[1:] == ["customer.invited", "customer.accepted"]
 
 
@@ -108,17 +138,14 @@ def test_a_new_invitation_takes_the_place_of_the_one_before(store: RelationalSto
     with_meters(store)
     first = store.customers.invite(KIM, until=100.0, who="anna", when=2.0)
     store.customers.invite(KIM, until=100.0, who="anna", when=2.0)
-    assert store.customers.accept(first, PASSWORD, now=3.0) is None
+    assert store.customers.accept(first, PASSWORD, now=3.0, lifetime=9.0) is None
 
 
 def test_sessions_end_with_password_disabling_and_time(store: RelationalStore) -> None:
     customers = with_meters(store).customers
     accepted(store)
 
-    def opened() -> str:
-        return customers.open_session(KIM, now=10.0, lifetime=50.0, label="here")[0]
-
-    secret = opened()
+    secret = opened(store, now=10.0)
     session = customers.session(secret, now=11.0)
     assert session is not None
     assert session.customer.login == KIM
@@ -127,52 +154,68 @@ def test_sessions_end_with_password_disabling_and_time(store: RelationalStore) -
     customers.close_session(session.id)
     assert customers.session(secret, now=11.0) is None
 
-    secret = opened()
-    customers.set_password(KIM, "another password", who=KIM, when=12.0)
-    assert customers.session(secret, now=13.0) is None
+    secret = opened(store, now=10.0)
 
-    secret = opened()
+    def change(old: str, new: str) -> Opened | None:
+        return customers.change_password(KIM, old, new, now=12.0, lifetime=50.0)
+
+    with pytest.raises(ValueError, match="characters"):
+        change(PASSWORD, "short")
+    assert change("wrong password", "another password") is None
+    assert customers.session(secret, now=13.0) is not None
+    changed = change(PASSWORD, "another password")
+    assert changed is not None
+    assert customers.session(secret, now=13.0) is None
+    assert customers.session(changed[0], now=13.0) == changed[1]
+    assert refused(store, PASSWORD)
+    assert audited(store)[-1] == "customer.password"
+
+    secret = opened(store, "another password", now=10.0)
     accepted(store)  # invited again: whoever was in is out
-    assert customers.session(secret, now=13.0) is None
+    assert customers.session(secret, now=11.0) is None
 
-    secret, left = opened(), opened()
-    assert len(customers.sessions(KIM, now=11.0)) == 2
+    secret, left = opened(store, now=13.0), opened(store, now=13.0)
+    assert len(customers.sessions(KIM, now=14.0)) == 2
     customers.invite(KIM, until=100.0, who="anna", when=13.0)
     assert customers.set_disabled(KIM, True, who="anna", when=14.0).invited_until is None
     assert customers.session(secret, now=15.0) is customers.session(left, now=15.0) is None
-    assert customers.verify(KIM, PASSWORD, now=15.0) is None
+    assert refused(store, PASSWORD, now=15.0)
     with pytest.raises(ConflictError) as caught:
         customers.invite(KIM, until=100.0, who="anna", when=15.0)
     assert caught.value.code == "customer.disabled"
     customers.set_disabled(KIM, False, who="anna", when=16.0)
-    assert customers.verify(KIM, PASSWORD, now=17.0) is not None
+    assert customers.session(secret, now=17.0) is None
+    assert opened(store, now=17.0)
 
 
 def test_the_oldest_sessions_end_where_there_are_too_many(store: RelationalStore) -> None:
     with_meters(store)
-    opened = [
-        store.customers.open_session(KIM, now=1.0, lifetime=9.0)[0] for _ in range(MAX_SESSIONS)
-    ]
-    other, _ = store.customers.open_session(LEE, now=1.0, lifetime=9.0)
-    newest, _ = store.customers.open_session(KIM, now=1.0, lifetime=9.0)
-    assert store.customers.session(opened[0], now=2.0) is None
-    for secret in (*opened[1:], newest, other):
-        assert store.customers.session(secret, now=2.0) is not None
+    for login in (KIM, LEE):
+        accepted(store, login)
+    mine = [opened(store) for _ in range(MAX_SESSIONS)]
+    other, newest = opened(store, login=LEE), opened(store)
+    assert store.customers.session(mine[0], now=6.0) is None
+    for secret in (*mine[1:], newest, other):
+        assert store.customers.session(secret, now=6.0) is not None
 
 
 @pytest.mark.parametrize("meanwhile", ["password", "disabled"])
+@pytest.mark.parametrize("what", ["log-in", "change"])
 def test_an_old_password_does_not_come_back(
-    where: Path | str, store: RelationalStore, meanwhile: str
+    where: Path | str, store: RelationalStore, meanwhile: str, what: str
 ) -> None:
-    """What is changed while argon2 looks at the old one stays changed."""
+    """What is changed while argon2 looks at the old one stays changed, and no session is left."""
     with_meters(store)
     accepted(store)
+    other = "another long password"
 
     class Slow(PasswordHasher):
         def verify(self, hash: str | bytes, password: str | bytes) -> Literal[True]:  # noqa: A002 - so argon2 calls it
             right = super().verify(hash, password)
             if meanwhile == "password":
-                store.customers.set_password(KIM, "another long password", who=KIM, when=4.0)
+                assert store.customers.change_password(
+                    KIM, PASSWORD, other, now=4.0, lifetime=0.5
+                )  # fmt: skip
             else:
                 store.customers.set_disabled(KIM, True, who="anna", when=4.0)
             return right
@@ -180,11 +223,15 @@ def test_an_old_password_does_not_come_back(
     slow = Slow(time_cost=1, memory_cost=8, parallelism=1)
     engine = open_engine(where)
     late = CustomerRepository(Transactions(engine), slow)
-    assert late.verify(KIM, PASSWORD, now=5.0) is None
+    if what == "log-in":
+        assert late.log_in(KIM, PASSWORD, now=5.0, lifetime=50.0) is None
+    else:
+        assert late.change_password(KIM, PASSWORD, "a thief's", now=5.0, lifetime=50.0) is None
     engine.dispose()
     store.customers.set_disabled(KIM, False, who="anna", when=6.0)
-    kept = "another long password" if meanwhile == "password" else PASSWORD
-    assert store.customers.verify(KIM, kept, now=7.0) is not None
+    assert store.customers.sessions(KIM, now=7.0) == ()
+    assert opened(store, other if meanwhile == "password" else PASSWORD, now=7.0)
+    assert refused(store, "a thief's", now=7.0)
 
 
 def test_a_meter_is_one_customers_at_a_time(store: RelationalStore) -> None:

@@ -410,6 +410,9 @@ def test_operators_log_in(store: RelationalStore) -> None:
     assert store.operators.verify("anna", "wrong horse", now=2.0) is None
     assert store.operators.verify("nobody", "correct horse", now=2.0) is None
     assert store.operators.verify("anna", "x" * 5000, now=2.0) is None
+    for odd in ("\0", "\ud800"):
+        assert store.operators.verify(f"anna{odd}", "correct horse", now=2.0) is None
+        assert store.operators.verify("anna", f"correct horse{odd}", now=2.0) is None
     assert store.operators.verify("anna", "correct horse", now=2.0) == replace(anna, last_login=2.0)
     assert store.operators.get("anna").last_login == 2.0
     with pytest.raises(ConflictError):

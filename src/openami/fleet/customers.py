@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,8 +96,17 @@ class CustomerSession:
     label: str = ""
 
 
+Opened: TypeAlias = tuple[str, CustomerSession]
+"""A new session, and before it its secret, which only its holder will ever know."""
+
+
 class CustomerStore(Protocol):
-    """Customers, their meters, invitations, passwords and sessions. Each change is in the audit."""
+    """Customers, their meters, invitations, passwords and sessions. Each change is in the audit.
+
+    A session is opened together with the look at what it was asked for with: what is changed before
+    is seen, what is changed after ends it. Each lasts ``lifetime`` from ``now`` on; beyond
+    ``MAX_SESSIONS`` the oldest of the customer end.
+    """
 
     def add(self, customer: Customer, *, who: str) -> Customer:
         """Add a customer; ConflictError if the login is taken."""
@@ -119,19 +128,28 @@ class CustomerStore(Protocol):
         """Return the code of a new invitation, which takes the place of one before."""
         ...
 
-    def accept(self, code: str, password: str, *, now: float) -> Customer | None:
-        """Use up an invitation: set the password, and end every session of the customer.
+    def accept(
+        self, code: str, password: str, *, now: float, lifetime: float, label: str = ""
+    ) -> Opened | None:
+        """Use up an invitation: set the password, end every session of the customer, open one.
 
         None if the code is none of an open invitation; ValueError for a weak password.
         """
         ...
 
-    def verify(self, login: str, password: str, *, now: float) -> Customer | None:
-        """Return the customer if login and password are right, in the same time either way."""
+    def log_in(
+        self, login: str, password: str, *, now: float, lifetime: float, label: str = ""
+    ) -> Opened | None:
+        """Open a session if login and password are right; it takes the same time if not."""
         ...
 
-    def set_password(self, login: str, password: str, *, who: str, when: float) -> None:
-        """Set a password, and end every session of the customer."""
+    def change_password(
+        self, login: str, old: str, new: str, *, now: float, lifetime: float, label: str = ""
+    ) -> Opened | None:
+        """Set a password if the old one is right, end every session of the customer, open one.
+
+        None if it is not; ValueError for a weak new one.
+        """
         ...
 
     def assign(self, login: str, meter: str, *, starts: float, who: str, when: float) -> Tenancy:
@@ -158,15 +176,6 @@ class CustomerStore(Protocol):
 
     def moved(self, *, after: float, until: float) -> frozenset[str]:
         """Return the meters of which a tenancy began or ended in ``after`` < t ≤ ``until``."""
-        ...
-
-    def open_session(
-        self, login: str, *, now: float, lifetime: float, label: str = ""
-    ) -> tuple[str, CustomerSession]:
-        """Return a new secret, which only its holder will ever know, and its session.
-
-        Beyond ``MAX_SESSIONS`` the oldest of the customer end.
-        """
         ...
 
     def session(self, secret: str, *, now: float) -> CustomerSession | None:

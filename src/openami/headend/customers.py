@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from openami.core.errors import ConfigError, NotFoundError
 from openami.fleet.customers import MAX_LOGIN, STEP_S, Customer, login_of
@@ -14,10 +15,10 @@ from openami.mdm.tariffs.billing import check_discounts
 from openami.mdm.tariffs.catalog import tariff_named
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from openami.core.clock import Clock
-    from openami.fleet.customers import CustomerSession, CustomerStore, Tenancy
+    from openami.fleet.customers import CustomerSession, CustomerStore, Opened, Tenancy
     from openami.fleet.ports import Page
     from openami.headend.metrics import Metrics
     from openami.headend.settings import HeadendSettings
@@ -26,6 +27,12 @@ DAY: Final = 86_400.0
 LANGUAGES: Final = ("en", "ko")
 CODE_LENGTH: Final = 64  # ours have 23 characters
 LABEL_LENGTH: Final = 100
+
+
+class _Terms(TypedDict):
+    now: float
+    lifetime: float
+    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +173,12 @@ class Customers:
             BusyError: ``security.throttled``, too many wrong ones came from there.
         """
         name = login.strip().lower()[: MAX_LOGIN + 1]  # what is cut off makes none of ours
-        customer = self._door.admit(
-            name, address, lambda: self._verify(name, password), "name or password is wrong"
+        return self._let_in(
+            name,
+            address,
+            lambda: self._log_in(name, password, address),
+            "name or password is wrong",
         )
-        return self._open(customer, address)
 
     def accept(self, code: str, password: str, *, address: str) -> GrantedHome:
         """Use up an invitation and open a session.
@@ -179,10 +188,9 @@ class Customers:
             BusyError: ``security.throttled``.
             RequestError: ``request.password``, it is too short or too long.
         """
-        customer = self._door.admit(
-            address, address, lambda: self._accepted(code, password), "no such invitation"
+        return self._let_in(
+            address, address, lambda: self._accept(code, password, address), "no such invitation"
         )
-        return self._open(customer, address)
 
     def authenticate(self, secret: str) -> CustomerSession | None:
         """Return the open session of a cookie, None if there is none."""
@@ -204,42 +212,53 @@ class Customers:
             BusyError: ``security.throttled``.
             RequestError: ``request.password``, the new one is too short or too long.
         """
-        granted = self.login(login, old, address=address)
-        try:
-            _check_password(new)
-            self._customers.set_password(login, new, who=login, when=self._wall.now())
-        except ValueError as error:
-            raise RequestError(str(error), code="request.password") from error
-        finally:
-            self.logout(granted.session)
-        return self._open(granted.session.customer, address)
+        return self._let_in(
+            login, address, lambda: self._change(login, old, new, address), "the password is wrong"
+        )
 
     def speak(self, login: str, language: str) -> Customer:
         """Keep the language that a customer has chosen for their pages."""
         return self.change(login, Details(language=language), who=login)
 
-    def _verify(self, login: str, password: str) -> Customer | None:
+    def _log_in(self, name: str, password: str, address: str) -> Opened | None:
         if len(password) > PASSWORD_LENGTH:
             return None
-        return self._customers.verify(login, password, now=self._wall.now())
+        return self._customers.log_in(name, password, **self._session(address))
 
-    def _accepted(self, code: str, password: str) -> Customer | None:
+    def _accept(self, code: str, password: str, address: str) -> Opened | None:
         if len(code) > CODE_LENGTH:
             return None
-        try:
-            _check_password(password)
-            return self._customers.accept(code, password, now=self._wall.now())
-        except ValueError as error:
-            raise RequestError(str(error), code="request.password") from error
+        with _chosen(password):
+            return self._customers.accept(code, password, **self._session(address))
 
-    def _open(self, customer: Customer, address: str) -> GrantedHome:
-        secret, session = self._customers.open_session(
-            customer.login,
-            now=self._wall.now(),
-            lifetime=self._settings.customer_session_days * DAY,
-            label=address[:LABEL_LENGTH],
-        )
+    def _change(self, login: str, old: str, new: str, address: str) -> Opened | None:
+        if len(old) > PASSWORD_LENGTH:
+            return None
+        with _chosen(new):
+            return self._customers.change_password(login, old, new, **self._session(address))
+
+    def _let_in(
+        self, name: str, address: str, check: Callable[[], Opened | None], wrong: str
+    ) -> GrantedHome:
+        secret, session = self._door.admit(name, address, check, wrong)
         return GrantedHome(session, secret)
+
+    def _session(self, address: str) -> _Terms:
+        return {
+            "now": self._wall.now(),
+            "lifetime": self._settings.customer_session_days * DAY,
+            "label": address[:LABEL_LENGTH],
+        }
+
+
+@contextmanager
+def _chosen(password: str) -> Iterator[None]:
+    """Say what is wrong with a password that somebody chooses; RequestError."""
+    try:
+        _check_password(password)
+        yield
+    except ValueError as error:
+        raise RequestError(str(error), code="request.password") from error
 
 
 def _check_password(password: str) -> None:

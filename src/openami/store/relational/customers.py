@@ -15,7 +15,7 @@ from openami.store.relational.customer_models import CustomerRow, CustomerSessio
 from openami.store.relational.display_orders import have_forgotten
 from openami.store.relational.models import DeviceRow
 from openami.store.relational.paging import bounded, decode_cursor, page
-from openami.store.relational.passwords import Passwords, digest, new_secret
+from openami.store.relational.passwords import Passwords, can_be_kept, digest, new_secret
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from argon2 import PasswordHasher
     from sqlalchemy.orm import Session as DbSession
 
+    from openami.fleet.customers import Opened
     from openami.fleet.ports import Page
     from openami.store.relational.engine import Transactions
 
@@ -97,7 +98,9 @@ class CustomerRepository:
             _note(session, who, when, "customer.invited", login)
         return "-".join(code[place : place + 5] for place in range(0, _CODE_LENGTH, 5))
 
-    def accept(self, code: str, password: str, *, now: float) -> Customer | None:
+    def accept(
+        self, code: str, password: str, *, now: float, lifetime: float, label: str = ""
+    ) -> Opened | None:
         wanted = digest(code.upper().translate(_LOOKALIKES))
         open_still = (
             select(CustomerRow)
@@ -116,28 +119,44 @@ class CustomerRepository:
             row.invitation_digest = row.invited_until = None
             _end_sessions(session, row.login)
             _note(session, row.login, now, "customer.accepted", row.login)
-            return _customer(row)
+            return _opened(session, row, now, lifetime, label)
 
-    def verify(self, login: str, password: str, *, now: float) -> Customer | None:
-        with self._transactions.reading() as session:
-            row = session.get(CustomerRow, login)
-            kept = None if row is None else row.password_hash
-        if not self._passwords.right(kept, password) or kept is None or row is None or row.disabled:
+    def log_in(
+        self, login: str, password: str, *, now: float, lifetime: float, label: str = ""
+    ) -> Opened | None:
+        kept = self._right(login, password)
+        if kept is None:
             return None
         with self._transactions.writing() as session:
-            row = _locked(session, login)
-            if row.disabled or row.password_hash != kept:
-                return None  # changed meanwhile: an old password must not come back
+            row = _unchanged(session, login, kept)
+            if row is None:
+                return None
             row.last_login = now
             row.password_hash = self._passwords.renewed(kept, password)
-            return _customer(row)
+            return _opened(session, row, now, lifetime, label)
 
-    def set_password(self, login: str, password: str, *, who: str, when: float) -> None:
-        password_hash = self._passwords.hash(password)
+    def change_password(
+        self, login: str, old: str, new: str, *, now: float, lifetime: float, label: str = ""
+    ) -> Opened | None:
+        password_hash = self._passwords.hash(new)
+        kept = self._right(login, old)
+        if kept is None:
+            return None
         with self._transactions.writing() as session:
-            _locked(session, login).password_hash = password_hash
+            row = _unchanged(session, login, kept)
+            if row is None:
+                return None
+            row.password_hash = password_hash
             _end_sessions(session, login)
-            _note(session, who, when, "customer.password", login)
+            _note(session, login, now, "customer.password", login)
+            return _opened(session, row, now, lifetime, label)
+
+    def _right(self, login: str, password: str) -> str | None:
+        """Return what is kept of a password if it is right, after the same time if it is not."""
+        with self._transactions.reading() as session:
+            row = session.get(CustomerRow, login) if can_be_kept(login) else None
+            kept = None if row is None or row.disabled else row.password_hash
+        return kept if self._passwords.right(kept, password) else None
 
     def assign(self, login: str, meter: str, *, starts: float, who: str, when: float) -> Tenancy:
         with self._transactions.writing() as session:
@@ -192,25 +211,6 @@ class CustomerRepository:
         with self._transactions.reading() as session:
             return frozenset(session.scalars(query))
 
-    def open_session(
-        self, login: str, *, now: float, lifetime: float, label: str = ""
-    ) -> tuple[str, CustomerSession]:
-        secret = new_secret()
-        with self._transactions.writing() as session:
-            customer = _customer(_locked(session, login))
-            session.execute(delete(CustomerSessionRow).where(CustomerSessionRow.expires <= now))
-            row = CustomerSessionRow(
-                secret_digest=digest(secret),
-                customer=login,
-                label=label,
-                created=now,
-                expires=now + lifetime,
-            )
-            session.add(row)
-            session.flush()
-            _end_oldest(session, login)
-            return secret, _session(row, customer)
-
     def session(self, secret: str, *, now: float) -> CustomerSession | None:
         query = (
             select(CustomerSessionRow, CustomerRow)
@@ -249,6 +249,31 @@ def _check_free(session: DbSession, meter: str, starts: float) -> None:
             hint="end that first: openami customer end",
             code="customer.meter",
         )
+
+
+def _unchanged(session: DbSession, login: str, kept: str) -> CustomerRow | None:
+    """Return a customer's row, locked, if who knows the password may still come in."""
+    row = _locked(session, login)
+    return None if row.disabled or row.password_hash != kept else row
+
+
+def _opened(
+    session: DbSession, customer: CustomerRow, now: float, lifetime: float, label: str
+) -> Opened:
+    """Open a session of a customer whose row is locked."""
+    secret = new_secret()
+    session.execute(delete(CustomerSessionRow).where(CustomerSessionRow.expires <= now))
+    row = CustomerSessionRow(
+        secret_digest=digest(secret),
+        customer=customer.login,
+        label=label,
+        created=now,
+        expires=now + lifetime,
+    )
+    session.add(row)
+    session.flush()
+    _end_oldest(session, customer.login)
+    return secret, _session(row, _customer(customer))
 
 
 def _end_sessions(session: DbSession, login: str) -> None:

@@ -12,7 +12,7 @@ from openami.fleet.operators import Operator, Role, Session, SessionKind
 from openami.store.relational.audit import audit_row
 from openami.store.relational.models import OperatorRow, SessionRow
 from openami.store.relational.paging import bounded, decode_cursor, page
-from openami.store.relational.passwords import Passwords, digest, new_secret
+from openami.store.relational.passwords import Passwords, can_be_kept, digest, new_secret
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,7 @@ class OperatorRepository:
 
     def verify(self, name: str, password: str, *, now: float) -> Operator | None:
         with self._transactions.reading() as session:
-            row = session.get(OperatorRow, name)
+            row = session.get(OperatorRow, name) if can_be_kept(name) else None
             kept = None if row is None else row.password_hash
         right = self._passwords.right(kept, password)
         if row is None or not right or row.disabled:

@@ -42,7 +42,7 @@ class Passwords:
             matches = len(password) <= MAX_PASSWORD and self._hasher.verify(
                 kept or self._nobody, password
             )
-        except (VerificationError, InvalidHashError):
+        except (VerificationError, InvalidHashError, UnicodeEncodeError):
             return False
         return matches and kept is not None
 
@@ -55,6 +55,14 @@ class Passwords:
 def _of_nobody(hasher: PasswordHasher) -> str:
     """Return what a wrong name is checked against, to take as long as a wrong password."""
     return hasher.hash(secrets.token_hex(16))
+
+
+def can_be_kept(name: str) -> bool:
+    """Whether somebody may have a name, so that it may be looked for.
+
+    None has a zero octet or half a character in it, which PostgreSQL takes for an error.
+    """
+    return name.isprintable()
 
 
 def new_secret() -> str:
