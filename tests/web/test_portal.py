@@ -86,6 +86,28 @@ async def test_too_many_wrong_passwords(running: Running) -> None:
         assert "5분 뒤에" in answer.text
 
 
+@pytest.mark.parametrize("path", ["/my/login", "/my/welcome", "/login"])
+async def test_octets_that_are_no_text_let_nobody_in(running: Running, path: str) -> None:
+    """A zero octet, and half a character, such as a form of its own making may bring."""
+    names = ("login", "name", "code", "password", "again")
+    parts = "".join(
+        f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\nkim\\ud800 at home\r\n'
+        for name in names
+    )
+    odd = {"Content-Type": "multipart/form-data; boundary=b; charset=raw_unicode_escape"}
+    async with operator_client(running) as client:
+        answer = await client.post(path, content=f"{parts}--b--\r\n", headers=odd)
+        assert answer.status_code == 401, answer.text
+        for name in (KIM, f"{KIM}\0"):
+            form = dict.fromkeys(names, name) | {
+                "password": f"{PASSWORD}\0",
+                "again": f"{PASSWORD}\0",
+            }
+            assert (await client.post(path, data=form)).status_code == 401
+        long = dict.fromkeys(names, "x" * 3000)
+        assert (await client.post(path, data=long)).status_code == 400
+
+
 async def test_an_invitation_that_fails(running: Running) -> None:
     code = running.services.customers.invite(KIM, who="test").code
     async with operator_client(running, headers={"Accept-Language": "en"}) as client:

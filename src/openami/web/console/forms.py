@@ -9,6 +9,7 @@ from starlette.responses import RedirectResponse, Response
 
 from openami.core.errors import SecurityError
 from openami.headend.errors import RequestError
+from openami.web import forms
 from openami.web.console.render import is_fragment
 from openami.web.console.signing import form_of, local_path
 
@@ -42,11 +43,7 @@ def text_in(form: FormData, name: str) -> str:
     Raises:
         RequestError: ``request.field``, it is too long.
     """
-    value = form.get(name, "")
-    text = value.strip() if isinstance(value, str) else ""
-    if len(text) > MAX_FIELD:
-        raise RequestError(f"{name} has at most {MAX_FIELD} characters", code="request.field")
-    return text
+    return forms.text_in(form, name, most=MAX_FIELD).strip()
 
 
 def texts_in(form: FormData, names: Iterable[str]) -> dict[str, str]:

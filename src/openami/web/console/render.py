@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
-import jinja2
-from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse
 
-from openami import __version__
-from openami.core.errors import OpenAmiError
 from openami.fleet.operators import Role
 from openami.fleet.registration import Standing
-from openami.headend.errors import RequestError
 from openami.web.console import filters
-from openami.web.errors import ROUTER_CODES, incident, respond
+from openami.web.rendering import answer_to, environment, wait_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +23,6 @@ if TYPE_CHECKING:
     from openami.headend.services import Services
     from openami.web.auth import Caller
 
-TEMPLATES: Final = Path(__file__).resolve().parent.parent / "templates"
 TITLES: Final[Mapping[int, str]] = {
     400: "Not understood",
     403: "Not allowed",
@@ -49,15 +42,8 @@ class Renderer:
         self._registrations = services.registrations
         self._alarms = services.alarms
         self._zone = ZoneInfo(services.settings.timezone)
-        self._templates = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(TEMPLATES),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        self._templates = environment()
         self._templates.filters.update(filters.for_clock(services.clock, self._zone))
-        self._templates.globals["version"] = __version__
 
     @property
     def zone(self) -> ZoneInfo:
@@ -100,14 +86,7 @@ class Renderer:
 
     def error(self, request: Request, error: Exception) -> Response:
         """Return an error: JSON to a script, a line for the open page to htmx, else a page."""
-        if isinstance(error, HTTPException):  # the framework's, such as for a form it cannot read
-            code = ROUTER_CODES.get(error.status_code, "request")
-            error = RequestError(error.detail, code=code)
-        if isinstance(error, OpenAmiError):
-            self._metrics.refused(error.code)
-            answer = respond(error)
-        else:
-            answer = incident(error)
+        answer = answer_to(error, self._metrics)
         if wants_json(request):
             return answer
         status = answer.status_code
@@ -115,7 +94,7 @@ class Renderer:
             "title": TITLES.get(status, ELSE),
             "error": json.loads(bytes(answer.body))["error"],
         }
-        headers = {"Retry-After": wait} if (wait := answer.headers.get("Retry-After")) else {}
+        headers = wait_in(answer)
         if is_fragment(request):
             aside = {"HX-Retarget": "#problem", "HX-Reswap": "innerHTML"}
             return self.html("problem", context, status=status, headers={**headers, **aside})

@@ -13,12 +13,9 @@ from starlette.routing import Route
 from openami.core.errors import SecurityError
 from openami.headend.errors import BusyError
 from openami.web.auth import (
-    CSRF_FIELD,
-    CSRF_HEADER,
     SAFE_METHODS,
     Caller,
     address_of,
-    check_csrf,
     check_origin,
     clear_cookie,
     find_caller,
@@ -27,6 +24,7 @@ from openami.web.auth import (
 from openami.web.console.filters import duration
 from openami.web.console.render import is_fragment, wants_json
 from openami.web.errors import respond, status_of
+from openami.web.forms import check_form, text_in, told
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -37,9 +35,9 @@ if TYPE_CHECKING:
     from openami.core.errors import OpenAmiError
     from openami.headend.services import Services
     from openami.web.console.render import Renderer
+    from openami.web.forms import Endpoint
 
     Page: TypeAlias = Callable[[Request, Caller], Awaitable[Response]]
-    Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
     Entry: TypeAlias = tuple[str, str, Page]  # method, path, page
 
 HOME: Final = "/"
@@ -72,25 +70,13 @@ class Signing:
             caller = await find_caller(request)
             if caller is None or not caller.by_cookie:
                 return to_login(request)
-            if request.method not in SAFE_METHODS:
-                check_csrf(caller, await _csrf_of(request))
+            await check_form(request, caller, form_of)
             return await page(request, caller)
 
         return self._told(guarded)
 
     def _told(self, page: Endpoint) -> Endpoint:
-        """Return ``page`` with its errors as answers for people."""
-
-        @functools.wraps(page)
-        async def endpoint(request: Request) -> Response:
-            try:
-                return await page(request)
-            except Exception as error:  # noqa: BLE001 - a bug, too, is answered with a page
-                return self._renderer.error(request, error)
-            finally:
-                await request.close()  # files that came with a form
-
-        return endpoint
+        return told(page, self._renderer.error)
 
     async def _form(self, request: Request) -> Response:
         target = local_path(request.query_params.get("next"))
@@ -101,8 +87,8 @@ class Signing:
 
     async def _login(self, request: Request) -> Response:
         form = await request.form(max_files=0, max_fields=FIELDS)
-        name, password = str(form.get("name", ""))[:NAME_LENGTH], str(form.get("password", ""))
-        target = local_path(str(form.get("next", "")))
+        name, password = text_in(form, "name")[:NAME_LENGTH], text_in(form, "password")
+        target = local_path(text_in(form, "next"))
         try:
             check_origin(request)
             granted = await asyncio.to_thread(
@@ -165,12 +151,3 @@ def _login_url(path: str, query: str) -> str:
 async def form_of(request: Request) -> FormData:
     """Return the form that somebody who is signed in has sent."""
     return await request.form(max_files=FILES, max_fields=FIELDS)
-
-
-async def _csrf_of(request: Request) -> str | None:
-    header = request.headers.get(CSRF_HEADER)
-    if header is not None:
-        return header
-    form = await form_of(request)
-    value = form.get(CSRF_FIELD)
-    return value if isinstance(value, str) else None

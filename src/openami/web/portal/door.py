@@ -12,14 +12,8 @@ from starlette.routing import Route
 
 from openami.core.errors import SecurityError
 from openami.headend.errors import BusyError, RequestError
-from openami.web.auth import (
-    CSRF_FIELD,
-    CSRF_HEADER,
-    SAFE_METHODS,
-    address_of,
-    check_csrf,
-    check_origin,
-)
+from openami.web.auth import CSRF_FIELD, address_of, check_csrf, check_origin
+from openami.web.forms import check_form, text_in, told
 from openami.web.portal.render import TEXTS
 from openami.web.portal.visitors import Visitor, find_visitor, let_in, let_out, speak
 
@@ -32,17 +26,16 @@ if TYPE_CHECKING:
     from openami.core.errors import OpenAmiError
     from openami.headend.customers import GrantedHome
     from openami.headend.services import Services
+    from openami.web.forms import Endpoint
     from openami.web.portal.render import Renderer
 
     Page: TypeAlias = Callable[[Request, Visitor], Awaitable[Response]]
-    Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
     Entry: TypeAlias = tuple[str, str, Page]  # method, path, page
 
 START: Final = "/my"
 LOGIN: Final = "/my/login"
 WELCOME: Final = "/my/welcome"
 FIELDS: Final = 16  # of a form: ours have six
-FIELD_LENGTH: Final = 2048
 
 
 class Door:
@@ -73,26 +66,14 @@ class Door:
             visitor = await find_visitor(request)
             if visitor is None:
                 return to_login(request)
-            if request.method not in SAFE_METHODS:
-                token = request.headers.get(CSRF_HEADER)
-                check_csrf(visitor, token or text_in(await form_of(request), CSRF_FIELD))
+            await check_form(request, visitor, form_of)
             return await page(request, visitor)
 
         return self.told(guarded)
 
     def told(self, page: Endpoint) -> Endpoint:
         """Return ``page`` with its errors as answers for people."""
-
-        @functools.wraps(page)
-        async def endpoint(request: Request) -> Response:
-            try:
-                return await page(request)
-            except Exception as error:  # noqa: BLE001 - a bug, too, is answered with a page
-                return self._renderer.error(request, error)
-            finally:
-                await request.close()
-
-        return endpoint
+        return told(page, self._renderer.error)
 
     async def _form(self, request: Request) -> Response:
         if await find_visitor(request) is not None:
@@ -186,15 +167,6 @@ def to_login(request: Request) -> Response:
 async def form_of(request: Request) -> FormData:
     """Return the form that was sent."""
     return await request.form(max_files=0, max_fields=FIELDS)
-
-
-def text_in(form: FormData, name: str) -> str:
-    """Return what was typed into a field; RequestError if it is too long."""
-    value = form.get(name, "")
-    text = value if isinstance(value, str) else ""
-    if len(text) > FIELD_LENGTH:
-        raise RequestError("a field is too long", code="request.field")
-    return text
 
 
 def _back(path: str) -> str:

@@ -16,8 +16,10 @@ from openami.headend.homes import tariff_of
 from openami.mdm.carbon import factor_of
 from openami.mdm.spans import day_of, midnight
 from openami.web.auth import address_of
+from openami.web.forms import text_in
 from openami.web.portal import bills, energy, exports, news
-from openami.web.portal.door import form_of, text_in
+from openami.web.portal.door import form_of
+from openami.web.portal.few import Few
 from openami.web.portal.visitors import let_in
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ class Pages:
     def __init__(self, services: Services, renderer: Renderer) -> None:
         self._services = services
         self._renderer = renderer
+        self._few = Few()
 
     def table(self) -> Sequence[Entry]:
         return (
@@ -71,7 +74,8 @@ class Pages:
 
     async def home(self, request: Request, visitor: Visitor) -> Response:
         tenancy, words = visitor.home(request.path_params["home"]), self._words(request, visitor)
-        context = await asyncio.to_thread(self._home, request, visitor, tenancy, words)
+        who = visitor.customer.login
+        context = await self._few.make(who, self._home, request, visitor, tenancy, words)
         return self._page(request, "home", {**context, "here": "energy"}, visitor, tenancy)
 
     def _home(
@@ -150,7 +154,9 @@ class Pages:
         begin, stop = tenancy.clip(start, min(end, now))
         if begin >= stop:
             raise NotFoundError("this is not theirs", code="request.unknown-path")
-        found = await asyncio.to_thread(bills.summary, homes, visitor.customer, tenancy, month)
+        found = await self._few.make(
+            visitor.customer.login, bills.summary, homes, visitor.customer, tenancy, month
+        )
         earlier, later = bills.months_around(month, tenancy, tariff, now)
         context = {
             "title": words.month(month.first),
@@ -195,7 +201,8 @@ class Pages:
             raise NotFoundError("there is no such file", code="request.unknown-path")
         homes = self._services.homes
         start, end = exports.asked(request.query_params, tenancy, words, homes.now())
-        body = await asyncio.to_thread(made, homes, tenancy, start, end, words)
+        who = visitor.customer.login
+        body = await self._few.make(who, made, homes, tenancy, start, end, words)
         first, last = (day_of(at, words.zone) for at in (start, end - 1))
         file = f"{_NO_NAME.sub('_', tenancy.meter)}-{name}-{first}-{last}.csv"
         headers = {"Content-Disposition": f'attachment; filename="{file}"'}

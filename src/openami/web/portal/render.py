@@ -6,16 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
-import jinja2
-from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse
 
-from openami import __version__
-from openami.core.errors import OpenAmiError
 from openami.headend.homes import tariff_of
-from openami.web.errors import incident, respond
 from openami.web.portal.visitors import LANGUAGE_COOKIE
 from openami.web.portal.words import Words
+from openami.web.rendering import answer_to, environment, wait_in
 from openami.web.texts import catalogue
 
 if TYPE_CHECKING:
@@ -27,7 +23,6 @@ if TYPE_CHECKING:
     from openami.headend.services import Services
     from openami.web.portal.visitors import Visitor
 
-TEMPLATES: Final = Path(__file__).resolve().parent.parent / "templates"
 TEXTS: Final = catalogue(Path(__file__).resolve().parent / "texts")
 
 
@@ -37,14 +32,7 @@ class Renderer:
     def __init__(self, services: Services) -> None:
         self._metrics = services.metrics
         self._zone = ZoneInfo(services.settings.timezone)
-        self._templates = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(TEMPLATES),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._templates.globals["version"] = __version__
+        self._templates = environment()
 
     def words(self, request: Request, visitor: Visitor | None = None) -> Words:
         """Return how things are said to whom: their language, the time zone of their tariff."""
@@ -85,14 +73,8 @@ class Renderer:
 
     def error(self, request: Request, error: Exception) -> Response:
         """Return an error as a page, which says nothing that a stranger could learn from."""
-        if isinstance(error, OpenAmiError):
-            self._metrics.refused(error.code)
-            answer = respond(error)
-            status = answer.status_code
-            wait = answer.headers.get("Retry-After")
-        elif isinstance(error, HTTPException):
-            status, wait = error.status_code, None
-        else:
-            status, wait = incident(error).status_code, None
-        headers = {} if wait is None else {"Retry-After": wait}
-        return self.page(request, "error", {"status": status}, status=status, headers=headers)
+        answer = answer_to(error, self._metrics)
+        status = answer.status_code
+        return self.page(
+            request, "error", {"status": status}, status=status, headers=wait_in(answer)
+        )
