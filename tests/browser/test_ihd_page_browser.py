@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,7 +15,7 @@ from tests.browser.visits import chromium, needs_chromium
 from tests.support.ihd_page import CODE, NOW, SCENES, fake_display
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from playwright.sync_api import Browser, Page, ViewportSize
     from tests.support.ihd_page import Fake
@@ -230,3 +231,56 @@ def test_a_pin_of_sixteen_digits_fits(display: Shown, shape: ViewportSize) -> No
         assert last["right"] <= width
         assert last["right"] <= keys["left"] or last["bottom"] <= keys["top"]
         assert page.evaluate(FITS)[0] == width
+
+
+def until(page: Page, holds: Callable[[], bool]) -> None:
+    """Wait until something holds in the fake display."""
+    deadline = time.monotonic() + kitchen.PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(50)
+
+
+def test_a_network_that_goes_without_a_word_is_noticed(display: Shown) -> None:
+    """A stream that says nothing for 40 seconds is opened anew, and all is asked for again."""
+    url, fake, browser = display
+    fake.show("home")
+    with look(browser, url) as page:
+        page.clock.install()
+        page.reload()
+        expect(page.locator("#link")).to_have_attribute("data-state", "connected")
+        opened = fake.opened
+        fake.mute = True
+        fake.state = SCENES["lost"]()
+        try:
+            page.clock.fast_forward(30_000)
+            assert fake.opened == opened
+            expect(page.locator("#link")).to_have_attribute("data-state", "connected")
+            page.clock.fast_forward(15_000)
+            expect(page.locator("#link")).to_have_attribute("data-state", "lost")
+            page.clock.fast_forward(4_000)
+            until(page, lambda: fake.opened > opened)
+        finally:
+            fake.mute = False
+
+
+VISIBLE: Final = """(hidden) => {
+    Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden });
+    document.dispatchEvent(new Event('visibilitychange'));
+}"""
+
+
+def test_a_tablet_that_sleeps_listens_to_nothing_and_wakes_with_all_of_it(display: Shown) -> None:
+    """Six pages that nobody sees would leave a browser no connection for the one that is seen."""
+    url, fake, browser = display
+    fake.show("home")
+    with look(browser, url) as page:
+        expect(page.locator("#power")).to_have_text("684")
+        until(page, lambda: fake.listening == 1)
+        page.evaluate(VISIBLE, True)
+        until(page, lambda: fake.listening == 0)
+        fake.show("solar")
+        drawn = fake.drawn
+        page.evaluate(VISIBLE, False)
+        expect(page.locator("#power")).to_have_text("−1.84")
+        until(page, lambda: fake.listening == 1 and fake.drawn > drawn)

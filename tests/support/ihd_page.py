@@ -330,11 +330,21 @@ HOLED: Final = frozenset({"lost", "filling"})  # scenes whose day has a gap, and
 
 
 class Fake:
-    """The tables, and what the page has sent."""
+    """The tables, and what the page has sent.
+
+    Attributes:
+        asked: what was to be changed: method, path and body.
+        opened: how often the stream of news was opened.
+        listening: pages whose stream is open.
+        drawn: how often the graph's points were asked for.
+        mute: streams stay open and say nothing, as over a network that went without a word.
+    """
 
     def __init__(self, scene: str) -> None:
         self.asked: list[tuple[str, str, Any]] = []
         self.shown = 0
+        self.opened = self.listening = self.drawn = 0
+        self.mute = False
         self.show(scene)
 
     def show(self, scene: str, *, language: str = "en", theme: str = "auto") -> None:
@@ -374,14 +384,19 @@ class Fake:
     async def _stream(self, _request: Request) -> Response:
         async def lines() -> AsyncIterator[str]:
             shown = -1
-            for tick in range(36_000):
-                if shown != self.shown:
-                    shown = self.shown
-                    yield f"event: state\ndata: {json.dumps(self.state)}\n\n"
-                connected = self.state["link"]["state"] == "connected"
-                if tick % 10 == 0 and self.state["live"] is not None and connected:
-                    yield f"event: live\ndata: {json.dumps(self.state['live'])}\n\n"
-                await asyncio.sleep(0.1)
+            self.opened += 1
+            self.listening += 1
+            try:
+                for tick in range(36_000):
+                    if shown != self.shown and not self.mute:
+                        shown = self.shown
+                        yield f"event: state\ndata: {json.dumps(self.state)}\n\n"
+                    connected = self.state["link"]["state"] == "connected" and not self.mute
+                    if tick % 10 == 0 and self.state["live"] is not None and connected:
+                        yield f"event: live\ndata: {json.dumps(self.state['live'])}\n\n"
+                    await asyncio.sleep(0.1)
+            finally:
+                self.listening -= 1
 
         return StreamingResponse(lines(), media_type="text/event-stream")
 
@@ -406,6 +421,7 @@ class Fake:
             hole = slice(at + 3000, at + 4100) if self.scene == "filling" else slice(-40, None)
             w[hole] = [None] * len(w[hole])
         start = int(begin.timestamp())
+        self.drawn += 1
         return JSONResponse({"step_s": STEP_S, "start": start, "w": w, "filled": filled})
 
     async def _energy(self, request: Request) -> Response:

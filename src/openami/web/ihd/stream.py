@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from openami.ihd.hub import Watcher
 
 QUIET_S: Final = 15.0
-"""Seconds after which a comment tells that the line is whole: routers give up later."""
+"""Seconds without news after which the page is told that the line is whole: routers give up later,
+and a page that hears nothing for longer opens another."""
 RETRY_MS: Final = 2_000
 """Milliseconds after which a browser comes again."""
 
@@ -53,9 +54,7 @@ async def _first(display: Display) -> AsyncIterator[str]:
 
 async def _news(watcher: Watcher) -> AsyncIterator[str]:
     while (found := await watcher.take(QUIET_S)) is not None:
-        if not found:
-            yield ": still here\n\n"
-        for kind, text in found:
+        for kind, text in found or [("alive", "{}")]:
             yield _event(kind, text)
 
 

@@ -8,10 +8,13 @@ export class Refused extends Error {
   }
 }
 
+const ANSWER_MS = 20_000; // a display that is gone without a word answers never
+
 export const ask = async (path, { method = "GET", body } = {}) => {
-  const headers = method === "GET" ? {} : { "Content-Type": "application/json" };
+  const reads = method === "GET"; // what changes something takes as long as the meter does
   const answer = await fetch(`/api/v1/${path}`, {
-    method, headers, body: method === "GET" ? undefined : JSON.stringify(body ?? {}), cache: "no-store",
+    method, cache: "no-store", headers: reads ? {} : { "Content-Type": "application/json" },
+    body: reads ? undefined : JSON.stringify(body ?? {}), signal: reads ? AbortSignal.timeout(ANSWER_MS) : undefined,
   });
   if (!answer.ok) throw new Refused(answer.status, await answer.json().catch(() => ({})));
   const said = answer.status === 204 ? null : await answer.json();
@@ -54,35 +57,79 @@ export const refresh = async () => {
   }
 };
 
+const openers = [];
+// What a page must do that may have missed news.
+export const onOpened = (opener) => { openers.push(opener); };
+
 const AGAIN_MS = 3000;
+const LOOK_MS = 5000;
+const SILENT_MS = 40_000; // a display says something every 15 seconds
 let source = null;
-const listen = () => {
-  source = new EventSource("/api/v1/stream");
-  source.addEventListener("live", (event) => {
+let again = 0;
+let heard = 0;
+
+const TOLD = {
+  live: (text) => {
     if (!world.state) return;
     const before = world.state.live;
-    const live = JSON.parse(event.data);
+    const live = JSON.parse(text);
     world.state.live = live;
     setClock(live.at, 5000);
     for (const listener of listeners) listener(live);
     // What is said of the supply is no figure that ticks: it stands in banners.
     if (before?.supply !== live.supply || before?.emergency !== live.emergency) changed();
-  });
-  source.addEventListener("state", (event) => {
-    const said = event.data ? JSON.parse(event.data) : {};
+  },
+  state: (text) => {
+    const said = text ? JSON.parse(text) : {};
     if (said.link) take(said);
     else refresh();
-  });
-  source.addEventListener("link", refresh);
-  source.addEventListener("open", refresh);
-  source.addEventListener("error", () => {
-    source.close();
+  },
+  link: () => refresh(),
+  alive: () => undefined,
+};
+
+const close = () => {
+  clearTimeout(again);
+  source?.close();
+  source = null;
+};
+
+const lose = () => {
+  close();
+  refresh();
+  again = setTimeout(open, AGAIN_MS);
+};
+
+const hear = () => { heard = performance.now(); };
+
+// A page that nobody sees listens to nothing: a browser has six connections for all its pages.
+const open = () => {
+  close();
+  if (document.hidden) return;
+  hear();
+  source = new EventSource("/api/v1/stream");
+  for (const [kind, tell] of Object.entries(TOLD)) {
+    source.addEventListener(kind, (event) => { hear(); tell(event.data); });
+  }
+  source.addEventListener("open", () => {
     refresh();
-    setTimeout(listen, AGAIN_MS);
+    for (const opener of openers) opener();
   });
+  source.addEventListener("error", lose);
+};
+
+// A tablet that slept, a network that went without a word: no error tells of them.
+const look = () => { if (source && performance.now() - heard > SILENT_MS) lose(); };
+const woken = () => {
+  open();
+  if (source) refresh();
 };
 
 export const start = async () => {
   await refresh();
-  listen();
+  open();
+  setInterval(look, LOOK_MS);
+  document.addEventListener("visibilitychange", woken);
+  addEventListener("pageshow", (event) => { if (event.persisted) woken(); });
+  addEventListener("online", woken);
 };

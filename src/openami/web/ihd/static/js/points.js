@@ -1,6 +1,6 @@
 // The last 48 hours in five-second points: 24 to draw, the 24 before as the quiet line.
 
-import { ask, now, onLive, watch } from "./api.js";
+import { ask, now, onLive, onOpened, watch } from "./api.js";
 import { learn } from "./usual.js";
 
 export const DAY_S = 86_400;
@@ -48,7 +48,8 @@ export const window24 = (back = 0) => {
 
 // What is pushed goes into its five seconds as a mean, until the display is asked again. Between
 // two pushes of one link power counts as the same, as it does in the display.
-let slot = { at: 0, sum: 0, count: 0 };
+const NONE = { at: 0, sum: 0, count: 0 };
+let slot = { ...NONE };
 const add = (live) => {
   const at = Math.floor(Date.parse(live.at) / 1e3 / points.step) * points.step;
   const place = Math.round((at - points.start) / points.step);
@@ -58,7 +59,7 @@ const add = (live) => {
     const last = Math.round((slot.at - points.start) / points.step);
     while (points.w.length < place) points.w.push(null);
     for (let between = Math.max(0, last + 1); between < place && slot.count; between += 1) points.w[between] ??= held;
-    slot = { at, sum: 0, count: 0 };
+    slot = { ...NONE, at };
   }
   slot.sum += live.active_w;
   slot.count += 1;
@@ -67,9 +68,14 @@ const add = (live) => {
 
 export const startPoints = () => {
   watch(({ state, gone }) => {
-    if (gone || state?.link.state !== "connected") slot = { at: 0, sum: 0, count: 0 };
+    if (gone || state?.link.state !== "connected") slot = { ...NONE };
   });
   onLive(add);
+  // What was not heard here the display has heard: a tablet that slept holds no power of an hour ago.
+  onOpened(() => {
+    slot = { ...NONE };
+    reload();
+  });
   setInterval(tell, points.step * 1e3);
   setInterval(reload, AGAIN_MS);
 };
