@@ -190,7 +190,7 @@ async def test_on_a_full_disk_it_goes_on_and_says_so(tmp_path: Path) -> None:
         with small_disk("limit", tmp_path / "unused", 4096) as disk:
             for second in range(1, 200):
                 display.saw(live_at(NOW + 100 + 5 * second, watts=second))
-            await asyncio.to_thread(display.history.flush)
+            await display.history.flush()
             state = await display.state()
             assert state["storage"]["code"] == "store.full"
             assert state["live"]["active_w"] == 199
@@ -199,7 +199,7 @@ async def test_on_a_full_disk_it_goes_on_and_says_so(tmp_path: Path) -> None:
             with pytest.raises(StoreError):
                 await display.choose({"theme": "dark"})
             disk.grow()
-        await asyncio.to_thread(display.history.flush)
+        await display.history.flush()
         assert (await display.state())["storage"] is None
         assert (await display.points(NOW + 105, NOW + 1100))["w"] == list(range(1, 200))
 
@@ -306,7 +306,7 @@ async def test_what_was_read_with_a_full_disk_is_read_again_when_there_is_room(
             assert state["energy"]["yesterday_total_wh"] > 0
             patch.undo()
             await until(lambda: not display.filler.left_s and display.history.meter)
-            await asyncio.to_thread(display.history.flush)
+            await display.history.flush()
             assert display.history.trouble is None
     async with running(tmp_path / "home", StandIn()) as display:
         assert display.history.ledger.between(0, NOW)[0] == 9600

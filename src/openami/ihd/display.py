@@ -43,10 +43,11 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-FLUSH_S: Final = 5.0
-"""Real seconds between two writes: a kill loses no more."""
+FLUSH_S: Final = 60.0
+"""Real seconds between two writes, each of which wears the memory card of a tablet: a kill loses
+the points of no more, and the meter's profile fills them."""
 TICK_S: Final = 1.0
-PRUNE_S: Final = 600.0
+PRUNE_S: Final = 3600.0
 _TOLD: Final = "told"
 _CHOICES: Final = "settings"
 _TITLE: Final = "title"
@@ -94,7 +95,7 @@ class Display:
         self.screen = Screen(self.history, settings.zone, settings.carbon)
         self.filler = Filler(self.history, self.clock)
         self.pushed = asyncio.Event()
-        self._telling = asyncio.Lock()
+        self._telling, self._pairing = asyncio.Lock(), asyncio.Lock()
         self._asked = asyncio.Event()
         self._answered = asyncio.Event()
         self._seen: Live | None = None
@@ -111,7 +112,7 @@ class Display:
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
-        await asyncio.to_thread(self.history.flush)
+        await self.history.flush()
         self._store.close()
 
     def close(self) -> None:
@@ -178,8 +179,10 @@ class Display:
             ConfigError: ``home.meter``: nobody said where it is.
             OpenAmiError: see ``openami.transport.home.pair``.
         """
-        target, old = self._target(meter), self.keeper.pairing
-        async with self.keeper.pairing_up():
+        target = self._target(meter)
+        # Of two codes entered at once, the second one's keys are the meter's last, and ours.
+        async with self._pairing, self.keeper.pairing_up():
+            old = self.keeper.pairing
             paired = await pair(
                 target,
                 code,
@@ -370,7 +373,7 @@ class Display:
     async def _flush(self) -> None:
         await self.pushed.wait()
         while True:
-            await asyncio.to_thread(self.history.flush)
+            await self.history.flush()
             await asyncio.sleep(FLUSH_S)
 
     async def _prune(self) -> None:

@@ -19,7 +19,7 @@ from openami.ihd import when
 from openami.ihd.ledger import Ledger
 from openami.ihd.points import PowerPoints, filling, slots, spread
 from openami.ihd.registers import Reading, Registers
-from openami.store.home import INTERVALS_S, POINTS_S, Energy
+from openami.store.home import DAMAGED, INTERVALS_S, POINTS_S, Energy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,17 +48,20 @@ class History:
     """
 
     def __init__(self, store: HomeStore, zone: ZoneInfo) -> None:
-        self.ledger = Ledger(store.energy(), store.days())
+        self._store = store
+        self.ledger = self._kept()
         self.live = _live(store.value(LIVE))
         self.meter: MeterRow | None = None
         self.running: Running | None = None
         self._troubles: dict[str, StoreError] = {}
-        self._store = store
         self._zone = zone
         self._points = PowerPoints()
         self._registers: Registers | None = None
         self._anchored: Reading | None = None
         self._changing = asyncio.Lock()
+        if store.damage is not None:
+            reason = store.damage.message
+            log.error("the history was damaged and begins anew", aside=DAMAGED, message=reason)
 
     @property
     def trouble(self) -> StoreError | None:
@@ -118,6 +121,11 @@ class History:
             if ledger is not None:
                 self._show(ledger)
 
+    async def flush(self) -> None:
+        """Keep what has come since the last time: at most what comes until the next is lost."""
+        async with self._changing:
+            await asyncio.to_thread(self._flush)
+
     async def forget(self) -> None:
         """Forget the household; StoreError."""
         async with self._changing:
@@ -138,12 +146,19 @@ class History:
         points = filling(energy.ends, energy.imported, energy.exported, row.period, since)
         columns = (found.time, found.imported, found.exported, found.status)
         rows = list(zip(*(column.tolist() for column in columns), strict=True))
-        if self._try("energy", lambda: self._store.keep_energy(row, rows, points)):
-            return True, Ledger(self._store.energy(), self._store.days())
-        return False, self.ledger.merged(energy)
+        ledgers: list[Ledger] = []
 
-    def flush(self) -> None:
-        """Keep what has come since the last time: at most what comes until the next is lost."""
+        def keep() -> None:
+            self._store.keep_energy(row, rows, points)
+            ledgers.append(self._kept())
+
+        kept = self._try("energy", keep)
+        return kept, ledgers[0] if kept else self.ledger.merged(energy)
+
+    def _kept(self) -> Ledger:
+        return Ledger(self._store.energy(), self._store.days())
+
+    def _flush(self) -> None:
         points, live = self._points.pending(), self.live
         kept = None if live is None else json.dumps(asdict(live))
 
@@ -158,13 +173,15 @@ class History:
     def _prune(self, now: float) -> Ledger | None:
         limit = int(now) - INTERVALS_S
         days = list(self._old_days(limit))
-        try:
+        ledgers: list[Ledger] = []
+
+        def prune() -> None:
             self._store.prune(int(now), days)
-        except StoreError as error:
-            self._fails("room", error)
-            return None
-        self._goes("room")
-        return Ledger(self._store.energy(), self._store.days()) if days else None
+            if days:
+                ledgers.append(self._kept())
+
+        self._try("room", prune)
+        return ledgers[0] if ledgers else None
 
     def _old_days(self, limit: int) -> Iterator[tuple[int, int, int, int]]:
         """Yield days that are over before ``limit``: start, end, imported and exported Wh."""

@@ -7,12 +7,14 @@ meters, of which there are several after an exchange.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from openami.core.errors import StoreError
 from openami.store.sqlite import Database
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 Longs = npt.NDArray[np.int64]
 
 FILE: Final = "home.sqlite"
+DAMAGED: Final = "home.damaged"
+"""What a file that could not be read any more is called from then on."""
 DAY_S: Final = 86_400
 POINTS_S: Final = 72 * 3600
 """Seconds of points kept: two days are shown, and a third costs a megabyte."""
@@ -134,8 +138,14 @@ class PendingAnswer:
 class HomeStore:
     """The file of one display; no other process may have it open.
 
+    A file that is damaged, as by a memory card that wears out, is put aside, and a new one begun:
+    the meter still has most of what was in it.
+
     Args:
         folder: where it is; made if it is not there.
+
+    Attributes:
+        damage: what was wrong with the file before; None: it was sound, or there was none.
 
     Raises:
         StoreError: it can not be used; ``store.busy``: another process has it.
@@ -143,7 +153,16 @@ class HomeStore:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._database = Database(folder / FILE, MIGRATIONS)
+        self.damage: StoreError | None = None
+        self._aside = folder / DAMAGED
+        try:
+            self._database = _sound(folder / FILE)
+        except StoreError as error:
+            if error.code != "store.damaged":
+                raise
+            self.damage = error
+            _put_aside(folder / FILE, self._aside)
+            self._database = _sound(folder / FILE)
 
     def close(self) -> None:
         self._database.close()
@@ -317,6 +336,27 @@ class HomeStore:
         with self._database.transaction() as cursor:
             for table in ("points", "intervals", "days", "answers", "appliances", "kept", "meters"):
                 cursor.execute(f"DELETE FROM {table}")  # noqa: S608 - the names are those above
+        self._aside.unlink(missing_ok=True)
+
+
+def _sound(path: Path) -> Database:
+    """Open a file all of which can be read; StoreError ``store.damaged``: it can not."""
+    with ExitStack() as stack:
+        database = Database(path, MIGRATIONS)
+        stack.callback(database.close)
+        with database.reading() as cursor:
+            (found,) = cursor.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise StoreError(f"{path.name}: {found}", code="store.damaged")
+        stack.pop_all()
+    return database
+
+
+def _put_aside(path: Path, aside: Path) -> None:
+    """Put a damaged file where the one before it was; its log belongs to no other file."""
+    path.replace(aside)
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _meter(row: tuple[Any, ...]) -> MeterRow:
