@@ -251,7 +251,6 @@ async def test_who_breaks_the_protocol_is_hung_up_on(octets: bytes) -> None:
         channel = await open_tcp("127.0.0.1", door.port)
         channel.write(octets)
         assert await channel.read() == b""
-        assert gateway.figures.closed == 1
 
 
 async def test_nonsense_is_survived() -> None:
@@ -268,7 +267,6 @@ async def test_nonsense_is_survived() -> None:
         async with asyncio.timeout(20):
             while door.connections > OF_ADDRESS:
                 await asyncio.sleep(0.01)
-        assert gateway.figures.closed
     assert not gateway._hosts
 
 

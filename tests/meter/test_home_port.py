@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 from tests.support.home import (
     CODE,
     IDENTITY,
@@ -56,7 +57,7 @@ from openami.transport.tcp import open_tcp
 from openami.transport.url import MeterUrl
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
 ENERGY = AttributeRef(3, Obis.parse("1.0.1.8.0.255"), 2)
@@ -416,6 +417,10 @@ async def test_a_slow_display_gets_the_newest_and_no_queue(
     runner: MeterRunner, clock: ManualClock
 ) -> None:
     """It stops reading: the meter leaves pushes out, and goes on when it reads again."""
+
+    def told(logs: Sequence[Mapping[str, object]]) -> int:
+        return sum("reads slowly" in str(each["event"]) for each in logs)
+
     paired = await paired_with(runner)
     displays = HomePort(runner.meter)
     async with AsyncExitStack() as stack:
@@ -438,20 +443,26 @@ async def test_a_slow_display_gets_the_newest_and_no_queue(
         await stack.enter_async_context(link)
         channel = link._session.channel
         channel.hold("asleep")
-        while not displays.skipped:
-            clock.advance(1)
-            displays.push()
-            await asyncio.sleep(0)
-        sent = int(clock.now())
-        clock.advance(1000)
-        for _ in range(100):
-            displays.push()
-        assert displays.skipped > 100
+        with capture_logs() as logs:
+            pushed = 0
+            while not told(logs):
+                clock.advance(1)
+                displays.push()
+                pushed += 1
+                await asyncio.sleep(0)
+            sent = int(clock.now())
+            clock.advance(1000)
+            for _ in range(100):
+                displays.push()
+        assert told(logs) == 1
         channel.release("asleep")
+        waited = 0
         live = (await some(link, 1))[0]
         while live.at < sent + 1000:
+            waited += 1
             displays.push()
             live = (await some(link, 1))[0]
+        assert waited <= pushed, "none of the hundred waited in a queue"
 
 
 async def test_who_proves_nothing_is_put_out(

@@ -123,8 +123,6 @@ class Appliances:
         store: keeps them.
         clock: the meter's, as far as the display knows it.
         tick: seconds that never run backwards.
-        allow_new: whether one that registers may be controlled before the household says so.
-        news: is called whenever ``states`` may give something else.
 
     Raises:
         StoreError: the store cannot be read.
@@ -136,14 +134,10 @@ class Appliances:
         clock: Clock,
         *,
         tick: Callable[[], float] = monotonic,
-        allow_new: bool = False,
-        news: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._tick = tick
-        self._allow_new = allow_new
-        self._news = news
         self._base: deque[float] = deque(maxlen=LOOKS)
         self._registered: deque[float] = deque(maxlen=NEW_MOST)
         self._situation = Situation(clock.now())
@@ -167,12 +161,11 @@ class Appliances:
         self._make_room()
         name, token = secrets.token_hex(8), secrets.token_urlsafe(TOKEN_OCTETS)
         traits = Traits(asked.kind, asked.rated_w, min(asked.least_w, asked.rated_w), asked.can)
-        record = Record(asked.name, traits, digest_of(token), allow=self._allow_new)
+        record = Record(asked.name, traits, digest_of(token))
         self._store.keep_appliance(name, record.text())
         self._all[name] = Kept(record)
         log.info("appliance registered", appliance=name, kind=str(asked.kind))
         self._decide()
-        self._news()
         return name, token
 
     def authenticate(self, appliance: str, token: str) -> None:
@@ -220,7 +213,6 @@ class Appliances:
         if power_w < kept.power_w:
             kept.held_w, kept.held_until = kept.drawn(tick), tick + LAG_S
         kept.power_w, kept.state = power_w, state
-        self._news()
 
     # For the household
 
@@ -260,7 +252,6 @@ class Appliances:
         self._store.keep_appliance(appliance, record.text())
         kept.record = record
         self._decide()
-        self._news()
 
     def remove(self, appliance: str) -> None:
         """Forget an appliance; its token opens nothing any more.
@@ -274,7 +265,6 @@ class Appliances:
         del self._all[appliance]
         kept.changed.set()
         self._decide()
-        self._news()
 
     def states(self) -> list[dict[str, Any]]:
         """Return every appliance, as the API gives them."""
@@ -308,11 +298,8 @@ class Appliances:
             claims = [self._claim(self._all[name], orders[name]) for name in names]
             shared = share(self._budget(min(known)), claims, limit)
             orders.update(zip(names, shared, strict=True))
-        changed = False
         for name, order in orders.items():
-            changed |= self._tell(self._all[name], order)
-        if changed:
-            self._news()
+            self._tell(self._all[name], order)
 
     def _claim(self, one: Kept, order: Order) -> Claim:
         return Claim(one.record.traits, order, one.drawn(self._tick()))
@@ -330,12 +317,10 @@ class Appliances:
         given = limit_w * MARGIN[0] // MARGIN[1]
         return int(given - max(self._base)) if self._base else given // 2
 
-    def _tell(self, one: Kept, order: Order) -> bool:
-        if order == one.order:
-            return False
-        one.order = order
-        one.changed.set()
-        return True
+    def _tell(self, one: Kept, order: Order) -> None:
+        if order != one.order:
+            one.order = order
+            one.changed.set()
 
     def _make_room(self) -> None:
         if len(self._all) < MOST:

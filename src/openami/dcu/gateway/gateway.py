@@ -135,15 +135,6 @@ class _Place:
     passage: Passage | None = None
 
 
-@dataclass(slots=True)
-class GatewayFigures:
-    """What the gateway has done since the start."""
-
-    carried: int = 0
-    refused: int = 0
-    closed: int = 0
-
-
 class Gateway:
     """Carries requests of displays to their meters.
 
@@ -172,7 +163,6 @@ class Gateway:
         self._places: dict[tuple[str, int], _Place] = {}
         self._silent: dict[str, float] = {}
         self._hosts: Counter[str] = Counter()
-        self.figures = GatewayFigures()
         self.nudge: Callable[[], None] = lambda: None
         self.known: Callable[[str], bool] = lambda _: False
 
@@ -196,7 +186,6 @@ class Gateway:
         try:
             await self._converse(channel)
         except (DecodeError, TimeoutError) as error:
-            self.figures.closed += 1
             log.debug("a display is hung up on", peer=channel.name, why=str(error) or "silence")
         finally:
             self._hosts -= Counter([host])  # and forgets who has none left
@@ -228,9 +217,7 @@ class Gateway:
         goes_on = True
         try:
             answer = await self._carried(channel, packet, asked)
-            self.figures.carried += 1
         except _RefusedError as refusal:
-            self.figures.refused += 1
             log.info("not carried", peer=channel.name, client=packet.source, why=str(refusal))
             answer, goes_on = refusal.answer, not refusal.over
             await asyncio.sleep(self._slow_s)

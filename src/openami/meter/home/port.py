@@ -74,14 +74,13 @@ class HomePort:
 
     Attributes:
         listening: where, once it does.
-        skipped: pushes that were left out because a display had not read those before.
     """
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
         self._open: dict[HomeServer, Driver[ServerEvent]] = {}
         self.listening: tuple[str, int] | None = None
-        self.skipped = 0
+        self._slow: set[HomeServer] = set()
 
     async def listen(self, host: str, port: int) -> Server:
         """Listen for displays.
@@ -115,6 +114,7 @@ class HomePort:
                 await driver.run()
         finally:
             del self._open[server]
+            self._slow.discard(server)
 
     def _makes_room(self) -> bool:
         """Tell whether there is room for another connection; a stranger's may end for that."""
@@ -153,10 +153,17 @@ class HomePort:
             body = RawData(self._meter.model.homes.live().data().encode())
         for server, driver in listening:
             if driver.channel.full:
-                self.skipped += 1
+                self._leave_out(server, driver.channel.name)
             elif not driver.channel.closed:
+                self._slow.discard(server)
                 server.push(body, now=monotonic())
                 driver.pump()
+
+    def _leave_out(self, server: HomeServer, peer: str) -> None:
+        """Leave out a push for a display that has not read those before; said once until it has."""
+        if server not in self._slow:
+            self._slow.add(server)
+            log.info("a display reads slowly: it gets fewer pushes", peer=peer)
 
 
 def _log_event(event: ServerEvent) -> None:
