@@ -191,6 +191,10 @@ async def test_a_household_answers_in_the_portal(demand: Demand, clock: ManualCl
     published(demand, forced)
     demand.events.draft(soon(clock, "e3"), who="ann")
     before = demand.uplink.revision("D1")
+    news = demand.book.changes()
+    seen = demand.answer("D1-1", "e1", Answer.ACKNOWLEDGED, who="customer:kim")
+    assert seen.standing.acknowledged == clock.now()
+    assert demand.book.changes() == news  # no DCU is woken for that
     found = demand.answer("D1-1", "e1", Answer.OPTED_OUT, who="customer:kim")
     assert (found.phase, found.standing.answer) == (Phase.UPCOMING, Answer.OPTED_OUT)
     assert found.standing.who == "customer:kim"

@@ -84,6 +84,9 @@ def test_to_have_seen_it_is_no_answer_to_what_was_answered() -> None:
     assert (again.answer, again.acknowledged) == (Answer.OPTED_OUT, 3.0)
     assert not again.after(News(What.ACCEPTED, 9.0)).opted_out
     assert out.after(News(What.OPTED_OUT, 9.0)) is out
+    # Whoever moves in and says the same has said it themselves.
+    other = out.after(News(What.OPTED_OUT, 9.0, who="lee"))
+    assert (other.answered, other.who, other.opted_out) == (9.0, "lee", True)
 
 
 def test_what_was_refused_may_be_delivered_later_and_not_the_reverse() -> None:

@@ -115,7 +115,7 @@ class Standing:
         first = told.answer in {None, Answer.ACKNOWLEDGED}
         if not first and (told.answered or 0.0) >= news.at:
             return told
-        if told.answer is answer:
+        if (told.answer, told.who) == (answer, news.who):
             return told
         return replace(told, answer=answer, answered=news.at, who=news.who)
 

@@ -261,7 +261,8 @@ class Events:
         news = News(_WHATS[answer], now, who=who)
         self._store.take([MeterNews(record.key, serial, news)])
         standing = self._store.standings([record.key], [serial])[record.key, serial]
-        self._book.changed(frozenset() if device.dcu is None else frozenset({device.dcu}))
+        if answer is not Answer.ACKNOWLEDGED:  # of which a meter is told nothing
+            self._book.changed(frozenset() if device.dcu is None else frozenset({device.dcu}))
         data = {"id": id_, "meters": 1}
         self._bus.publish(
             LiveEvent(Topic.DEMAND, id_, now, data, dcu=device.dcu, meters=frozenset({serial}))
