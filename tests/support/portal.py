@@ -89,7 +89,13 @@ def token_in(page: httpx.Response) -> str:
 
 
 async def an_event(
-    running: Running, *, ahead: int, meters: tuple[str, ...] = (), price: float | None = None
+    running: Running,
+    *,
+    ahead: int,
+    meters: tuple[str, ...] = (),
+    price: float | None = None,
+    named: str = "Turn it down",
+    minutes: int = 60,
 ) -> str:
     """Make an event as an operator does, for some meters or for all."""
     begin = isoformat(running.services.clock.now() + ahead)
@@ -101,8 +107,8 @@ async def an_event(
         program = await _made(admin, "programs", programName=f"evenings {ahead}")
         event = await _made(
             admin, "events", programID=program["id"], eventName="peak", targets=targets,
-            texts={"en": "Turn it down"},
-            intervalPeriod={"start": begin, "duration": "PT1H"},
+            texts={"en": named},
+            intervalPeriod={"start": begin, "duration": f"PT{minutes}M"},
             intervals=[{"id": 0, "payloads": [payload]}],
         )  # fmt: skip
     return str(event["id"])

@@ -260,6 +260,30 @@ async def test_an_event_sets_the_price(running: Running, kim: httpx.AsyncClient)
     assert "During an event" in page
 
 
+async def test_an_event_that_was_seen_is_acknowledged_once(
+    running: Running, kim: httpx.AsyncClient
+) -> None:
+    clock = running.services.clock
+    assert isinstance(clock, ManualClock)
+    ids = [await an_event(running, ahead=600 * (6 - place)) for place in range(5)]
+    home = home_of(running, KIM)
+
+    def seen() -> dict[str, float | None]:
+        found = running.services.demand.for_meter("M1")
+        return {one.event.id: one.standing.acknowledged for one in found}
+
+    await kim.get(home)  # has the first three of them
+    first = clock.now()
+    assert seen() == dict.fromkeys(ids, None) | dict.fromkeys(ids[:3], first)
+    clock.advance(10)
+    await kim.get(f"{home}/news")
+    assert seen() == dict.fromkeys(ids, clock.now()) | dict.fromkeys(ids[:3], first)
+    assert "You have seen this." in (await kim.get(f"{home}/news")).text
+    standings = [one.standing for one in running.services.demand.for_meter("M1")]
+    assert {one.who for one in standings} == {KIM}
+    assert not running.services.demand.for_meter("M2")[0].standing.reached
+
+
 async def test_an_event_is_answered(running: Running, kim: httpx.AsyncClient) -> None:
     event = await an_event(running, ahead=3600)
     home = home_of(running, KIM)

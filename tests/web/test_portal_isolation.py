@@ -8,8 +8,19 @@ from typing import TYPE_CHECKING
 import pytest
 from starlette.routing import Route
 from tests.support.headend import login, operator_client
-from tests.support.portal import KIM, LEE, LOUD, an_event, home_of, signed_in, token_in, two_homes
+from tests.support.portal import (
+    KIM,
+    LEE,
+    LOUD,
+    a_notice,
+    an_event,
+    home_of,
+    signed_in,
+    token_in,
+    two_homes,
+)
 
+from openami.core.clock import ManualClock
 from openami.web import portal
 from openami.web.auth import COOKIE as OPERATORS
 
@@ -141,6 +152,55 @@ async def test_what_came_before_a_move_is_not_told(
         early = await lee.get(home_of(running, LEE))
         assert early.status_code == 404  # it is not theirs yet
     assert (await kim.get(home_of(running, LEE))).status_code == 404
+
+
+async def test_an_event_under_way_at_a_move_is_told_and_what_was_said_to_it_is_not(
+    running: Running, kim: httpx.AsyncClient
+) -> None:
+    """Kim leaves in the middle of an event; Lee, who moves in, has not answered it."""
+    services, clock = running.services, running.services.clock
+    assert isinstance(clock, ManualClock)
+    over = await an_event(running, ahead=60, meters=("M1",), named="over before Lee", minutes=1)
+    event = await an_event(running, ahead=120, meters=("M1",), minutes=120)
+    gone = await an_event(running, ahead=180, meters=("M1",), named="not after all", minutes=120)
+    await a_notice(running, "Kim's bill is there")
+    home = home_of(running, KIM)
+    token = token_in(await kim.get(f"{home}/news"))
+    for each in (over, event, gone):
+        form = {"csrf_token": token, "answer": "opt-out"}
+        await kim.post(f"{home}/events/{each}", data=form)
+    clock.advance(3600)
+    services.demand.events.cancel(gone, who="ann", why="rain")
+    services.customers.end(KIM, "M1", who="test")
+    ended = services.customers.tenancies(KIM)[0].ends
+    assert ended is not None
+    services.customers.assign(LEE, "M1", starts=ended, who="test")
+    assert ended <= clock.now() < ended + 1800
+    async with signed_in(running, LEE) as lee:
+        theirs = home_of(running, LEE)
+        walked = 0
+        for page in (theirs, f"{theirs}/news"):
+            said = (await lee.get(page)).text
+            assert "Turn it down" in said
+            walked += 1
+            for secret in ("over before Lee", "not after all", "Kim", "You do not take part",
+                           'aria-pressed="true"', KIM):  # fmt: skip
+                assert secret not in said, (page, secret)
+        assert walked == 2
+        for each in (over, gone):
+            form = {"csrf_token": token_in(await lee.get(f"{theirs}/news")), "answer": "accept"}
+            sent = await lee.post(f"{theirs}/events/{each}", data=form)
+            assert sent.status_code in {404, 409}
+        # The same answer, now their own.
+        for answer, words in (("opt-out", "You do not take part."), ("accept", "You take part.")):
+            clock.advance(1)
+            await lee.post(f"{theirs}/events/{event}", data={**form, "answer": answer})
+            assert words in (await lee.get(f"{theirs}/news")).text
+        [seen] = [one for one in services.demand.for_meter("M1") if one.event.id == event]
+        assert (seen.standing.who, seen.standing.opted_out) == (LEE, False)
+    left = (await kim.get(f"{home}/news")).text
+    assert "Turn it down" not in left
+    assert "You take part" not in left
 
 
 async def test_an_operators_cookie_opens_nothing_here_and_the_other_way(

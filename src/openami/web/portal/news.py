@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from openami.core.errors import NotFoundError
+from openami.core.errors import ConflictError, NotFoundError
 from openami.fleet.demand.model import PayloadType
 from openami.fleet.demand.standing import Answer
 from openami.fleet.demand.told import in_force
@@ -30,11 +32,27 @@ OPEN: Final = frozenset({Phase.UPCOMING, Phase.ACTIVE})
 
 
 def events_of(demand: Demand, tenancy: Tenancy, now: float) -> Sequence[MeterEvent]:
-    """Return the events of a meter that are its customer's: none from before them. Blocks."""
+    """Return the events of a meter that are its customer's. Blocks.
+
+    One that is under way when they move in is theirs, too; what was said to it before is not.
+    """
     if not tenancy.covers(now):
         return ()
-    mine = (one for one in demand.for_meter(tenancy.meter) if one.event.start >= tenancy.starts)
-    return tuple(mine)[:EVENTS]
+    mine = (one for one in demand.for_meter(tenancy.meter) if _theirs(one, tenancy))
+    return tuple(_said_by_them(one, tenancy) for one in mine)[:EVENTS]
+
+
+def _theirs(one: MeterEvent, tenancy: Tenancy) -> bool:
+    before = one.event.start < tenancy.starts
+    cancelled = one.phase is Phase.CANCELLED  # perhaps before they came: nothing to them
+    return one.event.end > tenancy.starts and not (before and cancelled)
+
+
+def _said_by_them(one: MeterEvent, tenancy: Tenancy) -> MeterEvent:
+    answered = one.standing.answered
+    if answered is None or answered >= tenancy.starts:
+        return one
+    return replace(one, standing=replace(one.standing, answer=None, answered=None, who=""))
 
 
 def price_of(demand: Demand, tenancy: Tenancy, words: Words, now: float) -> dict[str, str] | None:
@@ -62,8 +80,18 @@ def answer(services: Services, tenancy: Tenancy, event: str, said: str, *, who: 
     services.demand.answer(tenancy.meter, event, ANSWERS[said], who=who)
 
 
-def news(services: Services, tenancy: Tenancy, words: Words) -> dict[str, Any]:
-    """Return what a page shows of it. Blocks."""
+def news(
+    services: Services, tenancy: Tenancy, words: Words, *, who: str, shown: int = EVENTS
+) -> dict[str, Any]:
+    """Return what a page shows of it, and tell that ``who`` has seen it. Blocks.
+
+    Args:
+        services: of the head-end.
+        tenancy: whose home it is.
+        words: says it.
+        who: looks at it.
+        shown: so many events, to come or under way, are on the page.
+    """
     now = services.clock.now()
     if not tenancy.covers(now):
         return {"notices": [], "events": [], "open": 0}
@@ -76,9 +104,19 @@ def news(services: Services, tenancy: Tenancy, words: Words) -> dict[str, Any]:
         for notice in services.demand.notices_for(tenancy.meter)
         if notice.at >= tenancy.starts
     ]
-    events = [_event(one, words, now) for one in events_of(services.demand, tenancy, now)]
+    found = events_of(services.demand, tenancy, now)
+    _seen([one for one in found if one.phase in OPEN][:shown], services.demand, tenancy, who)
+    events = [_event(one, words, now) for one in found]
     waiting = sum(event["open"] for event in events)
     return {"notices": notices, "events": events, "open": waiting + len(notices)}
+
+
+def _seen(events: Sequence[MeterEvent], demand: Demand, tenancy: Tenancy, who: str) -> None:
+    """Tell of events that nobody at the meter had seen so far that somebody has."""
+    for one in events:
+        if one.standing.acknowledged is None:
+            with suppress(ConflictError):  # over by now
+                demand.answer(tenancy.meter, one.event.id, Answer.ACKNOWLEDGED, who=who)
 
 
 def said(texts: Mapping[str, str], words: Words) -> str:

@@ -89,7 +89,9 @@ class Pages:
             **energy.view(seen, tenancy, words, self._factor(visitor)),
             "now": self._now(visitor, tenancy, words),
             "similar": self._similar(tenancy, words),
-            "news": news.news(services, tenancy, words),
+            "news": news.news(
+                services, tenancy, words, who=visitor.customer.login, shown=NEWS_SHOWN
+            ),
             "shown": NEWS_SHOWN,
             "owned": words.range(tenancy.starts, tenancy.ends),
             "days": self._days(span, tenancy, homes.now()),
@@ -177,7 +179,9 @@ class Pages:
         self, request: Request, visitor: Visitor, tenancy: Tenancy, *, failed: bool = False
     ) -> Response:
         words = self._words(request, visitor)
-        found = await asyncio.to_thread(news.news, self._services, tenancy, words)
+        found = await asyncio.to_thread(
+            news.news, self._services, tenancy, words, who=visitor.customer.login
+        )
         context = {"news": found, "failed": failed, "here": "news", "shown": news.EVENTS}
         status = 409 if failed else 200
         return self._page(request, "news", context, visitor, tenancy, status=status)
