@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import os
 import random
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 from tests.support.apart import Machine, ManagementBench, PartBench
 from tests.support.metering import columns, events
 
 from openami.core.errors import StoreError
 from openami.dlms.cosem import Command
+from openami.meter.device import Meter
 from openami.meter.identity import generate_identity, seeded
 from openami.meter.recordings import recording
 from openami.meter.settings import MeterConfig
@@ -25,6 +29,9 @@ from openami.metrology.events import Alarm, Event, Ring, RowStatus
 from openami.metrology.sources import ConstantSource, LiveSource, Sample, Source
 from openami.transport.medium import LineProfile, Medium
 from openami.transport.memory import MemoryLine, VirtualTime
+
+if TYPE_CHECKING:
+    from openami.metrology.engine import MeterEngine
 
 START = 1_774_742_400  # 2026-03-29T00:00:00Z
 CONFIG = MeterConfig(generate_identity(7, seeded("apart")))
@@ -204,6 +211,107 @@ def test_an_exchanged_part_counts_once_somebody_has_said_so() -> None:
     assert exact(management, Channel.EXPORT) / PER_WH == pytest.approx(10, rel=0.01)
     assert management.meter is not None
     assert events(management.meter.engine, Ring.QUALITY_LOG) == [Event.EXPORT_BEGAN]
+
+
+def run(part: PartBench, management: ManagementBench, begin: int, end: int) -> None:
+    """Let both do their seconds, from ``begin`` up to ``end``."""
+    for second in range(begin, end):
+        management.receive(part.step(BEGIN + second), BEGIN + second)
+        part.part.receive_data(management.step(BEGIN + second))
+
+
+def engine_of(management: ManagementBench) -> MeterEngine:
+    assert management.meter is not None
+    return management.meter.engine
+
+
+def test_a_part_with_an_older_memory_of_the_same_life_is_refused_once_it_was_silent() -> None:
+    part, management = PartBench(LOAD, BEGIN), ManagementBench(CONFIG, BEGIN)
+    run(part, management, 1, 6)
+    backup = part.kept
+    run(part, management, 6, 31)
+    stands, taken = exact(management), counted(part)
+    part.restore(replace(backup, life=backup.life - 1), BEGIN + 31)
+    assert part.part.record.life == backup.life
+    with capture_logs() as logs:
+        run(part, management, 31, 36)
+    assert logs == []  # for all that is known, reports that were overtaken
+    assert not engine_of(management).state.alarms & Alarm.MEASUREMENT_ERROR
+    with capture_logs() as logs:
+        run(part, management, 36, 45)
+    (told,) = logs
+    assert (told["code"], told["part"]) == ("metrology.backwards", backup.part)
+    assert str(backup.part) in told["hint"]
+    engine = engine_of(management)
+    assert exact(management) == stands
+    assert events(engine, Ring.FRAUD_LOG) == [Event.MEASURING_PART_EXCHANGED]
+    assert engine.state.alarms & Alarm.FRAUD_ATTEMPT
+    assert engine.state.alarms & Alarm.MEASUREMENT_ERROR
+    run(part, management, 45, 80)  # now it has counted more than was taken of it
+    more = counted(part) - taken
+    assert more > 0
+    assert exact(management) == stands + more
+    assert not engine.state.alarms & Alarm.MEASUREMENT_ERROR
+    assert len(events(engine, Ring.FRAUD_LOG)) == 1
+
+
+def test_a_part_with_an_older_memory_counts_on_once_somebody_has_said_so() -> None:
+    part, management = PartBench(LOAD, BEGIN), ManagementBench(CONFIG, BEGIN)
+    run(part, management, 1, 31)
+    part.restore(replace(part.kept, life=0, ran=0, whole=((0,) * 8,)), BEGIN + 31)
+    run(part, management, 31, 40)
+    stands = exact(management)
+    engine_of(management)
+    assert management.meter is not None
+    management.meter.commit()
+    management.kill()
+    management.begin(accept=part.kept.part)
+    # The first report is passed over, as one that waited in a buffer; the second begins.
+    run(part, management, 41, 53)
+    assert (exact(management) - stands) / PER_WH == pytest.approx(10, rel=0.01)
+
+
+def test_a_meter_that_had_a_source_meanwhile_knows_its_part_and_counts_nothing_of_the_time() -> (
+    None
+):
+    part, management = PartBench(LOAD, BEGIN), ManagementBench(CONFIG, BEGIN)
+    run(part, management, 1, 11)
+    assert management.meter is not None
+    management.meter.commit()
+    management.kill()
+    for begin in (20, 40):  # begun twice: it still knows
+        times = [BEGIN + begin + 10, BEGIN + begin]
+        meter = Meter(
+            CONFIG, memory=management.memory, source=LOAD, clock=lambda left=times: left[-1]
+        )
+        times.pop()
+        meter.refresh()
+        meter.commit()
+    part.step(BEGIN + 60)
+    other = PartBench(LOAD, BEGIN, seed=8)
+    management.begin()
+    run(other, management, 61, 71)
+    engine = engine_of(management)
+    stands = engine.state.energy.exact(Channel.IMPORT)
+    assert stands / PER_WH == pytest.approx(9 + 2 * 10, rel=0.01)
+    assert events(engine, Ring.FRAUD_LOG) == [Event.MEASURING_PART_EXCHANGED]
+    assert management.meter is not None
+    management.meter.commit()
+    management.kill()
+    management.begin()
+    before = counted(part)
+    run(part, management, 71, 81)
+    # Its first report brought a second and what it had missed; from then on it counts.
+    gone = counted(part) - before
+    engine = engine_of(management)
+    assert 9 * PER_WH - PER_WH // 10 < exact(management) - stands < gone
+    assert len(events(engine, Ring.FRAUD_LOG)) == 1
+    rows = columns(engine, Ring.LOAD_PROFILE)
+    assert sum(row.values[0] for row in rows) == management.meter.captured(Channel.IMPORT)
+    management.kill()
+    management.begin()
+    run(part, management, 81, 83)  # and its energy while management is off counts again
+    assert exact(management) - stands > 10 * PER_WH
 
 
 def test_the_disconnector_is_the_parts_relay() -> None:

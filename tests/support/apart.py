@@ -40,6 +40,11 @@ class PartBench:
         self.kept = PartRecord.decode(self.kept.encode())
         self.part = self._make(now)
 
+    def restore(self, backup: PartRecord, now: float) -> None:
+        """Begin anew from another memory."""
+        self.kept = backup
+        self.restart(now)
+
     def step(self, now: float) -> bytes:
         """Do what its process does each second."""
         self.part.advance(now)

@@ -1,7 +1,8 @@
 """A measuring part, or a meter's management at its line, as a process with quick ticks.
 
 ``part STATE LINE PHASES`` prints where it is found; ``management STATE LINE PERSIST PHASES`` what
-its register shows, at each tick.
+its register shows, at each tick. Its line is ``none`` where the meter has a source instead; a part's
+number and seconds of silence may follow.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import sys
 from pathlib import Path
 
 from openami.cli.run import configure_logs
-from openami.meter import measuring, run
+from openami.meter import apart, measuring, run
 from openami.meter.identity import generate_identity, seeded
 from openami.meter.line import ApartSpec, LineSpec
 from openami.meter.measuring import MeasuringRunner, MeasuringSettings
@@ -40,11 +41,15 @@ def _ready(runner: MeasuringRunner) -> None:
     sys.stdout.flush()
 
 
-async def management(state: str, line: str, persist: str, phases: str) -> None:
+async def management(
+    state: str, line: str, persist: str, phases: str, accept: str = "0", silent: str = "5"
+) -> None:
+    vars(apart)["SILENT_S"] = float(silent)
+    spec = None if line == "none" else ApartSpec(LineSpec.parse(line), int(accept) or None)
     identity = generate_identity(5, seeded("apart"), phases=int(phases))
     settings = RunSettings(
         config=MeterConfig(identity, persist_s=float(persist)),
-        source=ApartSpec(LineSpec.parse(line)),
+        source=spec or parse_source("constant:36000"),
         state=Path(state),
         wrapper=(("127.0.0.1", 0),),
     )
