@@ -284,3 +284,53 @@ def test_a_tablet_that_sleeps_listens_to_nothing_and_wakes_with_all_of_it(displa
         page.evaluate(VISIBLE, False)
         expect(page.locator("#power")).to_have_text("−1.84")
         until(page, lambda: fake.listening == 1 and fake.drawn > drawn)
+
+
+def test_who_moves_out_leaves_nothing(display: Shown) -> None:
+    """Unpairing keeps the history for who is paired again; who comes next may erase it."""
+    url, fake, browser = display
+    fake.show("home")
+    fake.asked.clear()
+    with look(browser, url, "/#settings") as page:
+        settle(page)
+        page.get_by_role("button", name="Unpair", exact=True).click()
+        page.get_by_role("dialog").get_by_role("button", name="Yes").click()
+        expect(page.locator(".leftover")).to_contain_text("still has the history of a home")
+        page.get_by_role("button", name="Erase it").click()
+        page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+        assert len(fake.asked) == 1
+        page.get_by_role("button", name="Erase it").click()
+        page.get_by_role("dialog").get_by_role("button", name="Yes").click()
+        expect(page.locator(".leftover")).to_have_count(0)
+        expect(page.locator("#said")).to_have_text("All that was kept of the home has been erased.")
+        expect(page.locator(".pairing .title")).to_have_text("Welcome")
+    assert [body for _, _, body in fake.asked] == [{"history": "keep"}, {"history": "forget"}]
+
+
+def test_what_is_sent_is_told_apart_from_what_is_used(display: Shown) -> None:
+    """A home with a roof of cells: minus in the ring and its words, a second bar with its name."""
+    url, fake, browser = display
+    fake.show("solar")
+    with look(browser, url) as page:
+        settle(page)
+        expect(page.locator("#power")).to_have_text("−1.84")
+        expect(page.locator("#verdict")).to_have_text("Sending to the grid")
+        expect(page.locator("#factor")).to_have_text("−0.99")
+        expect(page.locator("#today-foot")).to_contain_text("Sent to the grid 7.9")
+        page.get_by_role("link", name="Usage").click()
+        expect(page.locator("#usage-keys")).to_contain_text("Sent")
+        expect(page.locator("#exported")).to_contain_text("842.3")
+        assert page.locator("#usage-plot .sent").count() > 10
+        fake.show("home")
+        page.get_by_role("button", name="Earlier").click()
+        expect(page.locator("#usage-keys")).to_be_hidden()
+
+
+def test_three_phases_have_a_line_each_for_voltage_and_current(display: Shown) -> None:
+    url, fake, browser = display
+    fake.show("three-phases")
+    with look(browser, url) as page:
+        settle(page)
+        expect(page.locator("#voltage")).to_have_text("220 · 220 · 221\u202fV")
+        expect(page.locator("#current")).to_have_text("3.2 · 14.8 · 0.4\u202fA")
+        expect(page.locator("#apparent")).to_have_text("12.6\u202fkVA")

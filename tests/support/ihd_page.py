@@ -449,6 +449,8 @@ class Fake:
         body = await self._note(request)
         if request.method == "DELETE":
             self.show("first", language=self.state["settings"]["language"])
+            if body["history"] == "forget":
+                self.state["energy"] = dict.fromkeys(self.state["energy"], 0)
             return Response(status_code=204)
         if body["code"] != CODE:
             said = {"error": {"code": "home.code", "message": "wrong code", "hint": ""}}

@@ -22,6 +22,7 @@ const ERRORS = {
   "home.code": "error.code",
   "home.locked": "error.locked",
   "home.full": "error.full",
+  "home.meter": "error.other-meter",
   "home.where": "error.meter",
   "home.pin": "error.pin",
   "home.pin-throttled": "error.locked",

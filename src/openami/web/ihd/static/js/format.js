@@ -14,15 +14,15 @@ const intl = (Kind, options) => {
 };
 
 export const number = (value, digits = 0, least = digits) =>
-  intl(Intl.NumberFormat, { maximumFractionDigits: digits, minimumFractionDigits: least }).format(value);
+  intl(Intl.NumberFormat, { maximumFractionDigits: digits, minimumFractionDigits: least }).format(value)
+    .replace("-", "\u2212");
 
 // Watts below a kilowatt, else kilowatts: three figures are what an eye takes in at once.
 export const power = (watts) => {
   if (watts == null) return { value: "–", unit: "" };
   const size = Math.abs(Math.round(watts));
-  const signed = (text) => text.replace("-", "\u2212");
-  if (size < 1000) return { value: signed(number(Math.round(watts))), unit: "W" };
-  return { value: signed(number(watts / 1e3, size < 9995 ? 2 : 1)), unit: "kW" };
+  if (size < 1000) return { value: number(Math.round(watts)), unit: "W" };
+  return { value: number(watts / 1e3, size < 9995 ? 2 : 1), unit: "kW" };
 };
 export const powerText = (watts) => {
   const { value, unit } = power(watts);

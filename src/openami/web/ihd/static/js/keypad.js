@@ -4,8 +4,8 @@ import { el, renew, say } from "./dom.js";
 import { problem } from "./ask.js";
 import { t } from "./texts.js";
 
-// `words` are keys of texts; `send(digits)` is what the last key does.
-export const keypad = (box, { title, text, code, digit, button, wait, least, most, hidden, send }) => {
+// `words` are keys of texts; `send(digits)` is what the last key does; `more()` what stands below.
+export const keypad = (box, { title, text, code, digit, button, wait, least, most, hidden, more, send }) => {
   let digits = "";
   let busy = false;
   const cells = el("p", { class: "cells", role: "img" });
@@ -59,7 +59,7 @@ export const keypad = (box, { title, text, code, digit, button, wait, least, mos
   };
   renew(box,
     el("div", { class: "about" },
-      el("h1", { class: "title", id: "first-title" }, t(title)), el("p", { class: "lead" }, t(text)), cells, status),
+      el("h1", { class: "title", id: "first-title" }, t(title)), el("p", { class: "lead" }, t(text)), cells, status, more?.() || null),
     el("div", { class: "keypad" }, [..."123456789"].map(key),
       el("button", { type: "button", class: "key word", onclick: clear }, t("first.clear")), key("0"), go));
   paint();

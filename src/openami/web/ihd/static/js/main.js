@@ -10,7 +10,7 @@ import { day, setZone, time } from "./format.js";
 import { keypad } from "./keypad.js";
 import { startMessages } from "./messages.js";
 import { startPoints } from "./points.js";
-import { startSettings } from "./settings.js";
+import { leftover, startSettings } from "./settings.js";
 import { choose, current, load, t } from "./texts.js";
 import { startTiles } from "./tiles.js";
 import { openUsage, startUsage } from "./usage.js";
@@ -21,7 +21,7 @@ const LINKS = { connected: "link.connected", lost: "link.lost", pairing: "link.p
 
 const CODE = {
   title: "first.title", text: "first.text", code: "first.code", digit: "first.digit", button: "first.pair", wait: "first.wait",
-  least: 8, most: 8,
+  least: 8, most: 8, more: () => leftover(world.state),
   send: async (code) => {
     await ask("pair", { method: "POST", body: { code } });
     tell(t("first.done"));
@@ -43,7 +43,8 @@ const gate = () => {
   if (world.state?.link.state !== "pairing") forgotten = world.state?.link.code === "home.forgotten";
   const unpaired = world.state?.link.state === "unpaired" || world.state?.link.state === "pairing";
   const wanted = world.locked ? "pin" : unpaired ? "code" : "";
-  const key = wanted && `${wanted} ${forgotten} ${current()}`;
+  const left = wanted === "code" && Boolean(leftover(world.state));
+  const key = wanted && `${wanted} ${forgotten} ${left} ${current()}`;
   if (key !== first && wanted) keypad($("pairing"), wanted === "pin" ? PIN : forgotten ? AGAIN : CODE);
   first = key;
   return wanted;

@@ -45,12 +45,20 @@ const tariff = ({ tariffs = [], bill, settings }) => {
   return el("div", { class: "setting" }, el("label", { class: "says", for: "tariff" }, t("settings.tariff")), select);
 };
 
-const unpair = async () => {
-  if (!(await confirmed(t("settings.unpair.ask")))) return;
-  await ask("pair", { method: "DELETE" });
+// End the pairing; what was kept of the household stays for the next one, or goes.
+const end = (history, question) => async () => {
+  if (!(await confirmed(t(question)))) return;
+  await ask("pair", { method: "DELETE", body: { history } });
   await globalThis.caches?.delete("last"); // what the worker keeps of this home
   await refresh();
+  if (history === "forget") tell(t("settings.erased"));
 };
+
+const eraser = (label) => press(label, end("forget", "settings.erase.ask"), { class: "plain danger", "data-key": "erase" });
+
+// For who finds an unpaired display in a home that was somebody else's.
+export const leftover = ({ energy }) =>
+  Object.values(energy ?? {}).some((wh) => wh > 0) && el("p", { class: "leftover" }, t("settings.leftover"), " ", eraser(t("settings.erase.left")));
 
 const fact = (label, value) => el("div", {}, el("dt", {}, label), el("dd", {}, value));
 
@@ -67,7 +75,9 @@ const painted = (state) => {
       el("dl", {}, fact(t("settings.meter"), serial ?? "–"),
         fact(t("settings.way"), t(link.way === "gateway" ? "settings.gateway" : "settings.direct")),
         carbon && fact(t("settings.carbon"), t("settings.carbon.text", { grams: number(carbon.g_per_kwh), source: carbon.source }))),
-      press(t("settings.unpair"), unpair, { class: "plain danger", "data-key": "unpair" })),
+      el("div", { class: "buttons" },
+        press(t("settings.unpair"), end("keep", "settings.unpair.ask"), { class: "plain danger", "data-key": "unpair" }),
+        eraser(t("settings.erase")))),
   ];
 };
 

@@ -65,6 +65,7 @@ const picture = (box, stretch) => {
     made.append(svg("rect", { x, y: floor - height, width, height, rx: Math.min(6, width / 3), class: kind }));
   };
   const both = sent.some((value) => value > 0);
+  show($("usage-keys"), both);
   const every = stretch.every * Math.ceil(LABEL_PX / (slot * stretch.every));
   start.forEach((at, place) => {
     bar(wh[place], place, "used", 0, both ? 0.35 : 0.7);
@@ -98,7 +99,8 @@ const paint = () => {
   const box = $("usage-plot");
   box.setAttribute("aria-label", known ? t("usage.words", { span: stretch.name, sum: format.energy(sum) }) : t("usage.nothing"));
   if (known) picture(box, stretch);
-  else box.replaceChildren(el("p", { class: "nothing" }, t("usage.nothing")));
+  else show($("usage-keys"), false);
+  if (!known) box.replaceChildren(el("p", { class: "nothing" }, t("usage.nothing")));
   if (!$("usage-sheet").hidden) $("usage-sheet").replaceChildren(table(stretch));
 };
 
