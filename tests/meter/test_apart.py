@@ -7,6 +7,7 @@ of samples stands for up to five minutes of a load that does not change. With
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 from dataclasses import replace
@@ -280,11 +281,8 @@ def test_a_meter_that_had_a_source_meanwhile_knows_its_part_and_counts_nothing_o
     management.meter.commit()
     management.kill()
     for begin in (20, 40):  # begun twice: it still knows
-        times = [BEGIN + begin + 10, BEGIN + begin]
-        meter = Meter(
-            CONFIG, memory=management.memory, source=LOAD, clock=lambda left=times: left[-1]
-        )
-        times.pop()
+        times = itertools.chain([BEGIN + begin], itertools.repeat(BEGIN + begin + 10))
+        meter = Meter(CONFIG, memory=management.memory, source=LOAD, clock=times.__next__)
         meter.refresh()
         meter.commit()
     part.step(BEGIN + 60)
