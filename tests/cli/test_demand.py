@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.support.demand import street
+from tests.support.demand import moved_out, street
 
 from openami.cli.demand_options import read_span
 from openami.core.errors import ConfigError
@@ -176,3 +176,37 @@ async def test_an_order_to_a_supply_is_followed(
         "device", "supply", "D1-2", "ready", "--why", "x", "--wait", "0", "--json"
     )
     assert (status, json.loads(lines[0])["order"]["wanted"]) == (0, "ready")
+
+
+async def test_who_was_not_reached_is_listed(run_main: RunMain, meters: list[str]) -> None:
+    await run_main("demand", "program", "add", "summer")
+    status, lines, _ = await run_main("demand", "event", "make", *MAKE, "--level", "2", "--json")
+    made = json.loads(lines[0])["id"]
+    assert status == 0
+    status, lines, _ = await run_main("demand", "event", "show", made, "--unreached")
+    assert (status, lines[0].split()) == (0, ["meter", "dcu", "why"])
+    assert [line.split() for line in lines[1:]] == [[one, "D1", "not-asked"] for one in meters]
+    status, _, said = await run_main("demand", "event", "show", made, "--unreached", "--meters")
+    assert (status, "config.demand" in said) == (2, True)
+
+
+async def test_displays_that_are_not_forgotten_are_seen_to(
+    running: Running, run_main: RunMain, meters: list[str]
+) -> None:
+    customers: Any = running.services.customers
+    moved_out(customers._customers, running.services.clock.now(), *meters)
+    status, lines, _ = await run_main("demand", "displays", "list", "--meter", "D1-2")
+    assert status == 0
+    assert lines[0].split() == ["meter", "moved", "out", "last", "refused", "why"]
+    assert lines[1].startswith("D1-2")
+    assert lines[1].endswith("nothing was heard of it through D1")
+    done = ("demand", "displays", "done", "D1-2", "--why", "at the door")
+    status, _, said = await run_main(*done)
+    assert (status, said) == (0, "meter D1-2 is not told any more to forget its displays\n")
+    assert (await run_main(*done))[0] == 6  # there is none
+    status, lines, _ = await run_main("demand", "displays", "list", "--json")
+    (left,) = [json.loads(line) for line in lines]
+    status, lines, _ = await run_main("demand", "displays", "done", "D1-1", "--why", "x", "--json")
+    assert json.loads(lines[0]) == left
+    status, lines, said = await run_main("demand", "displays", "list")
+    assert (status, said) == (0, "all are forgotten\n")

@@ -18,6 +18,7 @@ from openami.core.identifiers import SystemTitle
 from openami.core.obis import Obis
 from openami.core.units import Unit
 from openami.dcu.batches import Gatherer
+from openami.dcu.demand.displays import LONGEST_S, PAUSE_S, TOLD_AFTER
 from openami.dcu.demand.state import MeterState
 from openami.dlms import data as d
 from openami.dlms.cosem import (
@@ -32,7 +33,7 @@ from openami.dlms.cosem.response import Answer, Said, profile_id
 from openami.dlms.data import decode_data
 from openami.dlms.references import AttributeRef
 from openami.store.demand import Demand
-from openami.transport.session import DlmsSession
+from openami.transport.session import DlmsSession, ServiceRefusedError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from tests.support.dcu_headend import Certificates
 
     from openami.dcu.batches import Harvest
+    from openami.dlms.references import MethodRef
     from openami.meter.device import Meter
 
 
@@ -325,6 +327,50 @@ async def test_displays_are_forgotten_once_and_those_paired_after_stay(
         await made.until(lambda: meter.home.displays == [])
         await made.until(lambda: len(whats(made)) == 2)
         assert whats(made) == [("displays", f"f{n}", "forgotten") for n in (1, 2)]
+
+
+async def test_a_meter_that_does_not_forget_displays_is_told_of_once_and_left_alone_ever_longer(
+    tmp_path: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with chain(tmp_path, certificates, **QUIET) as made:
+        meter = await begun(made)
+        meter.home.take(SystemTitle(b"OAMHOME1"), "kitchen")
+        action, tried = DlmsSession.action, list[float]()
+
+        async def refused(session: DlmsSession, ref: MethodRef, parameter: d.Data) -> d.Data:
+            if ref.class_id != 8192:
+                return await action(session, ref, parameter)
+            tried.append(made.clock.now())
+            raise ServiceRefusedError("it is locked", code="dlms.other-reason")
+
+        monkeypatch.setattr(DlmsSession, "action", refused)
+        want(made, forget={"order": "f1"})
+
+        def refusals(count: int) -> bool:
+            made.advance(PAUSE_S / 2)
+            return denied(made) >= count
+
+        await made.until(lambda: refusals(TOLD_AFTER - 1))
+        assert not whats(made), "once may be a busy meter"
+        await made.until(lambda: refusals(5))
+        pauses = [PAUSE_S * 2**count for count in range(4)]
+        assert all(b - a >= pause for a, b, pause in zip(tried, tried[1:], pauses, strict=False))
+        await told(made, "displays")
+        assert whats(made) == [("displays", "f1", "dlms.other-reason")]
+        monkeypatch.undo()
+        monkeypatch.setattr("openami.dcu.demand.desk.NEWS_S", 0.01)
+        made.advance(LONGEST_S)
+        await made.until(lambda: len(whats(made)) == 2)
+        assert whats(made)[1:] == [("displays", "f1", "forgotten")]
+        assert meter.home.displays == []
+        assert denied(made) == 0
+
+
+def denied(made: Chain) -> int:
+    """Return how often the meter has refused to forget displays, as its DCU keeps it."""
+    assert made.dcu is not None
+    found = made.dcu.desk.book.state(SERIAL).denied
+    return 0 if found is None else found.tries
 
 
 # Meters of other makers.

@@ -11,10 +11,11 @@ from tests.support.dcu_demand import event, notice, supply
 from openami.core.clock import ScaledClock
 from openami.core.errors import DecodeError
 from openami.dcu.demand.desk import AGAIN_S, ANSWERS_S, LOOK_S, NEAR_S, Errand, Pace, errand_of
+from openami.dcu.demand.displays import LONGEST_S
 from openami.dcu.demand.orders import NOTHING, Wanted, meter_orders
 from openami.dcu.demand.plan import LimitSpan, limit_span
 from openami.dcu.demand.saying import held_of, message_of
-from openami.dcu.demand.state import FRESH, Limited, MeterState, Switched
+from openami.dcu.demand.state import FRESH, Denied, Limited, MeterState, Switched
 from openami.dlms.cosem.response import LIMIT, Event, EventKind, Interval, Payload
 from openami.store.demand import Changes, Demand
 
@@ -112,6 +113,17 @@ def test_an_emergency_and_an_order_are_urgent_and_words_are_not() -> None:
     order = orders(supply=supply("o1", "connected", NOW + 60))
     assert errand_of(order, FRESH, NOW) == Errand(NOW, urgent=True)
     assert errand_of(order, done(order, supply=Switched(order="o1", done=True)), NOW) is None
+
+
+def test_displays_that_a_meter_does_not_forget_are_tried_ever_less_often() -> None:
+    body = orders(forget={"order": "f1"})
+    assert errand_of(body, FRESH, NOW) == Errand(NOW, urgent=False)
+    denied = FRESH.but(denied=Denied(order="f1", tries=3, again=NOW + 240.0))
+    assert errand_of(body, denied, NOW) == Errand(NOW + 240, urgent=False)
+    assert errand_of(body, denied, NOW - 9e6) == Errand(NOW - 9e6 + LONGEST_S, urgent=False)
+    another = orders(forget={"order": "f2"})
+    assert errand_of(another, denied, NOW) == Errand(NOW, urgent=False), "of who moved out next"
+    assert errand_of(body, FRESH.but(forgotten="f1"), NOW) is None
 
 
 def test_a_limit_is_looked_at_when_it_begins_and_when_it_ends() -> None:

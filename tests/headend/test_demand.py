@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.support.demand import PROGRAM, event, street
+from tests.support.demand import PROGRAM, event, moved_out, street
 
 from openami.core.errors import ConflictError, NotFoundError
 from openami.fleet.demand.machine import EventState
@@ -14,10 +14,17 @@ from openami.fleet.demand.model import EventKind, Notice, Target, TargetKind
 from openami.fleet.demand.standing import Answer, What
 from openami.fleet.demand.supply import Wanted
 from openami.fleet.desired import Group
-from openami.fleet.devices import DeviceKind
+from openami.fleet.devices import Device, DeviceKind
 from openami.fleet.ports import DeviceFilter
+from openami.headend.demand.displays import NOT_FORGOTTEN, PATIENCE_S
 from openami.headend.demand.facade import build_demand
-from openami.headend.demand.rounds import GRACE_S, LOOKED_AT, SLOW_EVERY, UNDELIVERED
+from openami.headend.demand.rounds import (
+    GRACE_S,
+    LOOKED_AT,
+    REFRESH_EVERY,
+    SLOW_EVERY,
+    UNDELIVERED,
+)
 from openami.headend.demand.uplink import Asked, Said, Told
 from openami.headend.demand.views import Phase
 from openami.headend.errors import RequestError
@@ -240,3 +247,72 @@ async def test_a_clock_that_is_ahead_lets_later_answers_count(
     clock.advance(1)
     found = demand.answer("D1-1", "e1", Answer.ACCEPTED, who="kim")
     assert found.standing.answer is Answer.ACCEPTED
+
+
+async def test_displays_that_a_meter_does_not_forget_are_an_alarm_until_they_are(
+    services: Services, stores: Stores, demand: Demand, clock: ManualClock
+) -> None:
+    moved_out(stores.customers, clock.now(), "D1-1", "D1-2")
+    demand.displays.pass_time()
+    told = {one.serial: one.forget for one in (await exchange(demand, "D1")).meters}
+    order = (told["D1-1"] or {})["order"]
+    refused = Said(1, "D1-1", order, What.DISPLAYS, clock.now(), "dlms.denied", "locked\n")
+    await exchange(demand, "D1", refused, replace(refused, number=2, meter="D1-2"))
+    (alarm,) = services.alarms.list(only_open=True).items
+    assert (alarm.subject, alarm.code) == ("meter-D1-1", NOT_FORGOTTEN)
+    assert alarm.message.endswith("the meter refuses it, locked (dlms.denied)")
+    (waits,) = demand.displays.waiting(meter="D1-1").items
+    assert (waits.id, waits.code, waits.refused) == (order, "dlms.denied", clock.now())
+    again = {one.serial: one.forget for one in (await exchange(demand, "D1")).meters}
+    assert again == told, "what was refused is ordered on"
+    done = Said(3, "D1-1", order, What.DISPLAYS, clock.now(), "no-displays")
+    await exchange(demand, "D1", done)
+    assert services.alarms.list(only_open=True).items == ()
+    assert demand.displays.waiting(meter="D1-1").items == ()
+    assert [one.serial for one in (await exchange(demand, "D1")).meters] == ["D1-2"]
+
+
+async def test_an_order_that_nobody_can_carry_is_an_alarm_after_a_day_and_a_person_ends_it(
+    services: Services, stores: Stores, demand: Demand, clock: ManualClock
+) -> None:
+    device = Device(DeviceKind.METER, "M1")  # behind no DCU
+    stores.devices.add(device, who="test", when=1.0)
+    moved_out(stores.customers, clock.now(), "M1", "D1-1")
+
+    async def alarms() -> dict[str, str]:
+        for _ in range(REFRESH_EVERY):
+            await demand.rounds.round()
+        found = services.alarms.list(only_open=True).items
+        return {one.subject: one.message.partition(": ")[2] for one in found}
+
+    assert await alarms() == {}
+    clock.advance(PATIENCE_S)
+    assert await alarms() == {
+        "meter-M1": "no DCU looks after the meter",
+        "meter-D1-1": "nothing was heard of it through D1",
+    }
+    order = demand.displays.waiting().items[0]
+    assert order.meter == "M1"
+    with pytest.raises(RequestError):
+        demand.displays.done("M1", who="ann", why=" ")
+    with pytest.raises(NotFoundError):
+        demand.displays.done("D1-2", who="ann", why="by hand")
+    assert demand.displays.done("M1", who="ann", why="by hand, at the door") == order
+    assert (await alarms()).keys() == {"meter-D1-1"}
+    said = [(entry.who, entry.why) for entry in stores.audit.list(subject="meter-M1").items]
+    assert ("ann", "by hand, at the door") in said
+
+
+async def test_a_meter_that_gets_a_dcu_is_told_to_forget_what_was_ordered_before(
+    services: Services, stores: Stores, demand: Demand, clock: ManualClock
+) -> None:
+    stores.devices.add(Device(DeviceKind.METER, "M1"), who="test", when=1.0)
+    moved_out(stores.customers, clock.now(), "M1")
+    demand.displays.pass_time()
+    assert demand.uplink.revision("D2") == 0
+    services.registry.assign("M1", "D2", who="ann", why="wired")
+    assert demand.uplink.revision("D2") != 0
+    (meter,) = (await exchange(demand, "D2")).meters
+    assert (meter.serial, meter.forget) == (
+        "M1", {"order": demand.displays.waiting().items[0].id},
+    )  # fmt: skip

@@ -12,11 +12,11 @@ from openami.core.errors import ConflictError, NotFoundError
 from openami.fleet.customers import Customer
 from openami.fleet.demand.machine import LIVE, EventState
 from openami.fleet.demand.model import Notice, Target, TargetKind
-from openami.fleet.demand.records import MeterNews
+from openami.fleet.demand.records import DisplayOrder, MeterNews
 from openami.fleet.demand.standing import Answer, Counts, News, Standing, What
 from openami.fleet.demand.supply import OrderState, SupplyOrder, Wanted
 from openami.fleet.desired import Group
-from openami.fleet.devices import AuditEntry, Device, DeviceKind, LifecycleState
+from openami.fleet.devices import AuditEntry, Device, DeviceKind, LifecycleState, MeterProtocol
 from openami.fleet.ports import DeviceFilter
 
 if TYPE_CHECKING:
@@ -200,9 +200,11 @@ def test_displays_are_to_be_forgotten_from_the_end_of_a_tenancy_until_it_is_done
     store: RelationalStore,
 ) -> None:
     street(store.devices, "D1", 2)
-    store.devices.add(Device(DeviceKind.METER, "M1"), who="test", when=1.0)  # behind no DCU
+    for serial, protocol in (("M1", MeterProtocol.DLMS), ("C1", MeterProtocol.C1222)):
+        device = Device(DeviceKind.METER, serial, protocol=protocol)  # behind no DCU
+        store.devices.add(device, who="test", when=1.0)
     store.customers.add(Customer("kim@example.org", "kr-residential-low"), who="ann")
-    for meter in ("D1-1", "D1-2", "M1"):
+    for meter in ("D1-1", "D1-2", "M1", "C1"):
         for start, end in ((0.0, 3600.0), (3600.0, 7200.0)):
             theirs = store.customers.assign(
                 "kim@example.org", meter, starts=start, who="ann", when=1.0
@@ -211,11 +213,39 @@ def test_displays_are_to_be_forgotten_from_the_end_of_a_tenancy_until_it_is_done
             store.customers.end(theirs.id, ends=end, who="ann", when=1.0)
     assert store.demand.to_forget(3599.0) == {}
     first, last = store.demand.to_forget(3600.0), store.demand.to_forget(7200.0)
-    assert first.keys() == last.keys() == {"D1-1", "D1-2"}
+    assert first.keys() == last.keys() == {"D1-1", "D1-2", "M1"}, "C12.22 pairs no displays"
     assert first["D1-1"] != last["D1-1"]
     assert not store.demand.forgotten("D1-2", first["D1-1"], ENTRY)
     assert store.demand.forgotten("D1-1", first["D1-1"], ENTRY)
     assert store.demand.to_forget(7200.0) == last
     assert store.demand.forgotten("D1-2", last["D1-2"], ENTRY)
     assert not store.demand.forgotten("D1-2", last["D1-2"], ENTRY)
-    assert store.demand.to_forget(1e9) == {"D1-1": last["D1-1"]}
+    assert store.demand.to_forget(1e9) == {"D1-1": last["D1-1"], "M1": last["M1"]}
+
+
+def test_orders_that_are_not_done_say_why_page_by_page(store: RelationalStore) -> None:
+    street(store.devices, "D1", 3)
+    store.devices.add(Device(DeviceKind.METER, "M1"), who="test", when=1.0)
+    store.customers.add(Customer("kim@example.org", "kr-residential-low"), who="ann")
+    for meter, end in (("D1-2", 50.0), ("M1", 40.0), ("D1-1", 50.0), ("D1-3", 90.0)):
+        theirs = store.customers.assign("kim@example.org", meter, starts=0.0, who="ann", when=1.0)
+        store.customers.end(theirs.id, ends=end, who="ann", when=1.0)
+    found: list[DisplayOrder] = []
+    after = None
+    while True:
+        page = store.demand.display_orders(89.0, after=after, limit=1)
+        found += page.items
+        if (after := page.next) is None:
+            break
+    assert [(one.meter, one.due, one.dcu) for one in found] == [
+        ("M1", 40.0, None), ("D1-2", 50.0, "D1"), ("D1-1", 50.0, "D1"),
+    ]  # fmt: skip
+    order = found[1]
+    assert not store.demand.not_forgotten("D1-1", order.id, 60.0, "dlms.denied", "no")
+    assert store.demand.not_forgotten("D1-2", order.id, 60.0, "dlms.denied", "no")
+    assert store.demand.display_orders(89.0, meter="D1-2").items == (
+        replace(order, refused=60.0, code="dlms.denied", reason="no"),
+    )
+    assert store.demand.display_orders(49.0, meter="D1-2").items == ()
+    store.devices.move("meter-M1", LifecycleState.RETIRED, who="ann", when=2.0, why="scrapped")
+    assert store.demand.display_orders(49.0).items == ()

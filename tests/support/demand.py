@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from openami.fleet.customers import Customer
 from openami.fleet.demand.model import (
     Event,
     EventKind,
@@ -59,3 +60,11 @@ def street(
         device = Device(DeviceKind.METER, serial, dcu=dcu, region=own)
         devices.add(device, who="test", when=1.0)
     return serials
+
+
+def moved_out(customers: Any, now: float, *meters: str) -> None:
+    """Let the household of some meters have moved in an hour ago, and out now."""
+    customers.add(Customer("kim@example.org", "kr-residential-low"), who="ann")
+    for meter in meters:
+        theirs = customers.assign("kim@example.org", meter, starts=now - 3600, who="ann", when=1.0)
+        customers.end(theirs.id, ends=now, who="ann", when=1.0)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from tests.browser.demanding import begun
-from tests.support.demand import LIMIT, event, street
+from tests.support.demand import LIMIT, event, moved_out, street
 from tests.support.headend import LOAD_PROFILE, PASSWORD, operator_client, upload
 from tests.web.test_console import sign_in
 from tests.web.test_console_groups import post
@@ -219,6 +219,8 @@ async def test_a_live_event_says_who_is_how_far_and_what_it_brought(
     refusals = (await browser.get(f"{place}/meters?only=refused")).text
     assert ("D1-1/demand" in refusals, "D1-3/demand" in refusals) == (False, True)
     assert "No meter is so" in (await browser.get(f"{place}/meters?only=opted-out")).text
+    assert f'href="{place}/meters?only=silent"' not in page, "all were heard of"
+    assert "No meter is so" in (await browser.get(f"{place}/meters?only=silent")).text
     results = (await browser.get(f"{place}/results")).text
     assert "+120 Wh" in results
     assert "+40.0\u202f%" in results
@@ -227,6 +229,46 @@ async def test_a_live_event_says_who_is_how_far_and_what_it_brought(
     mine = (await browser.get("/meters/D1-1/demand")).text
     assert "accepted" in mine
     assert 'href="/meters/D1-1/demand"' in (await browser.get("/meters/D1-1")).text
+
+
+async def test_who_was_not_reached_is_listed_with_why_page_by_page(
+    running: Running, browser: httpx.AsyncClient, csrf: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del csrf
+    monkeypatch.setattr("openami.web.console.demand.PAGE", 2)
+    start, desk = int(running.services.clock.now()) + 600, running.services.demand.events
+    desk.draft(event("e1", start=start, program="p1"), who="t")
+    desk.publish("e1", who="t")
+    here = "/demand/events/e1/meters?only=silent"
+    assert f'href="{here}"' in (await browser.get("/demand/events/e1")).text
+    first = (await browser.get(here)).text
+    assert 'href="/meters/D1-1"' in first
+    assert "Its DCU has not asked since the event was sent" in first
+    assert 'href="/dcus/D1"' in first
+    (link,) = set(re.findall(r'href="(/demand/events/e1/meters\?[^"]*after=[^"]*)"', first))
+    last = (await browser.get(html.unescape(link))).text
+    assert ("D1-1" in last, "D1-3" in last, "after=" in last) == (False, True, False)
+
+
+async def test_displays_that_are_not_forgotten_are_on_the_meters_page_until_somebody_saw_to_them(
+    running: Running, browser: httpx.AsyncClient, csrf: str, boris: tuple[httpx.AsyncClient, str]
+) -> None:
+    customers: Any = running.services.customers
+    moved_out(customers._customers, running.services.clock.now(), "D1-1")
+    place = "/meters/D1-1/demand"
+    page = (await browser.get(place)).text
+    assert "nothing was heard of it through D1" in page
+    assert "Displays of who moved out" not in (await browser.get("/meters/D1-2/demand")).text
+    path = "/meters/D1-1/displays/done"
+    assert "request.why" in (await post(browser, path, csrf))[2]
+    running.services.operators.add("looker", PASSWORD, Role.VIEWER, who="test")
+    async with operator_client(running) as client:
+        token = await sign_in(client, "looker")
+        assert "displays/done" not in (await client.get(place)).text
+        assert (await post(client, path, token, why="x"))[0] == 403
+    other, token = boris
+    assert (await post(other, path, token, why="at the door"))[:2] == (303, place)
+    assert "Displays of who moved out" not in (await browser.get(place)).text
 
 
 async def test_programs_and_notices_are_written(

@@ -6,12 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from tests.support.demand import street
+from tests.support.demand import event as an_event
+from tests.support.demand import moved_out, street
 from tests.support.headend import LOAD_PROFILE, upload
 
 from openami.core.clock import isoformat
-from openami.fleet.devices import Device, DeviceKind
+from openami.fleet.demand.machine import EventState
+from openami.fleet.demand.records import EventRecord
+from openami.fleet.demand.standing import Answer, Counts, Standing
+from openami.fleet.devices import Device, DeviceKind, MeterProtocol
+from openami.headend.demand.results import MeterResult, Results
+from openami.headend.demand.views import EventView
+from openami.mdm.baseline import Saved
 from openami.mdm.readings import ChannelValues, profile_table
+from openami.web.api.dependencies import ticket_of
+from openami.web.api.models.demand import EventSpec
+from openami.web.api.models.demand_results import ReportModel
 
 if TYPE_CHECKING:
     import httpx
@@ -212,6 +222,7 @@ async def test_results_are_against_the_days_before(
         {"number": n, "meter": meter, "event": event["id"], "what": "delivered", "at": at}
         for n, meter in enumerate(meters, 1)
     ]
+    reports.append({**reports[1], "number": 4, "what": "opted-out"})
     assert (await dcu.post("/device/v1/demand", json={"reports": reports})).status_code == 200
     ends = np.arange(begin - 30 * day, begin + 3600 + step, step, dtype=np.int64)
     for meter, less in (("D1-1", 60), ("D1-2", 100)):
@@ -239,11 +250,156 @@ async def test_results_are_against_the_days_before(
     first, last = report["resources"][0], report["resources"][-1]
     assert last["resourceName"] == "D1-4"
     assert "USAGE" not in str(last)
+    assert [state_of(one) for one in report["resources"]] == [
+        "RUNNING_NORMAL", "RUNNING_OPTED_OUT", "RUNNING_NORMAL", "ERROR",
+    ]  # fmt: skip
     assert (report["objectType"], first["resourceName"]) == ("REPORT", "D1-1")
     assert {"type": "BASELINE", "values": [0.4]} in first["intervals"][0]["payloads"]
     assert {"type": "USAGE", "values": [0.24]} in first["intervals"][0]["payloads"]
     standing = (await operator.get(f"{API}/events/{event['id']}/meters")).json()["items"]
     assert [one["meter"] for one in standing] == meters
+
+
+async def test_a_request_that_is_made_again_makes_one_event(
+    running: Running, operator: httpx.AsyncClient, admin: httpx.AsyncClient, meters: list[str]
+) -> None:
+    del meters
+    desk, id_ = running.services.demand.events, await program(operator)
+    body, key = wish(running, id_), {"Idempotency-Key": "k1"}
+
+    async def ask(
+        path: str, said: dict[str, Any], client: httpx.AsyncClient = operator
+    ) -> tuple[int, Any]:
+        answer = await client.post(API + path, json=said, headers=key)
+        if answer.status_code == 201 and "Location" in answer.headers:
+            assert answer.headers["Location"] == f"{API}/events/{answer.json()['id']}"
+        return answer.status_code, answer.json()
+
+    first, again = await ask("/events", body), await ask("/events", body)
+    assert first == again
+    assert first[0] == 201
+    assert (await ask("/events", body, admin))[1]["id"] != first[1]["id"], "a key is a person's"
+    for path, said in (("/events", {**body, "priority": 7}), ("/events?draft=true", body)):
+        status, answer = await ask(path, said)
+        assert (status, answer["error"]["code"]) == (422, "demand.key")
+    await operator.post(f"{API}/events/{first[1]['id']}/cancel", json={"why": "rain"})
+    assert (await ask("/events", body))[1]["state"] == "cancelled", "as it is by then"
+    assert len(desk.list().items) == 2
+
+    key["Idempotency-Key"] = "k2"
+    nobody = wish(running, id_, targets=[{"type": "SERVICE_AREA", "values": ["Nowhere"]}])
+    codes = [(await ask("/events", nobody))[1]["error"]["code"] for _ in range(2)]
+    assert codes == ["demand.nobody", "demand.transition"]
+
+    key["Idempotency-Key"] = "k3"  # the head-end was ended between drafting and publishing
+    spec = EventSpec.model_validate(body)
+    ticket = ticket_of("k3", spec, "event")
+    desk.draft(spec.event("e3", desk.program(id_)), who=first[1]["draftedBy"], ticket=ticket)
+    assert desk.list().items[0].state is EventState.DRAFT
+    assert (await ask("/events", body))[1]["state"] == "scheduled"
+    assert len(desk.list().items) == 4
+
+    notice = {"texts": {"en": "Ready"}}
+    assert (await ask("/notices", notice)) == (await ask("/notices", notice))
+    status, answer = await ask("/notices", {"texts": {"en": "Other"}})
+    assert (status, answer["error"]["code"]) == (422, "demand.key")
+    assert len(desk.notices().items) == 1
+    key["Idempotency-Key"] = "not one"
+    for path, said in (("/events", body), ("/notices", notice)):
+        status, answer = await ask(path, said)
+        assert (status, answer["error"]["code"]) == (400, "request.key")
+
+
+def state_of(resource: dict[str, Any]) -> str:
+    """Return the OPERATING_STATE of a resource of a report."""
+    payloads = resource["intervals"][0]["payloads"]
+    (state,) = [one["values"][0] for one in payloads if one["type"] == "OPERATING_STATE"]
+    return str(state)
+
+
+@pytest.mark.parametrize(
+    ("standing", "used", "missing", "word"),
+    [
+        (Standing(), 0.0, 4, "ERROR"),
+        (Standing(refused=1.0), 90.0, 0, "ERROR"),
+        (Standing(delivered=1.0), 90.0, 0, "RUNNING_NORMAL"),
+        (Standing(delivered=1.0), 0.0, 0, "IDLE_NORMAL"),
+        (Standing(delivered=1.0), 0.0, 1, "RUNNING_NORMAL"),
+        (Standing(delivered=1.0, limited=2.0), 90.0, 0, "RUNNING_CURTAILED"),
+        (Standing(delivered=1.0, limited=2.0), 0.0, 0, "IDLE_CURTAILED"),
+        (Standing(delivered=1.0, limited=2.0, restored=3.0), 90.0, 0, "RUNNING_NORMAL"),
+        (Standing(answer=Answer.OPTED_OUT), 90.0, 0, "RUNNING_OPTED_OUT"),
+        (Standing(answer=Answer.OPTED_OUT, limited=2.0), 0.0, 0, "IDLE_OPTED_OUT"),
+        (Standing(answer=Answer.ACCEPTED, delivered=1.0), 90.0, 0, "RUNNING_NORMAL"),
+    ],
+)
+def test_what_a_meter_does_is_said_in_the_words_of_openadr(
+    standing: Standing, used: float, missing: int, word: str
+) -> None:
+    one = MeterResult(Saved("M1", None, used, 0, missing), standing)
+    view = EventView(EventRecord(1, an_event(), EventState.ACTIVE, 1.0, "ann"), "summer", Counts())
+    report = ReportModel.of(view, Results(0, 3600, (one,), None), client="ann")
+    assert state_of(report.resources[0]) == word
+
+
+async def test_who_was_not_reached_is_listed_with_why(
+    running: Running, operator: httpx.AsyncClient, dcu: httpx.AsyncClient, meters: list[str]
+) -> None:
+    devices: Any = running.services.registry._devices
+    street(devices, "D2", 1, region="Seoul")
+    for serial, protocol in (("C1", MeterProtocol.C1222), ("M1", MeterProtocol.DLMS)):
+        own = Device(DeviceKind.METER, serial, region="Seoul", protocol=protocol)
+        devices.add(own, who="test", when=1.0)
+    id_ = await program(operator)
+    kept = await made(operator, "/events?draft=true", **wish(running, id_))
+    path = f"{API}/events/{kept['id']}"
+    assert (await operator.get(f"{path}/unreached")).json() == {"items": [], "next": None}
+    assert (await operator.post(f"{path}/publish", json={})).status_code == 200
+    report = {"number": 1, "meter": meters[0], "event": kept["id"], "what": "delivered"}
+    reports = [{**report, "at": isoformat(running.services.clock.now())}]
+    assert (await dcu.post("/device/v1/demand", json={"reports": reports})).status_code == 200
+    found: list[dict[str, Any]] = []
+    after: dict[str, str] = {}
+    while True:
+        page = (await operator.get(f"{path}/unreached", params={"limit": "2", **after})).json()
+        found += page["items"]
+        if page["next"] is None:
+            break
+        after = {"after": page["next"]}
+    assert [(one["meter"], one["dcu"], one["why"]) for one in found] == [
+        ("C1", None, "head-end"), (meters[1], "D1", "not-told"), (meters[2], "D1", "not-told"),
+        ("D2-1", "D2", "not-asked"), ("M1", None, "no-dcu"),
+    ]  # fmt: skip
+    assert (await operator.post(f"{path}/cancel", json={"why": "rain"})).status_code == 200
+    over = (await operator.get(f"{path}/unreached")).json()["items"]
+    assert {one["why"] for one in over} == {"head-end", "over", "no-dcu"}
+    assert (await operator.get(f"{API}/events/e9/unreached")).status_code == 404
+
+
+async def test_displays_that_are_not_forgotten_are_listed_until_somebody_saw_to_them(
+    running: Running,
+    operator: httpx.AsyncClient,
+    viewer: httpx.AsyncClient,
+    dcu: httpx.AsyncClient,
+    meters: list[str],
+) -> None:
+    now = running.services.clock.now()
+    moved_out(running.services.customers._customers, now, meters[0], meters[1])
+    (first, second) = (await viewer.get(f"{API}/displays")).json()["items"]
+    assert (first["meter"], first["dcu"], first["movedOut"]) == (meters[0], "D1", isoformat(now))
+    assert first["why"] == "nothing was heard of it through D1"
+    report = {"number": 1, "meter": meters[0], "event": first["id"], "what": "displays"}
+    reports = [{**report, "at": isoformat(now), "code": "dlms.denied", "reason": "locked"}]
+    assert (await dcu.post("/device/v1/demand", json={"reports": reports})).status_code == 200
+    (first,) = (await viewer.get(f"{API}/displays", params={"meter": meters[0]})).json()["items"]
+    assert (first["code"], first["refused"]) == ("dlms.denied", isoformat(now))
+    assert first["why"] == "the meter refuses it, locked (dlms.denied)"
+    path = f"/api/v1/meters/{meters[0]}/displays/done"
+    assert (await viewer.post(path, json={"why": "x"})).status_code == 403
+    assert (await operator.post(path, json={})).status_code == 400
+    assert (await operator.post(path, json={"why": "at the door"})).json() == first
+    assert (await operator.post(path, json={"why": "at the door"})).status_code == 404
+    assert (await viewer.get(f"{API}/displays")).json()["items"] == [second]
 
 
 async def test_a_day_with_another_event_is_not_like_any(

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from openami.cli.aiming import aimed
-from openami.cli.api import PREFIX, ask, checked, get_json, pages, print_pages, segment
+from openami.cli.api import PREFIX, ask, checked, get_json, made_once, pages, print_pages, segment
+from openami.cli.demand_displays import displays
 from openami.cli.demand_options import event_options, read_event, read_file, read_targets
 from openami.cli.options import examples
 from openami.cli.output import Table, counted, emit_json, moment, note, table
@@ -30,6 +31,9 @@ A_PAGE: Final = 200
 @click.group()
 def demand() -> None:
     """Demand response: ask customers to use less."""
+
+
+demand.add_command(displays)
 
 
 @demand.group()
@@ -192,12 +196,25 @@ def _says(item: Mapping[str, Any]) -> str:
     return f"{said} … ({more} more)" if more else said
 
 
-@event.command(epilog=examples("openami demand event show 5f0c2a9b1d3e4f60 --meters"))
+@event.command(
+    epilog=examples(
+        "openami demand event show 5f0c2a9b1d3e4f60 --meters",
+        "openami demand event show 5f0c2a9b1d3e4f60 --unreached",
+    )
+)
 @click.argument("event_id", metavar="EVENT")
 @click.option("--meters", "by_meter", is_flag=True, help="How it stands at each meter.")
+@click.option("--unreached", is_flag=True, help="Of which meters nothing was heard, and why.")
 @aimed
-def show(event_id: str, by_meter: bool, target: Target, as_json: bool) -> None:
+def show(event_id: str, by_meter: bool, unreached: bool, target: Target, as_json: bool) -> None:
     """Show EVENT, and at how many of its meters it is how far."""
+    if by_meter and unreached:
+        raise ConfigError("either --meters or --unreached", code="config.demand")
+    if unreached:
+        rows = Table(["meter", "dcu", "why"], nothing="every meter was reached")
+        print_pages(target, BASE + _event(event_id, "/unreached"), rows, _unreached_row,
+                    most=None, as_json=as_json)  # fmt: skip
+        return
     if by_meter:
         header = ["meter", "delivered", "answer", "limited", "restored", "refused"]
         rows = Table(header, nothing="nothing is known of any meter yet")
@@ -218,6 +235,10 @@ def show(event_id: str, by_meter: bool, target: Target, as_json: bool) -> None:
           for name, count in item["counts"].items()),
     ]  # fmt: skip
     table(["what", "value"], facts)
+
+
+def _unreached_row(item: Mapping[str, Any]) -> list[object]:
+    return [item["meter"], item["dcu"], item["why"]]
 
 
 def _standing_row(item: Mapping[str, Any]) -> list[object]:
@@ -295,7 +316,10 @@ async def _make(client: HttpClient, given: Mapping[str, Any], *, draft: bool) ->
             asked = {"tariff": given["tariff"], "intervalPeriod": period}
             prices = checked(await client.post(f"{PREFIX}{BASE}/prices", json_body=asked)).json()
             wish["intervals"] = prices["intervals"]
-    return await _post(client, f"/events{'?draft=true' if draft else ''}", wish)
+    made: dict[str, Any] = await made_once(
+        client, f"{BASE}/events{'?draft=true' if draft else ''}", wish
+    )
+    return made
 
 
 async def _find_program(client: HttpClient, name: str | None) -> str:

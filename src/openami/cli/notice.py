@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from openami.cli.aiming import aimed
-from openami.cli.api import PREFIX, ask, checked, print_pages, segment
+from openami.cli.api import PREFIX, ask, checked, made_once, print_pages, segment
 from openami.cli.demand_options import TARGETS, duration, read_span, read_targets
 from openami.cli.options import examples
 from openami.cli.output import Table, emit_json, moment, note
@@ -68,7 +68,7 @@ def send(
         "duration": duration(read_span(span, "--for")),
         "targets": read_targets({"group": group, "region": region, "meter": meter}),
     }
-    made = _posted(target, PATH, wish)
+    made = ask(target, lambda client: made_once(client, PATH, wish))
     if as_json:
         emit_json(made)
     else:

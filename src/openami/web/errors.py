@@ -73,6 +73,7 @@ STATUSES: Final[Mapping[str, int]] = {
     "c1222.busy": 503,
     "campaign": 409,
     "campaign.key": 422,
+    "demand.key": 422,
     "audit": 409,
     "upload": 422,
     "upload.digest": 400,

@@ -21,7 +21,7 @@ import structlog
 from openami.core.errors import DecodeError
 from openami.dcu.conversation import Conversation
 from openami.dcu.demand.book import Book
-from openami.dcu.demand.displays import carry_forgetting, to_forget
+from openami.dcu.demand.displays import carry_forgetting, forget_due
 from openami.dcu.demand.exchange import Exchange
 from openami.dcu.demand.limiting import carry_limit, fits, wanted_limit
 from openami.dcu.demand.saying import carry_answers, carry_words, event_shown, stale
@@ -285,8 +285,9 @@ def _errands(orders: MeterOrders, state: MeterState, now: float, pace: Pace) -> 
     supply = pending(orders, state)
     if supply is not None:
         yield Errand(now, urgent=True)
-    if to_forget(orders, state) is not None:
-        yield Errand(now, urgent=False)
+    forget = forget_due(orders, state, now)
+    if forget is not None:
+        yield Errand(forget, urgent=False)
     emergency = any(e.kind is EventKind.EMERGENCY and e.end > now for e in orders.events)
     if stale(orders, state, now):
         yield Errand(now, emergency and state.plain is None)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from openami.core.errors import DecodeError
+from openami.dcu.demand.state import Denied
 from openami.dlms import data as d
 from openami.dlms.client import GetAttribute
 from openami.dlms.cosem.pairing import PAIRING_OBIS
@@ -27,6 +29,12 @@ ALL: Final = 0
 FORGOTTEN: Final = "forgotten"
 NONE: Final = "no-displays"
 """The meter pairs with none: it has no home port."""
+PAUSE_S: Final = 60.0
+"""Of the meters' time, after a first refusal; doubled with each."""
+LONGEST_S: Final = 6 * 3600.0
+"""A meter that refuses four times a day costs its line nothing, and is done soon after a repair."""
+TOLD_AFTER: Final = 3
+"""Refusals, some minutes: a meter that is busy is none that a person must look at."""
 
 
 def to_forget(orders: MeterOrders, state: MeterState) -> Forget | None:
@@ -35,20 +43,50 @@ def to_forget(orders: MeterOrders, state: MeterState) -> Forget | None:
     return None if forget is None or forget.order == state.forgotten else forget
 
 
+def forget_due(orders: MeterOrders, state: MeterState, now: float) -> float | None:
+    """Return when the order that is not done is to be tried; None: there is none."""
+    forget = to_forget(orders, state)
+    if forget is None:
+        return None
+    denied = state.denied
+    if denied is None or denied.order != forget.order:
+        return now
+    # A clock that was set back is no reason to wait until it is there again.
+    return min(denied.again, now + LONGEST_S)
+
+
 async def carry_forgetting(talk: Talk) -> None:
-    """Do the order that is pending, if there is one, and tell it.
+    """Do the order that is pending, if it is due, and tell it.
 
     Raises:
-        ServiceRefusedError: the meter does not do it; it is tried again later.
+        ServiceRefusedError, DecodeError: the meter does not do it; it is tried again later, ever
+            less often, and told.
     """
-    forget = to_forget(talk.orders, talk.state)
-    if forget is None:
+    forget, due = to_forget(talk.orders, talk.state), forget_due(talk.orders, talk.state, talk.now)
+    if forget is None or due is None or due > talk.now:
         return
-    found = FORGOTTEN if await _has_displays(talk) else NONE
-    if found is FORGOTTEN:
-        await talk.session.action(FORGET, d.u16(ALL))
+    try:
+        found = FORGOTTEN if await _has_displays(talk) else NONE
+        if found is FORGOTTEN:
+            await talk.session.action(FORGET, d.u16(ALL))
+    except (ServiceRefusedError, DecodeError) as error:
+        await _denied(talk, forget, error)
+        raise
     told = talk.report("displays", event=forget.order, code=found)
-    await talk.keep(told, forgotten=forget.order)
+    await talk.keep(told, forgotten=forget.order, denied=None)
+
+
+async def _denied(talk: Talk, forget: Forget, error: ServiceRefusedError | DecodeError) -> None:
+    """Keep that it was refused, and tell it once for each code, if it is not the first time."""
+    last = talk.state.denied
+    if last is None or last.order != forget.order:
+        last = Denied(order=forget.order, tries=0, again=0.0)
+    tries = last.tries + 1
+    pause = min(PAUSE_S * 2.0 ** min(last.tries, 16), LONGEST_S)
+    news = tries >= TOLD_AFTER and last.told != error.code
+    denied = last.but(tries=tries, again=talk.now + pause, told=error.code if news else last.told)
+    told = talk.report("displays", event=forget.order, code=error.code, reason=error.message)
+    await talk.keep(*([told] if news else []), denied=denied)
 
 
 async def _has_displays(talk: Talk) -> bool:

@@ -63,6 +63,22 @@ class Switched(_Model):
     done: bool = False
 
 
+class Denied(_Model):
+    """An order to forget the displays that the meter refuses.
+
+    Attributes:
+        order: its name.
+        tries: how often it was refused.
+        again: when it is tried again, UTC seconds of the meters' time.
+        told: the code with which the head-end was told.
+    """
+
+    order: str
+    tries: int
+    again: float
+    told: str = ""
+
+
 class MeterState(_Model):
     """What the DCU has done with one meter.
 
@@ -78,6 +94,7 @@ class MeterState(_Model):
         refused: what the meter would not take, by what it was, with the error's code.
         supply: the last order.
         forgotten: the last order to forget the displays that was done.
+        denied: the last order to forget the displays, while it is refused.
         talked: when the DCU last went through all of this with the meter.
     """
 
@@ -92,6 +109,7 @@ class MeterState(_Model):
     refused: dict[str, str] = Field(default_factory=dict)
     supply: Switched | None = None
     forgotten: str = ""
+    denied: Denied | None = None
     talked: float | None = None
 
     def encode(self) -> bytes:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from openami.fleet.demand.machine import EventState
     from openami.fleet.demand.model import Event, Notice
     from openami.fleet.demand.standing import News, Standing
+    from openami.fleet.devices import MeterProtocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,38 @@ class MeterStanding:
 
     meter: str
     standing: Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Unheard:
+    """A meter that an event is for and of which nothing was heard, and who speaks to it."""
+
+    meter: str
+    dcu: str | None
+    protocol: MeterProtocol
+
+
+@dataclass(frozen=True, slots=True)
+class DisplayOrder:
+    """An order that a meter forgets the displays of a household that moved out; it is not done.
+
+    Attributes:
+        id: its name.
+        meter: serial number.
+        due: when the household moved out, of the meters' clock.
+        dcu: looks after the meter; None: no DCU does, so nobody can have it done.
+        refused: when the meter last refused it, of the meters' clock; None: it has not.
+        code: of the refusal.
+        reason: the same in words.
+    """
+
+    id: str
+    meter: str
+    due: float
+    dcu: str | None
+    refused: float | None = None
+    code: str | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,31 +1,52 @@
 """Displays of households that moved out: their meters are told to forget them.
 
 The order is kept with the end of the tenancy, goes to the meter's DCU with all else that holds, and
-ends when the DCU says that it is done.
+ends when the DCU says that it is done, or a person does. What no meter does in a day, since it
+refuses, is silent, or no DCU looks after it, is an alarm: until then whoever moved out may still
+read what the home uses.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import NotFoundError
+from openami.fleet.demand.records import DisplayOrder
 from openami.fleet.devices import AuditEntry, DeviceKind, device_id
+from openami.headend.registry import reason
 
 if TYPE_CHECKING:
     from openami.core.clock import Clock
+    from openami.fleet.ports import Page
     from openami.headend.demand.book import Book
     from openami.headend.demand.ports import DemandStore
     from openami.headend.registry import Registry
+    from openami.headend.security.alarms import Alarms
+
+NOT_FORGOTTEN: Final = "displays.not-forgotten"
+PATIENCE_S: Final = 86_400.0
+"""How long an order may wait before it is an alarm: a meter may be out of reach for a day."""
+ALARMED: Final = 100
+"""Orders, the oldest, that are alarms at a time: more are one fault, and the list has them all."""
+_DONE: Final = frozenset({None, "forgotten", "no-displays"})
+"""What DCUs say of an order that is done; anything else is the code of a refusal."""
 
 
 class Displays:
     """Follows the orders. Calls block."""
 
     def __init__(
-        self, store: DemandStore, book: Book, registry: Registry, *, clock: Clock, wall: Clock
+        self,
+        store: DemandStore,
+        book: Book,
+        registry: Registry,
+        *,
+        alarms: Alarms,
+        clock: Clock,
+        wall: Clock,
     ) -> None:
         self._store, self._book, self._registry = store, book, registry
-        self._clock, self._wall = clock, wall
+        self._alarms, self._clock, self._wall = alarms, clock, wall
 
     def pass_time(self) -> None:
         """Have those be told whose meters are to forget displays from now on."""
@@ -34,18 +55,70 @@ class Displays:
         if dcus:
             self._book.changed(dcus)
 
-    def reported(self, serial: str, dcu: str, id_: str | None, *, code: str | None) -> None:
-        """Take that an order was done; what is said of another is passed over."""
+    def alarm(self) -> None:
+        """Raise alarms of the orders that nobody has done for long."""
+        late = self._store.display_orders(self._clock.now() - PATIENCE_S, limit=ALARMED)
+        for order in late.items:
+            self._raise(order)
+
+    def waiting(
+        self, *, meter: str | None = None, after: str | None = None, limit: int = 100
+    ) -> Page[DisplayOrder]:
+        """Return the orders that are due and not done, the oldest first."""
+        now = self._clock.now()
+        return self._store.display_orders(now, meter=meter, after=after, limit=limit)
+
+    def reported(
+        self, serial: str, dcu: str, id_: str | None, *, code: str | None, reason: str = ""
+    ) -> None:
+        """Take that an order was done or refused; what is said of another is passed over."""
         if id_ is None:
             return
+        if code in _DONE:
+            self._done(serial, id_, f"dcu-{dcu}", code or "forgotten", "")
+            return
+        now, refused = self._clock.now(), code or ""
+        if self._store.not_forgotten(serial, id_, now, refused, reason):
+            self._raise(DisplayOrder(id_, serial, now, dcu, now, refused, reason))
+
+    def done(self, serial: str, *, who: str, why: str) -> DisplayOrder:
+        """End the last order to a meter, which a person has seen to, and those before it.
+
+        Raises:
+            NotFoundError: there is no order to this meter.
+            RequestError: ``request.why``.
+        """
+        words, waiting = reason(why), self.waiting(meter=serial).items
+        if not waiting or not self._done(serial, waiting[-1].id, who, "seen to", words):
+            raise NotFoundError(f"no displays are to be forgotten by meter {serial}")
+        return waiting[-1]
+
+    def _done(self, serial: str, id_: str, who: str, how: str, why: str) -> bool:
         subject = device_id(DeviceKind.METER, serial)
-        what = f"meter.displays after a move-out: {code or 'forgotten'}"
-        entry = AuditEntry(f"dcu-{dcu}", self._wall.now(), what, subject)
-        if self._store.forgotten(serial, id_, entry):
-            self.pass_time()
+        what = f"meter.displays after a move-out: {how}"
+        entry = AuditEntry(who, self._wall.now(), what, subject, why)
+        if not self._store.forgotten(serial, id_, entry):
+            return False
+        self._alarms.settle(subject, NOT_FORGOTTEN, why=how)
+        self.pass_time()
+        return True
+
+    def _raise(self, order: DisplayOrder) -> None:
+        subject = device_id(DeviceKind.METER, order.meter)
+        words = f"the displays of who moved out are still paired: {why_waiting(order)}"
+        self._alarms.about(subject, NOT_FORGOTTEN, words)
 
     def _dcu(self, meter: str) -> str | None:
         try:
             return self._registry.meter(meter).dcu
         except NotFoundError:
             return None
+
+
+def why_waiting(order: DisplayOrder) -> str:
+    """Return in words why an order is not done."""
+    if order.dcu is None:
+        return "no DCU looks after the meter"
+    if order.code is None:
+        return f"nothing was heard of it through {order.dcu}"
+    return f"the meter refuses it, {order.reason or 'without a word'} ({order.code})"

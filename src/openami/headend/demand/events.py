@@ -14,8 +14,10 @@ from openami.fleet.demand.standing import ANSWERS, Answer, News, Standing
 from openami.fleet.demand.told import Site, is_for, notices_for
 from openami.fleet.devices import AuditEntry, DeviceKind, device_id
 from openami.headend.bus import LiveEvent, Topic
+from openami.headend.demand.unreached import unreached
 from openami.headend.demand.views import EventView, MeterEvent, phase
 from openami.headend.registry import reason
+from openami.headend.tickets import check_ticket
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,9 +28,11 @@ if TYPE_CHECKING:
     from openami.fleet.demand.standing import What
     from openami.fleet.devices import Device
     from openami.fleet.ports import Page
+    from openami.fleet.tasks import Ticket
     from openami.headend.bus import Bus
     from openami.headend.demand.book import Book
     from openami.headend.demand.ports import DemandStore
+    from openami.headend.demand.unreached import Unreached
     from openami.headend.registry import Registry
 
 ID_OCTETS: Final = 8
@@ -97,17 +101,30 @@ class Events:
         self._check_future(event)
         return event, self._store.reach(event.targets)
 
-    def draft(self, event: Event, *, who: str, why: str = "") -> EventView:
+    def draft(
+        self, event: Event, *, who: str, why: str = "", ticket: Ticket | None = None
+    ) -> EventView:
         """Keep a new event, which nobody is told yet.
+
+        Args:
+            event: what it is.
+            who: the operator.
+            why: in the operator's words.
+            ticket: of the request; one that has been here gives the event of before, as it is now.
 
         Raises:
             NotFoundError: there is no such program.
-            ConflictError: ``demand.program``, events of this program do not say such things.
+            ConflictError: ``demand.program``, events of this program do not say such things;
+                ``demand.key``, the ticket's key was given to another request.
+            RequestError: ``request.key``, no key of a ticket.
         """
+        check_ticket(ticket)
         event = self._fitted(event)
         entry = self._entry(who, f"demand.event drafted: {event.name}", f"event:{event.id}", why)
-        record = self._store.add(event, who=who, created=self._wall.now(), entry=entry)
-        self._tell(record)
+        now = self._wall.now()
+        record = self._store.add(event, who=who, created=now, entry=entry, ticket=ticket)
+        if record.event.id == event.id:
+            self._tell(record)
         return self._view(record)
 
     def revise(self, event: Event, *, who: str, why: str = "") -> EventView:
@@ -210,6 +227,10 @@ class Events:
         """
         return self._store.page(self._store.get(id_).key, only=only, after=after, limit=limit)
 
+    def unreached(self, id_: str, *, after: str | None = None, limit: int = 100) -> Page[Unreached]:
+        """Return the meters of an event of which nothing was heard; see ``unreached``."""
+        return unreached(self._store, self._book, id_, after=after, limit=limit)
+
     def late(self, id_: str) -> Sequence[str]:
         """Return the DCUs that have not asked since an event that is live was published."""
         if id_ not in self._book.events():
@@ -271,11 +292,17 @@ class Events:
 
     # Notices
 
-    def send(self, notice: Notice, *, who: str) -> NoticeRecord:
-        """Show a notice to whom it is for."""
+    def send(self, notice: Notice, *, who: str, ticket: Ticket | None = None) -> NoticeRecord:
+        """Show a notice to whom it is for; one whose ticket has been here was shown before.
+
+        Raises:
+            ConflictError: ``demand.key``; RequestError: ``request.key``: see ``draft``.
+        """
+        check_ticket(ticket)
         entry = self._entry(who, f"demand.notice sent: {notice.kind}", f"notice:{notice.id}")
-        record = self._store.add_notice(notice, entry)
-        self._book.show(record, self._store.reach(notice.targets).dcus)
+        record = self._store.add_notice(notice, entry, ticket=ticket)
+        if record.notice.id == notice.id:
+            self._book.show(record, self._store.reach(notice.targets).dcus)
         return record
 
     def withdraw(self, id_: str, *, who: str, why: str) -> NoticeRecord:

@@ -36,6 +36,7 @@ class Demand:
         book: what is under way.
         events: programs, events and notices, for operators.
         orders: to meters' supplies.
+        displays: of households that moved out.
         uplink: for DCUs.
         rounds: what time does.
         measurement: what events have brought.
@@ -44,6 +45,7 @@ class Demand:
     book: Book
     events: Events
     orders: SupplyOrders
+    displays: Displays
     uplink: Uplink
     rounds: Rounds
     measurement: Measurement
@@ -87,7 +89,7 @@ def build_demand(
     book = Book(store)
     events = Events(store, book, registry, bus=bus, clock=clock, wall=wall)
     orders = SupplyOrders(store, book, registry, bus=bus, clock=clock, wall=wall)
-    displays = Displays(store, book, registry, clock=clock, wall=wall)
+    displays = Displays(store, book, registry, alarms=alarms, clock=clock, wall=wall)
     uplink = Uplink(
         store, book, orders, displays, ownership, bus=bus, clock=clock, metrics=context.metrics
     )
@@ -99,4 +101,4 @@ def build_demand(
         store, stores.readings, clock=clock, timezone=context.settings.timezone,
         holidays=context.settings.holidays,
     )  # fmt: skip
-    return Demand(book, events, orders, uplink, rounds, measurement)
+    return Demand(book, events, orders, displays, uplink, rounds, measurement)

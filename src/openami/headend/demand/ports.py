@@ -10,16 +10,19 @@ if TYPE_CHECKING:
     from openami.fleet.demand.machine import EventState
     from openami.fleet.demand.model import Event, Notice, Program, Targets
     from openami.fleet.demand.records import (
+        DisplayOrder,
         EventRecord,
         MeterNews,
         MeterStanding,
         NoticeRecord,
         Reach,
+        Unheard,
     )
     from openami.fleet.demand.standing import Counts, Standing, What
     from openami.fleet.demand.supply import SupplyOrder
     from openami.fleet.devices import AuditEntry
     from openami.fleet.ports import Page
+    from openami.fleet.tasks import Ticket
 
 
 class DemandStore(Protocol):
@@ -37,8 +40,21 @@ class DemandStore(Protocol):
         """Return programs by their names."""
         ...
 
-    def add(self, event: Event, *, who: str, created: float, entry: AuditEntry) -> EventRecord:
-        """Keep a draft."""
+    def add(
+        self,
+        event: Event,
+        *,
+        who: str,
+        created: float,
+        entry: AuditEntry,
+        ticket: Ticket | None = None,
+    ) -> EventRecord:
+        """Keep a draft; where the ticket has been here, return the event of before, as it is now.
+
+        Raises:
+            ConflictError: there is an event with this id already; ``demand.key``, the ticket's key
+                was given to another request.
+        """
         ...
 
     def get(self, id_: str) -> EventRecord:
@@ -119,6 +135,12 @@ class DemandStore(Protocol):
         """Return how an event stands at the meters that it is for, also where nothing is known."""
         ...
 
+    def unheard(
+        self, record: EventRecord, *, after: str | None = None, limit: int = 100
+    ) -> Page[Unheard]:
+        """Return the meters that an event is for and of which nothing is known, by serial."""
+        ...
+
     def counts(self, event: int) -> Counts:
         """Return how many meters have which news of an event; ``meters`` is 0."""
         ...
@@ -127,8 +149,10 @@ class DemandStore(Protocol):
         """Forget how events that ended before a time stood at meters; return of how many."""
         ...
 
-    def add_notice(self, notice: Notice, entry: AuditEntry) -> NoticeRecord:
-        """Keep a notice."""
+    def add_notice(
+        self, notice: Notice, entry: AuditEntry, *, ticket: Ticket | None = None
+    ) -> NoticeRecord:
+        """Keep a notice; tickets are as with events."""
         ...
 
     def withdraw(self, id_: str, entry: AuditEntry) -> NoticeRecord:
@@ -165,6 +189,24 @@ class DemandStore(Protocol):
 
     def to_forget(self, now: float) -> Mapping[str, str]:
         """Return the orders that meters forget their displays, those that are due, by meter."""
+        ...
+
+    def display_orders(
+        self,
+        due: float,
+        *,
+        meter: str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page[DisplayOrder]:
+        """Return such orders that were due by a moment and are not done, the oldest first.
+
+        Those to meters that are retired are left out.
+        """
+        ...
+
+    def not_forgotten(self, meter: str, id_: str, at: float, code: str, reason: str) -> bool:
+        """Keep that a meter refuses such an order; False: there is none."""
         ...
 
     def forgotten(self, meter: str, id_: str, entry: AuditEntry) -> bool:

@@ -40,7 +40,7 @@ GRACE_S: Final = 300.0
 SLOW_EVERY: Final = 10
 """Rounds between looks at what takes counting."""
 REFRESH_EVERY: Final = 300
-"""Rounds between looks at who is in a group."""
+"""Rounds between looks at who is in a group, and at what nobody has done for long."""
 DAY_S: Final = 86_400.0
 KEEP_S: Final = 400 * DAY_S
 """How long it is kept how events stood at meters: so that a year can be set beside the last."""
@@ -119,6 +119,7 @@ class Rounds:
             self._alarm(now)
         if self._count % REFRESH_EVERY == 0:
             self._book.refresh()
+            self._displays.alarm()
 
     def _move(self, record: EventRecord, now: float) -> None:
         act = due(record.event, record.state, now)

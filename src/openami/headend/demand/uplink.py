@@ -142,7 +142,8 @@ class Uplink:
         self._switched([(one.dcu, said) for one, said in mine if said.what is What.SUPPLY])
         for one, said in mine:
             if said.what is What.DISPLAYS:
-                self._displays.reported(said.meter, one.dcu, said.event, code=said.code)
+                why = line(said.reason)
+                self._displays.reported(said.meter, one.dcu, said.event, code=said.code, reason=why)
         told = [said for _, said in mine if said.what not in _OF_ORDERS]
         if not told:
             return

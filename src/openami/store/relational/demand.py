@@ -13,7 +13,9 @@ from openami.fleet.demand.supply import OrderState, SupplyOrder, Wanted
 from openami.store.relational.audit import audit_row
 from openami.store.relational.demand_events import DemandEvents
 from openami.store.relational.demand_models import DemandNoticeRow, SupplyOrderRow
+from openami.store.relational.demand_tickets import repeated, ticket_values
 from openami.store.relational.display_orders import DisplayOrders
+from openami.store.relational.engine import insert_ignoring
 from openami.store.relational.paging import bounded, decode_cursor, page
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from openami.fleet.demand.model import Notice
     from openami.fleet.devices import AuditEntry
     from openami.fleet.ports import Page
+    from openami.fleet.tasks import Ticket
 
 
 class DemandRepository(DemandEvents, DisplayOrders):
@@ -29,16 +32,22 @@ class DemandRepository(DemandEvents, DisplayOrders):
 
     # Notices
 
-    def add_notice(self, notice: Notice, entry: AuditEntry) -> NoticeRecord:
-        row = DemandNoticeRow(
-            id=notice.id, kind=notice.kind, at=notice.at, until=notice.until, who=entry.who,
-            withdrawn=False, kept=notice_json(notice),
-        )  # fmt: skip
+    def add_notice(
+        self, notice: Notice, entry: AuditEntry, *, ticket: Ticket | None = None
+    ) -> NoticeRecord:
+        values = {
+            "id": notice.id, "kind": notice.kind, "at": notice.at, "until": notice.until,
+            "who": entry.who, "withdrawn": False, "kept": notice_json(notice),
+            **ticket_values(ticket),
+        }  # fmt: skip
+        put = insert_ignoring(self._transactions.dialect, DemandNoticeRow.__table__)
         with self._transactions.writing() as session:
-            session.add(row)
+            key = session.scalar(put.values(values).returning(DemandNoticeRow.key))
+            if key is None:
+                row = repeated(session, DemandNoticeRow, notice.id, entry.who, ticket)
+                return _notice(row)
             session.add(audit_row(entry))
-            session.flush()
-            return _notice(row)
+            return _notice(session.get_one(DemandNoticeRow, key))
 
     def withdraw(self, id_: str, entry: AuditEntry) -> NoticeRecord:
         query = select(DemandNoticeRow).where(DemandNoticeRow.id == id_).with_for_update()

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, delete, func, or_, select, union, update
+from sqlalchemy import and_, delete, exists, func, or_, select, union, update
 
 from openami.core.errors import ConflictError, NotFoundError
 from openami.fleet.demand.codec import event_json, program_json, read_event, read_program
 from openami.fleet.demand.machine import OVER, EventState
 from openami.fleet.demand.model import TargetKind, names_of
-from openami.fleet.demand.records import EventRecord, MeterStanding, Reach
+from openami.fleet.demand.records import EventRecord, MeterStanding, Reach, Unheard
 from openami.fleet.demand.standing import Answer, Counts, Standing, What
-from openami.fleet.devices import DeviceKind, LifecycleState
+from openami.fleet.devices import DeviceKind, LifecycleState, MeterProtocol
 from openami.store.relational.audit import audit_row
 from openami.store.relational.campaign_census import slices
 from openami.store.relational.demand_models import (
@@ -21,6 +21,7 @@ from openami.store.relational.demand_models import (
     DemandProgramRow,
     DemandStandingRow,
 )
+from openami.store.relational.demand_tickets import repeated, ticket_values
 from openami.store.relational.engine import insert_ignoring
 from openami.store.relational.management_models import GroupRow
 from openami.store.relational.management_rows import group_of, members, wake
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from openami.fleet.demand.records import MeterNews
     from openami.fleet.devices import AuditEntry
     from openami.fleet.ports import Page
+    from openami.fleet.tasks import Ticket
     from openami.store.relational.engine import Transactions
 
 _STANDING: Final[Any] = DemandStandingRow.__table__
@@ -91,16 +93,27 @@ class DemandEvents:
 
     # Events
 
-    def add(self, event: Event, *, who: str, created: float, entry: AuditEntry) -> EventRecord:
-        row = DemandEventRow(
-            id=event.id, program=event.program, state=EventState.DRAFT.value,
-            version=event.version, created=created, who=who, meters=0, kept=event_json(event),
-        )  # fmt: skip
+    def add(
+        self,
+        event: Event,
+        *,
+        who: str,
+        created: float,
+        entry: AuditEntry,
+        ticket: Ticket | None = None,
+    ) -> EventRecord:
+        values = {
+            "id": event.id, "program": event.program, "state": EventState.DRAFT.value,
+            "version": event.version, "created": created, "who": who, "meters": 0,
+            "kept": event_json(event), **ticket_values(ticket),
+        }  # fmt: skip
+        put = insert_ignoring(self._transactions.dialect, DemandEventRow.__table__)
         with self._transactions.writing() as session:
-            session.add(row)
+            key = session.scalar(put.values(values).returning(DemandEventRow.key))
+            if key is None:
+                return _record(repeated(session, DemandEventRow, event.id, who, ticket))
             session.add(audit_row(entry))
-            session.flush()
-            return _record(row)
+            return _record(session.get_one(DemandEventRow, key))
 
     def get(self, id_: str) -> EventRecord:
         found = self.named([id_]).get(id_)
@@ -272,6 +285,23 @@ class DemandEvents:
             known = {one.meter: _standing(one) for one in session.scalars(which)}
         found = [MeterStanding(one, known.get(one, _NOTHING)) for one in meters]
         return page(found, limit, lambda one: one, lambda one: (one.meter,))
+
+    def unheard(
+        self, record: EventRecord, *, after: str | None = None, limit: int = 100
+    ) -> Page[Unheard]:
+        limit, row, meter = bounded(limit), DemandStandingRow, DeviceRow
+        heard = exists().where(row.event == record.key, row.meter == meter.serial)
+        with self._transactions.reading() as session:
+            meant = (*_METERS, *_named_by(session, record.event.targets), ~heard)
+            query = select(meter.serial, meter.dcu, meter.protocol).where(*meant)
+            query = query.order_by(meter.serial).limit(limit + 1)
+            if after is not None:
+                query = query.where(meter.serial > decode_cursor(after, str)[0])
+            rows = session.execute(query).all()
+        return page(
+            rows, limit, lambda one: Unheard(one[0], one[1], MeterProtocol(one[2])),
+            lambda one: (one[0],),
+        )  # fmt: skip
 
     def counts(self, event: int) -> Counts:
         row = DemandStandingRow

@@ -22,10 +22,13 @@ class DemandProgramRow(Base):
 
 
 class DemandEventRow(Base):
-    """An event, and how far it is."""
+    """An event, and how far it is; ``who``, ``ticket`` and ``digest`` tell one that comes again."""
 
     __tablename__ = "demand_event"
-    __table_args__ = (Index("ix_demand_event_state", "state", "key"),)
+    __table_args__ = (
+        Index("ix_demand_event_state", "state", "key"),
+        Index("ix_demand_event_ticket", "who", "ticket", unique=True),
+    )
 
     key: Mapped[int] = mapped_column(RowId, primary_key=True)
     id: Mapped[str] = mapped_column(Name(36), unique=True)
@@ -38,6 +41,8 @@ class DemandEventRow(Base):
     ended: Mapped[float | None]
     meters: Mapped[int] = mapped_column(BigInteger)
     kept: Mapped[dict[str, Any]] = mapped_column(JSON)
+    ticket: Mapped[str | None] = mapped_column(Name(128))
+    digest: Mapped[str | None] = mapped_column(Name(64))
 
 
 class DemandStandingRow(Base):
@@ -61,10 +66,13 @@ class DemandStandingRow(Base):
 
 
 class DemandNoticeRow(Base):
-    """A notice."""
+    """A notice; ``who``, ``ticket`` and ``digest`` tell one that comes again."""
 
     __tablename__ = "demand_notice"
-    __table_args__ = (Index("ix_demand_notice_until", "withdrawn", "until"),)
+    __table_args__ = (
+        Index("ix_demand_notice_until", "withdrawn", "until"),
+        Index("ix_demand_notice_ticket", "who", "ticket", unique=True),
+    )
 
     key: Mapped[int] = mapped_column(RowId, primary_key=True)
     id: Mapped[str] = mapped_column(Name(36), unique=True)
@@ -74,6 +82,8 @@ class DemandNoticeRow(Base):
     who: Mapped[str] = mapped_column(Words)
     withdrawn: Mapped[bool]
     kept: Mapped[dict[str, Any]] = mapped_column(JSON)
+    ticket: Mapped[str | None] = mapped_column(Name(128))
+    digest: Mapped[str | None] = mapped_column(Name(64))
 
 
 class SupplyOrderRow(Base):
@@ -102,7 +112,10 @@ class SupplyOrderRow(Base):
 
 
 class DisplayOrderRow(Base):
-    """An order to have a meter forget its displays from a moment on; gone once it is done."""
+    """An order to have a meter forget its displays from a moment on; gone once it is done.
+
+    ``refused`` is when its meter last refused it, by ``code`` and ``reason``.
+    """
 
     __tablename__ = "display_order"
 
@@ -110,3 +123,6 @@ class DisplayOrderRow(Base):
     id: Mapped[str] = mapped_column(Name(36), unique=True)
     meter: Mapped[str] = mapped_column(Name(32), index=True)
     due: Mapped[float] = mapped_column(index=True)
+    refused: Mapped[float | None]
+    code: Mapped[str | None] = mapped_column(Words)
+    reason: Mapped[str] = mapped_column(Words, default="", server_default="")

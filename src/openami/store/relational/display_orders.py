@@ -9,12 +9,14 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import and_, delete, or_, select, update
 
-from openami.fleet.devices import DeviceKind, device_id
+from openami.fleet.demand.records import DisplayOrder
+from openami.fleet.devices import DeviceKind, LifecycleState, MeterProtocol, device_id
 from openami.store.relational.audit import audit_row
 from openami.store.relational.demand_models import DisplayOrderRow
 from openami.store.relational.models import DeviceRow
+from openami.store.relational.paging import bounded, decode_cursor, page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,18 +24,19 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from openami.fleet.devices import AuditEntry
+    from openami.fleet.ports import Page
     from openami.store.relational.engine import Transactions
 
 ID_OCTETS: Final = 8
 
 
 def have_forgotten(session: Session, meter: str, due: float) -> None:
-    """Order that a meter forgets its displays from a moment on, if a DCU looks after it.
+    """Order that a meter forgets its displays from a moment on.
 
-    No other pairs with displays that anybody could reach.
+    One that no DCU looks after has it done when a DCU does. C12.22 has no displays that are paired.
     """
     device = session.get(DeviceRow, device_id(DeviceKind.METER, meter))
-    if device is not None and device.dcu is not None:
+    if device is not None and device.protocol == MeterProtocol.DLMS.value:
         session.add(DisplayOrderRow(id=secrets.token_hex(ID_OCTETS), meter=meter, due=due))
 
 
@@ -50,6 +53,38 @@ class DisplayOrders:
             found = session.execute(query).all()
         return {row.meter: row.id for row in found}  # of a meter the last
 
+    def display_orders(
+        self,
+        due: float,
+        *,
+        meter: str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page[DisplayOrder]:
+        limit, row = bounded(limit), DisplayOrderRow
+        its = and_(
+            DeviceRow.serial == row.meter,
+            DeviceRow.kind == DeviceKind.METER.value,
+            DeviceRow.state != LifecycleState.RETIRED.value,
+        )
+        query = select(row, DeviceRow.dcu).join(DeviceRow, its).where(row.due <= due)
+        query = query.order_by(row.due, row.key).limit(limit + 1)
+        if meter is not None:
+            query = query.where(row.meter == meter)
+        if after is not None:
+            last, key = decode_cursor(after, float, int)
+            query = query.where(or_(row.due > last, and_(row.due == last, row.key > key)))
+        with self._transactions.reading() as session:
+            rows = session.execute(query).all()
+            return page(rows, limit, lambda one: _order(*one), lambda one: (one[0].due, one[0].key))
+
+    def not_forgotten(self, meter: str, id_: str, at: float, code: str, reason: str) -> bool:
+        row = DisplayOrderRow
+        which = update(row).where(row.id == id_, row.meter == meter).returning(row.key)
+        values = {"refused": at, "code": code, "reason": reason}
+        with self._transactions.writing() as session:
+            return session.scalar(which.values(values)) is not None
+
     def forgotten(self, meter: str, id_: str, entry: AuditEntry) -> bool:
         row = DisplayOrderRow
         with self._transactions.writing() as session:
@@ -60,3 +95,7 @@ class DisplayOrders:
             session.execute(delete(row).where(row.meter == meter, row.due <= found.due))
             session.add(audit_row(entry))
             return True
+
+
+def _order(row: DisplayOrderRow, dcu: str | None) -> DisplayOrder:
+    return DisplayOrder(row.id, row.meter, row.due, dcu, row.refused, row.code, row.reason)

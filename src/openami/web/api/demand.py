@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Query, Response, status
 
 from openami.core.clock import utc
-from openami.core.errors import OpenAmiError, SecurityError
+from openami.core.errors import ConflictError, OpenAmiError, SecurityError
 from openami.fleet.demand.machine import EventState
 from openami.fleet.demand.model import Event
 from openami.fleet.operators import Role
@@ -17,7 +17,16 @@ from openami.headend.services import Services
 from openami.mdm.baseline import NAME
 from openami.mdm.tariffs.catalog import tariff_named
 from openami.web.api import API
-from openami.web.api.dependencies import After, Head, Limit, OperatorCaller, Viewer, errors
+from openami.web.api.dependencies import (
+    After,
+    Head,
+    IdempotencyKey,
+    Limit,
+    OperatorCaller,
+    Viewer,
+    errors,
+    ticket_of,
+)
 from openami.web.api.models.demand import (
     ClockModel,
     EventModel,
@@ -32,6 +41,7 @@ from openami.web.api.models.demand import (
     WhyWish,
     intervals_of,
 )
+from openami.web.api.models.demand_displays import DisplayOrderModel, DisplayOrderPage
 from openami.web.api.models.demand_notices import NoticeModel, NoticePage, NoticeSpec
 from openami.web.api.models.demand_results import (
     MeterEventList,
@@ -41,6 +51,8 @@ from openami.web.api.models.demand_results import (
     ReportModel,
     ResultModel,
     ResultPage,
+    UnreachedModel,
+    UnreachedPage,
 )
 from openami.web.auth import Caller
 
@@ -88,19 +100,23 @@ def make_event(
     response: Response,
     *,
     draft: Annotated[bool, Query(description="Keep it only; nobody is told yet.")] = False,
+    idempotency_key: IdempotencyKey = None,
 ) -> EventModel:
     """Make an event, and have it carried to its meters.
 
-    An emergency, and a limit that nobody can opt out of, takes the role admin.
+    An emergency, and a limit that nobody can opt out of, takes the role admin. A request that is
+    made again with its `Idempotency-Key`, since no answer came, is answered with the event that it
+    has made, as it is by then.
     """
     events = head.demand.events
     event = wish.event(new_id(), events.program(wish.program_id))
     if not draft:
         check_role(caller, event)
-    made = events.draft(event, who=caller.name)
+    ticket = ticket_of(idempotency_key, wish, "draft" if draft else "event")
+    made = events.draft(event, who=caller.name, ticket=ticket)
     if not draft:
         made = _published(head, made, caller)
-    response.headers["Location"] = f"{API}{BASE}/events/{event.id}"
+    response.headers["Location"] = f"{API}{BASE}/events/{made.record.event.id}"
     return _model(made)
 
 
@@ -180,6 +196,25 @@ def event_meters(
     return MeterStandingPage(items=items, next=page.next)
 
 
+@router.get("/events/{id}/unreached", responses=errors(404, 409))
+def unreached_meters(
+    head: Head,
+    caller: Viewer,
+    id: Id,  # noqa: A002 - the path's name
+    after: After = None,
+    limit: Limit = 100,
+) -> UnreachedPage:
+    """Return the meters that an event is for and of which nothing was heard, and why.
+
+    `head-end`: the head-end reads it itself, such are told nothing. `no-dcu`: no DCU looks after
+    it. `not-asked`: its DCU has not asked since the event was sent. `not-told`: its DCU has the
+    event, the meter not yet. `over`: the event is over.
+    """
+    del caller
+    page = head.demand.events.unreached(id, after=after, limit=limit)
+    return UnreachedPage(items=[UnreachedModel.of(one) for one in page.items], next=page.next)
+
+
 @router.get("/events/{id}/results", responses=errors(404, 409))
 def event_results(
     head: Head,
@@ -231,10 +266,15 @@ def prices(head: Head, caller: Viewer, wish: PriceSpec) -> IntervalList:
 
 
 @router.post("/notices", status_code=status.HTTP_201_CREATED, responses=errors(400))
-def send_notice(head: Head, caller: OperatorCaller, wish: NoticeSpec) -> NoticeModel:
-    """Show a notice on displays and in the portal, from now on."""
-    notice = wish.notice(new_id(), head.clock.now())
-    return NoticeModel.of(head.demand.events.send(notice, who=caller.name))
+def send_notice(
+    head: Head, caller: OperatorCaller, wish: NoticeSpec, idempotency_key: IdempotencyKey = None
+) -> NoticeModel:
+    """Show a notice on displays and in the portal, from now on.
+
+    A request that is made again with its `Idempotency-Key` shows nothing again.
+    """
+    notice, ticket = wish.notice(new_id(), head.clock.now()), ticket_of(idempotency_key, wish)
+    return NoticeModel.of(head.demand.events.send(notice, who=caller.name, ticket=ticket))
 
 
 @router.get("/notices", responses=errors(409))
@@ -256,6 +296,34 @@ def withdraw_notice(
     return NoticeModel.of(head.demand.events.withdraw(id, who=caller.name, why=wish.why))
 
 
+@router.get("/displays", responses=errors(409))
+def displays_to_forget(
+    head: Head,
+    caller: Viewer,
+    *,
+    meter: Annotated[str | None, Query(max_length=32)] = None,
+    after: After = None,
+    limit: Limit = 100,
+) -> DisplayOrderPage:
+    """Return the meters that have not forgotten the displays of who moved out, and why.
+
+    The longest overdue come first. They are tried on until they are done.
+    """
+    del caller
+    page = head.demand.displays.waiting(meter=meter, after=after, limit=limit)
+    items = [DisplayOrderModel.of(one) for one in page.items]
+    return DisplayOrderPage(items=items, next=page.next)
+
+
+@of_meters.post("/meters/{serial}/displays/done", responses=errors(400, 404))
+def displays_done(
+    head: Head, caller: OperatorCaller, serial: Serial, wish: WhyWish
+) -> DisplayOrderModel:
+    """Have it that a person saw to the displays of who moved out; the meter is not asked again."""
+    order = head.demand.displays.done(serial, who=caller.name, why=wish.why)
+    return DisplayOrderModel.of(order)
+
+
 @of_meters.get("/meters/{serial}/demand", responses=errors(404))
 def meter_demand(head: Head, caller: Viewer, serial: Serial) -> MeterEventList:
     """Return a meter's events of demand response, as they are for it, the latest first."""
@@ -274,12 +342,19 @@ def check_role(caller: Caller, event: Event) -> None:
 
 
 def _published(head: Services, made: EventView, caller: Caller) -> EventView:
-    """Publish what was just drafted; a draft that can not be is cancelled."""
-    events, id_ = head.demand.events, made.record.event.id
+    """Publish what was drafted, now or by the same request before.
+
+    A draft that can not be published is cancelled.
+    """
+    events, record = head.demand.events, made.record
+    if record.published is not None:
+        return made
+    if record.state is not EventState.DRAFT:
+        raise ConflictError("this request was refused before", code="demand.transition")
     try:
-        return events.publish(id_, who=caller.name)
+        return events.publish(record.event.id, who=caller.name)
     except OpenAmiError:
-        events.cancel(id_, who=caller.name, why="it could not be published")
+        events.cancel(record.event.id, who=caller.name, why="it could not be published")
         raise
 
 

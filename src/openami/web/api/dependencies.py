@@ -53,16 +53,23 @@ IdempotencyKey = Annotated[
     Header(
         max_length=MAX_KEY,
         description="Chosen by the client, new for each thing that is made: such as a UUID. The"
-        " same with another body is refused with 422, `dm.key` or `campaign.key`.",
+        " same with another body is refused with 422: `dm.key`, `campaign.key`, `demand.key`.",
     ),
 ]
 
 
-def ticket_of(key: str | None, wish: Model) -> Ticket | None:
-    """Return the ticket of a request with an ``Idempotency-Key``."""
+def ticket_of(key: str | None, wish: Model, *more: str) -> Ticket | None:
+    """Return the ticket of a request with an ``Idempotency-Key``.
+
+    Args:
+        key: the header; None: there is no ticket.
+        wish: the body.
+        more: what else of the request says what is wished.
+    """
     if key is None:
         return None
-    return Ticket(key, hashlib.sha256(wish.model_dump_json().encode()).hexdigest())
+    said = "\n".join((wish.model_dump_json(), *more))
+    return Ticket(key, hashlib.sha256(said.encode()).hexdigest())
 
 
 def span(start: Time = None, end: Time = None) -> Span:

@@ -10,6 +10,7 @@ from openami.core.errors import ConflictError, SecurityError
 from openami.fleet.demand.machine import EventState
 from openami.fleet.demand.standing import What
 from openami.fleet.operators import Role
+from openami.headend.demand.displays import why_waiting
 from openami.headend.demand.events import takes_admin
 from openami.mdm.baseline import NAME
 from openami.web.console import demand_pictures as pictures
@@ -58,6 +59,7 @@ class DemandPages:
             ("POST", "/demand/events/{event}/publish", self.publish),
             ("POST", "/demand/events/{event}/cancel", self.cancel),
             ("GET", "/meters/{serial}/demand", self.of_meter),
+            ("POST", "/meters/{serial}/displays/done", self.displays_done),
         )
 
     async def events(self, request: Request, caller: Caller) -> Response:
@@ -114,18 +116,28 @@ class DemandPages:
         id_, after = _id(request), cursor_of(request)
         asked = request.query_params.get("only", "")
         only = What(asked) if asked in set(views.FILTERS) else None
-        query = {"only": only.value if only else ""}
+        silent = asked == views.SILENT
+        query = {"only": views.SILENT if silent else only.value if only else ""}
 
         def gather() -> dict[str, Any]:
             desk = self._demand.events
+            here = f"/demand/events/{quote(id_)}/meters"
+            known = self._known(desk.get(id_), caller)
+            if silent:
+                lost = desk.unreached(id_, after=after, limit=PAGE)
+                return {**known, "lost": lost.items, "next_url": next_url(here, query, lost.next)}
             page = desk.standings(id_, only=only, after=after, limit=PAGE)
-            return {
-                **self._known(desk.get(id_), caller),
-                "rows": [(one, *views.standing_words(one.standing)) for one in page.items],
-                "next_url": next_url(f"/demand/events/{quote(id_)}/meters", query, page.next),
-            }
+            rows = [(one, *views.standing_words(one.standing)) for one in page.items]
+            return {**known, "rows": rows, "next_url": next_url(here, query, page.next)}
 
-        context = {**await asyncio.to_thread(gather), "asked": query["only"]}
+        context = {
+            "rows": (),
+            "lost": (),
+            **await asyncio.to_thread(gather),
+            "asked": query["only"],
+            "silent": views.SILENT,
+            "why_lost": views.UNREACHED,
+        }
         return await self._renderer.page("demand_meters", context, caller=caller)
 
     async def results(self, request: Request, caller: Caller) -> Response:
@@ -176,16 +188,28 @@ class DemandPages:
         def gather() -> dict[str, Any]:
             found = self._demand.for_meter(serial)
             rows = [(one, *views.standing_words(one.standing)) for one in found]
-            return {"rows": rows, "notices": self._demand.notices_for(serial)}
+            waiting = self._demand.displays.waiting(meter=serial).items
+            return {
+                "rows": rows,
+                "notices": self._demand.notices_for(serial),
+                "order": waiting[-1] if waiting else None,
+            }
 
         context = {
             **await asyncio.to_thread(gather),
             **_words(),
             "phases": views.PHASES,
+            "why_waiting": why_waiting,
             "serial": serial,
             "here": "meters",
         }
         return await self._renderer.page("meter_demand", context, caller=caller)
+
+    async def displays_done(self, request: Request, caller: Caller) -> Response:
+        form = await fields_of(request, caller, Role.OPERATOR)
+        serial, why = request.path_params["serial"], text_in(form, "why")
+        await asyncio.to_thread(self._demand.displays.done, serial, who=caller.name, why=why)
+        return back(form, f"/meters/{quote(serial)}/demand")
 
     def _known(self, view: EventView, caller: Caller) -> dict[str, Any]:
         """Return what every page of an event says of it."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from openami.fleet.demand.machine import LIVE, EventState
 from openami.fleet.demand.model import EventKind, PayloadType, TargetKind, names_of
 from openami.fleet.demand.standing import Answer, What
+from openami.headend.demand.unreached import Why
 from openami.headend.demand.views import Phase
 from openami.web.console.campaign_views import Piece
 from openami.web.console.filters import THIN, number
@@ -52,6 +53,15 @@ FILTERS: Final[Mapping[What, str]] = {
     What.LIMITED: "limited",
     What.RESTORED: "limit taken off",
     What.REFUSED: "refused",
+}
+SILENT: Final = "silent"
+"""The filter for meters of which nothing was heard."""
+UNREACHED: Final[Mapping[Why, str]] = {
+    Why.HEAD_END: "the head-end reads it itself; such meters are told nothing",
+    Why.NO_DCU: "no DCU looks after it",
+    Why.NOT_ASKED: "its DCU has not asked since the event was sent",
+    Why.NOT_TOLD: "its DCU has the event; nothing was heard of the meter",
+    Why.OVER: "nothing was heard of it while the event was on",
 }
 LEVELS: Final = ("as usual", "a little less", "much less", "only what must run")
 TEXTS: Final = Path(__file__).resolve().parent.parent / "ihd" / "static" / "texts"

@@ -10,6 +10,7 @@ from openami.fleet.demand.model import EventKind
 from openami.fleet.demand.records import MeterStanding
 from openami.fleet.demand.standing import Answer, Standing
 from openami.headend.demand.results import MeterResult, Results
+from openami.headend.demand.unreached import Unreached, Why
 from openami.headend.demand.views import EventView, MeterEvent, Phase
 from openami.web.api.models.common import Cursor, moment
 from openami.web.api.models.demand import (
@@ -68,6 +69,26 @@ class MeterStandingPage(Adr):
     """Meters of an event of which anything is known, by serial number."""
 
     items: list[MeterStandingModel]
+    next: Cursor = None
+
+
+class UnreachedModel(Adr):
+    """A meter that an event is for and of which nothing was heard."""
+
+    meter: str
+    dcu: str | None
+    why: Why
+
+    @classmethod
+    def of(cls, one: Unreached) -> Self:
+        """Return the model of a meter that was not reached."""
+        return cls(meter=one.meter, dcu=one.dcu, why=one.why)
+
+
+class UnreachedPage(Adr):
+    """Meters of an event of which nothing was heard, by serial number."""
+
+    items: list[UnreachedModel]
     next: Cursor = None
 
 
@@ -166,7 +187,7 @@ class ReportModel(Adr):
 
 def _resource(one: MeterResult, found: Results) -> dict[str, Any]:
     payloads: list[dict[str, Any]] = [
-        {"type": "OPERATING_STATE", "values": [_operating(one.standing)]},
+        {"type": "OPERATING_STATE", "values": [_operating(one)]},
     ]
     if one.saved.baseline is not None or one.saved.used:  # what was not measured is not 0
         payloads.append({"type": "USAGE", "values": [round(one.saved.used / 1000, 4)]})
@@ -181,15 +202,20 @@ def _resource(one: MeterResult, found: Results) -> dict[str, Any]:
     }
 
 
-def _operating(standing: Standing) -> str:
-    """Return OpenADR 3's word for how a meter stands (3.0, enumeration OPERATING_STATE)."""
+def _operating(one: MeterResult) -> str:
+    """Return OpenADR 3's word for what a meter does (3.0, enumeration OPERATING_STATE).
+
+    A home is idle where all of the event was measured and nothing was used.
+    """
+    standing = one.standing
+    idle = one.saved.used == 0 and not one.saved.missing
     if standing.opted_out:
-        return "RUNNING_NORMAL"
+        return "IDLE_OPTED_OUT" if idle else "RUNNING_OPTED_OUT"
     if standing.refused is not None or not standing.reached:
         return "ERROR"
     if standing.limited is not None and standing.restored is None:
-        return "RUNNING_CURTAILED"
-    return "RUNNING_NORMAL"
+        return "IDLE_CURTAILED" if idle else "RUNNING_CURTAILED"
+    return "IDLE_NORMAL" if idle else "RUNNING_NORMAL"
 
 
 def _tenth(value: float | None) -> float | None:
