@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.headend import operator_client
 from tests.support.portal import (
+    DAY,
     KIM,
+    MOVED,
     PASSWORD,
     a_notice,
     an_event,
@@ -21,7 +23,9 @@ from tests.support.portal import (
 )
 
 from openami.core.clock import ManualClock, parse_utc
+from openami.dlms.cosem.said import Comparison
 from openami.headend.customers import Details
+from openami.headend.similar import Similar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -128,6 +132,7 @@ async def test_the_page_of_a_home(running: Running, kim: httpx.AsyncClient) -> N
     # 20 hours of 400 Wh each, less the quarter that is missing; what a day and what a month costs.
     assert "7.90\u202fkWh" in page
     assert "One reading is missing" in page
+    assert "Thu 28 May, 15:00 to 15:15" in page
     assert "Thu 28 May 2026" in page
     assert "Step 2 of 3" in page
     assert "Given to the grid" in page
@@ -148,11 +153,13 @@ async def test_a_bill_with_each_line(running: Running, kim: httpx.AsyncClient) -
     page = (await kim.get(f"{home}/bill")).text
     assert "Bill, May 2026" in page
     assert "Expected for the whole month" in page
+    assert "most likely between" not in page  # each day was like the last: both ends are the same
     for words in ("Basic charge", "Step 1: up to 200 kWh", "200 kWh × ₩120", "Value added tax",
                   "10 % of", "cut to 1", "Source:"):  # fmt: skip
         assert words in page, words
     assert "One reading of this month is missing" in page
     korean = await kim.get(f"{home}/bill", headers={"Accept-Language": "ko"})
+    assert "한국전력 주택용 저압" in korean.text
     for words in ("기본요금", "1단계: 200kWh 이하", "부가가치세", "1 단위로 버림"):
         assert words in korean.text, words
     assert (await kim.get(f"{home}/bill", params={"month": "soon"})).status_code == 404
@@ -246,6 +253,36 @@ async def test_after_a_move_the_past_stays_and_nothing_comes(
     assert "182.4\u202fkWh" in month  # nineteen days
     bill = (await kim.get(f"{home}/bill")).text
     assert "Only the days on which this home is yours" in bill
+
+
+async def test_a_home_that_was_given_back_at_once_is_not_shown(
+    running: Running, kim: httpx.AsyncClient
+) -> None:
+    customers = running.services.customers
+    customers.end(KIM, "M1", ends=MOVED + DAY, who="test")  # theirs for one day
+    customers.assign(KIM, "M1", who="test")
+    given_back = customers.end(KIM, "M1", who="test")
+    assert given_back.starts == given_back.ends
+    assert (await kim.get(f"/my/homes/{given_back.id}")).status_code == 404
+    page = (await kim.get("/my/account")).text
+    assert page.count("Meter M1") == 1
+    assert "<dd>on Fri 1 May 2026</dd>" in page
+    home = (await kim.get("/my")).headers["location"]
+    assert "This home is yours on Fri 1 May 2026" in (await kim.get(home)).text
+
+
+@pytest.mark.parametrize(("since", "shown"), [(MOVED, True), (MOVED - DAY, False)])
+async def test_homes_like_theirs_stand_beside_their_own_figure_if_all_of_it_is_theirs(
+    running: Running, kim: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, since: int,
+    *, shown: bool,
+) -> None:  # fmt: skip
+    """The chore that compares may have looked before somebody moved in."""
+    found = Comparison(since, since + 20 * DAY, 9, 300_000, 200_000, 123_400)
+    monkeypatch.setattr(Similar, "of", lambda _self, _serial: found)
+    page = (await kim.get(home_of(running, KIM))).text
+    assert "300.0\u202fkWh" in page
+    assert ("123.4\u202fkWh" in page) is shown
+    assert ("Your own figure appears once" in page) is not shown
 
 
 async def test_an_event_sets_the_price(running: Running, kim: httpx.AsyncClient) -> None:

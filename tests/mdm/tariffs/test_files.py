@@ -55,6 +55,9 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("a control", {"title": "a\x1b[2J"}, "title", "tariff.value"),
     ("no zone", {"zone": "Mars/Olympus"}, "zone", "tariff.value"),
     ("a zone outside", {"zone": "../../etc"}, "zone", "tariff.value"),
+    ("no language", {"titles": {"Korean": "x"}}, "titles.Korean", "tariff.value"),
+    ("no title", {"titles": {"ko": ""}}, "titles.ko", "tariff.value"),
+    ("a title of no table", {"titles": "x"}, "titles", "tariff.field"),
     ("no unit", {"unit": "0"}, "unit", "tariff.value"),
     ("no date", {"from": "2024-01-01"}, "from", "tariff.field"),
     ("a time", {"from": datetime(2024, 1, 1)}, "from", "tariff.field"),  # noqa: DTZ001 - as TOML gives it
@@ -291,6 +294,12 @@ def test_a_file_is_toml_of_a_bounded_size(octets: bytes) -> None:
 def test_what_is_shipped_is_what_its_file_is_called() -> None:
     assert [tariff_named(name).name for name in tariff_names()] == list(tariff_names())
     assert all(len(tariff_named(name).digest) == 64 for name in tariff_names())
+    assert all(
+        "한국전력" in tariff_named(name).title_in("ko")
+        for name in tariff_names()
+        if name.startswith("kr-")
+    )
+    assert all(tariff_named(name).title_in("en").isascii() for name in tariff_names())
 
 
 def test_an_unknown_name() -> None:

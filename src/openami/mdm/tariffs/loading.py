@@ -41,6 +41,7 @@ FORMAT: Final = 1
 # The largest that is shipped has 5 KiB.
 MAX_OCTETS: Final = 256 * 1024
 _NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_LANGUAGE: Final = re.compile(r"[a-z]{2,3}")
 _HOURS: Final = re.compile(r"([0-9]{2}):([0-9]{2})-([0-9]{2}):([0-9]{2})")
 _DERIVED: Final = frozenset({Kind.SHARE, Kind.DISCOUNT, Kind.MINIMUM})
 
@@ -112,6 +113,7 @@ def _tariff(top: Table, digest: str) -> Tariff:
         periods=periods,
         hours=_hours(top, known),
         holidays=_holidays(top.table("holidays")) if top.has("holidays") else None,
+        titles=_titles(top.table("titles")) if top.has("titles") else {},
     )
     top.done()
     return tariff
@@ -123,6 +125,14 @@ def _name(table: Table, key: str) -> str:
         reason = "is of lower-case letters, digits and single hyphens"
         refuse(table.place(key), reason, "tariff.value")
     return name
+
+
+def _titles(table: Table) -> dict[str, str]:
+    titles = {tag: table.text(tag) for tag in table.keys()}  # noqa: SIM118 - it is no dict
+    for tag in titles:
+        if not _LANGUAGE.fullmatch(tag):
+            refuse(table.place(tag), "is no language, such as ko", "tariff.value")
+    return titles
 
 
 def _zone(top: Table) -> ZoneInfo:

@@ -177,6 +177,11 @@ class Tariff:
     periods: tuple[str, ...] = ()
     hours: tuple[Row[Hours], ...] = ()
     holidays: HolidayRule | None = None
+    titles: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def title_in(self, language: str) -> str:
+        """Return the title in a language, such as ``ko``; ``title`` where the file has none."""
+        return self.titles.get(language, self.title)
 
     @property
     def needs_demand(self) -> bool:

@@ -85,14 +85,18 @@ def shown(made: MeteredBill, tenancy: Tenancy, words: Words) -> dict[str, Any]:
         "of": bill.period.days,
         "missing": found.missing - _not_theirs(found, start, tenancy),
         "lines": [_line(line, bill, words) for line in bill.lines],
-        "tariff": tariff.title,
+        "tariff": tariff.title_in(words.texts.language),
         "steps": step_bar(tariff, bill, words),
         "estimate": None
         if foreseen is None
         else {
             "likely": words.money(foreseen.likely.total, tariff),
-            "low": words.money(foreseen.low.total, tariff),
-            "high": words.money(foreseen.high.total, tariff),
+            "range": None
+            if foreseen.low.total == foreseen.high.total
+            else {
+                "low": words.money(foreseen.low.total, tariff),
+                "high": words.money(foreseen.high.total, tariff),
+            },
             "days": foreseen.days,
         },
     }

@@ -163,8 +163,7 @@ def _compared(seen: Looked, words: Words) -> dict[str, str]:
 def _gaps(seen: Looked, words: Words) -> dict[str, Any]:
     found = gaps(seen.measured.imported, within=seen.within, interval_s=seen.measured.interval_s)
     shown = [
-        words.texts("energy.gap", begin=words.moment(begin), end=words.moment(end))
-        for begin, end in found[:GAPS_SHOWN]
+        words.texts("energy.gap", **words.moments(begin, end)) for begin, end in found[:GAPS_SHOWN]
     ]
     return {"shown": shown, "more": max(len(found) - GAPS_SHOWN, 0)}
 
@@ -202,7 +201,7 @@ def _chart(
     if any(value is not None for value in earlier):
         padded = earlier + [None] * (len(used) - len(earlier))
         name = texts(f"energy.before_{span.length}")
-        series.append({"name": name, "kind": "before", "values": padded})
+        series.append({"name": name[:1].upper() + name[1:], "kind": "before", "values": padded})
     return {
         "labels": [short for short, _ in called],
         "names": [long for _, long in called],

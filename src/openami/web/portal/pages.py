@@ -223,7 +223,7 @@ class Pages:
         context = {
             "problem": said.get("problem"),
             "done": said.get("done"),
-            "tariff": tariff_of(visitor.customer).title,
+            "tariff": tariff_of(visitor.customer).title_in(words.texts.language),
             "sessions": [
                 (words.texts("account.session", when=words.moment(one.created), address=one.label),
                  one.id == visitor.session.id)

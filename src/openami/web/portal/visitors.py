@@ -63,7 +63,9 @@ def _visitor(request: Request, secret: str) -> Visitor | None:
     session = customers.authenticate(secret)
     if session is None:
         return None
-    return Visitor(session, secret, tuple(customers.tenancies(session.customer.login)))
+    found = customers.tenancies(session.customer.login)
+    # A home that was given back before it began was never theirs.
+    return Visitor(session, secret, tuple(one for one in found if one.ends != one.starts))
 
 
 def let_in(response: Response, granted: GrantedHome, *, now: float) -> Response:

@@ -75,16 +75,28 @@ class Words:
         at = self.local(seconds)
         return self.texts("date.moment", day=self.short(at.date()), time=f"{at:%H:%M}")
 
+    def moments(self, begin: float, end: float) -> dict[str, str]:
+        """Return from when to when, ``begin`` and ``end``: the same day is said once."""
+        until = self.local(end)
+        same = self.local(begin).date() == until.date()
+        return {
+            "begin": self.moment(begin),
+            "end": f"{until:%H:%M}" if same else self.moment(end),
+        }
+
     def since(self, seconds: float) -> str:
         """Return the day that a moment is in."""
         return self.day(self.local(seconds).date())
 
     def range(self, starts: float, ends: float | None) -> str:
-        """Return from which day, and until which if it ends."""
+        """Return from which day, and to which if it ends; what ends at midnight has no day more."""
         first = self.since(starts)
         if ends is None:
             return self.texts("date.since", day=first)
-        return self.texts("date.between", first=first, last=self.since(ends))
+        last = self.since(max(ends - 1, starts))
+        if first == last:
+            return self.texts("date.only", day=first)
+        return self.texts("date.between", first=first, last=last)
 
     def month(self, day: date) -> str:
         """Return the month and year of a day."""
