@@ -7,6 +7,7 @@ out: one that is skipped makes the run fail.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -51,6 +52,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     coverage = session.config.pluginmanager.get_plugin("_cov")
     if coverage is not None and coverage.cov_controller is not None and WORKER in os.environ:
         coverage.cov_controller.pause()
+    # Tests by the thousand and all that they import stay to the end. To look for garbage among them
+    # took a third of the time to find them, and a seventh of the time to run them.
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import re
 import subprocess
@@ -11,7 +12,7 @@ import click
 import pytest
 
 from openami import __version__
-from openami.cli.main import cli, main
+from openami.cli.main import COLLECT_EACH, cli, main
 from openami.cli.output import counted, table
 from openami.dcu.installation import Installation
 from openami.headend.settings import HeadendSettings
@@ -278,6 +279,21 @@ def test_the_module_runs_as_a_program() -> None:
         [sys.executable, "-m", "openami", "--version"], capture_output=True, text=True, check=True
     )
     assert __version__ in done.stdout
+
+
+def test_only_in_a_process_of_its_own_garbage_is_looked_for_more_seldom(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = gc.get_threshold()
+    monkeypatch.setattr(sys, "argv", ["openami", "--version"])
+    try:
+        assert main(["--version"]) == 0
+        assert gc.get_threshold() == before
+        assert main() == 0
+        assert gc.get_threshold() == (COLLECT_EACH, *before[1:])
+    finally:
+        gc.set_threshold(*before)
+    assert capsys.readouterr().out.count(__version__) == 2
 
 
 def test_a_reader_that_has_gone_is_no_error() -> None:

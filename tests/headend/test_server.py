@@ -238,6 +238,8 @@ async def test_run_announces_and_ends(tmp_path: Path) -> None:
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
+        gc.collect()  # what is left of this
+        gc.freeze()  # and stays of all tests: see tests/conftest.py
 
 
 async def test_a_running_head_end_renews_its_certificate(
