@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import URL
+from sqlalchemy import URL, make_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 USER = "openami"
+EMPTY = "template1"
 # What makes a commit durable is PostgreSQL's business; ours is what we ask of it.
 SETTINGS = "-h '' -F -c max_connections=60 -c default_transaction_isolation='read committed'"
 
@@ -32,16 +33,30 @@ class Server:
         self._folder = folder
         self._numbers = itertools.count()
 
-    def database(self) -> str:
-        """Return the address of a new, empty database."""
+    def database(self, like: str | None = None) -> str:
+        """Return the address of a new database: an empty one, or one like that at an address."""
         name = f"test{next(self._numbers)}"
-        with psycopg.connect(
-            host=str(self._folder), user=USER, dbname="postgres", autocommit=True
-        ) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        self._execute("CREATE DATABASE {} TEMPLATE {}", name, name_of(like) if like else EMPTY)
         query = {"host": str(self._folder)}
         url = URL.create("postgresql+psycopg", username=USER, database=name, query=query)
         return url.render_as_string(hide_password=False)
+
+    def drop(self, database: str) -> None:
+        """Let go of a database by its address, whoever is still connected with it."""
+        self._execute("DROP DATABASE {} WITH (FORCE)", name_of(database))
+
+    def _execute(self, command: str, *names: str) -> None:
+        with psycopg.connect(
+            host=str(self._folder), user=USER, dbname="postgres", autocommit=True
+        ) as connection:
+            connection.execute(sql.SQL(command).format(*map(sql.Identifier, names)))
+
+
+def name_of(address: str) -> str:
+    """Return which database an address is of."""
+    name = make_url(address).database
+    assert name is not None
+    return name
 
 
 @contextmanager
