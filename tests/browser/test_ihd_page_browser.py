@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import time
+from datetime import datetime, time, timedelta
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import expect
@@ -235,9 +237,9 @@ def test_a_pin_of_sixteen_digits_fits(display: Shown, shape: ViewportSize) -> No
 
 def until(page: Page, holds: Callable[[], bool]) -> None:
     """Wait until something holds in the fake display."""
-    deadline = time.monotonic() + kitchen.PATIENCE_S
+    deadline = monotonic() + kitchen.PATIENCE_S
     while not holds():
-        assert time.monotonic() < deadline
+        assert monotonic() < deadline
         page.wait_for_timeout(50)
 
 
@@ -334,3 +336,33 @@ def test_three_phases_have_a_line_each_for_voltage_and_current(display: Shown) -
         expect(page.locator("#voltage")).to_have_text("220 · 220 · 221\u202fV")
         expect(page.locator("#current")).to_have_text("3.2 · 14.8 · 0.4\u202fA")
         expect(page.locator("#apparent")).to_have_text("12.6\u202fkVA")
+
+
+CHANGES: Final = {
+    "Europe/London": ((2026, 3, 29), (2026, 10, 25)),
+    "America/Toronto": ((2026, 3, 8), (2026, 11, 1)),
+    "Asia/Seoul": ((2026, 3, 29),),
+    "Asia/Kolkata": ((2026, 1, 1),),
+}
+LENGTHS: Final = """async ([zone, days]) => {
+    const format = await import('/static/js/format.js');
+    format.setZone(zone);
+    return days.map(([y, m, d]) => [format.midnight(y, m, d), format.midnight(y, m, d + 1)]);
+}"""
+
+
+@pytest.mark.parametrize("zone", CHANGES)
+def test_days_on_which_the_clocks_change_begin_and_end_at_midnight(
+    display: Shown, zone: str
+) -> None:
+    """The page asks for a day of 23 or 25 hours as the household's clocks have it."""
+    url, fake, browser = display
+    fake.show("home")
+    with look(browser, url) as page:
+        settle(page)
+        found = page.evaluate(LENGTHS, [zone, CHANGES[zone]])
+    at = ZoneInfo(zone)
+    for (start, end), day in zip(found, CHANGES[zone], strict=True):
+        midnight = datetime(*day, tzinfo=at)
+        following = datetime.combine(midnight.date() + timedelta(days=1), time(), tzinfo=at)
+        assert (start, end) == (midnight.timestamp() * 1000, following.timestamp() * 1000)

@@ -164,3 +164,25 @@ async def test_what_is_being_written_while_a_household_is_forgotten_is_forgotten
     store = HomeStore(tmp_path / "home")
     assert store.value("live") is None
     store.close()
+
+
+async def test_a_meters_clock_that_leaps_a_month_and_back_costs_no_energy(tmp_path: Path) -> None:
+    """Somebody sets the meter's clock to the wrong month for a while."""
+    rows = profile(NOW - 3 * 86_400, NOW)
+    meter, month = StandIn(rows), 31 * 86_400
+    meter.pushes.put_nowait(live_at(NOW + 100, imported=50_000))
+    async with running(tmp_path / "home", meter) as display:
+        await settled(display)
+        meter.pushes.put_nowait(live_at(NOW + month + 300, imported=50_001))
+        await until(lambda: display.clock.now() > NOW + month)
+        ahead = await settled(display)
+        assert ahead["energy"]["today_wh"] == 500 * 300 // 3600, "of this interval, and no more"
+        meter.rows += profile(NOW, NOW + 1800)
+        meter.pushes.put_nowait(live_at(NOW + 1900, imported=50_210))
+        await until(lambda: display.clock.now() < NOW + 86_400)
+        await until(lambda: display.history.ledger.between(NOW, NOW + 1800)[0] == 200)
+        state = await settled(display)
+        assert display.history.ledger.between(0, NOW + 1800)[0] == 3 * 9600 + 200
+        assert state["energy"]["month_wh"] >= 200
+        points = await display.points(NOW + 3600, NOW + 7200)
+        assert set(points["w"]) == {None}, "power is held over no leap"

@@ -235,6 +235,18 @@ def filling() -> State:
     return state
 
 
+def full() -> State:
+    state = home()
+    state["storage"] = {"code": "store.full", "message": "home.sqlite: no room left"}
+    return state
+
+
+def damaged() -> State:
+    state = full()
+    state["storage"]["code"] = "store.damaged"
+    return state
+
+
 def disconnected() -> State:
     state = home()
     state["live"] |= {"active_w": 0.0, "current_a": [0.0], "apparent_va": 0.0, "power_factor": 1.0}
@@ -317,6 +329,8 @@ SCENES: Final[dict[str, Callable[[], State]]] = {
         emergency,
         lost,
         filling,
+        full,
+        damaged,
         disconnected,
         ready,
         notices,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from contextlib import ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ from openami.transport.home import HomeTarget
 from openami.transport.web import serve
 from openami.web.ihd.app import create_app
 from openami.web.ihd.guard import COOKIE, COOKIE_S, TRIES, Household
+from openami.web.ihd.page import STATIC
+from openami.web.ihd.stream import QUIET_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -355,6 +358,20 @@ async def test_a_slow_tab_gets_the_newest_and_holds_nobody_up(tmp_path: Path) ->
         while seen[-1] != 2999:
             seen.append((await slow.next("live"))["active_w"])
         assert len(seen) < 3000
+
+
+async def test_a_tab_that_hears_no_news_hears_that_the_line_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Page and display agree how long silence may last: it is well below what the page waits."""
+    monkeypatch.setattr("openami.web.ihd.stream.QUIET_S", 0.05)
+    async with page(tmp_path / "home") as tab, streaming(tab) as stream:
+        await stream.next("live")
+        assert await stream.next("alive") == {}
+    code = (STATIC / "js" / "api.js").read_text(encoding="utf-8")
+    silent = re.search(r"SILENT_MS = ([\d_]+);", code)
+    assert silent is not None
+    assert int(silent[1]) > 2 * 1000 * QUIET_S
 
 
 async def test_there_is_room_for_so_many_tabs(tmp_path: Path) -> None:

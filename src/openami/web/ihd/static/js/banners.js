@@ -89,7 +89,7 @@ const filling = ({ gaps }) =>
   };
 
 const unkept = ({ storage }) =>
-  storage && { kind: "warn", picture: "bad", title: t("banner.storage"), text: storage.message };
+  storage && { kind: "warn", picture: "bad", title: t("banner.storage"), text: t(storage.code === "store.full" ? "banner.storage.full" : "banner.storage.other") };
 
 const ORDER = { emergency: 0, active: 1, upcoming: 2 };
 const rank = (one) => ORDER[one.kind === "emergency" ? "emergency" : one.state];
