@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,8 +24,10 @@ from openami.dlms.client import SecurityLevel
 from openami.dlms.datetime import NO_DEVIATION, CosemDateTime
 from openami.dlms.references import EntrySelection, RangeSelection
 from openami.meter.line import LineSpec
+from openami.meter.measuring import MEMORY_FILE
 from openami.meter.sources import parse_source
 from openami.metrology.measured import MeasuredSource
+from openami.store.measuring import PartMemory
 from openami.transport.c1222 import NodeUrl
 from openami.transport.clock import speed_of
 from openami.transport.session import open_session
@@ -333,6 +335,18 @@ def test_a_server_without_options_has_the_defaults(
     assert {name: row.place(plain) for name, row in table.items()} == {
         name: row.default for name, row in table.items()
     }
+
+
+def test_a_part_keeps_the_grid_that_it_is_made_for(
+    start: Callable[..., Started], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "state").mkdir()
+    with closing(PartMemory(tmp_path / "state" / MEMORY_FILE)) as memory:
+        memory.keep("paper-100a", b"", "120/60")
+    front = start(PART).settings.front
+    assert (front.name, front.voltage, front.frequency) == ("sigma-delta", 120.0, 60)
+    assert main([*PART.format(tmp=tmp_path).split(), "--grid", "220/60"]) == 2
+    assert "made for 120/60" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

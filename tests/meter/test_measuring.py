@@ -19,7 +19,9 @@ from openami.metrology.adc.frontend import PAPER_100A, SIGMA_DELTA
 from openami.metrology.link.ends import ManagementEnd
 from openami.metrology.link.messages import Report
 from openami.metrology.part import PartRecord
+from openami.store import measuring as store
 from openami.store.measuring import PartMemory
+from openami.store.sqlite import Database
 from openami.transport.serial import FdChannel, open_pty
 
 if TYPE_CHECKING:
@@ -133,13 +135,23 @@ async def test_a_memory_of_another_front_end_or_a_damaged_one_is_refused(tmp_pat
         await MeasuringRunner(settings(tmp_path)).__aenter__()
 
 
+def test_a_memory_of_before_grids_were_kept_is_of_230_volts(tmp_path: Path) -> None:
+    old = Database(tmp_path / MEMORY_FILE, store._MIGRATIONS[:1])
+    with old.transaction() as cursor:
+        cursor.execute("INSERT INTO part VALUES (1, 'paper', x'00')")
+    old.close()
+    with closing(PartMemory(tmp_path / MEMORY_FILE)) as memory:
+        assert memory.load() == ("paper", b"\0", "230/50")
+
+
 async def test_a_device_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(TransportError):
         await MeasuringRunner(settings(tmp_path, f"serial:{tmp_path}/none")).__aenter__()
     with closing(PartMemory(tmp_path / MEMORY_FILE)) as memory:
         found = memory.load()
     assert found is not None
-    assert PartRecord.decode(found[1]).life == 1
+    assert PartRecord.decode(found.record).life == 1
+    assert found.grid == "220/60"  # its front end's
 
 
 async def test_management_waits_for_a_line_that_is_not_there_yet(tmp_path: Path) -> None:
