@@ -272,6 +272,26 @@ def test_a_part_with_an_older_memory_counts_on_once_somebody_has_said_so() -> No
     assert (exact(management) - stands) / PER_WH == pytest.approx(10, rel=0.01)
 
 
+def test_events_of_a_part_that_was_restored_and_accepted_are_written_down() -> None:
+    live = LiveSource(Sample(1_000_000))
+    for number in range(1, 7):
+        live.push((BEGIN + 4 * number) * SECOND, Sample((-1) ** number * 1_000_000))
+    part, management = PartBench(live, BEGIN), ManagementBench(CONFIG, BEGIN)
+    run(part, management, 1, 31)
+    assert management.meter is not None
+    management.meter.commit()
+    both = [Event.EXPORT_BEGAN, Event.EXPORT_ENDED]
+    assert events(engine_of(management), Ring.QUALITY_LOG) == both  # each once a minute, of six
+    live.push((BEGIN + 130) * SECOND, Sample(-1_000_000))
+    live.push((BEGIN + 140) * SECOND, Sample(1_000_000))
+    part.restore(replace(part.kept, life=0, ran=0), BEGIN + 120)
+    management.kill()
+    management.begin(accept=part.kept.part)
+    run(part, management, 121, 150)
+    assert events(engine_of(management), Ring.QUALITY_LOG) == both * 2
+    assert len(part.part.report()) < 200  # all of it was heard
+
+
 def test_a_meter_that_had_a_source_meanwhile_knows_its_part_and_counts_nothing_of_the_time() -> (
     None
 ):

@@ -123,6 +123,9 @@ class Bench:
             phases = [phase.exact(channel) for phase in engine.state.phases]
             assert len(phases) == 3
             assert sum(phases) == energy.exact(channel)
+        for rate in (1, 2, 3, 4):
+            rates = [phase.exact(Channel.IMPORT, rate) for phase in engine.state.phases]
+            assert sum(rates) == energy.exact(Channel.IMPORT, rate)
         assert energy.exact(Channel.IMPORT) - energy.exact(Channel.EXPORT) == self.active
 
 

@@ -149,7 +149,7 @@ class Apart:
         before = self._taking.kept
         self._taking.take(engine, report, now)
         after = self._taking.kept
-        if before is not None and after is not None and before.part != after.part:
+        if before is not None and after is not None and _began_anew(before, after):
             self.end.heard = Heard(0, 0)  # that was of the part before
         self._tell()
 
@@ -168,3 +168,8 @@ class Apart:
             code = self._taking.reason
             log.error(_REFUSED[code], code=code, part=refused, hint=_HINTS[code].format(refused))
         self._refused = refused
+
+
+def _began_anew(before: Taken, after: Taken) -> bool:
+    """Tell whether a part was exchanged, or restored, and accepted."""
+    return after.part != before.part or (after.life, after.ran) < (before.life, before.ran)

@@ -40,6 +40,12 @@ def test_a_sag_to_nothing_is_an_interruption() -> None:
     assert look(watch, 200) == [QualityEvent(0, 0, Disturbance.INTERRUPTION, 0, 40, 0)]
 
 
+def test_a_voltage_that_is_gone_at_once_is_an_interruption_from_its_begin() -> None:
+    watch = VoltageWatch(200, STEP)
+    assert look(watch, 200, 9.9) == [QualityEvent(0, 0, Disturbance.INTERRUPTION, 10, None, 9_900)]
+    assert look(VoltageWatch(200, STEP), 10)[0].kind is Disturbance.SAG  # 5 % are still some
+
+
 def test_a_sag_may_end_in_a_swell() -> None:
     watch = VoltageWatch(200, STEP)
     kinds = [(event.kind, event.lasted) for event in look(watch, 100, 300, 200)]

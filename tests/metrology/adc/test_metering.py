@@ -90,6 +90,24 @@ def test_sags_and_feeding_in_are_told_with_their_times() -> None:
     assert events[4].extreme == pytest.approx(264_000, rel=0.01)
 
 
+def test_samples_that_stand_for_a_minute_are_a_minute_of_energy_and_of_time() -> None:
+    front, chance = SIGMA_DELTA, np.random.default_rng(4)
+    metering = meters(front)
+    events: list[QualityEvent] = []
+    for part, times in ((1.0, 60), (0.7, 30), (1.0, 1)):
+        wave = sines(front, np.array([5.0]), np.zeros(1))
+        wave = Wave(wave.frequency, wave.volts * part, wave.amps)
+        codes = front.sample(wave, start=0, count=4000, chance=chance)
+        events.extend(metering.process(codes, times=times).events)
+    assert [(e.kind, e.at, e.lasted) for e in events] == [
+        (Disturbance.SAG, 60_000, None),
+        (Disturbance.SAG, 60_000, 30_000),
+    ]
+    assert metering.milliseconds == 91_000
+    joules = metering.registers.exact(Channel.IMPORT)[0] / 1e9
+    assert joules == pytest.approx(1100 * (61 + 0.7 * 30), rel=0.001)
+
+
 def test_a_meter_goes_on_from_its_memory() -> None:
     front = SIGMA_DELTA
     first = meters(front)

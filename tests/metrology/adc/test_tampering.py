@@ -63,6 +63,11 @@ def test_one_current_transformer_that_is_turned_round_is_seen() -> None:
     ]
 
 
+def test_two_phases_that_give_are_no_turned_transformer() -> None:
+    kinds = {e.kind for e in seen(wave(220 * ROUND, 5 * ROUND * [1, -1, -1]))}
+    assert kinds == {Disturbance.REVERSE}
+
+
 def test_a_current_without_a_voltage_is_seen_and_a_missing_phase_turns_no_way() -> None:
     cut = wave(220 * ROUND * [1, 0, 1], 5 * ROUND)
     kinds = [(e.kind, e.phase) for e in seen(cut)]

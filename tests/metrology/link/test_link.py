@@ -67,6 +67,26 @@ def test_an_event_of_another_kind_or_phase_is_refused(at: int) -> None:
         decode(2, bytes(body))
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        replace(REPORT, frequency=100_001),
+        replace(THREE, phases=(PHASE, PHASE, replace(PHASE, angle=180_001))),
+        replace(REPORT, phases=(replace(PHASE, angle=-180_001),)),
+        replace(REPORT, phases=(replace(PHASE, turn=-180_001),)),
+        replace(REPORT, phases=(replace(PHASE, turn=1 << 30),)),
+        replace(REPORT, phases=(replace(PHASE, factor=1001),)),
+        replace(REPORT, phases=(replace(PHASE, factor=-1001),)),
+    ],
+)
+def test_a_report_that_no_register_could_show_is_refused(wrong: Report) -> None:
+    with pytest.raises(DecodeError, match="can not be"):
+        decode(1, wrong.encode())
+    edge = replace(PHASE, angle=-180_000, turn=180_000, factor=-1000)
+    most = replace(REPORT, frequency=100_000, phases=(edge,))
+    assert decode(1, most.encode()) == most
+
+
 @pytest.mark.parametrize(("kind", "body"), [(4, b"\2"), (1, REPORT.encode()[:28] + b"\2")])
 def test_a_relay_is_open_or_closed(kind: int, body: bytes) -> None:
     with pytest.raises(DecodeError):

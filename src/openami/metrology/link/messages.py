@@ -26,6 +26,9 @@ _TOTALS: Final = struct.Struct(f">{len(CHANNELS)}Q")
 _EVENT: Final = struct.Struct(">IIIBBQQI")
 _HEARD: Final = struct.Struct(">II")
 _LASTS: Final = (1 << 64) - 1
+_HALF_TURN: Final = 180_000  # thousandths of a degree
+_FACTOR: Final = 1000
+_FREQUENCY: Final = 100_000  # mHz; registers show hundredths of a hertz in two octets
 _FULL: Final = 0xFFFF
 
 
@@ -130,6 +133,8 @@ class Report:
         phases = _PHASE.iter_unpack(body[_REPORT.size : middle])
         totals = tuple(_TOTALS.iter_unpack(body[middle:]))
         shown = tuple(PhaseReport(*phase) for phase in phases)
+        if frequency > _FREQUENCY or not all(map(_possible, shown)):
+            raise DecodeError("a report of what can not be", code=_CODE)
         return cls(life, at, frequency, shown, totals, part, ran, bool(closed))
 
 
@@ -198,6 +203,12 @@ class Heard:
         if len(body) != _HEARD.size:
             raise DecodeError("an acknowledgement of another length", code=_CODE)
         return cls(*_HEARD.unpack(body))
+
+
+def _possible(phase: PhaseReport) -> bool:
+    """Tell whether angles and power factor are some, and fit the registers that show them."""
+    turned = max(abs(phase.angle), abs(phase.turn))
+    return turned <= _HALF_TURN and abs(phase.factor) <= _FACTOR
 
 
 Message = Report | EventReport | Heard | Relay
