@@ -521,3 +521,23 @@ def test_a_long_ledger_is_written_anew_when_much_of_it_is_forgotten(tmp_path: Pa
     (file,) = (tmp_path / "lake" / "data" / "main" / "batch").glob("*.parquet")
     assert pq.read_metadata(file).num_rows == 4 * KEEP_LAST
     lake.close()
+
+
+def test_one_channel_of_many_meters_at_once(lake: Lake) -> None:
+    """The latest versions, of one profile, after the start and up to the end."""
+    tables = [profile(meter, seed=n) for n, meter in enumerate(("A1", "A2", "A3"))]
+    other = profile("A1", name="1.0.99.2.0.255", channels=CHANNELS[:1])
+    commit(lake, batch("b1", *tables, other), batch("b2", profile("A1", rows=4, add=1000)))
+    start, end = MIDNIGHT + 900, MIDNIGHT + 10 * 900
+    table = lake.of_meters(["A1", "A3", "A9"], CHANNELS[0], profile=LOAD, start=start, end=end)
+    assert table.schema.equals(STORED_SCHEMA)
+    found = sorted(table.to_pylist(), key=lambda row: (row["meter"], row["time"]))
+    assert [row["meter"] for row in found] == ["A1"] * 9 + ["A3"] * 9
+    for meter in ("A1", "A3"):
+        which = ReadingFilter(meter, (CHANNELS[0],), LOAD, start, end)
+        mine = [row for row in found if row["meter"] == meter]
+        assert mine == every(lake, which)
+    assert max(row["value"] for row in found[:3]) > 1000
+    nothing = lake.of_meters(["A9"], CHANNELS[0], profile=LOAD, start=start, end=end)
+    assert nothing.schema.equals(STORED_SCHEMA)
+    assert nothing.num_rows == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -43,7 +44,8 @@ def metered_bill(
         NotFoundError: ``bill.no-readings``, there are none.
     """
     start, end = period.before.span(tariff.zone)[0], period.span(tariff.zone)[1]
-    ends, wh = ask(target, lambda client: _readings(client, serial, start, end))
+    begin = period.span(tariff.zone)[0]
+    ends, wh = ask(target, lambda client: _readings(client, serial, (start, begin, end)))
     made = bill_readings(tariff, period, ends, wh, kw=kw, discounts=discounts)
     if made is None:
         raise NotFoundError(
@@ -85,8 +87,15 @@ def _overlaps(tenancy: dict[str, Any], start: int, end: int) -> bool:
     return parse_utc(tenancy["starts"]) < end and (ends is None or parse_utc(ends) > start)
 
 
-async def _readings(client: HttpClient, serial: str, start: int, end: int) -> tuple[Longs, Longs]:
-    """Return the intervals' ends and their energy in Wh."""
+async def _readings(
+    client: HttpClient, serial: str, edges: tuple[int, int, int]
+) -> tuple[Longs, Longs]:
+    """Return the intervals' ends and their energy in Wh.
+
+    Parts of a Wh carry over to the next interval, but not over the edge in the middle: a bill does
+    not depend on what was read of the days before.
+    """
+    start, middle, end = edges
     path = f"/meters/{segment(serial)}/readings"
     span = {"start": isoformat(start), "end": isoformat(end)}
     ends, values, scalers = [], [], []
@@ -97,4 +106,6 @@ async def _readings(client: HttpClient, serial: str, start: int, end: int) -> tu
         ends.append(int(parse_utc(item["time"])))
         values.append(item["value"])
         scalers.append(item["scaler"])
-    return np.array(ends, np.int64), watt_hours(values, scalers)
+    at = bisect_right(ends, middle)
+    parts = [watt_hours(values[:at], scalers[:at]), watt_hours(values[at:], scalers[at:])]
+    return np.array(ends, np.int64), np.concatenate(parts)

@@ -27,17 +27,19 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON i
 
 def emit_row(row: Mapping[str, Any]) -> None:
     """Print a row as a line of JSON; a Decimal is a number with all its digits."""
-    cells = (f"{_text(name)}: {_text(value)}" for name, value in row.items())
-    click.echo("{" + ", ".join(cells) + "}")
+    click.echo(json_text(row))
 
 
-def _text(value: Any) -> str:
+def json_text(value: Any) -> str:
+    """Return a value as JSON on one line; a Decimal is a number with all its digits."""
     if isinstance(value, Mapping):
         return (
-            "{" + ", ".join(f"{_text(name)}: {_text(each)}" for name, each in value.items()) + "}"
+            "{"
+            + ", ".join(f"{json_text(name)}: {json_text(each)}" for name, each in value.items())
+            + "}"
         )
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_text, value)) + "]"
+        return "[" + ", ".join(map(json_text, value)) + "]"
     return f"{value:f}" if isinstance(value, Decimal) else json.dumps(value, ensure_ascii=False)
 
 

@@ -376,6 +376,15 @@ class ReadingStore(Protocol):
         """
         ...
 
+    def of_meters(
+        self, meters: Sequence[str], channel: str, *, profile: str, start: int, end: int
+    ) -> pa.Table:
+        """Return one channel of a profile of some meters in ``start`` < t ≤ ``end``, at once.
+
+        The schema is that of ``readings``; the rows are in no order.
+        """
+        ...
+
     def latest(self, meter: str) -> pa.Table:
         """Return the newest reading of each of a meter's channels."""
         ...

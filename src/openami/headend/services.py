@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from openami.fleet.devices import ReadSchedule
 from openami.fleet.registration import RegistrationPolicy
 from openami.headend.audit import AuditTrail
+from openami.headend.billing import FleetBilling
 from openami.headend.c1222.directory import Directory
 from openami.headend.c1222.supply import Supply
 from openami.headend.campaigns.build import Upgrades, build_upgrades
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from openami.core.clock import Clock
     from openami.fleet.accounts import AccountStore
     from openami.fleet.alarms import AlarmStore
+    from openami.fleet.billable import BillableStore
     from openami.fleet.certificates import CertificateStore
     from openami.fleet.customers import CustomerStore
     from openami.fleet.dossiers import Dossiers
@@ -81,6 +83,7 @@ class Stores:
     events: EventStore
     operators: OperatorStore
     customers: CustomerStore
+    billable: BillableStore
     audit: AuditLog
     certificates: CertificateStore
     registrations: RegistrationStore
@@ -148,6 +151,7 @@ class Services:
     operators: Operators
     customers: Customers
     homes: Homes
+    billing: FleetBilling
     similar: Similar
     statistics: Statistics
     health: Health
@@ -207,6 +211,7 @@ def build(context: Context, stores: Stores) -> Services:
             stores.customers, clock=clock, wall=wall, metrics=metrics, settings=settings
         ),
         homes=Homes(stores.readings, clock=clock),
+        billing=FleetBilling(stores.billable, stores.readings),
         similar=Similar(
             devices, stores.readings, stores.customers, clock=clock, timezone=settings.timezone
         ),
@@ -229,7 +234,8 @@ def _follow(services: Services) -> None:
     services.registry.on_moved(upgrades.rounds.moved)
     services.registry.on_moved(services.nodes.moved)
     services.registry.on_moved(services.demand.moved)
-    services.demand.uplink.similar = services.similar
+    services.demand.book.similar = services.similar
+    services.similar.on_change = services.demand.compared
     upgrades.fleet.on_change(services.jobs.wake)
 
 

@@ -57,6 +57,7 @@ def open_stores(home: Installation, database: SecretStr | None = None) -> Iterat
             events=relational.events,
             operators=relational.operators,
             customers=relational.customers,
+            billable=relational.billable,
             audit=relational.audit,
             certificates=relational.certificates,
             registrations=relational.registrations,

@@ -21,6 +21,7 @@ from openami.web import (
 from openami.web.api import (
     API,
     audit,
+    bills,
     campaigns,
     customers,
     demand,
@@ -49,6 +50,7 @@ TAGS: Final[list[dict[str, Any]]] = [
     {"name": "fleet", "description": "Overview, devices, DCUs, shipments."},
     {"name": "readings", "description": "Readings, registers, gaps and meters' events."},
     {"name": "customers", "description": "Whose meters are whose, from when until when."},
+    {"name": "bills", "description": "Of all meters that are somebody's."},
     {"name": "on-demand reads", "description": "Ask a meter, now."},
     {"name": "certificates", "description": "Authorities, trust anchors, what was issued."},
     {"name": "registration", "description": "Who asks to be let in, who is expected, alarms."},
@@ -106,7 +108,7 @@ def describe_api() -> FastAPI:
     )
     device_management = (dm, dm_accounts, dm_sessions)
     security = (audit, pki, registrations, releases, campaigns, demand)
-    operation = (fleet, readings, customers, jobs, live, sessions)
+    operation = (fleet, readings, customers, bills, jobs, live, sessions)
     for module in (*operation, *security, *device_management, service):
         # Their paths are whole: to include a router is to make each of its routes once more.
         app.router.routes.extend(module.router.routes)

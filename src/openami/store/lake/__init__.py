@@ -74,6 +74,11 @@ class Lake:
     ) -> Page[pa.Table]:
         return self._queries.readings(which, after=after, limit=limit)
 
+    def of_meters(
+        self, meters: Sequence[str], channel: str, *, profile: str, start: int, end: int
+    ) -> pa.Table:
+        return self._queries.of_meters(meters, channel, profile=profile, start=start, end=end)
+
     def latest(self, meter: str) -> pa.Table:
         return self._queries.latest(meter)
 

@@ -79,6 +79,15 @@ class Queries:
         more = found.num_rows > limit
         return Page((self._named(items),), _after(items) if more else None)
 
+    def of_meters(
+        self, meters: Sequence[str], channel: str, *, profile: str, start: int, end: int
+    ) -> pa.Table:
+        series = self._index.select(meters, channels=[channel], profile=profile)
+        if not series:
+            return STORED_SCHEMA.empty_table()
+        conditions = [_one_of(series), *_between(start, end)]
+        return self._named(self._run(f"SELECT {_SELECT} FROM lake.latest{_where(conditions)}"))
+
     def latest(self, meter: str) -> pa.Table:
         series = self._index.select([meter])
         if not series:

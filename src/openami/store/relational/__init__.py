@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from openami.store.relational.alarms import AlarmRepository
 from openami.store.relational.audit import AuditRepository
+from openami.store.relational.billable import BillableRepository
 from openami.store.relational.campaigns import CampaignRepository
 from openami.store.relational.certificates import CertificateRepository
 from openami.store.relational.customers import CustomerRepository
@@ -59,6 +60,7 @@ class RelationalStore:
         self.events = EventRepository(transactions, now)
         self.operators = OperatorRepository(transactions, hasher)
         self.customers = CustomerRepository(transactions, hasher)
+        self.billable = BillableRepository(transactions)
         self.audit = AuditRepository(transactions)
         self.trees = TreeRepository(transactions)
         self.tasks = TaskRepository(transactions)
