@@ -55,7 +55,7 @@ async def test_who_is_woken_asks_at_once_though_the_head_end_was_away() -> None:
     await talker.again()
     assert talker.times == 3
     stop.set()
-    await asyncio.wait_for(running, 10)
+    await asyncio.wait_for(running, 60)
 
 
 @pytest.mark.parametrize("refused", [False, True])

@@ -50,7 +50,7 @@ def slots(tmp_path: Path) -> TwoSlots:
 
 async def until_said(reader: int, word: bytes) -> bytes:
     said = b""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while word not in said:
             await asyncio.sleep(0.002)
             with suppress(BlockingIOError):
@@ -116,7 +116,7 @@ async def test_a_pipe_that_nobody_empties_holds_up_nothing(
     async with health.beating():
         health.session_held()
         health.collecting()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while slots.running.on_trial:
                 await asyncio.sleep(0.002)
         assert slots.running.version == "1.0.0"
@@ -129,7 +129,7 @@ async def test_without_its_launcher_an_agent_ends(slots: TwoSlots, pipe: tuple[i
     loop.add_signal_handler(signal.SIGTERM, ended.set)
     try:
         os.close(pipe[0])
-        async with TrialHealth(slots, pipe[1]).beating(), asyncio.timeout(20):
+        async with TrialHealth(slots, pipe[1]).beating(), asyncio.timeout(60):
             assert await ended.wait()
         assert slots.running.on_trial  # which is the launcher's to end
     finally:

@@ -32,11 +32,11 @@ async def fetching(made: Bench) -> AsyncIterator[None]:
         yield
     finally:
         made.stop.set()
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, 60)
 
 
 async def until(reached: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not reached():
             await asyncio.sleep(0.005)
 

@@ -132,7 +132,7 @@ def test_marks_and_failures_are_read_back() -> None:
 
 async def test_a_store_with_strange_things_in_it_is_of_use(tmp_path: Path) -> None:
     store = Upgrades(tmp_path / "upgrades.sqlite")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         store.keep(Changes(1, [KeptTask("c0", 1, b"no order")]))
         store.keep_manifest("meter-image/openami/1.1.0", b"no manifest")
         store.close()

@@ -631,7 +631,7 @@ def test_nobody_waits_for_a_plan(
     def look(*args: Any, **named: Any) -> Any:
         dcu = threading.Thread(target=lambda: office.ask("A"), daemon=True)
         dcu.start()
-        dcu.join(10)
+        dcu.join(60)
         waiting.append(dcu.is_alive())
         return census(*args, **named)
 

@@ -164,7 +164,7 @@ async def test_without_its_token_an_appliance_is_told_nothing(header: str) -> No
 
 
 async def until(reached: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not reached():
             await asyncio.sleep(0.01)
 

@@ -94,7 +94,7 @@ class Network:
 
 async def until(network: Network, *, registered: bool) -> None:
     """Wait until the registrar knows the meter, or does not."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (network.registered is not None) != registered:
             await asyncio.sleep(0.01)
 

@@ -57,7 +57,7 @@ def endpoint(station: NodeStation, **options: Any) -> Endpoint:
 
 
 async def eventually(done: Any) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not done():
             await asyncio.sleep(0.005)
 
@@ -330,7 +330,7 @@ async def test_all_nodes_of_a_link() -> None:
     asker.bind(("127.0.0.1", 0))
     asker.setblocking(False)
     asker.sendto(IDENTIFY, ("224.0.2.4", served.listening[0].port or 0))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         answer = await asyncio.get_running_loop().sock_recv(asker, 2048)
     assert Apdu.decode(answer).answers == 3
     asker.close()
@@ -459,7 +459,7 @@ async def test_nobody_there() -> None:
     for carrier in ("tcp", "udp"):
         url = url_of(address, carrier, 0)
         with pytest.raises(TransportError) as caught:
-            async with open_client(url, config_of(url, timeout=0.2)) as client:
+            async with open_client(url, config_of(url, timeout=20)) as client:
                 await client.ask(Identify())
         assert caught.value.code == "transport.refused"
     free.close()

@@ -212,10 +212,11 @@ async def test_no_news_is_good_news_unless_the_connection_broke() -> None:
         url = NodeUrl.parse(f"c1222+tcp://127.0.0.1:{port}?node={METER}&title={SERVER}")
         async with open_client(url, url.client_config(timeout=0.1)) as client:
             assert await client.ask(Read(5), respond=only) == ()
+        async with open_client(url, url.client_config(timeout=60)) as client:
             (refused,) = await client.ask(Read(99), respond=only)
             assert isinstance(refused, Failure)
             assert await client.ask(Read(5), respond=ResponseControl.NEVER) == ()
-        async with open_client(url, url.client_config(timeout=5)) as client:
+        async with open_client(url, url.client_config(timeout=60)) as client:
             waits = asyncio.ensure_future(client.ask(Read(5), respond=only))
             await asyncio.sleep(0.01)
             client._channel.abort()  # type: ignore[union-attr]  # as a network breaks

@@ -49,14 +49,14 @@ async def ask(url: str) -> None:
     async with Driver(link, channel) as driver:
         link.connect(now=driver.now())
         driver.pump()
-        assert isinstance(await driver.next_event(5), LinkUp)
+        assert isinstance(await driver.next_event(60), LinkUp)
         for apdu in (b"\xc0 first", b"\xc0" * 700):
             link.send(apdu, now=driver.now())
             driver.pump()
-            assert await driver.next_event(5) == ApduReceived(apdu[::-1])
+            assert await driver.next_event(60) == ApduReceived(apdu[::-1])
         link.disconnect(now=driver.now())
         driver.pump()
-        assert isinstance(await driver.next_event(5), LinkDown)
+        assert isinstance(await driver.next_event(60), LinkDown)
     channel.close()
 
 

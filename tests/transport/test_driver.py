@@ -50,7 +50,7 @@ async def test_question_and_answer() -> None:
         for line in ("one", "two"):
             machine.say(line)
             driver.pump()
-            assert await driver.next_event(5) == line.upper()
+            assert await driver.next_event(60) == line.upper()
 
 
 async def test_events_iterate_until_the_peer_closes() -> None:
@@ -69,13 +69,13 @@ async def test_one_channel_has_one_machine_after_another_and_stale_octets_vanish
         first = LineMachine()
         async with Driver(first, ours) as driver:
             theirs.write(b"mine\n")
-            assert await driver.next_event(5) == "mine"
+            assert await driver.next_event(60) == "mine"
         theirs.write(b"late\n")
         while ours.received_octets < len(b"mine\nlate\n"):
             await asyncio.sleep(0)
         async with Driver(LineMachine(), ours) as driver:
             theirs.write(b"yours\n")
-            assert await driver.next_event(5) == "yours"
+            assert await driver.next_event(60) == "yours"
         assert not ours.closed
         assert first.next_event() is None
 
@@ -86,20 +86,20 @@ async def test_drivers_have_a_channel_in_turns_and_timers_wait() -> None:
         first, second = Driver(machine, ours), Driver(LineMachine(), ours)
         first.start()
         theirs.write(b"one\n")
-        assert await first.next_event(5) == "one"
+        assert await first.next_event(60) == "one"
         first.pause()
         ticks = machine.next_timer()
         second.start()
         theirs.write(b"two\n")
-        assert await second.next_event(5) == "two"
+        assert await second.next_event(60) == "two"
         await asyncio.sleep(0.005)
         assert machine.next_timer() == ticks
         second.pause()
         first.start()
-        assert await first.next_event(5) == "tick"
+        assert await first.next_event(60) == "tick"
         second.stop()
         theirs.write(b"three\n")
-        while (event := await first.next_event(5)) == "tick":
+        while (event := await first.next_event(60)) == "tick":
             pass
         assert event == "three"
         first.stop()
@@ -113,7 +113,7 @@ async def test_a_channel_that_closed_meanwhile_is_told_of() -> None:
         theirs.close()
         await ours.wait_closed()
         driver.start()
-        assert await driver.next_event(5) == "end"
+        assert await driver.next_event(60) == "end"
 
 
 async def test_two_drivers_at_once_are_a_bug() -> None:
@@ -125,7 +125,7 @@ async def test_two_drivers_at_once_are_a_bug() -> None:
 async def test_timers_fire() -> None:
     async with pipe() as (ours, theirs), Driver(LineMachine(period=0.001), ours) as driver:
         theirs.write(b"x\n")
-        assert [await driver.next_event(5) for _ in range(4)] == ["x", "tick", "tick", "tick"]
+        assert [await driver.next_event(60) for _ in range(4)] == ["x", "tick", "tick", "tick"]
 
 
 async def test_nothing_in_time() -> None:
@@ -142,7 +142,7 @@ async def test_cancelled_reader_loses_no_event() -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await waiting
         theirs.write(b"kept\n")
-        assert await driver.next_event(5) == "kept"
+        assert await driver.next_event(60) == "kept"
 
 
 async def test_a_bug_in_the_machine_closes_the_channel_and_is_raised() -> None:
@@ -217,7 +217,7 @@ async def test_unread_events_hold_the_peer_up() -> None:
             await asyncio.sleep(0)
         assert ours.received_octets < lines * 11
         for _ in range(lines):
-            assert await driver.next_event(5) == "0123456789"
+            assert await driver.next_event(60) == "0123456789"
 
 
 async def test_unread_octets_hold_the_peer_up() -> None:

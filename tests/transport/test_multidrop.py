@@ -76,14 +76,14 @@ async def ask(channel: Channel, station: int, question: bytes = b"?" * 300) -> b
     async with Driver(link, channel) as driver:
         link.connect(now=driver.now())
         driver.pump()
-        assert isinstance(await driver.next_event(10), LinkUp)
+        assert isinstance(await driver.next_event(60), LinkUp)
         link.send(question, now=driver.now())
         driver.pump()
-        answer = await driver.next_event(10)
+        answer = await driver.next_event(60)
         assert isinstance(answer, ApduReceived)
         link.disconnect(now=driver.now())
         driver.pump()
-        await driver.next_event(10)
+        await driver.next_event(60)
     return answer.apdu
 
 

@@ -74,7 +74,7 @@ async def test_unread_octets_hold_the_line_up() -> None:
         ours.release("test")
         assert await ours.read() == b"question\n"
         ours.write(b"answer\n")
-        assert await driver.next_event(5) == "answer"
+        assert await driver.next_event(60) == "answer"
     theirs.close()
     ours.close()
 
