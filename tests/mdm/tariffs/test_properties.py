@@ -102,6 +102,42 @@ def test_a_bill_never_falls_and_its_parts_sum(
                 assert charge.rounding.apply(exact) == line.amount
 
 
+SHIPPED = {
+    "gb-price-cap-average": [Month(2025, 2), Days(date(2024, 12, 20), date(2025, 1, 19))],
+    "ca-ontario-tou": [Month(2025, 3), Days(date(2025, 4, 15), date(2025, 5, 14))],
+    "kr-residential-tou-jeju": [Month(2024, 7), Days(date(2024, 7, 18), date(2024, 8, 17))],
+}
+KOREA = [
+    *(Month(2024, number) for number in (2, 3, 6, 8, 10, 12)),
+    Days(date(2024, 6, 18), date(2024, 7, 17)),
+    Days(date(2024, 11, 20), date(2024, 12, 19)),
+]
+
+
+@pytest.mark.parametrize("name", tariff_names())
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_no_shipped_tariff_charges_less_for_more(name: str, data: st.DataObject) -> None:
+    """Whatever the period, the discounts, and where a kWh is added; parts sum in each."""
+    tariff = tariff_named(name)
+    period = data.draw(st.sampled_from(SHIPPED.get(name, KOREA)))
+    known = [charge.name for charge in tariff.charges if not charge.automatic]
+    discounts = data.draw(st.lists(st.sampled_from(known), unique=True)) if known else []
+    rows = max(len(tariff.periods), 1)
+    less = data.draw(st.lists(WH, min_size=rows, max_size=rows))
+    more = list(less)
+    more[data.draw(st.integers(0, rows - 1))] += data.draw(st.sampled_from([1, 1000, 10**6]))
+    kw = data.draw(st.integers(0, 10**6))
+    bills = [
+        make_bill(tariff, period, of_wh(tariff, wh, watts), discounts=discounts)
+        for wh, watts in ((less, kw), (more, kw), (more, kw + 1000))
+    ]
+    totals = [bill.total for bill in bills]
+    assert totals == sorted(totals)
+    for bill in bills:
+        assert sum(line.amount for line in bill.lines) == bill.total >= 0
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     st.sampled_from(["kr-residential-low", "kr-residential-high"]),
