@@ -148,6 +148,11 @@ def switch_language(page: Page) -> None:
     page.get_by_role("button", name="한국어").click()
     expect(page.locator("html")).to_have_attribute("lang", "ko")
     expect(page.locator("h1")).to_have_text("요금, 2026년 5월")
+    loaded = page.evaluate(
+        "async () => { await document.fonts.ready;"
+        " return [...document.fonts].filter(f => f.status === 'loaded').map(f => f.family) }"
+    )
+    assert "Pretendard" in loaded
     page.get_by_role("button", name="English").click()
     expect(page.locator("h1")).to_have_text("Bill, May 2026")
 
@@ -169,12 +174,14 @@ def on_a_phone(page: Page, width: int) -> None:
     expect(page.locator("html")).to_have_attribute("lang", "en")
     expect(page.locator("body")).to_have_css("background-color", "rgb(16, 23, 21)")
     home = page.url.split("?")[0]
-    for path in (home, f"{home}?by=month", f"{home}?by=year", f"{home}/bill", f"{home}/news",
+    for path in (home, f"{home}?by=week", f"{home}?by=month", f"{home}?by=year", f"{home}/bill", f"{home}/news",
                  home.rsplit("/homes", 1)[0] + "/account"):  # fmt: skip
         page.goto(path)
         wide = page.evaluate("() => document.documentElement.scrollWidth")
         assert wide <= width, path
         page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+        for table in page.locator(".scroll").all():  # a week's table needs no second hand
+            assert table.evaluate("t => t.scrollWidth <= t.clientWidth"), path
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
             found = audit(page)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 from argon2 import PasswordHasher
+from sqlalchemy import update
 from tests.store.test_ports import public
 
 from openami.core.errors import ConflictError, NotFoundError
@@ -20,6 +21,7 @@ from openami.fleet.customers import (
     login_of,
 )
 from openami.fleet.devices import DeviceKind, Sighting
+from openami.store.relational.customer_models import CustomerRow
 from openami.store.relational.customers import CustomerRepository
 from openami.store.relational.engine import Transactions, open_engine
 
@@ -186,6 +188,18 @@ def test_sessions_end_with_password_disabling_and_time(store: RelationalStore) -
     customers.set_disabled(KIM, False, who="anna", when=16.0)
     assert customers.session(secret, now=17.0) is None
     assert opened(store, now=17.0)
+
+
+def test_no_session_of_who_is_shut_out_counts(where: Path | str, store: RelationalStore) -> None:
+    """Also one that, against all order, is still kept."""
+    with_meters(store)
+    accepted(store)
+    secret = opened(store)
+    engine = open_engine(where)
+    with engine.begin() as connection:
+        connection.execute(update(CustomerRow).values(disabled=True))
+    engine.dispose()
+    assert store.customers.session(secret, now=6.0) is None
 
 
 def test_the_oldest_sessions_end_where_there_are_too_many(store: RelationalStore) -> None:

@@ -8,6 +8,7 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 import pytest
+import pytest_asyncio
 from tests.support.headend import operator_client
 from tests.support.portal import (
     DAY,
@@ -35,6 +36,21 @@ if TYPE_CHECKING:
 
     from openami.headend.server import Running
 
+looks = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    """One head-end for all tests that only look."""
+    async with two_homes(tmp_path_factory.mktemp("shared")) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def looker(shared: Running) -> AsyncIterator[httpx.AsyncClient]:
+    async with signed_in(shared, KIM) as client:
+        yield client
+
 
 @pytest.fixture
 async def running(tmp_path: Path) -> AsyncIterator[Running]:
@@ -48,12 +64,13 @@ async def kim(running: Running) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_signing_in_and_out(running: Running, kim: httpx.AsyncClient) -> None:
-    async with operator_client(running, headers={"Accept-Language": "en"}) as client:
-        for path in ("/my", home_of(running, KIM), "/my/account"):
+@looks
+async def test_signing_in_and_out(shared: Running, looker: httpx.AsyncClient) -> None:
+    async with operator_client(shared, headers={"Accept-Language": "en"}) as client:
+        for path in ("/my", home_of(shared, KIM), "/my/account"):
             answer = await client.get(path)
             assert (answer.status_code, answer.headers["location"]) == (303, "/my/login")
-        part = await client.get(home_of(running, KIM), headers={"HX-Request": "true"})
+        part = await client.get(home_of(shared, KIM), headers={"HX-Request": "true"})
         assert (part.status_code, part.headers["hx-redirect"]) == (401, "/my/login")
         wrong = await client.post("/my/login", data={"login": KIM, "password": "wrong password"})
         assert wrong.status_code == 401
@@ -77,7 +94,7 @@ async def test_signing_in_and_out(running: Running, kim: httpx.AsyncClient) -> N
         assert out.headers["location"] == "/my/login"
         client.cookies.clear()
         assert (await client.get("/my/account")).status_code == 303
-    assert (await kim.get("/my/account")).status_code == 200
+    assert (await looker.get("/my/account")).status_code == 200
 
 
 async def test_too_many_wrong_passwords(running: Running) -> None:
@@ -90,8 +107,9 @@ async def test_too_many_wrong_passwords(running: Running) -> None:
         assert "5분 뒤에" in answer.text
 
 
+@looks
 @pytest.mark.parametrize("path", ["/my/login", "/my/welcome", "/login"])
-async def test_octets_that_are_no_text_let_nobody_in(running: Running, path: str) -> None:
+async def test_octets_that_are_no_text_let_nobody_in(shared: Running, path: str) -> None:
     """A zero octet, and half a character, such as a form of its own making may bring."""
     names = ("login", "name", "code", "password", "again")
     parts = "".join(
@@ -99,7 +117,7 @@ async def test_octets_that_are_no_text_let_nobody_in(running: Running, path: str
         for name in names
     )
     odd = {"Content-Type": "multipart/form-data; boundary=b; charset=raw_unicode_escape"}
-    async with operator_client(running) as client:
+    async with operator_client(shared) as client:
         answer = await client.post(path, content=f"{parts}--b--\r\n", headers=odd)
         assert answer.status_code == 401, answer.text
         for name in (KIM, f"{KIM}\0"):
@@ -125,10 +143,11 @@ async def test_an_invitation_that_fails(running: Running) -> None:
             assert (answer.status_code, words in answer.text) == (status, True), answer.text
 
 
-async def test_the_page_of_a_home(running: Running, kim: httpx.AsyncClient) -> None:
-    home = home_of(running, KIM)
-    assert (await kim.get("/my")).headers["location"] == home
-    page = (await kim.get(home)).text
+@looks
+async def test_the_page_of_a_home(shared: Running, looker: httpx.AsyncClient) -> None:
+    home = home_of(shared, KIM)
+    assert (await looker.get("/my")).headers["location"] == home
+    page = (await looker.get(home)).text
     # 20 hours of 400 Wh each, less the quarter that is missing; what a day and what a month costs.
     assert "7.90\u202fkWh" in page
     assert "One reading is missing" in page
@@ -137,20 +156,21 @@ async def test_the_page_of_a_home(running: Running, kim: httpx.AsyncClient) -> N
     assert "Step 2 of 3" in page
     assert "Given to the grid" in page
     for by, words in (("week", "Mon 25 May"), ("month", "May 2026"), ("year", "2026")):
-        answer = await kim.get(home, params={"by": by})
+        answer = await looker.get(home, params={"by": by})
         assert answer.status_code == 200
         assert words in answer.text
     assert "This home is yours since Fri 1 May 2026" in answer.text
-    yesterday = (await kim.get(home, params={"on": "2026-05-27"})).text
+    yesterday = (await looker.get(home, params={"on": "2026-05-27"})).text
     assert "9.60\u202fkWh" in yesterday
     assert "As much as the day before" in yesterday
-    first = (await kim.get(home, params={"on": "2026-05-01"})).text
+    first = (await looker.get(home, params={"on": "2026-05-01"})).text
     assert "nothing to compare" in first  # the day before was somebody else's
 
 
-async def test_a_bill_with_each_line(running: Running, kim: httpx.AsyncClient) -> None:
-    home = home_of(running, KIM)
-    page = (await kim.get(f"{home}/bill")).text
+@looks
+async def test_a_bill_with_each_line(shared: Running, looker: httpx.AsyncClient) -> None:
+    home = home_of(shared, KIM)
+    page = (await looker.get(f"{home}/bill")).text
     assert "Bill, May 2026" in page
     assert "Expected for the whole month" in page
     assert "most likely between" not in page  # each day was like the last: both ends are the same
@@ -158,19 +178,20 @@ async def test_a_bill_with_each_line(running: Running, kim: httpx.AsyncClient) -
                   "10 % of", "cut to 1", "Source:"):  # fmt: skip
         assert words in page, words
     assert "One reading of this month is missing" in page
-    korean = await kim.get(f"{home}/bill", headers={"Accept-Language": "ko"})
+    korean = await looker.get(f"{home}/bill", headers={"Accept-Language": "ko"})
     assert "한국전력 주택용 저압" in korean.text
     for words in ("기본요금", "1단계: 200kWh 이하", "부가가치세", "1 단위로 버림"):
         assert words in korean.text, words
-    assert (await kim.get(f"{home}/bill", params={"month": "soon"})).status_code == 404
+    assert (await looker.get(f"{home}/bill", params={"month": "soon"})).status_code == 404
 
 
+@looks
 async def test_files_have_every_interval_and_say_what_is_missing(
-    running: Running, kim: httpx.AsyncClient
+    shared: Running, looker: httpx.AsyncClient
 ) -> None:
-    home = home_of(running, KIM)
+    home = home_of(shared, KIM)
     span = {"from": "2026-05-27", "to": "2026-05-28"}
-    answer = await kim.get(f"{home}/readings.csv", params=span)
+    answer = await looker.get(f"{home}/readings.csv", params=span)
     assert answer.headers["content-type"].startswith("text/csv")
     assert answer.headers["content-disposition"] == (
         'attachment; filename="M1-readings-2026-05-27-2026-05-28.csv"'
@@ -183,14 +204,14 @@ async def test_files_have_every_interval_and_say_what_is_missing(
     assert len(rows) == 96 + 81
     [gap] = [row for row in rows if row["missing"] == "1" and row["end"] < "2026-05-28T20:10"]
     assert gap["imported_wh"] == ""
-    days = list(csv.DictReader(StringIO((await kim.get(f"{home}/days.csv", params=span)).text)))
+    days = list(csv.DictReader(StringIO((await looker.get(f"{home}/days.csv", params=span)).text)))
     assert [row["imported_wh"] for row in days] == ["9600", "7900"]
     safe = re.compile(r"[0-9T:+.-]*")
     assert all(safe.fullmatch(cell) for row in (*rows, *days) for cell in row.values())
     for wrong in ({"from": "2020-01-01"}, {"from": "x"}, {"from": "2026-05-28", "to": "2026-05-01"},
                   {"from": "1999-01-01"}):  # fmt: skip
-        assert (await kim.get(f"{home}/days.csv", params=wrong)).status_code == 404, wrong
-    assert (await kim.get(f"{home}/other.csv")).status_code == 404
+        assert (await looker.get(f"{home}/days.csv", params=wrong)).status_code == 404, wrong
+    assert (await looker.get(f"{home}/other.csv")).status_code == 404
 
 
 async def test_a_language_is_chosen_and_kept(running: Running, kim: httpx.AsyncClient) -> None:
@@ -228,9 +249,10 @@ async def test_a_password_is_changed(running: Running, kim: httpx.AsyncClient) -
         assert (await kim.get("/my/account")).status_code == 200
 
 
-async def test_somebody_without_a_meter(running: Running) -> None:
-    running.services.customers.add("park@example.org", Details(), who="test")
-    async with signed_in(running, "park@example.org") as client:
+@looks
+async def test_somebody_without_a_meter(shared: Running) -> None:
+    shared.services.customers.add("park@example.org", Details(), who="test")
+    async with signed_in(shared, "park@example.org") as client:
         page = await client.get("/my")
         assert page.status_code == 200
         assert "No meter yet" in page.text
@@ -271,15 +293,16 @@ async def test_a_home_that_was_given_back_at_once_is_not_shown(
     assert "This home is yours on Fri 1 May 2026" in (await kim.get(home)).text
 
 
+@looks
 @pytest.mark.parametrize(("since", "shown"), [(MOVED, True), (MOVED - DAY, False)])
 async def test_homes_like_theirs_stand_beside_their_own_figure_if_all_of_it_is_theirs(
-    running: Running, kim: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, since: int,
+    shared: Running, looker: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, since: int,
     *, shown: bool,
 ) -> None:  # fmt: skip
     """The chore that compares may have looked before somebody moved in."""
     found = Comparison(since, since + 20 * DAY, 9, 300_000, 200_000, 123_400)
     monkeypatch.setattr(Similar, "of", lambda _self, _serial: found)
-    page = (await kim.get(home_of(running, KIM))).text
+    page = (await looker.get(home_of(shared, KIM))).text
     assert "300.0\u202fkWh" in page
     assert ("123.4\u202fkWh" in page) is shown
     assert ("Your own figure appears once" in page) is not shown

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+import pytest_asyncio
 from starlette.routing import Route
 from tests.support.headend import login, operator_client
 from tests.support.portal import (
@@ -36,6 +37,21 @@ CUSTOMERS = "__Host-openami-home"
 # 77.77 Wh a quarter of an hour, an hour, a day, and as pages write them; the other's names.
 SECRETS = (str(LOUD), str(4 * LOUD), "31.1", "746.", "M2", LEE)
 DATES = ("2026-04-30", "2026-04-01", "2025-05-28", "2026-05-29", "2099-12-31", "1000-01-01", "x")
+
+looks = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    """One head-end for all tests that only look."""
+    async with two_homes(tmp_path_factory.mktemp("shared")) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def looker(shared: Running) -> AsyncIterator[httpx.AsyncClient]:
+    async with signed_in(shared, KIM) as client:
+        yield client
 
 
 @pytest.fixture
@@ -68,16 +84,17 @@ def clean(answer: httpx.Response) -> bool:
     return not any(secret in said for secret in SECRETS)
 
 
-async def test_no_route_gives_another_home(running: Running, kim: httpx.AsyncClient) -> None:
-    theirs = home_of(running, LEE).rsplit("/", 1)[1]
-    event = await an_event(running, ahead=3600, meters=("M2",))
-    token = token_in(await kim.get("/my/account"))
+@looks
+async def test_no_route_gives_another_home(shared: Running, looker: httpx.AsyncClient) -> None:
+    theirs = home_of(shared, LEE).rsplit("/", 1)[1]
+    event = await an_event(shared, ahead=3600, meters=("M2",))
+    token = token_in(await looker.get("/my/account"))
     walked = 0
     for home in (theirs, "M2", "M1", "0", "-1", f"0{theirs}", "999999", f"{theirs}%2e", "%2e%2e"):
-        for method, path in paths(running, home, event):
+        for method, path in paths(shared, home, event):
             if home not in path:
                 continue
-            answer = await kim.request(
+            answer = await looker.request(
                 method, path, data={"csrf_token": token, "answer": "opt-out"} if method == "POST"
                 else None,
             )  # fmt: skip
@@ -85,54 +102,57 @@ async def test_no_route_gives_another_home(running: Running, kim: httpx.AsyncCli
             assert answer.status_code == 404, (method, path, answer.status_code)
             assert clean(answer), (method, path)
     assert walked >= 60
-    mine = home_of(running, KIM)
-    wrong = await kim.post(
+    mine = home_of(shared, KIM)
+    wrong = await looker.post(
         f"{mine}/events/{event}", data={"csrf_token": token, "answer": "opt-out"}
     )
     assert wrong.status_code == 404
-    [seen] = running.services.demand.for_meter("M2")
+    found = {one.event.id: one for one in shared.services.demand.for_meter("M2")}
+    seen = found[event]
     assert not seen.standing.opted_out
 
 
+@looks
 async def test_every_page_of_ones_own_home_is_clean(
-    running: Running, kim: httpx.AsyncClient
+    shared: Running, looker: httpx.AsyncClient
 ) -> None:
-    event = await an_event(running, ahead=3600, meters=("M2",))
-    mine = home_of(running, KIM).rsplit("/", 1)[1]
-    for method, path in paths(running, mine, event):
+    event = await an_event(shared, ahead=3660, meters=("M2",))
+    mine = home_of(shared, KIM).rsplit("/", 1)[1]
+    for method, path in paths(shared, mine, event):
         if method == "GET":
-            answer = await kim.get(path)
+            answer = await looker.get(path)
             assert answer.status_code in {200, 303, 404}, path
             assert clean(answer), path
     for by in ("day", "week", "month", "year"):
-        answer = await kim.get(f"/my/homes/{mine}", params={"by": by})
+        answer = await looker.get(f"/my/homes/{mine}", params={"by": by})
         assert answer.status_code == 200
         assert clean(answer), by
 
 
-async def test_no_date_reaches_behind_a_move(running: Running, kim: httpx.AsyncClient) -> None:
-    home = home_of(running, KIM)
+@looks
+async def test_no_date_reaches_behind_a_move(shared: Running, looker: httpx.AsyncClient) -> None:
+    home = home_of(shared, KIM)
     for day in DATES:
-        answer = await kim.get(home, params={"on": day})
+        answer = await looker.get(home, params={"on": day})
         assert (answer.status_code, clean(answer)) == (404, True), day
         for file in ("readings", "days"):
-            answer = await kim.get(f"{home}/{file}.csv", params={"from": day, "to": day})
+            answer = await looker.get(f"{home}/{file}.csv", params={"from": day, "to": day})
             assert (answer.status_code, clean(answer)) == (404, True), day
     # What is partly theirs is theirs from the move on: the week of 27 April, the year, a file.
     for query in ({"by": "week", "on": "2026-04-27"}, {"by": "year", "on": "2026-01-01"}):
-        answer = await kim.get(home, params=query)
+        answer = await looker.get(home, params=query)
         assert (answer.status_code, clean(answer)) == (200, True), query
     for file in ("readings", "days"):
         span = {"from": "2026-04-01", "to": "2026-05-02"}
-        answer = await kim.get(f"{home}/{file}.csv", params=span)
+        answer = await looker.get(f"{home}/{file}.csv", params=span)
         assert answer.status_code == 200
         assert clean(answer)
         assert "2026-04" not in answer.text
     for month in ("2026-04", "2025-05", "2026-06", "2026-13", "x"):
-        answer = await kim.get(f"{home}/bill", params={"month": month})
+        answer = await looker.get(f"{home}/bill", params={"month": month})
         assert (answer.status_code, clean(answer)) == (404, True), month
     for by in ("hour", "M2", "../M2"):
-        assert (await kim.get(home, params={"by": by})).status_code == 404
+        assert (await looker.get(home, params={"by": by})).status_code == 404
 
 
 async def test_what_came_before_a_move_is_not_told(
@@ -203,26 +223,27 @@ async def test_an_event_under_way_at_a_move_is_told_and_what_was_said_to_it_is_n
     assert "You take part" not in left
 
 
+@looks
 async def test_an_operators_cookie_opens_nothing_here_and_the_other_way(
-    running: Running, kim: httpx.AsyncClient
+    shared: Running, looker: httpx.AsyncClient
 ) -> None:
-    async with operator_client(running) as operator:
+    async with operator_client(shared) as operator:
         await login(operator)
         secret = operator.cookies[OPERATORS]
-        mine = home_of(running, KIM).rsplit("/", 1)[1]
-        for method, path in paths(running, mine, "e1"):
+        mine = home_of(shared, KIM).rsplit("/", 1)[1]
+        for method, path in paths(shared, mine, "e1"):
             answer = await operator.request(method, path)
             assert answer.status_code != 200 or re.fullmatch("/my/(login|welcome)", path), path
             assert "9.60" not in answer.text
-    async with operator_client(running, cookies={CUSTOMERS: secret}) as disguised:
-        answer = await disguised.get(home_of(running, KIM))
+    async with operator_client(shared, cookies={CUSTOMERS: secret}) as disguised:
+        answer = await disguised.get(home_of(shared, KIM))
         assert (answer.status_code, answer.headers["location"]) == (303, "/my/login")
-    secret = kim.cookies[CUSTOMERS]
+    secret = looker.cookies[CUSTOMERS]
     async with (
-        operator_client(running, cookies={OPERATORS: secret}) as disguised,
-        operator_client(running, headers={"Authorization": f"Bearer {secret}"}) as bearer,
+        operator_client(shared, cookies={OPERATORS: secret}) as disguised,
+        operator_client(shared, headers={"Authorization": f"Bearer {secret}"}) as bearer,
     ):
-        for client in (disguised, bearer, kim):
+        for client in (disguised, bearer, looker):
             for path in ("/", "/meters", "/meters/M1", "/events"):
                 answer = await client.get(path)
                 assert (answer.status_code, answer.headers["location"][:6]) == (303, "/login")
