@@ -210,14 +210,19 @@ rates = [{ rate = "9" }]
 """
 
 
-async def stored(running: Running, tmp_path: Path, intervals: int, *, skip: int = 0) -> None:
-    """Store so many quarters of an hour of 100 Wh each, from the first of May in Korea."""
+async def stored(
+    running: Running, tmp_path: Path, intervals: int, *, skip: int = 0, marked: tuple[int, ...] = ()
+) -> None:
+    """Store so many quarters of an hour of 100 Wh each, from the first of May in Korea.
+
+    ``marked`` are the profile statuses of the first that are stored.
+    """
     start = MAY.span(ZONE)[0]
     time = np.delete(np.arange(1, intervals + 1, dtype=np.int64) * PERIOD + start, slice(skip))
+    status = np.zeros(len(time), np.uint8)
+    status[: len(marked)] = marked
     channel = ChannelValues(CHANNEL, 0, 30, np.full(len(time), 100, np.int64))
-    table = profile_table(
-        "M1", LOAD_PROFILE, time=time, status=np.zeros(len(time), np.uint8), channels=[channel]
-    )
+    table = profile_table("M1", LOAD_PROFILE, time=time, status=status, channels=[channel])
     async with dcu_client(running, tmp_path, "D1") as client:
         running.services.shipments.take(shipment(shipped(1)), who="test")
         answer = await upload(client, "b1", table)
@@ -233,7 +238,7 @@ async def test_the_bill_of_a_meter_that_was_read(
     assert (status, err) == (0, "")
     assert made["meter"] == "M1"
     assert made["usage"]["kwh"] == 297
-    assert made["intervals"]["missing"] == 0
+    assert made["intervals"]["missing"] == made["intervals"]["doubtful"] == 0
     assert made["estimate"] is None
     typed = json.loads(
         (await run_main("bill", "--kwh", "297", "--month", "2026-05", "--json"))[1][0]
@@ -295,6 +300,21 @@ async def test_the_bill_of_a_month_that_goes_on(
     assert status == 0
     assert any(line.startswith("whole month, estimated: ") for line in out)
     assert "note: 4 of 972 intervals are missing" in err
+
+
+async def test_a_bill_tells_how_many_of_its_intervals_are_right_in_sum_only(
+    running: Running, run_main: RunMain, tmp_path: Path
+) -> None:
+    """Not valid, spread, both; a clock that was set and daylight saving say nothing of energy."""
+    await stored(running, tmp_path, 31 * 96, marked=(0x04, 0x10, 0x14, 0x98, 0x28, 0x80))
+    _, out, err = await run_main("bill", "--meter", "M1", "--month", "2026-05", "--json")
+    made = json.loads(out[0])
+    assert (made["intervals"]["doubtful"], made["usage"]["kwh"]) == (4, 297)
+    _, _, err = await run_main("bill", "--meter", "M1", "--month", "2026-05")
+    assert "note: 4 of 2976 intervals are right in sum only: their status says so" in err
+    days = ("--from", "2026-05-02", "--to", "2026-05-31")
+    made = json.loads((await run_main("bill", "--meter", "M1", *days, "--json"))[1][0])
+    assert made["intervals"]["doubtful"] == 0
 
 
 async def test_a_meter_without_readings_has_no_bill(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from openami.cli.api import Target
+    from openami.mdm.tariffs.intervals import Octets
     from openami.mdm.tariffs.model import Tariff
     from openami.mdm.tariffs.month import Period
     from openami.transport.http import HttpClient
@@ -45,8 +46,8 @@ def metered_bill(
     """
     start, end = period.before.span(tariff.zone)[0], period.span(tariff.zone)[1]
     begin = period.span(tariff.zone)[0]
-    ends, wh = ask(target, lambda client: _readings(client, serial, (start, begin, end)))
-    made = bill_readings(tariff, period, ends, wh, kw=kw, discounts=discounts)
+    ends, wh, status = ask(target, lambda client: _readings(client, serial, (start, begin, end)))
+    made = bill_readings(tariff, period, ends, wh, status=status, kw=kw, discounts=discounts)
     if made is None:
         raise NotFoundError(
             f"{serial} has no load profile of {period}",
@@ -89,8 +90,8 @@ def _overlaps(tenancy: dict[str, Any], start: int, end: int) -> bool:
 
 async def _readings(
     client: HttpClient, serial: str, edges: tuple[int, int, int]
-) -> tuple[Longs, Longs]:
-    """Return the intervals' ends and their energy in Wh.
+) -> tuple[Longs, Longs, Octets]:
+    """Return the intervals' ends, their energy in Wh, and their profile status.
 
     Parts of a Wh carry over to the next interval, but not over the edge in the middle: a bill does
     not depend on what was read of the days before.
@@ -98,7 +99,7 @@ async def _readings(
     start, middle, end = edges
     path = f"/meters/{segment(serial)}/readings"
     span = {"start": isoformat(start), "end": isoformat(end)}
-    ends, values, scalers = [], [], []
+    ends, values, scalers, status = [], [], [], []
     async for item in pages(client, path, most=None, channel=IMPORTED, profile=PROFILE, **span):
         if item["unit"] != _WH:
             reason = f"{serial} gives {IMPORTED} in {item['symbol']}, not in Wh"
@@ -106,6 +107,7 @@ async def _readings(
         ends.append(int(parse_utc(item["time"])))
         values.append(item["value"])
         scalers.append(item["scaler"])
+        status.append(item["status"])
     at = bisect_right(ends, middle)
     parts = [watt_hours(values[:at], scalers[:at]), watt_hours(values[at:], scalers[at:])]
-    return np.array(ends, np.int64), np.concatenate(parts)
+    return np.array(ends, np.int64), np.concatenate(parts), np.array(status, np.uint8)

@@ -73,6 +73,11 @@ def _item(item: Mapping[str, Any]) -> tuple[str, str]:
 def _print_intervals(found: Mapping[str, Any]) -> None:
     if found["missing"]:
         note(f"note: {found['missing']} of {found['expected']} intervals are missing")
+    if found["doubtful"]:
+        note(
+            f"note: {found['doubtful']} of {found['present']} intervals are right in sum only: their"
+            " status says so"
+        )
     note(f"note: read up to {found['until']}")
 
 

@@ -20,14 +20,25 @@ if TYPE_CHECKING:
     from openami.mdm.tariffs.month import Period
 
 Longs = npt.NDArray[np.int64]
+Octets = npt.NDArray[np.uint8]
 Flags = npt.NDArray[np.bool_]
 
 _HOUR: Final = 3600
+
+NOT_VALID: Final = 0x04
+"""AMR profile status, data not valid: the meter did not hear its measuring part all the time."""
+
+SPREAD: Final = 0x10
+"""Of our own meters: energy of several intervals, given out evenly; exact in sum."""
 
 
 @dataclass(frozen=True, slots=True)
 class Metered:
     """What a meter's intervals of a month say.
+
+    ``doubtful`` is how many of those that are there the meter itself does not vouch for one by
+    one: ``NOT_VALID`` or ``SPREAD``. Their energy counts all the same, since rows add up to the
+    register.
 
     ``days`` has a row for each complete day of the month up to the last interval that is there,
     and a column for each period, in Wh; ``left`` is how many seconds of the month follow that
@@ -40,6 +51,7 @@ class Metered:
     until: int
     left: int
     days: Longs = field(repr=False)
+    doubtful: int = 0
 
     @property
     def missing(self) -> int:
@@ -47,7 +59,15 @@ class Metered:
         return self.expected - self.present
 
 
-def metered(tariff: Tariff, month: Period, ends: Longs, wh: Longs, interval_s: int) -> Metered:
+def metered(
+    tariff: Tariff,
+    month: Period,
+    ends: Longs,
+    wh: Longs,
+    interval_s: int,
+    *,
+    status: Octets | None = None,
+) -> Metered:
     """Return a month's usage out of the energy of its intervals.
 
     The demand is the mean power of the interval with the most energy. Intervals of other months
@@ -59,13 +79,17 @@ def metered(tariff: Tariff, month: Period, ends: Longs, wh: Longs, interval_s: i
         ends: of the intervals that are there, in seconds UTC, each once.
         wh: the energy of each.
         interval_s: how long an interval is.
+        status: profile status of each; none: nothing is known to be wrong.
 
     Raises:
         ConfigError: ``tariff.interval``, intervals do not fit the tariff's hours;
             ``tariff.not-valid``, ``tariff.season``.
     """
     grid = interval_ends(tariff, month, interval_s)
-    energy, there = _on_grid(grid, ends, wh)
+    place, good = _on_grid(grid, ends)
+    energy, there = np.zeros(len(grid), np.int64), np.zeros(len(grid), np.bool_)
+    energy[place] = wh[good]
+    there[place] = True
     places = (
         period_places(tariff, grid, month, interval_s)
         if tariff.periods
@@ -88,6 +112,7 @@ def metered(tariff: Tariff, month: Period, ends: Longs, wh: Longs, interval_s: i
         until=until,
         left=int(grid[-1]) - until,
         days=np.array(days, np.int64).reshape(len(days), len(names)),
+        doubtful=0 if status is None else int((status[good] & (NOT_VALID | SPREAD) > 0).sum()),
     )
 
 
@@ -96,13 +121,11 @@ def split(energy: Longs, places: Longs, periods: int) -> Longs:
     return np.stack([energy[places == place].sum(axis=0) for place in range(periods)])
 
 
-def _on_grid(grid: Longs, ends: Longs, wh: Longs) -> tuple[Longs, Flags]:
-    energy, there = np.zeros(len(grid), np.int64), np.zeros(len(grid), np.bool_)
+def _on_grid(grid: Longs, ends: Longs) -> tuple[Longs, Flags]:
+    """Return which of the ends are on the grid, and the places of those."""
     place = np.searchsorted(grid, ends).clip(max=len(grid) - 1)
     good = grid[place] == ends
-    energy[place[good]] = wh[good]
-    there[place[good]] = True
-    return energy, there
+    return place[good], good
 
 
 def _complete(starts: Sequence[int], grid: Longs, there: Flags) -> Iterator[Flags]:

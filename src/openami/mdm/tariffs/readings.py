@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from openami.mdm.tariffs.billing import Bill
     from openami.mdm.tariffs.estimate import Estimate
+    from openami.mdm.tariffs.intervals import Octets
     from openami.mdm.tariffs.model import Tariff
     from openami.mdm.tariffs.month import Period
 
@@ -48,6 +49,7 @@ class MeteredBill:
                 "expected": self.found.expected,
                 "present": self.found.present,
                 "missing": self.found.missing,
+                "doubtful": self.found.doubtful,
                 "until": isoformat(self.found.until),
             },
             "estimate": None if self.estimate is None else _plain(self.estimate),
@@ -60,6 +62,7 @@ def bill_readings(
     ends: Longs,
     wh: Longs,
     *,
+    status: Octets | None = None,
     kw: Decimal | None = None,
     discounts: Collection[str] = (),
 ) -> MeteredBill | None:
@@ -70,6 +73,7 @@ def bill_readings(
         period: which; intervals of the one before are used to foresee one that is running.
         ends: of the intervals that are there, in seconds UTC, in order, each once.
         wh: the energy of each.
+        status: the profile status of each, where it is known.
         kw: the demand; else what the intervals say.
         discounts: ids of those that the customer is given.
 
@@ -77,7 +81,7 @@ def bill_readings(
         ConfigError: as ``make_bill``; ``tariff.interval``.
     """
     interval_s = interval_in(ends, period.span(tariff.zone)[0])
-    found = metered(tariff, period, ends, wh, interval_s)
+    found = metered(tariff, period, ends, wh, interval_s, status=status)
     if not found.present:
         return None
     usage = found.usage if kw is None else replace(found.usage, demand_kw=kw)
