@@ -312,6 +312,7 @@ def test_a_meter_that_had_a_source_meanwhile_knows_its_part_and_counts_nothing_o
     engine = engine_of(management)
     stands = engine.state.energy.exact(Channel.IMPORT)
     assert stands / PER_WH == pytest.approx(9 + 2 * 10, rel=0.01)
+    assert engine.state.counts.power_failures == 3  # each change of what measures is an outage
     assert events(engine, Ring.FRAUD_LOG) == [Event.MEASURING_PART_EXCHANGED]
     assert management.meter is not None
     management.meter.commit()
@@ -330,6 +331,7 @@ def test_a_meter_that_had_a_source_meanwhile_knows_its_part_and_counts_nothing_o
     management.begin()
     run(part, management, 81, 83)  # and its energy while management is off counts again
     assert exact(management) - stands > 10 * PER_WH
+    assert engine_of(management).state.counts.power_failures == 4
 
 
 def test_the_disconnector_is_the_parts_relay() -> None:
