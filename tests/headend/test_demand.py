@@ -9,6 +9,7 @@ import pytest
 from tests.support.demand import PROGRAM, event, moved_out, street
 
 from openami.core.errors import ConflictError, NotFoundError
+from openami.dlms.cosem.said import Comparison
 from openami.fleet.demand.machine import EventState
 from openami.fleet.demand.model import EventKind, Notice, Target, TargetKind
 from openami.fleet.demand.standing import Answer, What
@@ -316,3 +317,44 @@ async def test_a_meter_that_gets_a_dcu_is_told_to_forget_what_was_ordered_before
     assert (meter.serial, meter.forget) == (
         "M1", {"order": demand.displays.waiting().items[0].id},
     )  # fmt: skip
+
+
+async def test_a_comparison_that_changes_is_news_to_the_dcus_of_its_meters(
+    services: Services, demand: Demand
+) -> None:
+    figures = {"D1-1": Comparison(0, 60, 12, 84_000, 51_000, 90_000)}
+
+    class Neighbours:
+        def of(self, serial: str) -> Comparison | None:
+            return figures.get(serial)
+
+    demand.book.similar = Neighbours()
+    compared = services.similar.on_change
+    assert compared is not None
+    compared(None)
+    first, other = demand.uplink.revision("D1"), demand.uplink.revision("D2")
+    assert (first == 0, other) == (False, 0)
+    assert (await exchange(demand, "D1")).revision == first
+    figures["D1-1"] = replace(figures["D1-1"], own_wh=None)  # somebody has moved in
+    assert demand.uplink.revision("D1") == first, "remembered until somebody says so"
+    compared(frozenset({"D1-1", "D9-9"}))
+    assert demand.uplink.revision("D1") not in {0, first}
+    figures["D2-1"] = figures["D1-1"]
+    compared(frozenset({"D1-1"}))
+    assert demand.uplink.revision("D2") == 0, "nobody said so of this one"
+
+
+async def test_the_end_of_an_order_is_told_once(
+    services: Services, demand: Demand, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders, told = demand.orders, list[Any]()
+    order = orders.make("D1-1", Wanted.CONNECTED, who="ann", why="x", within=60)
+    monkeypatch.setattr(services.bus, "publish", lambda news: told.append(news.data["state"]))
+    late = demand.book.orders_over(clock.now() + 60)
+    assert late == [order]
+    orders.reported("D1-1", "D1", order.id, code="connected", reason="")
+    monkeypatch.setattr(demand.book, "orders_over", lambda now: late)  # looked at before that
+    clock.advance(60)
+    orders.pass_time()
+    assert told == ["done"]
+    assert [one.state.value for one in orders.of_meter("D1-1")] == ["done"]

@@ -99,13 +99,19 @@ def test_a_move_on_the_same_day_is_seen(
     measured(stores, *(f"M{place}" for place in range(8)))
     services.customers.add(KIM, Details(), who="anna")
     services.customers.assign(KIM, "M1", starts=MONTH, who="anna")
-    services.similar.look()
+    changed: list[frozenset[str] | None] = []
+    services.similar.on_change = changed.append
+    for _ in range(2):
+        services.similar.look()
+    assert changed == [None], "once for what was found of all"
     before = services.similar.of("M1")
     assert before is not None
     assert before.own_wh is not None
     services.customers.end(KIM, "M1", ends=NOW, who="anna")
     clock.advance(60)
-    services.similar.look()
+    for _ in range(2):
+        services.similar.look()
+    assert changed[1:] == [frozenset({"M1"})], "once for who moved"
     after = services.similar.of("M1")
     assert after == replace(before, own_wh=None)
     other = services.similar.of("M2")

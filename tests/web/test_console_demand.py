@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import html
 import re
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -16,13 +18,21 @@ from tests.web.test_console import sign_in
 from tests.web.test_console_groups import post
 
 from openami.core.clock import isoformat, utc
-from openami.fleet.demand.model import EventKind, Program, Target, TargetKind
+from openami.fleet.demand.model import (
+    EventKind,
+    Interval,
+    Program,
+    ReportKind,
+    Target,
+    TargetKind,
+)
 from openami.fleet.demand.standing import Answer, Counts
 from openami.fleet.operators import Role
 from openami.headend.demand.results import NO_COURSE, Course
 from openami.mdm.readings import ChannelValues, profile_table
 from openami.web.console import demand_pictures as pictures
 from openami.web.console import demand_views as views
+from openami.web.console.demand_forms import as_revised, form_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -167,6 +177,132 @@ async def test_an_emergency_takes_an_administrator_a_reason_and_a_tick(
     assert "it is over" in audit
 
 
+def filled(page: str) -> dict[str, Any]:
+    """Return what the form of an event says as it was served, as a browser would send it."""
+    part = page.partition('aria-label="Event"')[2].partition("</form>")[0]
+    found: dict[str, Any] = {}
+    for name, value in re.findall(r'<input[^>]*? name="(\w+)"(?: lang="ko")? value="([^"]*)"', part):
+        found.setdefault(name, []).append(html.unescape(value))
+    found |= {
+        name: re.findall(r'<option value="([^"]*)" selected', inner)[:1]
+        for name, inner in re.findall(r'<select name="(\w+)"[^>]*>(.*?)</select>', part)
+        if " selected" in inner
+    }
+    (found["meter"],) = re.findall(r"<textarea[^>]*>(.*?)</textarea>", part)
+    if not re.search(r'name="optional"[^>]* checked', part):
+        del found["optional"]
+    del found["csrf_token"]
+    return found
+
+
+async def test_a_draft_and_an_event_on_its_way_are_changed_by_the_form(
+    running: Running, browser: httpx.AsyncClient, csrf: str
+) -> None:
+    desk, place = running.services.demand.events, f"/demand/events/{'a' * 16}"
+    await post(browser, "/demand/events", csrf, act="keep", **wish(running, random="5"))
+    before = desk.get("a" * 16).record.event
+    assert f'href="{place}/revise"' in (await browser.get(place)).text
+    form = filled((await browser.get(f"{place}/revise")).text)
+    assert form["version"] == ["1"]
+    tried = (await post(browser, f"{place}/revise", csrf, **form))[2]
+    assert "3 meters</span> behind 1 DCU" in tried
+    assert "nobody is told by changing it" in tried
+    assert desk.get("a" * 16).record.event == before, "trying changes nothing"
+    assert (await post(browser, f"{place}/revised", csrf, **form))[:2] == (303, place)
+    after = desk.get("a" * 16).record.event
+    assert after == replace(before, version=2), "a form that is sent as it was says the same"
+    stale = await post(browser, f"{place}/revised", csrf, **form)
+    assert "demand.moved" in stale[2]
+    assert "demand.moved" in (await post(browser, f"{place}/revise", csrf, **form))[2]
+
+    desk.publish("a" * 16, who="t")
+    told = running.services.demand.uplink.revision("D1")
+    form = filled((await browser.get(f"{place}/revise")).text)
+    changes: dict[str, Any] = {**form, "name": "Later", "region": "", "meter": "D1-2"}
+    changes |= {"minutes": ["45"], "level": ["3"], "limit": [""], "price": [""]}
+    tried = (await post(browser, f"{place}/revise", csrf, **changes))[2]
+    assert "1 meter</span> behind 1 DCU" in tried
+    assert "It was sent to 3 meters" in tried
+    assert "level 2, much less … level 1, a little less" in tried
+    answer = await post(browser, f"{place}/revised", csrf, why="cooler", **changes)
+    assert answer[:2] == (303, place)
+    record = desk.get("a" * 16).record
+    assert (record.event.name, record.event.version, record.meters) == ("Later", 3, 1)
+    assert [one.duration for one in record.event.intervals] == [2700]
+    assert record.event.random_s == 300
+    assert running.services.demand.uplink.revision("D1") != told
+    assert "cooler" in (await browser.get("/audit?subject=event:" + "a" * 16)).text
+    nobody = {**changes, "version": "3", "meter": "D9-1"}
+    assert "demand.nobody" in (await post(browser, f"{place}/revised", csrf, **nobody))[2]
+    await post(browser, f"{place}/cancel", csrf, why="rain")
+    assert f"{place}/revise" not in (await browser.get(place)).text
+    assert "demand.transition" in (await browser.get(f"{place}/revise")).text
+    over = {**changes, "version": "3"}
+    for path in ("revise", "revised"):
+        assert "demand.transition" in (await post(browser, f"{place}/{path}", csrf, **over))[2]
+
+
+async def test_what_can_leave_homes_in_the_dark_is_changed_by_an_administrator(
+    running: Running,
+    browser: httpx.AsyncClient,
+    csrf: str,
+    boris: tuple[httpx.AsyncClient, str],
+) -> None:
+    other, token = boris
+    desk, place = running.services.demand.events, f"/demand/events/{'a' * 16}"
+    grave = wish(running, kind="emergency", limit=["2.5", "2.5", ""])
+    await post(other, "/demand/events", token, act="keep", **grave)
+    form = {**grave, "version": "1", "name": "Colder"}
+    assert "Keep the draft so" in (await post(other, f"{place}/revise", token, **form))[2]
+    assert (await post(other, f"{place}/revised", token, **form))[0] == 303, "nobody is told"
+    desk.publish("a" * 16, who="t")
+    form = {**form, "version": "2"}
+    assert f"{place}/revise" not in (await other.get(place)).text
+    tried = (await post(other, f"{place}/revise", token, **form))[2]
+    assert "Who has the role admin makes this of it" in tried
+    for said in (form, {**form, "kind": "shed"}):  # neither what it was nor what it is to be
+        answer = await post(other, f"{place}/revised", token, why="x", sure="1", **said)
+        assert "security.role" in answer[2]
+    path = f"{place}/revised"
+    assert "request.sure" in (await post(browser, path, csrf, why="x", **form))[2]
+    assert "request.why" in (await post(browser, path, csrf, sure="1", **form))[2]
+    tried = (await post(browser, f"{place}/revise", csrf, **form))[2]
+    assert "Change it at 3 meters" in tried
+    assert (await post(browser, path, csrf, sure="1", why="colder", **form))[0] == 303
+    assert desk.get("a" * 16).record.event.version == 3
+
+
+@pytest.mark.parametrize(
+    "unsayable",
+    [
+        {"start": 1_790_000_010},
+        {"random_s": 90},
+        {"targets": (Target(TargetKind.GROUP, frozenset({"north, upper"})),)},
+        {"intervals": (Interval(0, 1_790_000_040, 90, (LIMIT,)),)},
+        {"id_": "not-ours"},
+    ],
+)
+def test_a_form_that_can_not_say_all_of_an_event_is_none(unsayable: dict[str, Any]) -> None:
+    zone = ZoneInfo("Asia/Seoul")
+    plain: dict[str, Any] = {"id_": "a" * 16, "start": 1_790_000_040, "random_s": 60}
+    said = event(**plain, reports=frozenset({ReportKind.USAGE}), version=4)
+    form = form_of(said, zone)
+    assert form is not None
+    assert as_revised(form.event(zone), said) == replace(said, version=1)
+    assert form_of(event(**{**plain, **unsayable}), zone) is None
+
+
+async def test_an_event_that_the_form_can_not_say_is_left_to_the_api(
+    running: Running, browser: httpx.AsyncClient, csrf: str
+) -> None:
+    del csrf
+    start = int(running.services.clock.now()) // 60 * 60 + 610
+    running.services.demand.events.draft(event("b" * 16, start=start, program="p1"), who="t")
+    page = await browser.get(f"/demand/events/{'b' * 16}/revise")
+    assert page.status_code == 400
+    assert "change it by the API" in page.text
+
+
 async def test_a_live_event_says_who_is_how_far_and_what_it_brought(
     running: Running, browser: httpx.AsyncClient, csrf: str, dcu: httpx.AsyncClient
 ) -> None:
@@ -306,7 +442,8 @@ async def test_viewers_look_and_do_nothing(running: Running, csrf: str) -> None:
             page = await client.get("/demand" + path)
             assert page.status_code == 200
             assert "hx-post" not in page.text
-        assert (await client.get("/demand/new")).status_code == 403
+        for path in ("/demand/new", "/demand/events/e1/revise"):
+            assert (await client.get(path)).status_code == 403
         for path in (
             "new",
             "events",
@@ -314,6 +451,8 @@ async def test_viewers_look_and_do_nothing(running: Running, csrf: str) -> None:
             "notices",
             "events/e1/cancel",
             "events/e1/publish",
+            "events/e1/revise",
+            "events/e1/revised",
         ):
             assert (await post(client, f"/demand/{path}", token, why="x"))[0] == 403
     async with operator_client(running) as stranger:

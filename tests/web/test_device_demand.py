@@ -184,7 +184,7 @@ async def test_our_dcu_understands_all_that_it_is_told(
     demand, now = running.services.demand, int(running.services.clock.now())
     await asyncio.to_thread(publish, running, kind=EventKind.EMERGENCY, random_s=60)
     before = (await told(dcu))["revision"]
-    demand.uplink.similar = Neighbours()
+    demand.book.similar = Neighbours()
     demand.events.send(Notice("n1", "bill", now, now + 60, {"ko": "고지서"}), who="ann")
     order = demand.orders.make("D1-1", Wanted.READY, who="ann", why="moved in")
     found = Instructions.model_validate(await told(dcu))

@@ -20,7 +20,7 @@ from openami.headend.readings import PERIOD_S, PROFILE
 from openami.mdm.spans import Length, Span, day_of, midnight
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import date
 
     from openami.core.clock import Clock
@@ -60,6 +60,10 @@ class Similar:
 
     A model has one number of phases, so homes with one and with three are not compared. All homes
     are summed in one query, once a day, by a chore: whoever asks is told what it found last.
+
+    Attributes:
+        on_change: called, in the thread of ``look``, with the meters whose homes compare otherwise
+            than before, or with None: any may.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class Similar:
         self._clock = clock
         self._zone = ZoneInfo(timezone)
         self._figures = _Figures()
+        self.on_change: Callable[[frozenset[str] | None], None] | None = None
 
     def of(self, serial: str) -> Comparison | None:
         """Return how a meter's home compares; None if too few are like it, or nobody looked yet.
@@ -100,11 +105,20 @@ class Similar:
         Raises:
             OpenAmiError: what the stores raise; what was found before is told on.
         """
-        now = self._clock.now()
-        self._figures = self._since_moves(self._figures, now)
+        now, before = self._clock.now(), self._figures
+        self._figures = self._since_moves(before, now)
         day = day_of(now, self._zone)
-        if self._figures.day != day.toordinal():
+        if before.day != day.toordinal():
             self._figures = self._since_moves(self._compared(day), now)
+        self._tell(before, self._figures)
+
+    def _tell(self, before: _Figures, found: _Figures) -> None:
+        if self.on_change is None:
+            return
+        if (found.groups, found.homes) != (before.groups, before.homes):
+            self.on_change(None)
+        elif moved := found.moved ^ before.moved:
+            self.on_change(moved)
 
     def _since_moves(self, figures: _Figures, now: float) -> _Figures:
         if not figures.groups:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from openami.core.recent import Recent
 from openami.fleet.demand.machine import LIVE
@@ -23,6 +23,7 @@ from openami.fleet.demand.told import Site, events_for, notices_for
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from openami.dlms.cosem.said import Comparison
     from openami.fleet.demand.model import Event, Notice, Targets
     from openami.fleet.demand.records import EventRecord, NoticeRecord
     from openami.fleet.demand.supply import SupplyOrder
@@ -51,22 +52,37 @@ class Held:
     notices: tuple[Notice, ...]
     order: SupplyOrder | None
     forget: str | None = None
+    comparison: Comparison | None = None
 
     @property
     def anything(self) -> bool:
         """Whether anything does."""
-        return bool(self.events or self.notices or self.order or self.forget)
+        told = self.events or self.notices or self.order or self.forget or self.comparison
+        return bool(told)
 
     def shape(self) -> object:
         """Return what changes when this does."""
         events = [(one.event.id, one.event.version, one.opted_out) for one in self.events]
         order = None if self.order is None else self.order.id
         notices = [notice.id for notice in self.notices]
-        return self.serial, events, notices, order, self.forget
+        return self.serial, events, notices, order, self.forget, self.comparison
+
+
+class Similar(Protocol):
+    """Knows comparisons; it is asked for each meter of each DCU that asks, so it remembers."""
+
+    def of(self, serial: str) -> Comparison | None:
+        """Return a meter's comparison; None: there is none."""
+        ...
 
 
 class Book:
-    """Everything that is under way. Calls block; any thread may make them."""
+    """Everything that is under way. Calls block; any thread may make them.
+
+    Attributes:
+        similar: knows how homes compare, and has ``changed`` called where they do otherwise than
+            before; None: nobody does.
+    """
 
     def __init__(self, store: DemandStore) -> None:
         self._store = store
@@ -83,6 +99,7 @@ class Book:
         self._changes = 0
         self._since: dict[str, int] = {}
         self._wakers: list[Callable[[frozenset[str] | None], None]] = []
+        self.similar: Similar | None = None
 
     def open(self, now: float) -> None:
         """Read what is under way."""
@@ -229,28 +246,30 @@ class Book:
         with self._lock:
             return self._programs.get(id_, "")
 
-    def held(self, dcu: str, now: float, *, everybody: bool = False) -> list[Held]:
-        """Return what holds at the meters of a DCU.
+    def held(self, dcu: str, now: float) -> list[Held]:
+        """Return what holds at the meters of a DCU, those at which anything does.
 
         Args:
             dcu: which.
             now: of the meters' clock.
-            everybody: also meters at which nothing does.
         """
         with self._lock:
             events = tuple(self._events.values())
             notices, orders = tuple(self._notices.values()), dict(self._orders)
-            forget = self._forget
-        if not (events or notices or orders or forget or everybody):
+            forget, similar = self._forget, self.similar
+        if not (events or notices or orders or forget or similar):
             return []
         groups = self.groups_of(dcu)
         meters = [Site(*each, groups) for each in self._store.behind(dcu)]
         found = [
-            replace(self._at(site, events, notices, orders, now), forget=forget.get(site.serial))
+            replace(
+                self._at(site, events, notices, orders, now),
+                forget=forget.get(site.serial),
+                comparison=None if similar is None else similar.of(site.serial),
+            )
             for site in meters
         ]
-        told = [one for one in found if everybody or one.anything]
-        return self._with_answers(told)
+        return self._with_answers([one for one in found if one.anything])
 
     def _at(
         self,
@@ -304,10 +323,10 @@ class Book:
 
 def revision_of(held: Sequence[Held]) -> int:
     """Return the revision of what holds; 0: nothing does."""
-    shape: list[Any] = [one.shape() for one in held if one.anything]
+    shape = sorted(repr(one.shape()) for one in held if one.anything)
     if not shape:
         return 0
-    return int.from_bytes(hashlib.sha256(repr(sorted(shape)).encode()).digest()[:6])
+    return int.from_bytes(hashlib.sha256(repr(shape).encode()).digest()[:6])
 
 
 def _answered(held: Held, out: Collection[tuple[int, str]]) -> Held:

@@ -16,6 +16,8 @@ from openami.fleet.devices import AuditEntry, DeviceKind, device_id
 from openami.headend.registry import reason
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from openami.core.clock import Clock
     from openami.fleet.ports import Page
     from openami.headend.demand.book import Book
@@ -51,7 +53,7 @@ class Displays:
     def pass_time(self) -> None:
         """Have those be told whose meters are to forget displays from now on."""
         news = self._book.forget(self._store.to_forget(self._clock.now()))
-        dcus = frozenset(dcu for meter in news if (dcu := self._dcu(meter)) is not None)
+        dcus = self.dcus_of(news)
         if dcus:
             self._book.changed(dcus)
 
@@ -107,6 +109,10 @@ class Displays:
         subject = device_id(DeviceKind.METER, order.meter)
         words = f"the displays of who moved out are still paired: {why_waiting(order)}"
         self._alarms.about(subject, NOT_FORGOTTEN, words)
+
+    def dcus_of(self, meters: Iterable[str]) -> frozenset[str]:
+        """Return the DCUs that look after some meters."""
+        return frozenset(dcu for meter in meters if (dcu := self._dcu(meter)) is not None)
 
     def _dcu(self, meter: str) -> str | None:
         try:

@@ -127,21 +127,33 @@ class Events:
             self._tell(record)
         return self._view(record)
 
-    def revise(self, event: Event, *, who: str, why: str = "") -> EventView:
+    def revise(
+        self, event: Event, *, who: str, why: str = "", version: int | None = None
+    ) -> EventView:
         """Replace what an event is, before it begins; its meters are told again.
+
+        Args:
+            event: what it is to be.
+            who: the operator.
+            why: for the audit log.
+            version: that was looked at; None: whatever it is by now.
 
         Raises:
             NotFoundError: there is no such event or program.
-            ConflictError: ``demand.transition``, ``demand.past``, ``demand.program``.
+            ConflictError: ``demand.transition``, ``demand.past``, ``demand.program``;
+                ``demand.nobody``, its targets name no meter; ``demand.moved``, it has another
+                version by now.
         """
         before = self._store.get(event.id)
         state = moved(before.state, Act.REVISE)
+        if version is not None and version != before.event.version:
+            raise ConflictError("somebody else was first: look again", code="demand.moved")
         event = self._fitted(replace(event, version=before.event.version + 1))
         record = replace(before, event=event, state=state)
         if state is EventState.DRAFT:
             return self._moved(before, record, who, "revised", why)
         self._check_future(event)
-        reach = self._store.reach(event.targets)
+        reach = self._reach(event)
         record = replace(record, meters=reach.meters)
         old = self._book.concerned(event.id)
         view = self._moved(before, record, who, "revised", why)
@@ -163,12 +175,7 @@ class Events:
         self._check_future(before.event)
         if len(self._book.events()) >= MOST_LIVE:
             raise ConflictError(f"{MOST_LIVE} events are live already", code="demand.many")
-        reach = self._store.reach(before.event.targets)
-        if not reach.meters:
-            raise ConflictError(
-                "its targets name no meter", code="demand.nobody",
-                hint="a meter has its region, else that of its DCU; a group is one of DCUs",
-            )  # fmt: skip
+        reach = self._reach(before.event)
         record = replace(before, state=state, published=self._clock.now(), meters=reach.meters)
         view = self._moved(before, record, who, f"published for {reach.meters} meters", why)
         self._book.adopt(record, reach.dcus)
@@ -355,6 +362,16 @@ class Events:
                 "the event is over before it begins", code="demand.past",
                 hint="its times are of the meters' clock",
             )  # fmt: skip
+
+    def _reach(self, event: Event) -> Reach:
+        """Return whom an event reaches; ConflictError ``demand.nobody``."""
+        reach = self._store.reach(event.targets)
+        if not reach.meters:
+            raise ConflictError(
+                "its targets name no meter", code="demand.nobody",
+                hint="a meter has its region, else that of its DCU; a group is one of DCUs",
+            )  # fmt: skip
+        return reach
 
     def _moved(
         self, before: EventRecord, record: EventRecord, who: str, what: str, why: str

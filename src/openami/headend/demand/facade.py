@@ -70,6 +70,10 @@ class Demand:
         """Have the DCUs told that a meter went from and to."""
         self.book.changed(frozenset(dcu for dcu in (before, device.dcu) if dcu is not None))
 
+    def compared(self, meters: frozenset[str] | None) -> None:
+        """Have the DCUs told of meters whose homes compare otherwise; None: all."""
+        self.book.changed(None if meters is None else self.displays.dcus_of(meters))
+
     def open(self, now: float) -> None:
         """Read what is under way. Blocks."""
         self.book.open(now)

@@ -113,9 +113,10 @@ class SupplyOrders:
     def _end(self, order: SupplyOrder, dcu: str | None, who: str, words: str) -> None:
         what = f"meter.supply {AUDITED[order.wanted]}: {order.state}, {words}"
         entry = self._entry(who, what, order.meter, order.why)
-        self._store.end_orders([(order, entry)])
+        ended = self._store.end_orders([(order, entry)])
         self._book.order(order, dcu, over=True)
-        self._tell(order)
+        for one in ended:  # whoever was second has nothing to tell
+            self._tell(one)
 
     def _entry(self, who: str, what: str, serial: str, why: str) -> AuditEntry:
         subject = device_id(DeviceKind.METER, serial)

@@ -7,7 +7,7 @@ transaction, and only then is it said to be taken. A report may come again: it c
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from openami.core.clock import isoformat
 from openami.fleet.demand.records import MeterNews
@@ -78,20 +78,8 @@ class Told:
     meters: tuple[ToldMeter, ...]
 
 
-class Similar(Protocol):
-    """Knows comparisons; it is asked for each meter of each DCU that asks, so it remembers."""
-
-    def of(self, serial: str) -> Comparison | None:
-        """Return a meter's comparison; None: there is none."""
-        ...
-
-
 class Uplink:
-    """Takes reports and tells what holds.
-
-    Attributes:
-        similar: knows how homes compare; None: nobody does.
-    """
+    """Takes reports and tells what holds."""
 
     def __init__(
         self,
@@ -109,7 +97,6 @@ class Uplink:
         self._displays = displays
         self._ownership, self._bus, self._metrics = ownership, bus, metrics
         self._clock = clock
-        self.similar: Similar | None = None
         self._grouped: Grouped[Asked, Told] = Grouped(self._together, "demand")
 
     async def exchange(self, asked: Asked) -> Told:
@@ -195,21 +182,19 @@ class Uplink:
 
     def _tell(self, asked: Asked) -> Told:
         changes, now = self._book.changes(), self._clock.now()
-        held = self._book.held(asked.dcu, now, everybody=self.similar is not None)
+        held = self._book.held(asked.dcu, now)
         revision = revision_of(held)
-        told = tuple(meter for one in held if (meter := self._meter(one)) is not None)
+        told = tuple(_told(one) for one in held)
         self._book.told(asked.dcu, revision, changes)
         taken = max((said.number for said in asked.reports), default=0)
         return Told(revision, taken, told)
 
-    def _meter(self, held: Held) -> ToldMeter | None:
-        found = None if self.similar is None else self.similar.of(held.serial)
-        comparison = None if found is None else _comparison(found)
-        supply = None if held.order is None else _supply(held.order)
-        if not (held.anything or comparison):
-            return None
-        forget = None if held.forget is None else {"order": held.forget}
-        return ToldMeter(held.serial, held.events, held.notices, comparison, supply, forget)
+
+def _told(held: Held) -> ToldMeter:
+    comparison = None if held.comparison is None else _comparison(held.comparison)
+    supply = None if held.order is None else _supply(held.order)
+    forget = None if held.forget is None else {"order": held.forget}
+    return ToldMeter(held.serial, held.events, held.notices, comparison, supply, forget)
 
 
 def line(words: str) -> str:

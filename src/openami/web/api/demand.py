@@ -5,11 +5,9 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Query, Response, status
 
 from openami.core.clock import utc
-from openami.core.errors import ConflictError, OpenAmiError, SecurityError
+from openami.core.errors import ConflictError, OpenAmiError
 from openami.fleet.demand.machine import EventState
-from openami.fleet.demand.model import Event
-from openami.fleet.operators import Role
-from openami.headend.demand.events import new_id, takes_admin
+from openami.headend.demand.events import new_id
 from openami.headend.demand.prices import price_intervals
 from openami.headend.demand.results import PAGE
 from openami.headend.demand.views import EventView
@@ -55,6 +53,7 @@ from openami.web.api.models.demand_results import (
     UnreachedPage,
 )
 from openami.web.auth import Caller
+from openami.web.demand_roles import check_publisher, check_reviser
 
 BASE: Final = "/demand"
 """OpenADR 3's paths stand below it: of `/events` alone the API has meters' events already."""
@@ -111,7 +110,7 @@ def make_event(
     events = head.demand.events
     event = wish.event(new_id(), events.program(wish.program_id))
     if not draft:
-        check_role(caller, event)
+        check_publisher(caller, event)
     ticket = ticket_of(idempotency_key, wish, "draft" if draft else "event")
     made = events.draft(event, who=caller.name, ticket=ticket)
     if not draft:
@@ -153,8 +152,7 @@ def revise_event(
     """Replace what an event is, before it begins; its meters are told again."""
     events = head.demand.events
     revised = wish.event.event(id, events.program(wish.event.program_id))
-    for each in (events.get(id).record.event, revised):
-        check_role(caller, each)
+    check_reviser(caller, events.get(id).record, revised)
     return _model(events.revise(revised, who=caller.name, why=wish.why))
 
 
@@ -166,7 +164,7 @@ def publish_event(
     wish: WhyWish,
 ) -> EventModel:
     """Have a draft carried to its meters."""
-    check_role(caller, head.demand.events.get(id).record.event)
+    check_publisher(caller, head.demand.events.get(id).record.event)
     return _model(head.demand.events.publish(id, who=caller.name, why=wish.why))
 
 
@@ -330,15 +328,6 @@ def meter_demand(head: Head, caller: Viewer, serial: Serial) -> MeterEventList:
     del caller
     found = head.demand.for_meter(serial)
     return MeterEventList(items=[MeterEventModel.of(one) for one in found])
-
-
-def check_role(caller: Caller, event: Event) -> None:
-    """Return if the caller may have an event carried out; SecurityError ``security.role``."""
-    if takes_admin(event) and not caller.may(Role.ADMIN):
-        raise SecurityError(
-            "an emergency, or a limit that nobody can opt out of, takes the role admin",
-            code="security.role",
-        )
 
 
 def _published(head: Services, made: EventView, caller: Caller) -> EventView:

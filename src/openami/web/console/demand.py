@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from openami.core.errors import ConflictError, SecurityError
+from openami.core.errors import ConflictError
 from openami.fleet.demand.machine import EventState
 from openami.fleet.demand.standing import What
 from openami.fleet.operators import Role
@@ -18,6 +18,7 @@ from openami.web.console import demand_views as views
 from openami.web.console.forms import back, fields_of, sure, text_in
 from openami.web.console.pages import cursor_of, next_url
 from openami.web.console.views import PAGE
+from openami.web.demand_roles import check_publisher, may_publish, may_revise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from openami.fleet.demand.model import Event
     from openami.fleet.demand.records import EventRecord
     from openami.headend.demand.views import EventView
     from openami.headend.services import Services
@@ -38,6 +38,7 @@ NOW: Final = 6  # events under way with their bars; the list has all
 EVENTS: Final = 20  # of a page
 RECENT: Final = 100  # of those that are over, looked through for today's
 RESULTS: Final = 50  # meters of a page of results: each takes 10 to 20 ms
+CHANGED: Final = frozenset({EventState.DRAFT, EventState.SCHEDULED})
 LATE: Final = 12  # DCUs that are named
 
 
@@ -213,18 +214,20 @@ class DemandPages:
 
     def _known(self, view: EventView, caller: Caller) -> dict[str, Any]:
         """Return what every page of an event says of it."""
-        event = view.record.event
+        record = view.record
+        event = record.event
         return {
             **_words(),
             "view": view,
-            "record": view.record,
+            "record": record,
             "it": event,
             "pieces": views.pieces(view.counts),
             "filters": views.FILTERS,
-            "live": views.live(view.record),
+            "live": views.live(record),
             "asked_admin": takes_admin(event),
-            "may_publish": caller.may(Role.ADMIN) or not takes_admin(event),
-            "reach": self._reach(view.record),
+            "may_publish": may_publish(caller, event),
+            "changes": record.state in CHANGED and may_revise(caller, record),
+            "reach": self._reach(record),
             "now": self._clock.now(),
             "interval_words": views.interval_words,
         }
@@ -234,15 +237,6 @@ class DemandPages:
         if record.state is not EventState.DRAFT:
             return record.meters
         return self._demand.events.reach(record.event.targets).meters
-
-
-def check_publisher(caller: Caller, event: Event) -> None:
-    """Return if the caller may have an event carried out; SecurityError ``security.role``."""
-    if takes_admin(event) and not caller.may(Role.ADMIN):
-        raise SecurityError(
-            "an emergency, or a limit that nobody can opt out of, takes the role admin",
-            code="security.role",
-        )
 
 
 def _words() -> dict[str, Any]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from openami.core.errors import NotFoundError, OpenAmiError
+from openami.core.errors import ConflictError, NotFoundError, OpenAmiError
+from openami.fleet.demand.machine import Act, EventState, moved
 from openami.fleet.operators import Role
 from openami.headend.demand.events import new_id, takes_admin
 from openami.headend.errors import RequestError
 from openami.mdm.tariffs.catalog import tariff_names
 from openami.web.console import demand_views as views
-from openami.web.console.demand import HERE, check_publisher
+from openami.web.console.demand import HERE
 from openami.web.console.demand_forms import (
+    as_revised,
     empty_event,
+    form_of,
     read_event,
     read_notice,
     read_program,
@@ -21,14 +24,17 @@ from openami.web.console.demand_forms import (
 )
 from openami.web.console.forms import back, demand, fields_of, onward, sure, text_in
 from openami.web.console.pages import cursor_of, next_url
+from openami.web.demand_roles import check_publisher, check_reviser, may_publish
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from starlette.datastructures import FormData
     from starlette.requests import Request
     from starlette.responses import Response
 
     from openami.fleet.demand.model import Event
+    from openami.fleet.demand.records import EventRecord
     from openami.headend.services import Services
     from openami.web.auth import Caller
     from openami.web.console.demand_forms import EventForm
@@ -55,6 +61,9 @@ class DemandDesk:
             ("GET", "/demand/new", self.new),
             ("POST", "/demand/new", self.check),
             ("POST", "/demand/events", self.make),
+            ("GET", "/demand/events/{event}/revise", self.change),
+            ("POST", "/demand/events/{event}/revise", self.try_change),
+            ("POST", "/demand/events/{event}/revised", self.revise),
             ("GET", "/demand/programs", self.programs),
             ("POST", "/demand/programs", self.add_program),
             ("GET", "/demand/notices", self.notices),
@@ -72,20 +81,20 @@ class DemandDesk:
 
     async def check(self, request: Request, caller: Caller) -> Response:
         form = read_event(await fields_of(request, caller, Role.OPERATOR))
+        event = form.event(self._renderer.zone)
+        return await self._page(form, caller, await asyncio.to_thread(self._tried, event, caller))
 
-        def check() -> dict[str, Any]:
-            event, reach = self._events.dry_run(form.event(self._renderer.zone))
-            return {
-                "event": event,
-                "program": self._events.program(event.program),
-                "meters": reach.meters,
-                "dcus": None if reach.dcus is None else len(reach.dcus),
-                "grave": takes_admin(event),
-                "may": caller.may(Role.ADMIN) or not takes_admin(event),
-                "displays": [views.display(event, language) for language in ("en", "ko")],
-            }
-
-        return await self._page(form, caller, await asyncio.to_thread(check))
+    def _tried(self, event: Event, caller: Caller) -> dict[str, Any]:
+        event, reach = self._events.dry_run(event)
+        return {
+            "event": event,
+            "program": self._events.program(event.program),
+            "meters": reach.meters,
+            "dcus": None if reach.dcus is None else len(reach.dcus),
+            "grave": takes_admin(event),
+            "may": may_publish(caller, event),
+            "displays": [views.display(event, language) for language in ("en", "ko")],
+        }
 
     async def make(self, request: Request, caller: Caller) -> Response:
         sent = await fields_of(request, caller, Role.OPERATOR)
@@ -93,10 +102,7 @@ class DemandDesk:
         event = form.event(self._renderer.zone)
         if send:
             check_publisher(caller, event)
-            if takes_admin(event):
-                sure(sent)
-                if not why:
-                    raise RequestError("say why, for the audit log", code="request.why")
+            _check_grave(event, sent, why)
 
         def make() -> None:
             if not self._is_there(event.id):  # a form that is sent twice makes one event
@@ -122,8 +128,60 @@ class DemandDesk:
             self._events.cancel(event.id, who=who, why="it could not be published")
             raise
 
+    async def change(self, request: Request, caller: Caller) -> Response:
+        demand(caller, Role.OPERATOR)
+        view = await asyncio.to_thread(self._events.get, request.path_params["event"])
+        before = view.record
+        moved(before.state, Act.REVISE)
+        form = form_of(before.event, self._renderer.zone)
+        if form is None:
+            raise RequestError(
+                "the form can not say all of this event: change it by the API, or make another",
+                code="request.event",
+            )
+        return await self._page(form, caller, before=before)
+
+    async def try_change(self, request: Request, caller: Caller) -> Response:
+        sent = await fields_of(request, caller, Role.OPERATOR)
+        form, before, event = await self._revision(request, sent)
+        tried = await asyncio.to_thread(self._tried, event, caller)
+        if before.state is EventState.DRAFT:  # nobody is told by keeping it
+            tried.update(grave=False, may=True)
+        return await self._page(form, caller, tried, before=before)
+
+    async def revise(self, request: Request, caller: Caller) -> Response:
+        sent = await fields_of(request, caller, Role.OPERATOR)
+        _, before, event = await self._revision(request, sent)
+        check_reviser(caller, before, event)
+        why = text_in(sent, "why")
+        if before.state is not EventState.DRAFT:
+            _check_grave(event, sent, why)
+        version = _version(sent)
+
+        def revise() -> None:
+            self._events.revise(event, who=caller.name, why=why, version=version)
+
+        await asyncio.to_thread(revise)
+        return onward(request, f"/demand/events/{event.id}")
+
+    async def _revision(
+        self, request: Request, sent: FormData
+    ) -> tuple[EventForm, EventRecord, Event]:
+        """Return what was typed, the event as it is, and as it is to be."""
+        view = await asyncio.to_thread(self._events.get, request.path_params["event"])
+        before, form = view.record, read_event(sent)
+        moved(before.state, Act.REVISE)
+        if _version(sent) != before.event.version:
+            raise ConflictError("somebody else was first: look again", code="demand.moved")
+        return form, before, as_revised(form.event(self._renderer.zone), before.event)
+
     async def _page(
-        self, form: EventForm, caller: Caller, checked: dict[str, Any] | None = None
+        self,
+        form: EventForm,
+        caller: Caller,
+        checked: dict[str, Any] | None = None,
+        *,
+        before: EventRecord | None = None,
     ) -> Response:
         def gather() -> dict[str, Any]:
             groups = [one.group.name for one in self._groups.list()]
@@ -139,6 +197,8 @@ class DemandDesk:
             "fields": form.fields,
             "typed": typed(form),
             "checked": checked,
+            "before": before,
+            "asks": views.asks,
             "kinds": views.KINDS,
             "whom": views.whom,
             "interval_words": views.interval_words,
@@ -198,3 +258,17 @@ class DemandDesk:
         id_, why = request.path_params["notice"], text_in(form, "why")
         await asyncio.to_thread(self._events.withdraw, id_, who=caller.name, why=why)
         return back(form, "/demand/notices")
+
+
+def _check_grave(event: Event, sent: FormData, why: str) -> None:
+    """Return if what can leave homes in the dark was ticked, with a reason."""
+    if takes_admin(event):
+        sure(sent)
+        if not why:
+            raise RequestError("say why, for the audit log", code="request.why")
+
+
+def _version(sent: FormData) -> int:
+    """Return which version of the event the form was filled from; 0: it does not say."""
+    text = text_in(sent, "version")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 9 else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +19,7 @@ from openami.fleet.demand.model import (
     Program,
     Target,
     TargetKind,
+    names_of,
 )
 from openami.headend.demand.prices import price_intervals
 from openami.headend.errors import RequestError
@@ -124,6 +125,54 @@ def empty_event(key: str, now: float, zone: ZoneInfo, **fields: str) -> EventFor
     start = f"{utc(soon).astimezone(zone):%Y-%m-%dT%H:%M}"
     first = {"key": key, "kind": "shed", "start": start, "optional": "1", "priority": "100"}
     return EventForm({**blank, **first, "random": "0", **fields}, [_FIRST])
+
+
+def form_of(event: Event, zone: ZoneInfo) -> EventForm | None:
+    """Return the form that says an event; None: it says things that the form can not.
+
+    Such as seconds, which a program that asks by the API may use.
+    """
+    names = {kind: sorted(names_of(event.targets, kind)) for kind in TargetKind}
+    fields = {
+        "key": event.id,
+        "name": event.name,
+        "program": event.program,
+        "kind": event.kind.value,
+        "start": f"{utc(event.start).astimezone(zone):%Y-%m-%dT%H:%M}",
+        "group": ", ".join(names[TargetKind.GROUP]),
+        "region": ", ".join(names[TargetKind.REGION]),
+        "meter": " ".join(names[TargetKind.METER]),
+        "optional": "1" if event.optional else "",
+        "random": str(event.random_s // MINUTE),
+        "priority": str(event.priority),
+        **{f"text_{tag}": event.texts.get(tag, "") for tag in ("en", "ko")},
+    }
+    form = EventForm(
+        {**dict.fromkeys(FIELDS, ""), **fields}, [_row(one) for one in event.intervals]
+    )
+    try:
+        said = form.event(zone)
+    except RequestError:
+        return None
+    return form if _same(said, event) else None
+
+
+def _row(interval: Interval) -> dict[str, str]:
+    values = {name: interval.value(type_) for name, type_ in _PAYLOADS.items()}
+    row = {name: "" if value is None else f"{value:f}" for name, value in values.items()}
+    return {"minutes": str(interval.duration // MINUTE), **row}
+
+
+def _same(said: Event, event: Event) -> bool:
+    """Say whether a form's event is an event, but for what no form has."""
+    kept = as_revised(said, event)
+    numbered = tuple(replace(one, id=number) for number, one in enumerate(event.intervals))
+    return replace(kept, version=event.version) == replace(event, intervals=numbered)
+
+
+def as_revised(said: Event, before: Event) -> Event:
+    """Return what a form says with what only the event of before has: reports and currency."""
+    return replace(said, id=before.id, reports=before.reports, currency=before.currency)
 
 
 def read_program(form: FormData, id_: str) -> Program:
