@@ -159,6 +159,17 @@ def test_a_proof_of_before_is_worth_nothing() -> None:
         fresh.check_first(first.first)
 
 
+@pytest.mark.parametrize("place", range(32))
+def test_every_octet_of_a_proof_counts(place: int) -> None:
+    first, second = agreed(*sides())
+    for check, proof in ((second.check_first, first.first), (first.check_second, second.second)):
+        wrong = bytearray(proof)
+        wrong[place] ^= 1
+        for other in (bytes(wrong), proof[:place], proof + proof[:1]):
+            with pytest.raises(SecurityError):
+                check(other)
+
+
 NEUTRAL: Final = "01" + "00" * 31
 LOW_ORDER: Final = "ec" + "ff" * 30 + "7f"  # (0, -1), of order 2
 OFF: Final = "02" + "00" * 31

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 from tests.ihd.test_display import NOW, profile, running, settled
+from tests.ihd.test_saying import event
 from tests.support.ihd import PAIRED, StandIn, live_at, until
 
-from openami.core.errors import StoreError
+from openami.core.errors import StoreError, TransportError
+from openami.dlms.cosem.response import Said
 from openami.dlms.security import Keys
 from openami.ihd import filling, keeper
 from openami.ihd.display import FLUSH_S
@@ -33,7 +35,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(filling, "AGAIN_S", 0.01)
 
 
-@pytest.mark.parametrize("harm", ["no-database", "page", "cut"])
+@pytest.mark.parametrize("harm", ["no-database", "page", "cut", "with-log"])
 async def test_a_damaged_file_is_put_aside_and_filled_again(tmp_path: Path, harm: str) -> None:
     """A worn memory card: the display starts all the same, and reads the profile again."""
     rows = profile(NOW - 20 * 86_400, NOW)
@@ -41,15 +43,19 @@ async def test_a_damaged_file_is_put_aside_and_filled_again(tmp_path: Path, harm
     meter.pushes.put_nowait(live_at(NOW + 100))
     async with running(folder, meter) as display:
         await settled(display)
+        log = (folder / "home.sqlite-wal").read_bytes()
     file = folder / "home.sqlite"
     whole = file.read_bytes()
     file.write_bytes(
         {
             "no-database": b"\xff" * len(whole),
             "page": whole[:8192] + b"\xa5" * (len(whole) - 12_288) + whole[-4096:],
+            "with-log": b"\xff" * len(whole),
             "cut": whole[: len(whole) // 2 // 4096 * 4096],
         }[harm]
     )
+    if harm == "with-log":  # the power went, too
+        (folder / "home.sqlite-wal").write_bytes(log)
     harmed = file.read_bytes()
     meter.pushes.put_nowait(live_at(NOW + 100))
     with capture_logs() as logs:
@@ -59,7 +65,8 @@ async def test_a_damaged_file_is_put_aside_and_filled_again(tmp_path: Path, harm
             assert state["storage"] is None
             assert state["serial"] == PAIRED.serial, "it need not be paired again"
             aside = (folder / DAMAGED).read_bytes()
-            assert aside[4096:] == harmed[4096:], "but for the counter on the first page"
+            if harm != "with-log":
+                assert aside[4096:] == harmed[4096:], "but for the counter on the first page"
             await display.unpair(forget=True)
             assert not (folder / DAMAGED).exists()
     assert "the history was damaged and begins anew" in [each["event"] for each in logs]
@@ -137,6 +144,29 @@ async def test_two_who_pair_at_once_do_so_one_after_the_other(
     kept = PairingFile(tmp_path / "home").read()
     assert kept is not None
     assert kept.paired.keys == given[-1].keys
+
+
+async def test_what_the_utility_says_stays_with_its_meter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Paired anew with the same meter, messages stay; with another one, they are the old one's."""
+    serials = iter((PAIRED.serial, "OAM00000099"))
+
+    async def pairing(*_: Any, **__: Any) -> Paired:
+        return replace(PAIRED, serial=next(serials))
+
+    monkeypatch.setattr("openami.ihd.display.pair", pairing)
+    meter = StandIn()
+    meter.now_said = Said(1, (event(start=NOW),))
+    meter.pushes.put_nowait(live_at(NOW + 100, revision=1))
+    async with running(tmp_path / "home", meter) as display:
+        await until(lambda: display.told.events)
+        meter.unreachable = TransportError("nobody there", code="transport.refused")
+        await display.pair("12345678")
+        assert display.told.events
+        await display.pair("12345678")
+        assert not display.told.events
+        assert (await display.state())["serial"] == "OAM00000099"
 
 
 async def test_what_is_being_written_while_a_household_is_forgotten_is_forgotten_too(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +111,18 @@ def test_the_estimate_has_a_range() -> None:
     assert low < likely < high
 
 
+def test_on_the_first_days_of_a_month_those_before_it_count() -> None:
+    """A day of October alone tells nothing; with September's days it does."""
+    start, now = at("2025-10-01"), at("2025-10-02")
+    alone = billing.bill(KOREA, steady(start, now, 100), None, QUARTER, now)
+    assert (alone["estimate"], int(alone["so_far"]) > 0) == (None, True)
+    found = billing.bill(KOREA, steady(at("2025-09-20"), now, 100), None, QUARTER, now)
+    likely = make_bill(KOREA, Month(2025, 10), Usage({"": Decimal("297.6")})).total
+    assert found["estimate"]["likely"] == str(likely)
+    assert found["estimate"]["days"] == 12
+    assert found["so_far"] == alone["so_far"]
+
+
 def test_nothing_known_is_no_bill_of_nothing() -> None:
     found = billing.bill(KOREA, Ledger(), None, QUARTER, at("2025-10-07"))
     assert (found["so_far"], found["estimate"]) == (None, None)
@@ -198,14 +211,14 @@ def test_months_cost_their_bills() -> None:
 
 def test_carbon_is_that_of_the_country_or_what_was_given() -> None:
     wh = {"today_wh": 2000, "month_wh": 100_000}
-    found = carbon.shown(carbon.factor_of("KR", None), wh)
+    found = carbon.shown(carbon.factor_of("KR", None, date(2026, 5, 1)), wh)
     assert found is not None
     assert (found["today_g"], found["month_g"], found["g_per_kwh"]) == (835, 41_730, 417.3)
     assert "2023" in found["source"]
-    given = carbon.shown(carbon.factor_of("KR", Decimal(50)), wh)
+    given = carbon.shown(carbon.factor_of("KR", Decimal(50), date(2026, 5, 1)), wh)
     assert given is not None
     assert (given["today_g"], given["source"]) == (100, carbon.GIVEN)
-    assert carbon.shown(carbon.factor_of("CA", None), wh) is None
+    assert carbon.shown(carbon.factor_of("CA", None, date(2026, 5, 1)), wh) is None
 
 
 @pytest.mark.parametrize(("amount", "text"), [("214.60000", "214.6"), ("200", "200"), ("0", "0")])

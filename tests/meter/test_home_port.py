@@ -128,10 +128,8 @@ async def test_what_is_pushed_follows_the_meter(runner: MeterRunner, clock: Manu
         assert (await link.said()).events == ()
 
 
-async def test_nothing_on_the_line_is_plain(runner: MeterRunner) -> None:
-    """What passes is seen by a relay: no register, no name of the network."""
-    seen: list[bytes] = []
-    paired = await paired_with(runner)
+def tapped(runner: MeterRunner, paired: Paired, seen: list[bytes]) -> HomeLink:
+    """Return a link of which a relay sees what comes."""
 
     class Tapped(DirectWay):
         async def open(self, client: int) -> HomeLine:
@@ -146,19 +144,48 @@ async def test_nothing_on_the_line_is_plain(runner: MeterRunner) -> None:
             return line
 
     host, port = runner.listening.home or ("", 0)
-    link = HomeLink(
+    return HomeLink(
         target_of(runner),
         paired,
         clock=ManualClock(),
         keep_counter=lambda _: None,
         way=Tapped(host, port),
     )
-    async with link:
+
+
+async def test_nothing_on_the_line_is_plain(runner: MeterRunner) -> None:
+    """What passes is seen by a relay: no register, no name of the network."""
+    seen: list[bytes] = []
+    async with tapped(runner, await paired_with(runner), seen) as link:
         (live,) = await some(link, 1)
     octets = b"".join(seen)
     assert live.data().encode()[2:] not in octets
     assert live.active.to_bytes(4, "big") not in octets
     assert bytes((0xDB, 8)) + IDENTITY.system_title.raw in octets
+
+
+async def test_a_push_that_was_recorded_is_worth_nothing(
+    runner: MeterRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Played again it is no push; those that follow are taken as if nothing had been."""
+    seen: list[bytes] = []
+    taken: list[int] = []
+    notified = HomeLink._notified
+
+    def noted(link: HomeLink, event: Notified) -> None:
+        assert isinstance(event.notification, DataNotification)
+        taken.append(event.notification.invoke_id & 0xFFFFFF)
+        notified(link, event)
+
+    monkeypatch.setattr(HomeLink, "_notified", noted)
+    async with tapped(runner, await paired_with(runner), seen) as link:
+        await some(link, 2)
+        pushed = next(each for each in reversed(seen) if bytes((0xDB, 8)) in each)
+        for _ in range(3):
+            link._session.channel._feed(pushed)
+        await some(link, 2)
+    assert len(taken) >= 4
+    assert taken == list(range(1, len(taken) + 1))
 
 
 async def test_wrong_codes_lead_to_a_pause_that_a_restart_does_not_end(tmp_path: Path) -> None:
