@@ -362,3 +362,16 @@ async def test_an_event_is_answered(running: Running, kim: httpx.AsyncClient) ->
     for path, said in (("nothing", "accept"), (event, "maybe")):
         wrong = await kim.post(f"{home}/events/{path}", data={**form, "answer": said})
         assert wrong.status_code == 404
+
+
+async def test_carbon_dioxide_by_an_official_figure_or_not_at_all(running: Running) -> None:
+    """Korea's is told with its source; of Ontario none is known here, and the page says so."""
+    async with signed_in(running, KIM) as client:
+        url = home_of(running, KIM)
+        page = (await client.get(url)).text
+        assert "national emission factor" in page
+        assert "no official figure" not in page
+        running.services.customers.change(KIM, Details(tariff="ca-ontario-tou"), who="test")
+        page = (await client.get(url)).text
+        assert "national emission factor" not in page
+        assert "no official figure" in page

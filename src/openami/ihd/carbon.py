@@ -8,6 +8,7 @@ from openami.mdm import carbon
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import date
     from decimal import Decimal
 
     from openami.mdm.carbon import Factor
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 GIVEN: Final = "given by the household"
 
 
-def factor_of(country: str, given: Decimal | None) -> Factor | None:
-    """Return the factor that a household gave, or its country's; None: neither is known."""
-    return carbon.factor_of(country, given, GIVEN)
+def factor_of(country: str, given: Decimal | None, day: date) -> Factor | None:
+    """Return the factor that a household gave, or its country's on a day; None: none is known."""
+    return carbon.factor_of(country, given, GIVEN, day)
 
 
 def shown(factor: Factor | None, figures: Mapping[str, Any]) -> dict[str, Any] | None:

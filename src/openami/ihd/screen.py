@@ -11,6 +11,7 @@ from openami.core.errors import ConfigError
 from openami.dlms.cosem import ControlState
 from openami.dlms.cosem.response import Answer
 from openami.ihd import billing, carbon, ledger, saying, when
+from openami.mdm.spans import day_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -126,7 +127,7 @@ class Screen:
         """Return what of the API's ``state`` comes from the history and from the utility."""
         figures, usual = self.figures(tariff, now), self.usual(tariff, now)
         made = {} if self._made is None else self._made.bill
-        month = figures["month_wh"]
+        month, day = figures["month_wh"], day_of(now, self.zone(tariff))
         return {
             "energy": figures,
             "bill": {
@@ -138,7 +139,7 @@ class Screen:
                 "step": billing.step(usual, month),
                 "price_now": billing.price_now(usual, priced(told), now),
             },
-            "carbon": carbon.shown(carbon.factor_of(tariff.country, self._factor), figures),
+            "carbon": carbon.shown(carbon.factor_of(tariff.country, self._factor, day), figures),
             "comparison": saying.comparison_shown(told),
             "events": saying.events_shown(told, now),
             "notices": saying.notices_shown(told, now),

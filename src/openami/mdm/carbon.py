@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import tomllib
 from decimal import Decimal
+from functools import cache
+from importlib.resources import files
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from datetime import date
+
+_FILE: Final = files("openami.mdm").joinpath("data", "carbon.toml")
 
 
 class Factor(NamedTuple):
@@ -16,20 +22,19 @@ class Factor(NamedTuple):
     source: str
 
 
-FACTORS: Final[Mapping[str, Factor]] = {
-    "KR": Factor(
-        Decimal("417.3"),
-        "Ministry of Climate, Energy and Environment of Korea, national emission factor of"
-        " electricity at consumption for 2023 (0.4173 tCO2eq/MWh), published 2025-12-17",
-    ),
-    "GB": Factor(
-        Decimal("177.0"),
-        "Department for Energy Security and Net Zero of the United Kingdom, greenhouse gas"
-        " reporting: conversion factors 2025, electricity generated (0.17700 kg CO2e per kWh)",
-    ),
-}
+@cache
+def factors() -> Mapping[str, Sequence[tuple[date, Factor]]]:
+    """Return by country from which day on which factor holds, the first of them first."""
+    found: dict[str, list[tuple[date, Factor]]] = {}
+    for row in tomllib.loads(_FILE.read_text("utf-8"))["factors"]:
+        factor = Factor(Decimal(row["g_per_kwh"]), row["source"])
+        found.setdefault(row["country"], []).append((row["from"], factor))
+    return {country: sorted(rows) for country, rows in found.items()}
 
 
-def factor_of(country: str, given: Decimal | None, who: str) -> Factor | None:
-    """Return the factor that somebody gave, or a country's; None: neither is known."""
-    return FACTORS.get(country) if given is None else Factor(given, who)
+def factor_of(country: str, given: Decimal | None, who: str, day: date) -> Factor | None:
+    """Return the factor that somebody gave, or a country's on a day; None: neither is known."""
+    if given is not None:
+        return Factor(given, who)
+    known = [factor for since, factor in factors().get(country, ()) if since <= day]
+    return known[-1] if known else None

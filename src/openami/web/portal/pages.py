@@ -24,6 +24,7 @@ from openami.web.portal.visitors import let_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import date
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -86,7 +87,7 @@ class Pages:
         span = energy.asked(request.query_params, tenancy, words, homes.now())
         seen = energy.look(homes, tenancy, span)
         return {
-            **energy.view(seen, tenancy, words, self._factor(visitor)),
+            **energy.view(seen, tenancy, words, self._factor(visitor, span.last)),
             "now": self._now(visitor, tenancy, words),
             "similar": self._similar(tenancy, words),
             "news": news.news(
@@ -97,10 +98,10 @@ class Pages:
             "days": self._days(span, tenancy, homes.now()),
         }
 
-    def _factor(self, visitor: Visitor) -> Factor | None:
+    def _factor(self, visitor: Visitor, day: date) -> Factor | None:
         given = self._services.settings.carbon_g_per_kwh
         exact = None if given is None else Decimal(str(given))
-        return factor_of(tariff_of(visitor.customer).country, exact, UTILITY)
+        return factor_of(tariff_of(visitor.customer).country, exact, UTILITY, day)
 
     def _days(self, span: Any, tenancy: Tenancy, now: int) -> dict[str, str]:
         """Return the days that can be gone to and fetched."""
