@@ -191,15 +191,18 @@ def test_sessions_end_with_password_disabling_and_time(store: RelationalStore) -
 
 
 def test_no_session_of_who_is_shut_out_counts(where: Path | str, store: RelationalStore) -> None:
-    """Also one that, against all order, is still kept."""
+    """Also one that, against all order, is still kept; and neither does an invitation."""
     with_meters(store)
     accepted(store)
     secret = opened(store)
+    code = store.customers.invite(KIM, until=100.0, who="anna", when=5.0)
     engine = open_engine(where)
     with engine.begin() as connection:
         connection.execute(update(CustomerRow).values(disabled=True))
     engine.dispose()
     assert store.customers.session(secret, now=6.0) is None
+    assert store.customers.accept(code, PASSWORD, now=6.0, lifetime=9.0) is None
+    assert refused(store, PASSWORD, now=6.0)
 
 
 def test_the_oldest_sessions_end_where_there_are_too_many(store: RelationalStore) -> None:

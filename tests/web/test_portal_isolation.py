@@ -13,6 +13,7 @@ from tests.support.portal import (
     KIM,
     LEE,
     LOUD,
+    PASSWORD,
     a_notice,
     an_event,
     home_of,
@@ -172,6 +173,20 @@ async def test_what_came_before_a_move_is_not_told(
         early = await lee.get(home_of(running, LEE))
         assert early.status_code == 404  # it is not theirs yet
     assert (await kim.get(home_of(running, LEE))).status_code == 404
+
+
+async def test_another_site_sends_no_form_of_ours(running: Running) -> None:
+    """Neither signs somebody in as somebody else, nor uses up an invitation, nor sets a language."""
+    code = running.services.customers.invite(KIM, who="test").code
+    form = {"code": code, "password": PASSWORD, "again": PASSWORD, "language": "ko"}
+    for origin in ("https://elsewhere.example", "null"):
+        async with operator_client(running, headers={"Origin": origin}) as client:
+            for path in ("/my/login", "/my/welcome", "/my/language"):
+                answer = await client.post(path, data=form)
+                assert answer.status_code in {401, 403}, (path, origin)
+                assert not client.cookies
+    async with operator_client(running, headers={"Origin": running.url}) as client:
+        assert (await client.post("/my/welcome", data=form)).status_code == 303
 
 
 async def test_an_event_under_way_at_a_move_is_told_and_what_was_said_to_it_is_not(
