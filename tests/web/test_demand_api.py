@@ -15,7 +15,7 @@ from openami.fleet.demand.machine import EventState
 from openami.fleet.demand.records import EventRecord
 from openami.fleet.demand.standing import Answer, Counts, Standing
 from openami.fleet.devices import Device, DeviceKind, MeterProtocol
-from openami.headend.demand.results import MeterResult, Results
+from openami.headend.demand.results import PIECE, MeterResult, Results
 from openami.headend.demand.views import EventView
 from openami.mdm.baseline import Saved
 from openami.mdm.readings import ChannelValues, profile_table
@@ -400,6 +400,56 @@ async def test_displays_that_are_not_forgotten_are_listed_until_somebody_saw_to_
     assert (await operator.post(path, json={"why": "at the door"})).json() == first
     assert (await operator.post(path, json={"why": "at the door"})).status_code == 404
     assert (await viewer.get(f"{API}/displays")).json()["items"] == [second]
+
+
+async def test_the_lake_is_asked_for_the_meters_of_a_page_together(
+    running: Running, operator: httpx.AsyncClient, dcu: httpx.AsyncClient, monkeypatch: Any
+) -> None:
+    """Each meter has its own readings and its own start, and there are few queries."""
+    devices: Any = running.services.registry._devices
+    clock: Any = running.services.clock
+    meters = sorted(street(devices, "D1", 2 * PIECE + 1, region="Seoul"))
+    day, step, measurement = 86_400, 900, running.services.demand.measurement
+    begin = int(clock.now()) // day * day + 12 * 3600
+    clock.set(begin - 600.0)
+    body = wish(running, await program(operator), ahead=600)
+    body["intervalPeriod"]["randomizeStart"] = "PT1H"
+    made_one = await made(operator, "/events", **body)
+    at = isoformat(clock.now())
+    reports = [
+        {"number": n, "meter": meter, "event": made_one["id"], "what": "delivered", "at": at}
+        for n, meter in enumerate(meters, 1)
+    ]
+    assert (await dcu.post("/device/v1/demand", json={"reports": reports})).status_code == 200
+    desk, used = running.services.demand.events, dict[str, float]()
+    event = desk.get(made_one["id"]).record.event
+    ends = np.arange(begin - 15 * day, begin + 2 * 3600 + step, step, dtype=np.int64)
+    for number, meter in enumerate(meters):
+        start = -(-event.for_meter(meter).start // step) * step
+        # Whole intervals that lie in the event wherever it begins: an hour less what is cut off.
+        during = (ends > start) & (ends <= start + 3 * step)
+        wh = np.where(during, 50 + number, 100 + number)
+        used[meter] = 3.0 * (50 + number)
+        table = profile_table(
+            meter, LOAD_PROFILE, time=ends, status=np.zeros(len(ends), np.uint8),
+            channels=[ChannelValues("1.0.1.29.0.255", 0, 30, wh)],
+        )  # fmt: skip
+        assert (await upload(dcu, f"b-{meter}", table)).status_code == 200
+    assert len({event.for_meter(meter).start // step for meter in meters}) > 2
+    clock.set(begin + 2 * 3600.0 + 60)
+    store, asked = measurement._readings, list[int]()
+
+    class Counting:
+        def readings(self, which: Any, **options: Any) -> Any:
+            asked.append(1 + len(which.others))
+            return store.readings(which, **options)
+
+    monkeypatch.setattr(measurement, "_readings", Counting())
+    found = (await operator.get(f"{API}/events/{made_one['id']}/results")).json()["items"]
+    assert asked == [PIECE, PIECE, 1], "one query for so many meters, each fits a page of rows"
+    assert {one["meter"]: one["usedWh"] for one in found} == used
+    baselines = {one["meter"]: one["baselineWh"] for one in found}
+    assert baselines == {meter: 3.0 * (100 + n) for n, meter in enumerate(meters)}
 
 
 async def test_a_day_with_another_event_is_not_like_any(

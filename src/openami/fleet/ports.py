@@ -334,7 +334,10 @@ class Vault(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReadingFilter:
-    """Which readings: of one meter, in times ``start`` < t ≤ ``end`` (interval ends), or any."""
+    """Which readings: in times ``start`` < t ≤ ``end`` (interval ends), or any.
+
+    Of ``meter``, and of ``others`` beside it.
+    """
 
     meter: str
     channels: tuple[str, ...] = ()
@@ -342,6 +345,7 @@ class ReadingFilter:
     start: int | None = None
     end: int | None = None
     all_versions: bool = False
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

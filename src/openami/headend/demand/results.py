@@ -2,7 +2,7 @@
 
 The days before an event are taken from five hours before its start to its end, by local time, so
 that an event past midnight needs no other rule; a day on which the clocks changed is not like any.
-A meter takes one query of the lake for 45 days, 10 to 20 ms, so results come in pages.
+The lake is asked for some meters at a time, as many as fit a page of its rows.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from openami.core.errors import ConflictError
 from openami.fleet.demand.machine import EventState
@@ -47,7 +48,9 @@ IMPORTED: Final = "1.0.1.29.0.255"
 WATT_HOUR: Final = 30
 """The unit's code."""
 PAGE: Final = 200
-"""Meters of a page: some seconds of queries."""
+"""Meters of a page: a million rows of the lake."""
+PIECE: Final = 20
+"""Meters of one query: 45 days and an event's are some 90,000 rows, a page of the lake's."""
 NOT_REACHED: Final = "not reached"
 """At meters that an event was for, and of which nothing was ever said."""
 AHEAD_S: Final = ADJUST_S + APART_S
@@ -161,10 +164,14 @@ class Measurement:
         before = np.full((len(meters), LOOK_BACK, width), np.nan)
         day = np.full((len(meters), width), np.nan)
         usable = np.zeros((len(meters), LOOK_BACK), bool)
+        starts: list[Sequence[int]] = []
         for row, meter in enumerate(meters):
-            starts, likes = self._days(_aligned(record.event.for_meter(meter).start) - AHEAD_S)
-            before[row], day[row] = self._energy(meter, starts, width)
-            usable[row] = likes & ~self._asked(meter, record.key, starts, width * PERIOD_S)
+            begins, likes = self._days(_aligned(record.event.for_meter(meter).start) - AHEAD_S)
+            starts.append(begins)
+            usable[row] = likes & ~self._asked(meter, record.key, begins, width * PERIOD_S)
+        for first in range(0, len(meters), PIECE):
+            some = slice(first, first + PIECE)
+            before[some], day[some] = self._energy(meters[some], starts[some], width)
         found = baselines(before, usable, event, adjusting(event, PERIOD_S), day)
         return savings(meters, found, day, event), _course(found.wh, day, int(event[0]))
 
@@ -194,35 +201,50 @@ class Measurement:
             for start in starts[:-1]
         ])  # fmt: skip
 
-    def _energy(self, meter: str, starts: Sequence[int], width: int) -> tuple[Floats, Floats]:
-        """Return the Wh of the days before, and of the event's: NaN where none was measured."""
-        first, last = starts[0], starts[-1] + width * PERIOD_S
-        line = np.full((last - first) // PERIOD_S, np.nan)
-        which = ReadingFilter(meter, (IMPORTED,), PROFILE, start=first, end=last)
+    def _energy(
+        self, meters: Sequence[str], starts: Sequence[Sequence[int]], width: int
+    ) -> tuple[Floats, Floats]:
+        """Return the Wh of the days before, and of the event's: NaN where none was measured.
+
+        Args:
+            meters: of which.
+            starts: when the days of each begin.
+            width: how many intervals of a day.
+        """
+        first = min(each[0] for each in starts)
+        last = max(each[-1] for each in starts) + width * PERIOD_S
+        lines = np.full((len(meters), (last - first) // PERIOD_S), np.nan)
+        which = ReadingFilter(
+            meters[0], (IMPORTED,), PROFILE, start=first, end=last, others=tuple(meters[1:])
+        )
         after = None
         while True:
             page = self._readings.readings(which, after=after)
             for table in page.items:
-                _place(line, table, first)
+                _place(lines, meters, table, first)
             after = page.next
             if after is None:
                 break
-        rows = [line[(at - first) // PERIOD_S :][:width] for at in starts]
-        return np.array(rows[:-1]), rows[-1]
+        rows = np.array([
+            [line[(at - first) // PERIOD_S :][:width] for at in each]
+            for line, each in zip(lines, starts, strict=True)
+        ])  # fmt: skip
+        return rows[:, :-1], rows[:, -1]
 
 
 def _not_reached(meter: str, intervals: int) -> Saved:
     return Saved(meter, None, 0.0, 0, intervals, NOT_REACHED)
 
 
-def _place(line: Floats, table: pa.Table, first: int) -> None:
-    """Put readings where they belong: an interval is named by its end."""
+def _place(lines: Floats, meters: Sequence[str], table: pa.Table, first: int) -> None:
+    """Put readings where they belong, a row for each meter: an interval is named by its end."""
     good = np.asarray(table["unit"]) == WATT_HOUR
     ends = np.asarray(table["time"].cast(pa.timestamp("s", "UTC")).cast(pa.int64()))
     place, off = np.divmod(ends - first, PERIOD_S)
     good &= off == 0
     wh = np.asarray(table["value"]) * 10.0 ** np.asarray(table["scaler"])
-    line[place[good] - 1] = wh[good]
+    row = np.asarray(pc.index_in(table["meter"].cast(pa.utf8()), pa.array(meters, pa.utf8())))
+    lines[row[good], place[good] - 1] = wh[good]
 
 
 def _course(baseline: Floats, day: Floats, first: int) -> Course:

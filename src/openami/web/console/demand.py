@@ -37,7 +37,7 @@ HERE: Final = "demand"
 NOW: Final = 6  # events under way with their bars; the list has all
 EVENTS: Final = 20  # of a page
 RECENT: Final = 100  # of those that are over, looked through for today's
-RESULTS: Final = 50  # meters of a page of results: each takes 10 to 20 ms
+RESULTS: Final = 50  # meters of a page of results: three queries of the lake
 CHANGED: Final = frozenset({EventState.DRAFT, EventState.SCHEDULED})
 LATE: Final = 12  # DCUs that are named
 
