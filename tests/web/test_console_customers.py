@@ -36,7 +36,9 @@ async def csrf(running: Running, browser: httpx.AsyncClient) -> str:
 async def test_a_customer_is_invited_once_in_plain_sight(
     running: Running, browser: httpx.AsyncClient, csrf: str
 ) -> None:
-    assert f">{LOGIN}</a>" in (await browser.get("/customers")).text
+    page = (await browser.get("/customers")).text
+    assert f">{LOGIN}</a>" in page
+    assert 'href="/static/typeface.css' in page  # for names that are Korean
     assert "not invited" in (await browser.get(PLACE)).text
     answer = await browser.post(f"{PLACE}/invite", data={"csrf_token": csrf}, headers=HTMX)
     assert answer.headers["Cache-Control"] == "no-store"

@@ -152,6 +152,8 @@ async def test_the_page_of_a_home(shared: Running, looker: httpx.AsyncClient) ->
     assert "7.90\u202fkWh" in page
     assert "One reading is missing" in page
     assert "Thu 28 May, 15:00 to 15:15" in page
+    assert "3 of 4" in page
+    assert "0 of 0" not in page  # of hours to come
     assert "Thu 28 May 2026" in page
     assert "Step 2 of 3" in page
     assert "Given to the grid" in page
