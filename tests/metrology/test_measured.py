@@ -47,15 +47,18 @@ def test_a_change_is_measured_at_once_and_rest_only_now_and_then() -> None:
     assert first.sample.voltage == pytest.approx(220_000, rel=0.005)
     assert first.until == world + REFRESH * SECOND
     assert source.at(world + SECOND // 2).sample is first.sample
+    assert source.report is not None
+    assert source.report.at == 1000
+    assert source.at(world + SECOND).sample is not first.sample  # asked each second, each second
+    assert source.report.at == 2000
     live.push(world + 2 * SECOND, Sample(1_200_000, 90_000))
-    assert source.at(world + SECOND // 2).until == world + 2 * SECOND
+    assert source.at(world + 3 * SECOND // 2).until == world + 2 * SECOND
     second = source.at(world + 2 * SECOND).sample
     assert second.active == pytest.approx(1_200_000, rel=0.005)
     assert second.reactive == pytest.approx(90_000, rel=0.01)
     again = source.at(world + (2 + REFRESH) * SECOND).sample
     assert again is not second
-    assert source.report is not None
-    assert source.report.at == 3000
+    assert source.report.at == 4000
 
 
 def test_three_phases_are_measured_and_their_sum_is_counted() -> None:

@@ -18,8 +18,10 @@ from openami.metrology.events import Alarm, Event, Ring
 from openami.metrology.instant import instant
 from openami.metrology.link.messages import PhaseReport, Report
 from openami.metrology.measured import MeasuredSource
+from openami.metrology.quality import ConverterWatch
 from openami.metrology.showing import sample_of, shown
 from openami.metrology.sources import ConstantSource, LiveSource, Sample, Source
+from openami.metrology.state import Counts
 
 START = 1_700_000_000
 ONE = PhaseReport(229_500, 4_567, 1_000_000, 50_000, 1_048_000, 2_862, 954, 210, 3_150, 998_000, 0)
@@ -166,6 +168,31 @@ def test_what_comes_and_goes_is_counted_each_time_and_written_once_a_minute() ->
         engine.observe((QualityEvent(0, 0, Disturbance.SAG, 0),))
     assert engine.state.counts.sags[0] == 18
     assert events(engine, Ring.QUALITY_LOG) == [Event.UNDERVOLTAGE_L1] * 3
+
+
+def told(watch: ConverterWatch, kind: Disturbance, second: int, *, ends: bool = False) -> list[int]:
+    event = QualityEvent(0, 1, kind, 0, 500 if ends else None)
+    return list(watch.look([event], Counts(), second))
+
+
+def test_an_interruption_is_written_down_once_whether_or_not_it_began_as_one() -> None:
+    watch, gone, sag = ConverterWatch(), Disturbance.INTERRUPTION, Disturbance.SAG
+    missing, low, normal = (
+        Event.MISSING_VOLTAGE_L2, Event.UNDERVOLTAGE_L2, Event.VOLTAGE_NORMAL_L2,
+    )  # fmt: skip
+    assert told(watch, gone, 1000) == [missing]
+    assert told(watch, gone, 2000, ends=True) == [normal]
+    assert told(watch, sag, 3000) == [low]
+    assert told(watch, gone, 4000, ends=True) == [missing, normal]
+    assert told(watch, gone, 4059, ends=True) == []
+    assert told(watch, gone, 4060, ends=True) == [missing, normal]
+
+
+def test_a_clock_that_was_set_back_hides_no_event() -> None:
+    watch = ConverterWatch()
+    assert told(watch, Disturbance.SWELL, 5000) == [Event.OVERVOLTAGE_L2]
+    assert told(watch, Disturbance.SWELL, 4999) == [Event.OVERVOLTAGE_L2]
+    assert told(watch, Disturbance.SWELL, 5000) == []
 
 
 def test_the_converters_events_reach_the_engine_with_its_samples() -> None:

@@ -59,10 +59,10 @@ def test_messages_come_back_and_no_part_of_one_does(
         decode(kind, body + b"\0")
 
 
-@pytest.mark.parametrize("at", [12, 13])
-def test_an_event_of_another_kind_or_phase_is_refused(at: int) -> None:
+@pytest.mark.parametrize(("at", "value"), [(12, 3), (13, 9), (13, 0)])
+def test_an_event_of_another_kind_or_phase_is_refused(at: int, value: int) -> None:
     body = bytearray(EVENT.encode())
-    body[at] = 9
+    body[at] = value
     with pytest.raises(DecodeError, match="not known"):
         decode(2, bytes(body))
 
