@@ -136,7 +136,9 @@ def test_a_meter_without_readings_has_no_bill() -> None:
 def test_one_that_can_not_be_billed_holds_up_no_other() -> None:
     """A thousand million kWh and one more is what no bill takes."""
     much = quarters(31 * 96, wh=10**12 // 2976 + 1)
-    over, good = bill_fleet(LOW, MARCH, [much, quarters(31 * 96)])
+    nothing = Energies(np.array([], np.int64), np.array([], np.int64))
+    over, good, none = bill_fleet(LOW, MARCH, [much, quarters(31 * 96), nothing])
+    assert none is None
     assert isinstance(over, ConfigError)
     assert over.code == "bill.range"
     assert good == only(LOW, quarters(31 * 96))
@@ -186,3 +188,13 @@ def test_what_no_meter_can_be_billed_by(discounts: list[str], month: Month, code
 
 def test_no_meters_have_no_bills() -> None:
     assert bill_fleet(LOW, MARCH, []) == []
+
+
+def test_intervals_longer_than_the_period_bill_nothing() -> None:
+    """Of 31 days and 17 hours none ends on the grid in January 2024: told, here as of one meter."""
+    month = Month(2024, 1)
+    start, end = month.span(LOW.zone)
+    lone = Energies(np.array([start - 17 * 3600, end], np.int64), np.array([1, 1], np.int64))
+    (found,) = bill_fleet(LOW, month, [lone])
+    assert isinstance(found, ConfigError)
+    assert found.code == "tariff.interval" == billed_alone(LOW, month, lone, [])

@@ -49,9 +49,16 @@ def _is_holiday(day: date, rule: HolidayRule) -> bool:
 
 
 def interval_ends(tariff: Tariff, month: Period, interval_s: int) -> Places:
-    """Return the ends of a month's intervals in the tariff's own time, in seconds UTC."""
+    """Return the ends of a period's intervals in the tariff's own time, in seconds UTC.
+
+    Raises:
+        ConfigError: ``tariff.interval``, none of them ends in it.
+    """
     start, end = month.span(tariff.zone)
-    return np.arange(start // interval_s + 1, end // interval_s + 1, dtype=np.int64) * interval_s
+    places = np.arange(start // interval_s + 1, end // interval_s + 1, dtype=np.int64)
+    if not len(places):
+        raise ConfigError(f"no interval of {interval_s} s ends in {month}", code="tariff.interval")
+    return places * interval_s
 
 
 def period_places(tariff: Tariff, ends: Places, month: Period, interval_s: int) -> Places:

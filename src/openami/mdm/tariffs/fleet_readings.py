@@ -194,8 +194,6 @@ def _counted(
 ) -> _Counted:
     """Return what was used, a column for each meter; intervals off the grid count for nothing."""
     grid = interval_ends(tariff, period, interval_s)
-    if not len(grid):
-        raise ConfigError(f"intervals of {interval_s} s are too long", code="tariff.interval")
     lengths = [len(each.ends) for each in meters]
     column = np.repeat(np.arange(len(meters)), lengths)
     ends = np.concatenate([each.ends for each in meters])
