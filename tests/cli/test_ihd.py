@@ -27,7 +27,7 @@ def openami(*arguments: str, typed: str = "") -> subprocess.CompletedProcess[str
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
         env={**os.environ, "COLUMNS": "200"},
     )
 

@@ -102,7 +102,7 @@ def notification(dcu: ManagedDcu, session: int, **changes: Any) -> bytes:
 
 
 async def wake(dcu: ManagedDcu, body: bytes, kind: str = CONTENT_TYPE) -> int:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         url = f"http://127.0.0.1:{dcu.wake_port}/wake"
         answer = await client.post(url, content=body, headers={"content-type": kind})
     return answer.status_code
@@ -353,7 +353,7 @@ async def test_a_flood_of_notifications_is_turned_away(made: Made, planner: List
     async with made.running() as live:
         await live.until(lambda: live.dcu.wake_port is not None)
         url = f"http://127.0.0.1:{live.dcu.wake_port}"
-        async with httpx.AsyncClient(trust_env=False, base_url=url) as client:
+        async with httpx.AsyncClient(trust_env=False, base_url=url, timeout=60) as client:
             headers = {"content-type": CONTENT_TYPE}
             answers = [
                 (await client.post("/wake", content=b"x" * 40, headers=headers)).status_code

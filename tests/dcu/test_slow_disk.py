@@ -72,7 +72,7 @@ GET: Final = Order("get", Get(0, (Item(Location(PERIOD)),)))
 
 
 async def knock(dcu: ManagedDcu, body: bytes, kind: str = CONTENT_TYPE) -> int:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         url = f"http://127.0.0.1:{dcu.wake_port}/wake"
         return (await client.post(url, content=body, headers={"content-type": kind})).status_code
 

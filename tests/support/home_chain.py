@@ -201,9 +201,12 @@ class HomeChain:
     async def live(self) -> Facts:
         return dict((await self.home.state())["live"])
 
+    def _display(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=self.home.url, trust_env=False, timeout=WAIT_S)
+
     async def touch(self, method: str, path: str, **wish: object) -> None:
         """Do something at the display."""
-        async with httpx.AsyncClient(base_url=self.home.url, trust_env=False) as display:
+        async with self._display() as display:
             answer = await display.request(method, f"/api/v1/{path}", json=wish)
         assert answer.is_success, answer.text
 
@@ -213,7 +216,7 @@ class HomeChain:
 
     async def appliances(self) -> list[Facts]:
         """Return the appliances as the display knows them."""
-        async with httpx.AsyncClient(base_url=self.home.url, trust_env=False) as display:
+        async with self._display() as display:
             found: list[Facts] = (await display.get("/api/v1/appliances")).json()["appliances"]
         return found
 
@@ -225,7 +228,9 @@ class HomeChain:
             await self.home.invite(client, since=START - 86_400)
         code = self.home.link.partition("#")[2]
         trust = ssl.create_default_context(cafile=str(target.ca))
-        async with httpx.AsyncClient(base_url=target.url, verify=trust, trust_env=False) as page:
+        async with httpx.AsyncClient(
+            base_url=target.url, verify=trust, trust_env=False, timeout=WAIT_S
+        ) as page:
             form = {"code": code, "password": PASSWORD, "again": PASSWORD}
             assert (await page.post("/my/welcome", data=form)).status_code == 303
             home = (await page.get("/my")).headers["location"]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from pathlib import Path
 
-PATIENCE_S: Final = 60.0
+PATIENCE_S: Final = 120.0
 """After this long nobody waits any more, and the test fails."""
 
 

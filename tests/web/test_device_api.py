@@ -328,7 +328,7 @@ async def test_only_dcus_of_the_registry_that_are_not_shut_out(
 @pytest.mark.fums("SEC-3", "SEC-7")
 async def test_no_certificate_no_connection(running: Running) -> None:
     async with httpx.AsyncClient(
-        base_url=running.device_url, verify=trust(running), trust_env=False
+        base_url=running.device_url, verify=trust(running), trust_env=False, timeout=60
     ) as nobody:
         with pytest.raises(httpx.TransportError):
             await nobody.get("/device/v1/work")

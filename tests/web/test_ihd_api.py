@@ -68,7 +68,8 @@ async def page(folder: Path, *, paired: bool = True, **fields: Any) -> AsyncIter
     settings = DisplaySettings(folder, KOREA, clock=ManualClock(NOW + 100), **fields)
     async with Display(settings, connect=meter.link) as display:
         server = await serve(create_app(display, TOKEN))
-        async with server, httpx.AsyncClient(base_url=f"{server.url}/api/v1/") as client:
+        base = f"{server.url}/api/v1/"
+        async with server, httpx.AsyncClient(base_url=base, timeout=60) as client:
             if paired:
                 meter.pushes.put_nowait(live_at(NOW + 100, imported=5000, revision=1))
                 await until(lambda: display.told.events and not display.filler.left_s)

@@ -117,7 +117,7 @@ class Fetcher(FetcherInterface):
     """Fetches for TUF's own client, over the connection of a DCU."""
 
     def __init__(self, base: str, chain: ssl.SSLContext) -> None:
-        self._client = httpx.Client(base_url=base, verify=chain, trust_env=False)
+        self._client = httpx.Client(base_url=base, verify=chain, trust_env=False, timeout=60)
 
     def _fetch(self, url: str) -> Iterator[bytes]:
         answer = self._client.get(url)
