@@ -194,6 +194,7 @@ class Display:
             await asyncio.to_thread(self.keeper.keep, Pairing(target, paired))
         if old is not None and old.paired.serial != paired.serial:
             self.told = Told()  # what is said comes with the meter
+            await asyncio.to_thread(self.history.keep, _TOLD, self.told.text())
         self.keeper.restart()
         log.info("paired", serial=paired.serial)
 
