@@ -14,6 +14,7 @@ from openami.fleet.demand.machine import EventState
 from openami.fleet.demand.model import EventKind, Notice, Target, TargetKind
 from openami.fleet.demand.standing import Answer, What
 from openami.fleet.demand.supply import Wanted
+from openami.fleet.demand.told import AHEAD_S
 from openami.fleet.desired import Group
 from openami.fleet.devices import Device, DeviceKind
 from openami.fleet.ports import DeviceFilter
@@ -26,6 +27,7 @@ from openami.headend.demand.rounds import (
     SLOW_EVERY,
     UNDELIVERED,
 )
+from openami.headend.demand.unreached import Why
 from openami.headend.demand.uplink import Asked, Said, Told
 from openami.headend.demand.views import Phase
 from openami.headend.errors import RequestError
@@ -358,3 +360,15 @@ async def test_the_end_of_an_order_is_told_once(
     orders.pass_time()
     assert told == ["done"]
     assert [one.state.value for one in orders.of_meter("D1-1")] == ["done"]
+
+
+async def test_an_event_far_ahead_is_on_its_way_to_nobody_yet(
+    demand: Demand, clock: ManualClock
+) -> None:
+    published(demand, soon(clock, ahead=AHEAD_S))
+    assert (await exchange(demand, "D1")).meters == ()
+    assert {one.why for one in demand.events.unreached("e1").items} == {Why.EARLY}
+    clock.advance(1)
+    await exchange(demand, "D1")
+    found = {one.meter: one.why for one in demand.events.unreached("e1").items}
+    assert (found["D1-1"], found["D2-1"]) == (Why.NOT_TOLD, Why.NOT_ASKED)

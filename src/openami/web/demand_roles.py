@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from openami.core.errors import SecurityError
-from openami.fleet.demand.machine import LIVE
 from openami.fleet.operators import Role
 from openami.headend.demand.events import takes_admin
 
 if TYPE_CHECKING:
     from openami.fleet.demand.model import Event
-    from openami.fleet.demand.records import EventRecord
     from openami.web.auth import Caller
 
 
@@ -29,16 +27,11 @@ def check_publisher(caller: Caller, event: Event) -> None:
         )
 
 
-def may_revise(caller: Caller, before: EventRecord) -> bool:
-    """Say whether the caller may make something else of an event.
+def check_reviser(caller: Caller, before: Event, event: Event) -> None:
+    """Return if the caller may make this of an event; SecurityError ``security.role``.
 
-    A draft is nobody's yet; who may not have it carried out may not change what is on its way.
+    It takes the role of what it was and of what it will be, also of a draft: whoever publishes it
+    has read what an administrator wrote.
     """
-    return before.state not in LIVE or may_publish(caller, before.event)
-
-
-def check_reviser(caller: Caller, before: EventRecord, event: Event) -> None:
-    """Return if the caller may make this of an event; SecurityError ``security.role``."""
-    if before.state in LIVE:
-        check_publisher(caller, before.event)
-        check_publisher(caller, event)
+    check_publisher(caller, before)
+    check_publisher(caller, event)

@@ -12,17 +12,14 @@ from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import NotFoundError
 from openami.fleet.demand.records import DisplayOrder
-from openami.fleet.devices import AuditEntry, DeviceKind, device_id
+from openami.fleet.devices import DeviceKind, device_id
 from openami.headend.registry import reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from openami.core.clock import Clock
     from openami.fleet.ports import Page
-    from openami.headend.demand.book import Book
-    from openami.headend.demand.ports import DemandStore
-    from openami.headend.registry import Registry
+    from openami.headend.demand.means import Means
     from openami.headend.security.alarms import Alarms
 
 NOT_FORGOTTEN: Final = "displays.not-forgotten"
@@ -37,18 +34,9 @@ _DONE: Final = frozenset({None, "forgotten", "no-displays"})
 class Displays:
     """Follows the orders. Calls block."""
 
-    def __init__(
-        self,
-        store: DemandStore,
-        book: Book,
-        registry: Registry,
-        *,
-        alarms: Alarms,
-        clock: Clock,
-        wall: Clock,
-    ) -> None:
-        self._store, self._book, self._registry = store, book, registry
-        self._alarms, self._clock, self._wall = alarms, clock, wall
+    def __init__(self, means: Means, *, alarms: Alarms) -> None:
+        self._means, self._store, self._book = means, means.store, means.book
+        self._registry, self._clock, self._alarms = means.registry, means.clock, alarms
 
     def pass_time(self) -> None:
         """Have those be told whose meters are to forget displays from now on."""
@@ -98,8 +86,7 @@ class Displays:
     def _done(self, serial: str, id_: str, who: str, how: str, why: str) -> bool:
         subject = device_id(DeviceKind.METER, serial)
         what = f"meter.displays after a move-out: {how}"
-        entry = AuditEntry(who, self._wall.now(), what, subject, why)
-        if not self._store.forgotten(serial, id_, entry):
+        if not self._store.forgotten(serial, id_, self._means.entry(who, what, subject, why)):
             return False
         self._alarms.settle(subject, NOT_FORGOTTEN, why=how)
         self.pass_time()

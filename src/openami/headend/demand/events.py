@@ -12,8 +12,7 @@ from openami.fleet.demand.model import EventKind
 from openami.fleet.demand.records import MeterNews
 from openami.fleet.demand.standing import ANSWERS, Answer, News, Standing
 from openami.fleet.demand.told import Site, is_for, notices_for
-from openami.fleet.devices import AuditEntry, DeviceKind, device_id
-from openami.headend.bus import LiveEvent, Topic
+from openami.fleet.devices import DeviceKind, device_id
 from openami.headend.demand.unreached import unreached
 from openami.headend.demand.views import EventView, MeterEvent, phase
 from openami.headend.registry import reason
@@ -22,18 +21,14 @@ from openami.headend.tickets import check_ticket
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from openami.core.clock import Clock
     from openami.fleet.demand.model import Event, Notice, Program, Targets
     from openami.fleet.demand.records import EventRecord, MeterStanding, NoticeRecord, Reach
     from openami.fleet.demand.standing import What
     from openami.fleet.devices import Device
     from openami.fleet.ports import Page
     from openami.fleet.tasks import Ticket
-    from openami.headend.bus import Bus
-    from openami.headend.demand.book import Book
-    from openami.headend.demand.ports import DemandStore
+    from openami.headend.demand.means import Means
     from openami.headend.demand.unreached import Unreached
-    from openami.headend.registry import Registry
 
 ID_OCTETS: Final = 8
 MOST_LIVE: Final = 500
@@ -58,25 +53,18 @@ def takes_admin(event: Event) -> bool:
 class Events:
     """Programs and events. Calls block."""
 
-    def __init__(
-        self,
-        store: DemandStore,
-        book: Book,
-        registry: Registry,
-        *,
-        bus: Bus,
-        clock: Clock,
-        wall: Clock,
-    ) -> None:
-        self._store, self._book, self._registry = store, book, registry
-        self._bus, self._clock, self._wall = bus, clock, wall
+    def __init__(self, means: Means) -> None:
+        self._means, self._store, self._book = means, means.store, means.book
+        self._registry, self._clock, self._wall = means.registry, means.clock, means.wall
 
     # Programs
 
     def add_program(self, program: Program, *, who: str) -> Program:
         """Keep a new program; ConflictError ``demand.program-name``."""
         program = replace(program, created=self._wall.now())
-        entry = self._entry(who, f"demand.program added: {program.name}", f"program:{program.id}")
+        entry = self._means.entry(
+            who, f"demand.program added: {program.name}", f"program:{program.id}"
+        )
         self._store.add_program(program, entry)
         return program
 
@@ -120,7 +108,9 @@ class Events:
         """
         check_ticket(ticket)
         event = self._fitted(event)
-        entry = self._entry(who, f"demand.event drafted: {event.name}", f"event:{event.id}", why)
+        entry = self._means.entry(
+            who, f"demand.event drafted: {event.name}", f"event:{event.id}", why
+        )
         now = self._wall.now()
         record = self._store.add(event, who=who, created=now, entry=entry, ticket=ticket)
         if record.event.id == event.id:
@@ -236,7 +226,8 @@ class Events:
 
     def unreached(self, id_: str, *, after: str | None = None, limit: int = 100) -> Page[Unreached]:
         """Return the meters of an event of which nothing was heard; see ``unreached``."""
-        return unreached(self._store, self._book, id_, after=after, limit=limit)
+        now = self._clock.now()
+        return unreached(self._store, self._book, id_, now, after=after, limit=limit)
 
     def late(self, id_: str) -> Sequence[str]:
         """Return the DCUs that have not asked since an event that is live was published."""
@@ -291,10 +282,8 @@ class Events:
         standing = self._store.standings([record.key], [serial])[record.key, serial]
         if answer is not Answer.ACKNOWLEDGED:  # of which a meter is told nothing
             self._book.changed(frozenset() if device.dcu is None else frozenset({device.dcu}))
-        data = {"id": id_, "meters": 1}
-        self._bus.publish(
-            LiveEvent(Topic.DEMAND, id_, now, data, dcu=device.dcu, meters=frozenset({serial}))
-        )
+        whom = {"dcu": device.dcu, "meters": frozenset({serial})}
+        self._means.tell(id_, {"id": id_, "meters": 1}, **whom)
         return self._meter_event(serial, record, standing, now)
 
     # Notices
@@ -306,7 +295,7 @@ class Events:
             ConflictError: ``demand.key``; RequestError: ``request.key``: see ``draft``.
         """
         check_ticket(ticket)
-        entry = self._entry(who, f"demand.notice sent: {notice.kind}", f"notice:{notice.id}")
+        entry = self._means.entry(who, f"demand.notice sent: {notice.kind}", f"notice:{notice.id}")
         record = self._store.add_notice(notice, entry, ticket=ticket)
         if record.notice.id == notice.id:
             self._book.show(record, self._store.reach(notice.targets).dcus)
@@ -314,7 +303,7 @@ class Events:
 
     def withdraw(self, id_: str, *, who: str, why: str) -> NoticeRecord:
         """Take back a notice; NotFoundError, ConflictError ``demand.withdrawn``."""
-        entry = self._entry(who, "demand.notice withdrawn", f"notice:{id_}", reason(why))
+        entry = self._means.entry(who, "demand.notice withdrawn", f"notice:{id_}", reason(why))
         record = self._store.withdraw(id_, entry)
         self._book.show(record, self._store.reach(record.notice.targets).dcus)
         return record
@@ -376,7 +365,7 @@ class Events:
     def _moved(
         self, before: EventRecord, record: EventRecord, who: str, what: str, why: str
     ) -> EventView:
-        entry = self._entry(who, f"demand.event {what}", f"event:{record.event.id}", why)
+        entry = self._means.entry(who, f"demand.event {what}", f"event:{record.event.id}", why)
         self._store.move(record, before.state, [entry])
         self._tell(record)
         return self._view(record)
@@ -386,8 +375,4 @@ class Events:
         return EventView(record, self._store.program(record.event.program).name, counts)
 
     def _tell(self, record: EventRecord) -> None:
-        data = {"id": record.event.id, "state": record.state.value}
-        self._bus.publish(LiveEvent(Topic.DEMAND, record.event.id, self._clock.now(), data))
-
-    def _entry(self, who: str, what: str, subject: str, why: str = "") -> AuditEntry:
-        return AuditEntry(who, self._wall.now(), what, subject, why)
+        self._means.tell(record.event.id, {"id": record.event.id, "state": record.state.value})

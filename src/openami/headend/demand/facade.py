@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from openami.headend.demand.book import Book
 from openami.headend.demand.displays import Displays
 from openami.headend.demand.events import Events
+from openami.headend.demand.means import Means
 from openami.headend.demand.results import Measurement
 from openami.headend.demand.rounds import Rounds
 from openami.headend.demand.supply import SupplyOrders
@@ -91,9 +92,9 @@ def build_demand(
     """Return demand response over the stores; nothing runs yet."""
     clock, wall, bus, store = context.clock, context.wall, context.bus, stores.demand
     book = Book(store)
-    events = Events(store, book, registry, bus=bus, clock=clock, wall=wall)
-    orders = SupplyOrders(store, book, registry, bus=bus, clock=clock, wall=wall)
-    displays = Displays(store, book, registry, alarms=alarms, clock=clock, wall=wall)
+    means = Means(store, book, registry, bus, clock, wall)
+    events, orders = Events(means), SupplyOrders(means)
+    displays = Displays(means, alarms=alarms)
     uplink = Uplink(
         store, book, orders, displays, ownership, bus=bus, clock=clock, metrics=context.metrics
     )

@@ -11,19 +11,15 @@ from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import ConflictError
 from openami.fleet.demand.supply import MOST_S, OrderState, SupplyOrder, Wanted
-from openami.fleet.devices import AuditEntry, DeviceKind, LifecycleState, device_id
-from openami.headend.bus import LiveEvent, Topic
+from openami.fleet.devices import DeviceKind, LifecycleState, device_id
 from openami.headend.errors import RequestError
 from openami.headend.registry import reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from openami.core.clock import Clock
-    from openami.headend.bus import Bus
-    from openami.headend.demand.book import Book
-    from openami.headend.demand.ports import DemandStore
-    from openami.headend.registry import Registry
+    from openami.fleet.devices import AuditEntry
+    from openami.headend.demand.means import Means
 
 ID_OCTETS: Final = 8
 PATIENCE_S: Final = 3600.0
@@ -37,18 +33,9 @@ AUDITED: Final[dict[Wanted, str]] = {
 class SupplyOrders:
     """Makes orders and follows them. Calls block."""
 
-    def __init__(
-        self,
-        store: DemandStore,
-        book: Book,
-        registry: Registry,
-        *,
-        bus: Bus,
-        clock: Clock,
-        wall: Clock,
-    ) -> None:
-        self._store, self._book, self._registry = store, book, registry
-        self._bus, self._clock, self._wall = bus, clock, wall
+    def __init__(self, means: Means) -> None:
+        self._means, self._store, self._book = means, means.store, means.book
+        self._registry, self._clock = means.registry, means.clock
 
     def make(
         self, serial: str, wanted: Wanted, *, who: str, why: str, within: float = PATIENCE_S
@@ -119,8 +106,7 @@ class SupplyOrders:
             self._tell(one)
 
     def _entry(self, who: str, what: str, serial: str, why: str) -> AuditEntry:
-        subject = device_id(DeviceKind.METER, serial)
-        return AuditEntry(who, self._wall.now(), what, subject, why)
+        return self._means.entry(who, what, device_id(DeviceKind.METER, serial), why)
 
     def _tell(self, order: SupplyOrder) -> None:
         data = {
@@ -130,10 +116,7 @@ class SupplyOrders:
             "state": order.state.value,
             "found": order.found,
         }
-        news = LiveEvent(
-            Topic.DEMAND, order.meter, self._clock.now(), data, meters=frozenset({order.meter})
-        )
-        self._bus.publish(news)
+        self._means.tell(order.meter, data, meters=frozenset({order.meter}))
 
 
 def over(order: SupplyOrder) -> bool:

@@ -152,7 +152,7 @@ def revise_event(
     """Replace what an event is, before it begins; its meters are told again."""
     events = head.demand.events
     revised = wish.event.event(id, events.program(wish.event.program_id))
-    check_reviser(caller, events.get(id).record, revised)
+    check_reviser(caller, events.get(id).record.event, revised)
     return _model(events.revise(revised, who=caller.name, why=wish.why))
 
 
@@ -206,7 +206,7 @@ def unreached_meters(
 
     `head-end`: the head-end reads it itself, such are told nothing. `no-dcu`: no DCU looks after
     it. `not-asked`: its DCU has not asked since the event was sent. `not-told`: its DCU has the
-    event, the meter not yet. `over`: the event is over.
+    event, the meter not yet. `early`: DCUs are told eight days ahead. `over`: the event is over.
     """
     del caller
     page = head.demand.events.unreached(id, after=after, limit=limit)

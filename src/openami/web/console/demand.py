@@ -18,7 +18,7 @@ from openami.web.console import demand_views as views
 from openami.web.console.forms import back, fields_of, sure, text_in
 from openami.web.console.pages import cursor_of, next_url
 from openami.web.console.views import PAGE
-from openami.web.demand_roles import check_publisher, may_publish, may_revise
+from openami.web.demand_roles import check_publisher, may_publish
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -226,7 +226,7 @@ class DemandPages:
             "live": views.live(record),
             "asked_admin": takes_admin(event),
             "may_publish": may_publish(caller, event),
-            "changes": record.state in CHANGED and may_revise(caller, record),
+            "changes": record.state in CHANGED and may_publish(caller, event),
             "reach": self._reach(record),
             "now": self._clock.now(),
             "interval_words": views.interval_words,

@@ -145,14 +145,15 @@ class DemandDesk:
         sent = await fields_of(request, caller, Role.OPERATOR)
         form, before, event = await self._revision(request, sent)
         tried = await asyncio.to_thread(self._tried, event, caller)
+        tried["may"] = tried["may"] and may_publish(caller, before.event)
         if before.state is EventState.DRAFT:  # nobody is told by keeping it
-            tried.update(grave=False, may=True)
+            tried["grave"] = False
         return await self._page(form, caller, tried, before=before)
 
     async def revise(self, request: Request, caller: Caller) -> Response:
         sent = await fields_of(request, caller, Role.OPERATOR)
         _, before, event = await self._revision(request, sent)
-        check_reviser(caller, before, event)
+        check_reviser(caller, before.event, event)
         why = text_in(sent, "why")
         if before.state is not EventState.DRAFT:
             _check_grave(event, sent, why)

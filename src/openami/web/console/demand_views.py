@@ -61,6 +61,7 @@ UNREACHED: Final[Mapping[Why, str]] = {
     Why.NO_DCU: "no DCU looks after it",
     Why.NOT_ASKED: "its DCU has not asked since the event was sent",
     Why.NOT_TOLD: "its DCU has the event; nothing was heard of the meter",
+    Why.EARLY: "it is early: DCUs are told eight days ahead",
     Why.OVER: "nothing was heard of it while the event was on",
 }
 LEVELS: Final = ("as usual", "a little less", "much less", "only what must run")
