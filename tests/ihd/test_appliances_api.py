@@ -201,9 +201,9 @@ async def test_a_simulated_appliance_obeys_and_says_what_it_draws(tmp_path: Path
 
 
 async def test_it_finds_back_to_a_display_and_keeps_its_token(tmp_path: Path) -> None:
-    home = Home()
-    async with served(home) as url, obeying(url, home, Tokens(tmp_path)):
-        await until(home.appliances.states)
+    home, tokens = Home(), Tokens(tmp_path)
+    async with served(home) as url, obeying(url, home, tokens):
+        await until(lambda: tokens.get(url, "charger"))  # it was answered, too
     port = int(url.rpartition(":")[2])
     async with obeying(url, home, Tokens(tmp_path)) as agent:
         agent.says(1.0, "")
