@@ -121,12 +121,15 @@ def test_operators_and_customers_wait_for_themselves_alone(
 def test_a_password_is_changed_and_others_are_out(customers: Customers) -> None:
     accepted(customers)
     other = customers.login(KIM, PASSWORD, address="there")
-    with pytest.raises(SecurityError):
-        customers.change_password(KIM, "wrong password", "another password", address="here")
+    for place, wrong in enumerate(("wrong password", "x" * 257, f"{PASSWORD}\0")):
+        with pytest.raises(SecurityError):
+            customers.change_password(KIM, wrong, "another password", address=f"place {place}")
     for weak in ("short", "x" * 257):
         with pytest.raises(RequestError):
             customers.change_password(KIM, PASSWORD, weak, address="here")
+    assert customers.authenticate(other.secret) is not None
     granted = customers.change_password(KIM, PASSWORD, "another password", address="here")
+    assert granted.secret != other.secret
     assert customers.authenticate(other.secret) is None
     assert customers.authenticate(granted.secret) is not None
     assert [one.id for one in customers.sessions(KIM)] == [granted.session.id]
