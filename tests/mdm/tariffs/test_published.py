@@ -193,3 +193,21 @@ def test_the_jeju_option_knows_only_summer() -> None:
     used = {"off-peak": Decimal(100), "mid": Decimal(100), "peak": Decimal(100)}
     bill = make_bill(tariff_named("kr-residential-tou-jeju"), Month(2024, 7), Usage(used))
     assert amounts(bill)["energy"] == 44_880
+
+
+@pytest.mark.parametrize(
+    ("month", "off_peak", "mid", "peak"),
+    [
+        *((f"2025-{number:02}", "95.7", "121.5", "155.0") for number in (6, 7, 8)),
+        *((f"2025-{number:02}", "95.7", "100.5", "119.7") for number in (3, 4, 5, 9, 10)),
+        *((f"2025-{number:02}", "103.1", "120.0", "149.4") for number in (1, 2, 11, 12)),
+    ],
+)
+def test_the_industrial_price_list(month: str, off_peak: str, mid: str, peak: str) -> None:
+    """Option I since 2024-10-24: 6,490 won a kW, and each month's three rates."""
+    for period, rate in (("off-peak", off_peak), ("mid", mid), ("peak", peak)):
+        energy = dict.fromkeys(("off-peak", "mid", "peak"), Decimal(0)) | {period: Decimal(10)}
+        used = Usage(energy, Decimal(1))
+        bill = make_bill(tariff_named("kr-industrial-a2-high-a1"), Month.parse(month), used)
+        assert amounts(bill)["demand"] == 6490
+        assert amounts(bill)["energy"] == Decimal(rate) * 10
