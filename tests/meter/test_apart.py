@@ -292,6 +292,21 @@ def test_events_of_a_part_that_was_restored_and_accepted_are_written_down() -> N
     assert len(part.part.report()) < 200  # all of it was heard
 
 
+def test_what_a_stranger_told_takes_no_event_from_the_meters_own_part() -> None:
+    mine, theirs = LiveSource(Sample(1_000_000)), LiveSource(Sample(1_000_000))
+    mine.push((BEGIN + 30) * SECOND, Sample(-1_000_000))
+    for second in (12, 14, 16):
+        theirs.push((BEGIN + second) * SECOND, Sample((-1) ** (second // 2 + 1) * 1_000_000))
+    own, other = PartBench(mine, BEGIN), PartBench(theirs, BEGIN, seed=8)
+    management = ManagementBench(CONFIG, BEGIN)
+    run(own, management, 1, 11)
+    run(other, management, 11, 21)
+    assert events(engine_of(management), Ring.QUALITY_LOG) == []
+    run(own, management, 21, 36)
+    assert events(engine_of(management), Ring.QUALITY_LOG) == [Event.EXPORT_BEGAN]
+    assert len(own.part.report()) < 200  # and it knows that it was heard
+
+
 def test_a_meter_that_had_a_source_meanwhile_knows_its_part_and_counts_nothing_of_the_time() -> (
     None
 ):

@@ -134,6 +134,8 @@ class Apart:
         if self._taking.refused is None:
             engine.observe([each.event for each in self._events])
             self._written = self.end.heard
+        else:
+            self.end.heard = self._written  # the meter's own part may have as many to tell
         self._events.clear()
         self._closed = engine.state.connected
 
