@@ -175,6 +175,8 @@ async def test_what_came_before_a_move_is_not_told(
     async with signed_in(running, LEE) as lee:
         early = await lee.get(home_of(running, LEE))
         assert early.status_code == 404  # it is not theirs yet
+        before = customers.end(LEE, "M2", who="test")
+        assert (await lee.get("/my")).headers["location"] == f"/my/homes/{before.id}"
     assert (await kim.get(home_of(running, LEE))).status_code == 404
 
 
