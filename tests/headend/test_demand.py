@@ -150,6 +150,18 @@ async def test_a_revision_concerns_those_whom_it_concerns(
     assert meter.events[0].event.version == 2
 
 
+def test_who_looked_at_an_older_version_revises_nothing(demand: Demand, clock: ManualClock) -> None:
+    published(demand, soon(clock))
+    assert demand.events.revise(soon(clock, priority=3), who="ann", version=1).record.event.version
+    with pytest.raises(ConflictError) as caught:
+        demand.events.revise(soon(clock, priority=9), who="bob", version=1)
+    assert caught.value.code == "demand.moved"
+    record = demand.events.get("e1").record
+    assert (record.event.priority, record.event.version) == (3, 2)
+    demand.events.revise(soon(clock, priority=9), who="bob")
+    assert demand.events.get("e1").record.event.version == 3
+
+
 async def test_a_meter_that_moves_takes_its_events_along(
     services: Services, demand: Demand, clock: ManualClock
 ) -> None:

@@ -100,6 +100,17 @@ def test_targets_are_found_in_the_registry(store: RelationalStore) -> None:
     assert store.demand.wake(["D1"], 5.0) == 0  # it has no account
 
 
+def test_a_meter_with_a_region_of_its_own_is_not_in_that_of_its_dcu(
+    store: RelationalStore,
+) -> None:
+    street(store.devices, "D1", 2, region="Seoul", own="Busan")
+    street(store.devices, "D2", 1, region="Seoul")
+    for region, meters, dcus in (("Seoul", 1, {"D2"}), ("Busan", 2, {"D1"})):
+        reach = store.demand.reach((Target(TargetKind.REGION, frozenset({region})),))
+        assert (reach.meters, reach.dcus) == (meters, frozenset(dcus))
+    assert dict(store.demand.behind("D1")) == {"D1-1": "Busan", "D1-2": "Busan"}
+
+
 def test_news_of_a_meter_are_kept_once(store: RelationalStore) -> None:
     key, other = drafted(store).key, drafted(store, "e2").key
     news = [

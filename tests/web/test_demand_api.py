@@ -412,17 +412,20 @@ async def test_the_lake_is_asked_for_the_meters_of_a_page_together(
     day, step, measurement = 86_400, 900, running.services.demand.measurement
     begin = int(clock.now()) // day * day + 12 * 3600
     clock.set(begin - 600.0)
-    body = wish(running, await program(operator), ahead=600)
-    body["intervalPeriod"]["randomizeStart"] = "PT1H"
-    made_one = await made(operator, "/events", **body)
+    desk, used, id_ = running.services.demand.events, dict[str, float](), await program(operator)
+    event = next(  # one whose first meter is not the first to begin
+        one
+        for one in (an_event(f"e{n}", start=begin, random_s=3600, program=id_) for n in range(99))
+        if one.for_meter(meters[0]).start > begin + 1800
+    )
+    desk.draft(event, who="ann")
+    desk.publish(event.id, who="ann")
     at = isoformat(clock.now())
     reports = [
-        {"number": n, "meter": meter, "event": made_one["id"], "what": "delivered", "at": at}
+        {"number": n, "meter": meter, "event": event.id, "what": "delivered", "at": at}
         for n, meter in enumerate(meters, 1)
     ]
     assert (await dcu.post("/device/v1/demand", json={"reports": reports})).status_code == 200
-    desk, used = running.services.demand.events, dict[str, float]()
-    event = desk.get(made_one["id"]).record.event
     ends = np.arange(begin - 15 * day, begin + 2 * 3600 + step, step, dtype=np.int64)
     for number, meter in enumerate(meters):
         start = -(-event.for_meter(meter).start // step) * step
@@ -445,7 +448,7 @@ async def test_the_lake_is_asked_for_the_meters_of_a_page_together(
             return store.readings(which, **options)
 
     monkeypatch.setattr(measurement, "_readings", Counting())
-    found = (await operator.get(f"{API}/events/{made_one['id']}/results")).json()["items"]
+    found = (await operator.get(f"{API}/events/{event.id}/results")).json()["items"]
     assert asked == [PIECE, PIECE, 1], "one query for so many meters, each fits a page of rows"
     assert {one["meter"]: one["usedWh"] for one in found} == used
     baselines = {one["meter"]: one["baselineWh"] for one in found}

@@ -89,6 +89,16 @@ def test_to_have_seen_it_is_no_answer_to_what_was_answered() -> None:
     assert (other.answered, other.who, other.opted_out) == (9.0, "lee", True)
 
 
+def test_of_answers_the_last_one_given_holds_however_near_they_are() -> None:
+    accepted, declined = News(What.ACCEPTED, 10.0), News(What.OPTED_OUT, 9.9)
+    for order in ((accepted, declined), (declined, accepted)):
+        standing = Standing()
+        for news in order:
+            standing = standing.after(news)
+        assert (standing.answer, standing.answered) == (Answer.ACCEPTED, 10.0)
+        assert standing.acknowledged == 9.9
+
+
 def test_what_was_refused_may_be_delivered_later_and_not_the_reverse() -> None:
     refused = told(News(What.REFUSED, 5.0, "response.full", "no room"))
     assert (refused.code, refused.reason) == ("response.full", "no room")

@@ -41,7 +41,7 @@ def is_for(targets: Targets, site: Site) -> bool:
 
 _NAMES: Final[Mapping[TargetKind, Callable[[Site], AbstractSet[str]]]] = {
     TargetKind.METER: lambda site: {site.serial},
-    TargetKind.REGION: lambda site: {site.region} - {""},
+    TargetKind.REGION: lambda site: {site.region},
     TargetKind.GROUP: lambda site: site.groups,
 }
 
