@@ -239,6 +239,16 @@ async def test_a_household_answers_in_the_portal(demand: Demand, clock: ManualCl
     assert phases == {"e1": Phase.CANCELLED, "e2": Phase.UPCOMING}
 
 
+async def test_who_opted_out_takes_part_again_where_an_event_is_made_binding(
+    demand: Demand, clock: ManualClock
+) -> None:
+    published(demand, soon(clock))
+    demand.answer("D1-1", "e1", Answer.OPTED_OUT, who="customer:kim")
+    demand.events.revise(soon(clock, optional=False), who="ann", why="the plant is out")
+    told = {one.serial: one for one in (await exchange(demand, "D1")).meters}
+    assert [one.opted_out for one in told["D1-1"].events] == [False]
+
+
 def test_an_order_takes_a_dcu_a_reason_and_a_time(demand: Demand, clock: ManualClock) -> None:
     orders = demand.orders
     with pytest.raises(RequestError):
