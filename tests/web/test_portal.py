@@ -276,6 +276,7 @@ async def test_after_a_move_the_past_stays_and_nothing_comes(
     assert "Tue 19 May 2026" in page.text
     assert "9.60\u202fkWh" in page.text
     assert "Price of the next" not in page.text
+    assert "Homes like yours" not in page.text
     assert (await kim.get(home, params={"on": "2026-05-20"})).status_code == 404
     assert (await kim.get(f"{home}/days.csv", params={"from": "2026-05-20"})).status_code == 404
     month = (await kim.get(home, params={"by": "month"})).text
