@@ -166,7 +166,7 @@ def test_tariffs_are_listed_and_shown(call: Any) -> None:
     shown = json.loads(out)
     assert shown["discounts"] == ["large-family", "disability"]
     funds = [row for row in shown["rates"] if row["charge"] == "fund"]
-    assert [row["from"] for row in funds] == ["2023-11-01", "2024-07-01", "2025-07-01"]
+    assert [row["from"] for row in funds] == ["2023-05-16", "2024-07-01", "2025-07-01"]
     text = call("tariff", "show", "kr-residential-low")[1]
     assert "910 up to 300 kWh, 1600 up to 450 kWh, 7300" in text
     assert "season winter: months 1, 2, 12" in text

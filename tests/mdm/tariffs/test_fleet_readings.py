@@ -177,7 +177,7 @@ def test_demand_of_parts_of_a_watt_is_billed_exactly() -> None:
     ("discounts", "month", "code"),
     [
         (["x"], MARCH, "bill.discount"),
-        ([], Month(2023, 10), "tariff.not-valid"),
+        ([], Month(2023, 5), "tariff.not-valid"),
     ],
 )
 def test_what_no_meter_can_be_billed_by(discounts: list[str], month: Month, code: str) -> None:

@@ -34,6 +34,53 @@ def test_a_bill_of_a_published_calculator_of_2024() -> None:
     assert bill.total == 71_260
 
 
+@pytest.mark.parametrize(
+    ("month", "kwh", "won"),
+    [
+        # Maeil Business Newspaper, 2023-08: a home of four, and with 20 and 30 per cent more
+        ((2023, 8), 427, 80_530),
+        ((2023, 8), 512, 115_640),
+        ((2023, 8), 555, 131_340),
+        # JTBC, 2023-10-15: what the same home used that August
+        ((2023, 8), 438, 83_390),
+        # KEPCO to the press, 2024-09-09: the mean home, a year before and that August (fund 3.2 %)
+        ((2023, 8), 333, 56_090),
+        ((2024, 8), 363, 63_610),
+        # KEPCO, 2025-08: a home of four in May
+        ((2025, 5), 280, 52_840),
+    ],
+)
+def test_bills_that_kepco_and_newspapers_published(
+    month: tuple[int, int], kwh: int, won: int
+) -> None:
+    """About the step of 450 kWh in summer, and by two of the fund's rates."""
+    assert make_bill(tariff_named("kr-residential-low"), Month(*month), usage(kwh)).total == won
+
+
+def test_kepcos_calculator_at_a_thousand_kwh_in_august_2022() -> None:
+    """As the Chosun Ilbo published it on 2023-08-13, line by line, at the rates of then."""
+    lines = ["basic", "energy", "climate", "fuel"]
+    basic = [{"to": 300, "rate": "910"}, {"to": 450, "rate": "1600"}, {"rate": "7300"}]
+    energy = [{"to": 300, "rate": "93.2"}, {"to": 450, "rate": "187.8"}, {"rate": "280.5"}]
+    then = tariff(
+        charges=[
+            charge("basic", "tier", {"steps": basic}, rounding="down"),
+            charge("energy", "energy", {"steps": energy}, rounding="down"),
+            charge("climate", "energy", {"rate": "7.3"}, rounding="down"),
+            charge("fuel", "energy", {"rate": "5.0"}, rounding="down"),
+            charge("vat", "share", {"percent": "10"}, of=lines),
+            charge("fund", "share", {"percent": "3.7"}, of=lines, rounding="down", step="10"),
+        ],
+        total={"step": "10", "rounding": "down"},
+        **{"from": date(2022, 7, 1)},
+    )
+    bill = make_bill(then, Month(2022, 8), usage(1000))
+    published = [7300, 210_405, 7300, 5000, 23_001, 8510]
+    assert [amounts(bill)[name] for name in (*lines, "vat", "fund")] == published
+    assert bill.total == 261_510
+    assert make_bill(then, Month(2022, 8), usage(427)).total == 66_690  # ... and a home of four
+
+
 def test_a_bill_of_august_2011_published_by_a_newspaper() -> None:
     """229 kWh in six steps of 100 kWh, 26,370 won."""
     ends = [100, 200, 300, 400, 500]
