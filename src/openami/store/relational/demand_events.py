@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, delete, exists, func, or_, select, union, update
+from sqlalchemy import delete, exists, func, select, union, update
 
 from openami.core.errors import ConflictError, NotFoundError
 from openami.fleet.demand.codec import event_json, program_json, read_event, read_program
 from openami.fleet.demand.machine import OVER, EventState
-from openami.fleet.demand.model import TargetKind, names_of
 from openami.fleet.demand.records import EventRecord, MeterStanding, Reach, Unheard
 from openami.fleet.demand.standing import Answer, Counts, Standing, What
 from openami.fleet.devices import DeviceKind, LifecycleState, MeterProtocol
@@ -21,6 +20,7 @@ from openami.store.relational.demand_models import (
     DemandProgramRow,
     DemandStandingRow,
 )
+from openami.store.relational.demand_targets import named_by
 from openami.store.relational.demand_tickets import repeated, ticket_values
 from openami.store.relational.engine import insert_ignoring
 from openami.store.relational.management_models import GroupRow
@@ -172,7 +172,7 @@ class DemandEvents:
 
     def reach(self, targets: Targets) -> Reach:
         with self._transactions.reading() as session:
-            which = _named_by(session, targets)
+            which = named_by(session, targets)
             count = session.scalar(select(func.count()).where(*_METERS, *which)) or 0
             if not targets:
                 return Reach(count, None)
@@ -272,7 +272,7 @@ class DemandEvents:
         limit, row = bounded(limit), DemandStandingRow
         with self._transactions.reading() as session:
             meant = select(DeviceRow.serial.label("meter")).where(
-                *_METERS, *_named_by(session, record.event.targets)
+                *_METERS, *named_by(session, record.event.targets)
             )
             # One that has moved or was retired since was asked all the same.
             heard = select(row.meter.label("meter")).where(row.event == record.key)
@@ -292,7 +292,7 @@ class DemandEvents:
         limit, row, meter = bounded(limit), DemandStandingRow, DeviceRow
         heard = exists().where(row.event == record.key, row.meter == meter.serial)
         with self._transactions.reading() as session:
-            meant = (*_METERS, *_named_by(session, record.event.targets), ~heard)
+            meant = (*_METERS, *named_by(session, record.event.targets), ~heard)
             query = select(meter.serial, meter.dcu, meter.protocol).where(*meant)
             query = query.order_by(meter.serial).limit(limit + 1)
             if after is not None:
@@ -330,28 +330,6 @@ class DemandEvents:
                 for some in slices([meter for each, meter in found if each == key]):
                     session.execute(delete(row).where(row.event == key, row.meter.in_(some)))
         return len(found)
-
-
-def _named_by(session: Session, targets: Targets) -> Sequence[Any]:
-    """Return what targets ask of a meter's row; nothing: they name everybody."""
-    if not targets:
-        return ()
-    asked: list[Any] = []
-    regions = sorted(names_of(targets, TargetKind.REGION))
-    if regions:
-        there = select(DeviceRow.serial).where(
-            DeviceRow.kind == DeviceKind.DCU.value, DeviceRow.region.in_(regions)
-        )
-        asked += [
-            DeviceRow.region.in_(regions), and_(DeviceRow.region == "", DeviceRow.dcu.in_(there))
-        ]  # fmt: skip
-    for some in slices(sorted(names_of(targets, TargetKind.METER))):
-        asked.append(DeviceRow.serial.in_(some))
-    for name in sorted(names_of(targets, TargetKind.GROUP)):
-        row = session.get(GroupRow, name)
-        if row is not None:
-            asked.append(DeviceRow.dcu.in_(members(group_of(row).which)))
-    return (or_(False, *asked),)
 
 
 _NOTHING: Final = Standing()
