@@ -80,7 +80,10 @@ def bill_readings(
     Raises:
         ConfigError: as ``make_bill``; ``tariff.interval``.
     """
-    interval_s = interval_in(ends, period.span(tariff.zone)[0])
+    start, end = period.span(tariff.zone)
+    if not np.any((ends > start) & (ends <= end)):
+        return None
+    interval_s = interval_in(ends, start)
     found = metered(tariff, period, ends, wh, interval_s, status=status)
     if not found.present:
         return None
