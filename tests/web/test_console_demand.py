@@ -181,7 +181,9 @@ def filled(page: str) -> dict[str, Any]:
     """Return what the form of an event says as it was served, as a browser would send it."""
     part = page.partition('aria-label="Event"')[2].partition("</form>")[0]
     found: dict[str, Any] = {}
-    for name, value in re.findall(r'<input[^>]*? name="(\w+)"(?: lang="ko")? value="([^"]*)"', part):
+    for name, value in re.findall(
+        r'<input[^>]*? name="(\w+)"(?: lang="ko")? value="([^"]*)"', part
+    ):
         found.setdefault(name, []).append(html.unescape(value))
     found |= {
         name: re.findall(r'<option value="([^"]*)" selected', inner)[:1]
