@@ -34,7 +34,8 @@ from openami.headend.errors import RequestError
 
 if TYPE_CHECKING:
     from openami.core.clock import ManualClock
-    from openami.fleet.demand.model import Event
+    from openami.fleet.demand.model import Event, Targets
+    from openami.fleet.demand.records import Reach
     from openami.headend.demand.facade import Demand
     from openami.headend.services import Context, Services, Stores
 
@@ -160,6 +161,27 @@ def test_who_looked_at_an_older_version_revises_nothing(demand: Demand, clock: M
     assert (record.event.priority, record.event.version) == (3, 2)
     demand.events.revise(soon(clock, priority=9), who="bob")
     assert demand.events.get("e1").record.event.version == 3
+
+
+def test_of_two_who_revise_at_once_one_is_first(
+    stores: Stores, demand: Demand, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of one version would be one to the meters: whoever has the first never gets the second."""
+    published(demand, soon(clock))
+    reach = stores.demand.reach
+
+    def overtaken(targets: Targets) -> Reach:
+        monkeypatch.undo()
+        demand.events.revise(soon(clock, priority=3), who="ann")
+        return reach(targets)
+
+    monkeypatch.setattr(stores.demand, "reach", overtaken)
+    with pytest.raises(ConflictError) as caught:
+        demand.events.revise(soon(clock, priority=9), who="bob")
+    assert caught.value.code == "demand.moved"
+    record = demand.events.get("e1").record
+    assert (record.event.priority, record.event.version) == (3, 2)
+    assert demand.book.events()["e1"] == record
 
 
 async def test_a_meter_that_moves_takes_its_events_along(

@@ -58,11 +58,18 @@ def test_an_event_moves_from_the_state_that_it_was_in(store: RelationalStore) ->
     made = drafted(store)
     assert (made.state, made.event, made.meters) == (EventState.DRAFT, event(), 0)
     live = replace(made, state=EventState.SCHEDULED, published=4.0, meters=7)
-    store.demand.move(live, EventState.DRAFT, [ENTRY])
+    store.demand.move(live, made, [ENTRY])
     assert store.demand.get("e1") == live
     assert store.demand.in_states(LIVE) == [live]
     with pytest.raises(ConflictError, match="first"):
-        store.demand.move(live, EventState.DRAFT, [ENTRY])
+        store.demand.move(live, made, [ENTRY])
+    revised = replace(live, event=replace(live.event, version=2, priority=3))
+    store.demand.move(revised, live, [ENTRY])
+    for other in (replace(live, event=replace(live.event, version=2)), live):  # read before that
+        with pytest.raises(ConflictError, match="first"):
+            store.demand.move(other, live, [ENTRY])
+    assert store.demand.get("e1") == revised
+    live = revised
     second = drafted(store, "e2")
     assert store.demand.list(state=EventState.DRAFT).items == (second,)
     page = store.demand.list(limit=1)
@@ -145,7 +152,7 @@ def test_how_old_events_stood_is_forgotten_in_parts(store: RelationalStore) -> N
     store.demand.take([MeterNews(old.key, f"M{n}", News(What.DELIVERED, 1.0)) for n in range(3)])
     store.demand.take([MeterNews(new.key, "M1", News(What.DELIVERED, 1.0))])
     over = replace(old, state=EventState.CANCELLED, ended=50.0)
-    store.demand.move(over, EventState.DRAFT, [])
+    store.demand.move(over, old, [])
     assert store.demand.forget(before=50.0, limit=2) == 0
     assert [store.demand.forget(before=51.0, limit=2) for _ in range(3)] == [2, 1, 0]
     assert store.demand.counts(new.key).delivered == 1

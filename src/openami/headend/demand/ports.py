@@ -80,8 +80,12 @@ class DemandStore(Protocol):
         """Return events by their ids, those that there are."""
         ...
 
-    def move(self, record: EventRecord, was: EventState, entries: Sequence[AuditEntry]) -> None:
-        """Keep an event that was in a state; ConflictError: it is in another by now."""
+    def move(self, record: EventRecord, before: EventRecord, entries: Sequence[AuditEntry]) -> None:
+        """Keep an event as it is now.
+
+        Raises:
+            ConflictError: ``demand.moved``, it has another state or version than ``before``.
+        """
         ...
 
     def reach(self, targets: Targets) -> Reach:

@@ -155,14 +155,15 @@ class DemandEvents:
         with self._transactions.reading() as session:
             return [_record(row) for row in session.scalars(query.order_by(DemandEventRow.key))]
 
-    def move(self, record: EventRecord, was: EventState, entries: Sequence[AuditEntry]) -> None:
+    def move(self, record: EventRecord, before: EventRecord, entries: Sequence[AuditEntry]) -> None:
         values = {
             "state": record.state.value, "version": record.event.version,
             "published": record.published, "ended": record.ended, "meters": record.meters,
             "kept": event_json(record.event),
         }  # fmt: skip
         row = DemandEventRow
-        which = update(row).where(row.key == record.key, row.state == was.value)
+        still = (row.state == before.state.value, row.version == before.event.version)
+        which = update(row).where(row.key == record.key, *still)
         with self._transactions.writing() as session:
             if session.scalar(which.values(values).returning(row.key)) is None:
                 raise ConflictError("somebody else was first: look again", code="demand.moved")
