@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -308,6 +309,44 @@ async def test_a_request_that_is_made_again_makes_one_event(
     for path, said in (("/events", body), ("/notices", notice)):
         status, answer = await ask(path, said)
         assert (status, answer["error"]["code"]) == (400, "request.key")
+
+
+async def test_the_same_request_twice_at_once_makes_one_event_that_stays(
+    running: Running, operator: httpx.AsyncClient, meters: list[str], monkeypatch: Any
+) -> None:
+    del meters
+    desk, id_ = running.services.demand.events, await program(operator)
+    publish = desk.publish
+
+    def overtaken(event: str, **said: Any) -> EventView:
+        monkeypatch.undo()
+        publish(event, **said)  # by the request that was thought lost
+        return publish(event, **said)
+
+    monkeypatch.setattr(desk, "publish", overtaken)
+    key = {"Idempotency-Key": "k1"}
+    answer = await operator.post(f"{API}/events", json=wish(running, id_), headers=key)
+    assert (answer.status_code, answer.json()["state"]) == (201, "scheduled")
+    (event,) = desk.list().items
+    assert event.state is EventState.SCHEDULED
+
+
+async def test_a_draft_that_became_grave_is_not_sent_by_asking_again(
+    running: Running, operator: httpx.AsyncClient, meters: list[str]
+) -> None:
+    del meters
+    desk, id_ = running.services.demand.events, await program(operator)
+    limit = {"type": "IMPORT_CAPACITY_LIMIT", "values": [1.0]}
+    body = wish(running, id_, payload=limit, optional=True)
+    who = (await made(operator, "/events?draft=true", **body))["draftedBy"]
+    spec = EventSpec.model_validate(body)  # the head-end was ended before it was published
+    event = spec.event("e1", desk.program(id_))
+    desk.draft(event, who=who, ticket=ticket_of("k1", spec, "event"))
+    desk.revise(replace(event, optional=False), who="adam")
+    key = {"Idempotency-Key": "k1"}
+    answer = await operator.post(f"{API}/events", json=body, headers=key)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "security.role")
+    assert desk.get("e1").record.state is EventState.DRAFT
 
 
 def state_of(resource: dict[str, Any]) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from openami.core.errors import ConflictError
+from openami.core.errors import ConflictError, OpenAmiError
 from openami.fleet.demand.machine import Act, EventState, moved
 from openami.fleet.demand.model import EventKind
 from openami.fleet.demand.records import MeterNews
@@ -170,6 +171,22 @@ class Events:
         view = self._moved(before, record, who, f"published for {reach.meters} meters", why)
         self._book.adopt(record, reach.dcus)
         return view
+
+    def publish_new(self, before: EventRecord, *, who: str, why: str = "") -> EventView:
+        """Publish what was just drafted; a draft that can not be published is cancelled.
+
+        What somebody else has published meanwhile, as the same request at the same time, stays.
+
+        Raises:
+            OpenAmiError: as ``publish``.
+        """
+        try:
+            return self.publish(before.event.id, who=who, why=why)
+        except OpenAmiError:
+            gone = replace(before, state=EventState.CANCELLED, ended=self._clock.now())
+            with suppress(ConflictError):
+                self._moved(before, gone, who, "cancelled", "it could not be published")
+            raise
 
     def cancel(self, id_: str, *, who: str, why: str) -> EventView:
         """End an event at once, at each meter with the next exchange of its DCU.
@@ -366,7 +383,7 @@ class Events:
         self, before: EventRecord, record: EventRecord, who: str, what: str, why: str
     ) -> EventView:
         entry = self._means.entry(who, f"demand.event {what}", f"event:{record.event.id}", why)
-        self._store.move(record, before.state, [entry])
+        self._store.move(record, before, [entry])
         self._tell(record)
         return self._view(record)
 

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Query, Response, status
 
 from openami.core.clock import utc
-from openami.core.errors import ConflictError, OpenAmiError
+from openami.core.errors import ConflictError
 from openami.fleet.demand.machine import EventState
 from openami.headend.demand.events import new_id
 from openami.headend.demand.prices import price_intervals
@@ -340,11 +340,14 @@ def _published(head: Services, made: EventView, caller: Caller) -> EventView:
         return made
     if record.state is not EventState.DRAFT:
         raise ConflictError("this request was refused before", code="demand.transition")
+    check_publisher(caller, record.event)  # somebody may have changed it since
     try:
-        return events.publish(record.event.id, who=caller.name)
-    except OpenAmiError:
-        events.cancel(record.event.id, who=caller.name, why="it could not be published")
-        raise
+        return events.publish_new(record, who=caller.name)
+    except ConflictError:
+        found = events.get(record.event.id)
+        if found.record.published is None:
+            raise
+        return found  # by the same request at the same time
 
 
 def _model(view: EventView) -> EventModel:

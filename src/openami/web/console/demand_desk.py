@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from openami.core.errors import ConflictError, NotFoundError, OpenAmiError
+from openami.core.errors import ConflictError, NotFoundError
 from openami.fleet.demand.machine import Act, EventState, moved
 from openami.fleet.operators import Role
 from openami.headend.demand.events import new_id, takes_admin
@@ -119,14 +119,9 @@ class DemandDesk:
         return True
 
     def _make(self, event: Event, who: str, why: str, *, send: bool) -> None:
-        self._events.draft(event, who=who, why=why)
-        if not send:
-            return
-        try:
-            self._events.publish(event.id, who=who, why=why)
-        except OpenAmiError:
-            self._events.cancel(event.id, who=who, why="it could not be published")
-            raise
+        made = self._events.draft(event, who=who, why=why)
+        if send:
+            self._events.publish_new(made.record, who=who, why=why)
 
     async def change(self, request: Request, caller: Caller) -> Response:
         demand(caller, Role.OPERATOR)
