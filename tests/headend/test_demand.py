@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,8 +18,8 @@ from openami.fleet.demand.standing import Answer, What
 from openami.fleet.demand.supply import Wanted
 from openami.fleet.demand.told import AHEAD_S
 from openami.fleet.desired import Group
-from openami.fleet.devices import Device, DeviceKind
-from openami.fleet.ports import DeviceFilter
+from openami.fleet.devices import Device, DeviceKind, LifecycleState
+from openami.fleet.ports import DeviceFilter, Page
 from openami.headend.demand.displays import NOT_FORGOTTEN, PATIENCE_S
 from openami.headend.demand.facade import build_demand
 from openami.headend.demand.rounds import (
@@ -348,6 +350,46 @@ async def test_an_order_that_nobody_can_carry_is_an_alarm_after_a_day_and_a_pers
     assert (await alarms()).keys() == {"meter-D1-1"}
     said = [(entry.who, entry.why) for entry in stores.audit.list(subject="meter-M1").items]
     assert ("ann", "by hand, at the door") in said
+
+
+async def test_a_meter_that_is_retired_takes_its_alarm_along(
+    services: Services, stores: Stores, demand: Demand, clock: ManualClock
+) -> None:
+    moved_out(stores.customers, clock.now(), "D1-1")
+    clock.advance(PATIENCE_S)
+    demand.displays.alarm()
+    assert [one.code for one in services.alarms.list(only_open=True).items] == [NOT_FORGOTTEN]
+    services.registry.move("meter-D1-1", LifecycleState.RETIRED, who="ann", why="scrapped")
+    demand.displays.alarm()
+    assert services.alarms.list(only_open=True).items == ()
+
+
+async def test_an_order_that_is_done_while_it_is_looked_at_leaves_no_alarm(
+    services: Services,
+    stores: Stores,
+    demand: Demand,
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    moved_out(stores.customers, clock.now(), "D1-1")
+    clock.advance(PATIENCE_S)
+    orders = stores.demand.display_orders
+    ends: list[threading.Thread] = []
+
+    def looked(*what: Any, **how: Any) -> Any:
+        monkeypatch.undo()
+        (order,) = found = orders(*what, **how).items
+        done = partial(demand.displays.reported, "D1-1", "D1", order.id, code=None)
+        ends.append(threading.Thread(target=done))
+        ends[0].start()
+        ends[0].join(0.2)  # it has to wait
+        return Page(found)
+
+    monkeypatch.setattr(stores.demand, "display_orders", looked)
+    demand.displays.alarm()
+    ends[0].join(30)
+    assert demand.displays.waiting().items == ()
+    assert services.alarms.list(only_open=True).items == ()
 
 
 async def test_a_meter_that_gets_a_dcu_is_told_to_forget_what_was_ordered_before(

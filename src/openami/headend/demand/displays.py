@@ -8,6 +8,7 @@ read what the home uses.
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Final
 
 from openami.core.errors import NotFoundError
@@ -37,6 +38,8 @@ class Displays:
     def __init__(self, means: Means, *, alarms: Alarms) -> None:
         self._means, self._store, self._book = means, means.store, means.book
         self._registry, self._clock, self._alarms = means.registry, means.clock, alarms
+        # An order that ends while it is looked at would leave an alarm that nobody takes back.
+        self._alarming = threading.Lock()
 
     def pass_time(self) -> None:
         """Have those be told whose meters are to forget displays from now on."""
@@ -47,9 +50,10 @@ class Displays:
 
     def alarm(self) -> None:
         """Raise alarms of the orders that nobody has done for long."""
-        late = self._store.display_orders(self._clock.now() - PATIENCE_S, limit=ALARMED)
-        for order in late.items:
-            self._raise(order)
+        with self._alarming:
+            late = self._store.display_orders(self._clock.now() - PATIENCE_S, limit=ALARMED)
+            for order in late.items:
+                self._raise(order)
 
     def waiting(
         self, *, meter: str | None = None, after: str | None = None, limit: int = 100
@@ -68,8 +72,9 @@ class Displays:
             self._done(serial, id_, f"dcu-{dcu}", code or "forgotten", "")
             return
         now, refused = self._clock.now(), code or ""
-        if self._store.not_forgotten(serial, id_, now, refused, reason):
-            self._raise(DisplayOrder(id_, serial, now, dcu, now, refused, reason))
+        with self._alarming:
+            if self._store.not_forgotten(serial, id_, now, refused, reason):
+                self._raise(DisplayOrder(id_, serial, now, dcu, now, refused, reason))
 
     def done(self, serial: str, *, who: str, why: str) -> DisplayOrder:
         """End the last order to a meter, which a person has seen to, and those before it.
@@ -86,11 +91,18 @@ class Displays:
     def _done(self, serial: str, id_: str, who: str, how: str, why: str) -> bool:
         subject = device_id(DeviceKind.METER, serial)
         what = f"meter.displays after a move-out: {how}"
-        if not self._store.forgotten(serial, id_, self._means.entry(who, what, subject, why)):
-            return False
-        self._alarms.settle(subject, NOT_FORGOTTEN, why=how)
+        with self._alarming:
+            if not self._store.forgotten(serial, id_, self._means.entry(who, what, subject, why)):
+                return False
+            self._alarms.settle(subject, NOT_FORGOTTEN, why=how)
         self.pass_time()
         return True
+
+    def retired(self, serial: str) -> None:
+        """Take back the alarm of a meter that is retired: it shows nobody anything any more."""
+        with self._alarming:
+            subject = device_id(DeviceKind.METER, serial)
+            self._alarms.settle(subject, NOT_FORGOTTEN, why="the meter is retired")
 
     def _raise(self, order: DisplayOrder) -> None:
         subject = device_id(DeviceKind.METER, order.meter)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from openami.fleet.devices import DeviceKind, LifecycleState
 from openami.headend.demand.book import Book
 from openami.headend.demand.displays import Displays
 from openami.headend.demand.events import Events
@@ -68,7 +69,9 @@ class Demand:
         return self.measurement.results(event, after=after)
 
     def moved(self, device: Device, before: str | None) -> None:
-        """Have the DCUs told that a meter went from and to."""
+        """Have the DCUs told that a meter went from and to, or is retired."""
+        if device.kind is DeviceKind.METER and device.state is LifecycleState.RETIRED:
+            self.displays.retired(device.serial)
         self.book.changed(frozenset(dcu for dcu in (before, device.dcu) if dcu is not None))
 
     def compared(self, meters: frozenset[str] | None) -> None:
