@@ -156,6 +156,17 @@ def test_intervals_that_do_not_fit_hours_fail_alone() -> None:
     assert isinstance(right, FleetBill)
 
 
+def test_intervals_of_less_than_a_minute_bill_nothing() -> None:
+    """A device that makes rows a second apart can not have a head-end run out of memory."""
+    start, _ = MARCH.span(LOW.zone)
+    for length, code in ((59, "tariff.interval"), (60, None)):
+        ends = start + np.arange(1, 4, dtype=np.int64) * length
+        energies = Energies(-(-ends // length) * length, np.full(3, 1, np.int64))
+        (found,) = bill_fleet(LOW, MARCH, [energies])
+        assert getattr(found, "code", None) == code
+        assert (billed_alone(LOW, MARCH, energies, []) == code) == (code is not None)
+
+
 def test_demand_of_parts_of_a_watt_is_billed_exactly() -> None:
     """59 Wh in seven minutes are 505.714 W: up to the watt 506, not what is left of them, 505."""
     found = tariff(

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 Places = npt.NDArray[np.int64]
 
+LEAST_S: Final = 60
+"""The shortest interval that is billed: 52,000 of a period. A profile comes from a device; rows of
+one a second apart would have a month of each of its meters take 20 MB."""
+
 _WEEKEND: Final = {5: DayType.SATURDAY, 6: DayType.SUNDAY}
 
 
@@ -52,8 +56,12 @@ def interval_ends(tariff: Tariff, month: Period, interval_s: int) -> Places:
     """Return the ends of a period's intervals in the tariff's own time, in seconds UTC.
 
     Raises:
-        ConfigError: ``tariff.interval``, none of them ends in it.
+        ConfigError: ``tariff.interval``, none of them ends in it, or they are shorter than
+            ``LEAST_S``.
     """
+    if interval_s < LEAST_S:
+        reason = f"intervals of {interval_s} s are too short to bill"
+        raise ConfigError(reason, code="tariff.interval")
     start, end = month.span(tariff.zone)
     places = np.arange(start // interval_s + 1, end // interval_s + 1, dtype=np.int64)
     if not len(places):
