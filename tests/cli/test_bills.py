@@ -312,6 +312,20 @@ async def test_what_is_no_file_of_bills_is_not_compared(
     assert list(tmp_path.glob(".after*")) == []
 
 
+async def test_a_file_that_is_not_there_is_named(
+    street: Running, run_main: RunMain, tmp_path: Path
+) -> None:
+    """Which of two files it is: that to compare with, or that to write."""
+    del street
+    gone, out = tmp_path / "gone.jsonl", tmp_path / "out.jsonl"
+    status, _, err = await run_main("bills", *MONTH, "--against", str(gone), "--out", str(out))
+    assert (status, list(tmp_path.glob("*out*"))) == (2, [])
+    assert f"error[config.file]: {gone}: " in err
+    nowhere = tmp_path / "no" / "out.jsonl"
+    status, _, err = await run_main("bills", *MONTH, "--out", str(nowhere))
+    assert (status, f"error[config.file]: {nowhere}: " in err) == (2, True)
+
+
 async def test_another_currency_is_not_compared(
     street: Running, run_main: RunMain, tmp_path: Path
 ) -> None:

@@ -154,7 +154,7 @@ def written(out: Path | None, form: str, *, compared: bool) -> Iterator[Callable
     """Give what writes rows to a file or to stdout; the file is there when all of them are.
 
     Raises:
-        ConfigError: ``config.file``, it can not be written.
+        ConfigError: ``config.file``, it can not be written, or a file can not be read meanwhile.
     """
     columns = (*COLUMNS, *(COMPARED if compared else ()))
     if out is None:
@@ -171,7 +171,9 @@ def written(out: Path | None, form: str, *, compared: bool) -> Iterator[Callable
             os.fsync(file.fileno())
         partial.replace(out)
     except OSError as error:
-        raise ConfigError(f"{out}: {error.strerror}", code="config.file") from error
+        other = error.filename is not None and str(error.filename) != str(partial)
+        named = error.filename if other else out
+        raise ConfigError(f"{named}: {error.strerror}", code="config.file") from error
     finally:
         partial.unlink(missing_ok=True)
 
