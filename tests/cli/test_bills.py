@@ -25,6 +25,7 @@ from openami.cli import api
 from openami.cli import bills as bills_module
 from openami.core.errors import TransportError
 from openami.fleet.operators import Role
+from openami.headend.billing import AT_ONCE
 from openami.headend.customers import Details
 from openami.mdm.readings import ChannelValues, join, profile_table
 from openami.mdm.tariffs.catalog import tariff_named
@@ -367,6 +368,30 @@ async def test_a_piece_is_asked_for_again_when_the_line_is_cut(
     assert out == whole
     assert err.count("the line was cut: asking again") == 3
     assert "6 meters so far, up to M3" in err
+
+
+async def test_while_others_are_billed_it_waits(
+    street: Running, run_main: RunMain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A head-end makes so many bills at once as it has memory for."""
+    whole, room, asked = (await run_main("bills", *MONTH))[1], street.services.billing._room, 0
+    for _ in range(AT_ONCE):
+        assert room.acquire(blocking=False)
+
+    def said(words: str) -> None:
+        nonlocal asked
+        if words.endswith("asking again"):
+            asked += 1
+            assert words == "others are billed just now: asking again"
+            if asked == 3:
+                room.release()
+
+    monkeypatch.setattr(bills_module, "note", said)
+    monkeypatch.setattr(bills_module, "BUSY_S", 0.0)
+    assert (await run_main("bills", *MONTH))[1] == whole
+    assert asked == 3
+    room.release()
+    assert [room.acquire(blocking=False) for _ in range(AT_ONCE + 1)] == [True] * AT_ONCE + [False]
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_not_asked_again(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from openami.cli.aiming import aimed
-from openami.cli.api import PAUSES_S, ask, get_json
+from openami.cli.api import PAUSES_S, ApiError, ask, get_json
 from openami.cli.bill import period_options
 from openami.cli.options import examples
 from openami.cli.output import counted, emit_row, note
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 FORMS: Final = ("jsonl", "csv", "parquet")
 PIECE: Final = 500  # meters in a request
 TELL_S: Final = 5.0
+BUSY_S: Final = 5.0  # while others make bills
 
 
 class UnbilledError(OpenAmiError):
@@ -207,12 +208,18 @@ async def _pieces(
 
 async def _asked(client: HttpClient, query: Mapping[str, Any]) -> Any:
     """Return a page; where the line is cut it is asked for again: that changes nothing."""
-    for pause in PAUSES_S:
+    pauses = iter(PAUSES_S)
+    while True:
         try:
             return await get_json(client, "/bills", **query)
-        except TransportError as error:
-            if error.code == "transport.tls":
+        except ApiError as error:
+            if error.code != "busy.bills":
                 raise
-            note(f"{error.message}: asking again")
-            await asyncio.sleep(pause)
-    return await get_json(client, "/bills", **query)
+            reason, pause = error.message, BUSY_S
+        except TransportError as error:
+            again = None if error.code == "transport.tls" else next(pauses, None)
+            if again is None:
+                raise
+            reason, pause = error.message, again
+        note(f"{reason}: asking again")
+        await asyncio.sleep(pause)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from itertools import pairwise
@@ -14,6 +16,7 @@ import pyarrow as pa
 
 from openami.core.errors import ConfigError
 from openami.fleet.ports import Page
+from openami.headend.errors import BusyError
 from openami.headend.homes import IMPORTED, WATT_HOUR
 from openami.headend.readings import PROFILE
 from openami.mdm.spans import Energies
@@ -22,7 +25,7 @@ from openami.mdm.tariffs.fleet_readings import FleetBill, Standing, bill_fleet
 from openami.mdm.tariffs.readings import LEAD_S, watt_hours
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from openami.fleet.billable import Billable, BillableStore, Occupancy
     from openami.fleet.ports import ReadingStore
@@ -34,6 +37,9 @@ _Group: TypeAlias = tuple[str, tuple[str, ...]]
 
 # A month of quarters of an hour of so many meters is 1.5 million rows, 60 MB.
 MAX_METERS: Final = 500
+# Sorting them takes as much again. Whoever asks with many lines at once would take gigabytes.
+AT_ONCE: Final = 2
+AGAIN_S: Final = 5.0
 _DAY_S: Final = 86_400
 _NOTHING: Final = Energies(np.array([], np.int64), np.array([], np.int64))
 
@@ -72,6 +78,7 @@ class FleetBilling:
     def __init__(self, billable: BillableStore, readings: ReadingStore) -> None:
         self._billable = billable
         self._readings = readings
+        self._room = threading.BoundedSemaphore(AT_ONCE)
 
     def bills(
         self, period: Period, *, after: str | None = None, limit: int = MAX_METERS
@@ -79,7 +86,23 @@ class FleetBilling:
         """Return the bills of some meters by their serials: each meter that was somebody's then.
 
         None is left out: one without readings and one that can not be billed are told as such.
+
+        Raises:
+            BusyError: ``busy.bills``, as many as there is room for are being made.
         """
+        with self._in_turn():
+            return self._bills(period, after, limit)
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        if not self._room.acquire(blocking=False):  # who waited would hold a thread of the API
+            raise BusyError("others are billed just now", retry_after=AGAIN_S, code="busy.bills")
+        try:
+            yield
+        finally:
+            self._room.release()
+
+    def _bills(self, period: Period, after: str | None, limit: int) -> Page[MeterBill]:
         # Midnights of every zone are in it; whose meters those are is then seen in their own.
         wide = (_utc(period, 0) - _DAY_S, _utc(period, 1) + _DAY_S)
         found = self._billable.billable(*wide, after=after, limit=min(limit, MAX_METERS))

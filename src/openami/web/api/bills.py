@@ -15,7 +15,7 @@ router = APIRouter(prefix=API, tags=["bills"])
 Day = Annotated[str | None, Query(max_length=10, examples=["2026-05-18"])]
 
 
-@router.get("/bills", responses=errors(400, 409))
+@router.get("/bills", responses=errors(400, 409, 503))
 def bills(
     head: Head,
     caller: OperatorCaller,
@@ -29,7 +29,8 @@ def bills(
     """Return the bills of a month, or of the days from and to, of all meters that were somebody's.
 
     Each is by the tariff and with the discounts of who had the meter last. A meter that has no
-    bill is there, too, with the reason.
+    bill is there, too, with the reason. While two such requests are answered, others are told to
+    come again, with 503 `busy.bills`.
     """
     del caller
     period = parse_period(month, begin, end)
