@@ -16,6 +16,7 @@ from alembic.migration import MigrationContext
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import create_engine, text
+from tests.support.demand import PROGRAM, event
 from tests.support.migrated import bring_to
 from tests.support.readings import MIDNIGHT
 from tests.support.registering import watch_writing
@@ -24,9 +25,13 @@ from openami.core.errors import ConfigError, NotFoundError, StoreError, StoreFul
 from openami.crypto.certificates import Validity, make_root
 from openami.crypto.revocation import make_crl
 from openami.crypto.succession import following, trace
-from openami.fleet.devices import DeviceKind, Sighting
+from openami.fleet.demand.codec import event_json, notice_json, program_json
+from openami.fleet.demand.model import Notice
+from openami.fleet.demand.records import DisplayOrder
+from openami.fleet.devices import AuditEntry, Device, DeviceKind, Sighting
 from openami.fleet.jobs import Finished, Job
 from openami.fleet.ports import Batch, DeviceFilter
+from openami.fleet.tasks import Ticket
 from openami.headend.management.proofs import policy_of
 from openami.mdm.readings import events_table
 from openami.omadm.auth import AuthPolicy
@@ -67,6 +72,49 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(where: Path | str
     with engine.connect() as connection:
         context = MigrationContext.configure(connection)
         assert compare_metadata(context, Base.metadata) == []
+    store.close()
+
+
+def test_events_notices_and_orders_of_before_are_there_after_an_upgrade(where: Path | str) -> None:
+    """None of them has a ticket, though one person made several."""
+    engine, notice = open_engine(where), Notice("n1", "message", 1, 99, {"en": "Ready"})
+    with engine.begin() as connection:
+        bring_to(connection, "0018")
+        connection.execute(
+            text(
+                "INSERT INTO demand_program (id, name, created, kept) VALUES ('p1', 'p', 1, :kept)"
+            ),
+            {"kept": json.dumps(program_json(PROGRAM))},
+        )
+        connection.execute(
+            text(
+                "INSERT INTO demand_event (id, program, state, version, created, who, meters, kept)"
+                " VALUES (:id, 'p1', 'draft', 1, 1, 'anna', 0, :kept)"
+            ),
+            [{"id": id_, "kept": json.dumps(event_json(event(id_)))} for id_ in ("e1", "e2")],
+        )
+        connection.execute(
+            text(
+                "INSERT INTO demand_notice (id, kind, at, until, who, withdrawn, kept)"
+                " VALUES (:id, 'message', 1, 99, 'anna', false, :kept)"
+            ),
+            [{"id": id_, "kept": json.dumps(notice_json(notice))} for id_ in ("n1", "n2")],
+        )
+        connection.execute(
+            text("INSERT INTO display_order (id, meter, due) VALUES ('o1', 'M1', 5)")
+        )
+    upgrade(engine)
+    store = RelationalStore(engine)
+    assert [one.event for one in store.demand.list().items] == [event("e2"), event("e1")]
+    assert {one.notice.id for one in store.demand.shown(2.0)} == {"n1", "n2"}
+    store.devices.add(Device(DeviceKind.METER, "M1"), who="test", when=1.0)
+    (order,) = store.demand.display_orders(9.0).items
+    assert order == DisplayOrder("o1", "M1", 5.0, None)
+    ticket, entry = Ticket("k1", "digest"), AuditEntry("anna", 1.0, "drafted", "event:e3")
+    made = store.demand.add(event("e3"), who="anna", created=1.0, entry=entry, ticket=ticket)
+    assert (
+        store.demand.add(event("e4"), who="anna", created=1.0, entry=entry, ticket=ticket) == made
+    )
     store.close()
 
 
