@@ -8,13 +8,13 @@ export class Refused extends Error {
   }
 }
 
-const ANSWER_MS = 20_000; // a display that is gone without a word answers never
+const ANSWER_MS = 20_000; // a display that is gone without a word answers never; old tablets wait
 
 export const ask = async (path, { method = "GET", body } = {}) => {
   const reads = method === "GET"; // what changes something takes as long as the meter does
   const answer = await fetch(`/api/v1/${path}`, {
     method, cache: "no-store", headers: reads ? {} : { "Content-Type": "application/json" },
-    body: reads ? undefined : JSON.stringify(body ?? {}), signal: reads ? AbortSignal.timeout(ANSWER_MS) : undefined,
+    body: reads ? undefined : JSON.stringify(body ?? {}), signal: reads ? AbortSignal.timeout?.(ANSWER_MS) : undefined,
   });
   if (!answer.ok) throw new Refused(answer.status, await answer.json().catch(() => ({})));
   const said = answer.status === 204 ? null : await answer.json();
