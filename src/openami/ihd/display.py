@@ -176,7 +176,7 @@ class Display:
             meter: where it is; None: where the settings or the last pairing say.
 
         Raises:
-            ConfigError: ``home.meter``: nobody said where it is.
+            ConfigError: ``home.where``: nobody said where it is.
             OpenAmiError: see ``openami.transport.home.pair``.
         """
         target = self._target(meter)
