@@ -21,7 +21,7 @@ from openami.core.errors import ConfigError, ConflictError, StoreError
 from openami.fleet.ledger import KEEP_LAST, KEEP_S
 from openami.fleet.ports import Batch, BatchStatus, ReadingFilter, StoreCounts
 from openami.mdm.readings import STORED_SCHEMA
-from openami.store.lake import Lake, catalogue
+from openami.store.lake import Lake, catalogue, queries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -523,7 +523,7 @@ def test_a_long_ledger_is_written_anew_when_much_of_it_is_forgotten(tmp_path: Pa
     lake.close()
 
 
-def test_one_channel_of_many_meters_at_once(lake: Lake) -> None:
+def test_one_channel_of_many_meters_at_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     """The latest versions, of one profile, after the start and up to the end."""
     tables = [profile(meter, seed=n) for n, meter in enumerate(("A1", "A2", "A3"))]
     other = profile("A1", name="1.0.99.2.0.255", channels=CHANNELS[:1])
@@ -538,6 +538,12 @@ def test_one_channel_of_many_meters_at_once(lake: Lake) -> None:
         mine = [row for row in found if row["meter"] == meter]
         assert mine == every(lake, which)
     assert max(row["value"] for row in found[:3]) > 1000
+    monkeypatch.setattr(queries, "MAX_READINGS", len(found))
+    again = lake.of_meters(["A1", "A3"], CHANNELS[0], profile=LOAD, start=start, end=end)
+    assert again.num_rows == len(found)
+    with pytest.raises(ConflictError) as caught:
+        lake.of_meters(["A1", "A3"], CHANNELS[0], profile=LOAD, start=start, end=end + 900)
+    assert caught.value.code == "store.readings"
     nothing = lake.of_meters(["A9"], CHANNELS[0], profile=LOAD, start=start, end=end)
     assert nothing.schema.equals(STORED_SCHEMA)
     assert nothing.num_rows == 0

@@ -38,6 +38,8 @@ T = TypeVar("T")
 MAX_PAGE: Final = 1000
 # Rows of readings in one page: a month of one meter (11,520) fits with room.
 MAX_READINGS_PAGE: Final = 100_000
+# Rows of readings of several meters at once, 200 MB: how many a meter has, its device decides.
+MAX_READINGS: Final = 5_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,6 +388,9 @@ class ReadingStore(Protocol):
         """Return one channel of a profile of some meters in ``start`` < t ≤ ``end``, at once.
 
         The schema is that of ``readings``; the rows are in no order.
+
+        Raises:
+            ConflictError: ``store.readings``, they are more than ``MAX_READINGS``.
         """
         ...
 

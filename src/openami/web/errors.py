@@ -96,6 +96,7 @@ STATUSES: Final[Mapping[str, int]] = {
     "store": 503,
     "store.not-found": 404,
     "store.conflict": 409,
+    "store.readings": 409,
     "store.cursor": 400,
     "busy": 503,
 }

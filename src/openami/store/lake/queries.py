@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 
-from openami.fleet.ports import MAX_READINGS_PAGE, Page
+from openami.core.errors import ConflictError
+from openami.fleet.ports import MAX_READINGS, MAX_READINGS_PAGE, Page
 from openami.mdm.gaps import Gaps, count_present, expected_ends, find_gaps
 from openami.mdm.readings import STORED_SCHEMA
 from openami.mdm.sums import EXACT, SUMS_SCHEMA
@@ -86,8 +87,16 @@ class Queries:
         series = self._index.select(meters, channels=[channel], profile=profile)
         if not series:
             return STORED_SCHEMA.empty_table()
-        conditions = [_one_of(series), *_between(start, end)]
-        return self._named(self._run(f"SELECT {_SELECT} FROM lake.latest{_where(conditions)}"))
+        where = _where([_one_of(series), *_between(start, end)])
+        query = f"SELECT {_SELECT} FROM lake.latest{where} LIMIT {MAX_READINGS + 1}"
+        found = self._run(query)
+        if found.num_rows > MAX_READINGS:
+            raise ConflictError(
+                f"{len(meters)} meters have more than {MAX_READINGS:,} readings then",
+                hint="ask for fewer at a time, such as openami bills --piece 50",
+                code="store.readings",
+            )
+        return self._named(found)
 
     def latest(self, meter: str) -> pa.Table:
         series = self._index.select([meter])
