@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from io import StringIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
@@ -24,8 +24,10 @@ from tests.support.portal import (
 )
 
 from openami.core.clock import ManualClock, parse_utc
+from openami.core.errors import StoreFullError
 from openami.dlms.cosem.said import Comparison
 from openami.headend.customers import Details
+from openami.headend.demand.facade import Demand
 from openami.headend.similar import Similar
 
 if TYPE_CHECKING:
@@ -350,6 +352,20 @@ async def test_an_event_that_was_seen_is_acknowledged_once(
     standings = [one.standing for one in running.services.demand.for_meter("M1")]
     assert {one.who for one in standings} == {KIM}
     assert not running.services.demand.for_meter("M2")[0].standing.reached
+
+
+async def test_a_full_disk_hides_no_event(
+    running: Running, kim: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await an_event(running, ahead=600)
+
+    def full(*_: Any, **__: Any) -> None:
+        raise StoreFullError("no room")
+
+    monkeypatch.setattr(Demand, "answer", full)
+    for path in ("", "/news"):
+        answer = await kim.get(home_of(running, KIM) + path)
+        assert (answer.status_code, "Turn it down" in answer.text) == (200, True)
 
 
 async def test_an_event_is_answered(running: Running, kim: httpx.AsyncClient) -> None:

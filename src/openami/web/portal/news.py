@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from openami.core.errors import ConflictError, NotFoundError
+from openami.core.errors import NotFoundError, StoreError
 from openami.fleet.demand.model import PayloadType
 from openami.fleet.demand.standing import Answer
 from openami.fleet.demand.told import in_force
@@ -112,10 +112,13 @@ def news(
 
 
 def _seen(events: Sequence[MeterEvent], demand: Demand, tenancy: Tenancy, who: str) -> None:
-    """Tell of events that nobody at the meter had seen so far that somebody has."""
+    """Tell of events that nobody at the meter had seen so far that somebody has.
+
+    A page is worth more than that: it is there without it, and the next one tells.
+    """
     for one in events:
         if one.standing.acknowledged is None:
-            with suppress(ConflictError):  # over by now
+            with suppress(StoreError):  # over by now; the disk is full
                 demand.answer(tenancy.meter, one.event.id, Answer.ACKNOWLEDGED, who=who)
 
 
