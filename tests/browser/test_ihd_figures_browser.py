@@ -9,6 +9,9 @@ from tests.browser.kitchen import look
 from tests.browser.visits import chromium, needs_chromium
 from tests.support.ihd_page import fake_display
 
+from openami.ihd.billing import FLAT
+from openami.mdm.tariffs.catalog import tariff_named, tariff_names
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -39,6 +42,15 @@ EVER = {
     "usage-similar": "Oct 1 to Oct 31: you used 313 kWh, 34 similar homes 254 kWh on average, the"
     " best fifth 176 kWh.",
     "total": "12,345.7 kWh",
+}
+# Why a kWh costs what it does now: in English, in Korean, and whether that is dear.
+WHY = {
+    FLAT: ("at all hours", "단일 요금", False),
+    "off-peak": ("off-peak", "경부하", False),
+    "mid": ("mid-peak", "중간부하", False),
+    "mid-peak": ("mid-peak", "중간부하", False),
+    "peak": ("peak", "최대부하", True),
+    "on-peak": ("peak", "최대부하", True),
 }
 WORDS = """(ids) => Object.fromEntries(ids.map((id) =>
     [id, document.getElementById(id).innerText.replace(/\\s+/g, ' ').trim()]))"""
@@ -73,3 +85,22 @@ def test_a_household_sees_what_it_costs_and_compares() -> None:
         page.get_by_role("link", name="Usage").click()
         expect(page.locator("#usage-similar")).to_contain_text("similar homes")
         assert words(page, EVER) == EVER
+
+
+def test_the_price_says_why_in_both_languages() -> None:
+    """For each period of every shipped tariff, and for those without: peaks stand out."""
+    periods = {name for each in tariff_names() for name in tariff_named(each).periods}
+    assert periods | {FLAT} == set(WHY)
+    with (
+        fake_display("time-of-use") as (url, fake),
+        chromium() as browser,
+        look(browser, url, service_workers="block") as page,
+    ):
+        for said, (english, korean, dear) in WHY.items():
+            for language, text in (("en", english), ("ko", korean)):
+                fake.state["settings"]["language"] = language
+                fake.state["bill"]["price_now"]["reason"] = said
+                fake.shown += 1
+                expect(page.locator("#price-reason")).to_have_text(text)
+                expect(page.locator("html")).to_have_attribute("lang", language)
+                assert ("dear" in (page.locator("#price").get_attribute("class") or "")) is dear

@@ -5,7 +5,10 @@ import { $, el, renew, say, show } from "./dom.js";
 import { dayShort, differs, energy, kwh, money, number } from "./format.js";
 import { t } from "./texts.js";
 
-const REASONS = { peak: "price.peak", mid: "price.mid", "mid-peak": "price.mid", "off-peak": "price.off" };
+// Why a kWh costs what it does: the periods of the tariffs that are shipped, and of none.
+const REASONS = {
+  peak: "price.peak", "on-peak": "price.peak", mid: "price.mid", "mid-peak": "price.mid", "off-peak": "price.off", flat: "price.flat",
+};
 
 // Figures larger than their unit.
 const figure = (node, text, unit) => {
@@ -15,11 +18,13 @@ const figure = (node, text, unit) => {
   node.replaceChildren(text, unit ? el("span", { class: "unit" }, `\u202f${unit}`) : "");
 };
 
+const ofEvent = (said) => (world.state.events ?? []).some(({ id }) => id === said);
+
 const reason = (said) => {
   const step = /^step (\d+)$/.exec(said ?? "");
   if (step) return t("price.step", { step: step[1] });
   if (said in REASONS) return t(REASONS[said]);
-  return (world.state.events ?? []).some(({ id }) => id === said) ? t("price.event") : said ?? "";
+  return ofEvent(said) ? t("price.event") : said ?? "";
 };
 
 export const perKwh = (price, currency) => t("price.per", { price: money(price, currency, 1) });
@@ -30,7 +35,7 @@ const price = (bill) => {
   if (!now) return;
   say($("price-value"), perKwh(now.per_kwh, bill.currency));
   say($("price-reason"), reason(now.reason));
-  $("price").classList.toggle("dear", now.reason === "peak" || (world.state.events ?? []).some(({ id }) => id === now.reason));
+  $("price").classList.toggle("dear", REASONS[now.reason] === "price.peak" || ofEvent(now.reason));
 };
 
 const steps = (bill) => {
