@@ -52,7 +52,14 @@ def add(
     _show(_post(target, "/customers", wish), as_json)
 
 
-@customer.command("change", short_help="Change tariff, discounts or language.")
+@customer.command(
+    "change",
+    short_help="Change tariff, discounts or language.",
+    epilog=examples(
+        "openami customer change kim@example.org --tariff kr-residential-high",
+        "openami customer change kim@example.org --no-discounts --language ko",
+    ),
+)
 @click.argument("login")
 @click.option("--tariff", metavar="NAME", help="By which bills are made.")
 @click.option("--discount", "discounts", multiple=True, metavar="ID", help="Given; repeatable.")
@@ -75,7 +82,11 @@ def change(
     _show(_patch(target, login, wish), as_json)
 
 
-@customer.command("list", short_help="List customers.")
+@customer.command(
+    "list",
+    short_help="List customers.",
+    epilog=examples("openami customer list", "openami customer list --most 100 --json"),
+)
 @click.option("--most", type=click.IntRange(1), help="At most so many.")
 @aimed
 def list_(target: Target, most: int | None, as_json: bool) -> None:
@@ -93,7 +104,11 @@ def list_(target: Target, most: int | None, as_json: bool) -> None:
     )
 
 
-@customer.command("show", short_help="Show a customer and their meters.")
+@customer.command(
+    "show",
+    short_help="Show a customer and their meters.",
+    epilog=examples("openami customer show kim@example.org"),
+)
 @click.argument("login")
 @aimed
 def show(target: Target, login: str, as_json: bool) -> None:
@@ -142,7 +157,14 @@ def assign(target: Target, login: str, serial: str, starts: str | None, as_json:
     _tenancy(_post(target, f"{_path(login)}/meters", wish), as_json)
 
 
-@customer.command("end", short_help="End a customer's meter (move-out).")
+@customer.command(
+    "end",
+    short_help="End a customer's meter (move-out).",
+    epilog=examples(
+        "openami customer end kim@example.org OAM00000001",
+        "openami customer end kim@example.org OAM00000001 --at 2026-05-01T00:00+09:00",
+    ),
+)
 @click.argument("login")
 @click.argument("serial")
 @click.option("--at", metavar="TIME", help="At the last full hour before; else now.")
@@ -153,7 +175,11 @@ def end(target: Target, login: str, serial: str, at: str | None, as_json: bool) 
     _tenancy(_post(target, path, {"ends": _time(at)}), as_json)
 
 
-@customer.command("disable", short_help="Shut a customer out.")
+@customer.command(
+    "disable",
+    short_help="Shut a customer out.",
+    epilog=examples("openami customer disable kim@example.org"),
+)
 @click.argument("login")
 @aimed
 def disable(target: Target, login: str, as_json: bool) -> None:
@@ -161,7 +187,11 @@ def disable(target: Target, login: str, as_json: bool) -> None:
     _show(_patch(target, login, {"disabled": True}), as_json)
 
 
-@customer.command("enable", short_help="Let a customer in again.")
+@customer.command(
+    "enable",
+    short_help="Let a customer in again.",
+    epilog=examples("openami customer enable kim@example.org"),
+)
 @click.argument("login")
 @aimed
 def enable(target: Target, login: str, as_json: bool) -> None:

@@ -51,7 +51,11 @@ def tariff() -> None:
     """
 
 
-@tariff.command("list", short_help="List the tariffs that are shipped.")
+@tariff.command(
+    "list",
+    short_help="List the tariffs that are shipped.",
+    epilog=examples("openami tariff list", "openami tariff list --json"),
+)
 @json_option
 def list_tariffs(as_json: bool) -> None:
     """List the tariffs that openami ships, with what they are and when they hold.
