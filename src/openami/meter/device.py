@@ -94,6 +94,7 @@ class Meter:
         self._noted: dict[Event, int] = {}
         self._factory = config.identity.keys.master
         self.engine, self._kept = self._load(clock())
+        self._kept.converter = self._inflow.fit(self.engine, self._kept.converter)
         self._secrets = self._kept.secrets(self._factory)
         self._committed_at = self.engine.state.world
         self._own = OwnCounter(self._kept.counter, self.commit)

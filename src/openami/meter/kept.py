@@ -97,6 +97,7 @@ class Kept:
         tripped: the limiter's last action was to disconnect.
         taken: of its measuring part, if that is apart.
         home: the displays that are paired.
+        converter: what its own converter is calibrated to, if it has one: JSON.
     """
 
     security: SecurityState = field(repr=False)
@@ -110,6 +111,7 @@ class Kept:
     tripped: bool = False
     taken: dict[str, Any] | None = None
     home: HomeRecord = field(default_factory=HomeRecord)
+    converter: object = None
 
     @classmethod
     def new(cls, keys: MeterKeys) -> Self:
@@ -166,6 +168,8 @@ def encode(
         data["home"] = kept.home.data()
     if kept.taken is not None:
         data["taken"] = kept.taken
+    if kept.converter is not None:
+        data["converter"] = kept.converter
     return json.dumps(data, separators=(",", ":")).encode()
 
 
@@ -194,6 +198,7 @@ def decode(snapshot: bytes, factory: bytes) -> tuple[dict[str, Any], Kept]:
             kept.standing = Standing.of(decode_data(bytes.fromhex(data["standing"])))
         kept.tripped = bool(data.get("tripped"))
         kept.taken = data.get("taken")
+        kept.converter = data.get("converter")
         if "home" in data:
             kept.home = HomeRecord.of(data["home"], factory)
         return data["engine"], kept

@@ -6,13 +6,14 @@ engine counts what was measured, errors and all, instead of what flows.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from openami.core.errors import DecodeError
 from openami.metrology.accuracy import calibrated
-from openami.metrology.adc.calibration import Constants
+from openami.metrology.adc.calibration import Calibration, Constants
 from openami.metrology.adc.loads import wave_of
 from openami.metrology.adc.metering import Metering, Rating
-from openami.metrology.adc.registers import CHANNELS, PER_MICRO_WH
+from openami.metrology.adc.registers import CHANNELS, PER_MICRO_WH, rows_of
 from openami.metrology.clock import SECOND
 from openami.metrology.link.ends import EnergyFollower, ManagementEnd, MeasuringEnd
 from openami.metrology.link.messages import EventReport, Report
@@ -42,6 +43,8 @@ _SIGNS: Final = (
 class MeasuredSource:
     """Another source, measured: a second of samples at each look that is a second after the last.
 
+    It is calibrated once, on its maker's bench: ``fit`` says what a memory must hold of that.
+
     Args:
         source: what flows.
         front: the meter's input, with its nominal voltage and frequency.
@@ -56,18 +59,47 @@ class MeasuredSource:
         self._front = front
         self._chance = chance
         self._phases = phases
-        constants = Constants.of([[calibrated(front, chance)] * phases])
-        self._metering = Metering(Rating.of(front), constants)
+        self._fitted: Metering | None = None
         self._measuring = MeasuringEnd(1)
         self._management = ManagementEnd()
-        rows = self._metering.registers.whole.shape[1]
-        self._follower = EnergyFollower(((0,) * len(CHANNELS),) * rows)
+        self._follower = EnergyFollower(((0,) * len(CHANNELS),) * rows_of(phases))
         self._rests = [[0] * len(_SIGNS) for _ in range(phases)]
         self._begin: int | None = None
         self._flowing = self._measured = NOTHING
         self._seconds = 0
         self.report: Report | None = None
         """What the measuring part told last; None: nothing was asked yet."""
+
+    def fit(self, record: object) -> dict[str, Any]:
+        """Take up the constants of a memory, before anything is measured.
+
+        Args:
+            record: what the memory holds, as JSON; None or another front end's: each phase is
+                calibrated anew.
+
+        Returns:
+            What it must hold from now on: the front end's name, and each phase's constants.
+
+        Raises:
+            DecodeError: it is damaged (``metrology.calibration``); nothing was taken up.
+        """
+        if record is None:
+            found = tuple(calibrated(self._front, self._chance) for _ in range(self._phases))
+        else:
+            name, found = _constants(record)
+            if name != self._front.name:
+                return self.fit(None)
+            if len(found) != self._phases:
+                raise DecodeError("constants of other phases", code="metrology.calibration")
+        self._fitted = Metering(Rating.of(self._front), Constants.of([found]))
+        return {"front": self._front.name, "phases": [each.encode().hex() for each in found]}
+
+    @property
+    def _metering(self) -> Metering:
+        if self._fitted is None:  # nobody has a memory for it
+            self.fit(None)
+        assert self._fitted is not None
+        return self._fitted
 
     def at(self, world: int) -> Segment:
         """Return what is measured at ``world``, and until when it holds at most."""
@@ -82,17 +114,17 @@ class MeasuredSource:
 
     def _measure(self) -> None:
         """Measure a second, and take what comes over the line."""
-        front = self._front
+        front, metering = self._front, self._metering
         wave = wave_of(
             self._flowing, voltage=front.voltage, frequency=front.frequency, phases=self._phases
         )
         start = self._seconds * front.rate
         self._seconds += 1
         codes = front.sample(wave, start=start, count=front.rate, chance=self._chance)
-        made = self._metering.process(codes)
+        made = metering.process(codes)
         for event in made.events:
             self._measuring.happened(event)
-        whole, at = self._metering.registers.whole, self._metering.milliseconds
+        whole, at = metering.registers.whole, metering.milliseconds
         report = Report.of(made.measurement, whole, life=1, at=at)
         self._management.receive_data(self._measuring.report(report))
         self._measuring.receive_data(self._management.acknowledge())
@@ -112,6 +144,19 @@ class MeasuredSource:
         # The total's row would round apart from its phases: their sum is the total.
         counted = tuple(map(_flow, moved[1:] or moved, self._rests))
         return sample_of(self.report, counted, tuple(events))
+
+
+def _constants(record: object) -> tuple[str, tuple[Calibration, ...]]:
+    """Return the front end's name and the constants of a memory's record.
+
+    Raises:
+        DecodeError: it is damaged.
+    """
+    try:
+        name, phases = record["front"], record["phases"]  # type: ignore[index]  # or it is damaged
+        return name, tuple(Calibration.decode(bytes.fromhex(each)) for each in phases)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DecodeError("a calibration is damaged", code="metrology.calibration") from error
 
 
 def _flow(moved: tuple[int, ...], rests: list[int]) -> Sample:
