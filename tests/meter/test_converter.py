@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 from tests.support.killed import run_and_kill
-from tests.support.meter_bench import KILOWATT, START, Bench
+from tests.support.meter_bench import KILOWATT, Bench
 from tests.support.metering import events
 
 from openami.meter.making import ensure_identity
@@ -86,7 +86,7 @@ def test_what_is_measured_follows_from_the_constants_of_the_memory() -> None:
 def test_a_converter_without_a_memory_is_calibrated_when_it_begins_to_measure() -> None:
     alone, fitted = converter(4), converter(4)
     fitted.fit(None)
-    assert alone.at(START).sample == fitted.at(START).sample
+    assert alone.at(0).sample == fitted.at(0).sample
 
 
 @pytest.mark.parametrize(
