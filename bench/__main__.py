@@ -20,6 +20,7 @@ BENCHMARKS = {
     "metrology": "samples to measurements and energy, against a plain loop and a copy",
     "bills": "bills of a million meters, against the exact path in a loop",
     "baseline": "what a baseline of demand response is wrong by, on real homes, and its time",
+    "estimate": "what the bill foreseen of a running month is wrong by, on real homes",
     "store": "uploads, pipeline, octets a reading, queries",
 }
 
