@@ -208,9 +208,18 @@ def test_tariffs_have_titles(display: Shown) -> None:
     with look(browser, url, "/#settings") as page:
         settle(page)
         tariff = page.locator("#tariff")
-        expect(tariff.locator("option:checked")).to_have_text("한국전력 주택용(저압)")
+        expect(tariff.locator("option:checked")).to_have_text("한국전력 주택용 저압")
+        expect(tariff.locator("option").first).to_have_text("A tariff of a file")
         with page.expect_response("**/api/v1/settings"):
             tariff.select_option(label="A tariff of a file")
+        fake.show("home")
+        fake.state["tariffs"][0]["titles"] = {"ko": "파일의 요금제"}
+        fake.shown += 1
+        expect(tariff.locator("option:checked")).to_have_text("KEPCO residential, low voltage")
+        expect(tariff.locator("option").first).to_have_text("A tariff of a file")
+        fake.state["settings"]["language"] = "ko"
+        fake.shown += 1
+        expect(tariff.locator("option").first).to_have_text("파일의 요금제")
     assert ("PATCH", "/api/v1/settings", {"tariff": None}) in fake.asked
 
 

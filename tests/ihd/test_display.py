@@ -26,7 +26,7 @@ from openami.ihd import filling, keeper
 from openami.ihd.display import Display
 from openami.ihd.pairing import Pairing, PairingFile
 from openami.ihd.settings import DisplaySettings
-from openami.mdm.tariffs.catalog import tariff_named
+from openami.mdm.tariffs.catalog import tariff_named, tariff_names
 from openami.store import sqlite
 from openami.store.home import INTERVALS_S, POINTS_S, HomeStore
 from openami.transport.home import HomeTarget, IntervalEnergy
@@ -242,19 +242,23 @@ async def test_choices_are_checked_and_kept(tmp_path: Path) -> None:
     async with running(tmp_path / "home", meter, carbon=Decimal(10)) as display:
         state = await display.state()
         assert state["settings"] == {"language": "ko", "theme": "auto"}
-        titles = {each["name"]: each["title"] for each in state["tariffs"]}
-        assert titles[KOREA.name] == "KEPCO residential, low voltage"
-        assert None not in titles
+        offered = {each["name"]: (each["title"], each["titles"]) for each in state["tariffs"]}
+        titled = {"ko": "한국전력 주택용 저압"}
+        assert offered[KOREA.name] == ("KEPCO residential, low voltage", titled)
+        assert set(offered) == set(tariff_names())
+        assert all(titles.get("ko") for _, titles in offered.values())
         assert state["bill"]["currency"] == "GBP"
         assert state["carbon"]["g_per_kwh"] == 10
 
 
 async def test_the_tariff_of_a_file_is_among_those_to_choose(tmp_path: Path) -> None:
     pair_folder(tmp_path)
-    own = replace(KOREA, name="ours", title="Our own contract")
+    titles = {"ko": "우리 계약"}
+    own = replace(KOREA, name="ours", title="Our own contract", titles=titles)
     async with Display(DisplaySettings(tmp_path, own), connect=StandIn().link) as display:
         state = await display.state()
-        assert state["tariffs"][0] == {"name": None, "title": "Our own contract"}
+        mine = {"name": None, "title": "Our own contract", "titles": titles}
+        assert state["tariffs"][0] == mine
         await display.choose({"tariff": KOREA.name})
         await display.choose({"tariff": state["tariffs"][0]["name"]})
         assert display.tariff is own

@@ -22,6 +22,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from openami.mdm.tariffs.catalog import tariff_named, tariff_names
 from openami.meter.recordings import recording
 from openami.web.ihd.page import routes
 
@@ -123,9 +124,11 @@ def home() -> State:
         "gaps": {"filling": False, "left_s": 0},
         "settings": {"language": "en", "theme": "auto"},
         "tariffs": [
-            {"name": None, "title": "A tariff of a file"},
-            {"name": "kr-residential-low", "title": "KEPCO residential, low voltage"},
-            {"name": "kr-residential-tou-jeju", "title": "KEPCO residential, Jeju"},
+            {"name": None, "title": "A tariff of a file", "titles": {}},
+            *(
+                {"name": name, "title": each.title, "titles": dict(each.titles)}
+                for name, each in ((name, tariff_named(name)) for name in tariff_names())
+            ),
         ],
     }
 

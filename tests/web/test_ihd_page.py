@@ -11,6 +11,8 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from openami.ihd.billing import FLAT
+from openami.mdm.tariffs.catalog import tariff_named, tariff_names
 from openami.web.ihd.page import STATIC, TEMPLATES, routes, service_worker
 
 LANGUAGES: Final = ("en", "ko")
@@ -59,6 +61,18 @@ def test_every_text_is_used_and_there() -> None:
     assert {key for key in keys if f'"{key}"' not in found} == set()
     named = re.findall(r'data-(?:text|name)="([^"]+)"|\bt\("([^"]+)"', found)
     assert {one or other for one, other in named} <= keys
+
+
+def test_every_period_of_a_shipped_tariff_has_a_text() -> None:
+    """And a price that is the same at all hours; without one the API's word would be shown."""
+    tiles = (STATIC / "js" / "tiles.js").read_text(encoding="utf-8")
+    table = tiles.partition("const REASONS = {")[2].partition("}")[0]
+    reasons = dict(re.findall(r'"?([\w-]+)"?: "(price\.\w+)"', table))
+    periods = {name for each in tariff_names() for name in tariff_named(each).periods}
+    assert periods > {"off-peak", "on-peak"}
+    assert periods | {FLAT} == set(reasons)
+    for language in LANGUAGES:
+        assert set(reasons.values()) <= set(catalogue(language))
 
 
 def test_nothing_is_inline_and_nothing_elsewhere() -> None:

@@ -384,12 +384,12 @@ class Display:
             await asyncio.sleep(PRUNE_S)
 
 
-def _offered(started: Tariff) -> list[dict[str, str | None]]:
+def _offered(started: Tariff) -> list[dict[str, Any]]:
     """Return the tariffs that a household can choose: those shipped, and that of a file."""
     names = tariff_names()
-    found = [(name, tariff_named(name).title) for name in names]
-    own = [] if started.name in names else [(None, started.title)]
-    return [{"name": name, "title": title} for name, title in (*own, *found)]
+    own = [] if started.name in names else [(None, started)]
+    all_ = (*own, *((name, tariff_named(name)) for name in names))
+    return [{"name": name, "title": one.title, "titles": dict(one.titles)} for name, one in all_]
 
 
 def _drawn(live: Live) -> float | None:

@@ -9,11 +9,6 @@ import { LANGUAGES, current, t } from "./texts.js";
 
 const THEMES = { auto: "settings.auto", light: "settings.light", dark: "settings.dark" };
 
-const TARIFFS = {
-  "kr-residential-low": "tariff.kr.low", "kr-residential-high": "tariff.kr.high", "kr-residential-tou-jeju": "tariff.kr.jeju",
-  "kr-industrial-a2-high-a1": "tariff.kr.industrial", "gb-price-cap-average": "tariff.gb", "ca-ontario-tou": "tariff.ca",
-};
-
 const set = async (change) => {
   const before = world.state.settings;
   take({ ...world.state, now: new Date(Date.parse(world.state.now)).toISOString(), settings: { ...before, ...change } });
@@ -38,8 +33,8 @@ const tariff = ({ tariffs = [], bill, settings }) => {
   const chosen = settings.tariff ?? bill?.tariff;
   const shipped = tariffs.some(({ name }) => name === chosen);
   // Without a name it is the one of a file that the display was started with.
-  const options = tariffs.map(({ name, title }) => el("option", { value: name ?? "", selected: shipped ? name === chosen : name == null },
-    name in TARIFFS ? t(TARIFFS[name]) : title));
+  const options = tariffs.map(({ name, title, titles }) => el("option", { value: name ?? "", selected: shipped ? name === chosen : name == null },
+    titles?.[current()] ?? title));
   const select = el("select", { id: "tariff", "data-key": "tariff" }, options);
   select.addEventListener("change", () => set({ tariff: select.value || null }));
   return el("div", { class: "setting" }, el("label", { class: "says", for: "tariff" }, t("settings.tariff")), select);
