@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.dcu_chain import HOUR, Chain, chain, identity
-from tests.support.dcu_demand import answer, event, notice, supply
+from tests.support.dcu_demand import answer, event, notice, similar, supply
 from tests.support.dcu_other import NEXT_NOON, OtherLine, deliver, other_meter
 from tests.support.dcu_other import SERIAL as OTHER
 
@@ -29,7 +29,7 @@ from openami.dlms.cosem import (
     Limiter,
     Register,
 )
-from openami.dlms.cosem.response import Answer, Said, profile_id
+from openami.dlms.cosem.response import Answer, Comparison, Said, profile_id
 from openami.dlms.data import decode_data
 from openami.dlms.references import AttributeRef
 from openami.store.demand import Demand
@@ -305,6 +305,75 @@ async def test_an_emergency_is_carried_although_there_is_no_room_for_readings(
         assert dcu.line.progress(SERIAL) == before
         monkeypatch.undo()
         await made.until(lambda: made.complete(0))
+
+
+async def visited(made: Chain) -> None:
+    """Return when the DCU knows all that is wanted, and has read the meter after that."""
+    dcu = made.dcu
+    assert dcu is not None
+    await made.until(lambda: dcu.desk.revision == made.headend.wanted_revision)
+    made.advance(HOUR)
+    await made.until(lambda: made.complete(0))
+
+
+async def test_a_comparison_is_written_once_and_again_when_it_changes(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    """The meter's revision counts how often something was written there."""
+    async with chain(tmp_path, certificates, **QUIET) as made:
+        meter, end = await begun(made), int(made.clock.now())
+        begin = end - 7 * 86_400
+        want(made, comparison=similar(end))
+        await made.until(lambda: meter.model.response.said.comparison is not None)
+        first = Said(1, comparison=Comparison(begin, end, 23, 61_000, 40_000, 70_000))
+        assert meter.model.response.said == first
+        want(made, comparison=similar(end))
+        await visited(made)
+        assert meter.model.response.said == first
+        await made.stop_dcu()
+        await made.start_dcu()
+        await visited(made)
+        assert meter.model.response.said == first, "what was written is kept"
+        want(made, comparison=similar(end, homes=24, own_wh=None))
+        await made.until(lambda: meter.model.response.said != first)
+        second = Said(2, comparison=Comparison(begin, end, 24, 61_000, 40_000, None))
+        assert meter.model.response.said == second
+        await visited(made)
+        want(made)
+        await made.until(lambda: meter.model.response.said != second)
+        assert meter.model.response.said == Said(3)
+        want(made)
+        await visited(made)
+        assert meter.model.response.said == Said(3)
+        assert whats(made) == [], "nobody is told of it"
+
+
+async def test_a_comparison_alone_changes_beside_an_event_and_a_notice_that_stay(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    async with chain(tmp_path, certificates, **QUIET) as made:
+        meter, now = await begun(made), int(made.clock.now())
+        body = {
+            "events": [event("e1", now + 86_400, kind="price", limit=None)],
+            "notices": [notice("n1", now)],
+        }
+        want(made, **body, comparison=similar(now))
+        await told(made, "delivered")
+        await visited(made)  # and what stands there is looked at, for the event
+        before = meter.model.response.said
+        assert before.revision == 1
+        for revision, own in ((2, 71_000), (3, 72_000)):
+            want(made, **body, comparison=similar(now, own_wh=own))
+            await made.until(lambda: meter.model.response.said.revision >= revision)  # noqa: B023 - used at once
+            await visited(made)
+            compared = Comparison(now - 7 * 86_400, now, 23, 61_000, 40_000, own)
+            wanted = replace(before, revision=revision, comparison=compared)
+            assert meter.model.response.said == wanted
+        want(made, **body)
+        await made.until(lambda: meter.model.response.said.comparison is None)
+        await visited(made)
+        assert meter.model.response.said == replace(before, revision=4, comparison=None)
+        assert whats(made) == [("delivered", "e1", None)], "once"
 
 
 async def test_displays_are_forgotten_once_and_those_paired_after_stay(

@@ -1,4 +1,4 @@
-"""Events, notices and supply orders as a head-end says them."""
+"""Events, notices, comparisons and supply orders as a head-end says them."""
 
 from __future__ import annotations
 
@@ -52,6 +52,12 @@ def notice(name: str, at: float, **more: Any) -> dict[str, Any]:
     """Return a notice that is shown for a day."""
     body = {"id": name, "at": isoformat(at), "kind": "message", "until": isoformat(at + 86_400)}
     return {**body, "texts": TEXTS, **more}
+
+
+def similar(end: float, **more: Any) -> dict[str, Any]:
+    """Return a comparison of a week with similar homes."""
+    week = {"start": isoformat(end - 7 * 86_400), "end": isoformat(end)}
+    return {**week, "homes": 23, "mean_wh": 61_000, "best_wh": 40_000, "own_wh": 70_000, **more}
 
 
 def supply(order: str, wanted: str, until: float) -> dict[str, Any]:
