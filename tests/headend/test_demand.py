@@ -103,6 +103,22 @@ async def test_an_emergency_that_is_not_everywhere_alarms_until_it_is(
     assert await rounds() == []
 
 
+async def test_an_emergency_that_is_cancelled_takes_its_alarm_along(
+    services: Services, demand: Demand, clock: ManualClock
+) -> None:
+    for id_ in ("e1", "e2"):
+        published(demand, soon(clock, id_, ahead=0, kind=EventKind.EMERGENCY))
+    services.alarms.about("meter-D1-1", NOT_FORGOTTEN, "of another kind")
+    clock.advance(GRACE_S)
+    for _ in range(SLOW_EVERY):
+        await demand.rounds.round()
+    demand.events.cancel("e1", who="ann", why="it is over")
+    for _ in range(REFRESH_EVERY - SLOW_EVERY):
+        await demand.rounds.round()
+    found = {one.subject for one in services.alarms.list(only_open=True).items}
+    assert found == {"event:e2", "meter-D1-1"}
+
+
 async def test_dcus_that_did_not_ask_are_notified_before_it_begins(
     demand: Demand, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from openami.core.errors import ConflictError
 from openami.fleet.demand.machine import Act, EventState, due
 from openami.fleet.demand.model import EventKind
+from openami.fleet.ports import MAX_PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -47,6 +48,8 @@ KEEP_S: Final = 400 * DAY_S
 FORGOTTEN: Final = 1000
 """Rows that are forgotten in one transaction."""
 UNDELIVERED: Final = "demand.undelivered"
+SUBJECT: Final = "event:"
+"""Before an event's id, in the subject of an alarm."""
 
 
 class Rounds:
@@ -120,6 +123,7 @@ class Rounds:
         if self._count % REFRESH_EVERY == 0:
             self._book.refresh()
             self._displays.alarm()
+            self._settle_cancelled()
 
     def _move(self, record: EventRecord, now: float) -> None:
         act = due(record.event, record.state, now)
@@ -163,7 +167,7 @@ class Rounds:
         event = record.event
         if event.kind is not EventKind.EMERGENCY:
             return
-        found, subject = self._store.counts(record.key), f"event:{event.id}"
+        found, subject = self._store.counts(record.key), SUBJECT + event.id
         missing = record.meters - found.delivered
         if missing > 0:
             words = f"{missing} of {record.meters} meters do not have it"
@@ -171,6 +175,14 @@ class Rounds:
             self._alarms.about(subject, UNDELIVERED, f"{event.name}: {words}{refused}")
         else:
             self._alarms.settle(subject, UNDELIVERED, why="it stands in all of its meters")
+
+    def _settle_cancelled(self) -> None:
+        """Take back the alarms of emergencies that were cancelled: no meter is to have them."""
+        for alarm in self._alarms.list(only_open=True, limit=MAX_PAGE).items:
+            if alarm.code == UNDELIVERED:
+                record = self._store.get(alarm.subject.removeprefix(SUBJECT))
+                if record.state is EventState.CANCELLED:
+                    self._alarms.settle(alarm.subject, UNDELIVERED, why="it was cancelled")
 
     async def forget(self) -> int:
         """Forget how old events stood at meters, a part of them; return of how many meters."""
