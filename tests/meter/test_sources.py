@@ -101,6 +101,9 @@ def test_files_of_ones_own(tmp_path: Path) -> None:
         ("consumption_kwh,solar_kwh", "0.5,0.8", Sample(-300_000, 150_000)),
         ("consumption_kwh,solar_kwh", "0.5,", Sample(500_000, 150_000)),
         ("active_power_kw", "1.234", Sample(1_234_000)),
+        ("active_power_kw,voltage_v", "1.234,", Sample(1_234_000)),
+        ("active_power_kw,voltage_v", "1.234,0", Sample(1_234_000, 0, 0)),
+        ("active_power_kw,voltage_v", "0,229.5", Sample(0, 0, 229_500)),
     ],
 )
 def test_other_columns_and_their_gaps(
@@ -128,6 +131,7 @@ def test_other_columns_and_their_gaps(
         "timestamp,kwh\nyesterday,1\n2026-01-01T01:00,1\n",
         "timestamp,kwh\n2026-01-01T00:00,1e999999\n2026-01-01T01:00,inf\n",
         "timestamp,kwh\n2026-01-01T00:00,nan\n2026-01-01T01:00,1\n",
+        "timestamp,active_power_kw,voltage_v\n2026-01-01T00:00,1,-1\n2026-01-01T01:00,1,230\n",
     ],
 )
 def test_what_is_no_recording_is_refused(tmp_path: Path, text: str) -> None:

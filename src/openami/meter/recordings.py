@@ -2,7 +2,8 @@
 
 A file has a ``timestamp`` column (local time, the start of the interval, evenly spaced) and either
 ``kwh``; or ``consumption_kwh`` and ``solar_kwh``; or ``active_power_kw`` with, if known,
-``reactive_power_kvar`` and ``voltage_v``. Numbers have at most three decimals.
+``reactive_power_kvar`` and ``voltage_v``. A voltage of 0 is none: an interruption; where its field
+is empty it is not known. Numbers have at most three decimals.
 """
 
 from __future__ import annotations
@@ -190,7 +191,10 @@ def _power(row: Row, _: int) -> Sample | None:
     if active is None:
         return None
     reactive = _thousandths(row.get("reactive_power_kvar", "")) or 0
-    return Sample(active * 1000, reactive * 1000, _thousandths(row.get("voltage_v", "")) or 0)
+    voltage = _thousandths(row.get("voltage_v", ""))
+    if voltage is not None and voltage < 0:
+        raise ValueError(f"{row['voltage_v']} V is less than none")
+    return Sample(active * 1000, reactive * 1000, voltage)
 
 
 _KINDS: Final[Mapping[tuple[str, ...], Callable[[Row, int], Sample | None]]] = {

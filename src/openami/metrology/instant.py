@@ -206,8 +206,9 @@ def instant(sample: Sample, *, phases: int, grid: Grid = EUROPE, second: int = 0
     shown = tuple(
         _phase(
             power,
-            sample.voltage
-            or grid.nominal + _noise(moment, place, _MOVES) + _SKEW[place] - _dropped(power[0]),
+            grid.nominal + _noise(moment, place, _MOVES) + _SKEW[place] - _dropped(power[0])
+            if sample.voltage is None
+            else sample.voltage,
         )
         for place, power in enumerate(powers)
     )

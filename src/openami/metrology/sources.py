@@ -32,7 +32,7 @@ class Sample:
     Args:
         active: mW, positive when taken from the grid, negative when fed into it.
         reactive: mvar, positive when inductive.
-        voltage: mV of phase to neutral; 0 leaves it to the meter's model of its feeder.
+        voltage: mV of phase to neutral; None leaves it to the meter's model of its feeder.
         shape: harmonics of the current from the 3rd on, as parts of it; none: a plain sine.
         shown: what a converter measured of it; None leaves that to the meter's model, too.
         events: what the converter saw begin and end since the sample before.
@@ -42,7 +42,7 @@ class Sample:
 
     active: int = 0
     reactive: int = 0
-    voltage: int = 0
+    voltage: int | None = None
     shape: tuple[complex, ...] = field(default=(), kw_only=True)
     shown: Instant | None = field(default=None, kw_only=True)
     events: tuple[QualityEvent, ...] = field(default=(), kw_only=True)

@@ -105,3 +105,16 @@ def test_a_source_without_a_voltage_plays_on_three_phases() -> None:
     assert wave.active[0].tolist() == pytest.approx([420, 330, 250])
     assert wave.reactive.sum() == pytest.approx(-200)
     np.testing.assert_allclose(wave.rms[0], [[230, 230, 230]])
+
+
+@pytest.mark.parametrize(
+    ("volts", "amps"), [(None, 10.0), (220.0, 10.0), (11.0, 200.0), (10.0, 10.0), (0.0, 10.0)]
+)
+def test_a_load_without_a_voltage_has_the_current_of_the_nominal_one(
+    volts: float | None, amps: float
+) -> None:
+    """Below 5 % of nominal, where a sag is an interruption."""
+    sample = Sample(2_200_000, 0, None if volts is None else round(volts * 1000))
+    wave = wave_of(sample, voltage=220, frequency=60)
+    assert abs(wave.volts[0, 0, 0]) == pytest.approx(220 if volts is None else volts)
+    assert wave.amps[0, 0, 0] == pytest.approx(amps)

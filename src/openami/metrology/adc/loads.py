@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
+from openami.metrology.adc.disturbances import INTERRUPTION
 from openami.metrology.adc.waves import ORDERS, Wave, harmonics
 from openami.metrology.phases import SHARES
 
@@ -151,17 +152,21 @@ class Vehicle:
 def wave_of(sample: Sample, *, voltage: float, frequency: float, phases: int = 1) -> Wave:
     """Return one meter's wave of a sample; the current follows from powers, voltage and shape.
 
+    Where there is no voltage it is that which the powers have at the nominal one: so looks a load
+    to a meter whose link to the voltage was opened.
+
     Args:
         sample: active and reactive power, and the voltage where it is known.
-        voltage: V where it is not.
+        voltage: nominal, V: also where it is not.
         frequency: Hz.
         phases: 1 or 3, which share the power as the meter's own model does.
     """
-    size = sample.voltage / 1000 or voltage
+    size = voltage if sample.voltage is None else sample.voltage / 1000
+    loaded = size if size >= INTERRUPTION * voltage else voltage
     turns = np.exp(-2j * np.pi / 3 * np.arange(phases))
     power = complex(sample.active, -sample.reactive) / 1000
     rows = [
-        (harmonics(size * turn), harmonics(power * share / 100 / size * turn, sample.shape))
+        (harmonics(size * turn), harmonics(power * share / 100 / loaded * turn, sample.shape))
         for share, turn in zip(SHARES[phases], turns.tolist(), strict=True)
     ]
     volts, amps = (np.stack(each)[None] for each in zip(*rows, strict=True))
