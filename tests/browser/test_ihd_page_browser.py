@@ -124,6 +124,46 @@ def test_the_graph_says_what_it_does_not_know(display: Shown) -> None:
         expect(page.locator("#day-title")).to_have_text("Last hour")
 
 
+def test_an_appliance_says_what_it_does(display: Shown) -> None:
+    """In its own words, as text and however long; not those of before it fell silent."""
+    url, fake, browser = display
+    fake.show("active")
+    long = "W" * 64
+    words = ("cooling, 27.4 °C", "<b>legionella</b>", long, "drying")
+    for one, said in zip(fake.state["appliances"], words, strict=True):
+        one["state"] = said
+    fake.shown += 1
+    with look(browser, url, "/#appliances") as page:
+        own = page.locator(".appliance .own")
+        expect(own).to_have_text(["cooling, 27.4 °C", "<b>legionella</b>", long])
+        expect(own.locator("b")).to_have_count(0)
+        expect(page.locator(".appliance.reduce")).to_contain_text("at most")
+        fake.state["appliances"][0]["state"] = ""
+        fake.shown += 1
+        expect(own).to_have_text(["<b>legionella</b>", long])
+        for shape in (*WALLS, PHONE):
+            page.set_viewport_size(shape)
+            assert page.evaluate(FITS)[0] == shape["width"]
+            for box in page.locator(".appliance").all():
+                assert box.evaluate("e => e.scrollWidth <= e.clientWidth")
+            for box in own.all():
+                assert box.evaluate("e => e.scrollWidth <= e.clientWidth")
+        assert page.evaluate(AUDIT)["failed"] == []
+
+
+def test_the_graph_has_a_point_each_five_seconds_of_a_day(display: Shown) -> None:
+    """As many as there are, and as many less as are missing."""
+    url, fake, browser = display
+    day = 24 * 3600 // 5
+    for scene, missing in (("home", 0), ("filling", 1100), ("lost", 40)):
+        fake.show(scene)
+        with look(browser, url) as page:
+            page.clock.install(time=NOW)
+            page.clock.pause_at(NOW + timedelta(seconds=1))  # else a point is missing 5 s later
+            page.reload()
+            expect(page.locator("#day-plot")).to_have_attribute("data-points", str(day - missing))
+
+
 def test_the_household_decides(display: Shown) -> None:
     """Join and opt out, overrule an appliance, reconnect: each sends what it says."""
     url, fake, browser = display

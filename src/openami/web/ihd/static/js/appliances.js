@@ -1,4 +1,4 @@
-// The home's appliances: what each does, whether it may be controlled, and the last word of the household.
+// The home's appliances: what each is to do and says of itself, whether it may be controlled, and the last word of the household.
 
 import { ask, now, refresh, watch } from "./api.js";
 import { $, el, renew, svg } from "./dom.js";
@@ -59,7 +59,8 @@ const row = (one) => {
   const state = [mode(one), one.until && one.mode !== "normal" && !one.override ? t("appliances.until", { time: time(one.until) }) : ""];
   return el("li", { class: `appliance ${one.silent ? "silent" : one.override ? "normal" : one.mode}` },
     picture(one.kind),
-    el("div", { class: "words" }, el("p", { class: "says" }, one.name), el("p", { class: "more" }, state.filter(Boolean).join(" "))),
+    el("div", { class: "words" }, el("p", { class: "says" }, one.name), el("p", { class: "more" }, state.filter(Boolean).join(" ")),
+      !one.silent && one.state && el("p", { class: "more own", dir: "auto" }, one.state)),
     el("p", { class: "draws" }, one.silent ? "–" : powerText(one.power_w)),
     el("div", { class: "buttons" }, overruling(one),
       el("span", { class: "toggle" }, el("span", { "aria-hidden": "true" }, t("appliances.allow")), allow),
