@@ -143,6 +143,14 @@ async def test_prices_are_a_tariffs(
     tried = (await post(browser, "/demand/new", csrf, **form))[2]
     assert "KRW/kWh" in tried
     assert "level" not in tried.split("<form")[0]
+    # In Jeju the peak begins at 16: at 7 UTC, which the pages show.
+    form |= {"tariff": "kr-residential-tou-jeju", "start": "2026-06-15T06:30"}
+    tried = (await post(browser, "/demand/new", csrf, **form))[2]
+    rows = re.findall(r'datetime="([^"]+)".*?<td>(.*?)</td><td class="words">([0-9.]+)', tried)
+    assert rows == [
+        ("2026-06-15T06:30:00Z", "30&#8239;min", "188.209"),
+        ("2026-06-15T07:00:00Z", "15&#8239;min", "228.5556"),
+    ]
 
 
 async def test_an_emergency_takes_an_administrator_a_reason_and_a_tick(

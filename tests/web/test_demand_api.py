@@ -183,6 +183,38 @@ async def test_prices_are_those_of_a_tariff(
     assert (await operator.post(f"{API}/events", json=event)).json()["kind"] == "price"
 
 
+async def test_each_hour_has_the_price_of_its_tariff(operator: httpx.AsyncClient) -> None:
+    """In Jeju it is 21 o'clock: peak until 22, off-peak to 8 across midnight, mid to 16."""
+    period = {"start": "2026-07-14T21:00:00+09:00", "duration": "PT20H"}
+    body = {"tariff": "kr-residential-tou-jeju", "intervalPeriod": period}
+    found = await operator.post(f"{API}/prices", json=body)
+    assert found.json()["intervals"] == [
+        {
+            "id": number,
+            "intervalPeriod": {
+                "start": f"2026-07-{start}:00Z", "duration": length, "randomizeStart": None
+            },
+            "payloads": [{"type": "PRICE", "values": [price]}],
+        }
+        for number, (start, length, price) in enumerate(
+            [
+                ("14T12:00", "PT1H", 228.5556),
+                ("14T13:00", "PT10H", 136.367),
+                ("14T23:00", "PT8H", 188.209),
+                ("15T07:00", "PT1H", 228.5556),
+            ]
+        )
+    ]  # fmt: skip
+    body |= {"tariff": "kr-residential-low", "kwh": 400}
+    (one,) = (await operator.post(f"{API}/prices", json=body)).json()["intervals"]
+    assert one["payloads"][0]["values"] == [257.6322]  # 214.6, 9 and 5 in step 2, times 1.127
+    for length in ("PT0S", "PT59S", "P7DT1S"):
+        body["intervalPeriod"] = {**period, "duration": length}
+        refused = await operator.post(f"{API}/prices", json=body)
+        assert refused.status_code == 400
+        assert refused.json()["error"]["code"] == "request.event"
+
+
 async def test_a_notice_is_shown_and_taken_back(
     running: Running, operator: httpx.AsyncClient, meters: list[str]
 ) -> None:
