@@ -186,7 +186,7 @@ async def test_prices_are_those_of_a_tariff(
 async def test_each_hour_has_the_price_of_its_tariff(operator: httpx.AsyncClient) -> None:
     """In Jeju it is 21 o'clock: peak until 22, off-peak to 8 across midnight, mid to 16."""
     period = {"start": "2026-07-14T21:00:00+09:00", "duration": "PT20H"}
-    body = {"tariff": "kr-residential-tou-jeju", "intervalPeriod": period}
+    body: dict[str, Any] = {"tariff": "kr-residential-tou-jeju", "intervalPeriod": period}
     found = await operator.post(f"{API}/prices", json=body)
     assert found.json()["intervals"] == [
         {
