@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from openami.metrology.adc.frontend import FrontEnd
     from openami.metrology.sources import Source
 
-REFRESH: Final = 60
+REFRESH: Final = 300
 """Seconds for which what was measured of a load that does not change may hold: a month that a meter
-catches up on takes half a minute of a core. A meter that is asked each second measures each
+catches up on takes some seconds of a core. A meter that is asked each second measures each
 second."""
 
 _PER_MILLIWATT: Final = 1_000_000  # nanojoules of a second

@@ -118,6 +118,7 @@ class Home:
             "home", "meter", "run", "--json", "--state", str(self._folder / "meter"),
             "--wrapper", "127.0.0.1:0", "--hdlc", "127.0.0.1:0", "--home", "127.0.0.1:0",
             "--source", f"file:{self._past} then command:{self._appliances(zone, clock)}",
+            "--adc", "sigma-delta",
             "--zone", zone, "--since", isoformat(since), "--maker-key", str(maker),
             "--clock", clock, "--log-level", "warning",
         )  # fmt: skip
