@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import signal
 import subprocess
@@ -12,14 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.apart import meter_snapshot, part_record
 from tests.support.killed import run_and_kill
 
 from openami.meter.identity import generate_identity, seeded
-from openami.meter.measuring import MEMORY_FILE
-from openami.meter.run import MEMORY_FILE as METER_FILE
-from openami.metrology.part import PartRecord
-from openami.store.measuring import PartMemory
-from openami.store.nvm import SqliteMemory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,26 +46,14 @@ def kept(state: Path) -> tuple[list[int], list[int]]:
 
     In total, then of each of three phases.
     """
-    memory = SqliteMemory(state / METER_FILE)
-    try:
-        image = memory.load(SERIAL)
-    finally:
-        memory.close()
-    assert image is not None
-    found = json.loads(image.snapshot)
+    found = meter_snapshot(state, SERIAL)
     assert not found["engine"]["alarms"] & 0x1800  # no fraud, no measurement error
     counters = found["engine"]["energy"], *found["engine"]["phases"]
     return [sum(cells[:4]) for cells in counters], [row[0] for row in found["taken"]["totals"]]
 
 
 def total(state: Path) -> list[int]:
-    memory = PartMemory(state / MEMORY_FILE)
-    try:
-        found = memory.load()
-    finally:
-        memory.close()
-    assert found is not None
-    return [row[0] for row in PartRecord.decode(found[1]).whole]
+    return [row[0] for row in part_record(state).whole]
 
 
 def counted(energy: int) -> int:

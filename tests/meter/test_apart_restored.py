@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
 import subprocess
@@ -12,15 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from tests.support.apart import meter_snapshot, part_record
 from tests.support.killed import run_and_kill
 
 from openami.meter.identity import generate_identity, seeded
-from openami.meter.measuring import MEMORY_FILE
-from openami.meter.run import MEMORY_FILE as METER_FILE
 from openami.metrology.events import Alarm
-from openami.metrology.part import PartRecord
-from openami.store.measuring import PartMemory
-from openami.store.nvm import SqliteMemory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,25 +62,9 @@ def measuring(state: Path, link: Path) -> Iterator[None]:
 
 
 def kept(state: Path) -> Kept:
-    memory = SqliteMemory(state / METER_FILE)
-    try:
-        image = memory.load(SERIAL)
-    finally:
-        memory.close()
-    assert image is not None
-    found = json.loads(image.snapshot)
+    found = meter_snapshot(state, SERIAL)
     engine = found["engine"]
     return Kept(sum(engine["energy"][:4]), engine["alarms"], found["taken"]["part"])
-
-
-def record(state: Path) -> PartRecord:
-    memory = PartMemory(state / MEMORY_FILE)
-    try:
-        found = memory.load()
-    finally:
-        memory.close()
-    assert found is not None
-    return PartRecord.decode(found[1])
 
 
 def lines(process: subprocess.Popen[str], count: int) -> list[int]:
@@ -115,15 +94,15 @@ def test_a_part_restored_from_a_backup_is_refused_while_management_runs(tmp_path
     with child("management", str(meter), f"serial:{link}", "0.1", "1", "0", "1.5") as management:
         with measuring(part, link):
             assert lines(management, 24)[-1] > 0  # six seconds
-        life = record(part).life
+        life = part_record(part).life
         shutil.rmtree(part)
         shutil.copytree(backup, part)
         with measuring(part, link):
             told = refusal(management)
             stands = lines(management, 8)[-1]
             assert lines(management, 4) == [stands] * 4
-    number = record(part).part
-    assert record(part).life == life
+    number = part_record(part).part
+    assert part_record(part).life == life
     assert f"part={number}" in told
     assert f"--metrology-part {number}" in told
     before = kept(meter)
@@ -164,8 +143,8 @@ def test_a_meter_that_had_a_source_in_between_takes_no_other_part(tmp_path: Path
         assert refused.alarms & Alarm.FRAUD_ATTEMPT
         run_and_kill(CHILD, *management, after_lines=8, chance=CHANCE)
     again = kept(meter)
-    assert again.part == first.part == record(part).part
+    assert again.part == first.part == part_record(part).part
     assert not again.alarms & Alarm.MEASUREMENT_ERROR
     assert again.energy > refused.energy
     # What the part counted while the meter had a source, and was refused another, is not in it.
-    assert again.energy < record(part).whole[0][0] * 3_600_000
+    assert again.energy < part_record(part).whole[0][0] * 3_600_000

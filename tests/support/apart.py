@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from openami.meter.apart import Apart
 from openami.meter.device import Meter
+from openami.meter.measuring import MEMORY_FILE
+from openami.meter.run import MEMORY_FILE as METER_FILE
 from openami.metrology.adc.frontend import FRONT_ENDS
 from openami.metrology.memory import VolatileMemory
 from openami.metrology.part import HOLD, MeasuringPart, PartRecord
+from openami.store.measuring import PartMemory
+from openami.store.nvm import SqliteMemory
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from openami.meter.settings import MeterConfig
     from openami.metrology.sources import Source
     from openami.transport.memory import VirtualTime
+
+
+def meter_snapshot(state: Path, serial: str) -> dict[str, Any]:
+    """Return what the memory of a meter says that does not run."""
+    with closing(SqliteMemory(state / METER_FILE)) as memory:
+        image = memory.load(serial)
+    assert image is not None
+    found: dict[str, Any] = json.loads(image.snapshot)
+    return found
+
+
+def part_record(state: Path) -> PartRecord:
+    """Return what the memory of a measuring part says that does not run."""
+    with closing(PartMemory(state / MEMORY_FILE)) as memory:
+        found = memory.load()
+    assert found is not None
+    return PartRecord.decode(found[1])
 
 
 class PartBench:

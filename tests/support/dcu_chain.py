@@ -174,6 +174,7 @@ class Chain:
     async def stop_dcu(self) -> None:
         """End it in good order."""
         if self.dcu is not None and self._task is not None:
+            self.abandoned.expect()  # its long poll is cancelled, in a handshake maybe
             self.dcu.stop()
             await self._task
             await self._close()
