@@ -90,7 +90,7 @@ def ihd() -> None:
     epilog=examples(
         "openami ihd run --state home --meter tcp://127.0.0.1:4060",
         "openami ihd run --state home --listen 0.0.0.0:8443 --certificate c.pem --certificate-key k.pem --pin-file pin",
-        "openami ihd run --state home --tariff gb-price-cap-average --carbon 124",
+        "openami ihd run --state home --tariff kr-residential-high --carbon 124",
     )
 )
 @_state
