@@ -514,13 +514,13 @@ async def test_the_lake_is_asked_for_the_meters_of_a_page_together(
     store, asked = measurement._readings, list[int]()
 
     class Counting:
-        def readings(self, which: Any, **options: Any) -> Any:
-            asked.append(1 + len(which.others))
-            return store.readings(which, **options)
+        def of_meters(self, meters: Any, *channel: Any, **options: Any) -> Any:
+            asked.append(len(meters))
+            return store.of_meters(meters, *channel, **options)
 
     monkeypatch.setattr(measurement, "_readings", Counting())
     found = (await operator.get(f"{API}/events/{event.id}/results")).json()["items"]
-    assert asked == [PIECE, PIECE, 1], "one query for so many meters, each fits a page of rows"
+    assert asked == [PIECE, PIECE, 1], "one query for so many meters"
     assert {one["meter"]: one["usedWh"] for one in found} == used
     baselines = {one["meter"]: one["baselineWh"] for one in found}
     assert baselines == {meter: 3.0 * (100 + n) for n, meter in enumerate(meters)}

@@ -336,10 +336,7 @@ class Vault(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReadingFilter:
-    """Which readings: in times ``start`` < t ≤ ``end`` (interval ends), or any.
-
-    Of ``meter``, and of ``others`` beside it.
-    """
+    """Which readings: of one meter, in times ``start`` < t ≤ ``end`` (interval ends), or any."""
 
     meter: str
     channels: tuple[str, ...] = ()
@@ -347,7 +344,6 @@ class ReadingFilter:
     start: int | None = None
     end: int | None = None
     all_versions: bool = False
-    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

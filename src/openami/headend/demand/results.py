@@ -19,7 +19,6 @@ import pyarrow.compute as pc
 
 from openami.core.errors import ConflictError
 from openami.fleet.demand.machine import EventState
-from openami.fleet.ports import ReadingFilter
 from openami.headend.readings import PERIOD_S, PROFILE
 from openami.mdm.baseline import (
     ADJUST_S,
@@ -50,7 +49,7 @@ WATT_HOUR: Final = 30
 PAGE: Final = 200
 """Meters of a page: a million rows of the lake."""
 PIECE: Final = 20
-"""Meters of one query: 45 days and an event's are some 90,000 rows, a page of the lake's."""
+"""Meters of one query: 45 days and an event's are some 90,000 rows."""
 NOT_REACHED: Final = "not reached"
 """At meters that an event was for, and of which nothing was ever said."""
 AHEAD_S: Final = ADJUST_S + APART_S
@@ -127,7 +126,7 @@ class Measurement:
         Raises:
             NotFoundError: there is no such event.
             ConflictError: ``demand.not-begun``; ``demand.short``, no whole interval of the load
-                profile lies in it.
+                profile lies in it; ``store.readings``, of some of its meters there are too many.
         """
         record = self._store.get(id_)
         if record.published is None or self._clock.now() <= record.event.start:
@@ -214,17 +213,8 @@ class Measurement:
         first = min(each[0] for each in starts)
         last = max(each[-1] for each in starts) + width * PERIOD_S
         lines = np.full((len(meters), (last - first) // PERIOD_S), np.nan)
-        which = ReadingFilter(
-            meters[0], (IMPORTED,), PROFILE, start=first, end=last, others=tuple(meters[1:])
-        )
-        after = None
-        while True:
-            page = self._readings.readings(which, after=after)
-            for table in page.items:
-                _place(lines, meters, table, first)
-            after = page.next
-            if after is None:
-                break
+        table = self._readings.of_meters(meters, IMPORTED, profile=PROFILE, start=first, end=last)
+        _place(lines, meters, table, first)
         rows = np.array([
             [line[(at - first) // PERIOD_S :][:width] for at in each]
             for line, each in zip(lines, starts, strict=True)

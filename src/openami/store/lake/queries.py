@@ -61,8 +61,7 @@ class Queries:
 
     def readings(self, which: ReadingFilter, *, after: str | None, limit: int) -> Page[pa.Table]:
         limit = min(max(limit, 1), MAX_READINGS_PAGE)
-        meters = [which.meter, *which.others]
-        series = self._index.select(meters, channels=which.channels, profile=which.profile)
+        series = self._index.select([which.meter], channels=which.channels, profile=which.profile)
         if not series:
             return Page((STORED_SCHEMA.empty_table(),))
         conditions = [_one_of(series), *_between(which.start, which.end)]
