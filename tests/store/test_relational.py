@@ -7,7 +7,7 @@ import json
 import logging
 import sqlite3
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from argon2 import PasswordHasher
@@ -44,6 +44,8 @@ from openami.fleet.operators import Operator, Role, SessionKind
 from openami.fleet.ports import Batch, DeviceFilter, Page
 from openami.mdm.readings import events_table
 from openami.store.relational import RelationalStore, open_engine, upgrade
+from openami.store.relational.engine import Transactions
+from openami.store.relational.operators import OperatorRepository
 from openami.store.relational.paging import encode_cursor
 
 if TYPE_CHECKING:
@@ -404,16 +406,50 @@ def test_the_ledger_of_events_forgets_what_can_not_come_again(where: Path | str)
 # Operators
 
 
+def let_in(store: RelationalStore, name: str, password: str, *, now: float) -> Operator | None:
+    found = store.operators.log_in(name, password, now=now, lifetime=99.0)
+    if found is None:
+        return None
+    assert store.operators.session(found[0], now=now) == found[1]
+    assert found[1].kind is SessionKind.SESSION
+    return found[1].operator
+
+
+@pytest.mark.parametrize("meanwhile", ["password", "disabled"])
+def test_an_operators_old_password_does_not_come_back(
+    where: Path | str, store: RelationalStore, meanwhile: str
+) -> None:
+    """What is changed while argon2 looks at the old one holds, and no session is left."""
+    store.operators.add("anna", "correct horse", Role.ADMIN, who="setup", when=1.0)
+
+    class Slow(PasswordHasher):
+        def verify(self, hash: str | bytes, password: str | bytes) -> Literal[True]:  # noqa: A002 - so argon2 calls it
+            right = super().verify(hash, password)
+            if meanwhile == "password":
+                store.operators.set_password("anna", "battery staple", who="anna", when=2.0)
+            else:
+                store.operators.set_disabled("anna", True, who="ben", when=2.0)
+            return right
+
+    engine = open_engine(where)
+    late = OperatorRepository(Transactions(engine), Slow(time_cost=1, memory_cost=8, parallelism=1))
+    assert late.log_in("anna", "correct horse", now=3.0, lifetime=9.0) is None
+    engine.dispose()
+    store.operators.set_disabled("anna", False, who="ben", when=4.0)
+    assert store.operators.sessions("anna", now=4.0) == ()
+    assert store.operators.get("anna").last_login is None
+
+
 def test_operators_log_in(store: RelationalStore) -> None:
     anna = store.operators.add("anna", "correct horse", Role.ADMIN, who="setup", when=1.0)
     assert anna == Operator("anna", Role.ADMIN, 1.0)
-    assert store.operators.verify("anna", "wrong horse", now=2.0) is None
-    assert store.operators.verify("nobody", "correct horse", now=2.0) is None
-    assert store.operators.verify("anna", "x" * 5000, now=2.0) is None
+    assert let_in(store, "anna", "wrong horse", now=2.0) is None
+    assert let_in(store, "nobody", "correct horse", now=2.0) is None
+    assert let_in(store, "anna", "x" * 5000, now=2.0) is None
     for odd in ("\0", "\ud800"):
-        assert store.operators.verify(f"anna{odd}", "correct horse", now=2.0) is None
-        assert store.operators.verify("anna", f"correct horse{odd}", now=2.0) is None
-    assert store.operators.verify("anna", "correct horse", now=2.0) == replace(anna, last_login=2.0)
+        assert let_in(store, f"anna{odd}", "correct horse", now=2.0) is None
+        assert let_in(store, "anna", f"correct horse{odd}", now=2.0) is None
+    assert let_in(store, "anna", "correct horse", now=2.0) == replace(anna, last_login=2.0)
     assert store.operators.get("anna").last_login == 2.0
     with pytest.raises(ConflictError):
         store.operators.add("anna", "another horse", Role.VIEWER, who="setup", when=1.0)
@@ -438,13 +474,13 @@ def test_changes_of_operators_are_audited_and_end_sessions(store: RelationalStor
     assert session.operator.role is Role.ADMIN
     store.operators.set_password("anna", "battery staple", who="anna", when=3.0)
     assert store.operators.session(secret, now=3.0) is None
-    assert store.operators.verify("anna", "correct horse", now=3.0) is None
+    assert let_in(store, "anna", "correct horse", now=3.0) is None
     secret, _ = store.operators.open_session("anna", SessionKind.TOKEN, now=3.0, lifetime=99.0)
     assert store.operators.set_disabled("anna", True, who="ben", when=4.0).disabled
     assert store.operators.session(secret, now=4.0) is None
-    assert store.operators.verify("anna", "battery staple", now=4.0) is None
+    assert let_in(store, "anna", "battery staple", now=4.0) is None
     assert not store.operators.set_disabled("anna", False, who="ben", when=5.0).disabled
-    assert store.operators.verify("anna", "battery staple", now=5.0) is not None
+    assert let_in(store, "anna", "battery staple", now=5.0) is not None
     assert [entry.what for entry in store.audit.list(subject="operator-anna").items] == [
         "operator.enabled", "operator.disabled", "operator.password",
         "operator.role viewer to admin", "operator.added as viewer",
@@ -486,12 +522,12 @@ def test_a_password_hash_keeps_up_with_its_settings(tmp_path: Path) -> None:
     weak = RelationalStore(engine, hasher=PasswordHasher(1, 8, 1))
     strong = RelationalStore(engine, hasher=PasswordHasher(2, 16, 1))
     weak.operators.add("anna", "correct horse", Role.VIEWER, who="setup", when=1.0)
-    assert strong.operators.verify("anna", "correct horse", now=1.0) is not None
+    assert let_in(strong, "anna", "correct horse", now=1.0) is not None
     with sqlite3.connect(tmp_path / "db") as connection:
         (found,) = connection.execute("SELECT password_hash FROM operator").fetchone()
     connection.close()
     assert "m=16,t=2" in found
-    assert strong.operators.verify("anna", "correct horse", now=1.0) is not None
+    assert let_in(strong, "anna", "correct horse", now=1.0) is not None
     strong.close()
 
 
@@ -501,7 +537,7 @@ def test_a_spoilt_hash_lets_nobody_in(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "db") as connection:
         connection.execute("UPDATE operator SET password_hash = 'x'")
     connection.close()
-    assert store.operators.verify("anna", "correct horse", now=1.0) is None
+    assert let_in(store, "anna", "correct horse", now=1.0) is None
     store.close()
 
 

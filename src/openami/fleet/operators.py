@@ -72,8 +72,13 @@ class OperatorStore(Protocol):
 
     def get(self, name: str) -> Operator: ...
 
-    def verify(self, name: str, password: str, *, now: float) -> Operator | None:
-        """Return the operator if name and password are right, in the same time either way."""
+    def log_in(
+        self, name: str, password: str, *, now: float, lifetime: float, label: str = ""
+    ) -> tuple[str, Session] | None:
+        """Open a session as ``open_session`` if name and password are right, else None.
+
+        It takes the same time either way. What is changed while the password is looked at, holds.
+        """
         ...
 
     def set_password(self, name: str, password: str, *, who: str, when: float) -> None:

@@ -75,12 +75,13 @@ class Operators:
             SecurityError: ``security.login``, name or password is wrong.
             BusyError: ``security.throttled``, too many wrong ones came from there.
         """
-        operator = self._door.admit(
-            name, address, lambda: self._verify(name, password), "name or password is wrong"
+        secret, session = self._door.admit(
+            name,
+            address,
+            lambda: self._log_in(name, password, address),
+            "name or password is wrong",
         )
-        return self._open(
-            operator.name, SessionKind.SESSION, self._settings.session_hours * HOUR, address
-        )
+        return Granted(session, secret)
 
     def logout(self, session: Session) -> None:
         """End a session."""
@@ -105,9 +106,15 @@ class Operators:
             raise RequestError(
                 f"a token has a label of up to {LABEL_LENGTH} characters", code="request.token"
             )
-        granted = self._open(name, SessionKind.TOKEN, days * DAY, label.strip())
-        self._note(name, f"token {granted.session.id} made", name)
-        return granted
+        secret, session = self._operators.open_session(
+            name,
+            SessionKind.TOKEN,
+            now=self._wall.now(),
+            lifetime=days * DAY,
+            label=label.strip(),
+        )
+        self._note(name, f"token {session.id} made", name)
+        return Granted(session, secret)
 
     def sessions(self, name: str) -> Sequence[Session]:
         """Return the open sessions and tokens of an operator."""
@@ -175,22 +182,18 @@ class Operators:
             return settings.admin_password.get_secret_value()
         return read_password(settings.admin_password_file) if settings.admin_password_file else None
 
-    def _verify(self, name: str, password: str) -> Operator | None:
+    def _log_in(self, name: str, password: str, address: str) -> tuple[str, Session] | None:
         if len(password) > PASSWORD_LENGTH:
             return None
-        return self._operators.verify(name, password, now=self._wall.now())
+        lifetime = self._settings.session_hours * HOUR
+        now = self._wall.now()
+        return self._operators.log_in(name, password, now=now, lifetime=lifetime, label=address)
 
     def _check_password(self, password: str) -> None:
         if len(password) > PASSWORD_LENGTH:
             raise RequestError(
                 f"a password has at most {PASSWORD_LENGTH} characters", code="request.operator"
             )
-
-    def _open(self, name: str, kind: SessionKind, lifetime: float, label: str) -> Granted:
-        secret, session = self._operators.open_session(
-            name, kind, now=self._wall.now(), lifetime=lifetime, label=label
-        )
-        return Granted(session, secret)
 
     def _another_admin(self, name: str) -> bool:
         after: str | None = None

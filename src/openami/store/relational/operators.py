@@ -53,18 +53,22 @@ class OperatorRepository:
         with self._transactions.reading() as session:
             return _operator(_found(session, name))
 
-    def verify(self, name: str, password: str, *, now: float) -> Operator | None:
+    def log_in(
+        self, name: str, password: str, *, now: float, lifetime: float, label: str = ""
+    ) -> tuple[str, Session] | None:
         with self._transactions.reading() as session:
             row = session.get(OperatorRow, name) if can_be_kept(name) else None
-            kept = None if row is None else row.password_hash
-        right = self._passwords.right(kept, password)
-        if row is None or not right or row.disabled:
+            kept = None if row is None or row.disabled else row.password_hash
+        if not self._passwords.right(kept, password) or kept is None:
             return None
         with self._transactions.writing() as session:
             row = _locked(session, name)
+            if row.disabled or row.password_hash != kept:  # while argon2 looked at it
+                return None
             row.last_login = now
-            row.password_hash = self._passwords.renewed(row.password_hash, password)
-            return _operator(row)
+            row.password_hash = self._passwords.renewed(kept, password)
+            kind = SessionKind.SESSION
+            return _opened(session, row, kind=kind, now=now, lifetime=lifetime, label=label)
 
     def set_password(self, name: str, password: str, *, who: str, when: float) -> None:
         password_hash = self._passwords.hash(password)
@@ -101,21 +105,9 @@ class OperatorRepository:
     def open_session(
         self, name: str, kind: SessionKind, *, now: float, lifetime: float, label: str = ""
     ) -> tuple[str, Session]:
-        secret = new_secret()
         with self._transactions.writing() as session:
-            operator = _operator(_locked(session, name))
-            session.execute(delete(SessionRow).where(SessionRow.expires <= now))
-            row = SessionRow(
-                secret_digest=digest(secret),
-                operator=name,
-                kind=kind.value,
-                label=label,
-                created=now,
-                expires=now + lifetime,
-            )
-            session.add(row)
-            session.flush()
-            return secret, _session(row, operator)
+            row = _locked(session, name)
+            return _opened(session, row, kind=kind, now=now, lifetime=lifetime, label=label)
 
     def session(self, secret: str, *, now: float) -> Session | None:
         query = (
@@ -144,6 +136,31 @@ class OperatorRepository:
     def close_session(self, session_id: int) -> None:
         with self._transactions.writing() as session:
             session.execute(delete(SessionRow).where(SessionRow.id == session_id))
+
+
+def _opened(
+    session: DbSession,
+    operator: OperatorRow,
+    *,
+    kind: SessionKind,
+    now: float,
+    lifetime: float,
+    label: str,
+) -> tuple[str, Session]:
+    """Open a session of an operator whose row is locked."""
+    secret = new_secret()
+    session.execute(delete(SessionRow).where(SessionRow.expires <= now))
+    row = SessionRow(
+        secret_digest=digest(secret),
+        operator=operator.name,
+        kind=kind.value,
+        label=label,
+        created=now,
+        expires=now + lifetime,
+    )
+    session.add(row)
+    session.flush()
+    return secret, _session(row, _operator(operator))
 
 
 def _found(session: DbSession, key: str, *, lock: bool = False) -> OperatorRow:
