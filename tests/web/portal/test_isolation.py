@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-import pytest_asyncio
 from starlette.routing import Route
 from tests.support.headend import login, operator_client
 from tests.support.portal import (
@@ -19,7 +18,6 @@ from tests.support.portal import (
     home_of,
     signed_in,
     token_in,
-    two_homes,
 )
 
 from openami.core.clock import ManualClock
@@ -27,8 +25,7 @@ from openami.web import portal
 from openami.web.auth import COOKIE as OPERATORS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-    from pathlib import Path
+    from collections.abc import Iterator
 
     import httpx
 
@@ -40,31 +37,6 @@ SECRETS = (str(LOUD), str(4 * LOUD), "31.1", "746.", "M2", LEE)
 DATES = ("2026-04-30", "2026-04-01", "2025-05-28", "2026-05-29", "2099-12-31", "1000-01-01", "x")
 
 looks = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
-    """One head-end for all tests that only look."""
-    async with two_homes(tmp_path_factory.mktemp("shared")) as running:
-        yield running
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def looker(shared: Running) -> AsyncIterator[httpx.AsyncClient]:
-    async with signed_in(shared, KIM) as client:
-        yield client
-
-
-@pytest.fixture
-async def running(tmp_path: Path) -> AsyncIterator[Running]:
-    async with two_homes(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def kim(running: Running) -> AsyncIterator[httpx.AsyncClient]:
-    async with signed_in(running, KIM) as client:
-        yield client
 
 
 def paths(running: Running, home: str, event: str) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,6 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import pytest_asyncio
 from tests.support.headend import operator_client
 from tests.support.portal import (
     DAY,
@@ -20,7 +19,6 @@ from tests.support.portal import (
     home_of,
     signed_in,
     token_in,
-    two_homes,
 )
 
 from openami.core.clock import ManualClock, parse_utc
@@ -31,39 +29,11 @@ from openami.headend.demand.facade import Demand
 from openami.headend.similar import Similar
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
     import httpx
 
     from openami.headend.server import Running
 
 looks = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
-    """One head-end for all tests that only look."""
-    async with two_homes(tmp_path_factory.mktemp("shared")) as running:
-        yield running
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def looker(shared: Running) -> AsyncIterator[httpx.AsyncClient]:
-    async with signed_in(shared, KIM) as client:
-        yield client
-
-
-@pytest.fixture
-async def running(tmp_path: Path) -> AsyncIterator[Running]:
-    async with two_homes(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def kim(running: Running) -> AsyncIterator[httpx.AsyncClient]:
-    async with signed_in(running, KIM) as client:
-        yield client
 
 
 @looks
